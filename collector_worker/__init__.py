@@ -1,0 +1,1 @@
+"""One collector: one exchange, one symbol, one process."""

@@ -1,0 +1,34 @@
+"""Entry point of one collector's process."""
+
+import asyncio
+import sys
+from collections.abc import Sequence
+
+from collector_worker.app import Worker
+from collector_worker.settings import load_settings
+from common.errors import EXIT_FAILURE, EXIT_OK, FleetError
+from common.lifecycle import run_until_signal
+from common.log import configure_logging, get_logger
+from common.settings import read_environment
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one collector; returns the exit code."""
+    environment = read_environment()
+    configure_logging(environment.log_level)
+    try:
+        settings = load_settings(argv, environment)
+        configure_logging(environment.log_level, collector=str(settings.collector.id))
+        asyncio.run(run_until_signal(Worker(settings).run))
+    except FleetError as error:
+        get_logger().error("collector_failed", why=str(error), exit_code=error.exit_code)
+        sys.stderr.write(f"collector-worker: {error}\n")
+        return error.exit_code
+    except Exception:  # noqa: BLE001 - the last line of defence: log it whole, exit with a code
+        get_logger().error("collector_crashed", exc_info=True)
+        return EXIT_FAILURE
+    return EXIT_OK
+
+
+if __name__ == "__main__":
+    sys.exit(main())

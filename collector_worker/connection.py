@@ -1,0 +1,302 @@
+"""One connection from its opening to its end: subscribe, confirm, pump, watch. It ends only by an error.
+
+Frames are handled where they are read, without a task or a timer per frame; a watch that looks once a second does all
+that depends on time.
+"""
+
+import asyncio
+from typing import NoReturn
+
+from msgspec import Struct
+
+from collector_worker import rest
+from collector_worker.book_sync import Wish
+from collector_worker.exchanges.contract import (
+    Acknowledged,
+    Adapter,
+    BookFrame,
+    Channel,
+    ClosingSoon,
+    ExchangeCollector,
+    Feed,
+    Instrument,
+    Malformed,
+    Output,
+    Refused,
+)
+from collector_worker.pipeline import Pipeline
+from collector_worker.telemetry import Telemetry
+from collector_worker.websocket import Pace, WebSocket
+from common.clock import Clock
+from common.errors import (
+    ExchangeUnavailableError,
+    FeedSilentError,
+    SubscriptionRefusedError,
+    SubscriptionTimeoutError,
+)
+from common.events import Candle, Ticker, Trade
+from common.health import WorkerState
+from common.identity import DataType
+from common.lifecycle import worst_of
+from common.log import get_logger
+
+_HELD_OUTPUTS = 50_000
+"""What a successor may hold back while it is being made ready; more means that it never will be."""
+
+
+class Timing(Struct, frozen=True, kw_only=True):
+    """Patience of a connection, seconds."""
+
+    tick_s: float = 1.0
+    acknowledge_s: float = 10.0
+    resubscribe_first_s: float = 1.0
+    resubscribe_cap_s: float = 60.0
+    """Each costs two of the 480 requests an hour that OKX allows a connection."""
+
+
+class Surroundings(Struct, frozen=True):
+    """What all connections of a collector share."""
+
+    exchange: ExchangeCollector
+    instrument: Instrument
+    rest_root: str
+    pipeline: Pipeline
+    pace: Pace
+    telemetry: Telemetry
+    clock: Clock
+    timing: Timing
+
+
+class Connection:
+    """The life of one socket of a feed.
+
+    A successor (``held``) opens while its predecessor still works: what it reads is held back until ``take_over``, then
+    passed on in order; the gates let through only what the predecessor has not brought.
+    """
+
+    def __init__(self, feed: Feed, around: Surroundings, *, held: bool = False) -> None:
+        self._feed = feed
+        self._around = around
+        self._adapter: Adapter = around.exchange.adapter(feed, around.instrument)
+        self._held: list[Output] | None = [] if held else None
+        self._unconfirmed = set(feed.channels)
+        self._seen_s = dict.fromkeys((c for c in feed.channels if c.silence_limit_s), 0.0)
+        self._candle_channels = {c.interval: c for c in feed.channels if c.data_type is DataType.CANDLES}
+        self._book_channel = next((c for c in feed.channels if c.data_type is DataType.ORDERBOOK), None)
+        self._book_ready = self._book_channel is None
+        self._last_frame_s = 0.0
+        self._pinged_s: float | None = None
+        self._subscribed_s = 0.0
+        self._again: dict[Channel, float] = {}
+        self._again_pause_s = around.timing.resubscribe_first_s
+        self._fetching = False
+        self._resubscribed: set[Channel] = set()
+        self._retired = False
+        self.ready = asyncio.Event()
+        """Set when every channel is confirmed (and, for a successor, its book has begun)."""
+        self.closing_soon = asyncio.Event()
+        """Set when the exchange has announced the end of this connection."""
+
+    async def run(self) -> NoReturn:
+        """Open, subscribe, and pump until the connection ends.
+
+        Raises:
+            FeedError: It ended or is of no more use.
+            SubscriptionRefusedError: The exchange refuses a channel for good.
+        """
+        socket = await WebSocket.open(self._feed.url)
+        try:
+            now_s = self._now_s()
+            self._last_frame_s = self._subscribed_s = now_s
+            self._seen_s = dict.fromkeys(self._seen_s, now_s)
+            if self._held is None:
+                self._note(WorkerState.SUBSCRIBING)
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(socket.pump(self._on_frame, self._around.pace))
+                tasks.create_task(self._watch(socket, tasks))
+                for request in self._adapter.subscribe():
+                    await socket.send(request)
+        except BaseExceptionGroup as group:
+            raise worst_of(group) from group
+        finally:
+            await socket.close()
+        raise AssertionError("unreachable: the pump ends by an error only")
+
+    def retire(self) -> None:
+        """A successor is about to take over: pass nothing on any more."""
+        self._retired = True
+
+    def take_over(self) -> None:
+        """From now on this is the feed's connection: pass on what was held back, in order."""
+        held, self._held = self._held, None
+        if self._book_channel is not None:
+            self._around.pipeline.book.renewed()
+        for output in held or ():
+            self._pass_on(output)
+        self._around.telemetry.beat.reconnects += 1
+        get_logger().info("feed_renewed", feed=self._feed.name)
+
+    # --- frames --------------------------------------------------------------------------------------------------
+
+    def _on_frame(self, frame: bytes) -> None:
+        if self._retired:
+            return
+        around = self._around
+        recv_ns = around.clock.now_ns()
+        self._last_frame_s = around.clock.monotonic_s()
+        around.telemetry.beat.last_frame_at = recv_ns
+        for output in self._adapter.on_frame(frame, recv_ns):
+            if isinstance(output, (Trade, Ticker, Candle, BookFrame)):
+                self._on_data(output)
+            else:
+                self._on_control(output, frame)
+
+    def _on_data(self, output: Trade | Ticker | Candle | BookFrame) -> None:
+        if isinstance(output, BookFrame) and self._book_channel is not None:
+            self._seen(self._book_channel)
+            if not self._book_ready:
+                self._book_ready = True
+                self._check_ready()
+        elif isinstance(output, Candle):
+            self._seen(self._candle_channels[output.interval])
+        if self._held is None:
+            self._pass_on(output)
+        else:
+            self._hold(output)
+
+    def _pass_on(self, output: Output) -> None:
+        if isinstance(output, Acknowledged):
+            self._around.pipeline.book.subscribed(self._now_s())
+        elif isinstance(output, (Trade, Ticker, Candle, BookFrame)):
+            self._grant(self._around.pipeline.on_event(output))
+
+    def _hold(self, output: Output) -> None:
+        if self._held is None or len(self._held) >= _HELD_OUTPUTS:
+            raise SubscriptionTimeoutError("a second connection did not become ready")
+        self._held.append(output)
+
+    def _on_control(self, output: Output, frame: bytes) -> None:
+        if isinstance(output, Acknowledged):
+            self._on_acknowledged(output)
+        elif isinstance(output, Malformed):
+            beat = self._around.telemetry.beat
+            beat.decode_errors += 1
+            if beat.decode_errors == 1:  # one sample tells what it is; the counter tells how often
+                get_logger().warning("frame_undecodable", why=output.reason, sample=repr(frame[:200]))
+        elif isinstance(output, Refused):
+            if output.permanent:
+                raise SubscriptionRefusedError(output.reason)
+            get_logger().warning("subscription_deferred", why=output.reason)
+            for channel in self._unconfirmed:
+                self._ask_again(channel)
+        elif isinstance(output, ClosingSoon):
+            get_logger().info("feed_closing_announced", feed=self._feed.name)
+            self.closing_soon.set()
+
+    def _on_acknowledged(self, output: Acknowledged) -> None:
+        if output.channel.data_type is DataType.ORDERBOOK:
+            if self._held is None:
+                self._pass_on(output)
+            else:
+                self._hold(output)
+        self._unconfirmed.discard(output.channel)
+        self._check_ready()
+
+    def _check_ready(self) -> None:
+        if self._unconfirmed or self.ready.is_set():
+            return
+        if self._held is None:
+            self.ready.set()
+            self._note(WorkerState.RUNNING)
+            self._around.pipeline.on_connected(self._feed)
+            get_logger().info("feed_connected", feed=self._feed.name, channels=[c.name for c in self._feed.channels])
+        elif self._book_ready:
+            self.ready.set()
+
+    # --- wishes of the book --------------------------------------------------------------------------------------
+
+    def _grant(self, wish: Wish | None) -> None:
+        if wish is Wish.RESUBSCRIBE and self._book_channel is not None:
+            self._ask_again(self._book_channel)
+
+    def _ask_again(self, channel: Channel) -> None:
+        """Resubscribe a channel soon, each time a little later, until a quiet stretch resets the pause."""
+        now_s = self._now_s()
+        if channel in self._again:
+            return
+        if now_s - self._subscribed_s > 2 * self._around.timing.resubscribe_cap_s:
+            self._again_pause_s = self._around.timing.resubscribe_first_s
+        pause_s = 0.0 if self._again_pause_s == self._around.timing.resubscribe_first_s else self._again_pause_s
+        self._again[channel] = now_s + pause_s
+        self._again_pause_s = min(self._again_pause_s * 2, self._around.timing.resubscribe_cap_s)
+
+    async def _fetch_book(self) -> None:
+        around = self._around
+        try:
+            answer = await rest.get(around.rest_root, around.exchange.book_path(around.instrument))
+            snapshot = around.exchange.read_book(answer.body, around.clock.now_ns())
+        except ExchangeUnavailableError as error:
+            around.telemetry.trouble("book", str(error))
+            get_logger().warning("book_snapshot_failed", why=str(error))
+        else:
+            around.telemetry.settled("book")
+            self._grant(around.pipeline.on_judged(around.pipeline.book.on_rest_snapshot(snapshot)))
+        finally:
+            self._fetching = False
+
+    # --- the watch -----------------------------------------------------------------------------------------------
+
+    async def _watch(self, socket: WebSocket, tasks: asyncio.TaskGroup) -> None:
+        while True:
+            await asyncio.sleep(self._around.timing.tick_s)
+            now_s = self._now_s()
+            await self._keep_alive(socket, now_s)
+            self._check_deadlines(now_s)
+            for channel in [channel for channel, at_s in self._again.items() if now_s >= at_s]:
+                del self._again[channel]
+                self._unconfirmed.add(channel)
+                self._subscribed_s = now_s
+                for request in self._adapter.resubscribe(channel):
+                    await socket.send(request)
+            if self._held is None and self._book_channel is not None:
+                self._around.pipeline.write_book_hash()
+                if not self._fetching and self._around.pipeline.book.due(now_s) is Wish.FETCH_SNAPSHOT:
+                    self._fetching = True
+                    tasks.create_task(self._fetch_book())
+
+    async def _keep_alive(self, socket: WebSocket, now_s: float) -> None:
+        keepalive = self._adapter.keepalive
+        if self._pinged_s is not None and self._last_frame_s >= self._pinged_s:
+            self._pinged_s = None
+        if self._pinged_s is not None and now_s - self._pinged_s > keepalive.answer_s:
+            raise FeedSilentError("the exchange does not answer pings")
+        if self._pinged_s is None and now_s - self._last_frame_s > keepalive.idle_s:
+            self._pinged_s = now_s
+            await socket.send(keepalive.frame)
+
+    def _check_deadlines(self, now_s: float) -> None:
+        if self._unconfirmed and now_s - self._subscribed_s > self._around.timing.acknowledge_s and not self._again:
+            names = ", ".join(sorted(channel.name for channel in self._unconfirmed))
+            raise SubscriptionTimeoutError(f"the exchange did not confirm the subscription of {names}")
+        for channel, seen_s in list(self._seen_s.items()):
+            if now_s - seen_s <= channel.silence_limit_s:
+                continue
+            if channel in self._resubscribed:
+                raise FeedSilentError(f"{channel.name} is silent although the exchange promises a sign of life")
+            get_logger().warning("channel_silent", channel=channel.name)
+            self._resubscribed.add(channel)
+            self._seen_s[channel] = now_s
+            self._ask_again(channel)
+
+    # --- small things --------------------------------------------------------------------------------------------
+
+    def _seen(self, channel: Channel) -> None:
+        if channel in self._seen_s:
+            self._seen_s[channel] = self._last_frame_s
+            self._resubscribed.discard(channel)
+
+    def _now_s(self) -> float:
+        return self._around.clock.monotonic_s()
+
+    def _note(self, state: WorkerState) -> None:
+        self._around.telemetry.feed_is(self._feed.name, state, self._around.clock.now_ns())

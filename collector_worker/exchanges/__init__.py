@@ -1,0 +1,62 @@
+"""The exchanges we speak, in an explicit registry."""
+
+from collections.abc import Iterable
+
+from collector_worker.exchanges.contract import ExchangeCollector
+from collector_worker.exchanges.okx import Okx
+from common.config import ExchangeCollectorConfig
+from common.errors import ExchangeNotSupportedError, FleetError, InvalidConfigurationError
+from common.identity import DataType
+
+__all__ = [
+    "DataType",
+    "ExchangeCollectorConfig",
+    "ExchangeFactory",
+    "ExchangeNotSupportedError",
+    "InvalidConfigurationError",
+]
+
+REGISTRY: dict[str, type[Okx]] = {"okx": Okx}
+"""Exchange name to its class. What each can do is listed in ``common.exchanges``; a test compares the two."""
+
+
+class ExchangeFactory:
+    """Makes the exchange's half of a collector from its configuration."""
+
+    @staticmethod
+    def create_collector(config: ExchangeCollectorConfig) -> ExchangeCollector:
+        """The exchange's half of one collector; pure, nothing is connected.
+
+        Raises:
+            ExchangeNotSupportedError: There is no such exchange here.
+        """
+        if config.exchange not in REGISTRY:
+            raise ExchangeNotSupportedError(f"exchange {config.exchange!r} is not supported")
+        return REGISTRY[config.exchange](config)
+
+    @staticmethod
+    def create_multiple_collectors(configs: Iterable[ExchangeCollectorConfig]) -> list[ExchangeCollector]:
+        """One for each configuration, in their order.
+
+        Raises:
+            ExchangeNotSupportedError: As ``create_collector``.
+        """
+        return [ExchangeFactory.create_collector(config) for config in configs]
+
+    @staticmethod
+    def get_supported_exchanges() -> list[str]:
+        """The names of all exchanges, sorted."""
+        return sorted(REGISTRY)
+
+    @staticmethod
+    def validate_config(config: ExchangeCollectorConfig) -> tuple[bool, list[str]]:
+        """Whether a collector can be made of the configuration, and if not, why.
+
+        A configuration checks itself on construction, so one that exists fails here only where its exchange has been
+        taken out of the registry.
+        """
+        try:
+            ExchangeFactory.create_collector(config)
+        except FleetError as error:
+            return False, [str(error)]
+        return True, []

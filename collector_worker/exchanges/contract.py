@@ -1,0 +1,187 @@
+"""What an exchange must answer, and the words in which it answers. Nothing here does any I/O.
+
+Two parts. ``ExchangeCollector`` knows one symbol at one exchange: which sockets and REST calls there are. An
+``Adapter`` speaks the protocol of one connection: it gets frames and a receive time and returns outputs; when it
+needs the outside, the output is the wish and the session performs it. A new connection gets a new adapter, so nothing
+stale survives a reconnect.
+"""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from msgspec import Struct
+
+from common.events import BookDelta, BookSnapshot, Candle, Level, Ticker, Trade
+from common.identity import DataType
+
+
+class Channel(Struct, frozen=True):
+    """One subscription.
+
+    Attributes:
+        interval: Of candles; empty otherwise.
+        name: The exchange's own name of the channel.
+        silence_limit_s: The protocol promises a frame within this time, however quiet the market; 0: no promise.
+    """
+
+    data_type: DataType
+    interval: str
+    name: str
+    silence_limit_s: float = 0.0
+
+
+class Feed(Struct, frozen=True):
+    """One socket: its address and what is subscribed there."""
+
+    name: str
+    url: str
+    channels: tuple[Channel, ...]
+
+
+class KeepAlive(Struct, frozen=True):
+    """After ``idle_s`` without any incoming frame send ``frame``; anything must then come in within ``answer_s``."""
+
+    idle_s: float
+    answer_s: float
+    frame: str
+
+
+class Instrument(Struct, frozen=True, kw_only=True):
+    """What the exchange says of the symbol; texts as it gives them, empty where it gives none.
+
+    Attributes:
+        native: The exchange's own spelling.
+        state: The exchange's word, e.g. ``live``.
+        crossed_is_legal: The state is one in which bid above ask is no corruption (call auction).
+    """
+
+    symbol: str
+    native: str
+    state: str
+    tick_size: str
+    lot_size: str
+    min_size: str
+    contract_value: str = ""
+    contract_multiplier: str = ""
+    contract_currency: str = ""
+    contract_type: str = ""
+    settle_currency: str = ""
+    listed_at_ms: str = ""
+    expires_at_ms: str = ""
+    crossed_is_legal: bool = False
+
+
+class BookFrame(Struct, frozen=True):
+    """A book event that has not been judged yet, with the checksum the exchange sent, if it sent one."""
+
+    event: BookSnapshot | BookDelta
+    checksum: int | None = None
+
+
+class Acknowledged(Struct, frozen=True):
+    """The exchange has confirmed a subscription."""
+
+    channel: Channel
+
+
+class Refused(Struct, frozen=True):
+    """The exchange has refused something. ``permanent``: asking again cannot help."""
+
+    reason: str
+    permanent: bool
+
+
+class ClosingSoon(Struct, frozen=True):
+    """The exchange has announced that it will close this socket."""
+
+    reason: str
+
+
+class Malformed(Struct, frozen=True):
+    """A frame is not what the protocol allows; it is counted and skipped."""
+
+    reason: str
+
+
+Output = Trade | Ticker | Candle | BookFrame | Acknowledged | Refused | ClosingSoon | Malformed
+
+
+class Adapter(Protocol):
+    """One exchange's protocol on one connection."""
+
+    keepalive: KeepAlive
+
+    def subscribe(self) -> list[str]:
+        """The frames that subscribe to all channels of the feed."""
+        ...
+
+    def resubscribe(self, channel: Channel) -> list[str]:
+        """The frames that make the exchange start a channel anew, with a snapshot where it has one."""
+        ...
+
+    def on_frame(self, frame: bytes, recv_ns: int) -> Sequence[Output]:
+        """Read one frame. Never raises: what cannot be read is a ``Malformed``.
+
+        Args:
+            frame: The payload of a text or binary frame.
+            recv_ns: When it was read from the socket, ns since the epoch.
+        """
+        ...
+
+
+class ExchangeCollector(Protocol):
+    """One symbol at one exchange: what to connect to, what to ask, how to read the answers. Pure."""
+
+    def instruments_path(self) -> str:
+        """REST path of the instrument list that holds the symbol."""
+        ...
+
+    def read_instruments(self, body: bytes) -> Instrument:
+        """The symbol's instrument.
+
+        Raises:
+            UnknownSymbolError: The list does not hold it, or it is not traded now.
+            ExchangeUnavailableError: The answer is an error, or not a list of instruments.
+        """
+        ...
+
+    def time_path(self) -> str:
+        """REST path that answers the exchange's time."""
+        ...
+
+    def read_time_ms(self, body: bytes) -> int:
+        """The exchange's time, ms since the epoch.
+
+        Raises:
+            ExchangeUnavailableError: The answer is an error.
+        """
+        ...
+
+    def book_path(self, instrument: Instrument) -> str:
+        """REST path of a full book snapshot."""
+        ...
+
+    def read_book(self, body: bytes, recv_ns: int) -> BookSnapshot:
+        """The snapshot in an answer; its ``reason`` is empty, the one who asked knows it.
+
+        Raises:
+            ExchangeUnavailableError: The answer is an error or holds no book.
+        """
+        ...
+
+    def feeds(self) -> tuple[Feed, ...]:
+        """The sockets that the configured data types need."""
+        ...
+
+    def adapter(self, feed: Feed, instrument: Instrument) -> Adapter:
+        """A fresh protocol state for one connection."""
+        ...
+
+    def book_checksum(self, bids: Sequence[Level], asks: Sequence[Level]) -> int:
+        """The exchange's checksum of a book, best levels first; compared only with checksums it sends."""
+        ...
+
+    @property
+    def checksum_depth(self) -> int:
+        """How many levels of each side the checksum covers."""
+        ...

@@ -1,0 +1,450 @@
+"""OKX API v5: public market data over ``/public`` and ``/business``, and the REST calls around it.
+
+In the order of the data: wire structs, the symbol's exchange half, requests, frames. Section numbers refer to the
+protocol sheet of OKX (facts as of 2026-11; official pages https://www.okx.com/docs-v5/en/).
+"""
+
+import zlib
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from itertools import chain, zip_longest
+from typing import Literal, TypeVar
+
+import msgspec
+from msgspec import Raw, Struct
+from msgspec.json import Decoder
+
+from collector_worker.exchanges.contract import (
+    Acknowledged,
+    Adapter,
+    BookFrame,
+    Channel,
+    ClosingSoon,
+    Feed,
+    Instrument,
+    KeepAlive,
+    Malformed,
+    Output,
+    Refused,
+)
+from common.config import ExchangeCollectorConfig
+from common.errors import ExchangeUnavailableError, UnknownSymbolError
+from common.events import BookDelta, BookSnapshot, Candle, Level, Ticker, Trade
+from common.identity import DataType, ProductKind, Symbol
+from common.intervals import length_ns
+
+NS_PER_MS = 1_000_000
+_Row = TypeVar("_Row")
+
+# --- wire structs: only the fields we use; unknown ones are skipped -----------------------------------------------
+
+
+class _Arg(Struct, rename="camel", gc=False):
+    channel: str = ""
+    inst_id: str = ""
+
+
+class _Head(Struct, rename="camel", gc=False):
+    """Enough of any frame to know what it is (section 3); ``data`` stays undecoded until the channel is known."""
+
+    arg: _Arg | None = None
+    data: Raw = Raw(b"")
+    action: str = ""
+    event: str = ""
+    id: str = ""
+    code: str = ""
+
+
+class _Trade(Struct, rename="camel", gc=False):
+    """Section 4.1. ``count`` only on ``trades``: matches merged into this one, ``tradeId`` is the last of them."""
+
+    trade_id: str
+    px: str
+    sz: str
+    side: Literal["buy", "sell"]
+    ts: int
+    count: str | None = None
+
+
+class _Ticker(Struct, rename="camel", gc=False):
+    """Section 4.2. Prices can be "" on empty books; ``volCcy24h`` is quote for spot, base for derivatives."""
+
+    ts: int
+    last: str = ""
+    last_sz: str = ""
+    ask_px: str = ""
+    ask_sz: str = ""
+    bid_px: str = ""
+    bid_sz: str = ""
+    open24h: str = ""
+    high24h: str = ""
+    low24h: str = ""
+    vol_ccy24h: str = ""
+    vol24h: str = ""
+
+
+class _Book(Struct, rename="camel", gc=False):
+    """Section 5. Level: ``[price, size, "0", orders]``. Absent sequence numbers differ from 0 (rule 5)."""
+
+    asks: list[Level]
+    bids: list[Level]
+    ts: int
+    seq_id: int | None = None
+    prev_seq_id: int | None = None
+    checksum: int | None = None
+
+
+class _Candle(Struct, array_like=True, gc=False):
+    """Section 4.4. ``vol`` in base (spot) or contracts; ``volCcyQuote`` always in quote."""
+
+    ts: int
+    open: str
+    high: str
+    low: str
+    close: str
+    vol: str
+    vol_ccy: str = ""
+    vol_ccy_quote: str = ""
+    confirm: str = "0"
+
+
+class _Instrument(Struct, rename="camel", gc=False):
+    """Section 6, instrument fields."""
+
+    inst_id: str
+    inst_type: str
+    state: str = ""
+    base_ccy: str = ""
+    quote_ccy: str = ""
+    inst_family: str = ""
+    uly: str = ""
+    exp_time: str = ""
+    list_time: str = ""
+    tick_sz: str = ""
+    lot_sz: str = ""
+    min_sz: str = ""
+    settle_ccy: str = ""
+    ct_val: str = ""
+    ct_mult: str = ""
+    ct_val_ccy: str = ""
+    ct_type: str = ""
+
+
+class _Envelope(Struct):
+    """Every REST answer; a ``code`` other than "0" is a failure even with HTTP status 200 (section 3)."""
+
+    code: str
+    data: Raw = Raw(b"[]")
+
+
+class _Time(Struct):
+    ts: int
+
+
+# Lax: OKX writes integers as strings ("ts":"1652459225464").
+_head = Decoder(_Head, strict=False).decode
+_trades = Decoder(list[_Trade], strict=False).decode
+_tickers = Decoder(list[_Ticker], strict=False).decode
+_books = Decoder(list[_Book], strict=False).decode
+_candles = Decoder(list[_Candle], strict=False).decode
+_envelope = Decoder(_Envelope).decode
+_instruments = Decoder(list[_Instrument]).decode
+_times = Decoder(list[_Time], strict=False).decode
+
+# --- what OKX calls things ----------------------------------------------------------------------------------------
+
+_INST_TYPE = {ProductKind.SPOT: "SPOT", ProductKind.PERPETUAL: "SWAP", ProductKind.FUTURE: "FUTURES"}
+_BARS = {
+    "1s": "1s", "1m": "1m", "3m": "3m", "5m": "5m", "15m": "15m", "30m": "30m", "1h": "1H", "2h": "2H", "4h": "4H",
+    "6h": "6Hutc", "12h": "12Hutc", "1d": "1Dutc", "1w": "1Wutc",
+}  # fmt: skip
+"""Section 4.4: bars of six hours and more begin at UTC+8 boundaries unless the name says ``utc``."""
+
+_TRADEABLE = ("live", "preopen")
+_BUSINESS_ONLY = ("trades-all", "candle")
+
+_BOOK_HEARTBEAT_S = 65.0
+"""Section 7: a quiet ``books`` channel sends an empty frame each 60 s; more silence means a stalled stream."""
+
+_CANDLE_MARGIN_S = 30.0
+"""A running bar is pushed at least once per interval, a bar without trades too (section 4.4)."""
+
+_RETRYABLE = frozenset({"60014", "60023", "63999", "64007"})
+"""Section 3: too many requests, or the server's own trouble. Every other refusal needs a change on our side."""
+
+_REFUSALS = {
+    "60018": "OKX knows no such channel or instrument (60018)",
+    "64003": "OKX refuses the channel: the fee tier is too low (64003)",
+    "60011": "OKX refuses the channel: it needs a login (60011)",
+    "64001": "OKX refuses the channel: it lives on another path (64001)",
+}
+
+KEEPALIVE = KeepAlive(idle_s=20.0, answer_s=10.0, frame="ping")
+"""Section 2: a text ping within 30 s of silence, answered by a text pong."""
+
+
+class Okx:
+    """One symbol at OKX."""
+
+    checksum_depth = 25
+
+    def __init__(self, config: ExchangeCollectorConfig) -> None:
+        self._config = config
+        self._symbol = Symbol.parse(config.symbol)
+
+    def instruments_path(self) -> str:
+        """The whole list of the symbol's kind; OKX' own spelling is looked up there, not guessed."""
+        return f"/api/v5/public/instruments?instType={_INST_TYPE[self._symbol.kind]}"
+
+    def read_instruments(self, body: bytes) -> Instrument:
+        """Find the symbol by base and quote (spot) or by family and expiry (derivatives)."""
+        found = next((row for row in _rest_rows(body, _instruments) if self._is_ours(row)), None)
+        if found is None:
+            raise UnknownSymbolError(f"OKX lists no instrument for symbol {self._config.symbol}")
+        if found.state not in _TRADEABLE:
+            raise UnknownSymbolError(f"OKX does not trade {found.inst_id} now (its state is {found.state[:20]!r})")
+        return Instrument(
+            symbol=self._config.symbol,
+            native=found.inst_id,
+            state=found.state,
+            tick_size=found.tick_sz,
+            lot_size=found.lot_sz,
+            min_size=found.min_sz,
+            contract_value=found.ct_val,
+            contract_multiplier=found.ct_mult,
+            contract_currency=found.ct_val_ccy,
+            contract_type=found.ct_type,
+            settle_currency=found.settle_ccy,
+            listed_at_ms=found.list_time,
+            expires_at_ms=found.exp_time,
+            crossed_is_legal=found.state == "preopen",
+        )
+
+    def _is_ours(self, row: _Instrument) -> bool:
+        symbol = self._symbol
+        if row.inst_type != _INST_TYPE[symbol.kind]:
+            return False
+        if symbol.kind is ProductKind.SPOT:
+            return (row.base_ccy, row.quote_ccy) == (symbol.base, symbol.quote)
+        family = row.inst_family or row.uly  # instruments of before 2023 carry only ``uly``
+        if family != f"{symbol.base}-{symbol.quote}":
+            return False
+        return symbol.kind is ProductKind.PERPETUAL or _expiry(row.exp_time) == symbol.expiry
+
+    def time_path(self) -> str:
+        """Server time."""
+        return "/api/v5/public/time"
+
+    def read_time_ms(self, body: bytes) -> int:
+        """``{"data":[{"ts":"1597026383085"}]}``."""
+        rows = _rest_rows(body, _times)
+        if not rows:
+            raise ExchangeUnavailableError("OKX answered no time")
+        return rows[0].ts
+
+    def book_path(self, instrument: Instrument) -> str:
+        """The 400 levels that ``books`` maintains, with ``seqId``."""
+        return f"/api/v5/market/books?instId={instrument.native}&sz=400"
+
+    def read_book(self, body: bytes, recv_ns: int) -> BookSnapshot:
+        """Section 5, rule 7: the snapshot to join buffered updates to."""
+        rows = _rest_rows(body, _books)
+        if not rows or rows[0].seq_id is None:
+            raise ExchangeUnavailableError("OKX answered no book")
+        return _snapshot(rows[0], recv_ns, reason="")
+
+    def feeds(self) -> tuple[Feed, ...]:
+        """One socket per path that is needed (section 1)."""
+        address = self._config.address
+        channels = [*self._channels()]
+        business = tuple(channel for channel in channels if channel.name.startswith(_BUSINESS_ONLY))
+        public = tuple(channel for channel in channels if channel not in business)
+        feeds = (Feed("public", address.ws_public, public), Feed("business", address.ws_business, business))
+        return tuple(feed for feed in feeds if feed.channels)
+
+    def _channels(self) -> list[Channel]:
+        wanted, channels = self._config.data_types, []
+        if DataType.TRADE in wanted:
+            channels.append(Channel(DataType.TRADE, "", self._config.param("trade_channel")))
+        if DataType.ORDERBOOK in wanted:
+            name = self._config.param("book_channel")
+            channels.append(Channel(DataType.ORDERBOOK, "", name, _BOOK_HEARTBEAT_S))
+        if DataType.TICKER in wanted:
+            channels.append(Channel(DataType.TICKER, "", "tickers"))
+        if DataType.CANDLES in wanted:
+            for interval in self._config.candle_intervals:
+                limit_s = length_ns(interval) / 1e9 + _CANDLE_MARGIN_S
+                channels.append(Channel(DataType.CANDLES, interval, f"candle{_BARS[interval]}", limit_s))
+        return channels
+
+    def adapter(self, feed: Feed, instrument: Instrument) -> Adapter:
+        """A fresh connection's state."""
+        return OkxAdapter(feed, instrument, volume_is_quote=self._symbol.kind is ProductKind.SPOT)
+
+    def book_checksum(self, bids: Sequence[Level], asks: Sequence[Level]) -> int:
+        """CRC32, signed, over ``price:size`` of bids and asks in turn, best first (section 5, checksum)."""
+        pairs = chain.from_iterable(zip_longest(bids, asks))
+        text = ":".join(f"{level.price}:{level.size}" for level in pairs if level is not None)
+        unsigned = zlib.crc32(text.encode())
+        return unsigned - (1 << 32) if unsigned >= 1 << 31 else unsigned
+
+
+class OkxAdapter:
+    """OKX' protocol on one connection: requests out, frames in."""
+
+    keepalive = KEEPALIVE
+
+    def __init__(self, feed: Feed, instrument: Instrument, *, volume_is_quote: bool) -> None:
+        self._native = instrument.native
+        self._volume_is_quote = volume_is_quote
+        self._channels = {channel.name: channel for channel in feed.channels}
+        self._requests = 0
+
+    def subscribe(self) -> list[str]:
+        """One request per channel: an error event names only the request's id, never its argument (section 3)."""
+        return [self._request("subscribe", channel) for channel in self._channels.values()]
+
+    def resubscribe(self, channel: Channel) -> list[str]:
+        """Unsubscribe and subscribe: a mere second subscribe is acknowledged without a new snapshot (section 3)."""
+        return [self._request("unsubscribe", channel), self._request("subscribe", channel)]
+
+    def _request(self, op: str, channel: Channel) -> str:
+        self._requests += 1
+        args = [{"channel": channel.name, "instId": self._native}]
+        return msgspec.json.encode({"id": f"r{self._requests}", "op": op, "args": args}).decode()
+
+    def on_frame(self, frame: bytes, recv_ns: int) -> Sequence[Output]:
+        """Read one frame; see the contract."""
+        if frame == b"pong":  # plain text, not JSON (section 2)
+            return ()
+        try:
+            head = _head(frame)
+            if head.event:
+                return self._on_event(head)
+            channel = self._channels.get(head.arg.channel) if head.arg else None
+            if channel is None or head.arg is None or head.arg.inst_id != self._native:
+                return (Malformed("data for nothing we subscribed to"),)
+            return self._on_data(channel, head.action, head.data, recv_ns)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            return (Malformed("not a frame of OKX' protocol"),)
+
+    def _on_event(self, head: _Head) -> Sequence[Output]:
+        if head.event == "subscribe" and head.arg is not None:
+            channel = self._channels.get(head.arg.channel)
+            return (Acknowledged(channel),) if channel else ()
+        if head.event == "error":
+            reason = _REFUSALS.get(head.code, f"OKX refuses a request (code {head.code[:10]})")
+            return (Refused(reason, permanent=head.code not in _RETRYABLE),)
+        if head.event == "notice":  # 64008, up to 60 s ahead (section 2)
+            return (ClosingSoon("the exchange announced that it will close the connection"),)
+        return ()  # unsubscribe, channel-conn-count and whatever comes later need no reaction
+
+    def _on_data(self, channel: Channel, action: str, data: Raw, recv_ns: int) -> Sequence[Output]:
+        match channel.data_type:
+            case DataType.TRADE:
+                return [self._trade(row, channel, recv_ns) for row in _trades(data)]
+            case DataType.ORDERBOOK:
+                return [_book(row, action, channel, recv_ns) for row in _books(data)]
+            case DataType.TICKER:
+                return [self._ticker(row, recv_ns) for row in _tickers(data)]
+            case DataType.CANDLES:
+                return [_candle(row, channel.interval, recv_ns) for row in _candles(data)]
+
+    def _trade(self, row: _Trade, channel: Channel, recv_ns: int) -> Output:
+        if not _is_trade_id(row.trade_id) or not is_decimal(row.px) or not is_decimal(row.sz):
+            return Malformed("a trade whose id, price or size is not a number")
+        count = row.count if channel.name == "trades" else None
+        return Trade(row.ts * NS_PER_MS, recv_ns, row.trade_id, row.px, row.sz, row.side, "live", count)
+
+    def _ticker(self, row: _Ticker, recv_ns: int) -> Ticker:
+        return Ticker(
+            ts_event=row.ts * NS_PER_MS,
+            ts_recv=recv_ns,
+            last=row.last or None,
+            last_size=row.last_sz or None,
+            bid=row.bid_px or None,
+            bid_size=row.bid_sz or None,
+            ask=row.ask_px or None,
+            ask_size=row.ask_sz or None,
+            open_24h=row.open24h or None,
+            high_24h=row.high24h or None,
+            low_24h=row.low24h or None,
+            volume_24h=row.vol24h or None,
+            quote_volume_24h=(row.vol_ccy24h or None) if self._volume_is_quote else None,
+        )
+
+
+def is_decimal(text: str) -> bool:
+    """Whether a text is a plain decimal number such as ``42219.9``: digits, at most one point, perhaps a sign."""
+    return text.isascii() and text.lstrip("-").replace(".", "", 1).isdecimal()
+
+
+def _is_trade_id(text: str) -> bool:
+    """Ids are consecutive integers (section 4.1); more than 18 digits cannot be one of them, nor a stream id."""
+    return text.isascii() and text.isdecimal() and len(text) <= 18
+
+
+def _book(row: _Book, action: str, channel: Channel, recv_ns: int) -> Output:
+    incremental = channel.name == "books"
+    if incremental and action == "update":
+        delta = BookDelta(
+            ts_event=row.ts * NS_PER_MS,
+            ts_recv=recv_ns,
+            bids=row.bids,
+            asks=row.asks,
+            seq=row.seq_id,
+            prev_seq=row.prev_seq_id,
+        )
+        return BookFrame(delta, row.checksum or None)
+    if incremental and action != "snapshot":
+        return Malformed("a book frame that is neither snapshot nor update")
+    # books5 and bbo-tbt send the whole book each time and name no action (section 5, table).
+    return BookFrame(_snapshot(row, recv_ns, reason="" if incremental else "push"), row.checksum or None)
+
+
+def _snapshot(row: _Book, recv_ns: int, reason: str) -> BookSnapshot:
+    return BookSnapshot(
+        ts_event=row.ts * NS_PER_MS,
+        ts_recv=recv_ns,
+        bids=row.bids,
+        asks=row.asks,
+        seq=row.seq_id,
+        prev_seq=row.prev_seq_id,
+        reason=reason,
+    )
+
+
+def _candle(row: _Candle, interval: str, recv_ns: int) -> Candle:
+    open_ns = row.ts * NS_PER_MS
+    return Candle(
+        ts_event=open_ns,  # OKX gives no time of the push
+        ts_recv=recv_ns,
+        interval=interval,
+        open_time=open_ns,
+        close_time=open_ns + length_ns(interval),
+        open=row.open,
+        high=row.high,
+        low=row.low,
+        close=row.close,
+        volume=row.vol,
+        quote_volume=row.vol_ccy_quote or None,
+        closed=row.confirm == "1",
+    )
+
+
+def _expiry(expires_at_ms: str) -> str:
+    """The expiry of a future as YYMMDD in UTC, the way a symbol spells it."""
+    if not expires_at_ms.isdecimal():
+        return ""
+    return datetime.fromtimestamp(int(expires_at_ms) / 1000, UTC).strftime("%y%m%d")
+
+
+def _rest_rows(body: bytes, decode: Callable[[Raw], list[_Row]]) -> list[_Row]:
+    """The rows of a REST answer; failures are told apart in section 3."""
+    try:
+        envelope = _envelope(body)
+        if envelope.code != "0":
+            raise ExchangeUnavailableError(f"OKX answered with error code {envelope.code[:10]}")
+        return decode(envelope.data)
+    except msgspec.MsgspecError as error:
+        raise ExchangeUnavailableError("OKX answered something that is not its protocol") from error

@@ -1,0 +1,217 @@
+"""From events to Redis Streams: a bounded buffer, batches in transactions, explicit ids, no loss over a restart.
+
+A batch goes out as one MULTI/EXEC in one write. A server that refuses (loading, out of memory, read-only) refuses the
+whole transaction, so no later entry can overtake an earlier one; a batch whose answer was lost is sent again as it
+was, and Redis refuses the ids it already has. What does not fit the buffer while Redis is away is counted, and a
+``gap`` entry stands in its place.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Mapping
+from itertools import islice
+from random import Random
+
+from msgspec import Struct
+
+from collector_worker.backoff import full_jitter
+from collector_worker.streams import Stream
+from collector_worker.telemetry import Telemetry
+from common.clock import Clock
+from common.errors import FleetError, RedisUnreachableError
+from common.events import Event
+from common.log import get_logger
+from common.redis_client import RedisPipe, Reply, Scalar, is_stale_id, pack_command
+
+DEFAULT_BUFFER_BYTES = 32 * 1024 * 1024
+BATCH_ENTRIES = 500
+"""One transaction holds Redis up for about a millisecond at most."""
+
+BATCH_BYTES = 256 * 1024
+CONGESTED_ENTRIES = 4_000
+"""With Redis at work, reading from the exchange pauses above this many waiting entries (and TCP holds the sender
+back), so that a burst is never dropped. With Redis away reading goes on and the whole buffer is used."""
+
+RELIEVED_ENTRIES = 1_000
+RETRY_CAP_S = 2.0
+_ENTRY_OVERHEAD_BYTES = 160
+"""What a buffered entry takes beside its packed bytes: the objects around it."""
+
+_LATENCY_SAMPLES = 16
+"""Entries of a batch whose latency is recorded: enough for a percentile, and a burst does not pay per entry."""
+
+
+class StreamTakenError(FleetError):
+    """Redis holds ids above ours that we did not write: another writer. A new run reads the tail and goes on there."""
+
+
+class _Entry(Struct, gc=False):
+    packed: bytes
+    recv_ns: int
+
+
+class Publisher:
+    """The one writer of a collector's keys. ``publish`` and the ``set_…`` only buffer; ``run`` does the sending."""
+
+    def __init__(
+        self, pipe: RedisPipe, telemetry: Telemetry, clock: Clock, buffer_bytes: int = DEFAULT_BUFFER_BYTES
+    ) -> None:
+        self._pipe = pipe
+        self._telemetry = telemetry
+        self._clock = clock
+        self._limit_bytes = buffer_bytes
+        self._entries: deque[_Entry] = deque()
+        self._bytes = 0
+        self._ordered: dict[str, bytes] = {}
+        self._urgent: dict[str, list[bytes]] = {}
+        self._wake = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._relieved = asyncio.Event()
+        self._away = False
+
+    @property
+    def congested(self) -> bool:
+        """Whether the reader should wait for ``relief`` before it reads on."""
+        return len(self._entries) > CONGESTED_ENTRIES and not self._away
+
+    async def relief(self) -> None:
+        """Wait until Redis has caught up, or has gone away."""
+        self._relieved.clear()
+        await self._relieved.wait()
+
+    @property
+    def buffered(self) -> int:
+        """Entries that Redis has not confirmed yet."""
+        return len(self._entries)
+
+    # --- buffering: called from the frame handler, never waits ---------------------------------------------------
+
+    def publish(self, stream: Stream, event: Event) -> str | None:
+        """Buffer one event; returns its entry id, or None where the buffer is full and the event is lost."""
+        if self._bytes >= self._limit_bytes:
+            self._telemetry.beat.entries_dropped += 1
+            stream.lose(event)
+            return None
+        gap = stream.take_loss(event, self._clock.now_ns())
+        if gap is not None:
+            self._telemetry.beat.gaps += 1
+            self._append(stream, gap)
+        return self._append(stream, event)
+
+    def _append(self, stream: Stream, event: Event) -> str:
+        entry_id, packed = stream.pack(event)
+        self._entries.append(_Entry(packed, event.ts_recv))
+        self._bytes += len(packed) + _ENTRY_OVERHEAD_BYTES
+        self._signal()
+        return entry_id
+
+    def set_hash(self, key: str, fields: Mapping[str, Scalar]) -> None:
+        """Set fields of a hash behind all entries buffered so far; of several for one key only the latest is sent."""
+        self._ordered[key] = _hset(key, fields)
+        self._signal()
+
+    def set_expiring_hash(self, key: str, fields: Mapping[str, Scalar], ttl_s: int, *, fresh: bool = False) -> None:
+        """Set fields of a hash that expires, ahead of the entries; ``fresh`` first removes what was there."""
+        remove = [pack_command(("DEL", key))] if fresh else []
+        self._urgent[key] = [*remove, _hset(key, fields), pack_command(("EXPIRE", key, ttl_s))]
+        self._signal()
+
+    def _signal(self) -> None:
+        self._wake.set()
+        self._idle.clear()
+
+    # --- sending -------------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Send what is buffered until cancelled; a Redis that is away is tried again with a growing pause.
+
+        Raises:
+            StreamTakenError: Somebody else writes these streams.
+        """
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            while self._entries or self._ordered or self._urgent:
+                await self._send_batch()
+            self._idle.set()
+
+    async def drained(self) -> None:
+        """Wait until everything buffered is confirmed."""
+        await self._idle.wait()
+
+    async def _send_batch(self) -> None:
+        batch = self._next_batch()
+        urgent, self._urgent = self._urgent, {}
+        # A hash that names a stream id must not be seen before that entry.
+        ordered = dict(self._ordered) if len(batch) == len(self._entries) else {}
+        commands = [command for parts in urgent.values() for command in parts]
+        first = len(commands)
+        commands += [entry.packed for entry in batch]
+        commands += ordered.values()
+        replies, retried = await self._transact(commands)
+        self._confirm(batch, replies[first : first + len(batch)], retried=retried)
+        for key, sent in ordered.items():
+            if self._ordered[key] is sent:
+                del self._ordered[key]
+
+    def _next_batch(self) -> list[_Entry]:
+        batch: list[_Entry] = []
+        size = 0
+        for entry in islice(self._entries, BATCH_ENTRIES):
+            batch.append(entry)
+            size += len(entry.packed)
+            if size >= BATCH_BYTES:
+                break
+        return batch
+
+    async def _transact(self, commands: list[bytes]) -> tuple[list[Reply], bool]:
+        """Carry out one transaction, however long Redis is away; also whether it took more than one attempt."""
+        delays_s = full_jitter(Random(), first_s=0.1, cap_s=RETRY_CAP_S)  # noqa: S311 - jitter is no secret
+        lost = False
+        while True:
+            try:
+                await self._pipe.connect()
+                replies = await self._pipe.transaction(commands)
+            except RedisUnreachableError as error:
+                await self._pipe.close()
+                if not lost:
+                    get_logger().warning("redis_lost", why=str(error), exc_info=True)
+                lost = self._away = True
+                self._relieved.set()
+                self._telemetry.trouble("redis", str(error))
+                await asyncio.sleep(next(delays_s))
+            else:
+                self._away = False
+                if lost:
+                    self._telemetry.beat.redis_reconnects += 1
+                    self._telemetry.settled("redis")
+                    get_logger().info("redis_regained", entries_waiting=len(self._entries))
+                return replies, lost
+
+    def _confirm(self, batch: list[_Entry], replies: list[Reply], *, retried: bool) -> None:
+        beat = self._telemetry.beat
+        for entry, reply in zip(batch, replies, strict=True):
+            self._entries.popleft()
+            self._bytes -= len(entry.packed) + _ENTRY_OVERHEAD_BYTES
+            if isinstance(reply, bytes):
+                beat.entries_published += 1
+            elif is_stale_id(reply):
+                if not retried:
+                    raise StreamTakenError("another process writes the streams of this collector")
+                beat.entries_published += 1  # the first attempt went through, only its answer was lost
+            else:
+                beat.entries_dropped += 1
+                self._telemetry.trouble("publish", "Redis refuses entries: a key of ours holds something else")
+        if len(self._entries) <= RELIEVED_ENTRIES:
+            self._relieved.set()
+        self._record_latency(batch)
+
+    def _record_latency(self, batch: list[_Entry]) -> None:
+        now_ns = self._clock.now_ns()
+        for entry in batch[:: len(batch) // _LATENCY_SAMPLES + 1]:
+            self._telemetry.latency.record((now_ns - entry.recv_ns) // 1000)
+
+
+def _hset(key: str, fields: Mapping[str, Scalar]) -> bytes:
+    return pack_command(("HSET", key, *(part for pair in fields.items() for part in pair)))

@@ -1,0 +1,77 @@
+"""REST GETs: one connection each, HTTP/1.1 through h11, nothing kept between calls.
+
+A collector asks a handful of times in its life, so there is no pool and no client with one.
+"""
+
+import asyncio
+import ssl
+from urllib.parse import urlsplit
+
+import h11
+from msgspec import Struct
+
+from common.errors import ExchangeUnavailableError
+
+TIMEOUT_S = 10.0
+MAX_BODY_BYTES = 32 * 1024 * 1024
+_READ_BYTES = 65_536
+
+
+class Answer(Struct, frozen=True):
+    """Status and body of an answer, whatever the status."""
+
+    status: int
+    body: bytes
+
+
+async def get(root: str, path: str, timeout_s: float = TIMEOUT_S) -> Answer:
+    """GET ``root + path``.
+
+    Args:
+        root: ``https://host[:port]``, or ``http://`` for a simulator.
+        path: Path and query.
+        timeout_s: For everything together.
+
+    Raises:
+        ExchangeUnavailableError: No connection, no answer in time, or an answer that is not HTTP.
+    """
+    parts = urlsplit(root)
+    try:
+        async with asyncio.timeout(timeout_s):
+            return await _get(parts.hostname or "", parts.port, path, tls=parts.scheme == "https")
+    except TimeoutError as error:
+        raise ExchangeUnavailableError(f"REST of {parts.hostname} did not answer within {timeout_s:.0f} s") from error
+    except (OSError, h11.ProtocolError) as error:
+        raise ExchangeUnavailableError(f"REST of {parts.hostname} cannot be reached") from error
+
+
+async def _get(host: str, port: int | None, path: str, *, tls: bool) -> Answer:
+    port = port or (443 if tls else 80)
+    reader, writer = await asyncio.open_connection(host, port, ssl=ssl.create_default_context() if tls else None)
+    try:
+        http = h11.Connection(h11.CLIENT)
+        headers = [("Host", host), ("User-Agent", "tickfleet"), ("Accept", "application/json"), ("Connection", "close")]
+        request = h11.Request(method="GET", target=path, headers=headers)
+        writer.write(http.send(request) + http.send(h11.EndOfMessage()))
+        await writer.drain()
+        return await _read_answer(http, reader)
+    finally:
+        writer.close()
+
+
+async def _read_answer(http: h11.Connection, reader: asyncio.StreamReader) -> Answer:
+    status, body = 0, bytearray()
+    while True:
+        event = http.next_event()
+        if event is h11.NEED_DATA:
+            http.receive_data(await reader.read(_READ_BYTES))
+        elif isinstance(event, h11.Response):
+            status = event.status_code
+        elif isinstance(event, h11.Data):
+            body += event.data
+            if len(body) > MAX_BODY_BYTES:
+                raise ExchangeUnavailableError("REST answered more than any of its answers should hold")
+        elif isinstance(event, h11.EndOfMessage):
+            return Answer(status, bytes(body))
+        elif not isinstance(event, h11.InformationalResponse):
+            raise ExchangeUnavailableError("REST closed the connection in the middle of its answer")

@@ -1,0 +1,62 @@
+"""What one worker is told: its arguments, the environment, and its part of the fleet file."""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from msgspec import Struct
+
+from common.config import ExchangeCollectorConfig, RedisConfig
+from common.errors import InvalidConfigurationError
+from common.fleet_file import load_fleet
+from common.identity import CollectorId
+from common.settings import Environment
+
+_DESCRIPTION = """\
+Collect one symbol of one exchange in the foreground and publish it to Redis Streams.
+
+Needs neither supervisord nor the manager. A symbol that the fleet file does not list is collected with the file's
+defaults. Logs go to stdout, JSON unless it is a terminal."""
+
+_EPILOG = """\
+example:
+  collector-worker --exchange okx --symbol BTC-USDT
+  redis-cli XREVRANGE 'md:v1:{okx:BTC-USDT}:trade' + - COUNT 3
+
+exit codes: 0 stopped by SIGTERM or SIGINT, everything flushed; 1 failed; 2 wrong usage; 3 no Redis at the start;
+78 the configuration cannot work (unknown symbol, refused subscription): a restart would not help
+
+environment: TICKFLEET_FLEET, TICKFLEET_REDIS_URL, TICKFLEET_REDIS_PASSWORD, TICKFLEET_LOG_LEVEL"""
+
+
+class WorkerSettings(Struct, frozen=True):
+    """Everything a worker needs to know."""
+
+    collector: ExchangeCollectorConfig
+    redis: RedisConfig
+    log_level: str
+
+
+def load_settings(argv: Sequence[str] | None, environment: Environment) -> WorkerSettings:
+    """Parse arguments and read the fleet file.
+
+    Raises:
+        InvalidConfigurationError: Something in them cannot work.
+        SystemExit: ``--help`` (0) or wrong usage (2).
+    """
+    parser = argparse.ArgumentParser(
+        prog="collector-worker",
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--exchange", required=True, help="e.g. okx")
+    parser.add_argument("--symbol", required=True, help="BASE-QUOTE, BASE-QUOTE-PERP or BASE-QUOTE-YYMMDD")
+    parser.add_argument("--fleet", type=Path, default=environment.fleet_path, help="fleet file (default: %(default)s)")
+    arguments = parser.parse_args(argv)
+    wanted = CollectorId.parse(f"{arguments.exchange}:{arguments.symbol}")
+    fleet = load_fleet(arguments.fleet, environment, also=wanted)
+    collector = fleet.find(wanted)
+    if collector is None:
+        raise InvalidConfigurationError(f"{arguments.fleet}: has no collector {wanted}")
+    return WorkerSettings(collector, fleet.redis, environment.log_level)

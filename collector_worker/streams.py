@@ -1,0 +1,100 @@
+"""The collector's streams: the key, the bound and the ids of each, and what was lost on the way into it."""
+
+from collections.abc import Mapping
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from collector_worker.stream_ids import StreamIds
+from common import keys
+from common.codec import encode, encode_trade
+from common.config import ExchangeCollectorConfig, MaxLen
+from common.events import Candle, Event, FeedStatus, Gap, Trade
+from common.identity import DataType
+from common.redis_client import pack_command
+
+
+class _Loss(Struct):
+    """A run of events that found no room: ``after_id`` is the last trade before it, times are ns."""
+
+    after_id: str | None
+    from_ts: int
+    to_ts: int
+
+
+class Stream:
+    """One Redis Stream of this collector; the only place where its entry ids are made."""
+
+    def __init__(self, key: str, data_type: DataType, maxlen: int) -> None:
+        self.key = key
+        self.data_type = data_type
+        self.ids = StreamIds()
+        self._maxlen = maxlen
+        self._last_trade_id: str | None = None
+        self._loss: _Loss | None = None
+
+    def pack(self, event: Event) -> tuple[str, bytes]:
+        """The entry id of an event, and the XADD command that publishes it under that id."""
+        if isinstance(event, Trade):
+            self._last_trade_id = event.trade_id
+            entry_id = self.ids.next_numbered(int(event.trade_id), event.ts_event, event.ts_recv)
+            fields = encode_trade(event)
+        else:
+            marker = isinstance(event, (Gap, FeedStatus))
+            ids = self.ids
+            entry_id = ids.next_marker(event.ts_recv) if marker else ids.next(event.ts_event, event.ts_recv)
+            fields = encode(event)
+        return entry_id, pack_command(("XADD", self.key, "MAXLEN", "~", self._maxlen, entry_id, *fields))
+
+    def lose(self, event: Event) -> None:
+        """Note that an event found no room."""
+        if self._loss is None:
+            self._loss = _Loss(self._last_trade_id, event.ts_event, event.ts_event)
+        self._loss.to_ts = event.ts_event
+
+    def take_loss(self, following: Event, now_ns: int) -> Gap | None:
+        """The entry that marks what was lost before ``following``, once."""
+        loss, self._loss = self._loss, None
+        if loss is None:
+            return None
+        gap = Gap(ts_event=now_ns, ts_recv=now_ns, reason="buffer_full")
+        if isinstance(following, Trade):
+            return replace(gap, from_id=loss.after_id, to_id=following.trade_id)
+        return replace(gap, from_ts=loss.from_ts, to_ts=loss.to_ts)
+
+
+class Streams:
+    """All streams of one collector."""
+
+    def __init__(self, config: ExchangeCollectorConfig, maxlen: MaxLen) -> None:
+        self._by_type: dict[DataType, Stream] = {}
+        self._candles: dict[str, Stream] = {}
+        for data_type in config.data_types:
+            bound = maxlen.of(data_type)
+            if data_type is DataType.CANDLES:
+                for interval in config.candle_intervals:
+                    key = keys.stream(config.id, data_type, interval)
+                    self._candles[interval] = Stream(key, data_type, bound)
+            else:
+                self._by_type[data_type] = Stream(keys.stream(config.id, data_type), data_type, bound)
+
+    def of_type(self, data_type: DataType) -> Stream:
+        """The stream of a data type other than candles."""
+        return self._by_type[data_type]
+
+    def of_candle(self, candle: Candle) -> Stream:
+        """The stream of a bar's interval."""
+        return self._candles[candle.interval]
+
+    def of_channel(self, data_type: DataType, interval: str) -> Stream:
+        """The stream that a channel feeds."""
+        return self._candles[interval] if interval else self._by_type[data_type]
+
+    @property
+    def candles(self) -> Mapping[str, Stream]:
+        """The candle streams by interval."""
+        return self._candles
+
+    def all(self) -> list[Stream]:
+        """Every stream."""
+        return [*self._by_type.values(), *self._candles.values()]

@@ -1,0 +1,99 @@
+"""The facts of this run, gathered where they happen and read by the heartbeat."""
+
+import os
+import resource
+import secrets
+import socket
+from importlib.metadata import PackageNotFoundError, version
+
+from collector_worker.latency import LatencyHistogram
+from common.config import ExchangeCollectorConfig
+from common.health import Heartbeat, Progress, WorkerState
+from common.identity import DataType
+
+_PAGE_BYTES = resource.getpagesize()
+
+
+def _version() -> str:
+    try:
+        return version("tickfleet")
+    except PackageNotFoundError:
+        return "unknown"
+
+
+class Telemetry:
+    """Counters and states of one run. Plain attributes: the hot path only adds to them."""
+
+    def __init__(self, config: ExchangeCollectorConfig, now_ns: int) -> None:
+        self.beat = Heartbeat(
+            collector=str(config.id),
+            pid=os.getpid(),
+            host=socket.gethostname(),
+            run_id=secrets.token_hex(6),
+            config_id=config.fingerprint(),
+            version=_version(),
+            started_at=now_ns,
+            progress={data_type: Progress() for data_type in config.data_types},
+        )
+        self.latency = LatencyHistogram()
+        self._feeds: dict[str, WorkerState] = {}
+        self._troubles: dict[str, str] = {}
+
+    def feed_is(self, feed: str, state: WorkerState, now_ns: int) -> None:
+        """Note the state of one socket; the collector's own state follows from all of them."""
+        self._feeds[feed] = state
+        running = all(known is WorkerState.RUNNING for known in self._feeds.values())
+        if not running:
+            self.beat.connected_since = 0
+        elif not self.beat.connected_since:
+            self.beat.connected_since = now_ns
+
+    def trouble(self, about: str, phrase: str) -> None:
+        """Note that something does not work; it stays in ``last_error`` and degrades the state until ``settled``."""
+        self._troubles[about] = phrase
+        self.beat.last_error = phrase
+
+    def settled(self, about: str) -> None:
+        """The trouble is over."""
+        self._troubles.pop(about, None)
+
+    def event(self, data_type: DataType, recv_ns: int) -> None:
+        """Count one entry of a data type."""
+        progress = self.beat.progress[data_type]
+        progress.count += 1
+        progress.last_event_at = recv_ns
+
+    def snapshot(self, now_ns: int, now_s: float) -> Heartbeat:
+        """The heartbeat as of now."""
+        beat = self.beat
+        beat.beats += 1
+        beat.beat_at = now_ns
+        beat.rss_bytes = _rss_bytes()
+        usage = resource.getrusage(resource.RUSAGE_SELF)
+        beat.cpu_seconds = round(usage.ru_utime + usage.ru_stime, 3)
+        self.latency.turn(now_s)
+        beat.latency_p50_us = self.latency.percentile(0.50)
+        beat.latency_p99_us = self.latency.percentile(0.99)
+        if beat.state not in (WorkerState.STOPPING, WorkerState.STOPPED, WorkerState.ERROR):
+            beat.state = self._state()
+        return beat
+
+    def _state(self) -> WorkerState:
+        """The least advanced feed decides while nothing runs yet; one that falls behind later degrades."""
+        states = list(self._feeds.values())
+        if not states:
+            return WorkerState.STARTING
+        if all(state is WorkerState.RUNNING for state in states):
+            return WorkerState.DEGRADED if self._troubles else WorkerState.RUNNING
+        if any(state is WorkerState.RUNNING for state in states):
+            return WorkerState.DEGRADED
+        return WorkerState.CONNECTING if WorkerState.CONNECTING in states else WorkerState.SUBSCRIBING
+
+
+def _rss_bytes() -> int:
+    """Resident memory now (Linux), or its peak where /proc is not there (macOS gives bytes)."""
+    try:
+        with open("/proc/self/statm", encoding="ascii") as statm:
+            return int(statm.read().split()[1]) * _PAGE_BYTES
+    except OSError:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -1,0 +1,106 @@
+"""The socket, seen through three calls: open, pump, send. The only owner of the ``websockets`` library."""
+
+from collections.abc import Callable
+from typing import NoReturn, Protocol
+from urllib.parse import urlsplit
+
+import websockets
+from websockets.asyncio.client import ClientConnection, connect
+
+from common.errors import ConnectionLostError, InvalidConfigurationError
+
+OPEN_TIMEOUT_S = 10.0
+CLOSE_TIMEOUT_S = 1.0
+"""A polite close must leave time to flush before supervisord's patience ends."""
+
+MAX_FRAME_BYTES = 16 * 1024 * 1024
+"""Far above any frame of market data; bounds what a broken server can make us hold."""
+
+_USER_AGENT = "tickfleet"
+
+
+class Pace(Protocol):
+    """What is behind the reader, and may need time."""
+
+    @property
+    def congested(self) -> bool:
+        """Whether to wait before reading on."""
+        ...
+
+    async def relief(self) -> None:
+        """Wait until reading may go on."""
+        ...
+
+
+class WebSocket:
+    """One open connection."""
+
+    def __init__(self, connection: ClientConnection) -> None:
+        self._connection = connection
+
+    @classmethod
+    async def open(cls, url: str) -> "WebSocket":
+        """Connect, within ``OPEN_TIMEOUT_S``.
+
+        Without compression: it would cost 50 KiB and several times the CPU per frame. Without the library's pings:
+        each exchange has a keep-alive of its own.
+
+        Raises:
+            ConnectionLostError: Nobody there, or the handshake was turned away.
+            InvalidConfigurationError: ``url`` is not an address.
+        """
+        host = urlsplit(url).hostname
+        try:
+            connection = await connect(
+                url,
+                compression=None,
+                ping_interval=None,
+                open_timeout=OPEN_TIMEOUT_S,
+                close_timeout=CLOSE_TIMEOUT_S,
+                max_size=MAX_FRAME_BYTES,
+                user_agent_header=_USER_AGENT,
+            )
+        except websockets.InvalidURI as error:
+            raise InvalidConfigurationError(f"{url} is not the address of a WebSocket") from error
+        except websockets.InvalidStatus as error:
+            status = error.response.status_code
+            raise ConnectionLostError(f"{host} turned the connection away (HTTP {status})") from error
+        except (OSError, TimeoutError, websockets.WebSocketException) as error:
+            raise ConnectionLostError(f"{host} cannot be reached") from error
+        return cls(connection)
+
+    async def pump(self, on_frame: Callable[[bytes], None], pace: Pace) -> NoReturn:
+        """Hand every incoming frame to ``on_frame``, in order, until the connection ends; read no faster than ``pace``.
+
+        Raises:
+            ConnectionLostError: It ended. Errors of ``on_frame`` come through as they are.
+        """
+        recv = self._connection.recv
+        try:
+            while True:
+                on_frame(await recv(decode=False))
+                if pace.congested:
+                    await pace.relief()
+        except websockets.ConnectionClosed as error:
+            raise ConnectionLostError(_how_closed(error)) from error
+
+    async def send(self, text: str) -> None:
+        """Send one text frame.
+
+        Raises:
+            ConnectionLostError: The connection has ended.
+        """
+        try:
+            await self._connection.send(text)
+        except websockets.ConnectionClosed as error:
+            raise ConnectionLostError(_how_closed(error)) from error
+
+    async def close(self) -> None:
+        """Close politely, within ``CLOSE_TIMEOUT_S``; a connection that has ended stays so."""
+        await self._connection.close()
+
+
+def _how_closed(error: websockets.ConnectionClosed) -> str:
+    if error.rcvd is None:
+        return "the connection broke"
+    return f"the exchange closed the connection (code {int(error.rcvd.code)})"

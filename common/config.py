@@ -1,0 +1,149 @@
+"""The configuration of one collector and of Redis, checked on construction: what exists can be started."""
+
+import hashlib
+from collections.abc import Mapping
+
+import msgspec
+from msgspec import Struct, field
+
+from common import keys
+from common.errors import InvalidConfigurationError
+from common.exchanges import Endpoints, ExchangeProfile, profile
+from common.identity import CollectorId, DataType, Symbol
+from common.nearest import did_you_mean
+
+DEFAULT_REDIS_URL = "redis://127.0.0.1:6379/0"
+
+
+class MaxLen(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Entries kept per stream of each data type (approximately, see ``XADD … MAXLEN ~``)."""
+
+    trade: int = keys.DEFAULT_MAXLEN[DataType.TRADE]
+    orderbook: int = keys.DEFAULT_MAXLEN[DataType.ORDERBOOK]
+    ticker: int = keys.DEFAULT_MAXLEN[DataType.TICKER]
+    candles: int = keys.DEFAULT_MAXLEN[DataType.CANDLES]
+
+    def __post_init__(self) -> None:
+        for name in self.__struct_fields__:
+            if getattr(self, name) < 1:
+                raise InvalidConfigurationError(f"redis.maxlen.{name} must be at least 1")
+
+    def of(self, data_type: DataType) -> int:
+        """The bound of one data type."""
+        bound: int = getattr(self, data_type.value)
+        return bound
+
+
+class RedisConfig(Struct, frozen=True, kw_only=True):
+    """Where Redis is. ``password`` is kept out of ``url``, so that the address may be shown."""
+
+    url: str = DEFAULT_REDIS_URL
+    password: str | None = None
+    maxlen: MaxLen = field(default_factory=MaxLen)
+
+    def __repr__(self) -> str:
+        return f"RedisConfig(url={self.url!r})"
+
+
+class ExchangeCollectorConfig(Struct, frozen=True):
+    """One collector: what to collect, from where, and how.
+
+    Attributes:
+        health_check_interval: Seconds without data before a feed counts as silent; the floor of the adaptive limit.
+        max_backfill_wait: Seconds that live trades may wait for missed ones.
+        store_raw_data: Record the raw frames.
+        custom_params: Settings that only this exchange knows; see ``common.exchanges``.
+        endpoints: Addresses to use instead of the exchange's own, each may be empty.
+
+    Raises:
+        ExchangeNotSupportedError: No adapter for ``exchange``.
+        InvalidConfigurationError: Anything else that cannot work.
+    """
+
+    exchange: str
+    symbol: str
+    data_types: tuple[DataType, ...]
+    auto_restart: bool = True
+    health_check_interval: float = 30.0
+    store_raw_data: bool = False
+    custom_params: Mapping[str, str] | None = None
+    candle_intervals: tuple[str, ...] = ("1m",)
+    max_backfill_wait: float = 60.0
+    enabled: bool = True
+    endpoints: Endpoints = field(default_factory=Endpoints)
+
+    def __post_init__(self) -> None:
+        if not self.exchange:
+            raise InvalidConfigurationError("exchange must not be empty")
+        if not self.symbol:
+            raise InvalidConfigurationError("symbol must not be empty")
+        known = profile(self.exchange)
+        Symbol.parse(self.symbol)
+        _check_lists(self, known)
+        _check_params(self.custom_params or {}, known)
+        if not self.health_check_interval > 0:
+            raise InvalidConfigurationError("health_check_interval must be above 0 seconds")
+        if not self.max_backfill_wait >= 0:
+            raise InvalidConfigurationError("max_backfill_wait must not be negative")
+        _check_endpoints(self.endpoints)
+
+    @property
+    def id(self) -> CollectorId:
+        """Exchange and symbol."""
+        return CollectorId(self.exchange, self.symbol)
+
+    @property
+    def address(self) -> Endpoints:
+        """The addresses to use: the configured ones, else the exchange's own."""
+        own = profile(self.exchange).endpoints
+        names = Endpoints.__struct_fields__
+        return Endpoints(**{name: getattr(self.endpoints, name) or getattr(own, name) for name in names})
+
+    def param(self, name: str) -> str:
+        """A custom parameter, or its default (the first allowed value)."""
+        return (self.custom_params or {}).get(name, profile(self.exchange).custom_params[name][0])
+
+    def fingerprint(self) -> str:
+        """Short digest of all settings that a running worker depends on; equal settings, equal digest."""
+        facts = msgspec.to_builtins(self)
+        for manager_only in ("enabled", "auto_restart"):
+            facts.pop(manager_only)
+        text = msgspec.json.encode(facts, order="sorted")
+        return hashlib.sha256(text).hexdigest()[:12]
+
+
+def _check_lists(config: ExchangeCollectorConfig, known: ExchangeProfile) -> None:
+    if not config.data_types:
+        raise InvalidConfigurationError("data_types must name at least one data type")
+    for name, given, allowed in (
+        ("data_types", [t.value for t in config.data_types], [t.value for t in known.data_types]),
+        ("candle_intervals", list(config.candle_intervals), list(known.candle_intervals)),
+    ):
+        if len(set(given)) != len(given):
+            raise InvalidConfigurationError(f"{name} names something twice")
+        for value in given:
+            if value not in allowed:
+                raise InvalidConfigurationError(
+                    f"{name}: {known.name} has no {value!r}{did_you_mean(value, allowed)} (known: {', '.join(allowed)})"
+                )
+    if DataType.CANDLES in config.data_types and not config.candle_intervals:
+        raise InvalidConfigurationError("candle_intervals must name at least one interval when candles are collected")
+
+
+def _check_params(params: Mapping[str, str], known: ExchangeProfile) -> None:
+    for name, value in params.items():
+        if name not in known.custom_params:
+            hint = did_you_mean(name, known.custom_params)
+            raise InvalidConfigurationError(f"custom_params: {known.name} has no parameter {name!r}{hint}")
+        if value not in known.custom_params[name]:
+            allowed = ", ".join(known.custom_params[name])
+            raise InvalidConfigurationError(f"custom_params.{name} is {value!r}, must be one of: {allowed}")
+
+
+def _check_endpoints(endpoints: Endpoints) -> None:
+    for name, schemes in (("ws_public", ("ws://", "wss://")), ("ws_business", ("ws://", "wss://"))):
+        url = getattr(endpoints, name)
+        if url and not url.startswith(schemes):
+            raise InvalidConfigurationError(f"{name} must begin with ws:// or wss://")
+    if endpoints.rest and not endpoints.rest.startswith(("http://", "https://")):
+        raise InvalidConfigurationError("rest must begin with http:// or https://")

@@ -1,0 +1,115 @@
+"""The one family of errors. A class says what to do about it, its message says what, where and what to mend.
+
+FleetError
+ +- InvalidConfigurationError    exit 78: the operator must change something, a restart cannot help
+ |   +- ExchangeNotSupportedError
+ |   +- UnknownSymbolError
+ |   +- SubscriptionRefusedError
+ +- UsageError                   exit 2: a command was called wrongly
+ +- RedisUnreachableError        exit 3: no answer from Redis
+ +- SupervisorUnreachableError   exit 3: no answer from supervisord
+ +- UndecodableFrameError        skip: count it, keep a sample, go on
+ +- FeedError                    reconnect: this socket is of no more use, a new one may be
+ |   +- ConnectionLostError, FeedSilentError, SubscriptionTimeoutError, PlannedReconnect
+ +- ExchangeUnavailableError     retry later: the exchange's REST does not answer as it should
+
+Messages of this family are written by us and carry no text from outside except names the operator gave, so they may
+go into a heartbeat; the text of foreign exceptions goes to the log only (``exc_info``).
+"""
+
+from enum import Enum
+from typing import ClassVar
+
+EXIT_OK = 0
+EXIT_FAILURE = 1
+EXIT_USAGE = 2
+EXIT_UNREACHABLE = 3
+EXIT_BAD_CONFIGURATION = 78  # EX_CONFIG of sysexits.h; supervisord is told not to restart it
+
+
+class Recovery(Enum):
+    """What the one who catches an error should do."""
+
+    SKIP = "skip"
+    RETRY = "retry"
+    RECONNECT = "reconnect"
+    EXIT = "exit"
+
+
+class FleetError(Exception):
+    """Base of all errors raised here."""
+
+    recovery: ClassVar[Recovery] = Recovery.EXIT
+    exit_code: ClassVar[int] = EXIT_FAILURE
+
+
+class InvalidConfigurationError(FleetError):
+    """A setting cannot work as it stands."""
+
+    exit_code = EXIT_BAD_CONFIGURATION
+
+
+class ExchangeNotSupportedError(InvalidConfigurationError):
+    """There is no adapter for the named exchange."""
+
+
+class UnknownSymbolError(InvalidConfigurationError):
+    """The exchange's instrument list does not hold the symbol, or does not trade it now."""
+
+
+class SubscriptionRefusedError(InvalidConfigurationError):
+    """The exchange refused a channel for a reason that will not go away by itself."""
+
+
+class UsageError(FleetError):
+    """A command was given arguments it cannot use."""
+
+    exit_code = EXIT_USAGE
+
+
+class RedisUnreachableError(FleetError):
+    """Redis does not answer, or refuses to work for us."""
+
+    recovery = Recovery.RETRY
+    exit_code = EXIT_UNREACHABLE
+
+
+class SupervisorUnreachableError(FleetError):
+    """supervisord does not answer on its socket."""
+
+    recovery = Recovery.RETRY
+    exit_code = EXIT_UNREACHABLE
+
+
+class UndecodableFrameError(FleetError):
+    """A frame is not what the exchange's protocol allows."""
+
+    recovery = Recovery.SKIP
+
+
+class FeedError(FleetError):
+    """A socket has ended or is of no more use."""
+
+    recovery = Recovery.RECONNECT
+
+
+class ConnectionLostError(FeedError):
+    """The socket could not be opened, or was closed by the other side or the network."""
+
+
+class FeedSilentError(FeedError):
+    """The socket is open but what must arrive does not."""
+
+
+class SubscriptionTimeoutError(FeedError):
+    """The exchange has not answered a subscription in time, or asked us to come back later."""
+
+
+class PlannedReconnect(FeedError):  # noqa: N818 - nothing went wrong: the exchange announced it
+    """The exchange has announced that it will close this socket."""
+
+
+class ExchangeUnavailableError(FleetError):
+    """A REST call failed, timed out, or was turned away for now."""
+
+    recovery = Recovery.RETRY

@@ -1,0 +1,193 @@
+"""The fleet file: which collectors there should be. Decoded strictly, so that a typo cannot pass for a setting."""
+
+import stat
+import tomllib
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+import msgspec
+from msgspec import UNSET, Struct, UnsetType, field
+
+from common.config import DEFAULT_REDIS_URL, ExchangeCollectorConfig, MaxLen, RedisConfig
+from common.errors import FleetError, InvalidConfigurationError
+from common.exchanges import PROFILES, Endpoints, profile
+from common.identity import CollectorId, DataType
+from common.nearest import did_you_mean
+from common.settings import Environment
+
+
+class _Redis(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    url: str = DEFAULT_REDIS_URL
+    password_file: str = ""
+    maxlen: MaxLen = field(default_factory=MaxLen)
+
+
+class _Options(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What may stand in ``[defaults]``, and in every collector too."""
+
+    data_types: tuple[DataType, ...] | UnsetType = UNSET
+    candle_intervals: tuple[str, ...] | UnsetType = UNSET
+    auto_restart: bool | UnsetType = UNSET
+    health_check_interval: float | UnsetType = UNSET
+    max_backfill_wait: float | UnsetType = UNSET
+    store_raw_data: bool | UnsetType = UNSET
+    enabled: bool | UnsetType = UNSET
+    custom_params: dict[str, str] | UnsetType = UNSET
+
+    def given(self) -> dict[str, Any]:
+        """The settings that the file makes."""
+        names = _Options.__struct_fields__
+        return {name: getattr(self, name) for name in names if getattr(self, name) is not UNSET}
+
+
+class _Collector(_Options, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    exchange: str
+    symbol: str
+
+
+class _File(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    redis: _Redis = field(default_factory=_Redis)
+    defaults: _Options = field(default_factory=_Options)
+    exchanges: dict[str, Endpoints] = {}
+    collectors: tuple[_Collector, ...] = ()
+
+
+class Fleet(Struct, frozen=True, kw_only=True):
+    """The fleet that is wanted, every setting resolved."""
+
+    redis: RedisConfig
+    collectors: tuple[ExchangeCollectorConfig, ...]
+
+    def find(self, collector: CollectorId) -> ExchangeCollectorConfig | None:
+        """The configuration of one collector, or None where the fleet has no such."""
+        return next((config for config in self.collectors if config.id == collector), None)
+
+
+def load_fleet(path: Path, environment: Environment, also: CollectorId | None = None) -> Fleet:
+    """Read, decode and check a fleet file.
+
+    Args:
+        path: The file.
+        environment: What of it the environment outranks.
+        also: A collector that the fleet should hold even where the file does not list it; it then takes the defaults.
+
+    Raises:
+        InvalidConfigurationError: The file cannot be read, is not TOML, or holds something that cannot work. The
+            message names the file, the place in it, and the reason.
+    """
+    text = _read(path)
+    try:
+        raw = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise InvalidConfigurationError(f"{path}: not valid TOML: {error}") from error
+    _check_names(path, raw)
+    try:
+        parsed = msgspec.convert(raw, _File)
+    except msgspec.ValidationError as error:
+        raise InvalidConfigurationError(f"{path}: {_place_first(str(error))}") from error
+    except FleetError as error:
+        raise InvalidConfigurationError(f"{path}: {error}") from error
+    fleet = Fleet(redis=_redis(path, parsed.redis, environment), collectors=_collectors(path, parsed))
+    if also is None or fleet.find(also) is not None:
+        return fleet
+    extra = _resolve(parsed, _Collector(exchange=also.exchange, symbol=also.symbol))
+    return msgspec.structs.replace(fleet, collectors=(*fleet.collectors, extra))
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise InvalidConfigurationError(f"{path}: there is no such file") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidConfigurationError(f"{path}: the file cannot be read (check its permissions)") from error
+
+
+_SECTIONS: dict[str, type[Struct]] = {"redis": _Redis, "defaults": _Options, "collectors": _Collector}
+
+
+def _check_names(path: Path, raw: dict[str, Any]) -> None:
+    """Refuse unknown names with the nearest known one; msgspec would refuse them too, without the hint."""
+    _check_table(path, "", raw, _File)
+    for section, struct in _SECTIONS.items():
+        value = raw.get(section)
+        tables = value if isinstance(value, list) else [value]
+        for index, table in enumerate(tables):
+            place = f"{section}[{index}]" if isinstance(value, list) else section
+            _check_table(path, place, table, struct)
+    exchanges = raw.get("exchanges")
+    for name, table in (exchanges if isinstance(exchanges, dict) else {}).items():
+        if name not in PROFILES:
+            hint = did_you_mean(name, PROFILES)
+            raise InvalidConfigurationError(f"{path}: exchanges.{name}: exchange {name!r} is not supported{hint}")
+        _check_table(path, f"exchanges.{name}", table, Endpoints)
+
+
+def _check_table(path: Path, place: str, table: object, struct: type[Struct]) -> None:
+    if not isinstance(table, dict):
+        return  # a wrong type is msgspec's to report
+    for name in table:
+        if name not in struct.__struct_fields__:
+            where = f"{place}: " if place else ""
+            hint = did_you_mean(name, struct.__struct_fields__)
+            raise InvalidConfigurationError(f"{path}: {where}unknown key {name!r}{hint}")
+
+
+def _place_first(message: str) -> str:
+    """``Expected `int`, got `str` - at `$.redis.maxlen.trade``` with the place in front."""
+    what, found, place = message.rpartition(" - at `$")
+    return f"{place.strip('.`')}: {what}" if found else message
+
+
+def _redis(path: Path, given: _Redis, environment: Environment) -> RedisConfig:
+    url = environment.redis_url or given.url
+    parts = urlsplit(url)
+    if parts.scheme not in ("redis", "rediss", "unix"):
+        raise InvalidConfigurationError(f"{path}: redis.url must begin with redis://, rediss:// or unix://")
+    try:
+        parts.port  # noqa: B018 - reading it is the check
+    except ValueError as error:
+        raise InvalidConfigurationError(f"{path}: redis.url: the port is not a number from 0 to 65535") from error
+    if not environment.redis_url and parts.password:
+        _refuse_readable_by_others(path, path)
+    password = environment.redis_password
+    if password is None and given.password_file:
+        secret = path.parent / given.password_file
+        text = _read(secret)
+        _refuse_readable_by_others(path, secret)
+        password = text.strip()
+    if parts.password:
+        user = f"{parts.username}@" if parts.username else ""
+        shown = urlunsplit(parts._replace(netloc=user + parts.netloc.rpartition("@")[2]))
+        return RedisConfig(url=shown, password=password or parts.password, maxlen=given.maxlen)
+    return RedisConfig(url=url, password=password, maxlen=given.maxlen)
+
+
+def _refuse_readable_by_others(fleet: Path, secret: Path) -> None:
+    if stat.S_IMODE(secret.stat().st_mode) & 0o077:
+        raise InvalidConfigurationError(
+            f"{fleet}: redis: {secret} holds a secret and others can read it; run: chmod 600 {secret}"
+        )
+
+
+def _collectors(path: Path, parsed: _File) -> tuple[ExchangeCollectorConfig, ...]:
+    resolved: dict[CollectorId, ExchangeCollectorConfig] = {}
+    for index, given in enumerate(parsed.collectors):
+        place = f"{path}: collectors[{index}] ({given.exchange}:{given.symbol})"
+        try:
+            config = _resolve(parsed, given)
+        except FleetError as error:
+            raise type(error)(f"{place}: {error}") from error
+        if config.id in resolved:
+            raise InvalidConfigurationError(f"{place}: the collector is listed twice")
+        resolved[config.id] = config
+    return tuple(resolved.values())
+
+
+def _resolve(parsed: _File, given: _Collector) -> ExchangeCollectorConfig:
+    options = {**parsed.defaults.given(), **given.given()}
+    known = profile(given.exchange)
+    options.setdefault("data_types", known.data_types)
+    endpoints = parsed.exchanges.get(given.exchange, Endpoints())
+    return ExchangeCollectorConfig(given.exchange, given.symbol, endpoints=endpoints, **options)

@@ -1,0 +1,63 @@
+"""Every name in Redis, with its lifetime. No other module contains a key literal.
+
+All keys of a collector carry the same hash tag ``{exchange:SYMBOL}``, so they share one slot of a Redis Cluster.
+A changed meaning of an entry means a new version segment (``md:v2:``), never a silent change.
+"""
+
+from common.identity import CollectorId, DataType
+
+_PREFIX = "md:v1:"
+
+HEARTBEAT_TTL_S = 10
+"""Ten missed beats: longer than any pause a working process makes, short enough to notice within seconds."""
+
+EXIT_NOTE_TTL_S = 24 * 3600
+"""How long the last heartbeat of a process that refused its configuration stays readable: the reason for a day."""
+
+FLEET_EVENTS_MAXLEN = 10_000
+"""Changes of state, a few a day and collector: months of history."""
+
+DEFAULT_MAXLEN = {
+    DataType.TRADE: 200_000,
+    DataType.ORDERBOOK: 50_000,
+    DataType.TICKER: 20_000,
+    DataType.CANDLES: 10_000,
+}
+"""Entries kept per stream (``MAXLEN ~``). At 64 bytes a trade and about 300 a delta: some 30 MiB a collector."""
+
+
+def _of(collector: CollectorId, name: str) -> str:
+    return f"{_PREFIX}{{{collector}}}:{name}"
+
+
+def stream(collector: CollectorId, data_type: DataType, interval: str = "") -> str:
+    """Stream of one data type, e.g. ``md:v1:{okx:BTC-USDT}:trade``; candles have one per interval (``:candles:1m``)."""
+    suffix = f":{interval}" if interval else ""
+    return _of(collector, data_type.value + suffix)
+
+
+def book(collector: CollectorId) -> str:
+    """Hash with the current book and the stream id it corresponds to."""
+    return _of(collector, "book")
+
+
+def heartbeat(collector: CollectorId) -> str:
+    """Hash with the liveness and the facts of the collector's process; it expires when nobody writes it."""
+    return _of(collector, "heartbeat")
+
+
+def instrument(collector: CollectorId) -> str:
+    """Hash with tick size, lot size, contract value, state and native spelling."""
+    return _of(collector, "instrument")
+
+
+def writer(collector: CollectorId) -> str:
+    """Fencing number of the run that may write."""
+    return _of(collector, "writer")
+
+
+FLEET_EVENTS = f"{_PREFIX}fleet:events"
+"""Stream of every change of state: what, who, why."""
+
+FLEET_MANAGER = f"{_PREFIX}fleet:manager"
+"""Hash with the manager's own heartbeat."""

@@ -1,0 +1,44 @@
+"""Logging, configured once: JSON lines on stdout for machines, colour on a terminal for people.
+
+An event is one fixed snake_case phrase, noun then past verb (``feed_connected``); every value is a field. No log call
+per message of the market: what repeats is counted. Errors carry ``exc_info``.
+"""
+
+import logging
+import sys
+from typing import Any
+
+import structlog
+
+_LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
+
+Logger = structlog.typing.FilteringBoundLogger
+
+
+def configure_logging(level: str = "info", **bound: Any) -> None:
+    """Set up logging for this process; ``bound`` fields stand on every line. An unknown level means info."""
+    terminal = sys.stdout.isatty()
+    renderer: list[Any] = (
+        [structlog.dev.ConsoleRenderer()]
+        if terminal
+        else [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
+    )
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            *renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(_LEVELS.get(level, logging.INFO)),
+        logger_factory=structlog.PrintLoggerFactory(sys.stdout),
+        cache_logger_on_first_use=True,
+    )
+    structlog.contextvars.clear_contextvars()
+    structlog.contextvars.bind_contextvars(**bound)
+
+
+def get_logger() -> Logger:
+    """The process' logger."""
+    logger: Logger = structlog.get_logger()
+    return logger

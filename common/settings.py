@@ -1,0 +1,65 @@
+"""The environment, read in one place, and the folders that follow from it."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from msgspec import Struct
+
+_CHECKOUT = Path(__file__).resolve().parent.parent
+
+
+class Environment(Struct, frozen=True, kw_only=True):
+    """What the environment says.
+
+    Attributes:
+        root: ``TICKFLEET_ROOT``: the folder that holds ``deploy/`` and ``var/``; else the current folder where it
+            holds ``deploy/supervisord.conf``, else the checkout.
+        fleet_path: ``TICKFLEET_FLEET``, else ``deploy/fleet.toml`` under the root.
+        redis_url: ``TICKFLEET_REDIS_URL``, which outranks the fleet file's.
+        redis_password: ``TICKFLEET_REDIS_PASSWORD``.
+        log_level: ``TICKFLEET_LOG_LEVEL``: debug, info (default), warning or error.
+    """
+
+    root: Path
+    fleet_path: Path
+    redis_url: str | None = None
+    redis_password: str | None = None
+    log_level: str = "info"
+
+    @property
+    def var(self) -> Path:
+        """Where a run writes."""
+        return self.root / "var"
+
+    @property
+    def supervisor_socket(self) -> Path:
+        """The unix socket that supervisord listens on."""
+        return self.var / "supervisor.sock"
+
+    @property
+    def programs(self) -> Path:
+        """Folder of the rendered program sections that supervisord includes."""
+        return self.var / "programs"
+
+    @property
+    def logs(self) -> Path:
+        """Folder of the processes' log files."""
+        return self.var / "log"
+
+    def __repr__(self) -> str:
+        return f"Environment(root={str(self.root)!r}, fleet_path={str(self.fleet_path)!r})"
+
+
+def read_environment(env: Mapping[str, str] = os.environ) -> Environment:
+    """The settings of this process; an empty variable counts as not set."""
+    here = Path.cwd()
+    default_root = here if (here / "deploy" / "supervisord.conf").is_file() else _CHECKOUT
+    root = Path(env.get("TICKFLEET_ROOT") or default_root).absolute()
+    return Environment(
+        root=root,
+        fleet_path=Path(env.get("TICKFLEET_FLEET") or root / "deploy" / "fleet.toml"),
+        redis_url=env.get("TICKFLEET_REDIS_URL") or None,
+        redis_password=env.get("TICKFLEET_REDIS_PASSWORD") or None,
+        log_level=(env.get("TICKFLEET_LOG_LEVEL") or "info").lower(),
+    )

@@ -1,0 +1,53 @@
+"""Entry of the manager: arguments, environment, fleet file, logs; then it runs until it is told to stop."""
+
+import argparse
+import asyncio
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from common.errors import EXIT_OK, FleetError
+from common.fleet_file import load_fleet
+from common.log import configure_logging
+from common.settings import read_environment
+from manager.app import run
+
+_EPILOG = """\
+It is started by supervisord as a rule; by hand it runs in the foreground until SIGTERM or Ctrl-C.
+SIGHUP reads the fleet file again and applies what has changed; a file that cannot be used changes nothing.
+
+exit codes: 0 told to stop, 78 the fleet file cannot be used
+
+environment: TICKFLEET_FLEET (another fleet file), TICKFLEET_ROOT (the folder with deploy/ and var/),
+TICKFLEET_REDIS_URL, TICKFLEET_REDIS_PASSWORD, TICKFLEET_LOG_LEVEL (debug, info, warning, error)
+
+see also: manager-cli status
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the manager; the return value is the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="manager",
+        description="Watches the fleet's collectors, and starts, restarts and stops them through supervisord.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--fleet", type=Path, metavar="FILE", help="the fleet file (default: deploy/fleet.toml)")
+    arguments = parser.parse_args(argv)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # one that comes before the loop can take it must not end us
+    environment = read_environment()
+    fleet_path: Path = (arguments.fleet or environment.fleet_path).absolute()
+    try:
+        fleet = load_fleet(fleet_path, environment)
+    except FleetError as error:
+        sys.stderr.write(f"manager: {error}\n")
+        return error.exit_code
+    configure_logging(environment.log_level, process="manager")
+    asyncio.run(run(environment, fleet_path, fleet))
+    return EXIT_OK
+
+
+if __name__ == "__main__":
+    sys.exit(main())

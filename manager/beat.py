@@ -1,0 +1,75 @@
+"""The manager's own heartbeat: a hash that expires when nobody writes it."""
+
+import os
+import socket
+from collections.abc import Mapping
+from enum import Enum
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from common import keys
+from common.identity import CollectorId
+
+if TYPE_CHECKING:
+    import redis.asyncio
+
+
+class ManagerState(Enum):
+    """How the manager is."""
+
+    RUNNING = "running"
+    DEGRADED = "degraded"  # something it needs is away, or the fleet file cannot be used; ``last_error`` says what
+
+
+class Beat:
+    """Writes the hash. ``parked`` is a JSON object: collectors that are left alone, with the time of the next try."""
+
+    def __init__(self, started_at_ns: int) -> None:
+        self._beats = 0
+        self._fixed: dict[str, str | int] = {
+            "pid": os.getpid(),
+            "host": socket.gethostname(),
+            "version": version("tickfleet"),
+            "started_at": started_at_ns,
+        }
+
+    def fields(
+        self, now_ns: int, trouble: str, summary: Mapping[str, int], parked: Mapping[CollectorId, int]
+    ) -> dict[str, str | int]:
+        """The next heartbeat; ``trouble`` is empty where there is none."""
+        self._beats += 1
+        return {
+            **self._fixed,
+            "beat_at": now_ns,
+            "beats": self._beats,
+            "state": (ManagerState.DEGRADED if trouble else ManagerState.RUNNING).value,
+            "last_error": trouble,
+            **summary,
+            "parked": msgspec.json.encode({str(name): until_ns for name, until_ns in parked.items()}).decode(),
+        }
+
+
+async def write_beat(client: "redis.asyncio.Redis", fields: Mapping[str, str | int]) -> None:
+    """Replace the hash and renew its lifetime, in one transaction."""
+    mapping: dict[Any, Any] = dict(fields)
+    async with client.pipeline(transaction=True) as pipe:
+        pipe.delete(keys.FLEET_MANAGER)
+        pipe.hset(keys.FLEET_MANAGER, mapping=mapping)
+        pipe.expire(keys.FLEET_MANAGER, keys.HEARTBEAT_TTL_S)
+        await pipe.execute()
+
+
+async def erase_beat(client: "redis.asyncio.Redis") -> None:
+    """Remove the hash: the manager has stopped."""
+    await client.delete(keys.FLEET_MANAGER)
+
+
+def read_parked(fields: Mapping[str, str], now_ns: int) -> dict[CollectorId, int]:
+    """The collectors that the manager leaves alone now, with the time (ns) of their next try; for commands."""
+    try:
+        named = msgspec.json.decode(fields.get("parked", "{}"), type=dict[str, int])
+    except msgspec.MsgspecError:
+        return {}
+    return {CollectorId(*name.split(":", 1)): until for name, until in named.items() if ":" in name and until > now_ns}

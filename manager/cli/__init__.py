@@ -1,0 +1,1 @@
+"""manager-cli: what an operator types."""

@@ -1,0 +1,84 @@
+"""Carries actions out, each in a task of its own, at most one per collector at a time, and reports how it went."""
+
+from collections.abc import Callable, Coroutine, Iterable
+from typing import Any
+
+from common.clock import Clock
+from common.errors import FleetError
+from common.identity import CollectorId
+from common.log import get_logger
+from manager.history import REFUSED
+from manager.journal import Entry, What
+from manager.policy import Action, ActionKind
+from manager.supervisor_async import Supervisor
+from manager.supervisor_client import SupervisorRefusedError
+
+WHO = "manager"
+
+Spawn = Callable[[Coroutine[Any, Any, None]], object]
+"""Starts a task in the loop's task group."""
+
+
+class Hands:
+    """See the module. ``note`` takes an entry for the journal."""
+
+    def __init__(self, supervisor: Supervisor, clock: Clock, note: Callable[[Entry], None]) -> None:
+        self._supervisor, self._clock, self.note = supervisor, clock, note
+        self._busy: set[CollectorId] = set()
+
+    @property
+    def busy(self) -> frozenset[CollectorId]:
+        """Collectors that something is being done to."""
+        return frozenset(self._busy)
+
+    def hold(self, collectors: Iterable[CollectorId]) -> None:
+        """Let no action touch these until they are released."""
+        self._busy.update(collectors)
+
+    def release(self, collectors: Iterable[CollectorId]) -> None:
+        """The end of ``hold``."""
+        self._busy.difference_update(collectors)
+
+    def begin(self, action: Action, spawn: Spawn) -> None:
+        """Start an action. A park counts from now, whether or not its process obeys."""
+        if action.kind is ActionKind.PARK:
+            details = {"until": str(action.until_ns), "parks": str(action.parks)}
+            self.note(self._entry(What.PARKED, action, details))
+            if not action.pid:
+                return
+        self._busy.add(action.collector)
+        spawn(self._perform(action))
+
+    async def _perform(self, action: Action) -> None:
+        outcome = "done"
+        try:
+            await self._do(action)
+        except SupervisorRefusedError as refusal:
+            outcome = f"{REFUSED}: {refusal}"
+        except FleetError as error:
+            outcome = f"failed: {error}"
+        finally:
+            self._busy.discard(action.collector)
+        details = {"action": action.kind.value, "pid": str(action.pid), "outcome": outcome}
+        self.note(self._entry(What.ACTION, action, details))
+
+    async def _do(self, action: Action) -> None:
+        program = action.collector.program
+        match action.kind:
+            case ActionKind.START:
+                await self._supervisor.start(program)
+            case ActionKind.KILL:
+                await self._supervisor.kill(program, action.pid)
+            case ActionKind.STOP | ActionKind.PARK:
+                await self._supervisor.stop(program)
+
+    def _entry(self, what: What, action: Action, details: dict[str, str]) -> Entry:
+        get_logger().warning(what.value, collector=str(action.collector), why=action.why, **details)
+        return Entry(
+            at_ns=self._clock.now_ns(),
+            who=WHO,
+            what=what,
+            collector=str(action.collector),
+            why=action.why,
+            details=details,
+        )

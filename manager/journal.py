@@ -1,0 +1,119 @@
+"""The journal: every change of state as an entry of the stream ``keys.FLEET_EVENTS``.
+
+An entry is flat: ``at`` (ns), ``who``, ``what``, ``collector`` (empty where it concerns the fleet), ``why``, and the
+details under their own names. A new manager rebuilds its memory from it, and people read in it what happened.
+"""
+
+from collections import deque
+from collections.abc import Mapping
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
+
+from common import keys
+
+if TYPE_CHECKING:
+    import redis
+    import redis.asyncio
+
+WAITING_MAX = 2_000
+"""Entries kept while Redis is away; the manager decides nothing then, so there are few."""
+
+
+class What(Enum):
+    """Kinds of entries, with their details."""
+
+    MANAGER_STARTED = "manager_started"  # pid, version
+    MANAGER_STOPPED = "manager_stopped"
+    FLEET_APPLIED = "fleet_applied"  # added, changed, removed: collector ids, separated by spaces
+    FLEET_REJECTED = "fleet_rejected"  # the fleet file cannot be used; all stays as it is
+    APPLY_FAILED = "apply_failed"  # supervisord refused the programs; tried again
+    VERDICT_CHANGED = "verdict_changed"  # from, to
+    RUN_SEEN = "run_seen"  # pid, started_s: a process that was not there the last time
+    ACTION = "action"  # action, pid, outcome
+    PARKED = "parked"  # until (ns), parks: restarted too often
+    RESTARTED = "restarted"  # by an operator; outcome
+
+
+class Entry(Struct, frozen=True, kw_only=True):
+    """One entry. ``at_ns`` is the writer's wall clock; ``details`` must not use the names of the other fields."""
+
+    at_ns: int
+    who: str
+    what: What
+    collector: str = ""
+    why: str = ""
+    details: dict[str, str] = {}
+
+
+def to_fields(entry: Entry) -> dict[str, str | int]:
+    """The entry as it stands in the stream."""
+    return {
+        **entry.details,
+        "at": entry.at_ns,
+        "who": entry.who,
+        "what": entry.what.value,
+        "collector": entry.collector,
+        "why": entry.why,
+    }
+
+
+def from_fields(fields: Mapping[str, str]) -> Entry | None:
+    """An entry of the stream, or None where it is not one that this version knows."""
+    details = dict(fields)
+    try:
+        return Entry(
+            at_ns=int(details.pop("at")),
+            who=details.pop("who"),
+            what=What(details.pop("what")),
+            collector=details.pop("collector", ""),
+            why=details.pop("why", ""),
+            details=details,
+        )
+    except (KeyError, ValueError):
+        return None
+
+
+class Journal:
+    """The manager's pen: entries wait here until Redis takes them, in order, the oldest dropped beyond the bound."""
+
+    def __init__(self) -> None:
+        self._waiting: deque[Entry] = deque(maxlen=WAITING_MAX)
+
+    def add(self, entry: Entry) -> None:
+        """Note an entry; it is written with the next ``flush``."""
+        self._waiting.append(entry)
+
+    @property
+    def waiting(self) -> list[Entry]:
+        """What Redis has not taken yet."""
+        return list(self._waiting)
+
+    async def flush(self, client: "redis.asyncio.Redis") -> None:
+        """Write what waits, in one round trip. After an error everything waits on; an entry may then stand twice."""
+        if not self._waiting:
+            return
+        entries = self.waiting
+        async with client.pipeline(transaction=False) as pipe:
+            for entry in entries:
+                pipe.xadd(keys.FLEET_EVENTS, _untyped(entry), maxlen=keys.FLEET_EVENTS_MAXLEN)
+            await pipe.execute()
+        for _ in entries:
+            self._waiting.popleft()
+
+
+async def read_journal(client: "redis.asyncio.Redis") -> list[Entry]:
+    """All entries, oldest first. The stream's bound keeps this to some ten thousand."""
+    rows = await client.xrange(keys.FLEET_EVENTS)
+    return [entry for _, fields in rows if (entry := from_fields(fields)) is not None]
+
+
+def write_now(client: "redis.Redis", entry: Entry) -> None:
+    """Write one entry from a command."""
+    client.xadd(keys.FLEET_EVENTS, _untyped(entry), maxlen=keys.FLEET_EVENTS_MAXLEN)
+
+
+def _untyped(entry: Entry) -> dict[Any, Any]:
+    """The fields as redis-py wants them: its dict parameters do not accept a narrower type than their own."""
+    return dict(to_fields(entry))

@@ -1,0 +1,196 @@
+"""The manager's loop: each second it looks, judges, decides, acts and records.
+
+All it knows can be rebuilt: what should be is in the fleet file, what is in Redis and supervisord, and what was in the
+journal. Actions run beside the loop, so that a slow one does not stop it.
+"""
+
+import asyncio
+import signal
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from common.clock import Clock
+from common.config import RedisConfig
+from common.errors import FleetError, RedisUnreachableError
+from common.fleet_file import Fleet
+from common.identity import CollectorId
+from common.log import get_logger
+from common.redis_client import translated_errors
+from manager.assess import assess
+from manager.beat import Beat, erase_beat, write_beat
+from manager.fleet_keeper import FleetKeeper
+from manager.hands import WHO, Hands
+from manager.history import History, observe, parked, rebuild, remember
+from manager.journal import Entry, Journal, What, read_journal
+from manager.pace import Instant, was_late
+from manager.policy import Conditions, decide
+from manager.senses import Facts, RedisLink, Senses
+from manager.settings import ManagerSettings
+from manager.supervisor_async import Supervisor
+from manager.verdicts import Judgement, Verdict, summarise
+
+if TYPE_CHECKING:
+    import redis.asyncio
+
+_NO_ALARM = frozenset({Verdict.HEALTHY.value, Verdict.STARTING.value, Verdict.DISABLED.value})
+
+FAREWELL_LIMIT_S = 2.0
+"""For the last words to Redis; well below the ``stopwaitsecs`` that supervisord grants the manager."""
+
+
+class Loop:
+    """See the module.
+
+    Args:
+        fleet: The fleet to begin with.
+        load: Reads the fleet file again; raises InvalidConfigurationError.
+        connect: Makes a client for Redis.
+        keeper: Keeps supervisord's programs in line.
+    """
+
+    def __init__(
+        self,
+        fleet: Fleet,
+        *,
+        load: Callable[[], Fleet],
+        connect: Callable[[RedisConfig], "redis.asyncio.Redis"],
+        supervisor: Supervisor,
+        keeper: FleetKeeper,
+        clock: Clock,
+        settings: ManagerSettings,
+    ) -> None:
+        self._fleet, self._load, self._connect = fleet, load, connect
+        self._keeper, self._clock, self._settings = keeper, clock, settings
+        self._link = RedisLink(fleet.redis, connect(fleet.redis))
+        self._senses = Senses(supervisor, clock)
+        self._hands = Hands(supervisor, clock, self._note)
+        self._journal = Journal()
+        self._history: History | None = None  # not known before Redis has answered for the first time
+        self._beat = Beat(clock.now_ns())
+        self._instant = self._now()
+        self._late_at_s = float("-inf")
+        self._file_trouble = ""
+        self.reload_wanted = asyncio.Event()
+
+    async def run(self) -> None:
+        """Run until cancelled. SIGHUP reads the fleet file again."""
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self.reload_wanted.set)
+        self._tell(What.MANAGER_STARTED)
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                while True:
+                    began_s = self._clock.monotonic_s()
+                    await self.round(tasks)
+                    await self._pause(self._settings.round_every_s - (self._clock.monotonic_s() - began_s))
+        finally:
+            asyncio.get_running_loop().remove_signal_handler(signal.SIGHUP)
+            await self._farewell()
+
+    async def round(self, tasks: asyncio.TaskGroup) -> None:
+        """One round; actions are started in ``tasks``."""
+        if self.reload_wanted.is_set():
+            self.reload_wanted.clear()
+            await self._reload()
+        busy = self._hands.busy  # before the look: what ends during it may have been seen as it was before
+        facts = await self._senses.look(self._link, [config.id for config in self._fleet.collectors])
+        if facts.processes is not None:
+            self._keeper.keep(self._fleet, facts.processes, self._hands, tasks.create_task)
+        before, self._instant = self._instant, self._now()
+        if was_late(before, self._instant, self._settings):
+            self._late_at_s = self._instant.monotonic_s
+            get_logger().warning("manager_late", pause_s=round(self._instant.monotonic_s - before.monotonic_s, 1))
+            return  # what was read may be old: look again before anything follows from it
+        with suppress(RedisUnreachableError):
+            await self._judge_and_act(facts, busy, tasks)
+
+    async def _judge_and_act(self, facts: Facts, busy: frozenset[CollectorId], tasks: asyncio.TaskGroup) -> None:
+        if facts.pulses is None:
+            return
+        history = await self._recall()
+        now_ns, settings = self._instant.wall_ns, self._settings
+        left_alone = parked(history, now_ns, settings)
+        judgements = assess(self._fleet.collectors, facts.pulses, facts.processes, now_ns, left_alone, settings)
+        for entry in observe(judgements, history, now_ns, WHO):
+            _log_verdict(entry)
+            self._note(entry)
+        conditions = Conditions(settling=self._settling(), busy=self._hands.busy | busy)
+        for action in decide(judgements, await self._recall(), now_ns, conditions, settings):
+            self._hands.begin(action, tasks.create_task)
+        await self._record(judgements)
+
+    async def _recall(self) -> History:
+        """The history; with the first answer of Redis it is rebuilt from the journal."""
+        if self._history is None:
+            with translated_errors(self._link.config):
+                entries = await read_journal(self._link.client)
+            self._history = rebuild([*entries, *self._journal.waiting], self._settings)
+            get_logger().info("history_rebuilt", entries=len(entries))
+        return self._history
+
+    def _settling(self) -> bool:
+        now_s, settings = self._instant.monotonic_s, self._settings
+        redis_settling = now_s - self._senses.redis_back_at_s < settings.redis_settle_s
+        return redis_settling or now_s - self._late_at_s < settings.late_settle_s
+
+    async def _record(self, judgements: list[Judgement]) -> None:
+        """Write the journal and our own heartbeat."""
+        now_ns = self._clock.now_ns()
+        left_alone = parked(self._history or {}, now_ns, self._settings)
+        trouble = self._file_trouble or self._senses.supervisor_trouble or self._keeper.trouble
+        fields = self._beat.fields(now_ns, trouble, summarise(judgements), left_alone)
+        try:
+            with translated_errors(self._link.config):
+                await self._journal.flush(self._link.client)
+                await write_beat(self._link.client, fields)
+        except RedisUnreachableError as error:
+            self._senses.redis_lost(error)
+
+    async def _reload(self) -> None:
+        """Take up the fleet file as it is now; one that cannot be used changes nothing."""
+        try:
+            fleet = self._load()
+        except FleetError as error:
+            self._file_trouble = str(error)
+            get_logger().error("fleet_rejected", why=str(error))
+            self._tell(What.FLEET_REJECTED, str(error))
+            return
+        self._file_trouble = ""
+        if fleet.redis != self._link.config:
+            await self._link.client.aclose()
+            self._link = RedisLink(fleet.redis, self._connect(fleet.redis))
+        self._fleet = fleet
+        self._keeper.want()
+
+    async def _pause(self, remaining_s: float) -> None:
+        """Wait for the next round; a wish to reload ends the wait."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(max(0.0, remaining_s)):
+                await self.reload_wanted.wait()
+
+    async def _farewell(self) -> None:
+        """Say that we stop, so that nobody has to wait for the heartbeat to expire."""
+        self._tell(What.MANAGER_STOPPED)
+        with suppress(RedisUnreachableError, TimeoutError), translated_errors(self._link.config):
+            async with asyncio.timeout(FAREWELL_LIMIT_S):
+                await self._journal.flush(self._link.client)
+                await erase_beat(self._link.client)
+        await self._link.client.aclose()
+
+    def _tell(self, what: What, why: str = "") -> None:
+        self._note(Entry(at_ns=self._clock.now_ns(), who=WHO, what=what, why=why))
+
+    def _note(self, entry: Entry) -> None:
+        """Into the journal and into our memory by the same door: a manager that reads the journal knows the same."""
+        self._journal.add(entry)
+        if self._history is not None:
+            self._history = remember(self._history, entry, self._settings)
+
+    def _now(self) -> Instant:
+        return Instant(self._clock.now_ns(), self._clock.monotonic_s())
+
+
+def _log_verdict(entry: Entry) -> None:
+    if entry.what is What.VERDICT_CHANGED:
+        log = get_logger().info if entry.details["to"] in _NO_ALARM else get_logger().warning
+        log("verdict_changed", collector=entry.collector, why=entry.why, **entry.details)

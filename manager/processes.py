@@ -1,0 +1,46 @@
+"""What supervisord says about a process, in our words."""
+
+from enum import Enum
+
+from msgspec import Struct
+
+
+class ProcessState(Enum):
+    """supervisord's states (http://supervisord.org/subprocess.html#process-states)."""
+
+    STOPPED = "STOPPED"
+    STARTING = "STARTING"  # spawned less than startsecs ago
+    RUNNING = "RUNNING"
+    BACKOFF = "BACKOFF"  # ended before startsecs; on its way to FATAL, as our sections allow no retry
+    STOPPING = "STOPPING"
+    EXITED = "EXITED"
+    FATAL = "FATAL"
+    UNKNOWN = "UNKNOWN"
+
+
+ALIVE = frozenset({ProcessState.STARTING, ProcessState.RUNNING})
+STARTABLE = frozenset({ProcessState.STOPPED, ProcessState.EXITED, ProcessState.FATAL})
+
+
+class Process(Struct, frozen=True, kw_only=True):
+    """One supervised process.
+
+    Attributes:
+        pid: 0 while no process exists.
+        started_s: supervisord's time of the last start, whole seconds since the epoch; 0 where it never started. Two
+            runs never share it: supervisord is asked for at most one start per second.
+        uptime_s: Seconds since that start while the process lives, else 0.
+        exit_status: Exit code of the last run where supervisord keeps it (not for runs shorter than startsecs).
+    """
+
+    program: str
+    state: ProcessState
+    pid: int = 0
+    started_s: int = 0
+    uptime_s: int = 0
+    exit_status: int = 0
+
+    @property
+    def alive(self) -> bool:
+        """Whether it runs and nobody has told it to stop."""
+        return self.state in ALIVE

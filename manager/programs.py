@@ -1,0 +1,106 @@
+"""Pure: the supervisord section of a collector.
+
+supervisord's own way of reading a value is what makes this more than formatting: ``%`` is an expansion (twice over in
+a log file's name), `` ;`` and `` #`` begin a comment, and a quote cannot stand in an environment value.
+"""
+
+import hashlib
+import shlex
+import sys
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+from common.config import ExchangeCollectorConfig, RedisConfig
+from common.errors import EXIT_BAD_CONFIGURATION, EXIT_OK, InvalidConfigurationError
+from common.settings import Environment
+
+START_S = 5
+"""``startsecs``: with 1 supervisord may call a program RUNNING that dies at once (measured)."""
+
+STOP_S = 8
+"""``stopwaitsecs``: the worker flushes to Redis within this time, then comes KILL."""
+
+LOG_BYTES = "10MB"
+LOG_BACKUPS = 3
+_FORBIDDEN = ('"', "'", "\n", "\r", "%(", " ;", " #", "\t;", "\t#")
+
+
+class Launch(Struct, frozen=True, kw_only=True):
+    """What all sections have in common.
+
+    Attributes:
+        command: The worker's program with its first arguments.
+        redis_id: Digest of the settings of Redis: when they change, every collector has to be started anew.
+    """
+
+    command: tuple[str, ...]
+    fleet_path: Path
+    root: Path
+    logs: Path
+    redis_id: str
+
+
+def launch_from(environment: Environment, fleet_path: Path, redis: RedisConfig) -> Launch:
+    """The settings of this installation: the worker is started by the Python that runs the manager."""
+    script = Path(sys.executable).parent / "collector-worker"
+    module = (sys.executable, "-P", "-m", "collector_worker")
+    facts = msgspec.json.encode([redis.url, msgspec.to_builtins(redis.maxlen)], order="sorted")
+    return Launch(
+        command=(str(script),) if script.is_file() else module,
+        fleet_path=fleet_path.absolute(),
+        root=environment.root,
+        logs=environment.logs,
+        redis_id=hashlib.sha256(facts).hexdigest()[:12],
+    )
+
+
+def render(config: ExchangeCollectorConfig, launch: Launch) -> str:
+    """The section of one collector, as a file of its own.
+
+    Raises:
+        InvalidConfigurationError: A path holds what supervisord cannot read back.
+    """
+    program = config.id.program
+    identity = ("--exchange", config.exchange, "--symbol", config.symbol, "--fleet", str(launch.fleet_path))
+    environment = {
+        "TICKFLEET_ROOT": str(launch.root),
+        "TICKFLEET_CONFIG_ID": config.fingerprint(),  # a changed configuration is a changed section
+        "TICKFLEET_REDIS_ID": launch.redis_id,
+        "PYTHONSAFEPATH": "1",
+        "PYTHONUNBUFFERED": "1",
+    }
+    log = launch.logs / f"{program}.log"
+    for text in (*launch.command, str(launch.fleet_path), str(launch.root), str(log)):
+        _refuse_unreadable(text)
+    settings = {
+        "command": _escape(shlex.join((*launch.command, *identity))),
+        "environment": ",".join(f'{name}="{_escape(value)}"' for name, value in environment.items()),
+        "autostart": "false",  # the manager starts them, a few at a time
+        "autorestart": "unexpected" if config.auto_restart else "false",
+        "exitcodes": f"{EXIT_OK},{EXIT_BAD_CONFIGURATION}",
+        "startsecs": str(START_S),
+        # An exit before startsecs is retried whatever its code, bad configuration too, and linearly. So a quick exit
+        # is final for supervisord; the manager, which knows why it happened, does the retrying.
+        "startretries": "0",
+        "stopsignal": "TERM",
+        "stopwaitsecs": str(STOP_S),
+        "killasgroup": "true",
+        "redirect_stderr": "true",
+        "stdout_logfile": _escape(_escape(str(log))),
+        "stdout_logfile_maxbytes": LOG_BYTES,
+        "stdout_logfile_backups": str(LOG_BACKUPS),
+    }
+    lines = (f"{name}={value}" for name, value in settings.items())
+    return "\n".join(("; written by the manager: changes are lost", f"[program:{program}]", *lines, ""))
+
+
+def _escape(text: str) -> str:
+    return text.replace("%", "%%")
+
+
+def _refuse_unreadable(path: str) -> None:
+    found = next((part for part in _FORBIDDEN if part in path), None)
+    if found is not None:
+        raise InvalidConfigurationError(f"the path {path!r} holds {found!r}, which supervisord's files cannot express")

@@ -1,0 +1,137 @@
+"""Make supervisord's collector programs equal to the fleet, and touch nothing that is equal already.
+
+One file per collector; supervisord itself then says which groups differ from what it runs. Every step may be repeated,
+so an attempt that was cut short is finished by the next one, also by that of another manager.
+"""
+
+import asyncio
+import os
+import re
+import tempfile
+from collections.abc import Callable, Coroutine, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from msgspec import Struct
+
+from common.errors import FleetError
+from common.identity import PROGRAM_PREFIX, SYMBOL_PATTERN
+from manager.supervisor_async import Supervisor
+from manager.supervisor_client import Reread
+
+REPLACED_AT_ONCE = 10
+"""Changed programs that are down at the same time: they come back as many at a time."""
+
+_PROGRAM = re.compile(rf"^{PROGRAM_PREFIX}(?P<exchange>[a-z0-9]+(-[a-z0-9]+)*)-(?P<symbol>{SYMBOL_PATTERN[1:-1]})$")
+
+
+class Applied(Struct, frozen=True, kw_only=True):
+    """Programs that were touched."""
+
+    added: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+
+    @property
+    def nothing(self) -> bool:
+        """Whether all was as it should be."""
+        return not (self.added or self.changed or self.removed)
+
+
+class FilePlan(Struct, frozen=True, kw_only=True):
+    """Program files to write (name and text) and to remove."""
+
+    write: dict[str, str]
+    remove: tuple[str, ...]
+
+
+def plan_files(wanted: Mapping[str, str], present: Mapping[str, str]) -> FilePlan:
+    """Pure: what has to change for ``present`` (program, text) to become ``wanted``."""
+    return FilePlan(
+        write={program: text for program, text in wanted.items() if present.get(program) != text},
+        remove=tuple(program for program in present if program not in wanted),
+    )
+
+
+def plan_groups(wanted: Iterable[str], reread: Reread) -> Applied:
+    """Pure: the part of what supervisord found that concerns collectors; other groups are the operator's."""
+    ours = frozenset(wanted)
+    return Applied(
+        added=tuple(name for name in reread.added if name in ours),
+        changed=tuple(name for name in reread.changed if name in ours),
+        removed=tuple(name for name in reread.removed if name.startswith(PROGRAM_PREFIX) and name not in ours),
+    )
+
+
+def write_programs(folder: Path, logs: Path, wanted: Mapping[str, str]) -> None:
+    """Bring the program files in line; the logs' folder must exist before supervisord reads them.
+
+    Raises:
+        OSError: The folders cannot be written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    logs.mkdir(parents=True, exist_ok=True)
+    plan = plan_files(wanted, _read_programs(folder))
+    for program, text in plan.write.items():
+        _write_atomically(folder / f"{program}.conf", text)
+    for program in plan.remove:
+        (folder / f"{program}.conf").unlink(missing_ok=True)
+
+
+async def find_differences(supervisor: Supervisor, wanted: Iterable[str]) -> Applied:
+    """Ask supervisord which collector programs differ from its files now."""
+    return plan_groups(wanted, await supervisor.reread())
+
+
+async def carry_out(supervisor: Supervisor, plan: Applied) -> None:
+    """Add, replace and remove programs, each by itself; returns when the processes of the removed have gone.
+
+    Raises:
+        FleetError: From the first that failed, after all others have been dealt with.
+    """
+    gate, failures = asyncio.Semaphore(REPLACED_AT_ONCE), list[FleetError]()
+
+    async def replace(program: str) -> None:
+        async with gate:
+            await remove(program)
+            await supervisor.add(program)
+
+    async def remove(program: str) -> None:
+        await supervisor.stop(program)
+        await supervisor.remove(program)
+
+    async def step(do: Callable[[str], Coroutine[Any, Any, None]], program: str) -> None:
+        try:
+            await do(program)
+        except FleetError as error:
+            failures.append(error)
+
+    async with asyncio.TaskGroup() as tasks:
+        for do, programs in ((supervisor.add, plan.added), (replace, plan.changed), (remove, plan.removed)):
+            for program in programs:
+                tasks.create_task(step(do, program))
+    if failures:
+        raise failures[0]
+
+
+def collector_name(program: str) -> str:
+    """The id of a collector from its program's name; the two differ in case, so the border between them shows."""
+    match = _PROGRAM.match(program)
+    return f"{match['exchange']}:{match['symbol']}" if match else program
+
+
+def _read_programs(folder: Path) -> dict[str, str]:
+    files = folder.glob(f"{PROGRAM_PREFIX}*.conf")
+    return {path.stem: path.read_text(encoding="utf-8", errors="replace") for path in files}
+
+
+def _write_atomically(path: Path, text: str) -> None:
+    """Replace a file in one step: supervisord never reads half of one."""
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+        os.replace(temporary, path)
+    except OSError:
+        Path(temporary).unlink(missing_ok=True)
+        raise

@@ -1,0 +1,92 @@
+"""Reads the facts of one round, and says once when one of their sources goes away or comes back."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+from common.clock import Clock
+from common.config import RedisConfig
+from common.errors import FleetError, RedisUnreachableError
+from common.identity import CollectorId
+from common.log import get_logger
+from common.redis_client import translated_errors
+from manager.facts import PulseMemory, queue_heartbeats, read_pulses
+from manager.processes import Process
+from manager.supervisor_async import Supervisor
+from manager.verdicts import Pulse
+
+if TYPE_CHECKING:
+    import redis.asyncio
+
+
+class Facts(Struct, frozen=True, kw_only=True):
+    """What a look has shown; None for a source that did not answer."""
+
+    pulses: dict[CollectorId, Pulse] | None
+    processes: dict[str, Process] | None
+
+
+class RedisLink(Struct, frozen=True):
+    """A client and the settings it was made from, which its errors are told with."""
+
+    config: RedisConfig
+    client: "redis.asyncio.Redis"
+
+
+class Senses:
+    """See the module.
+
+    Attributes:
+        redis_back_at_s: When Redis answered again after it had not (monotonic); minus infinity where it always has.
+        redis_trouble, supervisor_trouble: Why the source is away, a phrase of ours; empty while it answers.
+    """
+
+    def __init__(self, supervisor: Supervisor, clock: Clock) -> None:
+        self._supervisor, self._clock = supervisor, clock
+        self._memory = PulseMemory()
+        self.redis_back_at_s = float("-inf")
+        self.redis_trouble = ""
+        self.supervisor_trouble = ""
+
+    async def look(self, link: RedisLink, collectors: Sequence[CollectorId]) -> Facts:
+        """Ask both sources at the same time; neither failing is an error here."""
+        async with asyncio.TaskGroup() as tasks:
+            pulses = tasks.create_task(self._pulses(link, collectors))
+            processes = tasks.create_task(self._processes())
+        return Facts(pulses=pulses.result(), processes=processes.result())
+
+    async def _pulses(self, link: RedisLink, collectors: Sequence[CollectorId]) -> dict[CollectorId, Pulse] | None:
+        try:
+            with translated_errors(link.config):
+                async with link.client.pipeline(transaction=False) as pipe:
+                    queue_heartbeats(pipe, collectors)
+                    replies = await pipe.execute(raise_on_error=False)
+        except RedisUnreachableError as error:
+            self.redis_lost(error)
+            return None
+        if self.redis_trouble:
+            self.redis_trouble, self.redis_back_at_s = "", self._clock.monotonic_s()
+            get_logger().warning("redis_found")
+        pulses = read_pulses(collectors, replies, self._clock.now_ns())
+        return self._memory.update(pulses, self._clock.monotonic_s())
+
+    def redis_lost(self, error: RedisUnreachableError) -> None:
+        """Redis failed us, here or where the round's results are written."""
+        if not self.redis_trouble:
+            get_logger().error("redis_lost", why=str(error), exc_info=error)
+        self.redis_trouble = str(error)
+
+    async def _processes(self) -> dict[str, Process] | None:
+        try:
+            processes = await self._supervisor.processes()
+        except FleetError as error:
+            if not self.supervisor_trouble:
+                get_logger().error("supervisor_lost", why=str(error), exc_info=error)
+            self.supervisor_trouble = str(error)
+            return None
+        if self.supervisor_trouble:
+            self.supervisor_trouble = ""
+            get_logger().warning("supervisor_found")
+        return processes

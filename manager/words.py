@@ -1,0 +1,30 @@
+"""Small texts for people: spans of time, points in time, and text from outside made fit to print."""
+
+from datetime import UTC, datetime
+
+from manager.settings import NS_PER_S
+
+LONGEST_PHRASE = 200
+"""Characters; what is longer was not meant as a phrase."""
+
+
+def span(seconds: float) -> str:
+    """A length of time in its largest sensible unit: ``45 s``, ``12 min``, ``3.5 h``, ``2.1 d``."""
+    if seconds < 120:
+        return f"{max(0.0, seconds):.0f} s"
+    if seconds < 7200:
+        return f"{seconds / 60:.0f} min"
+    if seconds < 172_800:
+        return f"{seconds / 3600:.1f} h"
+    return f"{seconds / 86_400:.1f} d"
+
+
+def clock_time(at_ns: int) -> str:
+    """A point in time within a day, e.g. ``14:03:10 UTC``."""
+    return f"{datetime.fromtimestamp(at_ns // NS_PER_S, UTC):%H:%M:%S} UTC"
+
+
+def phrase(text: str) -> str:
+    """Text from a heartbeat as one printable line of bounded length: anybody may have written that key."""
+    line = "".join(c if c.isprintable() else " " for c in text[:LONGEST_PHRASE])
+    return " ".join(line.split())

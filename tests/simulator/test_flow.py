@@ -1,0 +1,58 @@
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.simulator.book import Book
+from tests.simulator.events import Change, Side
+from tests.simulator.flow import OrderFlow
+from tests.simulator.okx_instruments import parse
+
+_IDS = ["BTC-USDT", "DOGE-USDT", "TON-USDT-SWAP", "BTC-USD-270326"]
+
+
+@given(st.sampled_from(_IDS), st.integers(), st.lists(st.booleans(), max_size=60))
+def test_book_stays_sane_and_changes_describe_it(inst_id: str, seed: int, orders: list[bool]) -> None:
+    instrument = parse(inst_id)
+    flow = OrderFlow(instrument, random.Random(seed))
+    mirror = Book(flow.book.levels())
+    for is_order in orders:
+        before = Book(mirror.levels())
+        if is_order:
+            side, matches, changes = flow.take()
+            _hit(before, side, matches)
+        else:
+            changes = flow.quote()
+        mirror.apply(changes)
+
+        assert mirror.levels() == flow.book.levels()
+        bid, ask = flow.book.bids.best(), flow.book.asks.best()
+        assert bid is not None
+        assert ask is not None
+        assert bid.price < ask.price
+        for ladder in (flow.book.bids, flow.book.asks):
+            assert instrument.depth <= len(ladder) <= instrument.depth * 1.1
+            assert all(level.orders >= 1 for level in ladder.top(500))
+
+
+def _hit(book: Book, side: Side, matches: list[tuple[int, int]]) -> None:
+    """Each match is at the best price of the moment and takes no more than is there."""
+    ladder = book.side(Side(1 - side))
+    for price, size in matches:
+        best = ladder.best()
+        assert best is not None
+        assert best.price == price
+        assert 0 < size <= best.size
+        ladder.put(price, best.size - size, best.orders)
+
+
+@pytest.mark.parametrize("inst_id", _IDS)
+def test_takers_alone_do_not_drain_the_book(inst_id: str) -> None:
+    flow = OrderFlow(parse(inst_id), random.Random(1))
+    for _ in range(3_000):
+        flow.take()
+
+    top = [*flow.book.bids.top(1), *flow.book.asks.top(1)]
+    assert abs(top[1].price - top[0].price) <= 10
+    assert {type(change) for change in flow.quote()} <= {Change}
