@@ -12,6 +12,9 @@ import structlog
 
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
+_traceback = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+"""Without the variables of the frames: one of them may hold a secret."""
+
 Logger = structlog.typing.FilteringBoundLogger
 
 
@@ -21,7 +24,7 @@ def configure_logging(level: str = "info", **bound: Any) -> None:
     renderer: list[Any] = (
         [structlog.dev.ConsoleRenderer()]
         if terminal
-        else [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
+        else [structlog.processors.ExceptionRenderer(_traceback), structlog.processors.JSONRenderer()]
     )
     structlog.configure(
         processors=[
@@ -40,5 +43,8 @@ def configure_logging(level: str = "info", **bound: Any) -> None:
 
 def get_logger() -> Logger:
     """The process' logger."""
-    logger: Logger = structlog.get_logger()
+    logger: _traceback = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+"""Without the variables of the frames: one of them may hold a secret."""
+
+Logger = structlog.get_logger()
     return logger

@@ -11,7 +11,7 @@ from itertools import chain, zip_longest
 from typing import Literal, TypeVar
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Raw, Struct, field
 from msgspec.json import Decoder
 
 from collector_worker.exchanges.contract import (
@@ -79,7 +79,7 @@ class _Ticker(Struct, rename="camel", gc=False):
     open24h: str = ""
     high24h: str = ""
     low24h: str = ""
-    vol_ccy24h: str = ""
+    vol_ccy24h: str = field(default="", name="volCcy24h")  # the rename rule would make it volCcy24H
     vol24h: str = ""
 
 

@@ -1,0 +1,37 @@
+# Every target works as the first command in a fresh checkout; none needs root.
+PYTHON ?= python3
+SECONDS ?=
+MINUTES ?= 10
+BIN := .venv/bin
+
+.PHONY: setup demo run test lint format clean constraints
+
+setup:            ## make .venv with everything in it
+	@$(PYTHON) deploy/bin/setup
+
+demo: setup       ## the fleet against a simulated exchange, with live status; SECONDS=25 ends by itself
+	@$(BIN)/python deploy/demo.py $(if $(SECONDS),--seconds $(SECONDS))
+
+run: setup        ## the fleet of deploy/fleet.toml against the real exchanges, in the foreground
+	@mkdir -p var/log
+	@$(BIN)/supervisord -n -c deploy/supervisord.conf
+
+test: setup       ## all tests
+	@$(BIN)/pytest
+
+lint: setup       ## style and types
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+
+format: setup     ## put the code into its form
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+constraints:      ## write the versions that are installed now into constraints.txt
+	@(echo "# Exact versions of everything that is installed; written by \`make constraints\`."; \
+	  $(BIN)/pip freeze --exclude-editable) > constraints.txt
+
+clean:            ## remove what was built; data under var/ stays
+	@rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,214 @@
+"""The demo: an embedded Redis, a simulated exchange and a fleet on it, all on this machine, with live status.
+
+Lives in a deployment of its own under ``var/demo-PORT``, so that it touches nothing of a real fleet and several can
+run side by side. Everything it started is gone when it ends.
+"""
+
+import argparse
+import fcntl
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import IO, NoReturn
+from urllib.parse import urlsplit
+
+from common.parent_death import die_with_parent
+
+HERE = Path(__file__).resolve().parent
+CHECKOUT = HERE.parent
+BIN = Path(sys.executable).parent
+DEPLOYED = ("supervisord.conf", "redis.conf", "redis_server.py", "bin")
+SOCKET_PATH_LIMIT = 90
+"""Unix sockets take about 104 characters, and supervisord adds a few while it starts."""
+
+STOP_TIMEOUT_S = 40.0
+PLAIN_EVERY_S = 5.0
+
+SIMULATOR = """\
+[program:simulator]
+command="{python}" -m tests.simulator --port {port}
+environment=PYTHONPATH="{checkout}",PYTHONSAFEPATH=""
+priority=5
+startsecs=1
+redirect_stderr=true
+stdout_logfile={log}
+"""
+
+
+class DemoError(Exception):
+    """The demo cannot start; the message says why and what to do."""
+
+
+def main() -> int:
+    """Run the demo; 0 where it ended as it should, 1 where not all were healthy, 2 where it could not start."""
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="ports: TICKFLEET_REDIS_PORT (6379, else the next free one), TICKFLEET_SIM_PORT (any free one)",
+    )
+    parser.add_argument("--seconds", type=float, help="end by itself after this time; exit 0 only if all were healthy")
+    arguments = parser.parse_args()
+    try:
+        redis_port = wanted_port("TICKFLEET_REDIS_PORT", redis_url_port() or 0) or next_redis_port()
+        sim_port = wanted_port("TICKFLEET_SIM_PORT", 0) or any_port()
+        root = prepare(redis_port, sim_port)
+    except DemoError as error:
+        sys.stderr.write(f"demo: {error}\n")
+        return 2
+    sys.stdout.write(f"demo: redis-cli -p {redis_port} XREVRANGE 'md:v1:{{okx:BTC-USDT}}:trade' + - COUNT 3\n")
+    sys.stdout.flush()
+    return run(root, redis_port, arguments.seconds)
+
+
+def redis_url_port() -> int | None:
+    """The port of TICKFLEET_REDIS_URL, for those who set that and nothing else."""
+    url = os.environ.get("TICKFLEET_REDIS_URL")
+    return urlsplit(url).port if url else None
+
+
+def wanted_port(variable: str, otherwise: int) -> int:
+    """The port that the environment asks for, claimed; 0 where it asks for none."""
+    text = os.environ.get(variable) or str(otherwise)
+    if not text.isdecimal() or int(text) > 65_535:
+        raise DemoError(f"{variable} is {text!r}, not a port")
+    port = int(text)
+    if port and not claim(port):
+        raise DemoError(f"port {port} is in use; name another: {variable}={port + 1} make demo")
+    return port
+
+
+def next_redis_port() -> int:
+    """The usual port of Redis, or the next one that is free, so that the demo never writes into a Redis of yours."""
+    found = next((port for port in range(6379, 6479) if claim(port)), None)
+    if found is None:
+        raise DemoError("no port is free from 6379 to 6478; name one: TICKFLEET_REDIS_PORT=... make demo")
+    if found != 6379:
+        sys.stdout.write(f"demo: port 6379 is in use, so the demo's Redis listens on {found}\n")
+    return found
+
+
+def any_port() -> int:
+    """A free port of the system's choice."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+_claims: list[IO[str]] = []
+
+
+def claim(port: int) -> bool:
+    """Take a free port for this process: two demos that start together must not take the same."""
+    lock = open(Path(tempfile.gettempdir()) / f"tickfleet-demo-{os.getuid()}-{port}.lock", "w", encoding="ascii")  # noqa: SIM115 - held until exit
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        lock.close()
+        return False
+    if not is_free(port):
+        lock.close()
+        return False
+    _claims.append(lock)  # held until this process ends
+    return True
+
+
+def is_free(port: int) -> bool:
+    """Whether a server could listen on the port now."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+def prepare(redis_port: int, sim_port: int) -> Path:
+    """A fresh deployment for this demo."""
+    root = CHECKOUT / "var" / f"demo-{redis_port}"
+    if len(str(root / "var" / "supervisor.sock")) > SOCKET_PATH_LIMIT:
+        root = Path(tempfile.gettempdir()) / f"tickfleet-demo-{os.getuid()}-{redis_port}"
+    shutil.rmtree(root, ignore_errors=True)
+    (root / "deploy").mkdir(parents=True, mode=0o700)
+    for name in DEPLOYED:
+        source = HERE / name
+        (shutil.copytree if source.is_dir() else shutil.copy2)(source, root / "deploy" / name)
+    fleet = (HERE / "demo-fleet.toml").read_text(encoding="utf-8").replace("@SIM@", str(sim_port))
+    (root / "deploy" / "fleet.toml").write_text(fleet, encoding="utf-8")
+    for folder in ("log", "programs"):
+        (root / "var" / folder).mkdir(parents=True)
+    section = SIMULATOR.format(
+        python=sys.executable, port=sim_port, checkout=CHECKOUT, log=root / "var" / "log" / "simulator.log"
+    )
+    (root / "var" / "programs" / "simulator.conf").write_text(section.replace("%", "%%"), encoding="utf-8")
+    return root
+
+
+def run(root: Path, redis_port: int, seconds: float | None) -> int:
+    """Start the fleet, show it until Ctrl-C or for ``seconds``, stop it; 0 if all were healthy."""
+    env = {
+        **os.environ,
+        "TICKFLEET_ROOT": str(root),
+        "TICKFLEET_FLEET": str(root / "deploy" / "fleet.toml"),
+        "TICKFLEET_REDIS_URL": f"redis://127.0.0.1:{redis_port}/0",
+        "VIRTUAL_ENV": str(BIN.parent),
+    }
+    signal.signal(signal.SIGTERM, interrupt)
+    command = [str(BIN / "supervisord"), "-n", "-s", "-c", str(root / "deploy" / "supervisord.conf")]
+    fleet = subprocess.Popen(command, env=env, start_new_session=True, preexec_fn=die_with_parent)
+    healthy = 1
+    try:
+        show(env, fleet, seconds)
+        healthy = subprocess.run([BIN / "manager-cli", "status"], env=env, check=False).returncode
+    except KeyboardInterrupt:
+        healthy = 0
+    finally:
+        stopped = stop(fleet)
+    return healthy if stopped else 1
+
+
+def interrupt(_signum: int, _frame: object) -> NoReturn:
+    """SIGTERM ends the demo as Ctrl-C does."""
+    raise KeyboardInterrupt
+
+
+def show(env: dict[str, str], fleet: subprocess.Popen[bytes], seconds: float | None) -> None:
+    """Live status on a terminal, else a table now and then, until the time is over or supervisord is."""
+    end_s = time.monotonic() + seconds if seconds is not None else float("inf")
+    if sys.stdout.isatty():
+        watch = subprocess.Popen([BIN / "manager-cli", "status", "--watch"], env=env)
+        try:
+            watch.wait(timeout=None if seconds is None else seconds)
+        except subprocess.TimeoutExpired:
+            watch.send_signal(signal.SIGINT)
+            watch.wait()
+        return
+    while (left_s := end_s - time.monotonic()) > 0 and fleet.poll() is None:
+        try:
+            fleet.wait(timeout=min(PLAIN_EVERY_S, left_s))
+        except subprocess.TimeoutExpired:
+            if left_s > PLAIN_EVERY_S:
+                subprocess.run([BIN / "manager-cli", "status"], env=env, check=False)
+
+
+def stop(fleet: subprocess.Popen[bytes]) -> bool:
+    """Stop supervisord and with it everything else; whether that worked in time."""
+    fleet.terminate()
+    try:
+        fleet.wait(timeout=STOP_TIMEOUT_S)
+    except subprocess.TimeoutExpired:
+        sys.stderr.write("demo: the fleet did not stop in time; killing it\n")
+        os.killpg(fleet.pid, signal.SIGKILL)
+        return False
+    return True
+
+
+if __name__ == "__main__":
+    sys.exit(main())
