@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import random
+from itertools import pairwise
 
-from tests.simulator.book import Book
+from tests.simulator.book import Book, Ladder
 from tests.simulator.events import Change, Side
 from tests.simulator.instruments import Instrument
 
@@ -12,6 +13,10 @@ _LEVEL_WORTH = 4_000
 """Typical worth of one level in quote currency; only sets the scale of sizes."""
 _MAX_TOUCH_GAP = 3
 """Ticks the best price may stand away from fair before a maker steps in."""
+_MAX_HOLE = 4
+"""Widest gap in ticks that makers leave between the levels near the touch: a sweep must not fall far."""
+_TENDED_RANKS = 10
+"""How far from the touch holes are looked for: what lies deeper was tended when it was near."""
 _CHURN_RANK = 15
 """Mean rank of a requoted level: activity is near the touch, as on a real book."""
 
@@ -113,6 +118,7 @@ class OrderFlow:
             best = ladder.best()
             if best is None or abs(best.price - nearest) > _MAX_TOUCH_GAP:
                 self._place(ladder.side, nearest + ladder.sign * self._rng.randint(0, _MAX_TOUCH_GAP))
+            self._fill_holes(ladder)
             depth = self._instrument.depth
             while len(ladder) < depth:
                 price = ladder.at(-1).price + ladder.sign * self._rng.randint(1, 3)
@@ -121,3 +127,9 @@ class OrderFlow:
                 self._place(ladder.side, price)
             while len(ladder) > depth + depth // 10:
                 self._put(ladder.side, ladder.at(-1).price, 0, 0)
+
+    def _fill_holes(self, ladder: Ladder) -> None:
+        top = ladder.top(_TENDED_RANKS)
+        for near, far in pairwise(top):
+            if abs(far.price - near.price) > _MAX_HOLE:
+                self._place(ladder.side, near.price + ladder.sign * self._rng.randint(1, _MAX_HOLE))

@@ -76,6 +76,8 @@ class OkxSource:
             activity=activity,
             periods=PERIODS,
         )
+        for now_ms in range(start_ms - options.warmup_ms, start_ms, 60_000):  # in parts: the events are not needed
+            self.market.advance(now_ms)
         self.market.advance(start_ms)
         self.ledger = Ledger(self.market)
         """The record of everything generated."""
@@ -92,7 +94,6 @@ class OkxSource:
         self._rest = OkxRest(self.market, self._boards, self._states)
         self._step_ms = start_ms + STEP_MS
         self._extra: list[Frame] = []
-        self._sessions = 0
 
     def open_session(self, path: str, conn_id: str) -> OkxSession:
         """A new connection."""

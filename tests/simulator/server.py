@@ -82,6 +82,11 @@ class Simulator(Generic[_S]):
         while not condition():
             await self._hub.changed.wait()
 
+    def tick(self) -> None:
+        """Send what is due by the clock. It happens by itself; after moving a ManualClock it may be done at once."""
+        self._hub.publish(self.source.advance(self._clock.now_ms()))
+        self._hub.end_idle()
+
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
             server = await stack.enter_async_context(
@@ -117,8 +122,7 @@ class Simulator(Generic[_S]):
     async def _drive(self) -> None:
         never = asyncio.Event()
         while True:
-            self._hub.publish(self.source.advance(self._clock.now_ms()))
-            self._hub.end_idle()
+            self.tick()
             await self._clock.wait(self.source.next_ms(), never)
 
     async def _serve_socket(self, socket: ServerConnection) -> None:

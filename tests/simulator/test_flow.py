@@ -1,7 +1,7 @@
 import random
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.simulator.book import Book
@@ -12,6 +12,7 @@ from tests.simulator.okx_instruments import parse
 _IDS = ["BTC-USDT", "DOGE-USDT", "TON-USDT-SWAP", "BTC-USD-270326"]
 
 
+@settings(max_examples=25, deadline=None)
 @given(st.sampled_from(_IDS), st.integers(), st.lists(st.booleans(), max_size=60))
 def test_book_stays_sane_and_changes_describe_it(inst_id: str, seed: int, orders: list[bool]) -> None:
     instrument = parse(inst_id)
@@ -56,3 +57,19 @@ def test_takers_alone_do_not_drain_the_book(inst_id: str) -> None:
     top = [*flow.book.bids.top(1), *flow.book.asks.top(1)]
     assert abs(top[1].price - top[0].price) <= 10
     assert {type(change) for change in flow.quote()} <= {Change}
+
+
+@pytest.mark.parametrize("inst_id", _IDS)
+def test_long_run_keeps_the_book_dense_near_the_touch(inst_id: str) -> None:
+    instrument = parse(inst_id)
+    flow = OrderFlow(instrument, random.Random(2))
+    for turn in range(8_000):
+        if turn % 4:
+            flow.quote()
+        else:
+            flow.take()
+
+    for ladder in (flow.book.bids, flow.book.asks):
+        ten = ladder.top(10)
+        assert abs(ten[-1].price - ten[0].price) <= 100
+        assert abs(ten[0].price - instrument.start_price) < instrument.start_price * 0.1

@@ -1,4 +1,4 @@
-from decimal import Decimal
+from fractions import Fraction
 
 import pytest
 from hypothesis import given
@@ -26,7 +26,7 @@ def test_text_has_no_trailing_zeros_and_no_exponent(units: int, places: int, tex
 
 @given(st.integers(0, 10**30), st.integers(0, 18))
 def test_text_is_exact(units: int, places: int) -> None:
-    assert Decimal(decimal_text(units, places)).compare(Decimal(units).scaleb(-places)) == 0
+    assert Fraction(decimal_text(units, places)) == Fraction(units, 10**places)
 
 
 def _instrument(settlement: Settlement, value: int, places: int, size_places: int) -> Instrument:

@@ -1,6 +1,6 @@
 import itertools
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.simulator.book import Book
@@ -20,6 +20,7 @@ def _market(seed: int = 1, trades_per_s: float = 20.0, quotes_per_s: float = 20.
     return Market(instruments, seed=seed, start_ms=START_MS, activity=activity, periods=_PERIODS)
 
 
+@settings(max_examples=25, deadline=None)
 @given(st.integers(0, 99), st.lists(st.integers(0, 3_000), max_size=8))
 def test_events_do_not_depend_on_how_time_is_cut(seed: int, steps: list[int]) -> None:
     cut, whole = _market(seed), _market(seed)
@@ -48,6 +49,7 @@ def test_events_come_in_order_of_time_and_numbers_grow() -> None:
         assert len(steps) > 1  # never only +1
 
 
+@settings(max_examples=25, deadline=None)
 @given(st.integers(0, 99))
 def test_trades_are_at_the_best_price_of_the_book_of_that_time(seed: int) -> None:
     market = _market(seed)

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from tests.simulator.market import Activity, Market
+from tests.simulator.desk import Activity
+from tests.simulator.market import Market
 from tests.simulator.okx_bars import PERIODS
 from tests.simulator.okx_board import STEP_MS, Board, Pace
 from tests.simulator.okx_channels import Arg

@@ -2,14 +2,14 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.simulator.candles import Period
-from tests.simulator.desk import Desk
+from tests.simulator.desk import Activity, Desk
 from tests.simulator.events import BookChange
 from tests.simulator.ledger import Ledger
-from tests.simulator.market import Activity, Market
+from tests.simulator.market import Market
 from tests.simulator.okx_book import DEPTH, BookChannel, TopChannel
 from tests.simulator.okx_instruments import parse
 
@@ -73,6 +73,7 @@ def test_snapshot_frame() -> None:
     assert [level[:2] for level in row["bids"]] == [list(level) for level in rig.ledger.book(_NAME)["bids"]]  # type: ignore[index]
 
 
+@settings(max_examples=25, deadline=None)
 @given(st.integers(0, 999), st.lists(st.integers(10, 300), min_size=1, max_size=12))
 def test_snapshot_and_updates_make_the_next_snapshot_and_the_true_book(seed: int, steps: list[int]) -> None:
     rig = _Rig(seed)
@@ -92,6 +93,7 @@ def test_snapshot_and_updates_make_the_next_snapshot_and_the_true_book(seed: int
         assert (len(book["bids"]), len(book["asks"])) == (DEPTH, DEPTH)
 
 
+@settings(max_examples=25, deadline=None)
 @given(st.integers(0, 999), st.integers(1, 99), st.integers(1, 99))
 def test_update_fits_on_a_rest_snapshot_taken_since_the_last_one(seed: int, first: int, second: int) -> None:
     rig = _Rig(seed, trades_per_s=200.0, quotes_per_s=400.0)

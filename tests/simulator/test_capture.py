@@ -1,0 +1,49 @@
+import gzip
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.simulator.capture import Capture, CapturedAnswer, CaptureError, read_capture
+
+_ROWS = [
+    {"ns": 1, "kind": "http", "url": "https://x/api/v5/public/instruments?instType=SPOT", "text": '{"code":"0"}'},
+    {"ns": 2, "kind": "ws_open", "url": "wss://x/ws/v5/public"},
+    {"ns": 3, "kind": "ws_out", "text": "ping"},
+    {"ns": 4, "kind": "ws_in", "text": '{"px":"1.10", "é":1}'},
+]
+
+
+def _write(path: Path, lines: list[str]) -> Path:
+    path.write_bytes(gzip.compress("".join(line + "\n" for line in lines).encode()))
+    return path
+
+
+def test_incoming_side_is_kept_byte_for_byte(tmp_path: Path) -> None:
+    path = _write(tmp_path / "c.jsonl.gz", [json.dumps(row) for row in _ROWS])
+
+    assert read_capture(path) == Capture(
+        frames=[(4, '{"px":"1.10", "é":1}'.encode())],
+        answers=[CapturedAnswer("/api/v5/public/instruments", {"instType": "SPOT"}, b'{"code":"0"}')],
+    )
+
+
+@pytest.mark.parametrize("line", ["not json", "{}", '{"ns":"1","kind":"ws_in"}', '{"ns":1,"kind":"other"}', ""])
+def test_bad_line_is_named(tmp_path: Path, line: str) -> None:
+    path = _write(tmp_path / "c.jsonl.gz", [json.dumps(_ROWS[2]), line])
+
+    with pytest.raises(CaptureError, match="line 2"):
+        read_capture(path)
+
+
+def test_missing_foreign_and_cut_files(tmp_path: Path) -> None:
+    plain = tmp_path / "plain"
+    plain.write_text("{}")
+    whole = _write(tmp_path / "whole", [json.dumps(row) for row in _ROWS]).read_bytes()
+    cut = tmp_path / "cut"
+    cut.write_bytes(whole[:-20])
+
+    for path in (tmp_path / "none", plain, cut, tmp_path):
+        with pytest.raises(CaptureError) as caught:
+            read_capture(path)
+        assert "\n" not in str(caught.value)
