@@ -6,10 +6,11 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from common import keys
 from common.config import ExchangeCollectorConfig, RedisConfig
 from common.errors import InvalidConfigurationError
 from common.fleet_file import load_fleet
-from common.identity import CollectorId
+from common.identity import CollectorId, DataType
 from common.settings import Environment
 
 _DESCRIPTION = """\
@@ -18,10 +19,10 @@ Collect one symbol of one exchange in the foreground and publish it to Redis Str
 Needs neither supervisord nor the manager. A symbol that the fleet file does not list is collected with the file's
 defaults. Logs go to stdout, JSON unless it is a terminal."""
 
-_EPILOG = """\
+_EPILOG = f"""\
 example:
   collector-worker --exchange okx --symbol BTC-USDT
-  redis-cli XREVRANGE 'md:v1:{okx:BTC-USDT}:trade' + - COUNT 3
+  redis-cli XREVRANGE '{keys.stream(CollectorId("okx", "BTC-USDT"), DataType.TRADE)}' + - COUNT 3
 
 exit codes: 0 stopped by SIGTERM or SIGINT, everything flushed; 1 failed; 2 wrong usage; 3 no Redis at the start;
 78 the configuration cannot work (unknown symbol, refused subscription): a restart would not help

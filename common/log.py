@@ -43,8 +43,5 @@ def configure_logging(level: str = "info", **bound: Any) -> None:
 
 def get_logger() -> Logger:
     """The process' logger."""
-    logger: _traceback = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
-"""Without the variables of the frames: one of them may hold a secret."""
-
-Logger = structlog.get_logger()
+    logger: Logger = structlog.get_logger()
     return logger

@@ -18,6 +18,8 @@ ANSWER_TIMEOUT_S = 5.0
 LATENCY_OF_DEATH_S = 15
 """TCP keep-alive finds a Redis host that vanished without a word within about this time."""
 
+AsyncRedis = redis.asyncio.Redis
+SyncRedis = redis.Redis
 Reply = bytes | int | list[Any] | str | None | Exception
 Scalar = str | int | float | bytes
 
@@ -48,12 +50,12 @@ _AS_TEXT: dict[str, Any] = {"decode_responses": True, "encoding_errors": "replac
 """A foreign, binary value in one of our keys is read as damaged text, and does not break the reply it stands in."""
 
 
-def async_client(config: RedisConfig) -> "redis.asyncio.Redis":
+def async_client(config: RedisConfig) -> AsyncRedis:
     """A client for asyncio that answers or fails within seconds; text in and out is str."""
     return redis.asyncio.Redis.from_url(config.url, **_options(config), **_AS_TEXT)
 
 
-def sync_client(config: RedisConfig) -> "redis.Redis":
+def sync_client(config: RedisConfig) -> SyncRedis:
     """A blocking client for commands that run and end."""
     return redis.Redis.from_url(config.url, **_options(config), **_AS_TEXT)
 

@@ -1,0 +1,1 @@
+"""The tests, and the simulated exchange that they, the demo and the benchmarks connect to."""

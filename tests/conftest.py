@@ -1,0 +1,56 @@
+"""Fixtures that all tests share: a clock that the test moves, a real Redis server, the captures."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from common.config import RedisConfig
+from tests.support.clock import ManualClock
+from tests.support.redis_server import RedisServer
+
+CAPTURES = Path(__file__).resolve().parent.parent.parent / "shared" / "captures"
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    """A clock that stands still until the test moves it."""
+    return ManualClock()
+
+
+@pytest.fixture(scope="session")
+def _shared_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    server = RedisServer(tmp_path_factory.mktemp("redis"))
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def redis_server(_shared_redis: RedisServer) -> RedisServer:
+    """A running, empty Redis. Shared by the tests of a run: one that stops or fills it starts its own."""
+    _shared_redis.client.flushall()
+    return _shared_redis
+
+
+@pytest.fixture
+def redis_config(redis_server: RedisServer) -> RedisConfig:
+    """The address of ``redis_server``."""
+    return redis_server.config
+
+
+@pytest.fixture
+def own_redis(tmp_path: Path) -> Iterator[RedisServer]:
+    """A running Redis that the test may stop, kill, fill and start again; it keeps its data."""
+    server = RedisServer(tmp_path)
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def captures() -> Path:
+    """The folder of real captures; tests that need it are skipped where it is not there."""
+    if not CAPTURES.is_dir():
+        pytest.skip("the folder of captures, ../shared/captures, is not on this machine")
+    return CAPTURES

@@ -1,0 +1,1 @@
+"""What tests stand on: processes to run against, and stand-ins for what is slow or random."""

@@ -1,0 +1,90 @@
+"""A whole fleet for a test: a deployment of its own with supervisord, Redis and manager, on free ports."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import redis
+
+from tests.support.ports import free_port, wait_until
+from tests.support.processes import BIN, ROOT
+
+_STOP_TIMEOUT_S = 40.0
+
+
+class Deployment:
+    """A copy of ``deploy/`` in a short temporary folder; every process below its supervisord ends with it."""
+
+    def __init__(self, fleet: str) -> None:
+        self.root = Path(tempfile.mkdtemp(prefix="tf-"))
+        shutil.copytree(ROOT / "deploy", self.root / "deploy", ignore=shutil.ignore_patterns("__pycache__"))
+        (self.root / "var" / "log").mkdir(parents=True)
+        self.fleet = self.root / "deploy" / "fleet.toml"
+        self.fleet.write_text(fleet, encoding="utf-8")
+        self.redis_port = free_port()
+        self.redis: Any = redis.Redis(port=self.redis_port, decode_responses=True)
+        self.env = {
+            **os.environ,
+            "TICKFLEET_ROOT": str(self.root),
+            "TICKFLEET_FLEET": str(self.fleet),
+            "TICKFLEET_REDIS_URL": f"redis://127.0.0.1:{self.redis_port}/0",
+            "VIRTUAL_ENV": str(BIN.parent),
+        }
+        self._supervisord: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start supervisord, which starts the rest."""
+        command = [str(BIN / "supervisord"), "-n", "-s", "-c", str(self.root / "deploy" / "supervisord.conf")]
+        self._supervisord = subprocess.Popen(command, env=self.env, start_new_session=True)
+
+    def cli(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run manager-cli to its end."""
+        command = [str(BIN / "manager-cli"), *arguments]
+        return subprocess.run(command, env=self.env, capture_output=True, text=True, check=False, timeout=60)
+
+    def status(self) -> dict[str, Any]:
+        """``manager-cli status --json``; empty where it has none to give."""
+        answer = self.cli("status", "--json")
+        decoded: dict[str, Any] = json.loads(answer.stdout) if answer.stdout else {}
+        return decoded
+
+    def verdicts(self) -> dict[str, str]:
+        """The verdict of each collector."""
+        return {row["id"]: row["verdict"] for row in self.status().get("collectors", [])}
+
+    def pids(self) -> dict[str, int]:
+        """The process id of each collector, by supervisord."""
+        return {row["id"]: row["process"].get("pid", 0) for row in self.status().get("collectors", [])}
+
+    def wait_healthy(self, timeout_s: float = 40.0) -> None:
+        """Wait until ``status`` exits with 0.
+
+        Raises:
+            AssertionError: It did not in time; the message holds what status and manager said.
+        """
+        try:
+            wait_until(lambda: self.cli("status").returncode == 0, timeout_s, "every collector is healthy")
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{self.cli('status').stdout}\n{self.log('manager')}") from error
+
+    def log(self, program: str) -> str:
+        """What a program has written."""
+        path = self.root / "var" / "log" / f"{program}.log"
+        return path.read_text(encoding="utf-8") if path.is_file() else ""
+
+    def stop(self) -> None:
+        """Stop everything and remove the folder."""
+        if self._supervisord is not None:
+            self._supervisord.terminate()
+            try:
+                self._supervisord.wait(timeout=_STOP_TIMEOUT_S)
+            except subprocess.TimeoutExpired:
+                os.killpg(self._supervisord.pid, signal.SIGKILL)
+                raise
+        self.redis.close()
+        shutil.rmtree(self.root)

@@ -1,0 +1,65 @@
+"""A real Redis (or Valkey) server for tests, on a free loopback port, with an append-only file."""
+
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import redis
+
+from common.config import RedisConfig
+from deploy.redis_server import find_server
+from tests.support.ports import free_port, wait_until
+
+
+class RedisServer:
+    """One server process; it can be stopped and started again with its data."""
+
+    def __init__(self, folder: Path, *options: str) -> None:
+        self.port = free_port()
+        self.url = f"redis://127.0.0.1:{self.port}/0"
+        self.config = RedisConfig(url=self.url)
+        self.client: Any = redis.Redis(port=self.port, decode_responses=True)  # redis-py types answers as awaitable too
+        self._folder = folder
+        self._options = options
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int:
+        """Process id of the running server."""
+        if self._process is None:
+            raise AssertionError("the server is not running")
+        return self._process.pid
+
+    def start(self) -> None:
+        """Start it and wait until it answers."""
+        server = find_server()
+        if server is None:
+            raise AssertionError("no Redis server: make setup installs one")
+        arguments = ["--port", str(self.port), "--dir", str(self._folder), "--appendonly", "yes", "--save", ""]
+        with (self._folder / "redis.log").open("ab") as log:
+            command = [str(server), *arguments, "--bind", "127.0.0.1", *self._options]
+            self._process = subprocess.Popen(command, stdout=log, stderr=log)
+        wait_until(self.answers, 10, "the Redis server answers")
+
+    def answers(self) -> bool:
+        """Whether it takes commands now."""
+        try:
+            return bool(self.client.ping())
+        except (redis.ConnectionError, redis.exceptions.BusyLoadingError):
+            return False
+
+    def stop(self) -> None:
+        """Stop it in an orderly way; does nothing where it does not run."""
+        if self._process is not None:
+            self.client.close()
+            self._process.terminate()
+            self._process.wait(timeout=20)
+            self._process = None
+
+    def kill(self) -> None:
+        """End it as a crash would."""
+        if self._process is not None:
+            self.client.close()
+            self._process.kill()
+            self._process.wait(timeout=20)
+            self._process = None

@@ -1,0 +1,1 @@
+"""Everything together: real processes, a real Redis, the simulated exchange."""

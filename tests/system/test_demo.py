@@ -1,0 +1,48 @@
+"""``make demo`` as a new user runs it: healthy at the end, nothing left behind, two at once."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.support.ports import free_port
+from tests.support.processes import BIN, ROOT, Process
+
+pytestmark = pytest.mark.system
+
+
+def processes_of(folder: str) -> list[str]:
+    """Command lines of the processes that work for a deployment."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/environ"):
+        try:
+            if folder.encode() in path.read_bytes():
+                found.append((path.parent / "cmdline").read_text().replace("\0", " "))
+        except OSError:
+            continue  # it ended while we looked, or is not ours
+    return found
+
+
+def demo(port: int, log: Path, seconds: int = 15) -> Process:
+    command = [str(BIN / "python"), str(ROOT / "deploy" / "demo.py"), "--seconds", str(seconds)]
+    return Process(command, log, {"TICKFLEET_REDIS_PORT": str(port), "TICKFLEET_REDIS_URL": ""})
+
+
+def test_two_demos_run_side_by_side_and_leave_nothing(tmp_path: Path) -> None:
+    ports = (free_port(), free_port())
+    demos = [demo(port, tmp_path / f"{port}.log") for port in ports]
+
+    codes = [process.wait(70) for process in demos]
+
+    assert codes == [0, 0], "\n".join(process.text() for process in demos)
+    for process, port in zip(demos, ports, strict=True):
+        process.stop()
+        assert "5 desired, 5 healthy" in process.text()
+        assert processes_of(f"demo-{port}") == []
+
+
+def test_a_port_in_use_is_said_in_one_line(tmp_path: Path, redis_server: object) -> None:
+    port = redis_server.port  # type: ignore[attr-defined]
+    process = demo(port, tmp_path / "log")
+    assert process.wait(20) == 2
+    process.stop()
+    assert process.text() == (f"demo: port {port} is in use; name another: TICKFLEET_REDIS_PORT={port + 1} make demo\n")
