@@ -9,6 +9,7 @@ from common.redis_client import async_client
 from common.settings import Environment
 from manager.fleet_keeper import FleetKeeper
 from manager.loop import Loop
+from manager.programs import launch_from
 from manager.settings import ManagerSettings
 from manager.supervisor_async import ThreadedSupervisor
 from manager.supervisor_client import SupervisorClient
@@ -23,7 +24,13 @@ async def run(environment: Environment, fleet_path: Path, fleet: Fleet) -> None:
             load=lambda: load_fleet(fleet_path, environment),
             connect=async_client,
             supervisor=supervisor,
-            keeper=FleetKeeper(environment, fleet_path, supervisor, clock, settings),
+            keeper=FleetKeeper(
+                environment,
+                lambda fleet: launch_from(environment, fleet_path, fleet.redis),
+                supervisor,
+                clock,
+                settings,
+            ),
             clock=clock,
             settings=settings,
         )

@@ -13,7 +13,7 @@ from common import keys
 from common.identity import CollectorId
 
 if TYPE_CHECKING:
-    import redis.asyncio
+    from common.redis_client import AsyncRedis
 
 
 class ManagerState(Enum):
@@ -51,7 +51,7 @@ class Beat:
         }
 
 
-async def write_beat(client: "redis.asyncio.Redis", fields: Mapping[str, str | int]) -> None:
+async def write_beat(client: "AsyncRedis", fields: Mapping[str, str | int]) -> None:
     """Replace the hash and renew its lifetime, in one transaction."""
     mapping: dict[Any, Any] = dict(fields)
     async with client.pipeline(transaction=True) as pipe:
@@ -61,7 +61,7 @@ async def write_beat(client: "redis.asyncio.Redis", fields: Mapping[str, str | i
         await pipe.execute()
 
 
-async def erase_beat(client: "redis.asyncio.Redis") -> None:
+async def erase_beat(client: "AsyncRedis") -> None:
     """Remove the hash: the manager has stopped."""
     await client.delete(keys.FLEET_MANAGER)
 

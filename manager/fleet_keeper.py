@@ -1,8 +1,7 @@
 """Keeps supervisord's programs in line with the fleet: at the start, after a change, and when somebody meddles."""
 
 import asyncio
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Callable, Mapping
 
 from common.clock import Clock
 from common.errors import FleetError
@@ -13,14 +12,14 @@ from common.settings import Environment
 from manager.hands import WHO, Hands, Spawn
 from manager.journal import Entry, What
 from manager.processes import Process
-from manager.programs import launch_from, render
+from manager.programs import Launch, render
 from manager.reconcile import Applied, carry_out, collector_name, find_differences, write_programs
 from manager.settings import ManagerSettings
 from manager.supervisor_async import Supervisor
 
 
 class FleetKeeper:
-    """See the module. At most one attempt is under way.
+    """See the module. At most one attempt is under way. ``launch`` tells how the workers of a fleet are started.
 
     Attributes:
         trouble: Why the last attempt failed, a phrase of ours; empty where it did not.
@@ -29,12 +28,12 @@ class FleetKeeper:
     def __init__(
         self,
         environment: Environment,
-        fleet_path: Path,
+        launch: Callable[[Fleet], Launch],
         supervisor: Supervisor,
         clock: Clock,
         settings: ManagerSettings,
     ) -> None:
-        self._environment, self._fleet_path = environment, fleet_path
+        self._environment, self._launch = environment, launch
         self._supervisor, self._clock, self._settings = supervisor, clock, settings
         self._due, self._told, self._working = True, False, False
         self._tried_at_s = float("-inf")
@@ -76,7 +75,7 @@ class FleetKeeper:
             get_logger().info("fleet_applied", **details)
 
     async def _bring_in_line(self, fleet: Fleet, hands: Hands) -> Applied:
-        launch = launch_from(self._environment, self._fleet_path, fleet.redis)
+        launch = self._launch(fleet)
         wanted = {config.id.program: render(config, launch) for config in fleet.collectors}
         await asyncio.to_thread(write_programs, self._environment.programs, self._environment.logs, wanted)
         plan = await find_differences(self._supervisor, wanted)

@@ -14,8 +14,7 @@ from msgspec import Struct
 from common import keys
 
 if TYPE_CHECKING:
-    import redis
-    import redis.asyncio
+    from common.redis_client import AsyncRedis, SyncRedis
 
 WAITING_MAX = 2_000
 """Entries kept while Redis is away; the manager decides nothing then, so there are few."""
@@ -90,7 +89,7 @@ class Journal:
         """What Redis has not taken yet."""
         return list(self._waiting)
 
-    async def flush(self, client: "redis.asyncio.Redis") -> None:
+    async def flush(self, client: "AsyncRedis") -> None:
         """Write what waits, in one round trip. After an error everything waits on; an entry may then stand twice."""
         if not self._waiting:
             return
@@ -103,13 +102,13 @@ class Journal:
             self._waiting.popleft()
 
 
-async def read_journal(client: "redis.asyncio.Redis") -> list[Entry]:
+async def read_journal(client: "AsyncRedis") -> list[Entry]:
     """All entries, oldest first. The stream's bound keeps this to some ten thousand."""
     rows = await client.xrange(keys.FLEET_EVENTS)
     return [entry for _, fields in rows if (entry := from_fields(fields)) is not None]
 
 
-def write_now(client: "redis.Redis", entry: Entry) -> None:
+def write_now(client: "SyncRedis", entry: Entry) -> None:
     """Write one entry from a command."""
     client.xadd(keys.FLEET_EVENTS, _untyped(entry), maxlen=keys.FLEET_EVENTS_MAXLEN)
 

@@ -31,7 +31,7 @@ from manager.supervisor_async import Supervisor
 from manager.verdicts import Judgement, Verdict, summarise
 
 if TYPE_CHECKING:
-    import redis.asyncio
+    from common.redis_client import AsyncRedis
 
 _NO_ALARM = frozenset({Verdict.HEALTHY.value, Verdict.STARTING.value, Verdict.DISABLED.value})
 
@@ -54,7 +54,7 @@ class Loop:
         fleet: Fleet,
         *,
         load: Callable[[], Fleet],
-        connect: Callable[[RedisConfig], "redis.asyncio.Redis"],
+        connect: "Callable[[RedisConfig], AsyncRedis]",
         supervisor: Supervisor,
         keeper: FleetKeeper,
         clock: Clock,
@@ -82,7 +82,7 @@ class Loop:
                 while True:
                     began_s = self._clock.monotonic_s()
                     await self.round(tasks)
-                    await self._pause(self._settings.round_every_s - (self._clock.monotonic_s() - began_s))
+                    await self._pause(self._round_s() - (self._clock.monotonic_s() - began_s))
         finally:
             asyncio.get_running_loop().remove_signal_handler(signal.SIGHUP)
             await self._farewell()
@@ -110,7 +110,7 @@ class Loop:
         history = await self._recall()
         now_ns, settings = self._instant.wall_ns, self._settings
         left_alone = parked(history, now_ns, settings)
-        judgements = assess(self._fleet.collectors, facts.pulses, facts.processes, now_ns, left_alone, settings)
+        judgements = assess(self._fleet.collectors, facts.pulses, facts.processes, left_alone, settings)
         for entry in observe(judgements, history, now_ns, WHO):
             _log_verdict(entry)
             self._note(entry)
@@ -144,7 +144,9 @@ class Loop:
                 await self._journal.flush(self._link.client)
                 await write_beat(self._link.client, fields)
         except RedisUnreachableError as error:
-            self._senses.redis_lost(error)
+            self._senses.write_failed(error)
+        else:
+            self._senses.write_done()
 
     async def _reload(self) -> None:
         """Take up the fleet file as it is now; one that cannot be used changes nothing."""
@@ -161,6 +163,10 @@ class Loop:
             self._link = RedisLink(fleet.redis, self._connect(fleet.redis))
         self._fleet = fleet
         self._keeper.want()
+
+    def _round_s(self) -> float:
+        ending = self._senses.supervisor_ending
+        return self._settings.ending_round_s if ending else self._settings.round_every_s
 
     async def _pause(self, remaining_s: float) -> None:
         """Wait for the next round; a wish to reload ends the wait."""

@@ -53,15 +53,13 @@ class Action(Struct, frozen=True, kw_only=True):
 
 
 class Conditions(Struct, frozen=True, kw_only=True):
-    """Whether the manager is in a position to act.
+    """What stands in the way of some actions. While the manager is blind or late the loop asks for none at all.
 
     Attributes:
-        blind: It cannot read the heartbeats, or what it has read may be old: no action at all.
-        settling: It could not until a moment ago: a missing heartbeat proves nothing yet.
+        settling: Redis was away, or we were late, until a moment ago: a missing heartbeat proves nothing yet.
         busy: Collectors that an action is under way for.
     """
 
-    blind: bool = False
     settling: bool = False
     busy: Set[CollectorId] = frozenset()
 
@@ -74,8 +72,6 @@ def decide(
     settings: ManagerSettings,
 ) -> list[Action]:
     """The actions for this round, at most one per collector."""
-    if conditions.blind:
-        return []
     judgements = list(judgements)
     actions, starts = [], []
     for judgement in judgements:

@@ -24,7 +24,8 @@ STOP_S = 8
 
 LOG_BYTES = "10MB"
 LOG_BACKUPS = 3
-_FORBIDDEN = ('"', "'", "\n", "\r", "%(", " ;", " #", "\t;", "\t#")
+_FORBIDDEN = ("\n", "\r", "%(", " ;", " #", "\t;", "\t#")
+_QUOTES = ('"', "'")
 
 
 class Launch(Struct, frozen=True, kw_only=True):
@@ -49,9 +50,11 @@ def launch_from(environment: Environment, fleet_path: Path, redis: RedisConfig) 
     facts = msgspec.json.encode([redis.url, msgspec.to_builtins(redis.maxlen)], order="sorted")
     return Launch(
         command=(str(script),) if script.is_file() else module,
-        fleet_path=fleet_path.absolute(),
-        root=environment.root,
-        logs=environment.logs,
+        # Spelt the same however the manager was started, else another spelling would restart the fleet. The file's own
+        # name is kept where it is a link: its target may change.
+        fleet_path=fleet_path.parent.resolve() / fleet_path.name,
+        root=environment.root.resolve(),
+        logs=environment.logs.resolve(),
         redis_id=hashlib.sha256(facts).hexdigest()[:12],
     )
 
@@ -72,8 +75,9 @@ def render(config: ExchangeCollectorConfig, launch: Launch) -> str:
         "PYTHONUNBUFFERED": "1",
     }
     log = launch.logs / f"{program}.log"
-    for text in (*launch.command, str(launch.fleet_path), str(launch.root), str(log)):
-        _refuse_unreadable(text)
+    for text in (*launch.command, str(launch.fleet_path), str(log)):
+        _refuse_unreadable(text, _FORBIDDEN)
+    _refuse_unreadable(str(launch.root), _FORBIDDEN + _QUOTES)
     settings = {
         "command": _escape(shlex.join((*launch.command, *identity))),
         "environment": ",".join(f'{name}="{_escape(value)}"' for name, value in environment.items()),
@@ -100,7 +104,7 @@ def _escape(text: str) -> str:
     return text.replace("%", "%%")
 
 
-def _refuse_unreadable(path: str) -> None:
-    found = next((part for part in _FORBIDDEN if part in path), None)
+def _refuse_unreadable(path: str, forbidden: tuple[str, ...]) -> None:
+    found = next((part for part in forbidden if part in path), None)
     if found is not None:
         raise InvalidConfigurationError(f"the path {path!r} holds {found!r}, which supervisord's files cannot express")

@@ -15,10 +15,11 @@ from common.redis_client import translated_errors
 from manager.facts import PulseMemory, queue_heartbeats, read_pulses
 from manager.processes import Process
 from manager.supervisor_async import Supervisor
+from manager.supervisor_client import SupervisorEndingError
 from manager.verdicts import Pulse
 
 if TYPE_CHECKING:
-    import redis.asyncio
+    from common.redis_client import AsyncRedis
 
 
 class Facts(Struct, frozen=True, kw_only=True):
@@ -32,15 +33,16 @@ class RedisLink(Struct, frozen=True):
     """A client and the settings it was made from, which its errors are told with."""
 
     config: RedisConfig
-    client: "redis.asyncio.Redis"
+    client: "AsyncRedis"
 
 
 class Senses:
     """See the module.
 
     Attributes:
-        redis_back_at_s: When Redis answered again after it had not (monotonic); minus infinity where it always has.
+        redis_back_at_s: When Redis began to work for us again (monotonic); minus infinity where it always has.
         redis_trouble, supervisor_trouble: Why the source is away, a phrase of ours; empty while it answers.
+        supervisor_ending: Whether supervisord was shutting down when it was last asked.
     """
 
     def __init__(self, supervisor: Supervisor, clock: Clock) -> None:
@@ -49,6 +51,8 @@ class Senses:
         self.redis_back_at_s = float("-inf")
         self.redis_trouble = ""
         self.supervisor_trouble = ""
+        self.supervisor_ending = False
+        self._write_trouble = ""
 
     async def look(self, link: RedisLink, collectors: Sequence[CollectorId]) -> Facts:
         """Ask both sources at the same time; neither failing is an error here."""
@@ -64,7 +68,9 @@ class Senses:
                     queue_heartbeats(pipe, collectors)
                     replies = await pipe.execute(raise_on_error=False)
         except RedisUnreachableError as error:
-            self.redis_lost(error)
+            if not self.redis_trouble:
+                get_logger().error("redis_lost", why=str(error), exc_info=error)
+            self.redis_trouble = str(error)
             return None
         if self.redis_trouble:
             self.redis_trouble, self.redis_back_at_s = "", self._clock.monotonic_s()
@@ -72,11 +78,18 @@ class Senses:
         pulses = read_pulses(collectors, replies, self._clock.now_ns())
         return self._memory.update(pulses, self._clock.monotonic_s())
 
-    def redis_lost(self, error: RedisUnreachableError) -> None:
-        """Redis failed us, here or where the round's results are written."""
-        if not self.redis_trouble:
-            get_logger().error("redis_lost", why=str(error), exc_info=error)
-        self.redis_trouble = str(error)
+    def write_failed(self, error: RedisUnreachableError) -> None:
+        """Redis answers but takes nothing (it is full, or a replica): then the workers cannot write either."""
+        if not self._write_trouble:
+            get_logger().error("redis_write_failed", why=str(error), exc_info=error)
+        self._write_trouble = str(error)
+        self.redis_back_at_s = self._clock.monotonic_s()
+
+    def write_done(self) -> None:
+        """Redis takes what we write."""
+        if self._write_trouble:
+            get_logger().warning("redis_write_possible")
+        self._write_trouble = ""
 
     async def _processes(self) -> dict[str, Process] | None:
         try:
@@ -85,7 +98,9 @@ class Senses:
             if not self.supervisor_trouble:
                 get_logger().error("supervisor_lost", why=str(error), exc_info=error)
             self.supervisor_trouble = str(error)
+            self.supervisor_ending = isinstance(error, SupervisorEndingError)
             return None
+        self.supervisor_ending = False
         if self.supervisor_trouble:
             self.supervisor_trouble = ""
             get_logger().warning("supervisor_found")

@@ -8,6 +8,8 @@ class ManagerSettings(Struct, frozen=True, kw_only=True):
 
     Attributes:
         round_every_s: Pace of the loop; the workers beat as often, so looking more often would show nothing new.
+        ending_round_s: Its pace while supervisord shuts down. supervisord stops one group per turn of its own loop, and
+            a turn lasts a second unless somebody speaks to it (measured): with many collectors our looks make it quick.
         hung_after_s: A heartbeat older than this means that the loop in the worker stands still. Ten missed beats.
         start_limit_s: A process may take this long from its start to data: interpreter, instruments, socket, replies.
         restarts_max: Restarts allowed within ``restart_window_s``; one more parks the collector (Erlang's intensity).
@@ -25,6 +27,7 @@ class ManagerSettings(Struct, frozen=True, kw_only=True):
     """
 
     round_every_s: float = 1.0
+    ending_round_s: float = 0.05
     hung_after_s: float = 10.0
     start_limit_s: float = 30.0
     restarts_max: int = 5

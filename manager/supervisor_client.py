@@ -59,6 +59,10 @@ class SupervisorRefusedError(FleetError):
         self.fault = fault
 
 
+class SupervisorEndingError(SupervisorUnreachableError):
+    """supervisord is shutting down and carries nothing out any more."""
+
+
 class Reread(Struct, frozen=True, kw_only=True):
     """How supervisord's configuration files differ from what it runs: names of process groups."""
 
@@ -73,9 +77,14 @@ class _UnixConnection(http.client.HTTPConnection):
         self._path = path
 
     def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(str(self._path))
+        connecting = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            connecting.settimeout(self.timeout)
+            connecting.connect(str(self._path))
+        except BaseException:
+            connecting.close()
+            raise
+        self.sock = connecting
 
 
 class _UnixTransport(xmlrpc.client.Transport):
@@ -85,8 +94,9 @@ class _UnixTransport(xmlrpc.client.Transport):
 
     def make_connection(self, host: Any) -> http.client.HTTPConnection:
         """A new connection to the socket; the host of the URL means nothing here."""
-        del host
-        return _UnixConnection(self._path, self._timeout_s)
+        connection = _UnixConnection(self._path, self._timeout_s)
+        self._connection = host, connection  # where the base class looks for what it has to close
+        return connection
 
     def request(self, host: Any, handler: str, request_body: Any, verbose: bool = False) -> Any:
         """One attempt: the base class tries twice, which may carry a signal out twice."""
@@ -146,7 +156,7 @@ class SupervisorClient:
             if fault.faultCode == fine:
                 return None  # type: ignore[return-value]  # only calls without a result name a fault that is fine
             if fault.faultCode == Fault.SHUTDOWN_STATE:
-                raise SupervisorUnreachableError("supervisord is shutting down") from fault
+                raise SupervisorEndingError("supervisord is shutting down") from fault
             raise SupervisorRefusedError(fault.faultCode) from fault
         except PermissionError as error:
             raise SupervisorUnreachableError(

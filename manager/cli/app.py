@@ -1,0 +1,109 @@
+"""The command line: global options, the list of commands, and how an error is told: one line and an exit code."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from msgspec.structs import replace
+from typer.core import TyperGroup
+
+from common.errors import EXIT_FAILURE, EXIT_OK, EXIT_USAGE, FleetError, InvalidConfigurationError, UsageError
+from manager.cli.fleet_commands import list_collectors, validate
+from manager.cli.logs_command import logs
+from manager.cli.restart_command import restart
+from manager.cli.status_command import status
+from manager.cli.tools import Tools, default_tools
+
+_HELP = """Watch and steer the fleet of market-data collectors.
+
+A collector's ID is exchange:SYMBOL, e.g. okx:BTC-USDT. Where an ID is wanted a pattern ('okx:*-USDT') or 'all' will do,
+unless the command says otherwise. Quote patterns, or the shell expands them.
+
+\b
+manager-cli status                      how is the fleet?
+manager-cli status --watch              the same, refreshed each second
+manager-cli restart okx:BTC-USDT        restart one collector, the others go on
+manager-cli logs okx:BTC-USDT -f        what does it say?
+manager-cli validate my-fleet.toml      would this fleet file work?
+
+\b
+exit codes: 0 done, 1 not all is well, 2 wrong usage or fleet file, 3 Redis or supervisord cannot be reached
+"""
+_CLICK_ERROR: type[Exception] = typer.BadParameter.__mro__[
+    2
+]  # the base of all errors of parsing, however typer packs it
+
+
+class OneLineErrors(TyperGroup):
+    """Tells expected errors in one line on stderr, with the exit code of the error."""
+
+    def main(self, args: Sequence[str] | None = None, *more: Any, **rest: Any) -> Any:
+        """Run the command line and exit."""
+        rest["standalone_mode"] = False
+        try:
+            code = super().main(global_first(sys.argv[1:] if args is None else args), *more, **rest)
+        except FleetError as error:
+            bad_file = isinstance(error, InvalidConfigurationError)  # for a command that is a matter of its arguments
+            _fail(str(error), EXIT_USAGE if bad_file else error.exit_code)
+        except _CLICK_ERROR as error:
+            message = getattr(error, "format_message", error.__str__)()
+            _fail(f"{' '.join(message.split())} (see manager-cli --help)", EXIT_USAGE)
+        except typer.Abort:
+            sys.exit(EXIT_FAILURE)
+        sys.exit(code if isinstance(code, int) else EXIT_OK)
+
+
+def global_first(arguments: Sequence[str]) -> list[str]:
+    """The arguments with ``--fleet FILE`` in front, wherever it stood: nobody should have to know its place."""
+    first, others, rest = list[str](), list[str](), list(arguments)
+    while rest:
+        argument = rest.pop(0)
+        if argument == "--":
+            others += [argument, *rest]
+            break
+        if argument == "--fleet":
+            if not rest:
+                raise UsageError("--fleet wants the name of a file")
+            first += [argument, rest.pop(0)]
+        elif argument.startswith("--fleet="):
+            first.append(argument)
+        else:
+            others.append(argument)
+    return first + others
+
+
+def _fail(message: str, code: int) -> None:
+    typer.echo(f"manager-cli: {message}", err=True)
+    sys.exit(code)
+
+
+app = typer.Typer(
+    cls=OneLineErrors,
+    help=_HELP,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@app.callback()
+def options(
+    context: typer.Context,
+    fleet: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="The fleet file (default: $TICKFLEET_FLEET, else deploy/fleet.toml)."),
+    ] = None,
+) -> None:
+    """Take up the global options."""
+    tools = context.obj if isinstance(context.obj, Tools) else default_tools()
+    context.obj = tools if fleet is None else replace(tools, fleet_path=fleet)
+
+
+app.command()(status)
+app.command("list")(list_collectors)
+app.command()(validate)
+app.command()(restart)
+app.command()(logs)

@@ -1,0 +1,40 @@
+"""Pure: which collectors an ID, a pattern or ``all`` names."""
+
+from collections.abc import Iterable
+from fnmatch import fnmatchcase
+
+from common.config import ExchangeCollectorConfig
+from common.errors import UsageError
+from common.fleet_file import Fleet
+from common.nearest import did_you_mean
+
+ALL = "all"
+
+
+def select(fleet: Fleet, names: Iterable[str]) -> list[ExchangeCollectorConfig]:
+    """The collectors in the fleet's order, each once.
+
+    Raises:
+        UsageError: A name means no collector of the fleet.
+    """
+    chosen = {str(config.id) for name in names for config in _one(fleet, name)}
+    return [config for config in fleet.collectors if str(config.id) in chosen]
+
+
+def _one(fleet: Fleet, name: str) -> list[ExchangeCollectorConfig]:
+    if name == ALL:
+        return list(fleet.collectors)
+    if is_pattern(name):
+        found = [config for config in fleet.collectors if fnmatchcase(str(config.id), name)]
+        if not found:
+            raise UsageError(f"no collector matches {name!r} (manager-cli list shows them)")
+        return found
+    ids = [str(config.id) for config in fleet.collectors]
+    if name not in ids:
+        raise UsageError(f"there is no collector {name!r}{did_you_mean(name, ids)} (manager-cli list shows them)")
+    return [config for config in fleet.collectors if str(config.id) == name]
+
+
+def is_pattern(name: str) -> bool:
+    """Whether the name may mean several collectors."""
+    return name == ALL or any(sign in name for sign in "*?[")

@@ -1,0 +1,92 @@
+"""manager-cli with Redis, supervisord and time in memory."""
+
+from pathlib import Path
+from typing import Any
+
+import fakeredis
+from msgspec.structs import replace
+from typer.testing import CliRunner, Result
+
+from common import keys
+from common.fleet_file import load_fleet
+from common.health import Heartbeat
+from common.identity import CollectorId
+from common.settings import Environment
+from manager.cli.app import app
+from manager.cli.tools import Tools
+from tests.manager.fakes import FakeSupervisor, ManualClock, heartbeat
+
+FLEET = """\
+[[collectors]]
+exchange = "okx"
+symbol = "BTC-USDT"
+
+[[collectors]]
+exchange = "okx"
+symbol = "ETH-USDT"
+data_types = ["trade"]
+custom_params = { trade_channel = "trades" }
+
+[[collectors]]
+exchange = "okx"
+symbol = "SOL-USDT"
+enabled = false
+"""
+BTC, ETH, SOL = (CollectorId("okx", symbol) for symbol in ("BTC-USDT", "ETH-USDT", "SOL-USDT"))
+
+
+class CliStage:
+    """See the module. ``on_wait`` are called one by one as the command waits; after the last it gets Ctrl-C."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.clock = folder, ManualClock()
+        self.supervisor = FakeSupervisor(self.clock)
+        self.server = fakeredis.FakeServer()
+        self.redis: Any = fakeredis.FakeRedis(server=self.server, decode_responses=True)
+        self.fleet_path = folder / "fleet.toml"
+        self.fleet_path.write_text(FLEET)
+        self.environment = Environment(root=folder, fleet_path=self.fleet_path)
+        self.environment.logs.mkdir(parents=True)
+        self.on_wait: list[Any] = []
+        self.tools = Tools(
+            environment=self.environment,
+            fleet_path=self.fleet_path,
+            connect=lambda _: fakeredis.FakeRedis(server=self.server, decode_responses=True),
+            supervisor=lambda *_: self.supervisor,  # type: ignore[arg-type]  # a twin, not a subclass
+            wait=self._wait,
+            clock=self.clock,
+        )
+        self.supervisor.know(*(collector.program for collector in (BTC, ETH, SOL)))
+
+    def run(self, *arguments: str) -> Result:
+        """Call the command."""
+        return CliRunner().invoke(app, list(arguments), obj=self.tools)
+
+    def beat(self, collector: CollectorId, **changes: Any) -> Heartbeat:
+        """Write a healthy heartbeat of the collector's process."""
+        of = load_fleet(self.fleet_path, self.environment).find(collector)
+        assert of is not None
+        facts = {"pid": self.supervisor.table[collector.program].pid, **changes}
+        beat = heartbeat(of, self.clock.now_ns(), **facts)
+        self.redis.delete(keys.heartbeat(collector))
+        self.redis.hset(keys.heartbeat(collector), mapping=dict(beat.to_fields()))
+        return beat
+
+    def all_up(self) -> None:
+        """The enabled collectors run and beat."""
+        for collector in (BTC, ETH):
+            self.supervisor.start(collector.program)
+            found = self.supervisor.table[collector.program]
+            self.supervisor.table[collector.program] = replace(found, started_s=found.started_s - 600)
+            self.beat(collector)
+        self.supervisor.calls.clear()
+
+    def _wait(self, seconds: float) -> None:
+        self.clock.move(seconds)
+        if not self.on_wait:
+            raise KeyboardInterrupt
+        self.on_wait.pop(0)()
+
+
+def nothing() -> None:
+    """For ``on_wait``: only time passes."""

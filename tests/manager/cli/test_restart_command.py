@@ -1,0 +1,145 @@
+import pytest
+from msgspec.structs import replace
+
+from common import keys
+from common.errors import SupervisorUnreachableError
+from common.health import WorkerState
+from manager.cli.tools import login_name
+from manager.processes import ProcessState
+from manager.supervisor_client import Fault
+from tests.manager.cli.stage import BTC, ETH, CliStage, nothing
+
+
+def journal(stage: CliStage) -> list[tuple[str, str, str, str]]:
+    rows = [fields for _, fields in stage.redis.xrange(keys.FLEET_EVENTS)]
+    return [(row["who"], row["what"], row["collector"], row["outcome"]) for row in rows]
+
+
+def test_one_collector_is_restarted_and_the_others_go_on(stage: CliStage) -> None:
+    stage.all_up()
+    stage.on_wait = [nothing, lambda: stage.beat(BTC, run_id="new", state=WorkerState.CONNECTING)]
+    stage.on_wait += [lambda: stage.beat(BTC, run_id="new")]
+    result = stage.run("restart", "okx:BTC-USDT")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout == "okx:BTC-USDT: done: running after 0.6 s, pid 103\n"
+    assert stage.supervisor.calls == [("stop", BTC.program), ("start", BTC.program)]
+    assert journal(stage) == [(login_name(), "restarted", "okx:BTC-USDT", "done: running after 0.6 s, pid 103")]
+
+
+@pytest.mark.parametrize("names", [["all"], ["okx:*"], ["okx:BTC-USDT", "okx:ETH-*"]])
+def test_many_are_restarted_and_the_disabled_left_out(stage: CliStage, names: list[str]) -> None:
+    stage.all_up()
+
+    def beats() -> None:
+        for collector in (BTC, ETH):
+            stage.beat(collector, run_id="new")
+
+    stage.on_wait = [nothing, beats]
+    assert stage.run("restart", *names).exit_code == 0
+    assert sorted(stage.supervisor.calls) == sorted(
+        (call, collector.program) for call in ("stop", "start") for collector in (BTC, ETH)
+    )
+
+
+def test_one_that_does_not_come_up_is_exit_1(stage: CliStage) -> None:
+    stage.all_up()
+    stage.on_wait = [nothing, lambda: stage.supervisor.end(BTC.program, ProcessState.FATAL)]
+    result = stage.run("restart", "okx:BTC-USDT")
+    assert result.exit_code == 1
+    assert result.stdout == "okx:BTC-USDT: failed: its process ended at once (manager-cli logs okx:BTC-USDT)\n"
+    assert journal(stage)[0][3].startswith("failed: ")
+
+
+def test_a_refusal_of_supervisord_is_exit_1(stage: CliStage) -> None:
+    stage.all_up()
+    stage.supervisor.end(ETH.program, ProcessState.FATAL)
+    stage.supervisor.refusals["start"] = Fault.NO_FILE
+    result = stage.run("restart", "okx:ETH-USDT")
+    assert (result.exit_code, result.stdout) == (1, "okx:ETH-USDT: failed: the program's file does not exist\n")
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (
+            ["okx:BTC-USDTT"],
+            "there is no collector 'okx:BTC-USDTT'; did you mean 'okx:BTC-USDT'? (manager-cli list shows them)",
+        ),
+        (["okx:BTC-USDT", "nonsense"], "there is no collector 'nonsense' (manager-cli list shows them)"),
+        (["kraken:*"], "no collector matches 'kraken:*' (manager-cli list shows them)"),
+        (["okx:SOL-USDT"], "okx:SOL-USDT is disabled in the fleet file"),
+        (["okx:S*"], "all collectors that the pattern names are disabled in the fleet file"),
+    ],
+)
+def test_a_name_that_means_nothing_is_exit_2_and_changes_nothing(
+    stage: CliStage, names: list[str], message: str
+) -> None:
+    stage.all_up()
+    result = stage.run("restart", *names)
+    assert (result.exit_code, result.stdout, result.stderr) == (2, "", f"manager-cli: {message}\n")
+    assert (stage.supervisor.calls, journal(stage)) == ([], [])
+
+
+def test_a_program_that_supervisord_does_not_know_yet_is_exit_2(stage: CliStage) -> None:
+    stage.all_up()
+    del stage.supervisor.table[BTC.program]
+    result = stage.run("restart", "all")
+    assert (result.exit_code, result.stderr) == (
+        2,
+        "manager-cli: supervisord does not know okx:BTC-USDT yet (does the manager run?)\n",
+    )
+    assert stage.supervisor.calls == []
+
+
+def test_supervisord_away_is_exit_3(stage: CliStage) -> None:
+    stage.all_up()
+    stage.supervisor.away = True
+    result = stage.run("restart", "all")
+    assert (result.exit_code, result.stderr) == (3, "manager-cli: supervisord does not answer at /fake\n")
+
+
+def test_a_socket_of_another_user_is_exit_3(stage: CliStage) -> None:
+    class Forbidden:
+        def processes(self) -> None:
+            raise SupervisorUnreachableError("supervisord's socket /s may not be used by this user")
+
+    stage.tools = replace(stage.tools, supervisor=lambda *_: Forbidden())
+    result = stage.run("restart", "all")
+    assert (result.exit_code, result.stderr) == (
+        3,
+        "manager-cli: supervisord's socket /s may not be used by this user\n",
+    )
+
+
+def test_redis_away_is_exit_3_and_nothing_is_changed(stage: CliStage) -> None:
+    stage.all_up()
+    stage.server.connected = False
+    result = stage.run("restart", "all")
+    assert (result.exit_code, result.stderr) == (3, "manager-cli: Redis at 127.0.0.1:6379 cannot be reached\n")
+    assert stage.supervisor.calls == []
+
+
+def test_the_manager_may_replace_the_program_meanwhile(stage: CliStage) -> None:
+    stage.all_up()
+    stage.on_wait = [lambda: stage.supervisor.start(BTC.program), lambda: stage.beat(BTC, run_id="new")]
+    result = stage.run("restart", "okx:BTC-USDT", "--timeout", "30")
+    assert (result.exit_code, result.stdout) == (0, "okx:BTC-USDT: done: running after 0.4 s, pid 103\n")
+    assert stage.supervisor.calls == [("stop", BTC.program), ("start", BTC.program)]
+
+
+def test_ten_at_a_time(stage: CliStage) -> None:
+    rows = [f'[[collectors]]\nexchange = "okx"\nsymbol = "C{number}-USDT"\n' for number in range(25)]
+    stage.fleet_path.write_text("".join(rows))
+    ids = [of.id for of in stage.tools.fleet().collectors]
+    stage.supervisor.know(*(collector.program for collector in ids))
+    down: list[int] = []
+
+    def beats() -> None:
+        up = [collector for collector in ids if stage.supervisor.table[collector.program].alive]
+        down.append(sum(not stage.redis.exists(keys.heartbeat(collector)) for collector in up))
+        for collector in up:
+            stage.beat(collector, run_id="new")
+
+    stage.on_wait = [beats] * 5
+    result = stage.run("restart", "all")
+    assert (result.exit_code, down) == (0, [10, 0, 10, 0, 5])

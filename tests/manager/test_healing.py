@@ -1,0 +1,165 @@
+"""The whole manager with a real supervisord, a real Redis and collectors that only beat."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+
+from common.clock import SystemClock
+from common.fleet_file import Fleet, load_fleet
+from common.redis_client import async_client, sync_client
+from common.settings import Environment
+from manager.cli.look import Look, look
+from manager.cli.tools import Tools
+from manager.fleet_keeper import FleetKeeper
+from manager.loop import Loop
+from manager.programs import Launch, launch_from
+from manager.settings import ManagerSettings
+from manager.supervisor_async import ThreadedSupervisor
+from manager.supervisor_client import SupervisorClient
+from tests.manager.real import eventually, real_redis, real_supervisord
+
+pytestmark = pytest.mark.system
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+DOUBLE = CHECKOUT / "tests" / "manager" / "worker_double.py"
+SETTINGS = ManagerSettings(hung_after_s=3.0)  # so that the test need not wait for ten
+
+
+class Site:
+    """One deployment: its fleet file, its Redis, its supervisord."""
+
+    def __init__(self, root: Path, url: str, client: SupervisorClient) -> None:
+        self.environment = Environment(root=root, fleet_path=root / "fleet.toml", redis_url=url)
+        self.client = client
+        self.loop: Loop | None = None
+
+    def write_fleet(self, *symbols: str, more: str = "") -> None:
+        """Replace the fleet file."""
+        rows = (f'[[collectors]]\nexchange = "okx"\nsymbol = "{symbol}"\n{more}' for symbol in symbols)
+        self.environment.fleet_path.write_text("".join(rows))
+
+    def behave(self, symbol: str, how: str) -> None:
+        """What the runs of a collector do from now on."""
+        folder = self.environment.root / "behave"
+        folder.mkdir(exist_ok=True)
+        (folder / symbol).write_text(how)
+
+    def load(self) -> Fleet:
+        """The fleet as its file says."""
+        return load_fleet(self.environment.fleet_path, self.environment)
+
+    @asynccontextmanager
+    async def manager(self) -> AsyncIterator[Loop]:
+        """A manager at work until the block ends."""
+        clock = SystemClock()
+        with ThreadedSupervisor(self.client) as supervisor:
+            loop = Loop(
+                self.load(),
+                load=self.load,
+                connect=async_client,
+                supervisor=supervisor,
+                keeper=FleetKeeper(self.environment, self._launch, supervisor, clock, SETTINGS),
+                clock=clock,
+                settings=SETTINGS,
+            )
+            task = asyncio.create_task(loop.run())
+            yield loop
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+
+    def _launch(self, fleet: Fleet) -> Launch:
+        launch = launch_from(self.environment, self.environment.fleet_path, fleet.redis)
+        path = f"import sys; sys.path.insert(0, {str(CHECKOUT)!r}); sys.argv.pop(0); "
+        run = "import runpy; runpy.run_path(sys.argv[0])"
+        return replace(launch, command=(sys.executable, "-c", path + run, str(DOUBLE)))
+
+    async def seen(self, wanted: Callable[[Look], bool], within_s: float) -> Look:
+        """What the status command sees as soon as it is what is wanted."""
+        return await asyncio.to_thread(self._wait_for, wanted, within_s)
+
+    def _wait_for(self, wanted: Callable[[Look], bool], within_s: float) -> Look:
+        tools = Tools(environment=self.environment, fleet_path=self.environment.fleet_path)
+        fleet = self.load()
+        with sync_client(fleet.redis) as client:
+            found: list[Look] = []
+
+            def matches() -> bool:
+                found.append(look(tools, fleet, client))
+                return wanted(found[-1])
+
+            eventually(matches, within_s)
+            return found[-1]
+
+
+def verdicts(seen: Look) -> dict[str, str]:
+    """Verdict by symbol."""
+    return {judgement.id.symbol: judgement.verdict.value for judgement in seen.judgements}
+
+
+def pids(seen: Look) -> dict[str, int]:
+    """Process id by symbol."""
+    return {judgement.id.symbol: judgement.process.pid if judgement.process else 0 for judgement in seen.judgements}
+
+
+def all_healthy(seen: Look) -> bool:
+    """Whether every collector is."""
+    return set(verdicts(seen).values()) == {"healthy"}
+
+
+@pytest.fixture
+def site(short_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
+    with real_redis(short_folder) as url:
+        monkeypatch.setenv("TICKFLEET_REDIS_URL", url)
+        with real_supervisord(short_folder) as client:
+            yield Site(short_folder, url, client)
+
+
+async def test_each_trouble_is_healed_in_its_own_way_and_the_others_go_on(site: Site) -> None:
+    site.behave("LOOP-USDT", "crash")
+    site.behave("WRONG-USDT", "refuse")
+    site.write_fleet("WELL-USDT", "KILLED-USDT", "HUNG-USDT", "LOOP-USDT", "WRONG-USDT")
+    well = {"WELL-USDT": "healthy", "KILLED-USDT": "healthy", "HUNG-USDT": "healthy", "WRONG-USDT": "misconfigured"}
+
+    def settled(seen: Look) -> bool:
+        return {symbol: verdict for symbol, verdict in verdicts(seen).items() if symbol in well} == well
+
+    async with site.manager():
+        before = pids(await site.seen(settled, 10))
+        os.kill(before["KILLED-USDT"], signal.SIGKILL)  # within startsecs: supervisord gives it up
+        os.kill(before["HUNG-USDT"], signal.SIGSTOP)
+        healed = await site.seen(
+            lambda seen: settled(seen) and before["HUNG-USDT"] != pids(seen)["HUNG-USDT"] != 0, within_s=15
+        )
+        after = pids(healed)
+        assert after["KILLED-USDT"] not in (0, before["KILLED-USDT"])
+        parked = await site.seen(lambda seen: verdicts(seen)["LOOP-USDT"] == "crash_looping", 15)
+        assert pids(parked) == {**after, "WELL-USDT": before["WELL-USDT"], "LOOP-USDT": 0, "WRONG-USDT": 0}
+        why = {judgement.id.symbol: judgement.why for judgement in parked.judgements}
+        assert why["WRONG-USDT"] == "there is no such symbol"
+        assert why["LOOP-USDT"].startswith("restarted too often; next try at ")
+
+
+async def test_a_changed_fleet_touches_only_what_changed_and_a_new_manager_nothing(site: Site) -> None:
+    site.write_fleet("ONE-USDT", "TWO-USDT")
+    async with site.manager() as loop:
+        before = pids(await site.seen(all_healthy, 10))
+        site.write_fleet("ONE-USDT", "THREE-USDT")
+        os.kill(os.getpid(), signal.SIGHUP)
+        changed = await site.seen(all_healthy, 10)
+        assert pids(changed) == {"ONE-USDT": before["ONE-USDT"], "THREE-USDT": pids(changed)["THREE-USDT"]}
+        await site.seen(lambda _: "collector-okx-TWO-USDT" not in site.client.processes(), 10)
+        assert not loop.reload_wanted.is_set()
+    stopped = await site.seen(all_healthy, 1)
+    assert (stopped.manager, pids(stopped)) == ({}, pids(changed))
+    async with site.manager():
+        watched = await site.seen(lambda seen: int(seen.manager.get("beats", "0")) > 2, 10)
+        assert pids(watched) == pids(changed)
+        assert site.client.process("bystander").pid != 0

@@ -1,0 +1,53 @@
+import fakeredis
+import pytest
+import redis
+
+from common import keys
+from manager.journal import Entry, Journal, What, from_fields, read_journal, to_fields, write_now
+
+PARKED = Entry(at_ns=5, who="manager", what=What.PARKED, collector="okx:A-B", why="because", details={"until": "9"})
+
+
+def test_an_entry_is_flat_and_comes_back() -> None:
+    fields = to_fields(PARKED)
+    assert fields == {
+        "until": "9",
+        "at": 5,
+        "who": "manager",
+        "what": "parked",
+        "collector": "okx:A-B",
+        "why": "because",
+    }
+    assert from_fields({name: str(value) for name, value in fields.items()}) == PARKED
+
+
+@pytest.mark.parametrize(
+    "fields", [{}, {"at": "x", "who": "y", "what": "parked"}, {"at": "1", "who": "y", "what": "z"}]
+)
+def test_what_is_no_entry_is_skipped(fields: dict[str, str]) -> None:
+    assert from_fields(fields) is None
+
+
+async def test_entries_wait_for_redis_in_order() -> None:
+    server = fakeredis.FakeServer()
+    client = fakeredis.FakeAsyncRedis(server=server, decode_responses=True)
+    journal = Journal()
+    started = Entry(at_ns=1, who="manager", what=What.MANAGER_STARTED)
+    journal.add(started)
+    server.connected = False
+    with pytest.raises(redis.ConnectionError):
+        await journal.flush(client)
+    journal.add(PARKED)
+    assert journal.waiting == [started, PARKED]
+    server.connected = True
+    await journal.flush(client)
+    await journal.flush(client)
+    assert (await read_journal(client), journal.waiting) == ([started, PARKED], [])
+    await client.aclose()
+
+
+async def test_a_command_writes_one_entry() -> None:
+    server = fakeredis.FakeServer()
+    with fakeredis.FakeRedis(server=server, decode_responses=True) as client:
+        write_now(client, PARKED)
+        assert client.xlen(keys.FLEET_EVENTS) == 1

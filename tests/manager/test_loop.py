@@ -1,0 +1,347 @@
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import fakeredis
+import pytest
+from msgspec.structs import replace
+from structlog.testing import capture_logs
+
+from common import keys
+from common.config import RedisConfig
+from common.errors import InvalidConfigurationError
+from common.fleet_file import Fleet
+from common.settings import Environment
+from manager.fleet_keeper import FleetKeeper
+from manager.journal import What, from_fields
+from manager.loop import Loop
+from manager.processes import ProcessState
+from manager.programs import Launch
+from manager.settings import ManagerSettings
+from manager.supervisor_client import Fault, Reread
+from tests.manager.fakes import AsyncFakeSupervisor, FakeSupervisor, ManualClock, S, config, heartbeat
+
+BTC, ETH = config(), config("ETH-USDT")
+
+
+class Stage:
+    """A manager's loop with everything around it in memory; ``round`` is one second of its life."""
+
+    def __init__(self, folder: Path) -> None:
+        self.clock = ManualClock()
+        self.supervisor = FakeSupervisor(self.clock)
+        self.server = fakeredis.FakeServer()
+        self.redis: Any = fakeredis.FakeRedis(server=self.server, decode_responses=True)
+        self.fleet = Fleet(redis=RedisConfig(), collectors=(BTC, ETH))
+        self.load: Callable[[], Fleet] = lambda: self.fleet
+        self.environment = Environment(root=folder, fleet_path=folder / "fleet.toml")
+        self.beating = True
+        self.loop = self.new_loop()
+
+    def new_loop(self) -> Loop:
+        """A manager that knows nothing yet."""
+        supervisor, settings = AsyncFakeSupervisor(self.supervisor), ManagerSettings()
+        environment = self.environment
+        launch = Launch(
+            command=("/w",),
+            fleet_path=environment.fleet_path,
+            root=environment.root,
+            logs=environment.logs,
+            redis_id="1",
+        )
+        return Loop(
+            self.fleet,
+            load=lambda: self.load(),
+            connect=lambda _: fakeredis.FakeAsyncRedis(server=self.server, decode_responses=True),
+            supervisor=supervisor,
+            keeper=FleetKeeper(environment, lambda _: launch, supervisor, self.clock, settings),
+            clock=self.clock,
+            settings=settings,
+        )
+
+    async def round(self, seconds: float = 1.0) -> None:
+        """Time passes, the collectors beat, and the manager has one round with its actions carried out."""
+        self.clock.move(seconds)
+        if self.beating and self.server.connected:
+            self.beat()
+        async with asyncio.TaskGroup() as tasks:
+            await self.loop.round(tasks)
+
+    def beat(self) -> None:
+        """All living collectors beat."""
+        now_ns = self.clock.now_ns()
+        for of in self.fleet.collectors:
+            found = self.supervisor.table.get(of.id.program)
+            if found is not None and found.alive:
+                key = keys.heartbeat(of.id)
+                fields = heartbeat(of, now_ns, pid=found.pid, beats=round(self.clock.passed_s), run_id=str(found.pid))
+                self.redis.hset(key, mapping=dict(fields.to_fields()))
+
+    def silence(self) -> None:
+        """All heartbeats stop and expire."""
+        self.beating = False
+        for of in self.fleet.collectors:
+            self.redis.delete(keys.heartbeat(of.id))
+
+    def manager(self) -> dict[str, str]:
+        """The manager's heartbeat."""
+        fields: dict[str, str] = self.redis.hgetall(keys.FLEET_MANAGER)
+        return fields
+
+    def journal(self, *kinds: What) -> list[tuple[str, str, str]]:
+        """Kind, collector and reason of the entries of these kinds."""
+        entries = (from_fields(fields) for _, fields in self.redis.xrange(keys.FLEET_EVENTS))
+        return [(e.what.value, e.collector, e.why) for e in entries if e and (not kinds or e.what in kinds)]
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> Iterator[Stage]:
+    stage = Stage(tmp_path)
+    stage.supervisor.next_reread = Reread(added=(BTC.id.program, ETH.id.program))
+    yield stage
+    stage.redis.close()
+
+
+@asynccontextmanager
+async def running(stage: Stage) -> AsyncIterator[Stage]:
+    """A stage whose collectors are up and healthy."""
+    for _ in range(4):
+        await stage.round()
+    assert stage.manager()["healthy"] == "2"
+    stage.supervisor.calls.clear()
+    yield stage
+
+
+async def test_a_fleet_is_applied_started_and_healthy(stage: Stage) -> None:
+    async with running(stage):
+        assert sorted(p.name for p in stage.environment.programs.iterdir()) == [
+            "collector-okx-BTC-USDT.conf",
+            "collector-okx-ETH-USDT.conf",
+        ]
+        fields = stage.manager()
+        assert (fields["state"], fields["last_error"], fields["desired"], fields["parked"]) == (
+            "running",
+            "",
+            "2",
+            "{}",
+        )
+        assert 0 < stage.redis.ttl(keys.FLEET_MANAGER) <= 10
+        assert stage.journal(What.ACTION) == [
+            ("action", "okx:BTC-USDT", "not started yet"),
+            ("action", "okx:ETH-USDT", "not started yet"),
+        ]
+        await stage.round()
+        assert stage.supervisor.calls == []
+
+
+async def test_a_new_manager_touches_nothing_that_is_well(stage: Stage) -> None:
+    async with running(stage):
+        journal = stage.journal()
+        stage.loop = stage.new_loop()
+        await stage.round()
+        await stage.round()
+        assert stage.supervisor.calls == [("reread", "")]
+        assert stage.journal() == journal
+
+
+async def test_a_dead_collector_is_started(stage: Stage) -> None:
+    async with running(stage):
+        stage.supervisor.end(BTC.id.program, ProcessState.FATAL)
+        await stage.round()
+        assert stage.supervisor.calls == [("start", BTC.id.program)]
+
+
+async def test_a_hung_collector_is_killed_once(stage: Stage) -> None:
+    async with running(stage):
+        stage.fleet = replace(stage.fleet, collectors=(ETH,))  # the beat of BTC stops
+        for _ in range(12):
+            await stage.round()
+        assert stage.supervisor.calls == [("kill", BTC.id.program), ("restarts", BTC.id.program)]
+
+
+async def test_while_redis_is_away_nothing_is_touched_nor_soon_after(stage: Stage) -> None:
+    async with running(stage):
+        with capture_logs() as logs:
+            stage.server.connected = False
+            stage.supervisor.end(ETH.id.program, ProcessState.FATAL)
+            for _ in range(20):
+                await stage.round()
+        assert [log["event"] for log in logs] == ["redis_lost"]
+        assert stage.supervisor.calls == []
+        stage.server.connected = True
+        stage.silence()
+        for _ in range(14):
+            await stage.round()
+        assert stage.supervisor.calls == [("start", ETH.id.program)]
+        await stage.round()
+        await stage.round()
+        assert ("kill", BTC.id.program) in stage.supervisor.calls
+
+
+async def test_redis_away_at_the_start_leaves_the_manager_blind_until_it_answers(stage: Stage) -> None:
+    stage.server.connected = False
+    for _ in range(3):
+        await stage.round()
+    assert [call for call in stage.supervisor.calls if call[0] == "start"] == []
+    stage.server.connected = True
+    async with running(stage):
+        pass
+
+
+async def test_supervisord_away_at_the_start(stage: Stage) -> None:
+    stage.supervisor.away = True
+    with capture_logs() as logs:
+        for _ in range(3):
+            await stage.round()
+    assert [log["event"] for log in logs if log["log_level"] == "error"] == ["supervisor_lost"]
+    fields = stage.manager()
+    assert (fields["state"], fields["last_error"]) == ("degraded", "supervisord does not answer at /fake")
+    stage.supervisor.away = False
+    async with running(stage):
+        pass
+
+
+async def test_a_manager_that_was_late_looks_again_before_it_acts(stage: Stage) -> None:
+    async with running(stage):
+        stage.supervisor.end(BTC.id.program, ProcessState.FATAL)
+        await stage.round(seconds=60)
+        assert stage.supervisor.calls == []
+        await stage.round()
+        assert stage.supervisor.calls == [("start", BTC.id.program)]
+
+
+async def test_a_jump_of_the_wall_clock_kills_nobody(stage: Stage) -> None:
+    async with running(stage):
+        stage.beating = False
+        stage.clock.wall_ns += 3600 * S
+        for _ in range(4):
+            await stage.round()
+        stage.beating = True
+        await stage.round()
+        assert stage.supervisor.calls == []
+
+
+async def test_reload_applies_only_what_changed(stage: Stage) -> None:
+    async with running(stage):
+        sol = config("SOL-USDT")
+        stage.fleet = replace(stage.fleet, collectors=(replace(BTC, health_check_interval=9.0), sol))
+        stage.supervisor.next_reread = Reread(
+            added=(sol.id.program, "somebody-elses"),
+            changed=(BTC.id.program, "manager"),
+            removed=(ETH.id.program, "redis"),
+        )
+        stage.loop.reload_wanted.set()
+        await stage.round()
+        await stage.round()
+        assert sorted(stage.supervisor.calls) == sorted(
+            [
+                ("reread", ""),
+                ("add", sol.id.program),
+                *((step, BTC.id.program) for step in ("stop", "remove", "add")),
+                *((step, ETH.id.program) for step in ("stop", "remove")),
+                ("start", sol.id.program),
+                ("start", BTC.id.program),
+            ]
+        )
+        assert sorted(p.stem for p in stage.environment.programs.iterdir()) == [BTC.id.program, sol.id.program]
+        entry = next(
+            fields for _, fields in stage.redis.xrevrange(keys.FLEET_EVENTS) if fields["what"] == "fleet_applied"
+        )
+        assert (entry["added"], entry["changed"], entry["removed"]) == ("okx:SOL-USDT", "okx:BTC-USDT", "okx:ETH-USDT")
+        assert entry["who"] == "manager"
+
+
+async def test_an_invalid_fleet_file_changes_nothing_and_is_told(stage: Stage) -> None:
+    async with running(stage):
+
+        def broken() -> Fleet:
+            raise InvalidConfigurationError("fleet.toml: unknown key 'symbl'")
+
+        stage.load = broken
+        stage.loop.reload_wanted.set()
+        with capture_logs() as logs:
+            await stage.round()
+        assert [(log["event"], log["why"]) for log in logs] == [("fleet_rejected", "fleet.toml: unknown key 'symbl'")]
+        assert stage.journal(What.FLEET_REJECTED) == [("fleet_rejected", "", "fleet.toml: unknown key 'symbl'")]
+        fields = stage.manager()
+        assert (fields["state"], fields["last_error"]) == ("degraded", "fleet.toml: unknown key 'symbl'")
+        assert (fields["healthy"], stage.supervisor.calls) == ("2", [])
+
+
+async def test_a_disabled_collector_is_stopped_and_started_when_enabled_again(stage: Stage) -> None:
+    async with running(stage):
+        stage.fleet = replace(stage.fleet, collectors=(replace(BTC, enabled=False), ETH))
+        stage.loop.reload_wanted.set()
+        await stage.round()
+        assert sorted(stage.supervisor.calls) == [("reread", ""), ("stop", BTC.id.program)]
+        stage.fleet = replace(stage.fleet, collectors=(BTC, ETH))
+        stage.loop.reload_wanted.set()
+        await stage.round()
+        assert sorted(stage.supervisor.calls[2:]) == [("reread", ""), ("start", BTC.id.program)]
+
+
+async def test_a_crash_loop_is_parked_and_a_new_manager_remembers(stage: Stage) -> None:
+    async with running(stage):
+        for _ in range(7):
+            stage.supervisor.end(BTC.id.program, ProcessState.FATAL)
+            await stage.round()
+        assert stage.supervisor.calls == [("start", BTC.id.program)] * 5
+        assert stage.manager()["crash_looping"] == "1"
+        stage.loop = stage.new_loop()
+        for _ in range(3):
+            await stage.round()
+        assert ("start", BTC.id.program) not in stage.supervisor.calls[5:]
+        (parked,) = stage.journal(What.PARKED)
+        assert parked[2].startswith("restarted 5 times within 60 s (its process ended within seconds of its start)")
+
+
+async def test_a_program_that_cannot_be_started_is_parked_too(stage: Stage) -> None:
+    async with running(stage):
+        stage.supervisor.refusals["start"] = Fault.NO_FILE
+        stage.supervisor.end(BTC.id.program, ProcessState.STOPPED)
+        for _ in range(8):
+            await stage.round()
+        assert stage.supervisor.calls == [("start", BTC.id.program)] * 5
+        assert stage.manager()["crash_looping"] == "1"
+
+
+async def test_a_program_that_somebody_removed_is_put_back(stage: Stage) -> None:
+    async with running(stage):
+        for _ in range(10):
+            await stage.round()  # the pause between two attempts
+        stage.supervisor.remove(BTC.id.program)
+        stage.supervisor.calls.clear()
+        stage.supervisor.next_reread = Reread(added=(BTC.id.program,))
+        await stage.round()
+        await stage.round()
+        assert stage.supervisor.calls == [("reread", ""), ("add", BTC.id.program), ("start", BTC.id.program)]
+
+
+async def test_files_that_supervisord_cannot_read_are_told_once_and_tried_again(stage: Stage) -> None:
+    stage.supervisor.refusals["reread"] = Fault.CANT_REREAD
+    for _ in range(25):
+        await stage.round()
+    phrase = "supervisord cannot use its configuration files (supervisorctl reread says why)"
+    assert stage.journal(What.APPLY_FAILED) == [("apply_failed", "", phrase)]
+    assert stage.manager()["last_error"] == phrase
+    assert stage.supervisor.calls == [("reread", "")] * 3
+
+
+async def test_a_corrupt_heartbeat_stops_neither_the_loop_nor_the_collector(stage: Stage) -> None:
+    async with running(stage):
+        stage.redis.delete(keys.heartbeat(BTC.id))
+        stage.redis.set(keys.heartbeat(BTC.id), "what?")
+        stage.beating = False
+        await stage.round()
+        assert (stage.manager()["unknown"], stage.supervisor.calls) == ("1", [])
+
+
+async def test_the_end_erases_the_heartbeat_and_is_told(stage: Stage) -> None:
+    async with running(stage):
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.05):
+                await stage.loop.run()
+    assert stage.manager() == {}
+    assert stage.journal()[-1] == ("manager_stopped", "", "")

@@ -1,0 +1,47 @@
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from manager.__main__ import main
+from tests.manager.real import eventually
+
+
+def test_a_fleet_file_that_cannot_be_used_is_exit_78(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "fleet.toml"
+    path.write_text("[redis]\nurll = 'x'\n")
+    assert main(["--fleet", str(path)]) == 78
+    out, err = capsys.readouterr()
+    assert (out, err) == ("", f"manager: {path}: redis: unknown key 'urll'; did you mean 'url'?\n")
+
+
+def test_help_teaches(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["--help"])
+    assert ended.value.code == 0
+    assert "SIGHUP reads the fleet file again" in capsys.readouterr().out
+
+
+@pytest.mark.system
+def test_without_redis_and_supervisord_it_lives_until_told_to_stop(short_folder: Path) -> None:
+    path = short_folder / "fleet.toml"
+    path.write_text(f'[redis]\nurl = "unix://{short_folder}/none"\n[[collectors]]\nexchange = "okx"\nsymbol = "A-B"\n')
+    log = short_folder / "out.log"
+    with log.open("wb") as out:
+        process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "manager", "--fleet", str(path)],
+            env={"TICKFLEET_ROOT": str(short_folder), "PYTHONUNBUFFERED": "1"},
+            stdout=out,
+            stderr=out,
+        )
+        try:
+            eventually(lambda: b"redis_lost" in log.read_bytes() and b"supervisor_lost" in log.read_bytes())
+            process.send_signal(signal.SIGHUP)
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(timeout=10) == 0
+        finally:
+            process.kill()
+            process.wait()
+    assert (log.read_bytes().count(b"redis_lost"), log.read_bytes().count(b"supervisor_lost")) == (1, 1)

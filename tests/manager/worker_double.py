@@ -1,0 +1,56 @@
+"""A collector that only beats. What it does is in a file ``behave/<symbol>`` under its root: crash, refuse, or run."""
+
+import argparse
+import os
+import secrets
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+
+import redis
+
+from common import keys
+from common.fleet_file import load_fleet
+from common.health import Heartbeat, Progress, WorkerState
+from common.identity import CollectorId
+from common.settings import read_environment
+
+parser = argparse.ArgumentParser()
+for option in ("--exchange", "--symbol", "--fleet"):
+    parser.add_argument(option)
+arguments = parser.parse_args()
+collector = CollectorId(arguments.exchange, arguments.symbol)
+behaviour = Path(os.environ["TICKFLEET_ROOT"], "behave", arguments.symbol)
+behave = behaviour.read_text() if behaviour.is_file() else "run"
+if behave == "crash":
+    sys.exit(1)
+environment = read_environment()
+fleet = load_fleet(Path(arguments.fleet), environment)
+config = fleet.find(collector)
+assert config is not None
+beat = Heartbeat(
+    collector=str(collector),
+    pid=os.getpid(),
+    host="testhost",
+    run_id=secrets.token_hex(4),
+    config_id=config.fingerprint(),
+    version="0",
+    started_at=time.time_ns(),
+    state=WorkerState.RUNNING,
+)
+stop = threading.Event()
+signal.signal(signal.SIGTERM, lambda *_: stop.set())
+with redis.Redis.from_url(fleet.redis.url) as client:
+    while True:
+        beat.beats, beat.beat_at = beat.beats + 1, time.time_ns()
+        progress = Progress(count=beat.beats, last_event_at=beat.beat_at, silence_limit=30_000_000_000)
+        beat.progress = dict.fromkeys(config.data_types, progress)
+        if behave == "refuse":
+            beat.state, beat.exit_code, beat.last_error = WorkerState.ERROR, 78, "there is no such symbol"
+        key = keys.heartbeat(collector)
+        client.hset(key, mapping=dict(beat.to_fields()))
+        client.expire(key, keys.EXIT_NOTE_TTL_S if beat.exit_code else keys.HEARTBEAT_TTL_S)
+        if beat.exit_code or stop.wait(0.2):
+            sys.exit(beat.exit_code or 0)
