@@ -9,11 +9,14 @@ from collector_worker.settings import load_settings
 from common.errors import EXIT_FAILURE, EXIT_OK, FleetError
 from common.lifecycle import run_until_signal
 from common.log import configure_logging, get_logger
+from common.parent_death import die_with_parent, under_supervisord
 from common.settings import read_environment
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one collector; returns the exit code."""
+    if under_supervisord():
+        die_with_parent()
     environment = read_environment()
     configure_logging(environment.log_level)
     try:

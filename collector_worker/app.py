@@ -3,6 +3,8 @@
 import asyncio
 from random import Random
 
+from msgspec import Struct
+
 from collector_worker import rest
 from collector_worker.backoff import full_jitter
 from collector_worker.book_sync import BookSync
@@ -26,20 +28,28 @@ from common.lifecycle import run_together
 from common.log import get_logger
 from common.redis_client import RedisPipe
 
-REDIS_WAIT_S = 10.0
-"""At the start supervisord brings up Redis and the collectors together; after this long it will not come by itself."""
 
-FLUSH_S = 3.5
-"""With the second that closing a socket may take, an exit stays below five."""
+class Limits(Struct, frozen=True, kw_only=True):
+    """How long a worker waits for what, seconds.
 
-REST_PAUSE_CAP_S = 30.0
-CLOCK_EVERY_S = 600.0
+    Attributes:
+        redis_wait_s: At the start supervisord brings up Redis and the collectors together; after this long it will
+            not come by itself.
+        flush_s: At the end. With the second that closing a socket may take, an exit stays below five.
+    """
+
+    redis_wait_s: float = 10.0
+    flush_s: float = 3.5
+    rest_pause_first_s: float = 0.5
+    rest_pause_cap_s: float = 30.0
+    clock_every_s: float = 600.0
 
 
 class Worker:
     """One collector from start to exit."""
 
-    def __init__(self, settings: WorkerSettings, clock: Clock | None = None) -> None:
+    def __init__(self, settings: WorkerSettings, clock: Clock | None = None, limits: Limits | None = None) -> None:
+        self._limits = limits or Limits()
         self._config = settings.collector
         self._clock = clock or SystemClock()
         self._random = Random()  # noqa: S311 - jitter is no secret
@@ -76,21 +86,22 @@ class Worker:
             await self._pipe.close()
 
     async def _end(self, sending: asyncio.Task[None], state: WorkerState, error: str = "", code: int = 0) -> None:
-        """Publish what is buffered and the last words, within ``FLUSH_S``."""
+        """Publish what is buffered and the last words, within ``flush_s``."""
         self._heartbeat.last_words(state, error, code)
         if sending.done():
             return
         try:
-            async with asyncio.timeout(FLUSH_S):
+            async with asyncio.timeout(self._limits.flush_s):
                 await self._publisher.drained()
         except TimeoutError:
-            get_logger().error("entries_lost", count=self._publisher.buffered, why="Redis is away at the exit")
+            if self._publisher.buffered:
+                get_logger().error("entries_lost", count=self._publisher.buffered, why="Redis is away at the exit")
 
     # --- start ---------------------------------------------------------------------------------------------------
 
     async def _reach_redis(self) -> None:
         pauses_s = full_jitter(self._random, 0.1, 1.0)
-        deadline_s = self._clock.monotonic_s() + REDIS_WAIT_S
+        deadline_s = self._clock.monotonic_s() + self._limits.redis_wait_s
         while True:
             try:
                 await self._pipe.connect()
@@ -132,7 +143,7 @@ class Worker:
 
     async def _find_instrument(self) -> Instrument:
         """Ask the exchange for its spelling of the symbol, until it answers."""
-        pauses_s = full_jitter(self._random, 0.5, REST_PAUSE_CAP_S)
+        pauses_s = full_jitter(self._random, self._limits.rest_pause_first_s, self._limits.rest_pause_cap_s)
         path = self._exchange.instruments_path()
         for feed in self._exchange.feeds():
             self._telemetry.feed_is(feed.name, WorkerState.CONNECTING, self._clock.now_ns())
@@ -168,7 +179,7 @@ class Worker:
                 self._telemetry.beat.clock_offset_ms = offset_ms
             except ExchangeUnavailableError as error:
                 get_logger().warning("clock_unmeasured", why=str(error))
-            await asyncio.sleep(CLOCK_EVERY_S)
+            await asyncio.sleep(self._limits.clock_every_s)
 
 
 async def _mirror(task: asyncio.Task[None]) -> None:

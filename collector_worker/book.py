@@ -8,7 +8,7 @@ from common.events import Level
 
 
 class BadLevelError(ValueError):
-    """A price or size is not a finite number, or is negative."""
+    """A price or size is not a plain decimal number of at least 0, such as ``42219.9``."""
 
 
 class _Side:
@@ -70,7 +70,7 @@ class Book:
     def bids(self, depth: int | None = None) -> list[Level]:
         """The best ``depth`` bids (all where None), highest price first."""
         prices, levels = self._bids.prices, self._bids.levels
-        wanted = prices if depth is None else prices[-depth:]
+        wanted = prices if depth is None else prices[max(len(prices) - depth, 0) :]
         return [levels[price] for price in reversed(wanted)]
 
     def asks(self, depth: int | None = None) -> list[Level]:
@@ -80,10 +80,10 @@ class Book:
 
 
 def _number(text: str) -> float:
-    try:
-        number = float(text)
-    except ValueError as error:
-        raise BadLevelError(text) from error
-    if not 0.0 <= number < inf:
+    """Stricter than ``float``, which also reads ``1_0``, spaces, exponents and the digits of other scripts."""
+    if not (text.isascii() and text.replace(".", "", 1).isdecimal()):
+        raise BadLevelError(text)
+    number = float(text)
+    if number == inf:
         raise BadLevelError(text)
     return number

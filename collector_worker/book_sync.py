@@ -10,8 +10,9 @@ Only a VALID book publishes deltas. Others wait in a bounded buffer, because a s
 than they are. After any doubt the book is rebuilt from a snapshot, never patched.
 
 Continuity, as the protocol sheets give it: a delta follows iff its ``prev_seq`` is the last applied ``seq``; only the
-first one after a REST snapshot may overlap it (``prev_seq <= snapshot.seq < seq``). A ``seq`` below ``prev_seq`` is a
-reset of the exchange's counter and is accepted by the same rule. Frames of old recordings carry no numbers: they are
+first one after a REST snapshot may overlap it (``prev_seq <= snapshot.seq < seq``), and those before that one, which
+the snapshot holds already, are dropped. A ``seq`` below ``prev_seq`` is a reset of the exchange's counter and is
+accepted by the same rule. Frames of old recordings carry no numbers: they are
 taken in order and judged by their checksum alone.
 """
 
@@ -33,6 +34,10 @@ SNAPSHOT_WAIT_S = 5.0
 REST_RETRY_CAP_S = 60.0
 _BUFFER_FRAMES = 2_000
 """Over three minutes of a book at ten updates a second."""
+
+_FRAMES_BEHIND_REST = 50
+"""How far the socket may be behind a REST snapshot: five seconds. More means that the exchange has reset its counter in
+between, and to drop on would leave an old book that looks valid."""
 
 Checksum = Callable[[Sequence[Level], Sequence[Level]], int]
 
@@ -67,6 +72,7 @@ class BookSync:
         self._crossed_is_legal = crossed_is_legal
         self._last_seq: int | None = None
         self._overlap_allowed = False
+        self._frames_behind = 0
         self._reason = "subscribe"
         self._waiting: deque[tuple[BookDelta, int | None]] = deque(maxlen=_BUFFER_FRAMES)
         self._fetch_at_s: float | None = None
@@ -108,13 +114,14 @@ class BookSync:
 
     def on_rest_snapshot(self, snapshot: BookSnapshot) -> Judged:
         """Judge a snapshot that was asked for; one that the buffered deltas cannot be joined to is asked for again."""
-        if self.state is BookState.VALID or snapshot.seq is None:
-            return NOTHING
-        newer = [(d, checksum) for d, checksum in self._waiting if d.seq is not None and d.seq > snapshot.seq]
-        if newer and (newer[0][0].prev_seq or 0) > snapshot.seq:
+        if self.state is not BookState.SYNCING or snapshot.seq is None:
+            return NOTHING  # one has come by itself, or the connection that it was asked for is gone
+        newer = self._waiting_after(snapshot.seq)
+        if newer is None:
             return NOTHING  # older than the oldest buffered delta: `due` asks again
         judged = self._on_snapshot(snapshot, None)
         self._overlap_allowed = True
+        self._frames_behind = 0
         events = list(judged.events)
         for delta, checksum in newer if judged.wish is None else ():
             judged = self._on_delta(delta, checksum)
@@ -122,6 +129,17 @@ class BookSync:
             if judged.wish is not None:
                 break
         return replace(judged, events=tuple(events))
+
+    def _waiting_after(self, seq: int) -> list[tuple[BookDelta, int | None]] | None:
+        """The buffered deltas that a snapshot does not hold yet; None where there is a hole between it and them."""
+        waiting = list(self._waiting)
+        if waiting and waiting[-1][0].seq == seq:
+            return []
+        for position, (delta, _) in enumerate(waiting):  # an exact seam first: it holds behind a reset, too
+            if delta.prev_seq == seq:
+                return waiting[position:]
+        newer = [(delta, checksum) for delta, checksum in waiting if delta.seq is not None and delta.seq > seq]
+        return None if newer and (newer[0][0].prev_seq or 0) > seq else newer
 
     def _on_snapshot(self, snapshot: BookSnapshot, checksum: int | None) -> Judged:
         try:
@@ -143,6 +161,8 @@ class BookSync:
         return Judged((event,))
 
     def _on_delta(self, delta: BookDelta, checksum: int | None) -> Judged:
+        if self._is_held_already(delta):
+            return NOTHING
         if not self._follows(delta):
             return self._fail("sequence_gap")
         try:
@@ -156,6 +176,15 @@ class BookSync:
         self._last_seq = delta.seq
         self._overlap_allowed = False
         return Judged((delta,))
+
+    def _is_held_already(self, delta: BookDelta) -> bool:
+        """Whether a REST snapshot, which may be ahead of the socket, holds the delta (section 5, rule 7)."""
+        if not self._overlap_allowed or delta.seq is None or self._last_seq is None:
+            return False
+        if delta.seq > self._last_seq or delta.prev_seq == self._last_seq:
+            return False
+        self._frames_behind += 1
+        return self._frames_behind <= _FRAMES_BEHIND_REST
 
     def _follows(self, delta: BookDelta) -> bool:
         if delta.prev_seq is None or self._last_seq is None:

@@ -5,6 +5,7 @@ that depends on time.
 """
 
 import asyncio
+from collections.abc import Collection
 from typing import NoReturn
 
 from msgspec import Struct
@@ -26,7 +27,7 @@ from collector_worker.exchanges.contract import (
 )
 from collector_worker.pipeline import Pipeline
 from collector_worker.telemetry import Telemetry
-from collector_worker.websocket import Pace, WebSocket
+from collector_worker.websocket import CLOSE_TIMEOUT_S, OPEN_TIMEOUT_S, Pace, WebSocket
 from common.clock import Clock
 from common.errors import (
     ExchangeUnavailableError,
@@ -47,6 +48,8 @@ _HELD_OUTPUTS = 50_000
 class Timing(Struct, frozen=True, kw_only=True):
     """Patience of a connection, seconds."""
 
+    open_s: float = OPEN_TIMEOUT_S
+    close_s: float = CLOSE_TIMEOUT_S
     tick_s: float = 1.0
     acknowledge_s: float = 10.0
     resubscribe_first_s: float = 1.0
@@ -88,10 +91,12 @@ class Connection:
         self._pinged_s: float | None = None
         self._subscribed_s = 0.0
         self._again: dict[Channel, float] = {}
+        self._deferred: set[Channel] = set()
         self._again_pause_s = around.timing.resubscribe_first_s
         self._fetching = False
         self._resubscribed: set[Channel] = set()
         self._retired = False
+        self._delivered = False
         self.ready = asyncio.Event()
         """Set when every channel is confirmed (and, for a successor, its book has begun)."""
         self.closing_soon = asyncio.Event()
@@ -104,7 +109,8 @@ class Connection:
             FeedError: It ended or is of no more use.
             SubscriptionRefusedError: The exchange refuses a channel for good.
         """
-        socket = await WebSocket.open(self._feed.url)
+        timing = self._around.timing
+        socket = await WebSocket.open(self._feed.url, timing.open_s, timing.close_s)
         try:
             now_s = self._now_s()
             self._last_frame_s = self._subscribed_s = now_s
@@ -126,9 +132,17 @@ class Connection:
         """A successor is about to take over: pass nothing on any more."""
         self._retired = True
 
-    def take_over(self) -> None:
+    @property
+    def reached_streams(self) -> bool:
+        """Whether readers of the streams have seen anything of this connection, so that its end concerns them."""
+        return self._delivered or (self._held is None and self.ready.is_set())
+
+    def take_over(self, predecessor: "Connection") -> None:
         """From now on this is the feed's connection: pass on what was held back, in order."""
+        predecessor.retire()
         held, self._held = self._held, None
+        if not predecessor.ready.is_set():
+            self._announce()
         if self._book_channel is not None:
             self._around.pipeline.book.renewed()
         for output in held or ():
@@ -160,6 +174,7 @@ class Connection:
         elif isinstance(output, Candle):
             self._seen(self._candle_channels[output.interval])
         if self._held is None:
+            self._delivered = True
             self._pass_on(output)
         else:
             self._hold(output)
@@ -187,8 +202,8 @@ class Connection:
             if output.permanent:
                 raise SubscriptionRefusedError(output.reason)
             get_logger().warning("subscription_deferred", why=output.reason)
-            for channel in self._unconfirmed:
-                self._ask_again(channel)
+            self._deferred |= self._unconfirmed
+            self._ask_again(self._unconfirmed, at_once=False)
         elif isinstance(output, ClosingSoon):
             get_logger().info("feed_closing_announced", feed=self._feed.name)
             self.closing_soon.set()
@@ -200,6 +215,9 @@ class Connection:
             else:
                 self._hold(output)
         self._unconfirmed.discard(output.channel)
+        if output.channel in self._deferred:  # the refusal, which names no channel, meant another one
+            self._deferred.discard(output.channel)
+            self._again.pop(output.channel, None)
         self._check_ready()
 
     def _check_ready(self) -> None:
@@ -207,28 +225,35 @@ class Connection:
             return
         if self._held is None:
             self.ready.set()
-            self._note(WorkerState.RUNNING)
-            self._around.pipeline.on_connected(self._feed)
-            get_logger().info("feed_connected", feed=self._feed.name, channels=[c.name for c in self._feed.channels])
+            self._announce()
         elif self._book_ready:
             self.ready.set()
+
+    def _announce(self) -> None:
+        self._note(WorkerState.RUNNING)
+        self._around.pipeline.on_connected(self._feed)
+        get_logger().info("feed_connected", feed=self._feed.name, channels=[c.name for c in self._feed.channels])
 
     # --- wishes of the book --------------------------------------------------------------------------------------
 
     def _grant(self, wish: Wish | None) -> None:
         if wish is Wish.RESUBSCRIBE and self._book_channel is not None:
-            self._ask_again(self._book_channel)
+            self._ask_again([self._book_channel])
 
-    def _ask_again(self, channel: Channel) -> None:
-        """Resubscribe a channel soon, each time a little later, until a quiet stretch resets the pause."""
-        now_s = self._now_s()
-        if channel in self._again:
+    def _ask_again(self, channels: Collection[Channel], *, at_once: bool = True) -> None:
+        """Resubscribe channels soon, each time a little later, until a quiet stretch resets the pause.
+
+        ``at_once``: the first time without a pause; not where the exchange wants to be asked less often.
+        """
+        due = [channel for channel in channels if channel not in self._again]
+        if not due:
             return
-        if now_s - self._subscribed_s > 2 * self._around.timing.resubscribe_cap_s:
-            self._again_pause_s = self._around.timing.resubscribe_first_s
-        pause_s = 0.0 if self._again_pause_s == self._around.timing.resubscribe_first_s else self._again_pause_s
-        self._again[channel] = now_s + pause_s
-        self._again_pause_s = min(self._again_pause_s * 2, self._around.timing.resubscribe_cap_s)
+        now_s, timing = self._now_s(), self._around.timing
+        if now_s - self._subscribed_s > 2 * timing.resubscribe_cap_s:
+            self._again_pause_s = timing.resubscribe_first_s
+        pause_s = 0.0 if at_once and self._again_pause_s == timing.resubscribe_first_s else self._again_pause_s
+        self._again |= dict.fromkeys(due, now_s + pause_s)
+        self._again_pause_s = min(self._again_pause_s * 2, timing.resubscribe_cap_s)
 
     async def _fetch_book(self) -> None:
         around = self._around
@@ -240,6 +265,8 @@ class Connection:
             get_logger().warning("book_snapshot_failed", why=str(error))
         else:
             around.telemetry.settled("book")
+            if self._retired:
+                return
             self._grant(around.pipeline.on_judged(around.pipeline.book.on_rest_snapshot(snapshot)))
         finally:
             self._fetching = False
@@ -254,6 +281,7 @@ class Connection:
             self._check_deadlines(now_s)
             for channel in [channel for channel, at_s in self._again.items() if now_s >= at_s]:
                 del self._again[channel]
+                self._deferred.discard(channel)
                 self._unconfirmed.add(channel)
                 self._subscribed_s = now_s
                 for request in self._adapter.resubscribe(channel):
@@ -278,15 +306,14 @@ class Connection:
         if self._unconfirmed and now_s - self._subscribed_s > self._around.timing.acknowledge_s and not self._again:
             names = ", ".join(sorted(channel.name for channel in self._unconfirmed))
             raise SubscriptionTimeoutError(f"the exchange did not confirm the subscription of {names}")
-        for channel, seen_s in list(self._seen_s.items()):
-            if now_s - seen_s <= channel.silence_limit_s:
-                continue
+        silent = [channel for channel, seen_s in self._seen_s.items() if now_s - seen_s > channel.silence_limit_s]
+        for channel in silent:
             if channel in self._resubscribed:
                 raise FeedSilentError(f"{channel.name} is silent although the exchange promises a sign of life")
             get_logger().warning("channel_silent", channel=channel.name)
             self._resubscribed.add(channel)
             self._seen_s[channel] = now_s
-            self._ask_again(channel)
+        self._ask_again(silent)
 
     # --- small things --------------------------------------------------------------------------------------------
 

@@ -13,7 +13,7 @@ class LatencyHistogram:
         self._turned_s = 0.0
 
     def record(self, us: int) -> None:
-        """Count one latency; below 0 counts as 0, above 12 days as that."""
+        """Count one latency; below 0 counts as 0, above 50 days as that."""
         self._current[_bucket(us)] += 1
 
     def turn(self, now_s: float) -> None:

@@ -8,9 +8,10 @@ was, and Redis refuses the ids it already has. What does not fit the buffer whil
 
 import asyncio
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import islice
 from random import Random
+from typing import Protocol
 
 from msgspec import Struct
 
@@ -21,19 +22,9 @@ from common.clock import Clock
 from common.errors import FleetError, RedisUnreachableError
 from common.events import Event
 from common.log import get_logger
-from common.redis_client import RedisPipe, Reply, Scalar, is_stale_id, pack_command
+from common.redis_client import Reply, Scalar, is_stale_id, pack_command
 
 DEFAULT_BUFFER_BYTES = 32 * 1024 * 1024
-BATCH_ENTRIES = 500
-"""One transaction holds Redis up for about a millisecond at most."""
-
-BATCH_BYTES = 256 * 1024
-CONGESTED_ENTRIES = 4_000
-"""With Redis at work, reading from the exchange pauses above this many waiting entries (and TCP holds the sender
-back), so that a burst is never dropped. With Redis away reading goes on and the whole buffer is used."""
-
-RELIEVED_ENTRIES = 1_000
-RETRY_CAP_S = 2.0
 _ENTRY_OVERHEAD_BYTES = 160
 """What a buffered entry takes beside its packed bytes: the objects around it."""
 
@@ -41,8 +32,43 @@ _LATENCY_SAMPLES = 16
 """Entries of a batch whose latency is recorded: enough for a percentile, and a burst does not pay per entry."""
 
 
+class Pipe(Protocol):
+    """What a publisher needs of a connection to Redis; see ``RedisPipe``."""
+
+    async def connect(self) -> None:
+        """Open the connection where it is not open."""
+        ...
+
+    async def transaction(self, commands: Sequence[bytes]) -> list[Reply]:
+        """Carry out packed commands, all of them or none."""
+        ...
+
+    async def close(self) -> None:
+        """Drop the connection."""
+        ...
+
+
 class StreamTakenError(FleetError):
     """Redis holds ids above ours that we did not write: another writer. A new run reads the tail and goes on there."""
+
+
+class Pacing(Struct, frozen=True, kw_only=True):
+    """How much at a time, and how often.
+
+    Attributes:
+        batch_entries: Of one transaction, which so holds Redis up for about a millisecond at most.
+        congested_entries: With Redis at work, reading from the exchange pauses above this many waiting entries (and
+            TCP holds the sender back), so that a burst is never dropped. With Redis away reading goes on and the
+            whole buffer is used.
+        relieved_entries: Reading goes on at this many.
+    """
+
+    batch_entries: int = 500
+    batch_bytes: int = 256 * 1024
+    congested_entries: int = 4_000
+    relieved_entries: int = 1_000
+    retry_first_s: float = 0.1
+    retry_cap_s: float = 2.0
 
 
 class _Entry(Struct, gc=False):
@@ -54,11 +80,18 @@ class Publisher:
     """The one writer of a collector's keys. ``publish`` and the ``set_…`` only buffer; ``run`` does the sending."""
 
     def __init__(
-        self, pipe: RedisPipe, telemetry: Telemetry, clock: Clock, buffer_bytes: int = DEFAULT_BUFFER_BYTES
+        self,
+        pipe: Pipe,
+        telemetry: Telemetry,
+        clock: Clock,
+        buffer_bytes: int = DEFAULT_BUFFER_BYTES,
+        pacing: Pacing | None = None,
     ) -> None:
         self._pipe = pipe
+        self._pacing = pacing or Pacing()
         self._telemetry = telemetry
         self._clock = clock
+        self._random = Random()  # noqa: S311 - jitter is no secret
         self._limit_bytes = buffer_bytes
         self._entries: deque[_Entry] = deque()
         self._bytes = 0
@@ -73,7 +106,7 @@ class Publisher:
     @property
     def congested(self) -> bool:
         """Whether the reader should wait for ``relief`` before it reads on."""
-        return len(self._entries) > CONGESTED_ENTRIES and not self._away
+        return len(self._entries) > self._pacing.congested_entries and not self._away
 
     async def relief(self) -> None:
         """Wait until Redis has caught up, or has gone away."""
@@ -113,8 +146,9 @@ class Publisher:
 
     def set_expiring_hash(self, key: str, fields: Mapping[str, Scalar], ttl_s: int, *, fresh: bool = False) -> None:
         """Set fields of a hash that expires, ahead of the entries; ``fresh`` first removes what was there."""
-        remove = [pack_command(("DEL", key))] if fresh else []
-        self._urgent[key] = [*remove, _hset(key, fields), pack_command(("EXPIRE", key, ttl_s))]
+        remove = pack_command(("DEL", key))
+        fresh = fresh or remove in self._urgent.get(key, ())  # the one that is replaced has not been sent
+        self._urgent[key] = [*([remove] if fresh else []), _hset(key, fields), pack_command(("EXPIRE", key, ttl_s))]
         self._signal()
 
     def _signal(self) -> None:
@@ -158,16 +192,16 @@ class Publisher:
     def _next_batch(self) -> list[_Entry]:
         batch: list[_Entry] = []
         size = 0
-        for entry in islice(self._entries, BATCH_ENTRIES):
+        for entry in islice(self._entries, self._pacing.batch_entries):
             batch.append(entry)
             size += len(entry.packed)
-            if size >= BATCH_BYTES:
+            if size >= self._pacing.batch_bytes:
                 break
         return batch
 
     async def _transact(self, commands: list[bytes]) -> tuple[list[Reply], bool]:
         """Carry out one transaction, however long Redis is away; also whether it took more than one attempt."""
-        delays_s = full_jitter(Random(), first_s=0.1, cap_s=RETRY_CAP_S)  # noqa: S311 - jitter is no secret
+        delays_s = full_jitter(self._random, self._pacing.retry_first_s, self._pacing.retry_cap_s)
         lost = False
         while True:
             try:
@@ -191,19 +225,21 @@ class Publisher:
 
     def _confirm(self, batch: list[_Entry], replies: list[Reply], *, retried: bool) -> None:
         beat = self._telemetry.beat
-        for entry, reply in zip(batch, replies, strict=True):
+        stale = [is_stale_id(reply) for reply in replies]
+        # A transaction is carried out whole or not at all: of ours, sent again, either all ids are there or none.
+        if any(stale) and (not retried or any(isinstance(reply, bytes) for reply in replies)):
+            raise StreamTakenError("another process writes the streams of this collector")
+        for entry, reply, was_there in zip(batch, replies, stale, strict=True):
             self._entries.popleft()
             self._bytes -= len(entry.packed) + _ENTRY_OVERHEAD_BYTES
             if isinstance(reply, bytes):
                 beat.entries_published += 1
-            elif is_stale_id(reply):
-                if not retried:
-                    raise StreamTakenError("another process writes the streams of this collector")
+            elif was_there:
                 beat.entries_published += 1  # the first attempt went through, only its answer was lost
             else:
                 beat.entries_dropped += 1
                 self._telemetry.trouble("publish", "Redis refuses entries: a key of ours holds something else")
-        if len(self._entries) <= RELIEVED_ENTRIES:
+        if len(self._entries) <= self._pacing.relieved_entries:
             self._relieved.set()
         self._record_latency(batch)
 

@@ -10,11 +10,19 @@ from urllib.parse import urlsplit
 import h11
 from msgspec import Struct
 
-from common.errors import ExchangeUnavailableError
+from common.errors import ExchangeUnavailableError, InvalidConfigurationError
 
 TIMEOUT_S = 10.0
 MAX_BODY_BYTES = 32 * 1024 * 1024
 _READ_BYTES = 65_536
+
+
+class _Address(Struct, frozen=True):
+    host: str
+    port: int
+    tls: bool
+    host_header: str
+    prefix: str
 
 
 class Answer(Struct, frozen=True):
@@ -28,30 +36,51 @@ async def get(root: str, path: str, timeout_s: float = TIMEOUT_S) -> Answer:
     """GET ``root + path``.
 
     Args:
-        root: ``https://host[:port]``, or ``http://`` for a simulator.
+        root: ``https://host[:port][/prefix]``, or ``http://`` for a simulator.
         path: Path and query.
         timeout_s: For everything together.
 
     Raises:
         ExchangeUnavailableError: No connection, no answer in time, or an answer that is not HTTP.
+        InvalidConfigurationError: ``root`` is not an address.
     """
-    parts = urlsplit(root)
+    address = _parse(root)
     try:
         async with asyncio.timeout(timeout_s):
-            return await _get(parts.hostname or "", parts.port, path, tls=parts.scheme == "https")
+            return await _get(address, path)
+    except UnicodeError as error:
+        raise InvalidConfigurationError(f"REST of {address.host}: that cannot be the name of a host") from error
     except TimeoutError as error:
-        raise ExchangeUnavailableError(f"REST of {parts.hostname} did not answer within {timeout_s:.0f} s") from error
+        raise ExchangeUnavailableError(f"REST of {address.host} did not answer within {timeout_s:g} s") from error
     except (OSError, h11.ProtocolError) as error:
-        raise ExchangeUnavailableError(f"REST of {parts.hostname} cannot be reached") from error
+        raise ExchangeUnavailableError(f"REST of {address.host} cannot be reached") from error
 
 
-async def _get(host: str, port: int | None, path: str, *, tls: bool) -> Answer:
-    port = port or (443 if tls else 80)
-    reader, writer = await asyncio.open_connection(host, port, ssl=ssl.create_default_context() if tls else None)
+def _parse(root: str) -> _Address:
+    try:
+        parts = urlsplit(root)
+        host, port, tls = parts.hostname, parts.port, parts.scheme == "https"
+    except ValueError as error:
+        raise InvalidConfigurationError("the REST address of the exchange is not one (host or port)") from error
+    if not host:
+        raise InvalidConfigurationError("the REST address of the exchange names no host")
+    return _Address(
+        host, port or (443 if tls else 80), tls, parts.netloc.rpartition("@")[2], parts.path.removesuffix("/")
+    )
+
+
+async def _get(address: _Address, path: str) -> Answer:
+    context = ssl.create_default_context() if address.tls else None
+    reader, writer = await asyncio.open_connection(address.host, address.port, ssl=context)
     try:
         http = h11.Connection(h11.CLIENT)
-        headers = [("Host", host), ("User-Agent", "tickfleet"), ("Accept", "application/json"), ("Connection", "close")]
-        request = h11.Request(method="GET", target=path, headers=headers)
+        headers = [
+            ("Host", address.host_header),
+            ("User-Agent", "tickfleet"),
+            ("Accept", "application/json"),
+            ("Connection", "close"),
+        ]
+        request = h11.Request(method="GET", target=address.prefix + path, headers=headers)
         writer.write(http.send(request) + http.send(h11.EndOfMessage()))
         await writer.drain()
         return await _read_answer(http, reader)

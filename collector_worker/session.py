@@ -8,30 +8,51 @@ import asyncio
 from collections.abc import Iterator
 from random import Random
 
+from msgspec import Struct
+
 from collector_worker.backoff import full_jitter
 from collector_worker.connection import Connection, Surroundings
 from collector_worker.exchanges.contract import Feed
 from common.errors import FeedError
 from common.health import WorkerState
+from common.identity import DataType
+from common.lifecycle import worst_of
 from common.log import get_logger
 
-FIRST_PAUSE_S = 0.5
-PAUSE_CAP_S = 60.0
-STEADY_S = 30.0
-"""A connection that held this long was a good one: the next pause starts small again. One that is accepted and
-dropped at once never gets there, so its pauses keep growing."""
 
-TAKE_OVER_S = 30.0
-"""The exchange closes a connection 30 to 60 s after its notice (OKX sheet, section 2)."""
+class Patience(Struct, frozen=True, kw_only=True):
+    """How long a session waits for what, seconds.
+
+    Attributes:
+        steady_s: A connection that held this long was a good one: the next pause starts small again. One that is
+            accepted and dropped at once never gets there, so its pauses keep growing.
+        take_over_s: For a successor to be ready; the exchange closes a connection 30 to 60 s after its notice (OKX
+            sheet, section 2).
+        overlap_s: That both connections go on side by side, where what one brings is not brought again: the old one
+            may lag behind the new one, and what is under way on it was sent before the new one was subscribed.
+    """
+
+    first_pause_s: float = 0.5
+    pause_cap_s: float = 60.0
+    steady_s: float = 30.0
+    take_over_s: float = 30.0
+    overlap_s: float = 2.0
+
+
+_BROUGHT_ONCE = frozenset({DataType.TRADE, DataType.CANDLES})
+"""A ticker is complete in itself and a book begins with a snapshot: these need no overlap."""
 
 
 class Session:
     """One feed of a collector."""
 
-    def __init__(self, feed: Feed, around: Surroundings, random: Random) -> None:
+    def __init__(self, feed: Feed, around: Surroundings, random: Random, patience: Patience | None = None) -> None:
         self._feed = feed
         self._around = around
         self._random = random
+        self._patience = patience or Patience()
+        overlap = any(channel.data_type in _BROUGHT_ONCE for channel in feed.channels)
+        self._overlap_s = self._patience.overlap_s if overlap else 0.0
 
     async def run(self) -> None:
         """Collect until cancelled.
@@ -44,10 +65,10 @@ class Session:
         while True:
             telemetry.feed_is(self._feed.name, WorkerState.CONNECTING, clock.now_ns())
             began_s = clock.monotonic_s()
-            reason, was_ready = await self._collect(Connection(self._feed, self._around))
-            if was_ready:
+            reason, concerns_readers = await self._collect(Connection(self._feed, self._around))
+            if concerns_readers:
                 self._around.pipeline.on_disconnected(self._feed, reason)
-            if clock.monotonic_s() - began_s > STEADY_S:
+            if clock.monotonic_s() - began_s > self._patience.steady_s:
                 pauses_s = self._fresh_pauses()
             pause_s = next(pauses_s)
             telemetry.feed_is(self._feed.name, WorkerState.CONNECTING, clock.now_ns())
@@ -59,31 +80,43 @@ class Session:
     async def _collect(self, connection: Connection) -> tuple[str, bool]:
         """Run a connection and the successors that take over from it, until one ends with none to follow.
 
-        Returns why it ended, and whether it had been ready.
+        Returns why it ended, and whether readers have seen anything of it.
         """
-        async with asyncio.TaskGroup() as tasks:
-            work = tasks.create_task(_until_lost(connection))
-            while True:
-                notice = tasks.create_task(connection.closing_soon.wait())
-                await asyncio.wait({work, notice}, return_when=asyncio.FIRST_COMPLETED)
-                if work.done():
-                    notice.cancel()
-                    return work.result(), connection.ready.is_set()
-                successor = Connection(self._feed, self._around, held=True)
-                successor_work = tasks.create_task(_until_lost(successor))
-                ready = tasks.create_task(successor.ready.wait())
-                await asyncio.wait({successor_work, ready}, timeout=TAKE_OVER_S, return_when=asyncio.FIRST_COMPLETED)
-                if not ready.done() or successor_work.done():
-                    ready.cancel()
-                    successor_work.cancel()
-                    return await work, connection.ready.is_set()
-                connection.retire()
-                successor.take_over()
-                work.cancel()
-                connection, work = successor, successor_work
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                return await self._relay(connection, tasks)
+        except BaseExceptionGroup as group:
+            raise worst_of(group) from group
+
+    async def _relay(self, connection: Connection, tasks: asyncio.TaskGroup) -> tuple[str, bool]:
+        work = tasks.create_task(_until_lost(connection))
+        while await _happens(connection.closing_soon, tasks, work):
+            successor = Connection(self._feed, self._around, held=True)
+            successor_work = tasks.create_task(_until_lost(successor))
+            both = (work, successor_work)
+            in_time = await _happens(successor.ready, tasks, *both, timeout_s=self._patience.take_over_s)
+            if in_time:
+                await asyncio.wait(both, timeout=self._overlap_s, return_when=asyncio.FIRST_COMPLETED)
+            if not in_time or successor_work.done():
+                successor_work.cancel()
+                break
+            successor.take_over(connection)
+            work.cancel()
+            connection, work = successor, successor_work
+        return await work, connection.reached_streams
 
     def _fresh_pauses(self) -> Iterator[float]:
-        return full_jitter(self._random, FIRST_PAUSE_S, PAUSE_CAP_S)
+        return full_jitter(self._random, self._patience.first_pause_s, self._patience.pause_cap_s)
+
+
+async def _happens(
+    event: asyncio.Event, tasks: asyncio.TaskGroup, *works: asyncio.Task[str], timeout_s: float | None = None
+) -> bool:
+    """Wait for an event; False where one of the works ends before it, or the time."""
+    notice = tasks.create_task(event.wait())
+    await asyncio.wait({notice, *works}, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+    notice.cancel()
+    return event.is_set() and not any(work.done() for work in works)
 
 
 async def _until_lost(connection: Connection) -> str:

@@ -29,14 +29,14 @@ class Stream:
         self.key = key
         self.data_type = data_type
         self.ids = StreamIds()
+        self.last_trade_id: str | None = None
         self._maxlen = maxlen
-        self._last_trade_id: str | None = None
         self._loss: _Loss | None = None
 
     def pack(self, event: Event) -> tuple[str, bytes]:
         """The entry id of an event, and the XADD command that publishes it under that id."""
         if isinstance(event, Trade):
-            self._last_trade_id = event.trade_id
+            self.last_trade_id = event.trade_id
             entry_id = self.ids.next_numbered(int(event.trade_id), event.ts_event, event.ts_recv)
             fields = encode_trade(event)
         else:
@@ -49,7 +49,7 @@ class Stream:
     def lose(self, event: Event) -> None:
         """Note that an event found no room."""
         if self._loss is None:
-            self._loss = _Loss(self._last_trade_id, event.ts_event, event.ts_event)
+            self._loss = _Loss(self.last_trade_id, event.ts_event, event.ts_event)
         self._loss.to_ts = event.ts_event
 
     def take_loss(self, following: Event, now_ns: int) -> Gap | None:

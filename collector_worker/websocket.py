@@ -39,8 +39,10 @@ class WebSocket:
         self._connection = connection
 
     @classmethod
-    async def open(cls, url: str) -> "WebSocket":
-        """Connect, within ``OPEN_TIMEOUT_S``.
+    async def open(
+        cls, url: str, open_timeout_s: float = OPEN_TIMEOUT_S, close_timeout_s: float = CLOSE_TIMEOUT_S
+    ) -> "WebSocket":
+        """Connect, within ``open_timeout_s``; ``close`` will later take ``close_timeout_s`` at most.
 
         Without compression: it would cost 50 KiB and several times the CPU per frame. Without the library's pings:
         each exchange has a keep-alive of its own.
@@ -49,19 +51,19 @@ class WebSocket:
             ConnectionLostError: Nobody there, or the handshake was turned away.
             InvalidConfigurationError: ``url`` is not an address.
         """
-        host = urlsplit(url).hostname
         try:
+            host = urlsplit(url).hostname
             connection = await connect(
                 url,
                 compression=None,
                 ping_interval=None,
-                open_timeout=OPEN_TIMEOUT_S,
-                close_timeout=CLOSE_TIMEOUT_S,
+                open_timeout=open_timeout_s,
+                close_timeout=close_timeout_s,
                 max_size=MAX_FRAME_BYTES,
                 user_agent_header=_USER_AGENT,
             )
-        except websockets.InvalidURI as error:
-            raise InvalidConfigurationError(f"{url} is not the address of a WebSocket") from error
+        except (websockets.InvalidURI, ValueError) as error:  # ValueError: a port or a host that cannot be one
+            raise InvalidConfigurationError(f"{_without_secrets(url)} is not the address of a WebSocket") from error
         except websockets.InvalidStatus as error:
             status = error.response.status_code
             raise ConnectionLostError(f"{host} turned the connection away (HTTP {status})") from error
@@ -96,8 +98,14 @@ class WebSocket:
             raise ConnectionLostError(_how_closed(error)) from error
 
     async def close(self) -> None:
-        """Close politely, within ``CLOSE_TIMEOUT_S``; a connection that has ended stays so."""
+        """Close politely, within the time given to ``open``; a connection that has ended stays so."""
         await self._connection.close()
+
+
+def _without_secrets(url: str) -> str:
+    """The address up to its path and without a password, for messages."""
+    scheme, slashes, rest = url.partition("://")
+    return scheme + slashes + rest.partition("/")[0].rpartition("@")[2]
 
 
 def _how_closed(error: websockets.ConnectionClosed) -> str:

@@ -76,8 +76,11 @@ def _book_values(fields: Mapping[str, str]) -> dict[str, object]:
     return {**fields, **levels}
 
 
+_CLOSED = {"0": False, "1": True}
+
+
 def _candle_values(fields: Mapping[str, str]) -> dict[str, object]:
-    return {**fields, "closed": fields["closed"] == "1"}
+    return {**fields, "closed": _CLOSED[fields["closed"]]}
 
 
 _TYPES: dict[str, tuple[type[Event], Callable[[Mapping[str, str]], Mapping[str, object]]]] = {
@@ -103,5 +106,5 @@ def decode(fields: Mapping[str, str]) -> Event:
     event_type, values = _TYPES[kind]
     try:
         return msgspec.convert(values(fields), event_type, strict=False)
-    except (msgspec.MsgspecError, KeyError) as error:
+    except (msgspec.MsgspecError, KeyError, UnicodeError, RecursionError) as error:
         raise UndecodableFrameError(f"entry of type {kind} lacks a field or holds a malformed one") from error

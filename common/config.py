@@ -2,6 +2,8 @@
 
 import hashlib
 from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Struct, field
@@ -13,6 +15,8 @@ from common.identity import CollectorId, DataType, Symbol
 from common.nearest import did_you_mean
 
 DEFAULT_REDIS_URL = "redis://127.0.0.1:6379/0"
+MAX_WAIT_S = 7 * 86_400
+"""Longer than any weekend of a market; it keeps infinity out of what is computed from a setting."""
 
 
 class MaxLen(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -43,6 +47,9 @@ class RedisConfig(Struct, frozen=True, kw_only=True):
 
     def __repr__(self) -> str:
         return f"RedisConfig(url={self.url!r})"
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        return [("url", self.url)]
 
 
 class ExchangeCollectorConfig(Struct, frozen=True):
@@ -81,10 +88,10 @@ class ExchangeCollectorConfig(Struct, frozen=True):
         Symbol.parse(self.symbol)
         _check_lists(self, known)
         _check_params(self.custom_params or {}, known)
-        if not self.health_check_interval > 0:
-            raise InvalidConfigurationError("health_check_interval must be above 0 seconds")
-        if not self.max_backfill_wait >= 0:
-            raise InvalidConfigurationError("max_backfill_wait must not be negative")
+        if not 0 < self.health_check_interval <= MAX_WAIT_S:
+            raise InvalidConfigurationError(f"health_check_interval must be above 0 and at most {MAX_WAIT_S} seconds")
+        if not 0 <= self.max_backfill_wait <= MAX_WAIT_S:
+            raise InvalidConfigurationError(f"max_backfill_wait must be from 0 to {MAX_WAIT_S} seconds")
         _check_endpoints(self.endpoints)
 
     @property
@@ -141,9 +148,21 @@ def _check_params(params: Mapping[str, str], known: ExchangeProfile) -> None:
 
 
 def _check_endpoints(endpoints: Endpoints) -> None:
-    for name, schemes in (("ws_public", ("ws://", "wss://")), ("ws_business", ("ws://", "wss://"))):
-        url = getattr(endpoints, name)
-        if url and not url.startswith(schemes):
-            raise InvalidConfigurationError(f"{name} must begin with ws:// or wss://")
-    if endpoints.rest and not endpoints.rest.startswith(("http://", "https://")):
-        raise InvalidConfigurationError("rest must begin with http:// or https://")
+    for name, schemes in _SCHEMES.items():
+        url: str = getattr(endpoints, name)
+        if not url:
+            continue
+        if not url.startswith(tuple(f"{scheme}://" for scheme in schemes)):
+            raise InvalidConfigurationError(f"{name} must begin with {' or '.join(f'{s}://' for s in schemes)}")
+        try:
+            parts = urlsplit(url)
+            port = parts.port
+        except ValueError as error:
+            raise InvalidConfigurationError(f"{name} is not an address (host or port)") from error
+        if not parts.hostname or port == 0:
+            raise InvalidConfigurationError(f"{name} is not an address (host or port)")
+        if "@" in parts.netloc:
+            raise InvalidConfigurationError(f"{name} must not hold a user or password: market data needs none")
+
+
+_SCHEMES = {"ws_public": ("ws", "wss"), "ws_business": ("ws", "wss"), "rest": ("http", "https")}

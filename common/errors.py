@@ -13,8 +13,9 @@ FleetError
  |   +- ConnectionLostError, FeedSilentError, SubscriptionTimeoutError, PlannedReconnect
  +- ExchangeUnavailableError     retry later: the exchange's REST does not answer as it should
 
-Messages of this family are written by us and carry no text from outside except names the operator gave, so they may
-go into a heartbeat; the text of foreign exceptions goes to the log only (``exc_info``).
+Messages of this family are written by us and carry no text from outside except names the operator gave and short
+codes and states of an exchange, so they may go into a heartbeat; the text of foreign exceptions goes to the log only
+(``exc_info``).
 """
 
 from enum import Enum

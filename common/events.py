@@ -41,7 +41,8 @@ class BookSnapshot(Struct, frozen=True, kw_only=True, tag="book_snapshot", tag_f
     """The whole book, best price first on both sides. It replaces all that was known.
 
     ``reason``: ``subscribe`` (first one of a run), ``reconnect``, ``sequence_gap``, ``checksum``, ``crossed``,
-    ``timeout``, or ``push`` on channels that always send the whole book.
+    ``bad_level``, ``buffer_full`` (deltas before it found no room while Redis was away), or ``push`` on channels that
+    always send the whole book.
     """
 
     ts_event: int

@@ -4,16 +4,16 @@ import stat
 import tomllib
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
 import msgspec
 from msgspec import UNSET, Struct, UnsetType, field
 
 from common.config import DEFAULT_REDIS_URL, ExchangeCollectorConfig, MaxLen, RedisConfig
-from common.errors import FleetError, InvalidConfigurationError
+from common.errors import ExchangeNotSupportedError, FleetError, InvalidConfigurationError
 from common.exchanges import PROFILES, Endpoints, profile
 from common.identity import CollectorId, DataType
 from common.nearest import did_you_mean
+from common.redis_url import split_secret
 from common.settings import Environment
 
 
@@ -81,6 +81,8 @@ def load_fleet(path: Path, environment: Environment, also: CollectorId | None = 
         raw = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise InvalidConfigurationError(f"{path}: not valid TOML: {error}") from error
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits, brackets thousands deep
+        raise InvalidConfigurationError(f"{path}: not valid TOML: a value is too long or too deep") from error
     _check_names(path, raw)
     try:
         parsed = msgspec.convert(raw, _File)
@@ -91,7 +93,12 @@ def load_fleet(path: Path, environment: Environment, also: CollectorId | None = 
     fleet = Fleet(redis=_redis(path, parsed.redis, environment), collectors=_collectors(path, parsed))
     if also is None or fleet.find(also) is not None:
         return fleet
-    extra = _resolve(parsed, _Collector(exchange=also.exchange, symbol=also.symbol))
+    try:
+        extra = _resolve(parsed, _Collector(exchange=also.exchange, symbol=also.symbol))
+    except ExchangeNotSupportedError:
+        raise  # no matter of the file
+    except FleetError as error:
+        raise type(error)(f"{path}: for {also}: {error}") from error
     return msgspec.structs.replace(fleet, collectors=(*fleet.collectors, extra))
 
 
@@ -100,7 +107,7 @@ def _read(path: Path) -> str:
         return path.read_text(encoding="utf-8")
     except FileNotFoundError as error:
         raise InvalidConfigurationError(f"{path}: there is no such file") from error
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:  # not text, or a name that no file can have
         raise InvalidConfigurationError(f"{path}: the file cannot be read (check its permissions)") from error
 
 
@@ -141,27 +148,18 @@ def _place_first(message: str) -> str:
 
 
 def _redis(path: Path, given: _Redis, environment: Environment) -> RedisConfig:
-    url = environment.redis_url or given.url
-    parts = urlsplit(url)
-    if parts.scheme not in ("redis", "rediss", "unix"):
-        raise InvalidConfigurationError(f"{path}: redis.url must begin with redis://, rediss:// or unix://")
-    try:
-        parts.port  # noqa: B018 - reading it is the check
-    except ValueError as error:
-        raise InvalidConfigurationError(f"{path}: redis.url: the port is not a number from 0 to 65535") from error
-    if not environment.redis_url and parts.password:
+    url, secret = split_secret(given.url, f"{path}: redis.url")
+    if secret is not None:
         _refuse_readable_by_others(path, path)
+    if environment.redis_url:
+        url, secret = split_secret(environment.redis_url, "TICKFLEET_REDIS_URL")
     password = environment.redis_password
     if password is None and given.password_file:
-        secret = path.parent / given.password_file
-        text = _read(secret)
-        _refuse_readable_by_others(path, secret)
+        password_path = path.parent / given.password_file
+        text = _read(password_path)
+        _refuse_readable_by_others(path, password_path)
         password = text.strip()
-    if parts.password:
-        user = f"{parts.username}@" if parts.username else ""
-        shown = urlunsplit(parts._replace(netloc=user + parts.netloc.rpartition("@")[2]))
-        return RedisConfig(url=shown, password=password or parts.password, maxlen=given.maxlen)
-    return RedisConfig(url=url, password=password, maxlen=given.maxlen)
+    return RedisConfig(url=url, password=password or secret, maxlen=given.maxlen)
 
 
 def _refuse_readable_by_others(fleet: Path, secret: Path) -> None:

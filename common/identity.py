@@ -48,7 +48,7 @@ class Symbol(Struct, frozen=True):
         Raises:
             InvalidConfigurationError: The text has none of these shapes.
         """
-        if not _SYMBOL.match(text):
+        if not _SYMBOL.fullmatch(text):
             raise InvalidConfigurationError(
                 f"symbol {text!r} is not spelt BASE-QUOTE, BASE-QUOTE-PERP or BASE-QUOTE-YYMMDD in capitals"
             )
@@ -82,7 +82,7 @@ class CollectorId(Struct, frozen=True, order=True):
             InvalidConfigurationError: No colon, or one of the parts is misspelt.
         """
         exchange, colon, symbol = text.partition(":")
-        if not colon or not _EXCHANGE.match(exchange):
+        if not colon or not _EXCHANGE.fullmatch(exchange):
             raise InvalidConfigurationError(f"collector id {text!r} is not spelt exchange:SYMBOL")
         Symbol.parse(symbol)
         return cls(exchange, symbol)

@@ -17,6 +17,10 @@ EXIT_NOTE_TTL_S = 24 * 3600
 FLEET_EVENTS_MAXLEN = 10_000
 """Changes of state, a few a day and collector: months of history."""
 
+COVERAGE_MAXLEN = 50_000
+"""Entries of a completeness ledger: four data types that each note every 10 s how far they are fill it in a day and a
+half, longer than the data streams reach back on a busy market. What was trimmed is no longer vouched for."""
+
 DEFAULT_MAXLEN = {
     DataType.TRADE: 200_000,
     DataType.ORDERBOOK: 50_000,
@@ -61,3 +65,18 @@ FLEET_EVENTS = f"{_PREFIX}fleet:events"
 
 FLEET_MANAGER = f"{_PREFIX}fleet:manager"
 """Hash with the manager's own heartbeat."""
+
+
+def coverage(collector: CollectorId) -> str:
+    """Stream with the completeness ledger."""
+    return _of(collector, "coverage")
+
+
+def permits(scope: str, kind: str) -> str:
+    """Time line of the permits of one kind; ``scope`` is exchange and host, e.g. ``okx@web-1``."""
+    return f"{_PREFIX}permits:{{{scope}}}:{kind}"
+
+
+def ban(scope: str) -> str:
+    """Until when an exchange has turned a host away."""
+    return f"{_PREFIX}permits:{{{scope}}}:ban"

@@ -19,8 +19,9 @@ async def run_until_signal(main: Callable[[], Coroutine[Any, Any, None]]) -> Non
 
     def stop() -> None:
         nonlocal stopping
-        stopping = True
-        work.cancel()
+        if not stopping:  # a second cancellation would break into the clean-up
+            stopping = True
+            work.cancel()
 
     for sig in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(sig, stop)

@@ -12,8 +12,9 @@ import structlog
 
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
+# Both without the variables of the frames: one of them may hold a secret.
 _traceback = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
-"""Without the variables of the frames: one of them may hold a secret."""
+_traceback_for_people = structlog.dev.RichTracebackFormatter(show_locals=False)
 
 Logger = structlog.typing.FilteringBoundLogger
 
@@ -22,7 +23,7 @@ def configure_logging(level: str = "info", **bound: Any) -> None:
     """Set up logging for this process; ``bound`` fields stand on every line. An unknown level means info."""
     terminal = sys.stdout.isatty()
     renderer: list[Any] = (
-        [structlog.dev.ConsoleRenderer()]
+        [structlog.dev.ConsoleRenderer(exception_formatter=_traceback_for_people)]
         if terminal
         else [structlog.processors.ExceptionRenderer(_traceback), structlog.processors.JSONRenderer()]
     )

@@ -1,5 +1,6 @@
 """The only place that knows redis-py: clients with timeouts, a raw connection for pipelining, errors translated."""
 
+import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -40,6 +41,8 @@ def translated_errors(config: RedisConfig) -> Iterator[None]:
         yield
     except (redis.AuthenticationError, redis.exceptions.NoPermissionError) as error:
         raise RedisUnreachableError(f"Redis at {shown_address(config)} refuses our password or rights") from error
+    except redis.BusyLoadingError as error:  # to redis-py an error of the connection
+        raise RedisUnreachableError(f"Redis at {shown_address(config)} {_why_refused(error)}") from error
     except (redis.ConnectionError, redis.TimeoutError, OSError) as error:
         raise RedisUnreachableError(f"Redis at {shown_address(config)} cannot be reached") from error
     except redis.RedisError as error:
@@ -73,26 +76,31 @@ def _options(config: RedisConfig) -> dict[str, Any]:
 _MULTI = pack_command(("MULTI",))
 _EXEC = pack_command(("EXEC",))
 
-_REFUSALS = {
-    "OOM": "is out of memory",
-    "LOADING": "is still loading its data",
-    "READONLY": "is a read-only replica",
-    "MASTERDOWN": "is a replica without its master",
-    "MISCONF": "cannot save to its disk and takes no writes",
-    "NOPERM": "does not give us the rights we need",
-    "NOAUTH": "wants a password",
+_REFUSALS: dict[type[Exception], str] = {
+    redis.OutOfMemoryError: "is out of memory",
+    redis.BusyLoadingError: "is still loading its data",
+    redis.ReadOnlyError: "is a read-only replica",
+    redis.exceptions.MasterDownError: "is a replica without its master",
+    redis.exceptions.NoPermissionError: "does not give us the rights we need",
 }
+"""By class: redis-py takes the error code off the texts of those it has a class for."""
 
 
 def _why_refused(cause: Exception | None) -> str:
     """Our own words for the server's refusal."""
-    text = str(cause)
-    return next((words for word, words in _REFUSALS.items() if word in text), "refuses our writes")
+    if str(cause).startswith("MISCONF"):
+        return "cannot save to its disk and takes no writes"
+    return next((words for kind, words in _REFUSALS.items() if isinstance(cause, kind)), "refuses our writes")
 
 
 def is_stale_id(reply: Reply) -> bool:
     """Whether XADD was refused because the stream already has this id or a higher one."""
     return isinstance(reply, redis.ResponseError) and "equal or smaller" in str(reply)
+
+
+def is_wrong_type(reply: Reply) -> bool:
+    """Whether a command was refused because the key holds something of another type."""
+    return isinstance(reply, redis.ResponseError) and str(reply).startswith("WRONGTYPE")
 
 
 class RedisPipe:
@@ -130,8 +138,12 @@ class RedisPipe:
         Raises:
             RedisUnreachableError: The connection failed; any part of the batch may have been carried out.
         """
+        task = asyncio.current_task()
+        cancels = task.cancelling() if task else 0
         with translated_errors(self._config):
             await self._connection.send_packed_command([b"".join(commands)], check_health=False)
+            if task and task.cancelling() > cancels:
+                raise asyncio.CancelledError  # before Python 3.12 the wait_for in there can swallow it
             return [await self._reply() for _ in commands]
 
     async def transaction(self, commands: Sequence[bytes]) -> list[Reply]:

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from msgspec import Struct
 
@@ -49,6 +50,9 @@ class Environment(Struct, frozen=True, kw_only=True):
 
     def __repr__(self) -> str:
         return f"Environment(root={str(self.root)!r}, fleet_path={str(self.fleet_path)!r})"
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        return [("root", str(self.root)), ("fleet_path", str(self.fleet_path))]
 
 
 def read_environment(env: Mapping[str, str] = os.environ) -> Environment:

@@ -169,6 +169,40 @@ class ExchangeCollector(Protocol):
         """
         ...
 
+    def trades_path(self, instrument: Instrument, first_id: int) -> str:
+        """REST path of a page of trades that begins with the one of this id."""
+        ...
+
+    def read_trades(self, body: bytes, instrument: Instrument, recv_ns: int) -> list[Trade]:
+        """The trades of a page, ascending by id, each marked as ``backfill``.
+
+        Raises:
+            ExchangeUnavailableError: The answer is an error, or not a page of trades of this symbol.
+        """
+        ...
+
+    @property
+    def trades_page(self) -> int:
+        """How many trades a full page holds."""
+        ...
+
+    def candles_path(self, instrument: Instrument, interval: str, open_ns: int, now_ns: int) -> str:
+        """REST path of a page of bars that begins with the one that opens at ``open_ns``."""
+        ...
+
+    def read_candles(self, body: bytes, interval: str, recv_ns: int) -> list[Candle]:
+        """The closed bars of a page, ascending.
+
+        Raises:
+            ExchangeUnavailableError: The answer is an error, or not a page of bars.
+        """
+        ...
+
+    @property
+    def candles_page(self) -> int:
+        """How many bars a full page holds."""
+        ...
+
     def feeds(self) -> tuple[Feed, ...]:
         """The sockets that the configured data types need."""
         ...

@@ -8,10 +8,10 @@ import zlib
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from itertools import chain, zip_longest
-from typing import Literal, TypeVar
+from typing import Annotated, Literal, TypeVar
 
 import msgspec
-from msgspec import Raw, Struct, field
+from msgspec import Meta, Raw, Struct, field
 from msgspec.json import Decoder
 
 from collector_worker.exchanges.contract import (
@@ -35,6 +35,14 @@ from common.intervals import length_ns
 
 NS_PER_MS = 1_000_000
 _Row = TypeVar("_Row")
+
+_MS_DIGITS = 13
+_Ms = Annotated[int, Meta(ge=0, lt=10**_MS_DIGITS)]
+"""A time in milliseconds; those behind the year 2286 are none."""
+
+_Number = Annotated[str, Meta(pattern=r"^-?[0-9]+(\.[0-9]+)?\Z")]
+_NumberOrNothing = Annotated[str, Meta(pattern=r"^(-?[0-9]+(\.[0-9]+)?)?\Z")]
+_Count = Annotated[str, Meta(pattern=r"^[0-9]{1,18}\Z")]
 
 # --- wire structs: only the fields we use; unknown ones are skipped -----------------------------------------------
 
@@ -62,25 +70,26 @@ class _Trade(Struct, rename="camel", gc=False):
     px: str
     sz: str
     side: Literal["buy", "sell"]
-    ts: int
-    count: str | None = None
+    ts: _Ms
+    count: _Count | None = None
+    inst_id: str = ""
 
 
 class _Ticker(Struct, rename="camel", gc=False):
     """Section 4.2. Prices can be "" on empty books; ``volCcy24h`` is quote for spot, base for derivatives."""
 
-    ts: int
-    last: str = ""
-    last_sz: str = ""
-    ask_px: str = ""
-    ask_sz: str = ""
-    bid_px: str = ""
-    bid_sz: str = ""
-    open24h: str = ""
-    high24h: str = ""
-    low24h: str = ""
-    vol_ccy24h: str = field(default="", name="volCcy24h")  # the rename rule would make it volCcy24H
-    vol24h: str = ""
+    ts: _Ms
+    last: _NumberOrNothing = ""
+    last_sz: _NumberOrNothing = ""
+    ask_px: _NumberOrNothing = ""
+    ask_sz: _NumberOrNothing = ""
+    bid_px: _NumberOrNothing = ""
+    bid_sz: _NumberOrNothing = ""
+    open24h: _NumberOrNothing = ""
+    high24h: _NumberOrNothing = ""
+    low24h: _NumberOrNothing = ""
+    vol_ccy24h: _NumberOrNothing = field(default="", name="volCcy24h")  # the rename rule would make it volCcy24H
+    vol24h: _NumberOrNothing = ""
 
 
 class _Book(Struct, rename="camel", gc=False):
@@ -88,7 +97,7 @@ class _Book(Struct, rename="camel", gc=False):
 
     asks: list[Level]
     bids: list[Level]
-    ts: int
+    ts: _Ms
     seq_id: int | None = None
     prev_seq_id: int | None = None
     checksum: int | None = None
@@ -97,14 +106,14 @@ class _Book(Struct, rename="camel", gc=False):
 class _Candle(Struct, array_like=True, gc=False):
     """Section 4.4. ``vol`` in base (spot) or contracts; ``volCcyQuote`` always in quote."""
 
-    ts: int
-    open: str
-    high: str
-    low: str
-    close: str
-    vol: str
-    vol_ccy: str = ""
-    vol_ccy_quote: str = ""
+    ts: _Ms
+    open: _Number
+    high: _Number
+    low: _Number
+    close: _Number
+    vol: _Number
+    vol_ccy: _NumberOrNothing = ""
+    vol_ccy_quote: _NumberOrNothing = ""
     confirm: str = "0"
 
 
@@ -138,7 +147,7 @@ class _Envelope(Struct):
 
 
 class _Time(Struct):
-    ts: int
+    ts: _Ms
 
 
 # Lax: OKX writes integers as strings ("ts":"1652459225464").
@@ -166,6 +175,9 @@ _BUSINESS_ONLY = ("trades-all", "candle")
 _BOOK_HEARTBEAT_S = 65.0
 """Section 7: a quiet ``books`` channel sends an empty frame each 60 s; more silence means a stalled stream."""
 
+_RECENT_BARS = 1_440
+"""Section 6: how far back ``/market/candles`` reaches."""
+
 _CANDLE_MARGIN_S = 30.0
 """A running bar is pushed at least once per interval, a bar without trades too (section 4.4)."""
 
@@ -187,6 +199,8 @@ class Okx:
     """One symbol at OKX."""
 
     checksum_depth = 25
+    trades_page = 100
+    candles_page = 100
 
     def __init__(self, config: ExchangeCollectorConfig) -> None:
         self._config = config
@@ -202,7 +216,9 @@ class Okx:
         if found is None:
             raise UnknownSymbolError(f"OKX lists no instrument for symbol {self._config.symbol}")
         if found.state not in _TRADEABLE:
-            raise UnknownSymbolError(f"OKX does not trade {found.inst_id} now (its state is {found.state[:20]!r})")
+            raise UnknownSymbolError(
+                f"OKX does not trade {self._config.symbol} now (its state is {found.state[:20]!r})"
+            )
         return Instrument(
             symbol=self._config.symbol,
             native=found.inst_id,
@@ -252,6 +268,32 @@ class Okx:
         if not rows or rows[0].seq_id is None:
             raise ExchangeUnavailableError("OKX answered no book")
         return _snapshot(rows[0], recv_ns, reason="")
+
+    def trades_path(self, instrument: Instrument, first_id: int) -> str:
+        """``after`` means older than: the page of consecutive ids that begins here ends before ``first_id + 100``."""
+        after = first_id + self.trades_page
+        return f"/api/v5/market/history-trades?instId={instrument.native}&type=1&after={after}&limit={self.trades_page}"
+
+    def read_trades(self, body: bytes, instrument: Instrument, recv_ns: int) -> list[Trade]:
+        """Newest first on the wire; one row per match, whichever channel is collected (section 6)."""
+        rows = _rest_rows(body, _trades)
+        if any(row.inst_id != instrument.native or not _is_sound(row) for row in rows):
+            raise ExchangeUnavailableError("OKX answered trades that are not those of this instrument")
+        trades = [_trade(row, recv_ns, "backfill", None) for row in rows]
+        return sorted(trades, key=lambda trade: int(trade.trade_id))
+
+    def candles_path(self, instrument: Instrument, interval: str, open_ns: int, now_ns: int) -> str:
+        """Recent bars and old ones live at two paths (section 6)."""
+        recent = open_ns > now_ns - (_RECENT_BARS - self.candles_page) * length_ns(interval)
+        path = "candles" if recent else "history-candles"
+        after = (open_ns + self.candles_page * length_ns(interval)) // NS_PER_MS
+        query = f"instId={instrument.native}&bar={_BARS[interval]}&after={after}&limit={self.candles_page}"
+        return f"/api/v5/market/{path}?{query}"
+
+    def read_candles(self, body: bytes, interval: str, recv_ns: int) -> list[Candle]:
+        """Newest first on the wire, with the running bar (section 6)."""
+        bars = [_candle(row, interval, recv_ns) for row in _rest_rows(body, _candles)]
+        return sorted((bar for bar in bars if bar.closed), key=lambda bar: bar.open_time)
 
     def feeds(self) -> tuple[Feed, ...]:
         """One socket per path that is needed (section 1)."""
@@ -333,7 +375,7 @@ class OkxAdapter:
             channel = self._channels.get(head.arg.channel)
             return (Acknowledged(channel),) if channel else ()
         if head.event == "error":
-            reason = _REFUSALS.get(head.code, f"OKX refuses a request (code {head.code[:10]})")
+            reason = _REFUSALS.get(head.code, f"OKX refuses a request (code {_shown(head.code)})")
             return (Refused(reason, permanent=head.code not in _RETRYABLE),)
         if head.event == "notice":  # 64008, up to 60 s ahead (section 2)
             return (ClosingSoon("the exchange announced that it will close the connection"),)
@@ -351,10 +393,9 @@ class OkxAdapter:
                 return [_candle(row, channel.interval, recv_ns) for row in _candles(data)]
 
     def _trade(self, row: _Trade, channel: Channel, recv_ns: int) -> Output:
-        if not _is_trade_id(row.trade_id) or not is_decimal(row.px) or not is_decimal(row.sz):
+        if not _is_sound(row):
             return Malformed("a trade whose id, price or size is not a number")
-        count = row.count if channel.name == "trades" else None
-        return Trade(row.ts * NS_PER_MS, recv_ns, row.trade_id, row.px, row.sz, row.side, "live", count)
+        return _trade(row, recv_ns, "live", row.count if channel.name == "trades" else None)
 
     def _ticker(self, row: _Ticker, recv_ns: int) -> Ticker:
         return Ticker(
@@ -376,12 +417,18 @@ class OkxAdapter:
 
 def is_decimal(text: str) -> bool:
     """Whether a text is a plain decimal number such as ``42219.9``: digits, at most one point, perhaps a sign."""
-    return text.isascii() and text.lstrip("-").replace(".", "", 1).isdecimal()
+    return text.isascii() and text.removeprefix("-").replace(".", "", 1).isdecimal()
 
 
-def _is_trade_id(text: str) -> bool:
+def _is_sound(row: _Trade) -> bool:
     """Ids are consecutive integers (section 4.1); more than 18 digits cannot be one of them, nor a stream id."""
-    return text.isascii() and text.isdecimal() and len(text) <= 18
+    number = row.trade_id
+    sound_id = number.isascii() and number.isdecimal() and len(number) <= 18
+    return sound_id and is_decimal(row.px) and is_decimal(row.sz)
+
+
+def _trade(row: _Trade, recv_ns: int, origin: Literal["live", "backfill"], count: str | None) -> Trade:
+    return Trade(row.ts * NS_PER_MS, recv_ns, row.trade_id, row.px, row.sz, row.side, origin, count)
 
 
 def _book(row: _Book, action: str, channel: Channel, recv_ns: int) -> Output:
@@ -434,9 +481,14 @@ def _candle(row: _Candle, interval: str, recv_ns: int) -> Candle:
 
 def _expiry(expires_at_ms: str) -> str:
     """The expiry of a future as YYMMDD in UTC, the way a symbol spells it."""
-    if not expires_at_ms.isdecimal():
+    if not expires_at_ms.isdecimal() or len(expires_at_ms) > _MS_DIGITS:
         return ""
     return datetime.fromtimestamp(int(expires_at_ms) / 1000, UTC).strftime("%y%m%d")
+
+
+def _shown(code: str) -> str:
+    """An error code as it may stand in a message: digits, or our own word."""
+    return code if code.isascii() and code.isdecimal() and len(code) <= 6 else "unreadable"
 
 
 def _rest_rows(body: bytes, decode: Callable[[Raw], list[_Row]]) -> list[_Row]:
@@ -444,7 +496,7 @@ def _rest_rows(body: bytes, decode: Callable[[Raw], list[_Row]]) -> list[_Row]:
     try:
         envelope = _envelope(body)
         if envelope.code != "0":
-            raise ExchangeUnavailableError(f"OKX answered with error code {envelope.code[:10]}")
+            raise ExchangeUnavailableError(f"OKX answered with error code {_shown(envelope.code)}")
         return decode(envelope.data)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise ExchangeUnavailableError("OKX answered something that is not its protocol") from error

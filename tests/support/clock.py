@@ -1,5 +1,7 @@
 """A clock for tests."""
 
+from tests.support.waiting import until
+
 
 class ManualClock:
     """Stands still until ``advance``; starts at 2026-01-01 00:00 UTC."""
@@ -20,3 +22,22 @@ class ManualClock:
         """Move both clocks."""
         self._now_ns += round(seconds * 1e9)
         self._monotonic_s += seconds
+
+
+class WatchedClock(ManualClock):
+    """Knows when it has been looked at."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._looks = 0
+
+    def monotonic_s(self) -> float:
+        """Seconds from an arbitrary start."""
+        self._looks += 1
+        return super().monotonic_s()
+
+    async def pass_to_all(self, seconds: float) -> None:
+        """Move both clocks and wait until whoever watches them has seen it."""
+        self.advance(seconds)
+        seen = self._looks
+        await until(lambda: self._looks >= seen + 3, "somebody looks at the clock")

@@ -18,7 +18,9 @@ class RedisServer:
         self.port = free_port()
         self.url = f"redis://127.0.0.1:{self.port}/0"
         self.config = RedisConfig(url=self.url)
-        self.client: Any = redis.Redis(port=self.port, decode_responses=True)  # redis-py types answers as awaitable too
+        # Any: redis-py types answers as awaitable too. Without the retries of a plain ``Redis()``, which would sleep a
+        # second before it asks a starting server again.
+        self.client: Any = redis.Redis.from_url(self.url, decode_responses=True)
         self._folder = folder
         self._options = options
         self._process: subprocess.Popen[bytes] | None = None

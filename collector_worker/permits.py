@@ -1,0 +1,110 @@
+"""Permits to connect and to call REST, shared by all processes of a machine through Redis.
+
+Exchanges count connections and requests per IP address, and a fleet is many processes behind one. Each permit is a
+reservation on one time line per exchange, host and kind (the generic cell rate algorithm): whoever asks gets the next
+free moment and waits for it, so nobody overtakes, nobody starves, and a waiting process holds nothing. A ban (HTTP 418
+or 429) moves the time line for everybody.
+
+A Redis that does not answer delays by a random pause and never blocks for ever: a collector that cannot ask for a
+permit cannot publish either, and a reconnect that is a little too early is the smaller harm.
+"""
+
+import asyncio
+import socket
+from random import Random
+
+from msgspec import Struct
+
+from common import keys
+from common.config import RedisConfig
+from common.errors import RedisUnreachableError
+from common.log import get_logger
+from common.redis_client import RedisPipe, pack_command
+
+ASK_TIMEOUT_S = 3.0
+BLIND_PAUSE_S = 5.0
+"""Longest pause without Redis; the actual one is random, so that a fleet does not connect at once."""
+
+US_PER_S = 1_000_000
+
+# KEYS: time line, ban. ARGV: us per unit, units of burst, units wanted. Times are us since the epoch, by Redis' clock.
+_RESERVE = """
+local now = redis.call('TIME')
+now = now[1] * 1000000 + now[2]
+local per_unit, burst, units = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+local free = math.max(tonumber(redis.call('GET', KEYS[1]) or '0'), now)
+local banned = tonumber(redis.call('GET', KEYS[2]) or '0')
+local start = math.max(free - per_unit * (burst - units), now, banned)
+local next_free = math.max(free, start - per_unit * (burst - units)) + per_unit * units
+redis.call('SET', KEYS[1], string.format('%.0f', next_free), 'PX', math.ceil((next_free - now) / 1000) + 60000)
+return string.format('%.0f', start - now)
+"""
+
+# KEYS: ban. ARGV: seconds from now. A shorter ban does not end a longer one.
+_BAN = """
+local now = redis.call('TIME')
+local ends = now[1] * 1000000 + now[2] + tonumber(ARGV[1]) * 1000000
+local known = tonumber(redis.call('GET', KEYS[1]) or '0')
+if ends > known then
+  redis.call('SET', KEYS[1], string.format('%.0f', ends), 'PX', math.ceil(tonumber(ARGV[1]) * 1000) + 1000)
+end
+return 1
+"""
+
+
+class Rate(Struct, frozen=True):
+    """Units per second in the long run, and how many may come at once after a quiet time."""
+
+    per_s: float
+    burst: float = 1.0
+
+
+class Permits:
+    """The permits of one exchange for one process."""
+
+    def __init__(self, config: RedisConfig, exchange: str, random: Random, host: str = "") -> None:
+        self._config = config
+        self._scope = f"{exchange}@{host or socket.gethostname()}"
+        self._random = random
+
+    async def acquire(self, kind: str, rate: Rate, units: float = 1.0) -> float:
+        """Wait until ``units`` of a kind may be used; returns the seconds waited."""
+        pause_s = await self._reserve(kind, rate, units)
+        if pause_s > 0:
+            await asyncio.sleep(pause_s)
+        return pause_s
+
+    async def _reserve(self, kind: str, rate: Rate, units: float) -> float:
+        script_keys = (keys.permits(self._scope, kind), keys.ban(self._scope))
+        arguments = (US_PER_S / rate.per_s, max(rate.burst, units), units)
+        try:
+            reply = await self._eval(_RESERVE, script_keys, arguments)
+            return int(reply) / US_PER_S
+        except (RedisUnreachableError, TimeoutError, ValueError):
+            pause_s = self._random.uniform(0.0, BLIND_PAUSE_S)
+            get_logger().warning("permit_unavailable", kind=kind, pause_s=round(pause_s, 2))
+            return pause_s
+
+    async def ban(self, seconds: float) -> None:
+        """The exchange has turned this address away for a time: nobody of this machine may call until then."""
+        get_logger().error("exchange_banned_us", scope=self._scope, seconds=seconds)
+        try:
+            await self._eval(_BAN, (keys.ban(self._scope),), (seconds,))
+        except (RedisUnreachableError, TimeoutError):
+            get_logger().warning("ban_not_shared", scope=self._scope)
+
+    async def _eval(self, script: str, script_keys: tuple[str, ...], arguments: tuple[float, ...]) -> bytes:
+        """Run a script on a connection of its own: permits are rare, and the publisher's must not wait for them."""
+        pipe = RedisPipe(self._config)
+        try:
+            async with asyncio.timeout(ASK_TIMEOUT_S):
+                await pipe.connect()
+                command = pack_command(("EVAL", script, len(script_keys), *script_keys, *arguments))
+                (reply,) = await pipe.execute([command])
+        finally:
+            await pipe.close()
+        if isinstance(reply, bytes):
+            return reply
+        if isinstance(reply, int):
+            return str(reply).encode()
+        raise RedisUnreachableError("Redis does not run the script of the permits")

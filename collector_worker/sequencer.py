@@ -1,0 +1,226 @@
+"""Puts numbered items in order and finds what is missing between them. Pure: time comes in, wishes go out.
+
+Trades carry consecutive ids; bars of candles are consecutive by their opening times. Both promise the same: each number
+once and in order. What arrives above a hole waits until the hole is filled from elsewhere, or until it is clear that it
+never will be; then the hole is reported and the rest goes on.
+
+  last      highest number passed on or given up
+  held      items above a hole, by number
+  hole      last + 1 .. the first held number - 1, while something is held
+  probe     a look for items above ``last`` although nothing above them has arrived: after a connection was made again
+"""
+
+from bisect import bisect_right
+from collections.abc import Iterable
+from typing import Generic, TypeVar
+
+from msgspec import Struct
+
+T = TypeVar("T")
+
+FIRST_RETRY_S = 0.5
+RETRY_CAP_S = 5.0
+PATIENCE_TRIES = 5
+"""An answer that leaves a number out may come from a cache that is behind; this many in a row are believed."""
+
+PROBES_S = (0.0, 3.0, 15.0)
+"""When to look after a connection was made: the exchange's REST may be behind its socket."""
+
+
+class Patience(Struct, frozen=True, kw_only=True):
+    """How long to wait for what.
+
+    Attributes:
+        max_wait_s: Items wait at most this long behind a hole.
+        grace_s: Time for late items to arrive by themselves before they are asked for.
+        max_held: Items held at most; more end the wait at once.
+    """
+
+    max_wait_s: float
+    grace_s: float
+    max_held: int = 100_000
+
+
+class Lost(Struct, frozen=True):
+    """The numbers between ``after`` and ``before``, both exclusive, will never come."""
+
+    after: int
+    before: int
+
+
+class _Held(Struct, Generic[T]):
+    first: int
+    last: int
+    item: T
+    advances: bool
+    arrived_s: float
+
+
+def _first(held: _Held[T]) -> int:
+    return held.first
+
+
+class Sequencer(Generic[T]):
+    """One sequence of numbered items."""
+
+    def __init__(self, last: int | None, patience: Patience) -> None:
+        self.last = last
+        self.dropped = 0
+        self._patience = patience
+        self._held: list[_Held[T]] = []
+        self._ask_at_s: float | None = None
+        self._retry_s = FIRST_RETRY_S
+        self._fruitless = 0
+        self._probes_s: list[float] = []
+
+    @property
+    def waiting(self) -> bool:
+        """Whether items wait behind a hole."""
+        return bool(self._held)
+
+    def offer(self, item: T, first: int, last: int, now_s: float, *, advances: bool = True) -> list[T | Lost]:
+        """Take an item that has arrived; returns what may be passed on now, in order.
+
+        Args:
+            item: Stands for the numbers ``first`` to ``last``, both inclusive.
+            first: Lowest number.
+            last: Highest number.
+            now_s: Monotonic time.
+            advances: False for an item that may come again (a running bar): it needs everything below it, but is
+                not the last word on its own number.
+        """
+        if self.last is None:
+            self.last = first - 1
+        if last <= self.last:
+            self.dropped += 1
+            return []
+        if first <= self.last:
+            # Part of an aggregate has been passed on already: the rest must be fetched one by one.
+            self._wish(now_s)
+            return []
+        if not self._held and first == self.last + 1:
+            if advances:
+                self.last = last
+            return [item]
+        return self._hold(_Held(first, last, item, advances, now_s), now_s)
+
+    def _hold(self, held: _Held[T], now_s: float) -> list[T | Lost]:
+        if not self._held:
+            self._ask_at_s = now_s + self._patience.grace_s
+            self._retry_s, self._fruitless = FIRST_RETRY_S, 0
+        place = bisect_right(self._held, held.first, key=_first)  # behind those of the same number
+        before = self._held[place - 1] if place else None
+        if held.advances and before is not None and before.first == held.first and before.advances:
+            self.dropped += 1
+            return []
+        self._held.insert(place, held)
+        ready = self._release(now_s)
+        if len(self._held) > self._patience.max_held:
+            ready += self._give_up(now_s)
+        return ready
+
+    def fill(self, items: Iterable[tuple[int, T]], now_s: float, *, more: bool) -> list[T | Lost]:
+        """Take items that were asked for; returns what may be passed on now, in order.
+
+        Args:
+            items: Number and item, ascending.
+            now_s: Monotonic time.
+            more: Whether the answer was full, so that further items may follow.
+        """
+        ready: list[T | Lost] = []
+        beyond: int | None = None
+        for number, item in items:
+            if self.last is None or number <= self.last:
+                continue
+            if number > self.last + 1:
+                beyond = number
+                break
+            self.last = number
+            ready.append(item)
+        if ready:
+            self._retry_s, self._fruitless = FIRST_RETRY_S, 0
+            ready += self._release(now_s)
+            self._ask_at_s = now_s if self._held or more else None
+            return ready
+        self._fruitless += 1
+        if beyond is not None and self._fruitless >= PATIENCE_TRIES and self._held:
+            return self._skip_to(min(beyond, self._held[0].first), now_s)
+        self.failed(now_s)
+        return []
+
+    def failed(self, now_s: float) -> None:
+        """An attempt to fetch brought nothing: try again later."""
+        if self._held:
+            self._ask_at_s = now_s + self._retry_s
+            self._retry_s = min(self._retry_s * 2, RETRY_CAP_S)
+        else:
+            self._ask_at_s = None
+
+    def probe(self, now_s: float) -> None:
+        """A connection was made again: look soon whether something above ``last`` was missed."""
+        self._probes_s = [now_s + after_s for after_s in PROBES_S]
+
+    def wish(self, now_s: float) -> int | None:
+        """The number from which to fetch now, or None where there is nothing to fetch yet."""
+        if self.last is None:
+            return None
+        if self._ask_at_s is not None and now_s >= self._ask_at_s:
+            self._ask_at_s = None  # until the answer, or its failure, sets it again
+            return self.last + 1
+        if self._probes_s and now_s >= self._probes_s[0]:
+            self._probes_s = [at_s for at_s in self._probes_s if at_s > now_s]
+            return self.last + 1
+        return None
+
+    def next_at_s(self) -> float | None:
+        """The next moment at which ``wish`` or ``due`` may have something, or None."""
+        moments = [*self._probes_s[:1]]
+        if self._ask_at_s is not None:
+            moments.append(self._ask_at_s)
+        if self._held:
+            moments.append(self._held[0].arrived_s + self._patience.max_wait_s)
+        return min(moments, default=None)
+
+    def due(self, now_s: float) -> list[T | Lost]:
+        """What the passing of time sets free: a hole that was waited for long enough is given up."""
+        if self._held and now_s - self._held[0].arrived_s >= self._patience.max_wait_s:
+            return self._give_up(now_s)
+        return []
+
+    def _wish(self, now_s: float) -> None:
+        if self._ask_at_s is None:
+            self._ask_at_s = now_s
+
+    def _give_up(self, now_s: float) -> list[T | Lost]:
+        return self._skip_to(self._held[0].first, now_s)
+
+    def _skip_to(self, number: int, now_s: float) -> list[T | Lost]:
+        """Report everything below ``number`` as lost."""
+        if self.last is None:
+            return []
+        lost = Lost(self.last, number)
+        self.last = number - 1
+        self._fruitless = 0
+        self._ask_at_s = now_s
+        return [lost, *self._release(now_s)]
+
+    def _release(self, now_s: float) -> list[T | Lost]:
+        """Pass on what is held and no longer behind a hole."""
+        ready: list[T | Lost] = []
+        done = 0
+        for held in self._held:
+            if self.last is None or held.first > self.last + 1:
+                break
+            done += 1
+            if held.last <= self.last:
+                self.dropped += 1
+            elif held.first <= self.last:
+                self._wish(now_s)
+            else:
+                ready.append(held.item)
+                if held.advances:
+                    self.last = held.last
+        del self._held[:done]
+        if done and not self._held:
+            self._ask_at_s = None
+        return ready

@@ -1,0 +1,226 @@
+"""Pure: the statements of a completeness ledger, laid out on the line of time.
+
+What is missing is reckoned in ids wherever items are numbered, since many trades share one time: a gap that is filled
+in pieces loses exactly the items of each piece. Only the result is told in times, and there the doubt counts: an item
+that is missing between two others may bear the time of either, so a hole covers both times in full.
+"""
+
+from bisect import bisect_left, insort
+from collections.abc import Iterator
+from enum import Enum
+from itertools import pairwise
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+_MOST_DIGITS = 19
+"""Of an id: what is longer is no number of ours."""
+
+
+class State(Enum):
+    """What is known of a span of time."""
+
+    COMPLETE = "complete"
+    FILLED = "filled"  # complete, because it was fetched afterwards
+    LOST = "lost"  # something is missing for good
+    OPEN = "open"  # something is missing and being fetched
+    UNKNOWN = "unknown"  # no run collected, and what it missed was never fetched
+
+
+_RANK = {state: rank for rank, state in enumerate(State)}
+"""Where two states hold at one time, the later one of the enumeration is told: the one that promises less."""
+
+
+class Interval(Struct, frozen=True):
+    """The state of the times ``[from_ts, to_ts)``, ns of the exchange.
+
+    ``from_id`` and ``to_id`` are the items at its edges, where they are numbered and known. They belong to a
+    ``complete`` interval; of any other they are the neighbours, outside. Not every item between them need be missing.
+    """
+
+    from_ts: int
+    to_ts: int
+    state: State
+    from_id: str | None = None
+    to_id: str | None = None
+    reason: str = ""
+
+
+class Span(Struct, frozen=True):
+    """A piece of the line: the times ``[start, stop)``, and the ids on either side, which do not belong to it."""
+
+    state: State
+    start: int
+    stop: int
+    from_id: int | None
+    to_id: int | None
+    reason: str = ""
+
+    @classmethod
+    def between(
+        cls, state: State, from_ts: int, to_ts: int, from_id: int | None, to_id: int | None, reason: str = ""
+    ) -> "Span":
+        """What lies between two items (see the module), or, where there are no numbers, from one time to another.
+
+        It is never without length: what happened within one and the same time is told too.
+        """
+        start, stop = min(from_ts, to_ts), max(from_ts, to_ts)
+        numbered = from_id is not None and to_id is not None
+        return cls(state, start, stop + 1 if numbered or start == stop else stop, from_id, to_id, reason)
+
+    @property
+    def numbered(self) -> bool:
+        """Whether it is bounded by ids."""
+        return self.from_id is not None and self.to_id is not None
+
+    @property
+    def void(self) -> bool:
+        """Whether there is no number between its two ids."""
+        return self.from_id is not None and self.to_id is not None and self.to_id - self.from_id <= 1
+
+    def without(self, piece: "Span") -> "Iterator[Span]":
+        """What is left of it, before and after the piece."""
+        if self.from_id is None or self.to_id is None or piece.from_id is None or piece.to_id is None:
+            if self.start < piece.start:
+                yield replace(self, stop=min(self.stop, piece.start), to_id=None)
+            if self.stop > piece.stop:
+                yield replace(self, start=max(self.start, piece.stop), from_id=None)
+            return
+        before = replace(
+            self,
+            stop=min(self.stop, max(self.start, piece.start) + 1),
+            to_id=min(self.to_id, piece.from_id + 1),
+        )
+        after = replace(
+            self,
+            start=max(self.start, min(self.stop, piece.stop) - 1),
+            from_id=max(self.from_id, piece.to_id - 1),
+        )
+        yield from (rest for rest in (before, after) if not rest.void)
+
+
+def number_of(text: str | None) -> int | None:
+    """The number that an id is, or None for one that is none."""
+    is_number = text is not None and text.isascii() and text.isdecimal() and len(text) <= _MOST_DIGITS
+    return int(text) if text is not None and is_number else None
+
+
+class Timeline:
+    """Takes the statements of one data type in the ledger's order; ``intervals`` tells what they come to."""
+
+    def __init__(self) -> None:
+        self._run: str | None = None
+        self._past_runs: set[str] = set()
+        self._begin: int | None = None
+        self._begin_id: int | None = None
+        self._end = 0
+        self._end_id: int | None = None
+        self._holes: list[Span] = []  # by start; they share no item, so they are sorted by stop as well
+        self._filled: list[Span] = []
+
+    def open(self, run_id: str, ts: int, number: int | None, *, continues: bool) -> None:
+        """A run collects from ``ts`` on. What lies between that and all before is unknown, unless the two join."""
+        if self._run is not None and run_id != self._run:
+            self._past_runs.add(self._run)
+        self._run = run_id
+        if self._begin is None:
+            self._begin, self._begin_id = self._end, self._end_id = ts, number
+            return
+        between = Span.between(State.UNKNOWN, self._end, ts, self._end_id, number)
+        joins = between.void if between.numbered else ts <= self._end
+        if not (continues or joins):
+            self._put(between)
+        self._reach(ts, number)
+
+    def complete(self, run_id: str, ts: int, number: int | None) -> None:
+        """All is there up to ``ts``, as far as this run can tell."""
+        if run_id in self._past_runs:
+            return  # it woke up late, and has been replaced
+        if self._begin is None:  # the beginning was trimmed; others of the same time may have been in a gap
+            ts = ts if number is None else ts + 1
+        if run_id != self._run:  # its opening is not in the ledger: it vouches for what follows, not for before
+            self.open(run_id, ts, number, continues=False)
+        self._reach(ts, number)
+
+    def gap(self, span: Span) -> None:
+        """Something is missing, or no longer. What went before it is there: a run notes each gap when it finds it."""
+        self._put(span)
+        if self._begin is None:
+            return  # what vouched for the time around it was trimmed; the gap may still reach behind the beginning
+        if span.numbered:
+            self._reach(span.stop - 1, span.to_id)
+        else:
+            self._reach(span.stop, None)
+
+    def _put(self, span: Span) -> None:
+        """Note a span in place of what was known of its items."""
+        first = last = bisect_left(self._holes, span.stop, key=lambda hole: hole.start)
+        while first > 0 and self._holes[first - 1].stop > span.start:
+            first -= 1
+        self._holes[first:last] = [rest for hole in self._holes[first:last] for rest in hole.without(span)]
+        if span.state is State.FILLED:
+            self._filled.append(span)
+        elif not span.void:
+            insort(self._holes, span, key=lambda hole: hole.start)
+
+    def _reach(self, ts: int, number: int | None) -> None:
+        if number is None:
+            self._end_id = None if ts > self._end else self._end_id
+        else:
+            self._end_id = number if self._end_id is None else max(self._end_id, number)
+        self._end = max(self._end, ts)
+
+    def intervals(self) -> list[Interval]:
+        """The line of time from the first time that something is known of to the last."""
+        if self._begin is None:
+            return []
+        begin = self._begin
+        base = Span(State.COMPLETE, begin, self._end, None, None)
+        # A filled piece needs no care for the times at its edges: what lies there is complete in any case.
+        filled = [replace(span, stop=span.stop - 1) if span.numbered else span for span in self._filled]
+        spans = [replace(span, start=max(span.start, begin)) for span in (base, *filled, *self._holes)]
+        return self._with_ids(_merged(_told([span for span in spans if span.start < span.stop])))
+
+    def _with_ids(self, spans: list[Span]) -> list[Interval]:
+        """Give the complete spans, which have no ids yet, those of their neighbours, or of the line's ends."""
+        told = []
+        for index, span in enumerate(spans):
+            from_id, to_id = span.from_id, span.to_id
+            if span.state is State.COMPLETE:
+                from_id = spans[index - 1].to_id if index else self._begin_id
+                to_id = spans[index + 1].from_id if index + 1 < len(spans) else self._end_id
+            told.append(Interval(span.start, span.stop, span.state, _text(from_id), _text(to_id), span.reason))
+        return told
+
+
+def _told(spans: list[Span]) -> Iterator[Span]:
+    """The spans cut at each other's edges, of those that overlap only the one that promises least."""
+    spans = sorted(spans, key=lambda span: span.start)
+    edges = sorted({edge for span in spans for edge in (span.start, span.stop)})
+    active: list[Span] = []
+    taken = 0
+    for start, stop in pairwise(edges):
+        active = [span for span in active if span.stop > start]
+        while taken < len(spans) and spans[taken].start <= start:
+            active.append(spans[taken])
+            taken += 1
+        worst = max((span.state for span in active), key=_RANK.__getitem__)
+        here = [span for span in active if span.state is worst]
+        from_id = min((span.from_id for span in here if span.from_id is not None), default=None)
+        to_id = max((span.to_id for span in here if span.to_id is not None), default=None)
+        yield Span(worst, start, stop, from_id, to_id, here[0].reason)
+
+
+def _merged(spans: Iterator[Span]) -> list[Span]:
+    """Neighbours of one state and reason as one."""
+    merged: list[Span] = []
+    for span in spans:
+        if merged and (merged[-1].state, merged[-1].reason) == (span.state, span.reason):
+            merged[-1] = replace(merged[-1], stop=span.stop, to_id=span.to_id)
+        else:
+            merged.append(span)
+    return merged
+
+
+def _text(number: int | None) -> str | None:
+    return None if number is None else str(number)

@@ -1,0 +1,239 @@
+"""OKX without a connection: addresses, instruments, REST answers, the checksum."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from collector_worker.exchanges.contract import Channel, Feed, Instrument
+from collector_worker.exchanges.okx import Okx
+from common.config import ExchangeCollectorConfig
+from common.errors import ExchangeUnavailableError, UnknownSymbolError
+from common.events import BookSnapshot, Level
+from common.exchanges import Endpoints
+from common.identity import DataType
+
+WS_PUBLIC, WS_BUSINESS = "wss://ws.okx.com:8443/ws/v5/public", "wss://ws.okx.com:8443/ws/v5/business"
+
+
+def okx(symbol: str = "BTC-USDT", **changes: Any) -> Okx:
+    return Okx(
+        ExchangeCollectorConfig(**{"exchange": "okx", "symbol": symbol, "data_types": tuple(DataType)} | changes)
+    )
+
+
+def answer(*rows: object, code: str = "0") -> bytes:
+    return json.dumps({"code": code, "msg": "", "data": rows}).encode()
+
+
+SPOT = {
+    "instId": "BTC-USDT", "instType": "SPOT", "state": "live", "baseCcy": "BTC", "quoteCcy": "USDT", "instFamily": "",
+    "uly": "", "tickSz": "0.1", "lotSz": "0.00000001", "minSz": "0.00001", "ctVal": "", "listTime": "1548133413000",
+    "expTime": "", "instIdCode": 5, "upcChg": [],
+}  # fmt: skip
+SWAP = {
+    "instId": "BTC-USDT-SWAP", "instType": "SWAP", "state": "live", "baseCcy": "", "quoteCcy": "",
+    "instFamily": "BTC-USDT", "uly": "BTC-USDT", "settleCcy": "USDT", "ctVal": "0.01", "ctMult": "1",
+    "ctValCcy": "BTC", "ctType": "linear", "tickSz": "0.1", "lotSz": "0.01", "minSz": "0.01",
+}  # fmt: skip
+FUTURE = {
+    **SWAP, "instId": "BTC-USD-270326", "instType": "FUTURES", "instFamily": "BTC-USD", "uly": "BTC-USD",
+    "expTime": "1806048000000",
+}  # fmt: skip
+OTHERS = [
+    {**SPOT, "instId": "ETH-USDT", "baseCcy": "ETH"},
+    {**SPOT, "instId": "BTC-USDC", "quoteCcy": "USDC"},
+    {**SWAP, "instId": "ETH-USDT-SWAP", "instFamily": "ETH-USDT"},
+    {**FUTURE, "instId": "BTC-USD-270625", "expTime": "1813910400000"},
+    {**FUTURE, "instId": "BTC-USD-X", "expTime": "9" * 30},
+    {**FUTURE, "instId": "BTC-USD-Y", "expTime": "\u00b2"},
+]
+
+# --- instruments ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("symbol", "kind"), [("BTC-USDT", "SPOT"), ("BTC-USDT-PERP", "SWAP"), ("BTC-USD-270326", "FUTURES")]
+)
+def test_the_list_of_the_symbols_kind_is_asked(symbol: str, kind: str) -> None:
+    assert okx(symbol).instruments_path() == f"/api/v5/public/instruments?instType={kind}"
+
+
+def test_a_spot_pair_is_found_by_its_currencies() -> None:
+    assert okx().read_instruments(answer(*OTHERS, SPOT)) == Instrument(
+        symbol="BTC-USDT",
+        native="BTC-USDT",
+        state="live",
+        tick_size="0.1",
+        lot_size="0.00000001",
+        min_size="0.00001",
+        listed_at_ms="1548133413000",
+    )
+
+
+def test_a_perpetual_is_found_by_its_family() -> None:
+    assert okx("BTC-USDT-PERP").read_instruments(answer(*OTHERS, SPOT, SWAP)) == Instrument(
+        symbol="BTC-USDT-PERP",
+        native="BTC-USDT-SWAP",
+        state="live",
+        tick_size="0.1",
+        lot_size="0.01",
+        min_size="0.01",
+        contract_value="0.01",
+        contract_multiplier="1",
+        contract_currency="BTC",
+        contract_type="linear",
+        settle_currency="USDT",
+    )
+
+
+@pytest.mark.parametrize("changes", [{}, {"instFamily": ""}], ids=["by family", "by underlying, before 2023"])
+def test_a_future_is_found_by_family_and_expiry(changes: dict[str, str]) -> None:
+    found = okx("BTC-USD-270326").read_instruments(answer(*OTHERS, {**FUTURE, **changes}))
+
+    assert (found.native, found.expires_at_ms) == ("BTC-USD-270326", "1806048000000")
+
+
+def test_before_the_market_opens_the_book_may_be_crossed() -> None:
+    legal = [okx().read_instruments(answer({**SPOT, "state": state})).crossed_is_legal for state in ("live", "preopen")]
+
+    assert legal == [False, True]
+
+
+def test_a_symbol_that_is_not_listed() -> None:
+    with pytest.raises(UnknownSymbolError) as caught:
+        okx("SOL-USDT").read_instruments(answer(*OTHERS, SPOT))
+    assert str(caught.value) == "OKX lists no instrument for symbol SOL-USDT"
+
+
+@pytest.mark.parametrize("state", ["suspend", "expired", "rebase", "", "a word that comes next year"])
+def test_a_symbol_that_is_not_traded(state: str) -> None:
+    with pytest.raises(UnknownSymbolError) as caught:
+        okx().read_instruments(answer({**SPOT, "state": state}))
+    assert str(caught.value) == f"OKX does not trade BTC-USDT now (its state is {state[:20]!r})"
+
+
+# --- REST -------------------------------------------------------------------------------------------------------------
+
+FAILURES = {
+    "rate limit": (answer(code="50011"), "OKX answered with error code 50011"),
+    "a code that is none": (answer(code="\x1b[31mno"), "OKX answered with error code unreadable"),
+    "an empty code": (answer(code=""), "OKX answered with error code unreadable"),
+    "a page": (b"<html>", "OKX answered something that is not its protocol"),
+    "nothing": (b"", "OKX answered something that is not its protocol"),
+    "no text": (b'{"code":"\xff"}', "OKX answered something that is not its protocol"),
+    "no bottom": (b'{"x":' + b"[" * 100_000, "OKX answered something that is not its protocol"),
+    "no bottom inside": (
+        b'{"code":"0","data":[{"x":' + b"[" * 100_000,
+        "OKX answered something that is not its protocol",
+    ),
+    "a row that is none": (answer(1), "OKX answered something that is not its protocol"),
+    "a list that is none": (b'{"code":"0","data":{}}', "OKX answered something that is not its protocol"),
+}
+
+
+@pytest.mark.parametrize(("body", "message"), FAILURES.values(), ids=FAILURES)
+def test_an_answer_that_is_none_may_be_one_later(body: bytes, message: str) -> None:
+    for read in (okx().read_instruments, okx().read_time_ms, lambda body: okx().read_book(body, 1)):
+        with pytest.raises(ExchangeUnavailableError) as caught:
+            read(body)
+        assert str(caught.value) == message
+
+
+@given(st.binary())
+@example(b'{"code":"0"}')
+@example(b'{"code":"0","data":[{"ts":"-1"}]}')
+@example(b'{"code":"0","data":[{"ts":"' + b"9" * 400 + b'"}]}')
+def test_any_answer_is_read_or_refused(body: bytes) -> None:
+    for read in (okx().read_instruments, okx().read_time_ms, lambda body: okx().read_book(body, 1)):
+        with pytest.raises((ExchangeUnavailableError, UnknownSymbolError)):
+            read(body)
+
+
+def test_the_time() -> None:
+    assert okx().time_path() == "/api/v5/public/time"
+    assert okx().read_time_ms(answer({"ts": "1597026383085"})) == 1_597_026_383_085
+    with pytest.raises(ExchangeUnavailableError, match=r"^OKX answered no time$"):
+        okx().read_time_ms(answer())
+
+
+def test_a_book() -> None:
+    instrument = okx("BTC-USDT-PERP").read_instruments(answer(SWAP))
+    row = {"bids": [["9", "1", "0", "3"]], "asks": [["10", "2", "0", "1"]], "ts": "7", "seqId": 5, "prevSeqId": 3}
+
+    assert okx().book_path(instrument) == "/api/v5/market/books?instId=BTC-USDT-SWAP&sz=400"
+    assert okx().read_book(answer(row), 99) == BookSnapshot(
+        ts_event=7_000_000, ts_recv=99, bids=[Level("9", "1")], asks=[Level("10", "2")], reason="", seq=5, prev_seq=3
+    )
+    for rows in ([], [{**row, "seqId": None}]):
+        with pytest.raises(ExchangeUnavailableError, match=r"^OKX answered no book$"):
+            okx().read_book(answer(*rows), 99)
+
+
+# --- feeds ------------------------------------------------------------------------------------------------------------
+
+TRADES_ALL = Channel(DataType.TRADE, "", "trades-all")
+BOOKS = Channel(DataType.ORDERBOOK, "", "books", 65.0)
+TICKERS = Channel(DataType.TICKER, "", "tickers")
+MINUTES = Channel(DataType.CANDLES, "1m", "candle1m", 90.0)
+
+
+@pytest.mark.parametrize(
+    ("changes", "feeds"),
+    [
+        (
+            {},
+            (Feed("public", WS_PUBLIC, (BOOKS, TICKERS)), Feed("business", WS_BUSINESS, (TRADES_ALL, MINUTES))),
+        ),
+        ({"data_types": (DataType.TICKER,)}, (Feed("public", WS_PUBLIC, (TICKERS,)),)),
+        ({"data_types": (DataType.TRADE,)}, (Feed("business", WS_BUSINESS, (TRADES_ALL,)),)),
+        (
+            {
+                "data_types": (DataType.TRADE, DataType.ORDERBOOK),
+                "custom_params": {"trade_channel": "trades", "book_channel": "bbo-tbt"},
+                "endpoints": Endpoints(ws_public="ws://127.0.0.1:1/x"),
+            },
+            (
+                Feed(
+                    "public",
+                    "ws://127.0.0.1:1/x",
+                    (Channel(DataType.TRADE, "", "trades"), Channel(DataType.ORDERBOOK, "", "bbo-tbt", 65.0)),
+                ),
+            ),
+        ),
+        (
+            {"data_types": (DataType.CANDLES,), "candle_intervals": ("4h", "1d")},
+            (
+                Feed(
+                    "business",
+                    WS_BUSINESS,
+                    (
+                        Channel(DataType.CANDLES, "4h", "candle4H", 14_430.0),
+                        Channel(DataType.CANDLES, "1d", "candle1Dutc", 86_430.0),
+                    ),
+                ),
+            ),
+        ),
+    ],
+    ids=["everything", "tickers alone", "trades alone", "other channels elsewhere", "long candles"],
+)
+def test_one_socket_per_path_that_is_needed(changes: dict[str, Any], feeds: tuple[Feed, ...]) -> None:
+    assert okx(**changes).feeds() == feeds
+
+
+# --- checksum (sheet, section 5) --------------------------------------------------------------------------------------
+
+
+def test_the_tiny_checksum() -> None:
+    bids, asks = [Level("3366.1", "7"), Level("3366", "6")], [Level("3366.8", "9"), Level("3368", "8")]
+
+    assert okx().book_checksum(bids, asks) == -1_881_014_294
+
+
+def test_where_one_side_ends_the_other_goes_on() -> None:
+    bids, asks = [Level("2", "1")], [Level("3", "1"), Level("4", "1")]
+
+    assert okx().book_checksum(bids, asks) == okx().book_checksum([*bids, *asks[1:]], asks[:1])
+    assert okx().book_checksum([], []) == 0

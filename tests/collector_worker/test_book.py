@@ -1,0 +1,100 @@
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from collector_worker.book import BadLevelError, Book
+from common.events import Level
+
+prices = st.sampled_from(["1", "1.0", "1.00", "2", "2.5", "2.50", "3", "10", "10.0", "0.00000001", "64073.1"])
+sizes = st.sampled_from(["0", "0.0", "0.00", "1", "1.0", "12.34567891", "7"])
+sides = st.lists(st.builds(Level, prices, sizes), max_size=6)
+depths = st.none() | st.integers(0, 5)
+
+
+class Model:
+    """One side as the description has it: a level per price, size 0 removes it, the texts as they came."""
+
+    def __init__(self) -> None:
+        self._levels: dict[Decimal, Level] = {}
+
+    def apply(self, levels: list[Level]) -> None:
+        for level in levels:
+            self._levels[Decimal(level.price)] = level
+            if Decimal(level.size) == 0:
+                del self._levels[Decimal(level.price)]
+
+    def best(self, depth: int | None, *, highest_first: bool) -> list[Level]:
+        ordered = [level for _, level in sorted(self._levels.items(), reverse=highest_first)]
+        return ordered if depth is None else ordered[:depth]
+
+
+@given(sides, sides, st.lists(st.tuples(sides, sides)), depths)
+def test_a_book_is_its_levels_in_order(
+    bids: list[Level], asks: list[Level], changes: list[tuple[list[Level], list[Level]]], depth: int | None
+) -> None:
+    book, model_bids, model_asks = Book(), Model(), Model()
+    book.apply([Level("5", "1")], [Level("6", "1")])
+    book.replace(bids, asks)  # what was there before is forgotten
+    for new_bids, new_asks in [(bids, asks), *changes]:
+        book.apply(new_bids, new_asks)
+        model_bids.apply(new_bids)
+        model_asks.apply(new_asks)
+
+    expected_bids = model_bids.best(depth, highest_first=True)
+    expected_asks = model_asks.best(depth, highest_first=False)
+    assert (book.bids(depth), book.asks(depth)) == (expected_bids, expected_asks)
+
+
+@pytest.mark.parametrize(
+    ("bids", "asks", "crossed"),
+    [
+        ([], [], False),
+        ([Level("1", "1")], [], False),
+        ([], [Level("1", "1")], False),
+        ([Level("1", "1")], [Level("2", "1")], False),
+        ([Level("1", "1"), Level("2", "1")], [Level("2.0", "1")], True),
+        ([Level("3", "1")], [Level("2", "1"), Level("4", "1")], True),
+    ],
+    ids=["empty", "bids alone", "asks alone", "apart", "locked", "crossed"],
+)
+def test_a_crossed_book(bids: list[Level], asks: list[Level], crossed: bool) -> None:
+    book = Book()
+    book.replace(bids, asks)
+
+    assert book.crossed is crossed
+
+
+BAD = ["", " ", ".", "-", "-1", "-0", "+1", "nan", "inf", "-inf", "1e5", "1_0", " 1", "1\n", "1,5", "1.2.3", "0x1",
+       "\uff11", "\u00b2", "9" * 400, "null"]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", BAD, ids=[ascii(text)[:20] for text in BAD])
+@pytest.mark.parametrize("place", ["price", "size"])
+def test_a_level_that_is_no_number_is_refused(text: str, place: str) -> None:
+    level = Level(text, "1") if place == "price" else Level("1", text)
+
+    with pytest.raises(BadLevelError):
+        Book().apply([level], [])
+    with pytest.raises(BadLevelError):
+        Book().replace([], [level])
+
+
+@given(st.text(), st.text())
+def test_any_level_is_taken_or_refused(price: str, size: str) -> None:
+    book = Book()
+    try:
+        book.apply([Level(price, size)], [])
+    except BadLevelError:
+        return
+    assert book.bids() == ([Level(price, size)] if Decimal(size) else [])
+
+
+def test_a_bad_level_does_not_outlive_the_next_whole_book() -> None:
+    book = Book()
+    with pytest.raises(BadLevelError):
+        book.replace([Level("1", "1"), Level("x", "1")], [])
+    book.replace([Level("2", "2")], [])
+
+    assert (book.bids(), book.asks()) == ([Level("2", "2")], [])

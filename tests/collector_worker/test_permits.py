@@ -1,0 +1,77 @@
+import asyncio
+import time
+from random import Random
+
+import pytest
+
+from collector_worker.permits import BLIND_PAUSE_S, Permits, Rate
+from common.config import RedisConfig
+from tests.support.ports import free_port
+from tests.support.redis_server import RedisServer
+
+SLOW = Rate(per_s=0.1)  # moments 10 s apart, so that a busy machine does not blur them
+BLUR_S = 3.0
+
+
+def permits(config: RedisConfig, exchange: str = "okx") -> Permits:
+    return Permits(config, exchange, Random(1), host="h")
+
+
+async def reserve(
+    config: RedisConfig, count: int, rate: Rate, units: float = 1.0, kind: str = "connect"
+) -> list[float]:
+    mine = permits(config)
+    return [await mine._reserve(kind, rate, units) for _ in range(count)]
+
+
+async def test_permits_are_spaced_by_the_rate(redis_config: RedisConfig) -> None:
+    waits = await reserve(redis_config, 4, SLOW)
+    assert waits == pytest.approx([0, 10, 20, 30], abs=BLUR_S)
+
+
+async def test_a_burst_is_free_after_a_quiet_time(redis_config: RedisConfig) -> None:
+    waits = await reserve(redis_config, 5, Rate(per_s=0.1, burst=3))
+    assert waits == pytest.approx([0, 0, 0, 10, 20], abs=BLUR_S)
+
+
+async def test_units_are_weighed(redis_config: RedisConfig) -> None:
+    waits = await reserve(redis_config, 3, Rate(per_s=5.0, burst=100), units=50)
+    assert waits == pytest.approx([0, 0, 10], abs=BLUR_S)
+
+
+async def test_kinds_and_exchanges_do_not_hinder_each_other(redis_config: RedisConfig) -> None:
+    await reserve(redis_config, 10, SLOW)
+    assert await reserve(redis_config, 1, SLOW, kind="rest") == pytest.approx([0], abs=BLUR_S)
+    assert await permits(redis_config, "binance")._reserve("connect", SLOW, 1) == pytest.approx(0, abs=BLUR_S)
+
+
+async def test_two_hundred_at_once_get_each_their_own_moment(redis_config: RedisConfig) -> None:
+    rate = Rate(per_s=1.0)
+    waits = await asyncio.gather(*(permits(redis_config)._reserve("connect", rate, 1) for _ in range(200)))
+    expected = list(range(200))
+    assert sorted(waits) == pytest.approx(expected, abs=BLUR_S)
+
+
+async def test_a_ban_holds_for_everybody_and_a_shorter_one_does_not_end_it(redis_config: RedisConfig) -> None:
+    await permits(redis_config).ban(30)
+    await permits(redis_config).ban(5)
+    waits = await reserve(redis_config, 2, SLOW, kind="rest")
+    assert waits == pytest.approx([30, 40], abs=BLUR_S)
+
+
+async def test_acquire_waits_as_long_as_it_says(redis_config: RedisConfig) -> None:
+    mine = permits(redis_config)
+    began_s = time.monotonic()
+    waited_s = sum([await mine.acquire("connect", Rate(per_s=20.0)) for _ in range(3)])
+    assert time.monotonic() - began_s >= waited_s > 0
+
+
+async def test_without_redis_it_delays_and_never_blocks() -> None:
+    nobody = RedisConfig(url=f"redis://127.0.0.1:{free_port()}/0")
+    waits = await reserve(nobody, 3, SLOW)
+    assert all(0 <= wait <= BLIND_PAUSE_S for wait in waits)
+
+
+async def test_time_lines_expire(redis_server: RedisServer) -> None:
+    await reserve(redis_server.config, 1, SLOW)
+    assert 0 < redis_server.client.ttl("md:v1:permits:{okx@h}:connect") <= 75

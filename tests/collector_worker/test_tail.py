@@ -1,0 +1,182 @@
+from collections.abc import Iterator
+
+import pytest
+
+from collector_worker.integrity import CandleGate, TradeGate
+from collector_worker.streams import Streams
+from collector_worker.tail import read_tails
+from common.config import ExchangeCollectorConfig, MaxLen
+from common.errors import RedisUnreachableError
+from common.events import Candle, Event, FeedState, FeedStatus, Gap, Trade
+from common.identity import DataType
+from common.redis_client import RedisPipe, Reply
+from tests.support.redis_server import RedisServer
+
+TRADE_KEY = "md:v1:{okx:BTC-USDT}:trade"
+CANDLE_KEY = "md:v1:{okx:BTC-USDT}:candles:1m"
+TYPES = tuple(DataType)
+
+
+class Restored:
+    """What a new run knows after it has read the tails."""
+
+    def __init__(self) -> None:
+        config = ExchangeCollectorConfig("okx", "BTC-USDT", TYPES, candle_intervals=("1m", "1h"))
+        self.streams = Streams(config, MaxLen())
+        self.trades = TradeGate()
+        self.candles = CandleGate()
+
+    @classmethod
+    async def of(cls, server: RedisServer) -> "Restored":
+        restored = cls()
+        pipe = RedisPipe(server.config)
+        await pipe.connect()
+        try:
+            await read_tails(pipe, restored.streams, restored.trades, restored.candles)
+        finally:
+            await pipe.close()
+        return restored
+
+    @property
+    def ids(self) -> dict[str, tuple[int, int]]:
+        """The last id of each stream that is not empty."""
+        last = {stream.key: (stream.ids.last_ms, stream.ids.last_n) for stream in self.streams.all()}
+        return {key: number for key, number in last.items() if number != (0, 0)}
+
+    def admits(self, open_time: int, interval: str = "1m") -> bool:
+        bar = Candle(
+            ts_event=open_time,
+            ts_recv=open_time,
+            interval=interval,
+            open_time=open_time,
+            close_time=open_time + 60,
+            open="1",
+            high="1",
+            low="1",
+            close="1",
+            volume="1",
+        )
+        return self.candles.admits(bar)
+
+
+def add(server: RedisServer, key: str, entry_id: str, **fields: str | bytes | int) -> None:
+    server.client.xadd(key, fields, id=entry_id)
+
+
+def marker(server: RedisServer, key: str, ms: int) -> None:
+    add(server, key, f"{ms}-0", type="feed_status", ts_event=1, ts_recv=1, state="connected", reason="reconnect")
+
+
+def candle(server: RedisServer, entry_id: str, close_time: int, closed: int) -> None:
+    add(server, CANDLE_KEY, entry_id, type="candle", interval="1m", close_time=close_time, closed=closed)
+
+
+async def test_nothing_there_yet(redis_server: RedisServer) -> None:
+    restored = await Restored.of(redis_server)
+    assert restored.ids == {}
+    assert restored.trades.last_id == -1
+    assert restored.admits(0)
+
+
+async def test_goes_on_behind_what_is_there(redis_server: RedisServer) -> None:
+    add(redis_server, TRADE_KEY, "5-41", type="trade", trade_id="41")
+    add(redis_server, TRADE_KEY, "5-42", type="trade", trade_id="42")
+    candle(redis_server, "7-3", 600, 1)
+    add(redis_server, "md:v1:{okx:BTC-USDT}:ticker", "9-1", type="ticker")
+    restored = await Restored.of(redis_server)
+    assert restored.ids == {TRADE_KEY: (5, 42), CANDLE_KEY: (7, 3), "md:v1:{okx:BTC-USDT}:ticker": (9, 1)}
+    assert restored.trades.last_id == 42
+    assert restored.streams.of_type(DataType.TRADE).last_trade_id == "42"
+    assert (restored.admits(599), restored.admits(600), restored.admits(0, "1h")) == (False, True, True)
+
+
+@pytest.mark.parametrize("markers", [1, 99, 100, 101, 1_099, 1_100, 2_500])
+async def test_any_number_of_markers_may_stand_behind_the_last_trade(redis_server: RedisServer, markers: int) -> None:
+    add(redis_server, TRADE_KEY, "5-42", type="trade", trade_id="42")
+    batch = redis_server.client.pipeline()
+    for ms in range(6, 6 + markers):
+        batch.xadd(TRADE_KEY, {"type": "feed_status"}, id=f"{ms}-0")
+    batch.execute()
+    restored = await Restored.of(redis_server)
+    assert restored.trades.last_id == 42
+    assert restored.ids == {TRADE_KEY: (5 + markers, 0)}
+
+
+async def test_running_bars_behind_a_closed_one(redis_server: RedisServer) -> None:
+    candle(redis_server, "7-0", 600, 1)
+    for n in range(1, 150):
+        candle(redis_server, f"7-{n}", 660, 0)
+    restored = await Restored.of(redis_server)
+    assert (restored.admits(599), restored.admits(600)) == (False, True)
+
+
+async def test_markers_alone(redis_server: RedisServer) -> None:
+    for ms in range(1, 250):
+        marker(redis_server, TRADE_KEY, ms)
+    restored = await Restored.of(redis_server)
+    assert (restored.trades.last_id, restored.ids) == (-1, {TRADE_KEY: (249, 0)})
+
+
+async def test_entries_of_others_are_passed_over(redis_server: RedisServer) -> None:
+    add(redis_server, TRADE_KEY, "5-42", type="trade", trade_id="42")
+    for number, fields in enumerate(
+        [
+            {"note": "maintenance at noon"},
+            {b"\xff\xfe": b"\x80"},
+            {"type": "trade"},
+            {"type": "trade", "trade_id": "abc"},
+            {"type": "trade", "trade_id": "-7"},
+            {"type": "trade", "trade_id": ""},
+            {"type": "trade", "trade_id": b"\xff"},
+            {"type": "trade", "trade_id": "٤٢"},
+            {"type": "trade", "trade_id": "9" * 40},
+            {"type": b"\xff\x00"},
+        ]
+    ):
+        redis_server.client.xadd(TRADE_KEY, fields, id=f"6-{number}")
+    foreign = redis_server.client.xadd(TRADE_KEY, {"by": "hand"}, id="*")
+    for number, fields in enumerate([{"x": b"\xff"}, {"type": "candle", "closed": "1"}]):
+        redis_server.client.xadd(CANDLE_KEY, fields, id=f"1-{number}")
+    redis_server.client.xadd(CANDLE_KEY, {"type": "candle", "closed": "1", "close_time": "soon"}, id="2-0")
+    restored = await Restored.of(redis_server)
+    assert restored.trades.last_id == 42
+    ms, _, n = foreign.partition("-")
+    assert restored.ids == {TRADE_KEY: (int(ms), int(n)), CANDLE_KEY: (2, 0)}
+    assert restored.admits(0)
+
+
+async def test_what_follows_gets_higher_ids(redis_server: RedisServer) -> None:
+    """Behind an entry whose id lies in the future, too."""
+    add(redis_server, TRADE_KEY, "99-7", note="from another clock")
+    stream = (await Restored.of(redis_server)).streams.of_type(DataType.TRADE)
+    events: list[Event] = [
+        Trade(5_000_000, 5_000_000, "3", "1", "1", "buy"),
+        Gap(ts_event=1, ts_recv=1, reason="x"),
+        FeedStatus(ts_event=1, ts_recv=1, state=FeedState.STALE, reason="x"),
+        Trade(5_000_000, 5_000_000, "4", "1", "1", "buy"),
+    ]
+    for event in events:
+        entry_id, _ = stream.pack(event)
+        redis_server.client.xadd(TRADE_KEY, {"x": "y"}, id=entry_id)
+
+
+async def test_a_key_that_is_no_stream_counts_as_empty(redis_server: RedisServer) -> None:
+    redis_server.client.set(TRADE_KEY, "somebody's")
+    candle(redis_server, "7-3", 600, 1)
+    restored = await Restored.of(redis_server)
+    assert restored.ids == {CANDLE_KEY: (7, 3)}
+
+
+class Refusing:
+    """A Redis that refuses to be read."""
+
+    async def execute(self, commands: list[bytes]) -> list[Reply]:
+        replies: Iterator[Reply] = (Exception("LOADING Redis is loading the dataset in memory") for _ in commands)
+        return list(replies)
+
+
+async def test_a_refusal_is_no_empty_stream() -> None:
+    restored = Restored()
+    with pytest.raises(RedisUnreachableError) as refused:
+        await read_tails(Refusing(), restored.streams, restored.trades, restored.candles)
+    assert str(refused.value) == "Redis does not let us read the streams of this collector"

@@ -1,0 +1,129 @@
+import os
+import socket
+from importlib.metadata import version
+
+import pytest
+
+from collector_worker.telemetry import Telemetry
+from common.config import ExchangeCollectorConfig
+from common.health import Heartbeat, Progress, WorkerState
+from common.identity import DataType
+
+CONFIG = ExchangeCollectorConfig("okx", "BTC-USDT", (DataType.TRADE, DataType.TICKER))
+START_NS = 1_767_225_600_000_000_000
+C, S, R = WorkerState.CONNECTING, WorkerState.SUBSCRIBING, WorkerState.RUNNING
+
+
+@pytest.fixture
+def telemetry() -> Telemetry:
+    return Telemetry(CONFIG, START_NS)
+
+
+def test_a_run_begins_with_who_it_is(telemetry: Telemetry) -> None:
+    assert telemetry.beat == Heartbeat(
+        collector="okx:BTC-USDT",
+        pid=os.getpid(),
+        host=socket.gethostname(),
+        run_id=telemetry.beat.run_id,
+        config_id=CONFIG.fingerprint(),
+        version=version("tickfleet"),
+        started_at=START_NS,
+        progress={DataType.TRADE: Progress(), DataType.TICKER: Progress()},
+    )
+
+
+def test_every_run_has_another_name() -> None:
+    assert len({Telemetry(CONFIG, START_NS).beat.run_id for _ in range(20)}) == 20
+
+
+@pytest.mark.parametrize(
+    ("feeds", "state"),
+    [
+        ([], WorkerState.STARTING),
+        ([C], C),
+        ([S], S),
+        ([R], R),
+        ([C, C], C),
+        ([C, S], C),
+        ([S, S], S),
+        ([R, C], WorkerState.DEGRADED),
+        ([S, R], WorkerState.DEGRADED),
+        ([R, R], R),
+    ],
+    ids=lambda value: "+".join(state.value for state in value) if isinstance(value, list) else None,
+)
+def test_the_state_follows_from_those_of_the_feeds(
+    feeds: list[WorkerState], state: WorkerState, telemetry: Telemetry
+) -> None:
+    for number, feed_state in enumerate(feeds):
+        telemetry.feed_is(f"feed{number}", feed_state, START_NS)
+
+    assert telemetry.snapshot(START_NS, 0.0).state is state
+
+
+def test_a_trouble_degrades_a_running_collector_until_it_is_settled(telemetry: Telemetry) -> None:
+    telemetry.feed_is("public", R, START_NS)
+    telemetry.trouble("redis", "Redis at h:1 cannot be reached")
+    telemetry.trouble("book", "REST did not answer")
+    states = [telemetry.snapshot(START_NS, 0.0).state]
+    for about in ("redis", "book", "book"):
+        telemetry.settled(about)
+        states.append(telemetry.snapshot(START_NS, 0.0).state)
+
+    assert states == [WorkerState.DEGRADED, WorkerState.DEGRADED, R, R]
+    assert telemetry.beat.last_error == "REST did not answer"  # what was last amiss, not what is amiss
+
+
+@pytest.mark.parametrize("state", [WorkerState.STOPPING, WorkerState.STOPPED, WorkerState.ERROR])
+def test_the_end_is_not_overwritten(state: WorkerState, telemetry: Telemetry) -> None:
+    telemetry.feed_is("public", R, START_NS)
+    telemetry.beat.state = state
+
+    assert telemetry.snapshot(START_NS, 0.0).state is state
+
+
+def test_connected_since_all_feeds_run(telemetry: Telemetry) -> None:
+    since = []
+    for feed, state, now_ns in (
+        ("a", C, 1),
+        ("b", C, 2),
+        ("a", R, 3),
+        ("b", R, 4),
+        ("a", R, 5),
+        ("b", C, 6),
+        ("b", R, 7),
+    ):
+        telemetry.feed_is(feed, state, now_ns)
+        since.append(telemetry.beat.connected_since)
+
+    assert since == [0, 0, 0, 4, 4, 0, 7]
+
+
+def test_entries_are_counted_by_data_type(telemetry: Telemetry) -> None:
+    telemetry.event(DataType.TRADE, 5)
+    telemetry.event(DataType.TRADE, 9)
+    telemetry.event(DataType.TICKER, 7)
+
+    assert telemetry.beat.progress == {
+        DataType.TRADE: Progress(count=2, last_event_at=9),
+        DataType.TICKER: Progress(count=1, last_event_at=7),
+    }
+
+
+def test_a_snapshot_carries_the_figures_of_the_process(telemetry: Telemetry) -> None:
+    for us in (10, 10, 100):
+        telemetry.latency.record(us)
+    beat = telemetry.snapshot(START_NS + 5, 1.0)
+
+    assert (beat.beats, beat.beat_at) == (1, START_NS + 5)
+    assert (beat.latency_p50_us, beat.latency_p99_us) == (10, 103)
+    assert 5_000_000 < beat.rss_bytes < 10**11
+    assert beat.cpu_seconds > 0
+    assert telemetry.snapshot(START_NS + 6, 2.0).beats == 2
+
+
+def test_old_latencies_leave_the_snapshot(telemetry: Telemetry) -> None:
+    telemetry.snapshot(START_NS, 100.0)
+    telemetry.latency.record(10)
+
+    assert [telemetry.snapshot(START_NS, now_s).latency_p99_us for now_s in (110.0, 131.0, 162.0)] == [10, 10, 0]

@@ -1,0 +1,202 @@
+import asyncio
+from collections.abc import Callable
+
+import pytest
+
+from collector_worker.websocket import MAX_FRAME_BYTES, WebSocket
+from common.errors import ConnectionLostError, InvalidConfigurationError
+from tests.support.ports import free_port
+from tests.support.ws_server import Peer, Refuse, Script, ScriptedServer, drop, hold, silent_listener
+
+
+class Congestion:
+    """Asks for a pause after every frame, until told otherwise."""
+
+    def __init__(self) -> None:
+        self.congested = True
+        self.asked = asyncio.Event()
+        self.granted = asyncio.Event()
+
+    async def relief(self) -> None:
+        self.asked.set()
+        await self.granted.wait()
+
+
+class Ease:
+    congested = False
+
+    async def relief(self) -> None:
+        raise AssertionError("nobody is congested")
+
+
+async def pumped(script: Script) -> tuple[list[bytes], str]:
+    """The frames that a script brings, and why the connection ended."""
+    frames: list[bytes] = []
+    async with asyncio.timeout(5), ScriptedServer(script) as server:
+        socket = await WebSocket.open(server.url)
+        with pytest.raises(ConnectionLostError) as lost:
+            await socket.pump(frames.append, Ease())
+        await socket.close()
+    return frames, str(lost.value)
+
+
+async def test_frames_come_whole_and_in_order_as_bytes() -> None:
+    async def script(peer: Peer) -> None:
+        await peer.send("one", b"two", "", "vier €")
+        await peer.close(4004, "No data received in 30s.")
+
+    assert await pumped(script) == (
+        [b"one", b"two", b"", "vier €".encode()],
+        "the exchange closed the connection (code 4004)",
+    )
+
+
+async def test_cut_without_a_close_frame() -> None:
+    async def script(peer: Peer) -> None:
+        await peer.send("one")
+        peer.cut()
+
+    _, why = await pumped(script)
+    assert why == "the connection broke"
+
+
+async def test_dropped_at_once() -> None:
+    assert await pumped(drop) == ([], "the connection broke")
+
+
+async def test_frame_beyond_all_reason_ends_the_connection() -> None:
+    async def script(peer: Peer) -> None:
+        await peer.send("a", b"x" * (MAX_FRAME_BYTES + 1))
+
+    assert await pumped(script) == ([b"a"], "the connection broke")
+
+
+async def test_refused_handshake_names_host_and_status() -> None:
+    async with ScriptedServer(Refuse(503)) as server:
+        with pytest.raises(ConnectionLostError) as lost:
+            await WebSocket.open(server.url)
+    assert str(lost.value) == "127.0.0.1 turned the connection away (HTTP 503)"
+
+
+async def test_handshake_that_is_never_answered_ends_in_time() -> None:
+    async with silent_listener() as port:
+        with pytest.raises(ConnectionLostError) as lost:
+            await WebSocket.open(f"ws://127.0.0.1:{port}", open_timeout_s=0.05)
+    assert str(lost.value) == "127.0.0.1 cannot be reached"
+
+
+async def test_nobody_listens() -> None:
+    with pytest.raises(ConnectionLostError) as lost:
+        await WebSocket.open(f"ws://127.0.0.1:{free_port()}")
+    assert str(lost.value) == "127.0.0.1 cannot be reached"
+
+
+@pytest.mark.parametrize(
+    "url", ["ws://", "ws:///path", "ws://127.0.0.1:99999/", "ws://127.0.0.1:port/", "ws://[::1", "ws://a..b/"]
+)
+async def test_what_is_no_address_is_a_matter_of_configuration(url: str) -> None:
+    with pytest.raises(InvalidConfigurationError, match="is not the address of a WebSocket"):
+        await WebSocket.open(url)
+
+
+async def test_refused_address_is_shown_without_its_password() -> None:
+    with pytest.raises(InvalidConfigurationError) as refused:
+        await WebSocket.open("ws://user:secret@127.0.0.1:port/path?key=secret")
+    assert str(refused.value) == "ws://127.0.0.1:port is not the address of a WebSocket"
+
+
+async def test_send_reaches_the_server_and_fails_after_the_end() -> None:
+    heard: list[str] = []
+
+    async def script(peer: Peer) -> None:
+        heard.append(await peer.receive())
+        await peer.close(1001)
+
+    async with asyncio.timeout(5), ScriptedServer(script) as server:
+        socket = await WebSocket.open(server.url)
+        await socket.send("ping")
+        with pytest.raises(ConnectionLostError):
+            await socket.pump(lambda _: None, Ease())
+        with pytest.raises(ConnectionLostError) as lost:
+            await socket.send("ping")
+        await socket.close()
+    assert heard == ["ping"]
+    assert str(lost.value) == "the exchange closed the connection (code 1001)"
+
+
+async def test_close_does_not_wait_for_a_server_that_hangs() -> None:
+    frozen = asyncio.Event()
+
+    async def script(peer: Peer) -> None:
+        peer.freeze()
+        frozen.set()
+
+    async with ScriptedServer(script) as server:
+        socket = await WebSocket.open(server.url, close_timeout_s=0.05)
+        await frozen.wait()
+        async with asyncio.timeout(1):
+            await socket.close()
+
+
+async def test_close_is_polite() -> None:
+    ended = asyncio.Event()
+
+    async def script(peer: Peer) -> None:
+        await peer.gone()
+        ended.set()
+
+    async with asyncio.timeout(5), ScriptedServer(script) as server:
+        socket = await WebSocket.open(server.url)
+        await socket.close()
+        await socket.close()
+        await ended.wait()
+
+
+async def test_no_frame_is_read_while_the_pace_asks_for_a_pause() -> None:
+    frames: list[bytes] = []
+    pace = Congestion()
+
+    async def script(peer: Peer) -> None:
+        await peer.send("one", "two", "three")
+        await peer.close()
+
+    async with asyncio.timeout(5), ScriptedServer(script) as server, asyncio.TaskGroup() as tasks:
+        socket = await WebSocket.open(server.url)
+        pumping = tasks.create_task(_lost(socket, frames.append, pace))
+        await pace.asked.wait()
+        assert frames == [b"one"]
+        pace.congested = False
+        pace.granted.set()
+        await pumping
+        await socket.close()
+    assert frames == [b"one", b"two", b"three"]
+
+
+async def _lost(socket: WebSocket, on_frame: Callable[[bytes], None], pace: Congestion) -> None:
+    with pytest.raises(ConnectionLostError):
+        await socket.pump(on_frame, pace)
+
+
+async def test_an_error_of_the_handler_comes_through_as_it_is() -> None:
+    async def script(peer: Peer) -> None:
+        await peer.send("one")
+
+    def fail(frame: bytes) -> None:
+        raise KeyError(frame)
+
+    async with asyncio.timeout(5), ScriptedServer(script) as server:
+        socket = await WebSocket.open(server.url)
+        with pytest.raises(KeyError):
+            await socket.pump(fail, Ease())
+        await socket.close()
+
+
+async def test_compression_and_library_pings_are_off() -> None:
+    async with asyncio.timeout(5), ScriptedServer(hold) as server:
+        socket = await WebSocket.open(server.url)
+        request = socket._connection.request
+        assert request is not None
+        assert "Sec-WebSocket-Extensions" not in request.headers
+        assert request.headers["User-Agent"] == "tickfleet"
+        assert socket._connection.ping_interval is None
+        await socket.close()

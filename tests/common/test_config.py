@@ -1,0 +1,189 @@
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+import pytest
+from msgspec.structs import replace
+from rich.pretty import pretty_repr
+
+from common.config import ExchangeCollectorConfig, MaxLen, RedisConfig
+from common.errors import ExchangeNotSupportedError, InvalidConfigurationError
+from common.exchanges import Endpoints
+from common.identity import CollectorId, DataType
+
+SECRET = "hunter2"  # noqa: S105 - made up
+
+
+def config(**changes: Any) -> ExchangeCollectorConfig:
+    return ExchangeCollectorConfig(
+        **{"exchange": "okx", "symbol": "BTC-USDT", "data_types": (DataType.TRADE,)} | changes
+    )
+
+
+def test_fields_and_defaults() -> None:
+    made = ExchangeCollectorConfig("okx", "BTC-USDT", (DataType.TRADE,))
+
+    assert {name: getattr(made, name) for name in made.__struct_fields__} == {
+        "exchange": "okx",
+        "symbol": "BTC-USDT",
+        "data_types": (DataType.TRADE,),
+        "auto_restart": True,
+        "health_check_interval": 30.0,
+        "store_raw_data": False,
+        "custom_params": None,
+        "candle_intervals": ("1m",),
+        "max_backfill_wait": 60.0,
+        "enabled": True,
+        "endpoints": Endpoints(),
+    }
+    assert made.id == CollectorId("okx", "BTC-USDT")
+
+
+@dataclass(frozen=True)
+class Bad:
+    changes: dict[str, Any]
+    message: str
+    error: type[InvalidConfigurationError] = InvalidConfigurationError
+
+
+REFUSED = {
+    "no exchange": Bad({"exchange": ""}, "exchange must not be empty"),
+    "no symbol": Bad({"symbol": ""}, "symbol must not be empty"),
+    "an unknown exchange": Bad(
+        {"exchange": "invalid"}, "exchange 'invalid' is not supported (supported: okx)", ExchangeNotSupportedError
+    ),
+    "a misspelt symbol": Bad(
+        {"symbol": "btc/usdt"},
+        "symbol 'btc/usdt' is not spelt BASE-QUOTE, BASE-QUOTE-PERP or BASE-QUOTE-YYMMDD in capitals",
+    ),
+    "no data type": Bad({"data_types": ()}, "data_types must name at least one data type"),
+    "a data type twice": Bad({"data_types": (DataType.TRADE, DataType.TRADE)}, "data_types names something twice"),
+    "an interval twice": Bad({"candle_intervals": ("1m", "1m")}, "candle_intervals names something twice"),
+    "an unknown interval": Bad(
+        {"candle_intervals": ("1min",)},
+        "candle_intervals: OKX has no '1min'; did you mean '1m'? "
+        "(known: 1s, 1m, 3m, 5m, 15m, 30m, 1h, 2h, 4h, 6h, 12h, 1d, 1w)",
+    ),
+    "candles without an interval": Bad(
+        {"data_types": (DataType.CANDLES,), "candle_intervals": ()},
+        "candle_intervals must name at least one interval when candles are collected",
+    ),
+    "an unknown parameter": Bad(
+        {"custom_params": {"trade_chanel": "trades"}},
+        "custom_params: OKX has no parameter 'trade_chanel'; did you mean 'trade_channel'?",
+    ),
+    "an unknown value": Bad(
+        {"custom_params": {"book_channel": "books400"}},
+        "custom_params.book_channel is 'books400', must be one of: books, books5, bbo-tbt",
+    ),
+    "no patience": Bad(
+        {"health_check_interval": 0.0}, "health_check_interval must be above 0 and at most 604800 seconds"
+    ),
+    "negative patience": Bad(
+        {"health_check_interval": -1.0}, "health_check_interval must be above 0 and at most 604800 seconds"
+    ),
+    "endless patience": Bad(
+        {"health_check_interval": float("inf")}, "health_check_interval must be above 0 and at most 604800 seconds"
+    ),
+    "patience that is no number": Bad(
+        {"health_check_interval": float("nan")}, "health_check_interval must be above 0 and at most 604800 seconds"
+    ),
+    "a negative wait": Bad({"max_backfill_wait": -0.1}, "max_backfill_wait must be from 0 to 604800 seconds"),
+    "a wait that is no number": Bad(
+        {"max_backfill_wait": float("nan")}, "max_backfill_wait must be from 0 to 604800 seconds"
+    ),
+    "http for a socket": Bad(
+        {"endpoints": Endpoints(ws_public="https://x")}, "ws_public must begin with ws:// or wss://"
+    ),
+    "ftp for a socket": Bad(
+        {"endpoints": Endpoints(ws_business="ftp://x")}, "ws_business must begin with ws:// or wss://"
+    ),
+    "a socket for REST": Bad({"endpoints": Endpoints(rest="wss://x")}, "rest must begin with http:// or https://"),
+    "no host": Bad({"endpoints": Endpoints(rest="https:///path")}, "rest is not an address (host or port)"),
+    "a port too high": Bad(
+        {"endpoints": Endpoints(ws_public="wss://x:99999/")}, "ws_public is not an address (host or port)"
+    ),
+    "port 0": Bad({"endpoints": Endpoints(rest="http://x:0")}, "rest is not an address (host or port)"),
+    "half an address": Bad({"endpoints": Endpoints(rest="http://[::1")}, "rest is not an address (host or port)"),
+    "a secret in an address": Bad(
+        {"endpoints": Endpoints(ws_public=f"wss://me:{SECRET}@x/")},
+        "ws_public must not hold a user or password: market data needs none",
+    ),
+}
+
+
+@pytest.mark.parametrize("bad", REFUSED.values(), ids=REFUSED)
+def test_what_cannot_work_cannot_be_made(bad: Bad) -> None:
+    with pytest.raises(bad.error) as caught:
+        config(**bad.changes)
+    assert str(caught.value) == bad.message
+
+
+def test_a_configuration_that_is_changed_is_checked_again() -> None:
+    with pytest.raises(InvalidConfigurationError, match="data_types must name"):
+        msgspec.convert({"exchange": "okx", "symbol": "BTC-USDT", "data_types": []}, ExchangeCollectorConfig)
+
+
+def test_own_addresses_outrank_those_of_the_exchange() -> None:
+    made = config(endpoints=Endpoints(rest="http://127.0.0.1:8000"))
+
+    assert made.address == Endpoints(
+        ws_public="wss://ws.okx.com:8443/ws/v5/public",
+        ws_business="wss://ws.okx.com:8443/ws/v5/business",
+        rest="http://127.0.0.1:8000",
+    )
+
+
+def test_a_parameter_has_a_default() -> None:
+    made = config(custom_params={"book_channel": "books5"})
+
+    assert (made.param("book_channel"), made.param("trade_channel")) == ("books5", "trades-all")
+
+
+CHANGES: dict[str, Any] = {
+    "symbol": "ETH-USDT",
+    "data_types": (DataType.TICKER,),
+    "health_check_interval": 31.0,
+    "store_raw_data": True,
+    "custom_params": {"book_channel": "books5"},
+    "candle_intervals": ("5m",),
+    "max_backfill_wait": 61.0,
+    "endpoints": Endpoints(rest="http://127.0.0.1:1"),
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_changed_setting_changes_the_fingerprint(name: str) -> None:
+    assert config(**{name: CHANGES[name]}).fingerprint() != config().fingerprint()
+
+
+def test_what_only_the_manager_reads_does_not_change_the_fingerprint() -> None:
+    plain = config()
+
+    assert plain.fingerprint() == config().fingerprint()
+    assert replace(plain, enabled=False, auto_restart=False).fingerprint() == plain.fingerprint()
+    assert len(plain.fingerprint()) == 12
+
+
+def test_every_setting_is_known_to_one_of_the_two() -> None:
+    assert {*CHANGES, "exchange", "enabled", "auto_restart"} == set(ExchangeCollectorConfig.__struct_fields__)
+
+
+def test_bounds_of_streams() -> None:
+    bounds = MaxLen(trade=7)
+
+    assert [bounds.of(data_type) for data_type in DataType] == [7, 50_000, 20_000, 10_000]
+
+
+@pytest.mark.parametrize("name", MaxLen.__struct_fields__)
+def test_a_stream_of_no_length_is_refused(name: str) -> None:
+    with pytest.raises(InvalidConfigurationError) as caught:
+        MaxLen(**{name: 0})
+    assert str(caught.value) == f"redis.maxlen.{name} must be at least 1"
+
+
+def test_the_password_is_never_shown() -> None:
+    secret = RedisConfig(url="redis://me@h:6379/0", password=SECRET)
+
+    assert repr(secret) == str(secret) == f"{secret}" == "RedisConfig(url='redis://me@h:6379/0')"
+    assert pretty_repr(secret) == "RedisConfig(url='redis://me@h:6379/0')"

@@ -1,0 +1,32 @@
+import pytest
+
+from common import keys
+from common.identity import CollectorId, DataType
+
+BTC = CollectorId("okx", "BTC-USDT")
+
+
+def test_the_keys_of_a_collector() -> None:
+    assert [keys.stream(BTC, data_type) for data_type in (DataType.TRADE, DataType.ORDERBOOK, DataType.TICKER)] == [
+        "md:v1:{okx:BTC-USDT}:trade",
+        "md:v1:{okx:BTC-USDT}:orderbook",
+        "md:v1:{okx:BTC-USDT}:ticker",
+    ]
+    assert keys.stream(BTC, DataType.CANDLES, "1m") == "md:v1:{okx:BTC-USDT}:candles:1m"
+    assert keys.book(BTC) == "md:v1:{okx:BTC-USDT}:book"
+    assert keys.heartbeat(BTC) == "md:v1:{okx:BTC-USDT}:heartbeat"
+    assert keys.instrument(BTC) == "md:v1:{okx:BTC-USDT}:instrument"
+    assert keys.writer(BTC) == "md:v1:{okx:BTC-USDT}:writer"
+
+
+def test_the_keys_of_the_fleet() -> None:
+    assert (keys.FLEET_EVENTS, keys.FLEET_MANAGER) == ("md:v1:fleet:events", "md:v1:fleet:manager")
+
+
+@pytest.mark.parametrize("data_type", DataType)
+def test_every_stream_has_a_bound(data_type: DataType) -> None:
+    assert keys.DEFAULT_MAXLEN[data_type] >= 10_000
+
+
+def test_a_heartbeat_outlives_several_missed_beats_but_not_a_minute() -> None:
+    assert 3 <= keys.HEARTBEAT_TTL_S <= 60

@@ -1,0 +1,146 @@
+import json
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import structlog
+
+from common.config import RedisConfig
+from common.errors import RedisUnreachableError
+from common.log import configure_logging, get_logger
+
+SECRET = "hunter2"  # noqa: S105 - made up
+
+
+@pytest.fixture(autouse=True)
+def _unconfigured() -> Iterator[None]:
+    yield
+    structlog.reset_defaults()
+    structlog.contextvars.clear_contextvars()
+
+
+def lines(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
+    """The log's lines, their times checked and taken out."""
+    captured = capsys.readouterr()
+    assert captured.err == ""
+    decoded: list[dict[str, Any]] = [json.loads(line) for line in captured.out.splitlines()]
+    for line in decoded:
+        assert line.pop("timestamp").endswith("Z")
+    return decoded
+
+
+def fail_with_a_secret_in_a_variable() -> None:
+    password = SECRET
+    config = RedisConfig(password=password)
+    try:
+        _connect(config, password.encode())
+    except OSError as error:
+        raise RedisUnreachableError("Redis at h:1 cannot be reached") from error
+
+
+def _connect(config: RedisConfig, password: bytes) -> None:
+    raise ConnectionRefusedError(f"{config} takes no password of {len(password)} letters")
+
+
+def test_a_line_is_one_json_object(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logging(collector="okx:BTC-USDT")
+    get_logger().info("feed_connected", feed="public", count=3, why="a\nb", raw=b"\xff")
+
+    assert lines(capsys) == [
+        {
+            "event": "feed_connected",
+            "level": "info",
+            "collector": "okx:BTC-USDT",
+            "feed": "public",
+            "count": 3,
+            "why": "a\nb",
+            "raw": "b'\\xff'",
+        }
+    ]
+
+
+@pytest.mark.parametrize(
+    ("level", "heard"),
+    [
+        ("debug", ["debug", "info", "warning", "error"]),
+        ("info", ["info", "warning", "error"]),
+        ("warning", ["warning", "error"]),
+        ("error", ["error"]),
+        ("nonsense", ["info", "warning", "error"]),
+    ],
+)
+def test_a_level_silences_those_below_it(level: str, heard: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logging(level)
+    for name in ("debug", "info", "warning", "error"):
+        getattr(get_logger(), name)("something_happened")
+
+    assert lines(capsys) == [{"event": "something_happened", "level": name} for name in heard]
+
+
+def test_fields_are_bound_anew(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logging(old=1)
+    configure_logging(new=2)
+    get_logger().info("something_happened")
+
+    assert lines(capsys) == [{"event": "something_happened", "level": "info", "new": 2}]
+
+
+def test_an_error_is_told_with_its_causes_and_without_variables(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logging()
+    try:
+        fail_with_a_secret_in_a_variable()
+    except RedisUnreachableError:
+        get_logger().error("worker_failed", exc_info=True)
+
+    (line,) = lines(capsys)
+    assert [(cause["exc_type"], cause["exc_value"]) for cause in line["exception"]] == [
+        ("RedisUnreachableError", "Redis at h:1 cannot be reached"),
+        ("ConnectionRefusedError", "RedisConfig(url='redis://127.0.0.1:6379/0') takes no password of 7 letters"),
+    ]
+    assert [frame["name"] for frame in line["exception"][1]["frames"]] == [
+        "fail_with_a_secret_in_a_variable",
+        "_connect",
+    ]
+    assert SECRET not in json.dumps(line)
+    assert "locals" not in line["exception"][0]["frames"][0]
+
+
+def test_an_error_of_a_group_is_told_whole(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logging()
+    get_logger().error("worker_failed", exc_info=ExceptionGroup("both", [ValueError("one"), KeyError("other")]))
+
+    (line,) = lines(capsys)
+    (group,) = line["exception"]
+    assert [inner[0]["exc_value"] for inner in group["exceptions"]] == ["one", "'other'"]
+
+
+def test_a_terminal_gets_words_for_people_and_no_variables_either(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    configure_logging(collector="okx:BTC-USDT")
+    try:
+        fail_with_a_secret_in_a_variable()
+    except RedisUnreachableError:
+        get_logger().error("worker_failed", exc_info=True)
+
+    text = capsys.readouterr().out
+    assert [
+        word for word in ("worker_failed", "okx:BTC-USDT", "RedisUnreachableError", "_connect") if word in text
+    ] == [
+        "worker_failed",
+        "okx:BTC-USDT",
+        "RedisUnreachableError",
+        "_connect",
+    ]
+    assert SECRET not in text
+
+
+def test_a_config_that_is_logged_keeps_its_secret(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logging()
+    get_logger().info("redis_chosen", config=RedisConfig(url="redis://h/0", password=SECRET))
+
+    assert lines(capsys) == [
+        {"event": "redis_chosen", "level": "info", "config": "RedisConfig(url='redis://h/0')"},
+    ]

@@ -1,0 +1,112 @@
+from urllib.parse import quote
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from redis.asyncio.connection import parse_url
+
+from common.errors import InvalidConfigurationError
+from common.redis_url import split_secret
+
+ESCAPES = "(in a user or password write / ? # @ % as %2F %3F %23 %40 %25)"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://127.0.0.1:6379/0",
+        "redis://localhost",
+        "redis://h/",
+        "redis://[::1]:6379/3",
+        "redis://user@h:1/0",
+        "rediss://h/0?ssl_cert_reqs=none&ssl_ca_certs=/etc/ca.pem",
+        "redis://h?db=2",
+        "unix:///run/redis.sock",
+        "unix:///run/redis.sock?db=3",
+        "unix://user@/run/redis.sock",
+    ],
+)
+def test_an_address_without_a_secret_stays_as_it_is(url: str) -> None:
+    assert split_secret(url, "url") == (url, None)
+
+
+@pytest.mark.parametrize(
+    ("url", "shown", "secret"),
+    [
+        ("redis://:pw@h:6379/0", "redis://h:6379/0", "pw"),
+        ("redis://user:pw@h/1", "redis://user@h/1", "pw"),
+        ("rediss://:pw@[::1]:7000/1?ssl_cert_reqs=none", "rediss://[::1]:7000/1?ssl_cert_reqs=none", "pw"),
+        ("unix://:pw@/run/redis.sock?db=1", "unix:///run/redis.sock?db=1", "pw"),
+        ("unix://user:pw@/run/redis.sock", "unix://user@/run/redis.sock", "pw"),
+        ("redis://:p%40ss%2Fword@h/0", "redis://h/0", "p@ss/word"),
+        ("redis://:p:w@h/0", "redis://h/0", "p:w"),
+        ("redis://us%40er:pw@h/0", "redis://us%40er@h/0", "pw"),
+    ],
+)
+def test_the_secret_is_taken_out(url: str, shown: str, secret: str) -> None:
+    assert split_secret(url, "url") == (shown, secret)
+
+
+@given(st.text(min_size=1, max_size=12), st.sampled_from(["", "user"]), st.sampled_from(["h:1/2", "/run/x"]))
+def test_every_password_can_be_written(password: str, user: str, place: str) -> None:
+    scheme = "unix" if place.startswith("/") else "redis"
+    try:
+        url = f"{scheme}://{user}:{quote(password, safe='')}@{place}"
+    except UnicodeEncodeError:  # a lone surrogate cannot be in an address
+        return
+    shown, secret = split_secret(url, "url")
+
+    assert secret == password
+    assert {**parse_url(shown), "password": secret} == parse_url(url)
+
+
+BEGINNING = "url must begin with redis://, rediss:// or unix://"
+PORT = f"url: the port is not a number from 1 to 65535 {ESCAPES}"
+DATABASE = f"url: behind the host only the number of a database may stand {ESCAPES}"
+SOCKET = f"url: a unix socket is written unix:///path/to/socket {ESCAPES}"
+OPTION = f"url: an unknown option (known: db) {ESCAPES}"
+TLS = "db, ssl_ca_certs, ssl_cert_reqs, ssl_certfile, ssl_check_hostname, ssl_keyfile"
+
+REFUSED = {
+    "": BEGINNING,
+    "127.0.0.1:6379": BEGINNING,
+    "http://h": BEGINNING,
+    "redis://[::1": f"url is not an address {ESCAPES}",
+    "redis://h:0/0": PORT,
+    "redis://h:65536/0": PORT,
+    "redis://h:x/0": PORT,
+    "redis://:hunter2/x@h/0": PORT,
+    "redis://:12/hunter2@h/0": DATABASE,
+    "redis://h/zero": DATABASE,
+    "redis://h/0/1": DATABASE,
+    "redis://h/-1": DATABASE,
+    "redis://user:1?hunter2@h": OPTION,
+    "redis://user:1#hunter2@h": OPTION,
+    "redis://h?password=hunter2": OPTION,
+    "redis://h?max_connections=3": OPTION,
+    "redis://h?ssl_cert_reqs=none": OPTION,
+    "rediss://h?nonsense=1": f"url: an unknown option (known: {TLS}) {ESCAPES}",
+    "rediss://h?ssl_cert_reqs=maybe": "url: ssl_cert_reqs must be one of: none, optional, required",
+    "redis://h?db=one": "url: the option db must be a number",
+    "unix://run/redis.sock": SOCKET,
+    "unix://": SOCKET,
+    "unix:///": SOCKET,
+}
+
+
+@pytest.mark.parametrize(("url", "message"), REFUSED.items(), ids=REFUSED)
+def test_what_is_no_address_is_refused_without_repeating_it(url: str, message: str) -> None:
+    with pytest.raises(InvalidConfigurationError) as caught:
+        split_secret(url, "url")
+    assert str(caught.value) == message
+    assert caught.value.__cause__ is None
+    assert caught.value.__suppress_context__ or caught.value.__context__ is None
+
+
+@given(st.text(), st.sampled_from(["redis://", "unix://", "rediss://h?", ""]))
+def test_any_text_is_an_address_or_refused(text: str, beginning: str) -> None:
+    try:
+        shown, _ = split_secret(beginning + text, "url")
+    except InvalidConfigurationError:
+        return
+    parse_url(shown)

@@ -1,0 +1,137 @@
+"""A Redis in memory, as far as a collector writes to it, that fails where a test wants it to."""
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from enum import Enum
+
+import hiredis
+import redis
+
+from common.codec import decode
+from common.errors import RedisUnreachableError
+from common.events import Event
+from common.redis_client import Reply
+
+STALE_ID = "The ID specified in XADD is equal or smaller than the target stream top item"
+
+
+class Fault(Enum):
+    """What becomes of one attempt to carry out a transaction."""
+
+    NONE = "none"
+    BEFORE = "before"  # nobody listens
+    MIDDLE = "middle"  # the connection breaks before EXEC has arrived: Redis does nothing
+    AFTER = "after"  # carried out, but the answer is lost
+    LATE = "late"  # the server hangs: it carries it out after the next transaction that it answers
+    REFUSED = "refused"  # out of memory: all of it is refused
+
+
+class FakePipe:
+    """The parts of ``RedisPipe`` that a publisher uses, over streams and hashes in memory.
+
+    Args:
+        faults: Of the attempts, in order; after them everything works.
+    """
+
+    def __init__(self, faults: Iterable[Fault] = ()) -> None:
+        self.faults = list(faults)
+        self.streams: dict[str, list[tuple[str, dict[str, str]]]] = {}
+        self.hashes: dict[str, dict[str, str]] = {}
+        self.ttls: dict[str, int] = {}
+        self.faults_seen: set[Fault] = set()
+        self.attempts: list[list[list[str]]] = []
+        """The commands of every attempt, carried out or not."""
+        self.wrong_types: set[str] = set()
+        """Keys that hold something else."""
+        self.working = asyncio.Event()
+        """While cleared, transactions wait."""
+        self.working.set()
+        self.entered = asyncio.Event()
+        """Set once a transaction has been asked for."""
+        self.opened = 0
+        self._connected = False
+        self._late: list[list[list[bytes]]] = []
+
+    async def connect(self) -> None:
+        """Open where not open."""
+        if self.faults and self.faults[0] is Fault.BEFORE:
+            self.faults.pop(0)
+            raise RedisUnreachableError("Redis at nowhere cannot be reached")
+        if not self._connected:
+            self._connected = True
+            self.opened += 1
+
+    async def transaction(self, commands: Sequence[bytes]) -> list[Reply]:
+        """Carry out all or nothing."""
+        assert self._connected, "a closed connection is used"
+        self.entered.set()
+        await self.working.wait()
+        parsed = [_parse(command) for command in commands]
+        self.attempts.append([[part.decode() for part in command] for command in parsed])
+        fault = self.faults.pop(0) if self.faults else Fault.NONE
+        self.faults_seen.add(fault)
+        if fault is Fault.LATE:
+            self._late.append(parsed)
+        if fault in (Fault.BEFORE, Fault.MIDDLE, Fault.LATE):
+            raise RedisUnreachableError("Redis at nowhere cannot be reached")
+        if fault is Fault.REFUSED:
+            raise RedisUnreachableError("Redis at nowhere is out of memory")
+        replies = [self._carry_out(command) for command in parsed]
+        for late in self._late:
+            for command in late:
+                self._carry_out(command)
+        self._late.clear()
+        if fault is Fault.AFTER:
+            raise RedisUnreachableError("Redis at nowhere cannot be reached")
+        return replies
+
+    async def close(self) -> None:
+        """Drop the connection."""
+        self._connected = False
+
+    def events(self, key: str) -> list[Event]:
+        """The decoded entries of a stream."""
+        return [decode(fields) for _, fields in self.streams.get(key, [])]
+
+    def ids(self, key: str) -> list[str]:
+        """The entry ids of a stream."""
+        return [entry_id for entry_id, _ in self.streams.get(key, [])]
+
+    def _carry_out(self, command: list[bytes]) -> Reply:
+        name, key, *rest = (part.decode() for part in command)
+        if key in self.wrong_types:
+            return redis.ResponseError("WRONGTYPE Operation against a key holding the wrong kind of value")
+        match name, rest:
+            case "XADD", ["MAXLEN", "~", _, entry_id, *flat]:
+                return self._xadd(key, entry_id, flat)
+            case "HSET", _:
+                self.hashes.setdefault(key, {}).update(_pairs(rest))
+            case "DEL", _:
+                self.hashes.pop(key, None)
+            case "EXPIRE", [seconds]:
+                self.ttls[key] = int(seconds)
+            case _:
+                raise AssertionError(f"a collector has no business with {name}")
+        return 1
+
+    def _xadd(self, key: str, entry_id: str, flat: list[str]) -> Reply:
+        stream = self.streams.setdefault(key, [])
+        if stream and _as_numbers(stream[-1][0]) >= _as_numbers(entry_id):
+            return redis.ResponseError(STALE_ID)
+        stream.append((entry_id, _pairs(flat)))
+        return entry_id.encode()
+
+
+def _parse(command: bytes) -> list[bytes]:
+    reader = hiredis.Reader()
+    reader.feed(command)
+    parts: list[bytes] = reader.gets()
+    return parts
+
+
+def _pairs(flat: list[str]) -> dict[str, str]:
+    return dict(zip(flat[::2], flat[1::2], strict=True))
+
+
+def _as_numbers(entry_id: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in entry_id.split("-"))

@@ -1,0 +1,29 @@
+"""An OKX adapter as a connection has it, and the frames it gets."""
+
+import json
+from typing import Any
+
+from collector_worker.exchanges.contract import Adapter, Instrument, Output
+from collector_worker.exchanges.okx import Okx
+from common.config import ExchangeCollectorConfig
+from common.identity import DataType
+
+RECV = 1_786_540_436_100_000_000
+NATIVE = "BTC-USDT"
+
+
+def new_adapter(feed: str = "public", symbol: str = "BTC-USDT", **params: str) -> Adapter:
+    """The adapter of one of the two sockets, with all its channels."""
+    exchange = Okx(ExchangeCollectorConfig("okx", symbol, tuple(DataType), custom_params=params))
+    instrument = Instrument(symbol=symbol, native=NATIVE, state="live", tick_size="", lot_size="", min_size="")
+    return exchange.adapter(next(known for known in exchange.feeds() if known.name == feed), instrument)
+
+
+def pushed(channel: str, *rows: object, **head: Any) -> bytes:
+    """A frame of data."""
+    return json.dumps({"arg": {"channel": channel, "instId": NATIVE}, **head, "data": rows}).encode()
+
+
+def read(adapter: Adapter, frame: bytes) -> list[Output]:
+    """What an adapter makes of a frame that came at ``RECV``."""
+    return list(adapter.on_frame(frame, RECV))

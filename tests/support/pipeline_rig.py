@@ -1,0 +1,76 @@
+"""A pipeline whose surroundings a test sees."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from collector_worker.book_sync import BookSync
+from collector_worker.integrity import CandleGate, TickerGate, TradeGate
+from collector_worker.pipeline import Gates, Pipeline
+from collector_worker.publisher import Publisher
+from collector_worker.streams import Stream, Streams
+from collector_worker.telemetry import Telemetry
+from common.config import ExchangeCollectorConfig, MaxLen
+from common.events import Event, FeedState, FeedStatus
+from common.identity import DataType
+from common.redis_client import Scalar
+from tests.support.clock import ManualClock
+from tests.support.fakes import FakePipe
+
+_PREFIX = "md:v1:{okx:BTC-USDT}:"
+
+
+class RecordingPublisher(Publisher):
+    """Keeps what it is given; ``full`` stands for a buffer without room."""
+
+    def __init__(self, telemetry: Telemetry, clock: ManualClock) -> None:
+        super().__init__(FakePipe(), telemetry, clock)
+        self.full = False
+        self.published: list[tuple[str, Event]] = []
+        self.hashes: list[tuple[str, Mapping[str, Scalar]]] = []
+
+    def publish(self, stream: Stream, event: Event) -> str | None:
+        """Keep the event with the end of its key."""
+        if self.full:
+            return None
+        self.published.append((stream.key.removeprefix(_PREFIX), event))
+        return stream.pack(event)[0]
+
+    def set_hash(self, key: str, fields: Mapping[str, Scalar]) -> None:
+        """Keep the fields."""
+        self.hashes.append((key, fields))
+
+
+class PipelineRig:
+    """A pipeline of okx:BTC-USDT, its publisher and its telemetry."""
+
+    def __init__(self, clock: ManualClock, data_types: tuple[DataType, ...] = tuple(DataType)) -> None:
+        config = ExchangeCollectorConfig("okx", "BTC-USDT", data_types)
+        self.clock = clock
+        self.telemetry = Telemetry(config, clock.now_ns())
+        self.beat = self.telemetry.beat
+        self.publisher = RecordingPublisher(self.telemetry, clock)
+        self.pipeline = Pipeline(
+            config,
+            Streams(config, MaxLen()),
+            Gates(TradeGate(), CandleGate(), TickerGate()),
+            BookSync(lambda bids, asks: 0, 25),
+            self.publisher,
+            self.telemetry,
+            clock,
+        )
+
+    def status(self, state: FeedState, reason: str) -> FeedStatus:
+        """The status that the pipeline makes now."""
+        now_ns = self.clock.now_ns()
+        return FeedStatus(ts_event=now_ns, ts_recv=now_ns, state=state, reason=reason)
+
+    def taken(self) -> list[tuple[str, Event]]:
+        """What was published since the last look."""
+        published, self.publisher.published = self.publisher.published, []
+        return published
+
+    def hashes(self) -> list[Any]:
+        """The book's hashes since the last look."""
+        hashes, self.publisher.hashes = self.publisher.hashes, []
+        assert {key for key, _ in hashes} <= {f"{_PREFIX}book"}
+        return [fields for _, fields in hashes]
