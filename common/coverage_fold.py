@@ -105,6 +105,10 @@ def number_of(text: str | None) -> int | None:
     return int(text) if text is not None and is_number else None
 
 
+def _place(span: Span) -> tuple[int, int]:
+    return span.start, span.stop
+
+
 class Timeline:
     """Takes the statements of one data type in the ledger's order; ``intervals`` tells what they come to."""
 
@@ -115,7 +119,7 @@ class Timeline:
         self._begin_id: int | None = None
         self._end = 0
         self._end_id: int | None = None
-        self._holes: list[Span] = []  # by start; they share no item, so they are sorted by stop as well
+        self._holes: list[Span] = []  # by place; they share no item, so they are sorted by stop as well
         self._filled: list[Span] = []
 
     def open(self, run_id: str, ts: int, number: int | None, *, continues: bool) -> None:
@@ -154,14 +158,14 @@ class Timeline:
 
     def _put(self, span: Span) -> None:
         """Note a span in place of what was known of its items."""
-        first = last = bisect_left(self._holes, span.stop, key=lambda hole: hole.start)
+        first = last = bisect_left(self._holes, (span.stop, 0), key=_place)
         while first > 0 and self._holes[first - 1].stop > span.start:
             first -= 1
         self._holes[first:last] = [rest for hole in self._holes[first:last] for rest in hole.without(span)]
         if span.state is State.FILLED:
             self._filled.append(span)
         elif not span.void:
-            insort(self._holes, span, key=lambda hole: hole.start)
+            insort(self._holes, span, key=_place)
 
     def _reach(self, ts: int, number: int | None) -> None:
         if number is None:

@@ -19,7 +19,7 @@ FLEET_EVENTS_MAXLEN = 10_000
 
 COVERAGE_MAXLEN = 50_000
 """Entries of a completeness ledger: four data types that each note every 10 s how far they are fill it in a day and a
-half, longer than the data streams reach back on a busy market. What was trimmed is no longer vouched for."""
+half, longer than the data streams of a busy market reach back. At 94 bytes an entry (measured): 5 MB a collector."""
 
 DEFAULT_MAXLEN = {
     DataType.TRADE: 200_000,

@@ -181,8 +181,12 @@ _RECENT_BARS = 1_440
 _CANDLE_MARGIN_S = 30.0
 """A running bar is pushed at least once per interval, a bar without trades too (section 4.4)."""
 
-_RETRYABLE = frozenset({"60014", "60023", "63999", "64007"})
-"""Section 3: too many requests, or the server's own trouble. Every other refusal needs a change on our side."""
+_PERMANENT = frozenset(
+    {"60018", "60012", "60013", "60019", "60027", "60033", "64000", "60008", "60028", "64001", "64002"}
+    | {"60011", "60004", "60005", "60006", "60007", "60009", "60024", "60031", "60032", "64003", "64004"}
+)
+"""Section 3: refusals that need a change on our side. A code that is not here may pass by itself, so it is asked again:
+a collector that tries in vain is a smaller harm than one that is parked for the exchange's own trouble."""
 
 _REFUSALS = {
     "60018": "OKX knows no such channel or instrument (60018)",
@@ -376,7 +380,7 @@ class OkxAdapter:
             return (Acknowledged(channel),) if channel else ()
         if head.event == "error":
             reason = _REFUSALS.get(head.code, f"OKX refuses a request (code {_shown(head.code)})")
-            return (Refused(reason, permanent=head.code not in _RETRYABLE),)
+            return (Refused(reason, permanent=head.code in _PERMANENT),)
         if head.event == "notice":  # 64008, up to 60 s ahead (section 2)
             return (ClosingSoon("the exchange announced that it will close the connection"),)
         return ()  # unsubscribe, channel-conn-count and whatever comes later need no reaction

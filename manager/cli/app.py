@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from typer.core import TyperGroup
 
 from common.errors import EXIT_FAILURE, EXIT_OK, EXIT_USAGE, FleetError, InvalidConfigurationError, UsageError
+from manager.cli.coverage_command import coverage
 from manager.cli.fleet_commands import list_collectors, validate
 from manager.cli.logs_command import logs
 from manager.cli.restart_command import restart
@@ -107,3 +108,4 @@ app.command("list")(list_collectors)
 app.command()(validate)
 app.command()(restart)
 app.command()(logs)
+app.command()(coverage)

@@ -104,6 +104,7 @@ async def test_an_exchange_whose_rest_does_not_answer_is_asked_again(redis_serve
     answers = (busy, too_many, b"", instruments(), busy)
     async with surroundings(redis_server.config, a_ticker, *answers) as make, running(make()):
         await until(lambda: "ticker" in published(redis_server))
+        await until(lambda: (beat := heartbeat(redis_server)) and beat.state is WorkerState.RUNNING)
     state, error, _ = last_words(redis_server)
     assert (state, error) == (WorkerState.STOPPED, "REST of 127.0.0.1 cannot be reached")
 

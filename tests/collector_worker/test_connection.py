@@ -132,6 +132,8 @@ async def test_asked_to_come_back_later_it_does_so_with_growing_pauses(monkeypat
                 await peer.send(okx_wire.refusal(text, "60014"))
 
     async def pass_time() -> None:
+        await until(lambda: logs, "the first refusal is taken note of")
+        await clock.pass_to_all(0)
         while len(asked_at_s) < 8:
             await until(lambda: len(logs) > len(asked_at_s), "the refusal is taken note of")
             await clock.pass_to_all(1)
@@ -154,16 +156,18 @@ async def test_a_deferred_channel_alone_is_asked_for_again(clock: ManualClock) -
         await peer.send(okx_wire.refusal(first, "60014"), okx_wire.ack(second), okx_wire.ticker("1", ms(clock)))
         await peer.settle()
         clock.advance(1.1)
-        for _ in range(2):
-            request = await peer.request()
-            again.append(f"{request['op']} {request['args'][0]['channel']}")
+        again.extend(await acknowledge(peer, 2))
+        await peer.settle()
+        clock.advance(21)
+        again.append(await peer.receive())
         await peer.close()
 
     async with ScriptedServer(script) as server:
         rig = Rig(clock, server.url, TRADE, TICKER, params={"trade_channel": "trades"})
         with pytest.raises(ConnectionLostError):
             await rig.run(rig.connection().run())
-    assert again == ["unsubscribe trades", "subscribe trades"]
+    request = '{"id":"r%d","op":"%s","args":[{"channel":"trades","instId":"BTC-USDT"}]}'
+    assert again == [request % (3, "unsubscribe"), request % (4, "subscribe"), "ping"]
 
 
 async def test_silence_is_answered_by_a_ping_and_a_pong_is_enough(clock: ManualClock) -> None:
@@ -194,7 +198,8 @@ async def test_silence_is_answered_by_a_ping_and_a_pong_is_enough(clock: ManualC
 async def test_a_silent_channel_is_first_resubscribed_then_reconnected() -> None:
     """A running bar is pushed at least once a minute; trades that go on do not make up for it."""
     clock = WatchedClock()
-    asked: list[tuple[str, str]] = []
+    asked: list[tuple[float, str, str]] = []
+    began_s = clock.monotonic_s()
 
     async def trades_for(peer: Peer, seconds: int) -> None:
         for _ in range(seconds // 10):
@@ -205,13 +210,15 @@ async def test_a_silent_channel_is_first_resubscribed_then_reconnected() -> None
     async def answer_again(peer: Peer) -> None:
         for _ in range(2):
             request = await peer.receive()
-            asked.append((json.loads(request)["op"], json.loads(request)["args"][0]["channel"]))
+            what = json.loads(request)
+            asked.append((clock.monotonic_s() - began_s, what["op"], what["args"][0]["channel"]))
             await peer.send(okx_wire.ack(request))
 
     async def script(peer: Peer) -> None:
         await acknowledge(peer, 2)
         await trades_for(peer, 100)
         await answer_again(peer)
+        await trades_for(peer, 50)
         await peer.send(okx_wire.candle(ms(clock), "1"))
         await trades_for(peer, 110)  # the second time it is asked for a little later
         await answer_again(peer)
@@ -221,7 +228,7 @@ async def test_a_silent_channel_is_first_resubscribed_then_reconnected() -> None
         rig = Rig(clock, server.url, TRADE, CANDLES)
         with pytest.raises(FeedSilentError) as silent, capture_logs() as logs:
             await rig.run(rig.connection("business").run())
-    assert asked == [("unsubscribe", "candle1m"), ("subscribe", "candle1m")] * 2
+    assert asked == [(at_s, op, "candle1m") for at_s in (100, 260) for op in ("unsubscribe", "subscribe")]
     assert str(silent.value) == "candle1m is silent although the exchange promises a sign of life"
     assert [line["channel"] for line in logs if line["event"] == "channel_silent"] == ["candle1m"] * 2
 

@@ -94,17 +94,20 @@ async def test_after_a_long_block_it_does_not_make_up_for_missed_beats(monkeypat
     clock = ManualClock()
     desk = Desk(clock)
     lags: list[int] = []
+    pauses: list[float] = []
 
     async def sleep(pause_s: float) -> None:
         lags.append(desk.telemetry.beat.loop_lag_ms)
-        if len(lags) == 3:
+        pauses.append(pause_s)
+        if len(lags) == 4:
             raise asyncio.CancelledError
-        clock.advance(pause_s + (60 if len(lags) == 1 else 0))
+        clock.advance(max(0.0, pause_s) + (60 if len(lags) == 1 else 0))
 
     monkeypatch.setattr("collector_worker.heartbeat.asyncio.sleep", sleep)
     with pytest.raises(asyncio.CancelledError):
         await desk.writer.run()
-    assert lags == [0, 60_000, 0]
+    assert lags == [0, 60_000, 0, 0]
+    assert pauses == [1.0, 0.0, 1.0, 1.0]
 
 
 @pytest.mark.parametrize(

@@ -69,6 +69,8 @@ async def test_pauses_grow_while_connections_are_dropped_and_start_small_after_a
             await rig.run(rig.session(random=pauses, patience=Patience()).run(), until(reached.is_set))
     assert pauses.seen == [0.5, 1, 2, 4, 8, 16, 32, 60, 60, 60, 0.5, 1, 2]
     assert rig.telemetry.beat.reconnects == 13
+    told = [event.state for event in rig.events(TICKER) if isinstance(event, FeedStatus)]
+    assert told == [FeedState.CONNECTED, FeedState.DISCONNECTED] * 2  # of the two that were connected
     assert rig.telemetry.beat.last_error == "the connection broke"
     whys = [line["why"] for line in logs if line["event"] == "feed_lost"]
     assert set(whys[:2] + whys[3:]) == {"the connection broke"}

@@ -79,7 +79,7 @@ async def test_refused_handshake_names_host_and_status() -> None:
 
 
 async def test_handshake_that_is_never_answered_ends_in_time() -> None:
-    async with silent_listener() as port:
+    async with silent_listener() as port, asyncio.timeout(2):
         with pytest.raises(ConnectionLostError) as lost:
             await WebSocket.open(f"ws://127.0.0.1:{port}", open_timeout_s=0.05)
     assert str(lost.value) == "127.0.0.1 cannot be reached"

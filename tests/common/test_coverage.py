@@ -107,6 +107,12 @@ LEDGERS: dict[str, tuple[list[LedgerEntry], str, int]] = {
         "complete 10-20 [1-5], open 20-21 [5-7], complete 21-30 [7-10]",
         20,
     ),
+    "pieces of neighbouring gaps that share a time": (
+        [opened(10, 1), gap("opened", 20, 21, 5, 8), gap("lost", 20, 20, 3, 5), gap("filled", 21, 21, 6, 8),
+         gap("filled", 20, 21, 5, 7), complete(30, 9)],
+        "complete 10-20 [1-3], lost 20-21 [3-5], complete 21-30 [5-9]",
+        30,
+    ),
     "neighbours that are lost": (
         [opened(10, 1), gap("lost", 20, 30, 5, 9), gap("lost", 30, 40, 9, 12), complete(50, 14)],
         "complete 10-20 [1-5], lost 20-41 [5-12], complete 41-50 [12-14]",

@@ -16,9 +16,7 @@ from common.redis_client import (
     pack_command,
     shown_address,
     sync_client,
-    translated_errors,
 )
-from tests.support.canned_redis import CannedRedis
 from tests.support.ports import free_port
 from tests.support.redis_server import RedisServer
 
@@ -155,48 +153,6 @@ async def test_a_connection_that_is_dropped_in_the_middle_can_be_opened_again(pi
     assert await pipe.execute([pack_command(("ECHO", "fresh"))]) == [b"fresh"]
 
 
-# --- refusals ---------------------------------------------------------------------------------------------------------
-
-REFUSALS = {
-    "-OOM command not allowed when used memory > 'maxmemory'.": "is out of memory",
-    "-LOADING Redis is loading the dataset in memory": "is still loading its data",
-    "-READONLY You can't write against a read only replica.": "is a read-only replica",
-    "-MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.": (
-        "is a replica without its master"
-    ),
-    "-MISCONF Redis is configured to save RDB snapshots, but it's unable to persist to disk.": (
-        "cannot save to its disk and takes no writes"
-    ),
-    "-NOPERM User me has no permissions to run the 'xadd' command": "does not give us the rights we need",
-    "-NOAUTH Authentication required.": "refuses our password or rights",
-    "-BUSY Redis is busy running a script.": "refuses our writes",
-    "-ERR whatever": "refuses our writes",
-}
-
-
-@pytest.mark.parametrize(("refusal", "words"), REFUSALS.items(), ids=[text.split()[0][1:] for text in REFUSALS])
-async def test_a_refusal_in_our_own_words(refusal: str, words: str) -> None:
-    answers = {"XADD": f"{refusal}\r\n".encode(), "EXEC": b"-EXECABORT Transaction discarded.\r\n"}
-    async with CannedRedis(answers) as server:
-        pipe = RedisPipe(RedisConfig(url=server.url))
-        await pipe.connect()
-        with pytest.raises(RedisUnreachableError) as caught:
-            await pipe.transaction([xadd("1-1")])
-        await pipe.close()
-    address = server.url.removeprefix("redis://").removesuffix("/0")
-    assert str(caught.value) == f"Redis at {address} {words}"
-
-
-@pytest.mark.parametrize("garbage", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"$-7\r\n", b"*1\r\n!\r\n"])
-async def test_somebody_else_who_answers_there(garbage: bytes) -> None:
-    async with CannedRedis({"MULTI": garbage}) as server:
-        pipe = RedisPipe(RedisConfig(url=server.url))
-        await pipe.connect()
-        with pytest.raises(RedisUnreachableError, match=r"does not work for us as it stands$"):
-            await pipe.transaction([xadd("1-1")])
-        await pipe.close()
-
-
 # --- the way in -------------------------------------------------------------------------------------------------------
 
 
@@ -257,27 +213,3 @@ async def test_clients_speak_text(redis_config: RedisConfig) -> None:
         assert client.hgetall("h") == {"name": "é", "raw": "\ufffd"}
     async with async_client(redis_config) as other:
         assert await other.hgetall("h") == {"name": "é", "raw": "\ufffd"}  # type: ignore[misc]  # redis-py's two faces
-
-
-ERRORS = {
-    "no connection": (redis.ConnectionError(SECRET), "cannot be reached"),
-    "no answer": (redis.TimeoutError(SECRET), "cannot be reached"),
-    "no socket": (OSError(SECRET), "cannot be reached"),
-    "a wrong password": (redis.AuthenticationError(SECRET), "refuses our password or rights"),
-    "no rights": (redis.exceptions.NoPermissionError(SECRET), "refuses our password or rights"),
-    "loading": (redis.BusyLoadingError(SECRET), "is still loading its data"),
-    "anything else": (redis.ResponseError(SECRET), "does not work for us as it stands"),
-}
-
-
-@pytest.mark.parametrize(("error", "words"), ERRORS.values(), ids=ERRORS)
-def test_errors_are_translated_without_their_text(error: Exception, words: str) -> None:
-    with pytest.raises(RedisUnreachableError) as caught, translated_errors(RedisConfig(url="redis://h:1")):
-        raise error
-    assert str(caught.value) == f"Redis at h:1 {words}"
-    assert caught.value.__cause__ is error
-
-
-def test_a_bug_of_ours_is_not_translated() -> None:
-    with pytest.raises(ZeroDivisionError), translated_errors(RedisConfig()):
-        raise ZeroDivisionError

@@ -34,6 +34,8 @@ logfile={root}/var/supervisord.log
 [program:bystander]
 command={python} -c "import signal; signal.pause()"
 startsecs=0
+; a TERM that arrives between fork and exec is lost: the KILL that follows must not take long
+stopwaitsecs=2
 autorestart=false
 stdout_logfile=NONE
 stderr_logfile=NONE

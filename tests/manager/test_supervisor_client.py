@@ -61,7 +61,9 @@ def answering(path: Path, answer: bytes) -> Iterator[None]:
     def serve(listener: socket.socket) -> None:
         connection, _ = listener.accept()
         with connection:
-            connection.recv(65536)
+            request = b""
+            while b"</methodCall>" not in request:  # head and body may come apart
+                request += connection.recv(65536)
             connection.sendall(answer)
 
     with socket.socket(socket.AF_UNIX) as listener:

@@ -89,7 +89,8 @@ def test_what_needs_no_reaction(frame: bytes) -> None:
         ("60023", Refused("OKX refuses a request (code 60023)", permanent=False)),
         ("63999", Refused("OKX refuses a request (code 63999)", permanent=False)),
         ("64007", Refused("OKX refuses a request (code 64007)", permanent=False)),
-        ("\x1b[31mpw", Refused("OKX refuses a request (code unreadable)", permanent=True)),
+        ("69999", Refused("OKX refuses a request (code 69999)", permanent=False)),
+        ("\x1b[31mpw", Refused("OKX refuses a request (code unreadable)", permanent=False)),
     ],
 )
 def test_a_refusal(code: str, refused: Refused) -> None:

@@ -1,0 +1,150 @@
+"""``manager-cli coverage``: whether what a collector published is complete, from its ledger."""
+
+import json
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from common import keys
+from common.coverage import LedgerEntry, State, decode
+from common.errors import (
+    EXIT_FAILURE,
+    EXIT_OK,
+    FleetError,
+    InvalidConfigurationError,
+    UndecodableFrameError,
+    UsageError,
+)
+from common.fleet_file import Fleet
+from common.identity import CollectorId
+from manager.cli.coverage import (
+    Answer,
+    all_complete,
+    answer,
+    parse_data_types,
+    subjects,
+    to_json,
+    to_rows,
+    up_to_line,
+    verdict_line,
+)
+from manager.cli.select import is_pattern, select
+from manager.cli.times import parse_time
+from manager.cli.tools import Tools
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from common.redis_client import SyncRedis
+
+PAGE = 5_000
+"""Entries to read at once: a few milliseconds of Redis' time, which the collectors share."""
+
+
+def coverage(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(metavar="ID", help="Whose data, e.g. okx:BTC-USDT.")],
+    from_time: Annotated[
+        str | None, typer.Option("--from", metavar="TIME", help="From then on (default: all that is known).")
+    ] = None,
+    to_time: Annotated[
+        str | None, typer.Option("--to", metavar="TIME", help="Up to then, exclusive (default: all that is known).")
+    ] = None,
+    data: Annotated[
+        list[str] | None, typer.Option("--data", metavar="TYPE[,TYPE]", help="Only this data (default: all collected).")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")] = False,
+) -> None:
+    """Show which times a collector's streams cover without a hole, and what is missing.
+
+    A TIME is ISO 8601 (UTC where it names no zone), a unix time in s, ms, us or ns, 'now', or -45s, -30m, -1h, -2d:
+    so long ago.
+
+    \b
+    exit codes: 0 the range is complete for all that is asked for, 1 it is not, or there is no ledger yet,
+                2 no such collector, time or data, 3 Redis cannot be reached
+
+    \b
+    manager-cli coverage okx:BTC-USDT --from -1h
+    manager-cli coverage okx:BTC-USDT --data trade --from 2026-03-29T10:00 --to 2026-03-29T11:00 && use-it
+    """  # noqa: D301 - the backslash-b keeps the lines of the help apart
+    tools: Tools = context.obj
+    now_ns = tools.clock.now_ns()
+    from_ts, to_ts = (None if text is None else parse_time(text, now_ns) for text in (from_time, to_time))
+    if from_ts is not None and to_ts is not None and from_ts >= to_ts:
+        raise UsageError(f"--from {from_time} is not before --to {to_time}")
+    asked = parse_data_types(data or [])
+    fleet = tools.fleet()
+    collector, entries, unreadable = _ledger(tools, fleet, name)
+    answers = [answer(entries, one, from_ts, to_ts) for one in subjects(entries, fleet.find(collector), asked)]
+    if as_json:
+        sys.stdout.write(json.dumps(to_json(str(collector), answers, unreadable)) + "\n")
+    else:
+        _print(answers, unreadable, now_ns)
+    raise typer.Exit(EXIT_OK if all_complete(answers, unreadable) else EXIT_FAILURE)
+
+
+def _ledger(tools: Tools, fleet: Fleet, name: str) -> tuple[CollectorId, list[LedgerEntry], int]:
+    """The collector of that name, the entries of its ledger, and the number of those that cannot be read."""
+    if is_pattern(name):
+        raise UsageError("coverage is told of one collector, not of a pattern (manager-cli list shows them)")
+    try:
+        collector = CollectorId.parse(name)
+    except InvalidConfigurationError:
+        select(fleet, [name])
+        raise
+    client = tools.connect(fleet.redis)
+    try:
+        entries, unreadable = _read(client, fleet, collector)
+    finally:
+        client.close()
+    if not entries and not unreadable:
+        select(fleet, [name])  # one that has left the fleet may still have a ledger; this one has none
+        raise FleetError(f"{name} has no coverage ledger yet ({keys.coverage(collector)})")
+    return collector, entries, unreadable
+
+
+def _read(client: "SyncRedis", fleet: Fleet, collector: CollectorId) -> tuple[list[LedgerEntry], int]:
+    from common.redis_client import is_wrong_type, translated_errors  # see ``tools``
+
+    key, after, entries, unreadable = keys.coverage(collector), "-", list[LedgerEntry](), 0
+    while True:
+        with translated_errors(fleet.redis), client.pipeline(transaction=False) as pipe:
+            pipe.xrange(key, after, "+", count=PAGE)
+            [page] = pipe.execute(raise_on_error=False)
+            if isinstance(page, Exception) and not is_wrong_type(page):
+                raise page
+        if isinstance(page, Exception):
+            raise FleetError(f"{key} does not hold a ledger (it is no stream)")
+        for _, fields in page:
+            try:
+                entries.append(decode(fields))
+            except UndecodableFrameError:
+                unreadable += 1
+        if len(page) < PAGE:
+            return entries, unreadable
+        after = f"({page[-1][0]}"
+
+
+def _print(answers: list[Answer], unreadable: int, now_ns: int) -> None:
+    from rich.console import Group  # slow to import, and JSON needs none
+    from rich.table import Table
+    from rich.text import Text
+
+    from manager.cli.table import console
+
+    styles = {State.LOST: "red", State.OPEN: "yellow", State.UNKNOWN: "yellow"}
+    parts: list[RenderableType] = []
+    for one in answers:
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        for column in ("from (UTC)", "to (UTC)", "length", "state", "ids", "reason"):
+            table.add_column(column, no_wrap=column != "reason", overflow="fold")
+        for row in to_rows(one.parts):
+            state = Text(row.state.value, style=styles.get(row.state, "green"))
+            before, after = (row.from_ts, row.to_ts, row.length), (row.ids, row.reason)
+            table.add_row(*(Text(text) for text in before), state, *(Text(text) for text in after))
+        parts += [Text(str(one.subject), style="bold")]
+        parts += [table] if one.parts else []
+        parts += [Text(up_to_line(one, now_ns)), Text()]
+    console().print(Group(*parts, Text(verdict_line(answers, unreadable), style="bold")))
