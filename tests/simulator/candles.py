@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from tests.simulator.events import Candle, Trade
+from tests.simulator.events import Candle, Side, Trade
 
 SECOND_MS = 1_000
 MINUTE_MS = 60 * SECOND_MS
@@ -91,10 +91,16 @@ class CandleSeries:
         bar = self.running
         if not bar.volume:  # the repeated close makes way for the first trade
             bar.open = bar.high = bar.low = trade.price
+            bar.first_id = trade.trade_id
         bar.high = max(bar.high, trade.price)
         bar.low = min(bar.low, trade.price)
         bar.close = trade.price
         bar.volume += trade.size
         bar.base += base
         bar.quote += quote
+        bar.trades += 1
+        bar.last_id = trade.trade_id
+        if trade.side is Side.BID:
+            bar.taker_base += base
+            bar.taker_quote += quote
         self.version += 1

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from tests.simulator.faults import SURVIVABLE, SequenceGap, fault_of
+from tests.simulator.faults_draw import draw_schedule
+from tests.simulator.faults_lab import FaultLab
 from tests.simulator.gate import Gate
 from tests.simulator.hub import Hub, raw
 from tests.simulator.source import Answer, Source, envelope
 
 Query = Mapping[str, str]
+_GAP_FOR_MS = 60_000
+"""Time for a gap to take place: book updates come ten times a second."""
 
 
 class Controls:
@@ -18,18 +23,22 @@ class Controls:
         hub: The connections.
         gate: Where faults are applied.
         source: The exchange.
+        faults: Runs schedules of faults.
     """
 
-    def __init__(self, hub: Hub, gate: Gate, source: Source) -> None:
+    def __init__(self, hub: Hub, gate: Gate, source: Source, faults: FaultLab) -> None:
         self._hub = hub
         self._gate = gate
         self._source = source
+        self._faults = faults
         self._actions: dict[str, Callable[[Query], object]] = {
             "drop": lambda query: self.drop(query.get("id")),
             "gap": lambda query: self.gap(query["instId"], int(query.get("n", "1"))),
             "notice": lambda _: self.notice(),
             "mute": lambda query: self.mute(on=query.get("on", "1") == "1"),
             "garbage": lambda query: self.garbage(query.get("text", "{")),
+            "fault": self._start_fault,
+            "schedule": self._run_schedule,
             "state": lambda query: source.set_state(query["instId"], query["state"]),
         }
 
@@ -44,8 +53,8 @@ class Controls:
             connection.peer.abort()
 
     def gap(self, instrument: str, count: int = 1) -> None:
-        """Swallow the next `count` book updates of an instrument: the one after does not fit."""
-        self._gate.gap(instrument, count)
+        """Swallow the next `count` book updates of an instrument on each connection: the one after does not fit."""
+        self._faults.start(SequenceGap(for_ms=_GAP_FOR_MS, instrument=instrument, count=count))
 
     def notice(self) -> None:
         """Announce on every connection that it will be closed."""
@@ -93,9 +102,24 @@ class Controls:
             return envelope(self.connections())
         if page == "stats":
             return envelope([self.stats()])
+        if page == "faults":
+            return envelope(self._faults.rows())
         if page.startswith("do/"):
             return self._do(page.removeprefix("do/"), query)
         return self._source.record(page, query) or envelope([], "404", "Not Found", 404)
+
+    def _start_fault(self, query: Query) -> Answer:
+        """A single fault: its kind and its parameters."""
+        self._faults.start(fault_of(query))
+        return envelope(self._faults.rows()[-1:])
+
+    def _run_schedule(self, query: Query) -> Answer:
+        """A schedule by its seed, with ``duration_s``, and optionally ``kinds`` and ``instruments`` after commas."""
+        kinds = query["kinds"].split(",") if query.get("kinds") else SURVIVABLE
+        instruments = query.get("instruments", "").split(",")
+        duration_ms = int(float(query.get("duration_s", "30")) * 1_000)
+        self._faults.run(draw_schedule(int(query["seed"]), duration_ms, kinds=kinds, instruments=instruments))
+        return envelope(self._faults.rows()[-1:])
 
     def _do(self, name: str, query: Query) -> Answer:
         action = self._actions.get(name)
@@ -103,6 +127,6 @@ class Controls:
             return envelope([], "404", "Not Found", 404)
         try:
             result = action(query)
-        except (KeyError, ValueError) as error:
+        except (KeyError, ValueError) as error:  # FaultError is a ValueError
             return envelope([], "51000", f"missing or bad parameter: {error}")
         return result if isinstance(result, Answer) else envelope([])

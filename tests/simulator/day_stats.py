@@ -23,6 +23,8 @@ class DayStats:
     def __init__(self, start_ms: int, price: int) -> None:
         self._minutes = CandleSeries(_MINUTE, start_ms, price, keep=1)
         self._window: deque[Candle] = deque()
+        self.before = price
+        """Price just before the window, in ticks."""
         self._closed = Candle(start_ms, price, price, price, price)
         self._utc0 = CandleSeries(_UTC_DAY, start_ms, price, keep=1)
         self._utc8 = CandleSeries(_UTC8_DAY, start_ms, price, keep=1)
@@ -46,7 +48,7 @@ class DayStats:
             self._window += ended
             oldest = self._minutes.running.open_ms - DAY_MS
             while self._window and self._window[0].open_ms <= oldest:
-                self._window.popleft()
+                self.before = self._window.popleft().close
             self._closed = merge(self._window) if self._window else self._minutes.running
 
     def add(self, trade: Trade, base: int, quote: int) -> None:
@@ -77,4 +79,9 @@ def merge(bars: deque[Candle] | tuple[Candle, ...]) -> Candle:
         volume=sum(bar.volume for bar in traded),
         base=sum(bar.base for bar in traded),
         quote=sum(bar.quote for bar in traded),
+        trades=sum(bar.trades for bar in traded),
+        first_id=traded[0].first_id,
+        last_id=traded[-1].last_id,
+        taker_base=sum(bar.taker_base for bar in traded),
+        taker_quote=sum(bar.taker_quote for bar in traded),
     )

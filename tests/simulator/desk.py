@@ -17,6 +17,8 @@ from tests.simulator.tape import Tape
 
 _IDS_FROM_MS = 1_600_000_000_000
 """Ids start from the clock, so that a simulator started again goes on above its earlier ids."""
+_LEVEL_IDS_PER_MS = 4
+"""More than any market here changes levels in a millisecond, for the same reason."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,12 +30,14 @@ class Activity:
         quotes_per_s: Rate of maker changes, >= 0; one at a random moment of each slot of 1 / rate.
         history_ms: Age up to which trades and book states can be asked.
         candles: Closed bars to remember per period.
+        level_ids: Sequence numbers count changes of levels, without holes; otherwise they grow by chance.
     """
 
     trades_per_s: float = 5.0
     quotes_per_s: float = 20.0
     history_ms: int = 3_600_000
     candles: int = 1_440
+    level_ids: bool = False
 
 
 class Desk:
@@ -57,10 +61,11 @@ class Desk:
         self._start_ms = start_ms
         self.book = self._flow.book
         self.book_ms = start_ms
-        self.seq = max(1, (start_ms - _IDS_FROM_MS) // 2)
-        self.next_trade_id = max(1, (start_ms - _IDS_FROM_MS) // 10)
+        ids_from_ms = start_ms - _IDS_FROM_MS
+        self.seq = max(1, ids_from_ms * _LEVEL_IDS_PER_MS if activity.level_ids else ids_from_ms // 2)
+        self.next_trade_id = max(1, ids_from_ms // 10)
         self.last_order: TakerOrder | None = None
-        self.tape = Tape(activity.history_ms)
+        self.tape: Tape[Trade] = Tape(activity.history_ms)
         self.journal = Journal(self.book, self.seq, start_ms, activity.history_ms)
         self.day = DayStats(start_ms, instrument.start_price)
         self.candles = {
@@ -117,7 +122,7 @@ class Desk:
         return [self.last_order, change]
 
     def _change(self, now_ms: int, changes: tuple[Change, ...]) -> BookChange:
-        self.seq += self._rng.randint(1, 12)
+        self.seq += len(changes) if self._activity.level_ids else self._rng.randint(1, 12)
         self.book_ms = now_ms
         change = BookChange(self.instrument.name, now_ms, self.seq, changes)
         self.journal.append(change)

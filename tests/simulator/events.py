@@ -69,7 +69,7 @@ class BookChange(Struct, frozen=True):
     Attributes:
         instrument: Name of the instrument.
         ts_ms: Time of the change.
-        seq: Sequence number after it; grows, but not by one.
+        seq: Sequence number after it; grows by chance, or by the number of changes (Activity.level_ids).
         changes: New states of the levels touched; may be empty.
     """
 
@@ -87,6 +87,11 @@ class Candle(Struct):
         volume: Sum of sizes in lots.
         base: Sum of base amounts.
         quote: Sum of quote amounts.
+        trades: Number of matches.
+        first_id: Id of the first match; -1 if there is none.
+        last_id: Id of the last match; -1 if there is none.
+        taker_base: Part of `base` that takers bought.
+        taker_quote: Part of `quote` that takers bought with.
     """
 
     open_ms: int
@@ -97,6 +102,11 @@ class Candle(Struct):
     volume: int = 0
     base: int = 0
     quote: int = 0
+    trades: int = 0
+    first_id: int = -1
+    last_id: int = -1
+    taker_base: int = 0
+    taker_quote: int = 0
 
 
 class CandleClosed(Struct, frozen=True):

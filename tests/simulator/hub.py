@@ -10,6 +10,7 @@ from typing import Protocol
 
 from tests.simulator.clock import Clock
 from tests.simulator.gate import Gate
+from tests.simulator.line import Line
 from tests.simulator.source import Frame, Kind, Session, Source, Topic
 
 MAX_BACKLOG_BYTES = 8 * 1024 * 1024
@@ -22,6 +23,9 @@ class Peer(Protocol):
     def write(self, wire: bytes) -> int:
         """Queue encoded frames; returns the bytes not yet sent. Does nothing on a closed connection."""
 
+    def ping(self, payload: bytes) -> None:
+        """Send a protocol ping. Does nothing on a closed connection."""
+
     async def drain(self) -> None:
         """Wait until the far end has read most of what was queued; always gives other tasks a turn."""
 
@@ -30,6 +34,9 @@ class Peer(Protocol):
 
     def abort(self) -> None:
         """Cut the connection without a close frame."""
+
+    def freeze(self) -> None:
+        """From now on send and read nothing, while the connection stays open; only `abort` ends it."""
 
 
 @dataclass(slots=True, eq=False)
@@ -40,6 +47,8 @@ class Connection:
         id: Eight hex digits, the connId of its answers.
         path: Path it was opened with.
         last_ms: Last time a frame went in either direction.
+        line: What the exchange demands of it below its messages.
+        opened_ms: When it was opened.
         wake: Set when the connection's own task has something to look at.
         closing: Close code and reason once the connection shall end.
         topics: Topics that it is indexed under.
@@ -53,6 +62,8 @@ class Connection:
     session: Session
     peer: Peer
     last_ms: int
+    line: Line
+    opened_ms: int
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     closing: tuple[int, str] | None = None
     topics: frozenset[Topic] = frozenset()
@@ -74,13 +85,22 @@ class Hub:
         gate: Where faults are applied.
         clock: The time.
         encode: Turns a text into the bytes of a WebSocket frame.
+        encode_binary: The same for a binary frame.
     """
 
-    def __init__(self, source: Source, gate: Gate, clock: Clock, encode: Callable[[bytes], bytes]) -> None:
+    def __init__(
+        self,
+        source: Source,
+        gate: Gate,
+        clock: Clock,
+        encode: Callable[[bytes], bytes],
+        encode_binary: Callable[[bytes], bytes] | None = None,
+    ) -> None:
         self._source = source
         self._gate = gate
         self._clock = clock
         self._encode = encode
+        self._encode_binary = encode_binary or encode
         self._receivers: dict[Topic, dict[Connection, None]] = {}
         self._opened = 0
         self.connections: dict[str, Connection] = {}
@@ -94,14 +114,17 @@ class Hub:
         self._opened += 1
         conn_id = f"{zlib.crc32(str(self._opened).encode()):08x}"
         session = self._source.open_session(path, conn_id)
-        connection = Connection(conn_id, path, session, peer, self._clock.now_ms())
+        now_ms = self._clock.now_ms()
+        connection = Connection(conn_id, path, session, peer, now_ms, Line(self._source.line_rules, now_ms), now_ms)
         self.connections[conn_id] = connection
+        self._index(connection, frozenset(session.topics))
         self._tell()
         return connection
 
     def forget(self, connection: Connection) -> None:
         """Remove a connection that has ended."""
         connection.session.close()
+        self._gate.forget(connection.id)
         self._index(connection, frozenset())
         del self.connections[connection.id]
         self._tell()
@@ -109,12 +132,25 @@ class Hub:
     def receive(self, connection: Connection, text: str | bytes) -> None:
         """Let the exchange answer one incoming frame."""
         connection.last_ms = self._clock.now_ms()
+        if flood := connection.line.received(connection.last_ms):
+            connection.end(flood)
+            return
+        if refusal := self._gate.refusal(text, connection.id):
+            self.send([connection], [refusal])
+            return
         self.send([connection], connection.session.on_text(text, connection.last_ms))
         topics = frozenset(connection.session.topics)
         if topics != connection.topics:
             self._index(connection, topics)
             self._tell()
         connection.wake.set()
+
+    def control(self, connection: Connection, pong: bytes | None) -> None:
+        """Note an incoming protocol frame: a pong by its payload, a ping as None."""
+        if pong is not None:
+            connection.line.pong(pong)
+        if flood := connection.line.received(self._clock.now_ms()):
+            connection.end(flood)
 
     def publish(self, frames: Iterable[Frame]) -> None:
         """Send frames to everyone subscribed to their topic."""
@@ -132,6 +168,13 @@ class Hub:
             self._queue(connections, frame)
         self._flush(connections)
 
+    def deliver(self, parcels: Iterable[tuple[str, Frame]]) -> None:
+        """Send frames that have passed the gate to the connections of their ids, where these still are."""
+        for conn_id, frame in parcels:
+            if connection := self.connections.get(conn_id):
+                self._put([connection], frame)
+                self._flush([connection])
+
     def end_idle(self) -> None:
         """Close the connections that have been silent for too long (sheet, section 2: idle kill)."""
         limit_ms = self._source.idle_limit_ms
@@ -144,30 +187,53 @@ class Hub:
 
     async def play(self, connection: Connection) -> None:
         """Run a connection's own timeline until it shall end, then close it. Safe to cancel."""
-        session, finished = connection.session, False
+        session, line, finished = connection.session, connection.line, False
         while connection.closing is None:
             connection.wake.clear()
-            if frames := session.due(self._clock.now_ms()):
+            now_ms = self._clock.now_ms()
+            if line.expired(now_ms):
+                connection.peer.abort()
+                return
+            if close := line.overdue(now_ms):
+                connection.end(close)
+                continue
+            if ping := line.ping(now_ms):
+                connection.peer.ping(ping)
+            if frames := session.due(now_ms):
                 self.send([connection], frames)
                 await connection.peer.drain()
                 continue
             if session.finished and not finished:
                 self._tell()
             finished = bool(session.finished)
-            await self._clock.wait(session.next_due_ms(), connection.wake)
+            times = [time for time in (session.next_due_ms(), line.next_ms()) if time is not None]
+            await self._clock.wait(min(times, default=None), connection.wake)
         await connection.peer.close(*connection.closing)
 
     def _queue(self, receivers: Iterable[Connection], frame: Frame) -> None:
+        if self._gate.quiet:
+            self._put(receivers, frame)
+            return
+        now_ms, untouched = self._clock.now_ms(), []
+        for connection in receivers:
+            passed = self._gate.frames(frame, connection.id, now_ms)
+            if passed == (frame,):
+                untouched.append(connection)
+            else:
+                for other in passed:
+                    self._put([connection], other)
+        self._put(untouched, frame)
+
+    def _put(self, receivers: Iterable[Connection], frame: Frame) -> None:
         if not receivers:
             return
-        for passed in self._gate.frames(frame):
-            wire = self._encode(passed.text)
-            for connection in receivers:
-                connection.queue.append(wire)
-                connection.frames_sent += 1
-                connection.bytes_sent += len(passed.text)
-                self.frames_sent += 1
-                self.bytes_sent += len(passed.text)
+        wire = (self._encode_binary if frame.kind is Kind.BINARY else self._encode)(frame.text)
+        for connection in receivers:
+            connection.queue.append(wire)
+            connection.frames_sent += 1
+            connection.bytes_sent += len(frame.text)
+            self.frames_sent += 1
+            self.bytes_sent += len(frame.text)
 
     def _flush(self, connections: Iterable[Connection]) -> None:
         now_ms = self._clock.now_ms()

@@ -33,6 +33,8 @@ class Instrument:
         depth: Levels per side the generated book tries to hold.
         contract_value: Worth of one contract in units of 10 ** -contract_places; 1 for SPOT.
         contract_places: Digits of contract_value.
+        text_places: Digits that every text has behind the point, at least all that are needed; None: no zeros at
+            the end.
     """
 
     name: str
@@ -46,6 +48,7 @@ class Instrument:
     depth: int
     contract_value: int = 1
     contract_places: int = 0
+    text_places: int | None = None
 
     @property
     def base_places(self) -> int:
@@ -73,11 +76,24 @@ class Instrument:
 
     def price_text(self, price: int) -> str:
         """A price in ticks as wire text."""
-        return decimal_text(price, self.price_places)
+        return self._text(price, self.price_places)
 
     def size_text(self, size: int) -> str:
         """A size in lots as wire text."""
-        return decimal_text(size, self.size_places)
+        return self._text(size, self.size_places)
+
+    def base_text(self, base: int) -> str:
+        """A base amount, as `amounts` returns it, as wire text."""
+        return self._text(base, self.base_places)
+
+    def quote_text(self, quote: int) -> str:
+        """A quote amount, as `amounts` returns it, as wire text."""
+        return self._text(quote, self.quote_places)
+
+    def _text(self, units: int, places: int) -> str:
+        if self.text_places is None:
+            return decimal_text(units, places)
+        return fixed_text(units, places, self.text_places)
 
 
 def decimal_text(units: int, places: int) -> str:
@@ -94,3 +110,15 @@ def decimal_text(units: int, places: int) -> str:
         digits = digits.rjust(places + 1, "0")
     fraction = digits[-places:].rstrip("0")
     return f"{digits[:-places]}.{fraction}" if fraction else digits[:-places]
+
+
+def fixed_text(units: int, places: int, digits: int) -> str:
+    """Exact decimal text of ``units * 10 ** -places`` with a fixed number of digits behind the point.
+
+    Args:
+        units: Any whole number.
+        places: Digits behind the point, >= 0.
+        digits: Digits to write, >= places and > 0.
+    """
+    whole, fraction = divmod(abs(units) * 10 ** (digits - places), 10**digits)
+    return f"{'-' if units < 0 else ''}{whole}.{fraction:0{digits}d}"

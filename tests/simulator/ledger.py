@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from tests.simulator.desk import Desk
-from tests.simulator.instruments import decimal_text
 from tests.simulator.market import Market
 
 Pair = tuple[str, str]
@@ -71,8 +70,8 @@ class Ledger:
                 str(bar.open_ms),
                 *(text.price_text(price) for price in (bar.open, bar.high, bar.low, bar.close)),
                 text.size_text(bar.volume),
-                decimal_text(bar.base, text.base_places),
-                decimal_text(bar.quote, text.quote_places),
+                text.base_text(bar.base),
+                text.quote_text(bar.quote),
             ]
             for bar in desk.candles[period].closed
         ]

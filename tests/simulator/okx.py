@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from tests.simulator import okx_frames
 from tests.simulator.desk import Activity
 from tests.simulator.ledger import Ledger
+from tests.simulator.line import LineRules
 from tests.simulator.market import Market
 from tests.simulator.okx_bars import PERIODS
 from tests.simulator.okx_board import STEP_MS, Board, Pace
@@ -58,6 +60,7 @@ class OkxSource:
     """
 
     ws_paths = (PUBLIC, BUSINESS)
+    line_rules = LineRules()
     idle_limit_ms: int | None = IDLE_LIMIT_MS
 
     def __init__(self, options: OkxOptions, start_ms: int) -> None:
@@ -94,6 +97,15 @@ class OkxSource:
         self._rest = OkxRest(self.market, self._boards, self._states)
         self._step_ms = start_ms + STEP_MS
         self._extra: list[Frame] = []
+
+    def socket_path(self, target: str) -> str | None:
+        """One of `ws_paths`; a query does not matter."""
+        path = urlsplit(target).path
+        return path if path in self.ws_paths else None
+
+    def refuse_socket(self, now_ms: int) -> Answer | None:
+        """Everyone may connect."""
+        return None
 
     def open_session(self, path: str, conn_id: str) -> OkxSession:
         """A new connection."""

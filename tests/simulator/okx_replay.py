@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Hashable, Mapping
+from urllib.parse import urlsplit
 
 import msgspec
 
 from tests.simulator import okx_frames
 from tests.simulator.capture import Capture, CaptureError
+from tests.simulator.line import LineRules
 from tests.simulator.okx import IDLE_CLOSE, SLOW_CLOSE
 from tests.simulator.okx_channels import BUSINESS, PUBLIC, Arg, canonical
 from tests.simulator.okx_requests import Refused, Requests
@@ -51,6 +53,7 @@ class OkxReplay:
     """
 
     ws_paths = (PUBLIC, BUSINESS)
+    line_rules = LineRules()
     idle_limit_ms: int | None = None  # after its end a replay stays open
 
     def __init__(self, capture: Capture, speed: float = 1.0) -> None:
@@ -71,6 +74,15 @@ class OkxReplay:
         if not self._frames:
             raise CaptureError("the capture holds no OKX data frame")
         self._inst_ids = {topic.inst_id for topic in self._frames if isinstance(topic, Arg)}
+
+    def socket_path(self, target: str) -> str | None:
+        """One of `ws_paths`; a query does not matter."""
+        path = urlsplit(target).path
+        return path if path in self.ws_paths else None
+
+    def refuse_socket(self, now_ms: int) -> Answer | None:
+        """Everyone may connect."""
+        return None
 
     def open_session(self, path: str, conn_id: str) -> ReplaySession:
         """A new connection, at the beginning of the recording."""

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from contextlib import AsyncExitStack, suppress
+from functools import partial
 from http import HTTPStatus
 from types import TracebackType
 from typing import Generic, Self, TypeVar
@@ -17,10 +18,13 @@ from websockets.exceptions import ConnectionClosed
 from websockets.frames import Frame as WireFrame
 from websockets.frames import Opcode
 from websockets.http11 import Request, Response
-from websockets.protocol import State
+from websockets.protocol import Event, State
 
 from tests.simulator.clock import Clock, SystemClock
 from tests.simulator.controls import Controls
+from tests.simulator.faults_dialect import Request as Asked
+from tests.simulator.faults_dialects import dialect_of
+from tests.simulator.faults_lab import FaultLab
 from tests.simulator.gate import Gate
 from tests.simulator.hub import Hub
 from tests.simulator.source import Answer, Source
@@ -29,6 +33,9 @@ MAX_FRAME_BYTES = 65_536
 """A larger request is closed with 1009 (OKX sheet, section 2)."""
 _CLOSE_TIMEOUT_S = 0.3
 """Clients that do not answer a close frame are cut after this, so that the end takes less than a second."""
+
+_OPEN_TIMEOUT_S = 70.0
+"""For a request and its answer; longer than a fault may delay an answer."""
 
 _log = logging.getLogger(__name__)
 _S = TypeVar("_S", bound=Source)
@@ -50,11 +57,14 @@ class Simulator(Generic[_S]):
         self.source = source
         self.gate = Gate()
         self._clock = clock or SystemClock()
-        self._hub = Hub(source, self.gate, self._clock, _encode)
-        self.controls = Controls(self._hub, self.gate, source)
+        self._hub = Hub(source, self.gate, self._clock, _encode, partial(_encode, opcode=Opcode.BINARY))
+        self.faults = FaultLab(self._hub, self.gate, source, self._clock, dialect_of(source))
+        """Runs schedules of faults."""
+        self.controls = Controls(self._hub, self.gate, source, self.faults)
         """What a test can see and do."""
         self._host = host
         self.port = port
+        self._ending = asyncio.Event()
         self._stack = AsyncExitStack()
 
     @property
@@ -84,6 +94,7 @@ class Simulator(Generic[_S]):
 
     def tick(self) -> None:
         """Send what is due by the clock. It happens by itself; after moving a ManualClock it may be done at once."""
+        self.faults.tick()
         self._hub.publish(self.source.advance(self._clock.now_ms()))
         self._hub.end_idle()
 
@@ -97,7 +108,9 @@ class Simulator(Generic[_S]):
                     process_request=self._answer,
                     compression=None,  # lets one encoded frame serve all receivers
                     max_size=MAX_FRAME_BYTES,
-                    ping_interval=None,  # the exchange's keep-alive is text (OKX sheet, section 2)
+                    ping_interval=None,  # keep-alive is the exchange's: text (OKX), or by LineRules
+                    create_connection=_Socket,
+                    open_timeout=_OPEN_TIMEOUT_S,
                     close_timeout=_CLOSE_TIMEOUT_S,
                     server_header=None,
                 )
@@ -106,6 +119,8 @@ class Simulator(Generic[_S]):
             tasks = await stack.enter_async_context(asyncio.TaskGroup())
             driver = tasks.create_task(self._drive(), name="simulator-clock")
             stack.callback(driver.cancel)
+            stack.callback(tasks.create_task(self.faults.drive(), name="simulator-faults").cancel)
+            stack.callback(self._ending.set)
             self._stack = stack.pop_all()
         return self
 
@@ -126,8 +141,13 @@ class Simulator(Generic[_S]):
             await self._clock.wait(self.source.next_ms(), never)
 
     async def _serve_socket(self, socket: ServerConnection) -> None:
-        path = urlsplit(socket.request.path).path if socket.request else ""
+        path = (self.source.socket_path(socket.request.path) if socket.request else None) or ""
+        if self.gate.drops(path):
+            socket.transport.abort()
+            return
         connection = self._hub.open(path, _Peer(socket))
+        if isinstance(socket, _Socket):
+            socket.on_control = partial(self._hub.control, connection)
         _log.info("opened %s %s", connection.id, path)
         try:
             async with asyncio.TaskGroup() as tasks:
@@ -143,16 +163,38 @@ class Simulator(Generic[_S]):
             self._hub.forget(connection)
             _log.info("closed %s", connection.id)
 
-    async def _answer(self, _: ServerConnection, request: Request) -> Response | None:
+    async def _answer(self, socket: ServerConnection, request: Request) -> Response | None:
         url = urlsplit(request.path)
-        if url.path in self.source.ws_paths:
-            return None
+        if (path := self.source.socket_path(request.path)) is not None:
+            refusal = self.gate.refuses(path) or self.source.refuse_socket(self._clock.now_ms())
+            return None if refusal is None else _response(refusal)
         query = dict(parse_qsl(url.query, keep_blank_values=True))
         if url.path.startswith("/sim/"):
             return _response(self.controls.page(url.path, query))
         _log.info("asked %s", request.path)
-        answer = self.source.rest(url.path, query, self._clock.now_ms())
-        return _response(self.gate.answer(url.path, answer))
+        return await self._serve_rest(socket, Asked(url.path, query, self._clock.now_ms()))
+
+    async def _serve_rest(self, socket: ServerConnection, asked: Asked) -> Response:
+        answer, delay_ms = self.gate.answer(asked, lambda asked: self.source.rest(*asked))
+        if delay_ms:
+            await self._clock.wait(asked.now_ms + delay_ms, self._ending)
+        if answer is None:
+            socket.transport.abort()
+            return _response(Answer(HTTPStatus.GATEWAY_TIMEOUT, b""))  # goes nowhere
+        return _response(answer)
+
+
+class _Socket(ServerConnection):
+    """Tells of incoming pings and pongs; the library answers pings by itself."""
+
+    on_control: Callable[[bytes | None], None] | None = None
+    """Called with the payload of each pong, and with None for each ping."""
+
+    def process_event(self, event: Event) -> None:
+        """See ServerConnection."""
+        if self.on_control and isinstance(event, WireFrame) and event.opcode in (Opcode.PING, Opcode.PONG):
+            self.on_control(bytes(event.data) if event.opcode is Opcode.PONG else None)
+        super().process_event(event)
 
 
 class _Peer:
@@ -160,12 +202,16 @@ class _Peer:
 
     def __init__(self, socket: ServerConnection) -> None:
         self._socket = socket
+        self._frozen = False
 
     def write(self, wire: bytes) -> int:
-        if self._socket.state is not State.OPEN:
+        if self._frozen or self._socket.state is not State.OPEN:
             return 0
         self._socket.transport.write(wire)
         return self._socket.transport.get_write_buffer_size()
+
+    def ping(self, payload: bytes) -> None:
+        self.write(WireFrame(Opcode.PING, payload).serialize(mask=False))
 
     async def drain(self) -> None:
         await asyncio.sleep(0)
@@ -173,14 +219,19 @@ class _Peer:
             await self._socket.drain()
 
     async def close(self, code: int, reason: str) -> None:
-        await self._socket.close(code, reason)
+        if not self._frozen:
+            await self._socket.close(code, reason)
 
     def abort(self) -> None:
         self._socket.transport.abort()
 
+    def freeze(self) -> None:
+        self._frozen = True
+        self._socket.transport.pause_reading()
 
-def _encode(text: bytes) -> bytes:
-    return WireFrame(Opcode.TEXT, text).serialize(mask=False)
+
+def _encode(text: bytes, opcode: Opcode = Opcode.TEXT) -> bytes:
+    return WireFrame(opcode, text).serialize(mask=False)
 
 
 def _response(answer: Answer) -> Response:
@@ -189,6 +240,7 @@ def _response(answer: Answer) -> Response:
             "Content-Type": "application/json",
             "Content-Length": str(len(answer.body)),
             "Connection": "close",
+            **dict(answer.headers),
         }
     )
     return Response(answer.status, HTTPStatus(answer.status).phrase, headers, answer.body)

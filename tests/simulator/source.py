@@ -8,6 +8,8 @@ from typing import NamedTuple, Protocol
 
 import msgspec
 
+from tests.simulator.line import LineRules
+
 Topic = Hashable
 """What a connection subscribes to, as the exchange names it; msgspec can encode it."""
 
@@ -19,6 +21,7 @@ class Kind(Enum):
     DATA = "data"
     BOOK_UPDATE = "book_update"  # an incremental book frame: losing one makes a sequence gap
     RAW = "raw"  # text made up by a test
+    BINARY = "binary"  # bytes made up by a fault, sent as a binary frame
 
 
 class Frame(NamedTuple):
@@ -38,10 +41,17 @@ class Frame(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """One HTTP answer with a JSON body."""
+    """One HTTP answer with a JSON body.
+
+    Attributes:
+        status: HTTP status.
+        body: JSON.
+        headers: Names and values beyond those that every answer has.
+    """
 
     status: int
     body: bytes
+    headers: tuple[tuple[str, str], ...] = ()
 
 
 def envelope(data: object, code: str = "0", msg: str = "", status: int = 200) -> Answer:
@@ -78,14 +88,24 @@ class Source(Protocol):
 
     @property
     def ws_paths(self) -> tuple[str, str]:
-        """Paths of the public and of the second market-data socket."""
+        """Paths of the public and of the second market-data socket, as a collector is told them."""
+
+    @property
+    def line_rules(self) -> LineRules:
+        """What is demanded of every connection below its messages."""
 
     @property
     def idle_limit_ms(self) -> int | None:
         """Silence after which a connection is closed; None for never."""
 
+    def socket_path(self, target: str) -> str | None:
+        """The path under which a socket is opened for a request target (path and query); None if none is there."""
+
+    def refuse_socket(self, now_ms: int) -> Answer | None:
+        """Asked once for each connection attempt: the answer to one that may not open a socket."""
+
     def open_session(self, path: str, conn_id: str) -> Session:
-        """A new connection on one of `ws_paths`."""
+        """A new connection on a `socket_path`; what the path itself subscribes is among its topics."""
 
     def next_ms(self) -> int | None:
         """When `advance` is due; None for never."""

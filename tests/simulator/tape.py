@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from bisect import bisect_left
+from typing import Generic, TypeVar
 
 from tests.simulator.events import Trade
 
 _TRIM_EVERY = 1_000
 """Trades forgotten at once: a list is cheap to cut seldom."""
 
+_T = TypeVar("_T", bound=Trade)
 
-class Tape:
+
+class Tape(Generic[_T]):
     """Remembers trades with consecutive ids.
 
     Args:
@@ -19,19 +22,19 @@ class Tape:
 
     def __init__(self, history_ms: int) -> None:
         self._history_ms = history_ms
-        self._trades: list[Trade] = []
+        self._trades: list[_T] = []
 
     def __len__(self) -> int:
         return len(self._trades)
 
-    def append(self, trade: Trade) -> None:
+    def append(self, trade: _T) -> None:
         """Remember a trade; its id must be one above the last."""
         trades = self._trades
         trades.append(trade)
         if len(trades) > _TRIM_EVERY and trades[_TRIM_EVERY].ts_ms < trade.ts_ms - self._history_ms:
             del trades[:_TRIM_EVERY]
 
-    def between(self, above_id: int | None = None, below_id: int | None = None) -> list[Trade]:
+    def between(self, above_id: int | None = None, below_id: int | None = None) -> list[_T]:
         """Trades with ``above_id < id < below_id``, oldest first; None means no bound."""
         if not self._trades:
             return []
@@ -40,6 +43,6 @@ class Tape:
         stop = len(self._trades) if below_id is None else max(0, below_id - first)
         return self._trades[start:stop]
 
-    def before(self, ts_ms: int) -> list[Trade]:
+    def before(self, ts_ms: int) -> list[_T]:
         """Trades earlier than a moment, oldest first."""
         return self._trades[: bisect_left(self._trades, ts_ms, key=lambda trade: trade.ts_ms)]

@@ -10,12 +10,13 @@ from tests.simulator.events import Candle, Side, Trade
 _TEN = Period("ten", 10)
 
 
-def _trade(ts_ms: int, price: int, size: int) -> Trade:
-    return Trade(1, ts_ms, Side.BID, price, size)
+def _trade(trade_id: int, ts_ms: int, price: int, size: int, side: Side) -> Trade:
+    return Trade(trade_id, ts_ms, side, price, size)
 
 
 def _bar_of(opened: int, before: int, trades: list[Trade]) -> Candle:
     prices = [trade.price for trade in trades] or [before]
+    bought = [trade for trade in trades if trade.side is Side.BID]
     return Candle(
         opened,
         prices[0],
@@ -25,12 +26,17 @@ def _bar_of(opened: int, before: int, trades: list[Trade]) -> Candle:
         sum(trade.size for trade in trades),
         sum(trade.size * 2 for trade in trades),
         sum(trade.size * trade.price for trade in trades),
+        len(trades),
+        trades[0].trade_id if trades else -1,
+        trades[-1].trade_id if trades else -1,
+        sum(trade.size * 2 for trade in bought),
+        sum(trade.size * trade.price for trade in bought),
     )
 
 
-@given(st.lists(st.tuples(st.integers(0, 95), st.integers(1, 99), st.integers(1, 9))))
-def test_bars_are_the_aggregation_of_the_trades(rows: list[tuple[int, int, int]]) -> None:
-    trades = [_trade(*row) for row in sorted(rows)]
+@given(st.lists(st.tuples(st.integers(0, 95), st.integers(1, 99), st.integers(1, 9), st.sampled_from(Side))))
+def test_bars_are_the_aggregation_of_the_trades(rows: list[tuple[int, int, int, Side]]) -> None:
+    trades = [_trade(rank, *row) for rank, row in enumerate(sorted(rows), 7)]
     series = CandleSeries(_TEN, 0, 50, keep=100)
     closed: list[Candle] = []
     for trade in trades:

@@ -3,11 +3,13 @@ import json
 from collections.abc import AsyncIterator
 from typing import Any
 
+import msgspec
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosedError
 
 from tests.simulator.clock import ManualClock
+from tests.simulator.faults_draw import draw_schedule
 from tests.simulator.okx import OkxOptions, OkxSource
 from tests.simulator.server import Simulator
 
@@ -121,6 +123,41 @@ async def test_views(simulator: Simulator[OkxSource]) -> None:
         assert _do(simulator, "trades", instId="BTC-USDT")["data"] == trades
 
 
+async def test_faults_by_name_and_by_seed(simulator: Simulator[OkxSource], clock: ManualClock) -> None:
+    assert _do(simulator, "faults") == _DONE
+    answer = _do(simulator, "do/fault", kind="rest_500", for_ms="500", status="502")
+    first = {
+        "seed": 0,
+        "state": "active",
+        "from_ms": _START_MS,
+        "until_ms": _START_MS + 500,
+        "faults": [
+            {
+                "state": "active",
+                "from_ms": _START_MS,
+                "until_ms": _START_MS + 500,
+                "hits": 0,
+                "fault": {"kind": "rest_500", "at_ms": 0, "for_ms": 500, "page": "", "status": 502},
+            }
+        ],
+    }
+    assert answer == {"code": "0", "msg": "", "data": [first]}
+
+    query = {"seed": "9", "duration_s": "7.5", "kinds": "sequence_gap,cut", "instruments": "BTC-USDT,ETH-USDT"}
+    (run,) = _do(simulator, "do/schedule", **query)["data"]
+    expected = draw_schedule(9, 7_500, kinds=["cut", "sequence_gap"], instruments=("BTC-USDT", "ETH-USDT"))
+    assert [row["fault"] for row in run["faults"]] == [msgspec.to_builtins(fault) for fault in expected.faults]
+    assert _do(simulator, "faults")["data"] == [first, run]
+    clock.move(7_500)
+    simulator.tick()
+    assert [run["state"] for run in _do(simulator, "faults")["data"]] == ["done", "done"]
+
+    (run,) = _do(simulator, "do/schedule", seed="9")["data"]
+    assert [row["fault"] for row in run["faults"]] == [
+        msgspec.to_builtins(fault) for fault in draw_schedule(9, 30_000).faults
+    ]
+
+
 async def test_state_is_pushed(simulator: Simulator[OkxSource], clock: ManualClock) -> None:
     async with connect(simulator.ws_public) as socket:
         await socket.send('{"op":"subscribe","args":[{"channel":"instruments","instType":"SPOT"}]}')
@@ -138,6 +175,11 @@ async def test_state_is_pushed(simulator: Simulator[OkxSource], clock: ManualClo
         ("do/gap", {"instId": "BTC-USDT", "n": "x"}, "51000"),
         ("do/drop", {"id": "nobody"}, "51000"),
         ("do/state", {"instId": "NO-SUCH", "state": "live"}, "51001"),
+        ("do/fault", {}, "51000"),
+        ("do/fault", {"kind": "cut", "for_ms": "3"}, "51000"),
+        ("do/schedule", {}, "51000"),
+        ("do/schedule", {"seed": "1", "duration_s": "x"}, "51000"),
+        ("do/schedule", {"seed": "1", "kinds": "cut,bite"}, "51000"),
         ("do/nonsense", {}, "404"),
         ("nonsense", {}, "404"),
     ],

@@ -1,4 +1,5 @@
 from tests.simulator.desk import Activity, Desk
+from tests.simulator.events import BookChange
 from tests.simulator.okx_instruments import parse
 
 _START_MS = 1_790_000_000_000
@@ -42,3 +43,14 @@ def test_price_before_the_first_trade_is_the_start_price() -> None:
     desk = _desk()
     assert desk.last_price == desk.instrument.start_price
     assert desk.last_order is None
+
+
+def test_level_ids_count_the_changes_without_holes() -> None:
+    desk = Desk(parse("ETH-USDT"), Activity(level_ids=True), (), seed=5, start_ms=_START_MS)
+    last = desk.seq
+    while desk.next_ms < _START_MS + 2_000:
+        for event in desk.run():
+            if isinstance(event, BookChange):
+                assert event.seq == last + len(event.changes)
+                last = event.seq
+    assert last == desk.seq

@@ -6,6 +6,7 @@ import pytest
 from tests.simulator.clock import ManualClock
 from tests.simulator.gate import Gate
 from tests.simulator.hub import MAX_BACKLOG_BYTES, Connection, Hub, raw
+from tests.simulator.line import LineRules
 from tests.simulator.okx import OkxOptions, OkxSource
 from tests.simulator.okx_channels import PUBLIC, Arg
 from tests.simulator.source import Frame, Kind
@@ -20,12 +21,16 @@ class _Peer:
 
     def __init__(self) -> None:
         self.written: list[bytes] = []
+        self.pings: list[bytes] = []
         self.backlog = 0
         self.closed: tuple[int, str] | None = None
 
     def write(self, wire: bytes) -> int:
         self.written.append(wire)
         return self.backlog
+
+    def ping(self, payload: bytes) -> None:
+        self.pings.append(payload)
 
     async def drain(self) -> None:
         pass
@@ -36,13 +41,16 @@ class _Peer:
     def abort(self) -> None:
         self.closed = (1006, "")
 
+    def freeze(self) -> None:
+        self.backlog = 0
+
 
 class _Rig:
     def __init__(self) -> None:
         self.clock = ManualClock(_START_MS)
         self.encoded: list[bytes] = []
-        source = OkxSource(OkxOptions(instruments=("BTC-USDT",), warmup_ms=1_000), _START_MS)
-        self.hub = Hub(source, Gate(), self.clock, self._encode)
+        self.source = OkxSource(OkxOptions(instruments=("BTC-USDT",), warmup_ms=1_000), _START_MS)
+        self.hub = Hub(self.source, Gate(), self.clock, self._encode)
 
     def _encode(self, text: bytes) -> bytes:
         self.encoded.append(text)
@@ -119,6 +127,33 @@ async def test_pushed_data_keeps_a_connection(rig: _Rig) -> None:
     rig.hub.end_idle()
 
     assert connection.closing is None
+
+
+async def test_line_rules_are_applied(rig: _Rig) -> None:
+    rig.source.line_rules = LineRules(ping_every_ms=20_000, frames_per_s=1, max_life_ms=90_000)
+    (silent, one), (talking, two), (answering, three) = rig.connect(), rig.connect(), rig.connect()
+    rig.hub.control(talking, None)
+    rig.hub.receive(talking, "ping")
+    await _played(rig, talking)
+    assert (two.closed, two.written) == ((1008, "Too many requests"), [])
+
+    async with asyncio.timeout(5), asyncio.TaskGroup() as tasks:
+        for connection in (silent, answering):
+            tasks.create_task(rig.hub.play(connection))
+        for _ in range(4):
+            await _turns()
+            rig.clock.move(20_000)
+            await _turns()
+            rig.hub.control(answering, three.pings[-1])
+        assert (len(one.pings), one.closed, three.closed) == (3, (1008, "Pong timeout"), None)
+        rig.clock.move(10_000)
+    assert (len(three.pings), three.closed) == (4, (1006, ""))
+
+
+async def _turns() -> None:
+    """Let waiting tasks go on; they need some turns to notice the time."""
+    for _ in range(20):
+        await asyncio.sleep(0)
 
 
 async def test_slow_reader_is_closed(rig: _Rig) -> None:

@@ -1,10 +1,11 @@
+from dataclasses import replace
 from fractions import Fraction
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.simulator.instruments import Instrument, Settlement, decimal_text
+from tests.simulator.instruments import Instrument, Settlement, decimal_text, fixed_text
 
 
 @pytest.mark.parametrize(
@@ -27,6 +28,21 @@ def test_text_has_no_trailing_zeros_and_no_exponent(units: int, places: int, tex
 @given(st.integers(0, 10**30), st.integers(0, 18))
 def test_text_is_exact(units: int, places: int) -> None:
     assert Fraction(decimal_text(units, places)) == Fraction(units, 10**places)
+
+
+@given(st.integers(-(10**20), 10**20), st.integers(0, 8), st.integers(8, 18))
+def test_fixed_text_is_exact_and_has_its_digits(units: int, places: int, digits: int) -> None:
+    text = fixed_text(units, places, digits)
+
+    assert Fraction(text) == Fraction(units, 10**places)
+    assert len(text.partition(".")[2]) == digits
+
+
+@pytest.mark.parametrize(
+    ("units", "places", "text"), [(0, 0, "0.00000000"), (-13_140, 2, "-131.40000000"), (7_856_401, 2, "78564.01000000")]
+)
+def test_fixed_text(units: int, places: int, text: str) -> None:
+    assert fixed_text(units, places, 8) == text
 
 
 def _instrument(settlement: Settlement, value: int, places: int, size_places: int) -> Instrument:
@@ -60,3 +76,17 @@ def test_amounts_at_a_price_of_60000(instrument: Instrument, size: int, base: st
         decimal_text(amounts[0], instrument.base_places),
         decimal_text(amounts[1], instrument.quote_places),
     ) == (base, quote)
+
+
+def test_texts_of_an_instrument_follow_its_rule() -> None:
+    plain = _instrument(Settlement.SPOT, 1, 0, 4)
+    padded = replace(plain, text_places=8)
+    kinds = ("price_text", "size_text", "base_text", "quote_text")
+
+    assert [getattr(plain, kind)(120_000) for kind in kinds] == ["12000", "12", "12", "1.2"]
+    assert [getattr(padded, kind)(120_000) for kind in kinds] == [
+        "12000.00000000",
+        "12.00000000",
+        "12.00000000",
+        "1.20000000",
+    ]

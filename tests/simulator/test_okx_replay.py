@@ -10,7 +10,7 @@ from tests.simulator.capture import Capture, CapturedAnswer, CaptureError, read_
 from tests.simulator.okx_channels import PUBLIC, Arg
 from tests.simulator.okx_replay import OkxReplay
 from tests.simulator.server import Simulator
-from tests.simulator.source import Frame, Kind
+from tests.simulator.source import Answer, Frame, Kind
 
 _FILE = Path(__file__).parents[3] / "shared/captures/okx-2022-05-13.jsonl.gz"
 _ARGS = [
@@ -147,7 +147,7 @@ def replay() -> OkxReplay:
     ],
 )
 def test_rest_answers_from_the_recording(replay: OkxReplay, page: str, query: dict[str, str], body: bytes) -> None:
-    assert replay.rest(f"/api/v5/{page}", query, 77) == (200, body)
+    assert replay.rest(f"/api/v5/{page}", query, 77) == Answer(200, body)
 
 
 def test_recorded_body_comes_verbatim(recorded: Capture) -> None:

@@ -6,8 +6,8 @@ def _trade(number: int) -> Trade:
     return Trade(number, number * 10, Side.BID, 5, 1)
 
 
-def _tape(first: int, last: int, history_ms: int = 10**9) -> Tape:
-    tape = Tape(history_ms)
+def _tape(first: int, last: int, history_ms: int = 10**9) -> Tape[Trade]:
+    tape: Tape[Trade] = Tape(history_ms)
     for number in range(first, last + 1):
         tape.append(_trade(number))
     return tape

@@ -1,0 +1,157 @@
+"""Schedules of faults drawn by chance, the same for the same seed. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from enum import Enum
+from random import Random
+from typing import NamedTuple, get_args
+
+from tests.simulator.faults import (
+    KINDS,
+    SURVIVABLE,
+    TYPES,
+    Fault,
+    FaultError,
+    Malformation,
+    Novelty,
+    Schedule,
+    Wrongness,
+)
+
+BLOCK_MS = 60_000
+"""Schedules longer than this are drawn in parts of this length, each with its own budget."""
+ROUGH_MS = 20_000
+"""Faults that make a client back off stay in the first part of a block: what doubles its pauses has passed then."""
+_FAULT_EVERY_MS = 2_500
+_CHANNELS = ("trade", "orderbook", "ticker", "candle")
+_TEMPORARY = ("60014", "60023", "63999", "64007")
+"""Errors of OKX after which to ask again (sheet, section 3)."""
+
+
+class Harm(Enum):
+    """What a fault makes a client do; the value is how often it may in a block, so that no pause grows too long."""
+
+    NONE = ("none", 1_000)
+    RECONNECT = ("reconnect", 3)
+    RESUBSCRIBE = ("resubscribe", 3)
+    REST = ("rest", 4)
+
+
+_Values = dict[str, object]
+
+
+class _Recipe(NamedTuple):
+    """How a kind is drawn.
+
+    Attributes:
+        harm: Its budget.
+        for_ms: Bounds of its length; None for a moment.
+        values: Its own parameters.
+    """
+
+    harm: Harm
+    for_ms: tuple[int, int] | None
+    values: Callable[[Random, Sequence[str]], _Values] = lambda _rng, _names: {}
+
+
+def _pick(**choices: Sequence[object]) -> Callable[[Random, Sequence[str]], _Values]:
+    """Parameters chosen from a few; `instrument` from those of the schedule."""
+
+    def values(rng: Random, instruments: Sequence[str]) -> _Values:
+        return {name: rng.choice(options or instruments) for name, options in choices.items()}
+
+    return values
+
+
+_ANY_INSTRUMENT: Sequence[object] = ()
+_SECONDS = range(1_000, 4_001, 250)
+_RECIPES: dict[str, _Recipe] = {
+    "cut": _Recipe(Harm.RECONNECT, None),
+    "slow_reader_closed": _Recipe(Harm.RECONNECT, None),
+    "drop_on_accept": _Recipe(Harm.RECONNECT, (500, 2_000)),
+    "refuse_connect": _Recipe(Harm.RECONNECT, (500, 2_000), _pick(status=(503, 502, 429))),
+    "half_open": _Recipe(Harm.RECONNECT, (1_000, 8_000)),
+    "planned_cut": _Recipe(Harm.RECONNECT, (100, 500), _pick(life_ms=range(0, 5_001, 500))),
+    "notice": _Recipe(Harm.RECONNECT, (2_000, 6_000)),
+    "mute_channel": _Recipe(Harm.RESUBSCRIBE, (500, 5_000), _pick(channel=_CHANNELS, instrument=_ANY_INSTRUMENT)),
+    "mute_socket": _Recipe(Harm.RESUBSCRIBE, (500, 5_000)),
+    "sequence_gap": _Recipe(Harm.RESUBSCRIBE, (1_000, 4_000), _pick(instrument=_ANY_INSTRUMENT, count=range(1, 6))),
+    "trade_gap": _Recipe(Harm.REST, (1_000, 4_000), _pick(instrument=_ANY_INSTRUMENT, count=range(1, 21))),
+    "duplicate": _Recipe(
+        Harm.RESUBSCRIBE,
+        (1_000, 4_000),
+        _pick(channel=("", *_CHANNELS), instrument=_ANY_INSTRUMENT, count=range(1, 4)),
+    ),
+    "reorder": _Recipe(
+        Harm.RESUBSCRIBE,
+        (1_000, 4_000),
+        _pick(channel=("", *_CHANNELS), instrument=_ANY_INSTRUMENT, count=range(1, 3)),
+    ),
+    "malformed": _Recipe(
+        Harm.RESUBSCRIBE, (1_000, 4_000), _pick(style=get_args(Malformation), count=range(1, 3))
+    ),  # random bytes end a connection, a truncated frame is a gap
+    "unknown_message": _Recipe(Harm.NONE, (1_000, 5_000), _pick(style=get_args(Novelty), count=range(1, 11))),
+    "late_ack": _Recipe(Harm.NONE, (1_000, 5_000), _pick(delay_ms=range(100, 3_001, 100))),
+    "refuse_subscription": _Recipe(Harm.RESUBSCRIBE, (500, 3_000), _pick(code=_TEMPORARY)),
+    "clock_off": _Recipe(
+        Harm.NONE, (1_000, 6_000), _pick(shift_ms=[60_000 * minutes for minutes in range(-10, 11) if minutes])
+    ),
+    "rest_429": _Recipe(Harm.REST, (1_000, 4_000), _pick(retry_after_s=range(1, 4))),
+    "rest_418": _Recipe(Harm.REST, (1_000, 4_000), _pick(retry_after_s=range(1, 4))),
+    "rest_50011": _Recipe(Harm.REST, (1_000, 4_000)),
+    "rest_slow": _Recipe(Harm.NONE, (1_000, 5_000), _pick(delay_ms=range(100, 3_001, 100))),
+    "rest_timeout": _Recipe(Harm.REST, (1_000, 5_000)),
+    "rest_500": _Recipe(Harm.REST, (1_000, 4_000), _pick(status=(500, 502, 503, 504))),
+    "rest_wrong": _Recipe(Harm.REST, (1_000, 4_000), _pick(style=get_args(Wrongness))),
+    "rest_behind": _Recipe(Harm.REST, (1_000, 4_000), _pick(behind_ms=_SECONDS, instrument=_ANY_INSTRUMENT)),
+    "rest_lost": _Recipe(Harm.REST, (500, 2_000), _pick(instrument=_ANY_INSTRUMENT)),
+}
+
+
+def draw_schedule(
+    seed: int, duration_ms: int, *, kinds: Iterable[str] = SURVIVABLE, instruments: Sequence[str] = ("",)
+) -> Schedule:
+    """Draw faults, about one every 2.5 s, all over by `duration_ms`.
+
+    Args:
+        seed: Same seed and arguments, same schedule.
+        duration_ms: > 0.
+        kinds: Names of the kinds to draw from; their order does not matter.
+        instruments: Ids to choose from where a fault concerns one; the empty id means all.
+
+    Raises:
+        FaultError: A kind does not exist, or there is nothing to draw from.
+    """
+    wanted = set(kinds)
+    if unknown := wanted - set(KINDS):
+        raise FaultError(f"no such kind of fault: {', '.join(sorted(unknown))}")
+    if not wanted or not instruments or duration_ms <= 0:
+        raise FaultError("a schedule needs kinds, instruments and a duration")
+    rng = Random(f"faults:{seed}")
+    faults: list[Fault] = []
+    for start_ms in range(0, duration_ms, BLOCK_MS):
+        length_ms = min(BLOCK_MS, duration_ms - start_ms)
+        faults += _draw_block(rng, start_ms, length_ms, sorted(wanted), instruments)
+    return Schedule(seed=seed, faults=tuple(sorted(faults, key=lambda fault: (fault.at_ms, fault.kind))))
+
+
+def _draw_block(
+    rng: Random, start_ms: int, length_ms: int, kinds: Sequence[str], instruments: Sequence[str]
+) -> Iterable[Fault]:
+    drawn: Counter[Harm] = Counter()
+    for _ in range(max(1, length_ms // _FAULT_EVERY_MS)):
+        open_kinds = [kind for kind in kinds if drawn[_RECIPES[kind].harm] < _RECIPES[kind].harm.value[1]]
+        if not open_kinds:
+            return
+        kind = rng.choice(open_kinds)
+        recipe = _RECIPES[kind]
+        drawn[recipe.harm] += 1
+        room_ms = length_ms if recipe.harm is Harm.NONE else min(length_ms, ROUGH_MS)
+        values = recipe.values(rng, instruments)
+        if recipe.for_ms is not None:
+            low, high = (min(bound, room_ms) for bound in recipe.for_ms)
+            values["for_ms"] = for_ms = rng.randint(low, high)
+            room_ms -= for_ms
+        yield TYPES[kind](at_ms=start_ms + rng.randint(0, room_ms), **values)  # type: ignore[arg-type]
