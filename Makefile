@@ -4,20 +4,25 @@ SECONDS ?=
 MINUTES ?= 10
 BIN := .venv/bin
 
-.PHONY: setup demo run test lint format clean constraints
+.PHONY: setup demo run test soak bench lint format clean constraints
 
 setup:            ## make .venv with everything in it
 	@$(PYTHON) deploy/bin/setup
 
 demo: setup       ## the fleet against a simulated exchange, with live status; SECONDS=25 ends by itself
-	@$(BIN)/python deploy/demo.py $(if $(SECONDS),--seconds $(SECONDS))
+	@umask 077; $(BIN)/python deploy/demo.py $(if $(SECONDS),--seconds $(SECONDS))
 
 run: setup        ## the fleet of deploy/fleet.toml against the real exchanges, in the foreground
-	@mkdir -p var/log
-	@$(BIN)/supervisord -n -c deploy/supervisord.conf
+	@umask 077; mkdir -p var/log; exec $(BIN)/supervisord -n -c deploy/supervisord.conf
 
 test: setup       ## all tests
 	@$(BIN)/pytest
+
+soak: setup       ## fault schedules from new seeds for MINUTES=10, several at once
+	@$(BIN)/python -m tests.soak --minutes $(MINUTES) --first-seed $$(date +%s)
+
+bench: setup      ## measure; figures compare within one run only
+	@$(BIN)/python -m tests.bench
 
 lint: setup       ## style and types
 	@$(BIN)/ruff format --check .

@@ -6,27 +6,42 @@ from random import Random
 from msgspec import Struct
 
 from collector_worker import rest
+from collector_worker.backfill import Backfiller
 from collector_worker.backoff import full_jitter
 from collector_worker.book_sync import BookSync
+from collector_worker.buffer import Buffer
 from collector_worker.connection import Surroundings, Timing
 from collector_worker.exchanges import ExchangeFactory
 from collector_worker.exchanges.contract import ExchangeCollector, Instrument
+from collector_worker.flows import CandleFlow, TradeFlow
 from collector_worker.heartbeat import HeartbeatWriter
-from collector_worker.integrity import CandleGate, TickerGate, TradeGate
-from collector_worker.pipeline import Gates, Pipeline
+from collector_worker.integrity import TickerGate
+from collector_worker.ledger import Ledger
+from collector_worker.ledger_stream import LedgerStream
+from collector_worker.permits import Permits
+from collector_worker.pipeline import Pipeline, Ways
 from collector_worker.publisher import Publisher
+from collector_worker.raw_recorder import RawRecorder
+from collector_worker.rest_client import RestClient
 from collector_worker.session import Session
 from collector_worker.settings import WorkerSettings
+from collector_worker.spool import Spool
 from collector_worker.streams import Streams
 from collector_worker.tail import read_tails
+from collector_worker.tape import CandleTape, TradeTape
 from collector_worker.telemetry import Telemetry
 from common import keys
 from common.clock import Clock, SystemClock
 from common.errors import ExchangeUnavailableError, FleetError, RedisUnreachableError
+from common.exchanges import profile
 from common.health import WorkerState
+from common.identity import DataType
 from common.lifecycle import run_together
 from common.log import get_logger
-from common.redis_client import RedisPipe
+from common.redis_client import RedisPipe, pack_command
+
+SPOOL_BYTES = 1024 * 1024 * 1024
+HOUSEKEEPING_S = 1.0
 
 
 class Limits(Struct, frozen=True, kw_only=True):
@@ -50,16 +65,27 @@ class Worker:
 
     def __init__(self, settings: WorkerSettings, clock: Clock | None = None, limits: Limits | None = None) -> None:
         self._limits = limits or Limits()
-        self._config = settings.collector
+        self._config = config = settings.collector
         self._clock = clock or SystemClock()
         self._random = Random()  # noqa: S311 - jitter is no secret
         self._pipe = RedisPipe(settings.redis)
-        self._telemetry = Telemetry(self._config, self._clock.now_ns())
-        self._streams = Streams(self._config, settings.redis.maxlen)
-        self._gates = Gates(TradeGate(), CandleGate(), TickerGate())
-        self._publisher = Publisher(self._pipe, self._telemetry, self._clock)
-        self._heartbeat = HeartbeatWriter(self._config.id, self._publisher, self._telemetry, self._clock)
-        self._exchange: ExchangeCollector = ExchangeFactory.create_collector(self._config)
+        self._telemetry = Telemetry(config, self._clock.now_ns())
+        self._streams = Streams(config, settings.redis.maxlen)
+        self._trades = TradeTape(config.max_backfill_wait)
+        self._candles = {each: CandleTape(each, config.max_backfill_wait) for each in config.candle_intervals}
+        spool = Spool(settings.var / "spool" / f"{config.id.program}.spool", SPOOL_BYTES)
+        self._buffer = Buffer(spool=spool)
+        self._publisher = Publisher(self._pipe, self._telemetry, self._clock, self._buffer)
+        self._heartbeat = HeartbeatWriter(config.id, self._publisher, self._telemetry, self._clock)
+        self._exchange: ExchangeCollector = ExchangeFactory.create_collector(config)
+        self._recorder = RawRecorder(settings.var / "raw", config.id, self._clock) if config.store_raw_data else None
+        self._permits = Permits(settings.redis, config.exchange, self._random)
+        self._pipeline: Pipeline | None = None
+        self._rest = RestClient(
+            config.address.rest, self._permits, profile(config.exchange).limits.rest, self._recorder
+        )
+        self._ledger_stream = LedgerStream(keys.coverage(config.id), self._publisher)
+        self._ledger = Ledger(self._telemetry.beat.run_id, self._clock, self._ledger_stream.append)
 
     async def run(self) -> None:
         """Collect until cancelled; flush what is buffered in any case.
@@ -67,8 +93,18 @@ class Worker:
         Raises:
             InvalidConfigurationError: The exchange does not know the symbol or refuses a subscription.
             RedisUnreachableError: There is no Redis at the start.
+            SupersededError: A newer run of the same collector has begun.
         """
-        await self._reach_redis()
+        try:
+            await self._start()
+            await self._run_with_redis()
+        finally:
+            if self._recorder is not None:
+                self._recorder.close()
+            self._buffer.close()
+            await self._pipe.close()
+
+    async def _run_with_redis(self) -> None:
         sending = asyncio.create_task(self._publisher.run(), name="publisher")
         try:
             await run_together(_mirror(sending), self._heartbeat.run(), self._collect())
@@ -83,21 +119,35 @@ class Worker:
             raise
         finally:
             sending.cancel()
-            await self._pipe.close()
 
     async def _end(self, sending: asyncio.Task[None], state: WorkerState, error: str = "", code: int = 0) -> None:
-        """Publish what is buffered and the last words, within ``flush_s``."""
-        self._heartbeat.last_words(state, error, code)
-        if sending.done():
+        """Publish what is buffered and the last words, within ``flush_s``; with Redis away keep it for the next run."""
+        if sending.done():  # the streams are not ours any more, or not what we took them for
+            self._publisher.discard()
             return
+        if self._pipeline is not None:
+            self._pipeline.stop()
+        self._ledger.tick(now=True)
+        self._heartbeat.last_words(state, error, code)
         try:
             async with asyncio.timeout(self._limits.flush_s):
                 await self._publisher.drained()
         except TimeoutError:
-            if self._publisher.buffered:
-                get_logger().error("entries_lost", count=self._publisher.buffered, why="Redis is away at the exit")
+            sending.cancel()
+            await asyncio.wait([sending])
+            waiting = self._publisher.buffered
+            lost = self._publisher.save()
+            get_logger().warning("entries_kept", count=waiting - lost, lost=lost, why="Redis is away at the exit")
 
     # --- start ---------------------------------------------------------------------------------------------------
+
+    async def _start(self) -> None:
+        """Reach Redis; where that fails, what an earlier run left behind stays in the file for the next one."""
+        try:
+            await self._reach_redis()
+        except (RedisUnreachableError, asyncio.CancelledError):
+            self._publisher.save()
+            raise
 
     async def _reach_redis(self) -> None:
         pauses_s = full_jitter(self._random, 0.1, 1.0)
@@ -105,7 +155,7 @@ class Worker:
         while True:
             try:
                 await self._pipe.connect()
-                await read_tails(self._pipe, self._streams, self._gates.trades, self._gates.candles)
+                await self._take_over_streams()
             except RedisUnreachableError as error:
                 await self._pipe.close()
                 if self._clock.monotonic_s() > deadline_s:
@@ -115,6 +165,17 @@ class Worker:
             else:
                 return
 
+    async def _take_over_streams(self) -> None:
+        """Become the one writer, publish what an earlier run left behind, and see where the streams end."""
+        fence = keys.writer(self._config.id)
+        (number,) = await self._pipe.execute([pack_command(("INCR", fence))])
+        if not isinstance(number, int):
+            raise RedisUnreachableError("Redis does not let us become the writer of this collector")
+        self._pipe.fence(fence, number)
+        await self._publisher.publish_left_over()
+        await read_tails(self._pipe, self._streams, self._trades, self._candles)
+        await self._ledger_stream.restore(self._pipe)
+
     async def _collect(self) -> None:
         self._set_silence_limits()
         instrument = await self._find_instrument()
@@ -122,24 +183,49 @@ class Worker:
             name: getattr(instrument, name) for name in instrument.__struct_fields__ if name != "crossed_is_legal"
         }
         self._publisher.set_hash(keys.instrument(self._config.id), fields)
-        book = BookSync(
-            self._exchange.book_checksum, self._exchange.checksum_depth, crossed_is_legal=instrument.crossed_is_legal
-        )
-        pipeline = Pipeline(
-            self._config, self._streams, self._gates, book, self._publisher, self._telemetry, self._clock
-        )
+        backfiller = Backfiller(self._rest, self._exchange, instrument, self._publisher, self._clock)
+        self._pipeline = self._make_pipeline(instrument, backfiller)
         around = Surroundings(
             exchange=self._exchange,
             instrument=instrument,
-            rest_root=self._config.address.rest,
-            pipeline=pipeline,
+            rest=self._rest,
+            permits=self._permits,
+            connect_rate=profile(self._config.exchange).limits.connect,
+            recorder=self._recorder,
+            pipeline=self._pipeline,
             pace=self._publisher,
             telemetry=self._telemetry,
             clock=self._clock,
             timing=Timing(),
         )
         sessions = [Session(feed, around, self._random).run() for feed in self._exchange.feeds()]
-        await run_together(*sessions, self._watch_clock())
+        await run_together(*sessions, backfiller.run(), self._watch_clock(), self._housekeeping(backfiller))
+
+    def _make_pipeline(self, instrument: Instrument, backfiller: Backfiller) -> Pipeline:
+        around = (self._publisher, self._telemetry, self._clock, backfiller.look)
+        wanted, track = self._config.data_types, self._ledger.track
+        trades = None
+        if DataType.TRADE in wanted:
+            stream = self._streams.of_type(DataType.TRADE)
+            trades = backfiller.trades = TradeFlow(self._trades, stream, track(DataType.TRADE), *around)
+        for interval, stream in self._streams.candles.items():
+            tape = self._candles[interval]
+            flow = CandleFlow(tape, stream, track(DataType.CANDLES, interval), *around)
+            backfiller.candles[interval] = flow
+        ways = Ways(trades, backfiller.candles, TickerGate(), track(DataType.ORDERBOOK), track(DataType.TICKER))
+        book = BookSync(
+            self._exchange.book_checksum, self._exchange.checksum_depth, crossed_is_legal=instrument.crossed_is_legal
+        )
+        return Pipeline(self._config, self._streams, ways, book, self._publisher, self._telemetry, self._clock)
+
+    async def _housekeeping(self, backfiller: Backfiller) -> None:
+        """What must happen each second, whatever the exchange and its REST do."""
+        while True:
+            await asyncio.sleep(HOUSEKEEPING_S)
+            backfiller.pass_time()
+            self._ledger.tick()
+            if self._recorder is not None:
+                self._recorder.tick()
 
     async def _find_instrument(self) -> Instrument:
         """Ask the exchange for its spelling of the symbol, until it answers."""
@@ -149,8 +235,8 @@ class Worker:
             self._telemetry.feed_is(feed.name, WorkerState.CONNECTING, self._clock.now_ns())
         while True:
             try:
-                answer = await rest.get(self._config.address.rest, path)
-                instrument = self._exchange.read_instruments(answer.body)
+                body = await self._rest.fetch(path, self._exchange.rest_units(path))
+                instrument = self._exchange.read_instruments(body)
             except ExchangeUnavailableError as error:
                 self._telemetry.trouble("instruments", str(error))
                 pause_s = next(pauses_s)
@@ -172,8 +258,10 @@ class Worker:
         """Measure the exchange's clock against ours, now and every few minutes."""
         while True:
             try:
+                path = self._exchange.time_path()
+                await self._permits.acquire("rest", profile(self._config.exchange).limits.rest)
                 before_ns = self._clock.now_ns()
-                answer = await rest.get(self._config.address.rest, self._exchange.time_path())
+                answer = await rest.get(self._config.address.rest, path)
                 middle_ns = (before_ns + self._clock.now_ns()) // 2
                 offset_ms = self._exchange.read_time_ms(answer.body) - middle_ns // 1_000_000
                 self._telemetry.beat.clock_offset_ms = offset_ms

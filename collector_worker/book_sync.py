@@ -28,9 +28,7 @@ from collector_worker.exchanges.contract import BookFrame
 from common.events import BookDelta, BookSnapshot, Level
 from common.health import BookState
 
-SNAPSHOT_WAIT_S = 5.0
-"""OKX sheet, section 5 rule 7: no snapshot this long after the acknowledgement means: ask by REST."""
-
+FETCH_PAUSE_S = 1.0
 REST_RETRY_CAP_S = 60.0
 _BUFFER_FRAMES = 2_000
 """Over three minutes of a book at ten updates a second."""
@@ -76,18 +74,25 @@ class BookSync:
         self._reason = "subscribe"
         self._waiting: deque[tuple[BookDelta, int | None]] = deque(maxlen=_BUFFER_FRAMES)
         self._fetch_at_s: float | None = None
-        self._fetch_pause_s = SNAPSHOT_WAIT_S
+        self._fetch_pause_s = FETCH_PAUSE_S
 
-    def subscribed(self, now_s: float) -> None:
-        """The channel was acknowledged: a snapshot should come by itself."""
+    def subscribed(self, now_s: float, snapshot_wait_s: float) -> None:
+        """The channel was acknowledged: a snapshot should come by itself within ``snapshot_wait_s``."""
         if self.state is not BookState.VALID:
             self.state = BookState.SYNCING
-            self._fetch_pause_s = SNAPSHOT_WAIT_S
-            self._fetch_at_s = now_s + SNAPSHOT_WAIT_S
+            self._fetch_pause_s = FETCH_PAUSE_S
+            self._fetch_at_s = now_s + snapshot_wait_s
 
     def disconnected(self) -> None:
         """The socket is gone: whatever comes next is a new beginning."""
         self._doubt("reconnect")
+        self.state = BookState.STALE
+        self._fetch_at_s = None
+
+    def begin(self) -> None:
+        """A connection begins: nothing that an earlier one brought counts."""
+        reason = self._reason
+        self._doubt(reason)
         self.state = BookState.STALE
         self._fetch_at_s = None
 

@@ -10,7 +10,6 @@ from typing import NoReturn
 
 from msgspec import Struct
 
-from collector_worker import rest
 from collector_worker.book_sync import Wish
 from collector_worker.exchanges.contract import (
     Acknowledged,
@@ -25,7 +24,10 @@ from collector_worker.exchanges.contract import (
     Output,
     Refused,
 )
+from collector_worker.permits import Permits
 from collector_worker.pipeline import Pipeline
+from collector_worker.raw_recorder import RawRecorder
+from collector_worker.rest_client import RestClient
 from collector_worker.telemetry import Telemetry
 from collector_worker.websocket import CLOSE_TIMEOUT_S, OPEN_TIMEOUT_S, Pace, WebSocket
 from common.clock import Clock
@@ -36,6 +38,7 @@ from common.errors import (
     SubscriptionTimeoutError,
 )
 from common.events import Candle, Ticker, Trade
+from common.exchanges import Rate
 from common.health import WorkerState
 from common.identity import DataType
 from common.lifecycle import worst_of
@@ -62,7 +65,10 @@ class Surroundings(Struct, frozen=True):
 
     exchange: ExchangeCollector
     instrument: Instrument
-    rest_root: str
+    rest: RestClient
+    permits: Permits
+    connect_rate: Rate
+    recorder: RawRecorder | None
     pipeline: Pipeline
     pace: Pace
     telemetry: Telemetry
@@ -88,6 +94,7 @@ class Connection:
         self._book_channel = next((c for c in feed.channels if c.data_type is DataType.ORDERBOOK), None)
         self._book_ready = self._book_channel is None
         self._last_frame_s = 0.0
+        self._opened_s = 0.0
         self._pinged_s: float | None = None
         self._subscribed_s = 0.0
         self._again: dict[Channel, float] = {}
@@ -110,18 +117,23 @@ class Connection:
             SubscriptionRefusedError: The exchange refuses a channel for good.
         """
         timing = self._around.timing
+        await self._around.permits.acquire("connect", self._around.connect_rate)
         socket = await WebSocket.open(self._feed.url, timing.open_s, timing.close_s)
         try:
             now_s = self._now_s()
-            self._last_frame_s = self._subscribed_s = now_s
+            if self._around.recorder is not None:
+                self._around.recorder.opened(self._feed.url)
+            self._opened_s = self._last_frame_s = self._subscribed_s = now_s
             self._seen_s = dict.fromkeys(self._seen_s, now_s)
             if self._held is None:
                 self._note(WorkerState.SUBSCRIBING)
+                if self._book_channel is not None:
+                    self._around.pipeline.book.begin()
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(socket.pump(self._on_frame, self._around.pace))
                 tasks.create_task(self._watch(socket, tasks))
                 for request in self._adapter.subscribe():
-                    await socket.send(request)
+                    await self._send(socket, request)
         except BaseExceptionGroup as group:
             raise worst_of(group) from group
         finally:
@@ -159,6 +171,8 @@ class Connection:
         recv_ns = around.clock.now_ns()
         self._last_frame_s = around.clock.monotonic_s()
         around.telemetry.beat.last_frame_at = recv_ns
+        if around.recorder is not None:
+            around.recorder.received(frame, recv_ns)
         for output in self._adapter.on_frame(frame, recv_ns):
             if isinstance(output, (Trade, Ticker, Candle, BookFrame)):
                 self._on_data(output)
@@ -181,7 +195,7 @@ class Connection:
 
     def _pass_on(self, output: Output) -> None:
         if isinstance(output, Acknowledged):
-            self._around.pipeline.book.subscribed(self._now_s())
+            self._around.pipeline.book.subscribed(self._now_s(), output.channel.snapshot_wait_s)
         elif isinstance(output, (Trade, Ticker, Candle, BookFrame)):
             self._grant(self._around.pipeline.on_event(output))
 
@@ -258,8 +272,9 @@ class Connection:
     async def _fetch_book(self) -> None:
         around = self._around
         try:
-            answer = await rest.get(around.rest_root, around.exchange.book_path(around.instrument))
-            snapshot = around.exchange.read_book(answer.body, around.clock.now_ns())
+            path = around.exchange.book_path(around.instrument)
+            body = await around.rest.fetch(path, around.exchange.rest_units(path))
+            snapshot = around.exchange.read_book(body, around.clock.now_ns())
         except ExchangeUnavailableError as error:
             around.telemetry.trouble("book", str(error))
             get_logger().warning("book_snapshot_failed", why=str(error))
@@ -277,20 +292,37 @@ class Connection:
         while True:
             await asyncio.sleep(self._around.timing.tick_s)
             now_s = self._now_s()
+            if self._around.pace.congested:
+                self._excuse(now_s)
             await self._keep_alive(socket, now_s)
             self._check_deadlines(now_s)
+            if self._feed.max_life_s and now_s - self._opened_s > self._feed.max_life_s:
+                self.closing_soon.set()
             for channel in [channel for channel, at_s in self._again.items() if now_s >= at_s]:
                 del self._again[channel]
                 self._deferred.discard(channel)
+                requests = self._adapter.resubscribe(channel)
+                if not requests:
+                    self._around.pipeline.book.subscribed(now_s, 0.0)
+                    continue
                 self._unconfirmed.add(channel)
                 self._subscribed_s = now_s
-                for request in self._adapter.resubscribe(channel):
-                    await socket.send(request)
+                for request in requests:
+                    await self._send(socket, request)
             if self._held is None and self._book_channel is not None:
                 self._around.pipeline.write_book_hash()
-                if not self._fetching and self._around.pipeline.book.due(now_s) is Wish.FETCH_SNAPSHOT:
+                if (
+                    self._book_channel not in self._unconfirmed
+                    and not self._fetching
+                    and self._around.pipeline.book.due(now_s) is Wish.FETCH_SNAPSHOT
+                ):
                     self._fetching = True
                     tasks.create_task(self._fetch_book())
+
+    def _excuse(self, now_s: float) -> None:
+        """We do not read for the moment: what has not arrived is not the exchange's fault."""
+        self._last_frame_s, self._pinged_s = now_s, None
+        self._seen_s = dict.fromkeys(self._seen_s, now_s)
 
     async def _keep_alive(self, socket: WebSocket, now_s: float) -> None:
         keepalive = self._adapter.keepalive
@@ -300,7 +332,7 @@ class Connection:
             raise FeedSilentError("the exchange does not answer pings")
         if self._pinged_s is None and now_s - self._last_frame_s > keepalive.idle_s:
             self._pinged_s = now_s
-            await socket.send(keepalive.frame)
+            await (socket.send(keepalive.frame) if keepalive.frame else socket.ping(self._on_pong))
 
     def _check_deadlines(self, now_s: float) -> None:
         if self._unconfirmed and now_s - self._subscribed_s > self._around.timing.acknowledge_s and not self._again:
@@ -314,6 +346,14 @@ class Connection:
             self._resubscribed.add(channel)
             self._seen_s[channel] = now_s
         self._ask_again(silent)
+
+    def _on_pong(self) -> None:
+        self._last_frame_s = self._now_s()
+
+    async def _send(self, socket: WebSocket, request: str) -> None:
+        if self._around.recorder is not None:
+            self._around.recorder.sent(request)
+        await socket.send(request)
 
     # --- small things --------------------------------------------------------------------------------------------
 

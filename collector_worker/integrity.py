@@ -1,48 +1,7 @@
-"""What may pass into a stream: every trade once, closed candles once, tickers never backwards. Pure."""
+"""What may pass besides what is numbered (``tape``) and what is a book (``book_sync``): tickers, never backwards."""
 
-from common.events import Candle, Ticker, Trade
-
-
-class TradeGate:
-    """Lets each trade through once, by its consecutive id.
-
-    Every reconnect brings trades again that were already published (OKX sheet, section 4.1: the last trade is pushed
-    on subscribe), and so does the start of a new run, which is told the stream's last id.
-    """
-
-    __slots__ = ("last_id",)
-
-    def __init__(self, last_id: int = -1) -> None:
-        self.last_id = last_id
-
-    def admits(self, trade: Trade) -> bool:
-        """Whether the trade is new; if so it counts as published from now on."""
-        number = int(trade.trade_id)
-        if number <= self.last_id:
-            return False
-        self.last_id = number
-        return True
-
-
-class CandleGate:
-    """Lets no bar through that is older than the last closed one of its interval, nor a closed one twice."""
-
-    __slots__ = ("_closed_until",)
-
-    def __init__(self) -> None:
-        self._closed_until: dict[str, int] = {}
-
-    def restore(self, interval: str, closed_until: int) -> None:
-        """Bars that open before ``closed_until`` (ns) are already in the stream as closed."""
-        self._closed_until[interval] = closed_until
-
-    def admits(self, candle: Candle) -> bool:
-        """Whether the bar says something new."""
-        if candle.open_time < self._closed_until.get(candle.interval, 0):
-            return False
-        if candle.closed:
-            self._closed_until[candle.interval] = candle.close_time
-        return True
+from collector_worker.stream_ids import MAX_CLOCK_DIFFERENCE_NS
+from common.events import Ticker
 
 
 class TickerGate:
@@ -55,7 +14,9 @@ class TickerGate:
 
     def admits(self, ticker: Ticker) -> bool:
         """Whether the ticker is at least as new as the last one."""
-        if ticker.ts_event < self._last_ns:
+        far = abs(ticker.ts_event - ticker.ts_recv) > MAX_CLOCK_DIFFERENCE_NS
+        time_ns = ticker.ts_recv if far else ticker.ts_event  # a wrong clock must not end the stream
+        if time_ns < self._last_ns:
             return False
-        self._last_ns = ticker.ts_event
+        self._last_ns = time_ns
         return True

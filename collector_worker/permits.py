@@ -13,11 +13,10 @@ import asyncio
 import socket
 from random import Random
 
-from msgspec import Struct
-
 from common import keys
 from common.config import RedisConfig
 from common.errors import RedisUnreachableError
+from common.exchanges import Rate
 from common.log import get_logger
 from common.redis_client import RedisPipe, pack_command
 
@@ -50,13 +49,6 @@ if ends > known then
 end
 return 1
 """
-
-
-class Rate(Struct, frozen=True):
-    """Units per second in the long run, and how many may come at once after a quiet time."""
-
-    per_s: float
-    burst: float = 1.0
 
 
 class Permits:

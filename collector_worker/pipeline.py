@@ -6,7 +6,9 @@ from msgspec import Struct
 
 from collector_worker.book_sync import BookSync, Judged, Wish
 from collector_worker.exchanges.contract import BookFrame, Channel, Feed
-from collector_worker.integrity import CandleGate, TickerGate, TradeGate
+from collector_worker.flows import CandleFlow, TradeFlow
+from collector_worker.integrity import TickerGate
+from collector_worker.ledger import Track
 from collector_worker.publisher import Publisher
 from collector_worker.streams import Stream, Streams
 from collector_worker.telemetry import Telemetry
@@ -24,12 +26,19 @@ BOOK_HASH_EVERY_S = 0.5
 400 levels at every delta would cost more than everything else a collector does."""
 
 
-class Gates(Struct):
-    """What each kind of data must pass; they outlive the connections."""
+class Ways(Struct):
+    """What each kind of data passes on its way; all of it outlives the connections. None: it is not collected.
 
-    trades: TradeGate
-    candles: CandleGate
+    Attributes:
+        book_track: The ledger of the order book.
+        ticker_track: The ledger of the tickers.
+    """
+
+    trades: TradeFlow | None
+    candles: dict[str, CandleFlow]
     tickers: TickerGate
+    book_track: Track
+    ticker_track: Track
 
 
 class Pipeline:
@@ -39,7 +48,7 @@ class Pipeline:
         self,
         config: ExchangeCollectorConfig,
         streams: Streams,
-        gates: Gates,
+        ways: Ways,
         book: BookSync,
         publisher: Publisher,
         telemetry: Telemetry,
@@ -48,7 +57,7 @@ class Pipeline:
         self.book = book
         self._collector = config.id
         self._streams = streams
-        self._gates = gates
+        self._ways = ways
         self._publisher = publisher
         self._telemetry = telemetry
         self._clock = clock
@@ -57,31 +66,30 @@ class Pipeline:
         self._book_hole = False
         self._book_doubted = False
         self._connected_before: set[str] = set()
+        self._connected: dict[str, Feed] = {}
         if DataType.ORDERBOOK in config.data_types:
             telemetry.beat.book_state = BookState.SYNCING
+            publisher.set_hash(keys.book(config.id), {"state": BookState.SYNCING.value})  # the last run's is old
 
     # --- data ----------------------------------------------------------------------------------------------------
 
     def on_event(self, event: Trade | Ticker | Candle | BookFrame) -> Wish | None:
         """Pass one event on; returns what the order book needs, if it needs something."""
         if isinstance(event, Trade):
-            self._on_trade(event)
+            if self._ways.trades is not None:
+                self._ways.trades.on_live(event)
         elif isinstance(event, BookFrame):
             return self.on_judged(self.book.on_frame(event))
         elif isinstance(event, Ticker):
-            if self._gates.tickers.admits(event):
-                self._publish(self._streams.of_type(DataType.TICKER), event)
-            else:
-                self._telemetry.beat.duplicates_dropped += 1
-        elif self._gates.candles.admits(event):
-            self._publish(self._streams.of_candle(event), event)
+            self._on_ticker(event)
         else:
-            self._telemetry.beat.duplicates_dropped += 1
+            self._ways.candles[event.interval].on_live(event)
         return None
 
-    def _on_trade(self, trade: Trade) -> None:
-        if self._gates.trades.admits(trade):
-            self._publish(self._streams.of_type(DataType.TRADE), trade)
+    def _on_ticker(self, ticker: Ticker) -> None:
+        if self._ways.tickers.admits(ticker):
+            self._publish(self._streams.of_type(DataType.TICKER), ticker)
+            self._ways.ticker_track.passed(ticker.ts_event)
         else:
             self._telemetry.beat.duplicates_dropped += 1
 
@@ -94,11 +102,13 @@ class Pipeline:
             self._book_hole = entry_id is None
             if entry_id is not None:
                 self._book_entry = (entry_id, event)
+                self._ways.book_track.passed(event.ts_event)
         if self._book_doubted and self.book.state is BookState.VALID:
             self._book_doubted = False
             self._status(stream, FeedState.RESYNCED, "snapshot")
         if judged.doubt:
             self._book_doubted = True
+            self._ways.book_track.broke(judged.doubt)
             self._telemetry.beat.resyncs += 1
             get_logger().warning("book_doubted", reason=judged.doubt)
             self._status(stream, FeedState.STALE, judged.doubt)
@@ -126,6 +136,8 @@ class Pipeline:
         beat = self._telemetry.beat
         changed = beat.book_state is not self.book.state
         beat.book_state = self.book.state
+        if self.book.state is BookState.VALID:
+            self._telemetry.settled("book")
         if changed:
             self._book_hash_due_s = 0.0
         self.write_book_hash()
@@ -158,14 +170,34 @@ class Pipeline:
         """All subscriptions of a socket are confirmed: say so in its streams."""
         reason = "reconnect" if feed.name in self._connected_before else "start"
         self._connected_before.add(feed.name)
+        self._connected[feed.name] = feed
+        self._probe(feed)
         self._status_of(feed.channels, FeedState.CONNECTED, reason)
 
     def on_disconnected(self, feed: Feed, reason: str) -> None:
         """A socket that was connected is gone; the order book on it starts from nothing again."""
+        self._connected.pop(feed.name, None)
         self._status_of(feed.channels, FeedState.DISCONNECTED, reason)
-        if any(channel.data_type is DataType.ORDERBOOK for channel in feed.channels):
+        kinds = {channel.data_type for channel in feed.channels}
+        if DataType.TICKER in kinds:
+            self._ways.ticker_track.broke("disconnected")
+        if DataType.ORDERBOOK in kinds:
+            self._ways.book_track.broke("disconnected")
             self.book.disconnected()
             self._note_book_state()
+
+    def stop(self) -> None:
+        """The run ends: say so in every stream that still counts as connected."""
+        for feed in list(self._connected.values()):
+            self.on_disconnected(feed, "stopped")
+
+    def _probe(self, feed: Feed) -> None:
+        """Look whether anything was missed while the socket was not there, without waiting for the next trade."""
+        for channel in feed.channels:
+            if channel.data_type is DataType.TRADE and self._ways.trades is not None:
+                self._ways.trades.probe()
+            elif channel.data_type is DataType.CANDLES:
+                self._ways.candles[channel.interval].probe()
 
     def _status_of(self, channels: Sequence[Channel], state: FeedState, reason: str) -> None:
         for channel in channels:

@@ -72,8 +72,11 @@ class RawRecorder:
             self._file().write(_encode(row) + b"\n")
             self._flush()
         except OSError:
-            self._broken = True
-            get_logger().error("raw_recording_stopped", folder=str(self._folder), exc_info=True)
+            self._give_up()
+
+    def _give_up(self) -> None:
+        self._broken = True
+        get_logger().error("raw_recording_stopped", folder=str(self._folder), exc_info=True)
 
     def _file(self) -> gzip.GzipFile:
         now = datetime.fromtimestamp(self._clock.now_ns() / 1e9, UTC)
@@ -98,7 +101,10 @@ class RawRecorder:
     def tick(self) -> None:
         """Make readable what a quiet market has left unflushed; call it about once a second."""
         if not self._broken:
-            self._flush()
+            try:
+                self._flush()
+            except OSError:
+                self._give_up()
 
     def _forget_oldest(self, current: Path) -> None:
         files = sorted(self._folder.glob("*.jsonl.gz"))
@@ -112,6 +118,9 @@ class RawRecorder:
     def close(self) -> None:
         """Finish the present file."""
         if self._gzip is not None and self._raw is not None:
-            self._gzip.close()
-            self._raw.close()
+            try:
+                self._gzip.close()
+                self._raw.close()
+            except OSError:
+                self._give_up()
             self._gzip = self._raw = None

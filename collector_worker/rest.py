@@ -26,10 +26,11 @@ class _Address(Struct, frozen=True):
 
 
 class Answer(Struct, frozen=True):
-    """Status and body of an answer, whatever the status."""
+    """Status and body of an answer, whatever the status; ``retry_after_s`` where it asks to stay away for a time."""
 
     status: int
     body: bytes
+    retry_after_s: float | None = None
 
 
 async def get(root: str, path: str, timeout_s: float = TIMEOUT_S) -> Answer:
@@ -89,18 +90,24 @@ async def _get(address: _Address, path: str) -> Answer:
 
 
 async def _read_answer(http: h11.Connection, reader: asyncio.StreamReader) -> Answer:
-    status, body = 0, bytearray()
+    status, body, retry_after_s = 0, bytearray(), None
     while True:
         event = http.next_event()
         if event is h11.NEED_DATA:
             http.receive_data(await reader.read(_READ_BYTES))
         elif isinstance(event, h11.Response):
             status = event.status_code
+            retry_after_s = _seconds(dict(event.headers).get(b"retry-after", b""))
         elif isinstance(event, h11.Data):
             body += event.data
             if len(body) > MAX_BODY_BYTES:
                 raise ExchangeUnavailableError("REST answered more than any of its answers should hold")
         elif isinstance(event, h11.EndOfMessage):
-            return Answer(status, bytes(body))
+            return Answer(status, bytes(body), retry_after_s)
         elif not isinstance(event, h11.InformationalResponse):
             raise ExchangeUnavailableError("REST closed the connection in the middle of its answer")
+
+
+def _seconds(text: bytes) -> float | None:
+    """A header in seconds; its other form, a date, is not what exchanges send."""
+    return float(text) if text.isdigit() and len(text) < 10 else None

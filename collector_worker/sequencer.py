@@ -78,6 +78,13 @@ class Sequencer(Generic[T]):
         """Whether items wait behind a hole."""
         return bool(self._held)
 
+    @property
+    def hole(self) -> tuple[int, int, T] | None:
+        """What is missing, both bounds exclusive, and the item behind it; None where nothing is held."""
+        if not self._held or self.last is None:
+            return None
+        return self.last, self._held[0].first, self._held[0].item
+
     def offer(self, item: T, first: int, last: int, now_s: float, *, advances: bool = True) -> list[T | Lost]:
         """Take an item that has arrived; returns what may be passed on now, in order.
 
@@ -139,8 +146,10 @@ class Sequencer(Generic[T]):
             ready.append(item)
         if ready:
             self._retry_s, self._fruitless = FIRST_RETRY_S, 0
+            self._ask_at_s = None
             ready += self._release(now_s)
-            self._ask_at_s = now_s if self._held or more else None
+            if self._held or more:
+                self._ask_at_s = now_s
             return ready
         self._fruitless += 1
         if beyond is not None and self._fruitless >= PATIENCE_TRIES and self._held:
@@ -174,6 +183,8 @@ class Sequencer(Generic[T]):
 
     def next_at_s(self) -> float | None:
         """The next moment at which ``wish`` or ``due`` may have something, or None."""
+        if self.last is None:
+            return None  # there is nothing to look behind yet
         moments = [*self._probes_s[:1]]
         if self._ask_at_s is not None:
             moments.append(self._ask_at_s)
@@ -208,6 +219,7 @@ class Sequencer(Generic[T]):
         """Pass on what is held and no longer behind a hole."""
         ready: list[T | Lost] = []
         done = 0
+        wished = False
         for held in self._held:
             if self.last is None or held.first > self.last + 1:
                 break
@@ -215,12 +227,14 @@ class Sequencer(Generic[T]):
             if held.last <= self.last:
                 self.dropped += 1
             elif held.first <= self.last:
-                self._wish(now_s)
+                wished = True  # part of an aggregate was passed on already: the rest is fetched one by one
             else:
                 ready.append(held.item)
                 if held.advances:
                     self.last = held.last
         del self._held[:done]
-        if done and not self._held:
+        if wished:
+            self._ask_at_s = now_s
+        elif done and not self._held:
             self._ask_at_s = None
         return ready

@@ -36,6 +36,7 @@ class WorkerSettings(Struct, frozen=True):
     collector: ExchangeCollectorConfig
     redis: RedisConfig
     log_level: str
+    var: Path
 
 
 def load_settings(argv: Sequence[str] | None, environment: Environment) -> WorkerSettings:
@@ -60,4 +61,4 @@ def load_settings(argv: Sequence[str] | None, environment: Environment) -> Worke
     collector = fleet.find(wanted)
     if collector is None:
         raise InvalidConfigurationError(f"{arguments.fleet}: has no collector {wanted}")
-    return WorkerSettings(collector, fleet.redis, environment.log_level)
+    return WorkerSettings(collector, fleet.redis, environment.log_level, environment.var)

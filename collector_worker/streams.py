@@ -47,7 +47,9 @@ class Stream:
         return entry_id, pack_command(("XADD", self.key, "MAXLEN", "~", self._maxlen, entry_id, *fields))
 
     def lose(self, event: Event) -> None:
-        """Note that an event found no room."""
+        """Note that an event found no room; of a marker nobody misses the content."""
+        if isinstance(event, FeedStatus):
+            return
         if self._loss is None:
             self._loss = _Loss(self.last_trade_id, event.ts_event, event.ts_event)
         self._loss.to_ts = event.ts_event

@@ -1,10 +1,10 @@
 """What the streams already hold: the only state that a new run needs."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Protocol
 
-from collector_worker.integrity import CandleGate, TradeGate
 from collector_worker.streams import Stream, Streams
+from collector_worker.tape import CandleTape, TradeTape
 from common.errors import RedisUnreachableError
 from common.identity import DataType
 from common.redis_client import Reply, is_wrong_type, pack_command
@@ -28,39 +28,65 @@ class Reader(Protocol):
         ...
 
 
-async def read_tails(pipe: Reader, streams: Streams, trades: TradeGate, candles: CandleGate) -> None:
-    """Set every stream's ids behind its last entry, and tell the gates what was already published.
+async def read_tails(pipe: Reader, streams: Streams, trades: TradeTape, candles: Mapping[str, CandleTape]) -> None:
+    """Set every stream's ids behind its last entry, and tell the tapes what was already published.
 
     Entries that are not ours are passed over; a key that is not a stream counts as empty (the publisher will say so).
 
     Raises:
         RedisUnreachableError: Redis went away, or takes no commands from us now.
     """
-    unread = [(stream, "+", _LOOK_BACK[stream.data_type]) for stream in streams.all()]
+    everything = streams.all()
+    infos = await pipe.execute([pack_command(("XINFO", "STREAM", stream.key)) for stream in everything])
+    for stream, info in zip(everything, infos, strict=True):
+        stream.ids.last_ms, stream.ids.last_n = _last_generated(info)
+    unread = [(stream, "+", _LOOK_BACK[stream.data_type]) for stream in everything]
     while unread:
         commands = [pack_command(("XREVRANGE", stream.key, end, "-", "COUNT", count)) for stream, end, count in unread]
         replies = await pipe.execute(commands)
         further = []
-        for (stream, end, count), reply in zip(unread, replies, strict=True):
+        for (stream, _, count), reply in zip(unread, replies, strict=True):
             page = _page(reply)
-            if page and end == "+":
-                stream.ids.last_ms, stream.ids.last_n = _numbers(page[0][0])
             found = any(_restores(stream, fields, trades, candles) for _, fields in page)
             if not found and count > 1 and len(page) == count:
                 further.append((stream, f"({page[-1][0]}", _PAGE))
         unread = further
 
 
-def _restores(stream: Stream, fields: dict[str, str], trades: TradeGate, candles: CandleGate) -> bool:
-    """Whether the entry says how far the stream has come; if so, the gate of its kind knows now."""
+def _last_generated(info: Reply) -> tuple[int, int]:
+    """The highest id that the stream ever had, which stays when its entries are trimmed away; (0, 0) for no stream."""
+    if not isinstance(info, list):
+        return 0, 0
+    facts = dict(zip(info[::2], info[1::2], strict=True))
+    return _numbers(facts[b"last-generated-id"].decode())
+
+
+def _restores(stream: Stream, fields: dict[str, str], trades: TradeTape, candles: Mapping[str, CandleTape]) -> bool:
+    """Whether the entry says how far the stream has come; if so, the tape of its kind knows now."""
     match stream.data_type, fields:
         case DataType.TRADE, {"type": "trade", "trade_id": number} if _is_number(number):
-            trades.last_id, stream.last_trade_id = int(number), number
-        case DataType.CANDLES, {"type": "candle", "closed": "1", "close_time": number} if _is_number(number):
-            candles.restore(fields.get("interval", ""), int(number))
+            _restore_trades(stream, trades, int(number), fields)
+        case DataType.TRADE, {"type": "gap", "to_id": number} if _is_number(number):
+            # Given up for good, so it must not be fetched after all; its time is that of the last trade before it.
+            _restore_trades(stream, trades, int(number) - 1, fields)
+            return False
+        case DataType.CANDLES, {"type": "candle", "open_time": opened, "interval": interval} if (
+            _is_number(opened) and interval in candles
+        ):
+            # Of a running bar all before it are in the stream: it waited for them.
+            length_ns = candles[interval].length_ns if fields.get("closed") == "1" else 0
+            candles[interval].restore(int(opened) + length_ns)
         case _:
             return False
     return True
+
+
+def _restore_trades(stream: Stream, trades: TradeTape, number: int, fields: dict[str, str]) -> None:
+    """Entries come newest first: the first one has the number, the last one the time."""
+    last_id = number if trades.last_id is None else trades.last_id
+    ts = fields.get("ts_event", "")
+    trades.restore(last_id, int(ts) if _is_number(ts) else 0)
+    stream.last_trade_id = str(last_id)
 
 
 def _is_number(text: str) -> bool:

@@ -38,6 +38,9 @@ class Telemetry:
         self.latency = LatencyHistogram()
         self._feeds: dict[str, WorkerState] = {}
         self._troubles: dict[str, str] = {}
+        self._catching_up: set[str] = set()
+        self._dropped: dict[str, int] = {}
+        self._garbled: dict[str, int] = {}
 
     def feed_is(self, feed: str, state: WorkerState, now_ns: int) -> None:
         """Note the state of one socket; the collector's own state follows from all of them."""
@@ -56,6 +59,23 @@ class Telemetry:
     def settled(self, about: str) -> None:
         """The trouble is over."""
         self._troubles.pop(about, None)
+
+    def catching_up(self, what: str, *, waiting: bool) -> None:
+        """Note whether live data waits behind data that was missed."""
+        if waiting:
+            self._catching_up.add(what)
+        else:
+            self._catching_up.discard(what)
+
+    def dropped(self, what: str, count: int) -> None:
+        """Note how many repeated items of a kind were dropped so far."""
+        self.beat.duplicates_dropped += count - self._dropped.get(what, 0)
+        self._dropped[what] = count
+
+    def garbled(self, what: str, count: int) -> None:
+        """Note how many items of a kind could not be what they claimed."""
+        self.beat.decode_errors += count - self._garbled.get(what, 0)
+        self._garbled[what] = count
 
     def event(self, data_type: DataType, recv_ns: int) -> None:
         """Count one entry of a data type."""
@@ -84,7 +104,9 @@ class Telemetry:
         if not states:
             return WorkerState.STARTING
         if all(state is WorkerState.RUNNING for state in states):
-            return WorkerState.DEGRADED if self._troubles else WorkerState.RUNNING
+            if self._troubles:
+                return WorkerState.DEGRADED
+            return WorkerState.CATCHING_UP if self._catching_up else WorkerState.RUNNING
         if any(state is WorkerState.RUNNING for state in states):
             return WorkerState.DEGRADED
         return WorkerState.CONNECTING if WorkerState.CONNECTING in states else WorkerState.SUBSCRIBING

@@ -1,11 +1,12 @@
 """The socket, seen through three calls: open, pump, send. The only owner of the ``websockets`` library."""
 
+import asyncio
 from collections.abc import Callable
-from typing import NoReturn, Protocol
-from urllib.parse import urlsplit
+from typing import NoReturn, Protocol, cast
 
 import websockets
 from websockets.asyncio.client import ClientConnection, connect
+from websockets.uri import parse_uri
 
 from common.errors import ConnectionLostError, InvalidConfigurationError
 
@@ -52,7 +53,10 @@ class WebSocket:
             InvalidConfigurationError: ``url`` is not an address.
         """
         try:
-            host = urlsplit(url).hostname
+            host = parse_uri(url).host
+        except (websockets.InvalidURI, ValueError) as error:  # ValueError: a port or a host that cannot be one
+            raise InvalidConfigurationError(f"{_without_secrets(url)} is not the address of a WebSocket") from error
+        try:
             connection = await connect(
                 url,
                 compression=None,
@@ -62,12 +66,11 @@ class WebSocket:
                 max_size=MAX_FRAME_BYTES,
                 user_agent_header=_USER_AGENT,
             )
-        except (websockets.InvalidURI, ValueError) as error:  # ValueError: a port or a host that cannot be one
-            raise InvalidConfigurationError(f"{_without_secrets(url)} is not the address of a WebSocket") from error
         except websockets.InvalidStatus as error:
             status = error.response.status_code
             raise ConnectionLostError(f"{host} turned the connection away (HTTP {status})") from error
-        except (OSError, TimeoutError, websockets.WebSocketException) as error:
+        except (OSError, TimeoutError, ValueError, websockets.WebSocketException) as error:
+            # ValueError and InvalidURI: a redirect to somewhere that is no WebSocket, as during maintenance
             raise ConnectionLostError(f"{host} cannot be reached") from error
         return cls(connection)
 
@@ -96,6 +99,18 @@ class WebSocket:
             await self._connection.send(text)
         except websockets.ConnectionClosed as error:
             raise ConnectionLostError(_how_closed(error)) from error
+
+    async def ping(self, on_pong: Callable[[], None]) -> None:
+        """Send a ping of the WebSocket protocol; ``on_pong`` is called when it is answered.
+
+        Raises:
+            ConnectionLostError: The connection has ended.
+        """
+        try:
+            answered = cast("asyncio.Future[float]", await self._connection.ping())
+        except websockets.ConnectionClosed as error:
+            raise ConnectionLostError(_how_closed(error)) from error
+        answered.add_done_callback(lambda pong: None if pong.cancelled() or pong.exception() else on_pong())
 
     async def close(self) -> None:
         """Close politely, within the time given to ``open``; a connection that has ended stays so."""

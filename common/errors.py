@@ -6,6 +6,7 @@ FleetError
  |   +- UnknownSymbolError
  |   +- SubscriptionRefusedError
  +- UsageError                   exit 2: a command was called wrongly
+ +- SupersededError              exit 1: a newer run of this collector writes now
  +- RedisUnreachableError        exit 3: no answer from Redis
  +- SupervisorUnreachableError   exit 3: no answer from supervisord
  +- UndecodableFrameError        skip: count it, keep a sample, go on
@@ -66,6 +67,10 @@ class UsageError(FleetError):
     """A command was given arguments it cannot use."""
 
     exit_code = EXIT_USAGE
+
+
+class SupersededError(FleetError):
+    """A newer run of the same collector has begun: this one must write nothing more."""
 
 
 class RedisUnreachableError(FleetError):

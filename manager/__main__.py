@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from common.errors import EXIT_OK, FleetError
-from common.fleet_file import load_fleet
+from common.fleet_file import load_wanted_fleet
 from common.log import configure_logging
+from common.parent_death import die_with_parent, under_supervisord
 from common.settings import read_environment
 from manager.app import run
 
@@ -28,6 +29,8 @@ see also: manager-cli status
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the manager; the return value is the exit code."""
+    if under_supervisord():
+        die_with_parent()
     parser = argparse.ArgumentParser(
         prog="manager",
         description="Watches the fleet's collectors, and starts, restarts and stops them through supervisord.",
@@ -40,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     environment = read_environment()
     fleet_path: Path = (arguments.fleet or environment.fleet_path).absolute()
     try:
-        fleet = load_fleet(fleet_path, environment)
+        fleet = load_wanted_fleet(fleet_path, environment)
     except FleetError as error:
         sys.stderr.write(f"manager: {error}\n")
         return error.exit_code

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from common.clock import SystemClock
-from common.fleet_file import Fleet, load_fleet
+from common.fleet_file import Fleet, load_wanted_fleet
 from common.lifecycle import run_until_signal
 from common.redis_client import async_client
 from common.settings import Environment
@@ -21,7 +21,7 @@ async def run(environment: Environment, fleet_path: Path, fleet: Fleet) -> None:
     with ThreadedSupervisor(SupervisorClient(environment.supervisor_socket)) as supervisor:
         loop = Loop(
             fleet,
-            load=lambda: load_fleet(fleet_path, environment),
+            load=lambda: load_wanted_fleet(fleet_path, environment),
             connect=async_client,
             supervisor=supervisor,
             keeper=FleetKeeper(

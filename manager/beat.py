@@ -4,7 +4,7 @@ import os
 import socket
 from collections.abc import Mapping
 from enum import Enum
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -31,9 +31,14 @@ class Beat:
         self._fixed: dict[str, str | int] = {
             "pid": os.getpid(),
             "host": socket.gethostname(),
-            "version": version("tickfleet"),
+            "version": _version(),
             "started_at": started_at_ns,
         }
+
+    @property
+    def mark(self) -> tuple[str, str]:
+        """``pid`` and ``started_at`` as they stand in the hash: by these a manager knows its own."""
+        return str(self._fixed["pid"]), str(self._fixed["started_at"])
 
     def fields(
         self, now_ns: int, trouble: str, summary: Mapping[str, int], parked: Mapping[CollectorId, int]
@@ -61,9 +66,25 @@ async def write_beat(client: "AsyncRedis", fields: Mapping[str, str | int]) -> N
         await pipe.execute()
 
 
-async def erase_beat(client: "AsyncRedis") -> None:
-    """Remove the hash: the manager has stopped."""
-    await client.delete(keys.FLEET_MANAGER)
+async def erase_beat(client: "AsyncRedis", mark: tuple[str, str]) -> None:
+    """Remove the hash where it is ours: the manager has stopped. That of a successor stays.
+
+    The key is watched, so a successor that writes between our look and the removal makes the removal fail.
+    """
+    async with client.pipeline(transaction=True) as pipe:
+        await pipe.watch(keys.FLEET_MANAGER)
+        pid, started_at = await pipe.hmget(keys.FLEET_MANAGER, ["pid", "started_at"])  # type: ignore[misc]  # sync too
+        if (pid, started_at) == mark:
+            pipe.multi()  # type: ignore[no-untyped-call]
+            pipe.delete(keys.FLEET_MANAGER)
+            await pipe.execute()
+
+
+def _version() -> str:
+    try:
+        return version("tickfleet")
+    except PackageNotFoundError:
+        return "unknown"
 
 
 def read_parked(fields: Mapping[str, str], now_ns: int) -> dict[CollectorId, int]:

@@ -16,6 +16,7 @@ from manager.programs import Launch, render
 from manager.reconcile import Applied, carry_out, collector_name, find_differences, write_programs
 from manager.settings import ManagerSettings
 from manager.supervisor_async import Supervisor
+from manager.supervisor_client import SupervisorEndingError
 
 
 class FleetKeeper:
@@ -88,6 +89,8 @@ class FleetKeeper:
         return plan
 
     def _failed(self, error: FleetError | OSError, hands: Hands) -> None:
+        if isinstance(error, SupervisorEndingError):  # the look says so; and soon it will end us too
+            return
         phrase = str(error) if isinstance(error, FleetError) else f"{self._environment.programs} cannot be written"
         if phrase != self.trouble:  # tried again and again: said once
             get_logger().error("fleet_apply_failed", why=phrase, exc_info=error)

@@ -15,6 +15,8 @@ _ON_THE_WAY = {
     WorkerState.CONNECTING: "connecting",
     WorkerState.SUBSCRIBING: "subscribing",
 }
+_NEVER_QUIET = frozenset({DataType.ORDERBOOK, DataType.CANDLES})
+"""A book moves even when nobody trades, and candles come by the clock."""
 
 
 def judge_flow(config: ExchangeCollectorConfig, heartbeat: Heartbeat, settings: ManagerSettings) -> tuple[Verdict, str]:
@@ -25,13 +27,18 @@ def judge_flow(config: ExchangeCollectorConfig, heartbeat: Heartbeat, settings: 
     if state is WorkerState.CATCHING_UP:
         return _catching_up(config, heartbeat, settings)
     if state in _ON_THE_WAY:
-        # A lost connection is given the same time as a start, counted from the last frame.
-        age_s = _since_s(heartbeat, heartbeat.started_at, heartbeat.last_frame_at)
+        # A lost connection is given the same time as a start, counted from the last data: frames come on each new
+        # connection, also where none lasts.
+        newest = (progress.last_event_at for progress in heartbeat.progress.values())
+        age_s = _since_s(heartbeat, heartbeat.started_at, *newest)
         doing = f"{_ON_THE_WAY[state]} for {span(age_s)}" + (f": {error}" if error else "")
         return (Verdict.STARTING if age_s < settings.start_limit_s else Verdict.SILENT), doing
     if state in (WorkerState.DEGRADED, WorkerState.ERROR):
-        return Verdict.SILENT, error or "part of what it should collect does not arrive"
-    return _running(config, heartbeat)
+        # At its start the sockets come up one after the other, and the first that runs makes the others a lack.
+        young = not heartbeat.connected_since and _since_s(heartbeat, heartbeat.started_at) < settings.start_limit_s
+        verdict = Verdict.STARTING if young and state is WorkerState.DEGRADED else Verdict.SILENT
+        return verdict, error or "part of what it should collect does not arrive"
+    return _running(config, heartbeat, settings)
 
 
 def _catching_up(
@@ -42,7 +49,7 @@ def _catching_up(
     return verdict, f"fetching missed data for {span(age_s)}"
 
 
-def _running(config: ExchangeCollectorConfig, heartbeat: Heartbeat) -> tuple[Verdict, str]:
+def _running(config: ExchangeCollectorConfig, heartbeat: Heartbeat, settings: ManagerSettings) -> tuple[Verdict, str]:
     if heartbeat.book_state is BookState.STALE:
         return Verdict.SILENT, "its order book is stale"
     silences = {
@@ -53,11 +60,13 @@ def _running(config: ExchangeCollectorConfig, heartbeat: Heartbeat) -> tuple[Ver
     if not silences:
         return Verdict.HEALTHY, "data flows"
     missing = ", ".join(f"no {data_type.value} for {span(age_s)}" for data_type, age_s in silences.items())
-    if len(silences) == len(config.data_types):
+    if _NEVER_QUIET & silences.keys():
         return Verdict.SILENT, missing
-    if DataType.ORDERBOOK in silences:  # a book moves even when nobody trades
-        return Verdict.SILENT, missing
-    return Verdict.QUIET, f"{missing}; other data flows"
+    if len(silences) < len(config.data_types):
+        return Verdict.QUIET, f"{missing}; other data flows"
+    if _since_s(heartbeat, heartbeat.last_frame_at) <= settings.socket_fresh_s:
+        return Verdict.QUIET, f"{missing}; the socket lives"
+    return Verdict.SILENT, missing
 
 
 def _silence_s(config: ExchangeCollectorConfig, heartbeat: Heartbeat, data_type: DataType) -> float | None:

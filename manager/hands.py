@@ -1,5 +1,6 @@
 """Carries actions out, each in a task of its own, at most one per collector at a time, and reports how it went."""
 
+from collections import Counter
 from collections.abc import Callable, Coroutine, Iterable
 from typing import Any
 
@@ -24,7 +25,7 @@ class Hands:
 
     def __init__(self, supervisor: Supervisor, clock: Clock, note: Callable[[Entry], None]) -> None:
         self._supervisor, self._clock, self.note = supervisor, clock, note
-        self._busy: set[CollectorId] = set()
+        self._busy: Counter[CollectorId] = Counter()  # each hold counts: one that ends does not end another
 
     @property
     def busy(self) -> frozenset[CollectorId]:
@@ -37,7 +38,8 @@ class Hands:
 
     def release(self, collectors: Iterable[CollectorId]) -> None:
         """The end of ``hold``."""
-        self._busy.difference_update(collectors)
+        self._busy.subtract(collectors)
+        self._busy = +self._busy  # without those that nobody holds any more
 
     def begin(self, action: Action, spawn: Spawn) -> None:
         """Start an action. A park counts from now, whether or not its process obeys."""
@@ -46,7 +48,7 @@ class Hands:
             self.note(self._entry(What.PARKED, action, details))
             if not action.pid:
                 return
-        self._busy.add(action.collector)
+        self.hold([action.collector])
         spawn(self._perform(action))
 
     async def _perform(self, action: Action) -> None:
@@ -58,7 +60,7 @@ class Hands:
         except FleetError as error:
             outcome = f"failed: {error}"
         finally:
-            self._busy.discard(action.collector)
+            self.release([action.collector])
         details = {"action": action.kind.value, "pid": str(action.pid), "outcome": outcome}
         self.note(self._entry(What.ACTION, action, details))
 

@@ -83,7 +83,7 @@ def parked(history: History, now_ns: int, settings: ManagerSettings) -> dict[Col
     return {
         CollectorId(*name.split(":", 1)): track.parked_until_ns
         for name, track in history.items()
-        if in_force(track, now_ns, settings)
+        if ":" in name and in_force(track, now_ns, settings)  # anybody may have written the journal
     }
 
 
@@ -153,7 +153,7 @@ def _count(track: Track, at_ns: int) -> Track:
 
 def _number(entry: Entry, name: str) -> int:
     text = entry.details.get(name, "")
-    return int(text) if text.isascii() and text.isdigit() else 0
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 20 else 0
 
 
 _FOLDS = {

@@ -12,12 +12,17 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 
 from common import keys
+from common.errors import FleetError
 
 if TYPE_CHECKING:
     from common.redis_client import AsyncRedis, SyncRedis
 
 WAITING_MAX = 2_000
 """Entries kept while Redis is away; the manager decides nothing then, so there are few."""
+
+
+class JournalRefusedError(FleetError):
+    """Redis works, but does not let us use this one key: it holds something else, or we lack the right."""
 
 
 class What(Enum):
@@ -78,11 +83,13 @@ class Journal:
     """The manager's pen: entries wait here until Redis takes them, in order, the oldest dropped beyond the bound."""
 
     def __init__(self) -> None:
-        self._waiting: deque[Entry] = deque(maxlen=WAITING_MAX)
+        self._waiting: deque[Entry] = deque()
 
     def add(self, entry: Entry) -> None:
         """Note an entry; it is written with the next ``flush``."""
         self._waiting.append(entry)
+        if len(self._waiting) > WAITING_MAX:
+            self._waiting.popleft()
 
     @property
     def waiting(self) -> list[Entry]:
@@ -90,21 +97,37 @@ class Journal:
         return list(self._waiting)
 
     async def flush(self, client: "AsyncRedis") -> None:
-        """Write what waits, in one round trip. After an error everything waits on; an entry may then stand twice."""
+        """Write what waits, in one round trip. After an error everything waits on; an entry may then stand twice.
+
+        Raises:
+            JournalRefusedError: Redis refuses entries in this stream.
+        """
         if not self._waiting:
             return
         entries = self.waiting
         async with client.pipeline(transaction=False) as pipe:
             for entry in entries:
                 pipe.xadd(keys.FLEET_EVENTS, _untyped(entry), maxlen=keys.FLEET_EVENTS_MAXLEN)
-            await pipe.execute()
-        for _ in entries:
-            self._waiting.popleft()
+            replies = await pipe.execute(raise_on_error=False)
+        refusal = next((reply for reply in replies if isinstance(reply, Exception)), None)
+        if refusal is not None:
+            raise JournalRefusedError(f"Redis takes no entries for the journal {keys.FLEET_EVENTS}") from refusal
+        for entry in entries:
+            if self._waiting and self._waiting[0] is entry:  # else it was dropped meanwhile, for others
+                self._waiting.popleft()
 
 
 async def read_journal(client: "AsyncRedis") -> list[Entry]:
-    """All entries, oldest first. The stream's bound keeps this to some ten thousand."""
-    rows = await client.xrange(keys.FLEET_EVENTS)
+    """All entries, oldest first. The stream's bound keeps this to some ten thousand.
+
+    Raises:
+        JournalRefusedError: Redis does not let us read it.
+    """
+    async with client.pipeline(transaction=False) as pipe:
+        pipe.xrange(keys.FLEET_EVENTS)
+        (rows,) = await pipe.execute(raise_on_error=False)
+    if isinstance(rows, Exception):
+        raise JournalRefusedError(f"the journal {keys.FLEET_EVENTS} cannot be read") from rows
     return [entry for _, fields in rows if (entry := from_fields(fields)) is not None]
 
 

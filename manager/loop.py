@@ -21,14 +21,16 @@ from manager.assess import assess
 from manager.beat import Beat, erase_beat, write_beat
 from manager.fleet_keeper import FleetKeeper
 from manager.hands import WHO, Hands
-from manager.history import History, observe, parked, rebuild, remember
-from manager.journal import Entry, Journal, What, read_journal
+from manager.history import observe, parked
+from manager.journal import Entry, What
+from manager.memory import Memory
 from manager.pace import Instant, was_late
 from manager.policy import Conditions, decide
 from manager.senses import Facts, RedisLink, Senses
 from manager.settings import ManagerSettings
+from manager.steadiness import Steadiness
 from manager.supervisor_async import Supervisor
-from manager.verdicts import Judgement, Verdict, summarise
+from manager.verdicts import Pulse, Verdict, summarise
 
 if TYPE_CHECKING:
     from common.redis_client import AsyncRedis
@@ -64,10 +66,11 @@ class Loop:
         self._keeper, self._clock, self._settings = keeper, clock, settings
         self._link = RedisLink(fleet.redis, connect(fleet.redis))
         self._senses = Senses(supervisor, clock)
-        self._hands = Hands(supervisor, clock, self._note)
-        self._journal = Journal()
-        self._history: History | None = None  # not known before Redis has answered for the first time
+        self._memory = Memory(settings)
+        self._hands = Hands(supervisor, clock, self._memory.note)
+        self._steadiness = Steadiness(settings)
         self._beat = Beat(clock.now_ns())
+        self._summary: dict[str, int] = {}  # of the last judgement
         self._instant = self._now()
         self._late_at_s = float("-inf")
         self._file_trouble = ""
@@ -92,61 +95,69 @@ class Loop:
         if self.reload_wanted.is_set():
             self.reload_wanted.clear()
             await self._reload()
+        looked, began = self._instant, self._now()
         busy = self._hands.busy  # before the look: what ends during it may have been seen as it was before
         facts = await self._senses.look(self._link, [config.id for config in self._fleet.collectors])
         if facts.processes is not None:
             self._keeper.keep(self._fleet, facts.processes, self._hands, tasks.create_task)
-        before, self._instant = self._instant, self._now()
-        if was_late(before, self._instant, self._settings):
-            self._late_at_s = self._instant.monotonic_s
-            get_logger().warning("manager_late", pause_s=round(self._instant.monotonic_s - before.monotonic_s, 1))
-            return  # what was read may be old: look again before anything follows from it
-        with suppress(RedisUnreachableError):
-            await self._judge_and_act(facts, busy, tasks)
-
-    async def _judge_and_act(self, facts: Facts, busy: frozenset[CollectorId], tasks: asyncio.TaskGroup) -> None:
+        self._instant = self._now()
         if facts.pulses is None:
             return
-        history = await self._recall()
+        if self._was_late(looked, began, self._instant):
+            self._late_at_s = self._instant.monotonic_s
+            get_logger().warning("manager_late", pause_s=round(self._instant.monotonic_s - looked.monotonic_s, 1))
+            # what was read may be old: look again before anything follows from it
+        elif await self._memory.recall(self._link):
+            self._judge_and_act(facts, facts.pulses, busy, tasks)
+        await self._record()
+
+    def _was_late(self, looked: Instant, began: Instant, ended: Instant) -> bool:
+        """Whether we were: between the last look and this one, or in this one by more than others keep us waiting."""
+        settings = self._settings
+        return was_late(looked, began, settings) or was_late(began, ended, settings, settings.look_may_take_s)
+
+    def _judge_and_act(
+        self,
+        facts: Facts,
+        pulses: dict[CollectorId, Pulse],
+        busy: frozenset[CollectorId],
+        tasks: asyncio.TaskGroup,
+    ) -> None:
+        history = self._memory.history
         now_ns, settings = self._instant.wall_ns, self._settings
         left_alone = parked(history, now_ns, settings)
-        judgements = assess(self._fleet.collectors, facts.pulses, facts.processes, left_alone, settings)
+        judgements = assess(self._fleet.collectors, pulses, facts.processes, left_alone, settings)
+        judgements = self._steadiness.steady(judgements, self._instant.monotonic_s)
         for entry in observe(judgements, history, now_ns, WHO):
             _log_verdict(entry)
-            self._note(entry)
+            self._memory.note(entry)
         conditions = Conditions(settling=self._settling(), busy=self._hands.busy | busy)
-        for action in decide(judgements, await self._recall(), now_ns, conditions, settings):
+        for action in decide(judgements, self._memory.history, now_ns, conditions, settings):
             self._hands.begin(action, tasks.create_task)
-        await self._record(judgements)
-
-    async def _recall(self) -> History:
-        """The history; with the first answer of Redis it is rebuilt from the journal."""
-        if self._history is None:
-            with translated_errors(self._link.config):
-                entries = await read_journal(self._link.client)
-            self._history = rebuild([*entries, *self._journal.waiting], self._settings)
-            get_logger().info("history_rebuilt", entries=len(entries))
-        return self._history
+        self._summary = summarise(judgements)
 
     def _settling(self) -> bool:
         now_s, settings = self._instant.monotonic_s, self._settings
         redis_settling = now_s - self._senses.redis_back_at_s < settings.redis_settle_s
         return redis_settling or now_s - self._late_at_s < settings.late_settle_s
 
-    async def _record(self, judgements: list[Judgement]) -> None:
-        """Write the journal and our own heartbeat."""
+    async def _record(self) -> None:
+        """Write the journal and our own heartbeat; also where we know nothing new, as it says that we are there."""
         now_ns = self._clock.now_ns()
-        left_alone = parked(self._history or {}, now_ns, self._settings)
-        trouble = self._file_trouble or self._senses.supervisor_trouble or self._keeper.trouble
-        fields = self._beat.fields(now_ns, trouble, summarise(judgements), left_alone)
+        left_alone = parked(self._memory.history, now_ns, self._settings)
         try:
+            await self._memory.save(self._link)
+            fields = self._beat.fields(now_ns, self._trouble(), self._summary, left_alone)
             with translated_errors(self._link.config):
-                await self._journal.flush(self._link.client)
                 await write_beat(self._link.client, fields)
         except RedisUnreachableError as error:
             self._senses.write_failed(error)
         else:
             self._senses.write_done()
+
+    def _trouble(self) -> str:
+        found = (self._file_trouble, self._senses.supervisor_trouble, self._keeper.trouble, self._memory.trouble)
+        return next(filter(None, found), "")
 
     async def _reload(self) -> None:
         """Take up the fleet file as it is now; one that cannot be used changes nothing."""
@@ -179,18 +190,12 @@ class Loop:
         self._tell(What.MANAGER_STOPPED)
         with suppress(RedisUnreachableError, TimeoutError), translated_errors(self._link.config):
             async with asyncio.timeout(FAREWELL_LIMIT_S):
-                await self._journal.flush(self._link.client)
-                await erase_beat(self._link.client)
+                await self._memory.save(self._link)
+                await erase_beat(self._link.client, self._beat.mark)
         await self._link.client.aclose()
 
     def _tell(self, what: What, why: str = "") -> None:
-        self._note(Entry(at_ns=self._clock.now_ns(), who=WHO, what=what, why=why))
-
-    def _note(self, entry: Entry) -> None:
-        """Into the journal and into our memory by the same door: a manager that reads the journal knows the same."""
-        self._journal.add(entry)
-        if self._history is not None:
-            self._history = remember(self._history, entry, self._settings)
+        self._memory.note(Entry(at_ns=self._clock.now_ns(), who=WHO, what=what, why=why))
 
     def _now(self) -> Instant:
         return Instant(self._clock.now_ns(), self._clock.monotonic_s())

@@ -88,6 +88,7 @@ def render(config: ExchangeCollectorConfig, launch: Launch) -> str:
         # An exit before startsecs is retried whatever its code, bad configuration too, and linearly. So a quick exit
         # is final for supervisord; the manager, which knows why it happened, does the retrying.
         "startretries": "0",
+        "umask": "077",  # supervisord's own has no effect where it stays in the foreground
         "stopsignal": "TERM",
         "stopwaitsecs": str(STOP_S),
         "killasgroup": "true",

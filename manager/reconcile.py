@@ -69,8 +69,8 @@ def write_programs(folder: Path, logs: Path, wanted: Mapping[str, str]) -> None:
     Raises:
         OSError: The folders cannot be written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    logs.mkdir(parents=True, exist_ok=True)
+    for each in (folder, logs):
+        each.mkdir(mode=0o700, parents=True, exist_ok=True)
     plan = plan_files(wanted, _read_programs(folder))
     for program, text in plan.write.items():
         _write_atomically(folder / f"{program}.conf", text)

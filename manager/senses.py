@@ -95,10 +95,12 @@ class Senses:
         try:
             processes = await self._supervisor.processes()
         except FleetError as error:
-            if not self.supervisor_trouble:
+            ending = isinstance(error, SupervisorEndingError)
+            if ending and not self.supervisor_ending:
+                get_logger().info("supervisor_ending")
+            elif not ending and not self.supervisor_trouble:
                 get_logger().error("supervisor_lost", why=str(error), exc_info=error)
-            self.supervisor_trouble = str(error)
-            self.supervisor_ending = isinstance(error, SupervisorEndingError)
+            self.supervisor_trouble, self.supervisor_ending = str(error), ending
             return None
         self.supervisor_ending = False
         if self.supervisor_trouble:

@@ -10,7 +10,7 @@ from typing import Protocol, TypeVar
 
 from common.errors import SupervisorUnreachableError
 from manager.processes import ALIVE, Process, ProcessState
-from manager.supervisor_client import Reread, SupervisorClient
+from manager.supervisor_client import LOOK_TIMEOUT_S, Reread, SupervisorClient
 
 ACTING_THREADS = 8
 """supervisord answers one call at a time; more threads would only wait in its queue."""
@@ -58,7 +58,7 @@ class ThreadedSupervisor:
     """See ``Supervisor``. Use it as a context manager, so that its threads end."""
 
     def __init__(self, client: SupervisorClient) -> None:
-        self._client = client
+        self._client, self._looks = client, client.within(LOOK_TIMEOUT_S)
         self._looking = ThreadPoolExecutor(1, thread_name_prefix="supervisor-look")
         self._acting = ThreadPoolExecutor(ACTING_THREADS, thread_name_prefix="supervisor-act")
 
@@ -71,7 +71,7 @@ class ThreadedSupervisor:
 
     async def processes(self) -> dict[str, Process]:
         """All processes by program name."""
-        return await _in(self._looking, self._client.processes)
+        return await _in(self._looking, self._looks.processes)
 
     async def start(self, program: str) -> None:
         """Start a process and do not wait for it."""

@@ -20,6 +20,9 @@ from manager.processes import Process, ProcessState
 RPC_TIMEOUT_S = 5.0
 """supervisord answers in milliseconds; re-reading 300 sections takes it under a second."""
 
+LOOK_TIMEOUT_S = 2.0
+"""For the looks of the manager's loop, which has to go on without an answer."""
+
 _T = TypeVar("_T")
 
 
@@ -111,6 +114,10 @@ class SupervisorClient:
 
     def __init__(self, path: Path, timeout_s: float = RPC_TIMEOUT_S) -> None:
         self._path, self._timeout_s = path, timeout_s
+
+    def within(self, timeout_s: float) -> "SupervisorClient":
+        """A client of the same supervisord with another time limit."""
+        return SupervisorClient(self._path, timeout_s)
 
     def processes(self) -> dict[str, Process]:
         """All processes by program name. One program per group: names that differ from their group's are not ours."""

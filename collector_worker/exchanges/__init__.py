@@ -1,7 +1,8 @@
 """The exchanges we speak, in an explicit registry."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
+from collector_worker.exchanges.binance import BinanceSpot
 from collector_worker.exchanges.contract import ExchangeCollector
 from collector_worker.exchanges.okx import Okx
 from common.config import ExchangeCollectorConfig
@@ -16,7 +17,7 @@ __all__ = [
     "InvalidConfigurationError",
 ]
 
-REGISTRY: dict[str, type[Okx]] = {"okx": Okx}
+REGISTRY: dict[str, Callable[[ExchangeCollectorConfig], ExchangeCollector]] = {"binance": BinanceSpot, "okx": Okx}
 """Exchange name to its class. What each can do is listed in ``common.exchanges``; a test compares the two."""
 
 

@@ -22,24 +22,35 @@ class Channel(Struct, frozen=True):
         interval: Of candles; empty otherwise.
         name: The exchange's own name of the channel.
         silence_limit_s: The protocol promises a frame within this time, however quiet the market; 0: no promise.
+        snapshot_wait_s: Of an order book: how long after the confirmation a snapshot is asked for by REST, where none
+            has come by itself.
     """
 
     data_type: DataType
     interval: str
     name: str
     silence_limit_s: float = 0.0
+    snapshot_wait_s: float = 5.0
 
 
 class Feed(Struct, frozen=True):
-    """One socket: its address and what is subscribed there."""
+    """One socket: its address and what is subscribed there.
+
+    Attributes:
+        max_life_s: The exchange cuts a connection that is older; 0: it does not.
+    """
 
     name: str
     url: str
     channels: tuple[Channel, ...]
+    max_life_s: float = 0.0
 
 
 class KeepAlive(Struct, frozen=True):
-    """After ``idle_s`` without any incoming frame send ``frame``; anything must then come in within ``answer_s``."""
+    """After ``idle_s`` without any incoming frame send ``frame``; anything must then come in within ``answer_s``.
+
+    An empty ``frame`` stands for a ping of the WebSocket protocol.
+    """
 
     idle_s: float
     answer_s: float
@@ -116,7 +127,10 @@ class Adapter(Protocol):
         ...
 
     def resubscribe(self, channel: Channel) -> list[str]:
-        """The frames that make the exchange start a channel anew, with a snapshot where it has one."""
+        """The frames that make the exchange start a channel anew, with a snapshot where it has one.
+
+        None at all where a new beginning takes only a snapshot by REST.
+        """
         ...
 
     def on_frame(self, frame: bytes, recv_ns: int) -> Sequence[Output]:
@@ -201,6 +215,10 @@ class ExchangeCollector(Protocol):
     @property
     def candles_page(self) -> int:
         """How many bars a full page holds."""
+        ...
+
+    def rest_units(self, path: str) -> float:
+        """What a call costs of the exchange's budget (``ExchangeProfile.rest``)."""
         ...
 
     def feeds(self) -> tuple[Feed, ...]:

@@ -216,11 +216,14 @@ class Okx:
 
     def read_instruments(self, body: bytes) -> Instrument:
         """Find the symbol by base and quote (spot) or by family and expiry (derivatives)."""
-        found = next((row for row in _rest_rows(body, _instruments) if self._is_ours(row)), None)
-        if found is None:
+        rows = _rest_rows(body, _instruments)
+        if not rows:
+            raise ExchangeUnavailableError("OKX answered an empty list of instruments")
+        found = next((row for row in rows if self._is_ours(row)), None)
+        if found is None or found.state == "expired":
             raise UnknownSymbolError(f"OKX lists no instrument for symbol {self._config.symbol}")
-        if found.state not in _TRADEABLE:
-            raise UnknownSymbolError(
+        if found.state not in _TRADEABLE:  # suspended, or a state that is new to us: it may pass (section 6)
+            raise ExchangeUnavailableError(
                 f"OKX does not trade {self._config.symbol} now (its state is {found.state[:20]!r})"
             )
         return Instrument(
@@ -298,6 +301,10 @@ class Okx:
         """Newest first on the wire, with the running bar (section 6)."""
         bars = [_candle(row, interval, recv_ns) for row in _rest_rows(body, _candles)]
         return sorted((bar for bar in bars if bar.closed), key=lambda bar: bar.open_time)
+
+    def rest_units(self, path: str) -> float:
+        """Each endpoint has a limit of its own; the budget keeps to the lowest of those that we use (section 6)."""
+        return 1.0
 
     def feeds(self) -> tuple[Feed, ...]:
         """One socket per path that is needed (section 1)."""

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from common.config import ExchangeCollectorConfig
-from common.fleet_file import Fleet, load_fleet
+from common.fleet_file import Fleet, load_wanted_fleet
 from manager.cli.tools import Tools
 
 
@@ -77,7 +77,7 @@ def validate(
     """  # noqa: D301 - the backslash-b keeps the lines of the help apart
     tools: Tools = context.obj
     path = file or tools.fleet_path
-    typer.echo(f"OK: {path}: {_counts(load_fleet(path, tools.environment))}")
+    typer.echo(f"OK: {path}: {_counts(load_wanted_fleet(path, tools.environment))}")
 
 
 def _counts(fleet: Fleet) -> str:

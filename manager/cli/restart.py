@@ -7,6 +7,7 @@
 | stopping | another process (somebody else started it) | coming up |
 | coming up | its heartbeat says running | done |
 | coming up | no process any more | failed |
+| any | supervisord does not know the program: the manager replaces it | stopping |
 | any | too long | failed |
 """
 
@@ -62,9 +63,12 @@ class Restart(Struct, frozen=True, kw_only=True):
         return self.step in (Step.DONE, Step.FAILED)
 
 
-def begin(collector: CollectorId, process: Process, pulse: Pulse, now_s: float) -> tuple[Restart, Command]:
+def begin(collector: CollectorId, process: Process | None, pulse: Pulse, now_s: float) -> tuple[Restart, Command]:
     """The first step: stop what runs, else start."""
     run = pulse.heartbeat.run_id if pulse.heartbeat else ""
+    if process is None:
+        gone = Restart(id=collector, step=Step.STOPPING, old_pid=0, old_run=run, began_s=now_s)
+        return gone, Command.NOTHING
     idle = process.state in STARTABLE
     restart = Restart(
         id=collector,
@@ -78,10 +82,16 @@ def begin(collector: CollectorId, process: Process, pulse: Pulse, now_s: float) 
     return restart, Command.STOP if process.alive else Command.NOTHING
 
 
-def advance(restart: Restart, process: Process, pulse: Pulse, now_s: float, limit_s: float) -> tuple[Restart, Command]:
+def advance(
+    restart: Restart, process: Process | None, pulse: Pulse, now_s: float, limit_s: float
+) -> tuple[Restart, Command]:
     """The next step, and what to ask supervisord for."""
     if restart.over:
         return restart, Command.NOTHING
+    if process is None:
+        if now_s - restart.began_s > limit_s:
+            return fail(restart, f"supervisord has not known its program for {span(limit_s)}"), Command.NOTHING
+        return replaced(restart), Command.NOTHING
     if restart.step is Step.STOPPING:
         if process.state in STARTABLE:
             return replace(restart, step=Step.COMING_UP), Command.START
@@ -98,6 +108,11 @@ def advance(restart: Restart, process: Process, pulse: Pulse, now_s: float, limi
         doing = heartbeat.state.value if new and heartbeat is not None else restart.step.value
         return fail(restart, f"not running after {span(limit_s)} (it is {doing})"), Command.NOTHING
     return restart, Command.NOTHING
+
+
+def replaced(restart: Restart) -> Restart:
+    """The restart where the manager has taken the program out to put it back: when it is there again, start it."""
+    return replace(restart, step=Step.STOPPING)
 
 
 def fail(restart: Restart, why: str) -> Restart:

@@ -11,13 +11,12 @@ from common.config import ExchangeCollectorConfig
 from common.errors import EXIT_FAILURE, EXIT_OK, UsageError
 from common.fleet_file import Fleet
 from common.identity import CollectorId
-from manager.cli.restart import Command, Restart, advance, begin, fail
+from manager.cli.restart import Command, Restart, advance, begin, fail, replaced
 from manager.cli.select import is_pattern, select
 from manager.cli.tools import Tools, login_name
 from manager.facts import queue_heartbeats, read_pulses
 from manager.journal import Entry, What, write_now
-from manager.processes import Process
-from manager.supervisor_client import RPC_TIMEOUT_S, SupervisorClient, SupervisorRefusedError
+from manager.supervisor_client import RPC_TIMEOUT_S, Fault, SupervisorClient, SupervisorRefusedError
 from manager.verdicts import Pulse
 
 if TYPE_CHECKING:
@@ -88,8 +87,9 @@ class _Job:
                 fresh, waiting = waiting[: AT_ONCE - len(active)], waiting[AT_ONCE - len(active) :]
                 pulses = self._pulses([*fresh, *(restart.id for restart in active)])
                 now_s = self._tools.clock.monotonic_s()
-                steps = [begin(c, processes[c.program], pulses[c], now_s) for c in fresh]
-                steps += [advance(r, self._process(r, processes), pulses[r.id], now_s, limit_s) for r in active]
+                # a program may be gone for a moment while the manager replaces it
+                steps = [begin(c, processes.get(c.program), pulses[c], now_s) for c in fresh]
+                steps += [advance(r, processes.get(r.id.program), pulses[r.id], now_s, limit_s) for r in active]
                 done = [self._command(restart, command) for restart, command in steps]
                 active = [restart for restart in done if not restart.over]
                 for restart in (restart for restart in done if restart.over):
@@ -101,11 +101,6 @@ class _Job:
                     processes = self._supervisor.processes()
         return ended
 
-    def _process(self, restart: Restart, processes: dict[str, Process]) -> Process:
-        """Its process; the program may be gone for a moment while the manager replaces it."""
-        program = restart.id.program
-        return processes.get(program) or self._supervisor.process(program)
-
     def _command(self, restart: Restart, command: Command) -> Restart:
         try:
             if command is Command.STOP:
@@ -113,7 +108,7 @@ class _Job:
             elif command is Command.START:
                 self._supervisor.start(restart.id.program)
         except SupervisorRefusedError as refusal:
-            return fail(restart, str(refusal))
+            return replaced(restart) if refusal.fault == Fault.BAD_NAME else fail(restart, str(refusal))
         return restart
 
     def _pulses(self, collectors: list[CollectorId]) -> dict[CollectorId, Pulse]:

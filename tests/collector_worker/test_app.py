@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -53,8 +55,8 @@ async def surroundings(
     async with HttpServer(*(answers or (instruments(), TIME))) as http, ScriptedServer(script) as server:
         endpoints = Endpoints(ws_public=server.url, ws_business=server.url, rest=http.root)
         config = ExchangeCollectorConfig("okx", "BTC-USDT", (DataType.TICKER,), endpoints=endpoints)
-        with capture_logs():
-            yield partial(Worker, WorkerSettings(config, redis, "info"), limits=IMPATIENT)
+        with capture_logs(), TemporaryDirectory() as folder:
+            yield partial(Worker, WorkerSettings(config, redis, "info", Path(folder)), limits=IMPATIENT)
 
 
 @asynccontextmanager
@@ -84,6 +86,10 @@ def published(server: RedisServer) -> list[str]:
     return [fields["type"] for _, fields in server.client.xrange(PREFIX + "ticker")]
 
 
+def ledger(server: RedisServer) -> list[str]:
+    return [fields["kind"] for _, fields in server.client.xrange(PREFIX + "coverage")]
+
+
 async def test_collects_and_says_so(redis_server: RedisServer) -> None:
     async with surroundings(redis_server.config) as make, running(make()) as work:
         await until(lambda: published(redis_server) == ["feed_status", "ticker"])
@@ -100,7 +106,7 @@ async def test_collects_and_says_so(redis_server: RedisServer) -> None:
 
 async def test_an_exchange_whose_rest_does_not_answer_is_asked_again(redis_server: RedisServer) -> None:
     busy = answer(b"<html>", "503 Service Unavailable")
-    too_many = answer(okx_wire.rest([], "50011"), "429 Too Many Requests")
+    too_many = answer(okx_wire.rest([], "50011"), "429 Too Many Requests", "Retry-After: 0")
     answers = (busy, too_many, b"", instruments(), busy)
     async with surroundings(redis_server.config, a_ticker, *answers) as make, running(make()):
         await until(lambda: "ticker" in published(redis_server))
@@ -109,19 +115,19 @@ async def test_an_exchange_whose_rest_does_not_answer_is_asked_again(redis_serve
     assert (state, error) == (WorkerState.STOPPED, "REST of 127.0.0.1 cannot be reached")
 
 
-@pytest.mark.parametrize(
-    ("reply", "says"),
-    [
-        (answer(okx_wire.rest([])), "OKX lists no instrument for symbol BTC-USDT"),
-        (instruments("suspend"), "OKX does not trade BTC-USDT now (its state is 'suspend')"),
-    ],
-)
-async def test_a_symbol_that_is_not_there(redis_server: RedisServer, reply: bytes, says: str) -> None:
-    async with surroundings(redis_server.config, a_ticker, reply) as make:
+async def test_a_symbol_that_is_not_there(redis_server: RedisServer) -> None:
+    async with surroundings(redis_server.config, a_ticker, instruments("expired")) as make:
         with pytest.raises(UnknownSymbolError):
             await make().run()
+    says = "OKX lists no instrument for symbol BTC-USDT"
     assert last_words(redis_server) == (WorkerState.ERROR, says, 78)
     assert redis_server.client.ttl(PREFIX + "heartbeat") > 80_000
+
+
+@pytest.mark.parametrize("reply", [answer(okx_wire.rest([])), instruments("suspend")], ids=["no list", "suspended"])
+async def test_a_symbol_that_is_not_traded_for_now_is_waited_for(redis_server: RedisServer, reply: bytes) -> None:
+    async with surroundings(redis_server.config, a_ticker, reply, instruments(), TIME) as make, running(make()):
+        await until(lambda: (beat := heartbeat(redis_server)) and beat.state is WorkerState.RUNNING)
 
 
 async def test_a_refused_subscription(redis_server: RedisServer) -> None:
@@ -175,30 +181,58 @@ async def test_told_to_stop_while_it_waits_for_redis(own_redis: RedisServer) -> 
     assert work.cancelled()
 
 
-@pytest.mark.parametrize("waiting", [0, 1])
-async def test_an_exit_without_redis_takes_no_longer_than_it_may(own_redis: RedisServer, waiting: int) -> None:
+@pytest.mark.parametrize("waiting", [0, 1, 3])
+async def test_an_exit_without_redis_is_quick_and_leaves_what_waits_to_the_next_run(
+    own_redis: RedisServer, waiting: int
+) -> None:
     told = asyncio.Event()
 
     async def script(peer: Peer) -> None:
         await a_ticker(peer)
         await told.wait()
         for number in range(waiting):
-            await peer.send(ticker("2", 1_767_225_600_001 + number))
+            await peer.send(ticker(f"{number + 2}", 1_767_225_600_001 + number))
         await peer.settle()
         told.clear()
 
-    async with surroundings(own_redis.config, script) as make, running(make()) as work:
-        await until(lambda: "ticker" in published(own_redis))
-        await asyncio.to_thread(own_redis.kill)
-        told.set()
-        await until(lambda: not told.is_set())
-        with capture_logs() as logs:
+    async with surroundings(own_redis.config, script) as make:
+        async with running(make()) as work:
+            await until(lambda: "ticker" in published(own_redis))
+            await asyncio.to_thread(own_redis.kill)
+            told.set()
+            await until(lambda: not told.is_set())
+            with capture_logs() as logs:
+                work.cancel()
+                async with asyncio.timeout(2):
+                    await asyncio.wait([work])
+        assert work.cancelled()
+        kept = next(line for line in logs if line["event"] == "entries_kept")
+        assert {**kept, "count": 0} == {
+            "event": "entries_kept", "log_level": "warning", "count": 0, "lost": 0, "why": "Redis is away at the exit"
+        }  # fmt: skip
+        assert kept["count"] >= waiting  # and how far the ledger has come
+
+        own_redis.start()
+        async with running(make()):
+            await until(lambda: ledger(own_redis)[:2] == ["opened", "complete"])
+    tickers = [fields["last"] for _, fields in own_redis.client.xrange(PREFIX + "ticker") if "last" in fields]
+    assert tickers == [str(number + 1) for number in range(waiting + 1)]
+
+
+async def test_redis_still_away_at_the_next_start(own_redis: RedisServer) -> None:
+    """What a run left behind is not lost on one that does not get as far as to publish it."""
+    async with surroundings(own_redis.config) as make:
+        async with running(make()) as work:
+            await until(lambda: "ticker" in published(own_redis))
+            await asyncio.to_thread(own_redis.kill)
             work.cancel()
-            async with asyncio.timeout(2):
-                await asyncio.wait([work])
-    assert work.cancelled()
-    lost = {"event": "entries_lost", "log_level": "error", "count": 1, "why": "Redis is away at the exit"}
-    assert [line for line in logs if line["event"] == "entries_lost"] == [lost][:waiting]
+            await asyncio.wait([work])
+        for _ in range(2):
+            with pytest.raises(RedisUnreachableError):
+                await make().run()
+        own_redis.start()
+        async with running(make()):
+            await until(lambda: ledger(own_redis)[:2] == ["opened", "complete"])
 
 
 async def test_another_writer_ends_it(redis_server: RedisServer) -> None:

@@ -124,7 +124,7 @@ def test_a_lost_connection_makes_the_book_stale_and_the_next_snapshot_says_so() 
     sync.disconnected()
     assert state_of(sync) is BookState.STALE
 
-    sync.subscribed(0.0)
+    sync.subscribed(0.0, 5.0)
     assert state_of(sync) is BookState.SYNCING
     assert sync.on_frame(BookFrame(delta(5, 6))) == NOTHING
     assert sync.on_frame(BookFrame(whole(9))) == Judged((whole(9, "reconnect"),))
@@ -135,7 +135,7 @@ def test_the_first_snapshot_may_come_before_the_acknowledgement() -> None:
     sync.disconnected()
 
     assert sync.on_frame(BookFrame(whole(9))) == Judged((whole(9, "reconnect"),))
-    sync.subscribed(0.0)
+    sync.subscribed(0.0, 5.0)
     assert state_of(sync) is BookState.VALID
     assert sync.due(1_000.0) is None
 
@@ -144,7 +144,7 @@ def test_what_waited_on_a_lost_connection_is_forgotten() -> None:
     sync = BookSync(best_bid, 25)
     sync.on_frame(BookFrame(delta(5, 6)))
     sync.disconnected()
-    sync.subscribed(0.0)
+    sync.subscribed(0.0, 5.0)
 
     assert sync.on_rest_snapshot(whole(5)) == Judged((whole(5, "reconnect"),))
 
@@ -165,15 +165,15 @@ def test_rest_is_asked_where_no_snapshot_comes_by_itself_with_growing_pauses() -
     sync = BookSync(best_bid, 25)
     assert sync.due(1_000.0) is None  # not subscribed yet
 
-    sync.subscribed(100.0)
+    sync.subscribed(100.0, 5.0)
     asked_s = [now_s for now_s in range(100, 400) if sync.due(float(now_s)) is Wish.FETCH_SNAPSHOT]
-    assert asked_s == [105, 110, 120, 140, 180, 240, 300, 360]
+    assert asked_s == [105, 106, 108, 112, 120, 136, 168, 228, 288, 348]
 
 
 @pytest.mark.parametrize("how", ["snapshot", "disconnect"])
 def test_rest_is_not_asked_once_it_is_of_no_use(how: str) -> None:
     sync = BookSync(best_bid, 25)
-    sync.subscribed(100.0)
+    sync.subscribed(100.0, 5.0)
     if how == "snapshot":
         sync.on_frame(BookFrame(whole()))
     else:
@@ -187,7 +187,7 @@ def test_after_a_doubt_rest_is_asked_only_behind_the_new_acknowledgement() -> No
     sync.on_frame(BookFrame(delta(6, 7)))
     assert sync.due(1_000.0) is None
 
-    sync.subscribed(1_000.0)
+    sync.subscribed(1_000.0, 5.0)
     assert [sync.due(now_s) for now_s in (1_004.9, 1_005.0)] == [None, Wish.FETCH_SNAPSHOT]
 
 

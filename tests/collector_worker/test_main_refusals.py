@@ -1,6 +1,8 @@
 """How ``collector-worker`` refuses to start: one clear line, an exit code that says what to do, no secret."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -68,7 +70,7 @@ def test_unknown_symbol_stays_readable_in_the_heartbeat(fleet: Path, redis_serve
 @pytest.mark.parametrize(
     ("exchange_name", "symbol", "says"),
     [
-        ("okkx", "BTC-USDT", "exchange 'okkx' is not supported; did you mean 'okx'? (supported: okx)"),
+        ("okkx", "BTC-USDT", "exchange 'okkx' is not supported; did you mean 'okx'? (supported: binance, okx)"),
         (
             "okx",
             "btcusdt",
@@ -168,11 +170,17 @@ def test_it_does_not_outlive_its_supervisord(fleet: Path, redis_server: RedisSer
     command = [str(BIN / "collector-worker"), "--exchange", "okx", "--symbol", "BTC-USDT", "--fleet", str(fleet)]
     parent = subprocess.Popen(
         [sys.executable, "-c", f"import subprocess; subprocess.call({command!r})"],
-        env={"SUPERVISOR_ENABLED": "1"},
+        env={**os.environ, "SUPERVISOR_ENABLED": "1"},
         stdout=subprocess.DEVNULL,
     )
     key = "md:v1:{okx:BTC-USDT}:heartbeat"
-    wait_until(lambda: redis_server.client.hget(key, "state") == "running", 15, "the worker runs")
-    parent.kill()
-    parent.wait(timeout=5)
-    wait_until(lambda: redis_server.client.hget(key, "state") == "stopped", 5, "the worker stops, everything published")
+    try:
+        wait_until(lambda: redis_server.client.hget(key, "state") == "running", 15, "the worker runs")
+    finally:
+        parent.kill()
+        parent.wait(timeout=5)
+    try:
+        wait_until(lambda: redis_server.client.hget(key, "state") == "stopped", 5, "it stops, everything published")
+    except AssertionError:
+        os.kill(int(redis_server.client.hget(key, "pid")), signal.SIGKILL)
+        raise

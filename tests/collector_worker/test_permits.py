@@ -4,8 +4,9 @@ from random import Random
 
 import pytest
 
-from collector_worker.permits import BLIND_PAUSE_S, Permits, Rate
+from collector_worker.permits import BLIND_PAUSE_S, Permits
 from common.config import RedisConfig
+from common.exchanges import Rate
 from tests.support.ports import free_port
 from tests.support.redis_server import RedisServer
 

@@ -98,9 +98,9 @@ def test_a_snapshot_by_rest_takes_the_same_way(rig: PipelineRig) -> None:
 
 def test_behind_a_delta_that_found_no_room_stands_the_whole_book(rig: PipelineRig) -> None:
     rig.pipeline.on_event(BookFrame(SNAPSHOT))
-    rig.publisher.full = True
+    rig.publisher.without_room = True
     rig.pipeline.on_event(BookFrame(DELTA))
-    rig.publisher.full = False
+    rig.publisher.without_room = False
     rig.taken()
 
     following = [
@@ -122,11 +122,11 @@ def test_behind_a_delta_that_found_no_room_stands_the_whole_book(rig: PipelineRi
 
 
 def test_a_snapshot_that_found_no_room_is_made_good_too(rig: PipelineRig) -> None:
-    rig.publisher.full = True
+    rig.publisher.without_room = True
     rig.pipeline.on_event(BookFrame(SNAPSHOT))
     assert rig.hashes() == []
 
-    rig.publisher.full = False
+    rig.publisher.without_room = False
     rig.pipeline.on_event(BookFrame(DELTA))
     assert rig.taken() == [
         (

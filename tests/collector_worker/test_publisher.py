@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 import pytest
 from structlog.testing import capture_logs
 
+from collector_worker.buffer import Buffer
 from collector_worker.publisher import Pacing, Publisher, StreamTakenError
 from collector_worker.streams import Stream
 from collector_worker.telemetry import Telemetry
@@ -38,7 +39,7 @@ class Desk:
         self.pipe = FakePipe(faults)
         self.clock = ManualClock()
         self.telemetry = Telemetry(config, NOW)
-        self.publisher = Publisher(self.pipe, self.telemetry, self.clock, buffer_bytes, pacing)
+        self.publisher = Publisher(self.pipe, self.telemetry, self.clock, Buffer(buffer_bytes), pacing)
         self.trades = Stream("t", DataType.TRADE, 1_000)
         self.tickers = Stream("k", DataType.TICKER, 1_000)
 

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
+from collector_worker.buffer import Buffer
 from collector_worker.publisher import Pacing, Publisher
 from collector_worker.streams import Stream
 from collector_worker.telemetry import Telemetry
@@ -67,7 +68,7 @@ class Run:
         self.pipe = WatchedPipe(faults)
         self.telemetry = Telemetry(config, NOW)
         pacing = Pacing(batch_entries=3, retry_first_s=0.0)
-        self.publisher = Publisher(self.pipe, self.telemetry, ManualClock(), buffer_bytes, pacing)
+        self.publisher = Publisher(self.pipe, self.telemetry, ManualClock(), Buffer(buffer_bytes), pacing)
         self.streams = {
             DataType.TRADE: Stream("t", DataType.TRADE, 1_000),
             DataType.TICKER: Stream("k", DataType.TICKER, 1_000),

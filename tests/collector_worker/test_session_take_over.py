@@ -98,7 +98,7 @@ async def test_the_book_starts_from_the_snapshot_of_the_new_connection(clock: Ma
 
 
 async def test_the_old_connection_ends_before_the_new_one_is_ready(clock: ManualClock) -> None:
-    """Then there may be a hole, and it is marked."""
+    """Then the streams say that the feed was away; what was missed is another's business (see ``flows``)."""
     relay = Relay()
 
     async def first(peer: Peer) -> None:
@@ -113,13 +113,13 @@ async def test_the_old_connection_ends_before_the_new_one_is_ready(clock: Manual
 
     async def third(peer: Peer) -> None:
         await acknowledge(peer)
-        await peer.send(trade(3, NOW_MS))
+        await peer.send(trade(2, NOW_MS))
 
     async with ScriptedServer(first, second, third) as server:
         rig = Rig(clock, server.url, TRADE)
         await rig.run(rig.session("business").run(), until(lambda: rig.telemetry.beat.progress[TRADE].count == 2))
     lost = status(FeedState.DISCONNECTED, "the exchange closed the connection (code 1001)")
-    assert rig.events(TRADE) == [START, *trades(1), lost, status(FeedState.CONNECTED, "reconnect"), *trades(3)]
+    assert rig.events(TRADE) == [START, *trades(1), lost, status(FeedState.CONNECTED, "reconnect"), *trades(2)]
 
 
 async def _never_confirm(peer: Peer) -> None:
@@ -147,7 +147,7 @@ async def test_a_second_connection_that_fails_disturbs_nothing(clock: ManualCloc
 
     async with ScriptedServer(first, second, third) as server:
         rig = Rig(clock, server.url, TRADE)
-        session = rig.session("business", patience=replace(PATIENCE, take_over_s=0.05))
+        session = rig.session("business", patience=replace(PATIENCE, take_over_s=0.5))
         await rig.run(session.run(), until(lambda: rig.telemetry.beat.progress[TRADE].count == 3))
     lost = status(FeedState.DISCONNECTED, "the connection broke")
     assert rig.events(TRADE) == [START, *trades(1, 2), lost, status(FeedState.CONNECTED, "reconnect"), *trades(3)]

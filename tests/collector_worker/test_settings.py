@@ -27,15 +27,21 @@ def environment(tmp_path: Path) -> Environment:
     return Environment(root=tmp_path, fleet_path=path, log_level="debug")
 
 
-def test_a_collector_of_the_fleet_file(environment: Environment) -> None:
+def test_a_collector_of_the_fleet_file(environment: Environment, tmp_path: Path) -> None:
     assert load_settings(["--exchange", "okx", "--symbol", "BTC-USDT"], environment) == WorkerSettings(
-        ExchangeCollectorConfig("okx", "BTC-USDT", (DataType.TICKER,)), RedisConfig(url="redis://db/1"), "debug"
+        ExchangeCollectorConfig("okx", "BTC-USDT", (DataType.TICKER,)),
+        RedisConfig(url="redis://db/1"),
+        "debug",
+        tmp_path / "var",
     )
 
 
-def test_a_collector_that_the_file_does_not_list_takes_the_defaults(environment: Environment) -> None:
+def test_a_collector_that_the_file_does_not_list_takes_the_defaults(environment: Environment, tmp_path: Path) -> None:
     assert load_settings(["--exchange", "okx", "--symbol", "ETH-USDT-PERP"], environment) == WorkerSettings(
-        ExchangeCollectorConfig("okx", "ETH-USDT-PERP", (DataType.TRADE,)), RedisConfig(url="redis://db/1"), "debug"
+        ExchangeCollectorConfig("okx", "ETH-USDT-PERP", (DataType.TRADE,)),
+        RedisConfig(url="redis://db/1"),
+        "debug",
+        tmp_path / "var",
     )
 
 

@@ -2,12 +2,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from collector_worker.integrity import CandleGate, TradeGate
 from collector_worker.streams import Streams
 from collector_worker.tail import read_tails
+from collector_worker.tape import CandleTape, TradeTape
 from common.config import ExchangeCollectorConfig, MaxLen
 from common.errors import RedisUnreachableError
-from common.events import Candle, Event, FeedState, FeedStatus, Gap, Trade
+from common.events import Event, FeedState, FeedStatus, Gap, Trade
 from common.identity import DataType
 from common.redis_client import RedisPipe, Reply
 from tests.support.redis_server import RedisServer
@@ -15,6 +15,7 @@ from tests.support.redis_server import RedisServer
 TRADE_KEY = "md:v1:{okx:BTC-USDT}:trade"
 CANDLE_KEY = "md:v1:{okx:BTC-USDT}:candles:1m"
 TYPES = tuple(DataType)
+MINUTE = 60 * 1_000_000_000
 
 
 class Restored:
@@ -23,8 +24,8 @@ class Restored:
     def __init__(self) -> None:
         config = ExchangeCollectorConfig("okx", "BTC-USDT", TYPES, candle_intervals=("1m", "1h"))
         self.streams = Streams(config, MaxLen())
-        self.trades = TradeGate()
-        self.candles = CandleGate()
+        self.trades = TradeTape(60.0)
+        self.candles = {each: CandleTape(each, 60.0) for each in config.candle_intervals}
 
     @classmethod
     async def of(cls, server: RedisServer) -> "Restored":
@@ -43,20 +44,10 @@ class Restored:
         last = {stream.key: (stream.ids.last_ms, stream.ids.last_n) for stream in self.streams.all()}
         return {key: number for key, number in last.items() if number != (0, 0)}
 
-    def admits(self, open_time: int, interval: str = "1m") -> bool:
-        bar = Candle(
-            ts_event=open_time,
-            ts_recv=open_time,
-            interval=interval,
-            open_time=open_time,
-            close_time=open_time + 60,
-            open="1",
-            high="1",
-            low="1",
-            close="1",
-            volume="1",
-        )
-        return self.candles.admits(bar)
+    def closed_until(self, interval: str = "1m") -> int | None:
+        """Minutes since the epoch up to which all bars are in the stream as closed."""
+        tape = self.candles[interval]
+        return None if tape.sequence.last is None else tape.opens_at(tape.sequence.last + 1) // MINUTE
 
 
 def add(server: RedisServer, key: str, entry_id: str, **fields: str | bytes | int) -> None:
@@ -67,27 +58,54 @@ def marker(server: RedisServer, key: str, ms: int) -> None:
     add(server, key, f"{ms}-0", type="feed_status", ts_event=1, ts_recv=1, state="connected", reason="reconnect")
 
 
-def candle(server: RedisServer, entry_id: str, close_time: int, closed: int) -> None:
-    add(server, CANDLE_KEY, entry_id, type="candle", interval="1m", close_time=close_time, closed=closed)
+def candle(server: RedisServer, entry_id: str, minute: int, closed: int, interval: str = "1m") -> None:
+    opened = minute * MINUTE
+    add(server, CANDLE_KEY, entry_id, type="candle", interval=interval, open_time=opened, closed=closed)
 
 
 async def test_nothing_there_yet(redis_server: RedisServer) -> None:
     restored = await Restored.of(redis_server)
     assert restored.ids == {}
-    assert restored.trades.last_id == -1
-    assert restored.admits(0)
+    assert (restored.trades.last_id, restored.trades.last_ts) == (None, 0)
+    assert (restored.closed_until(), restored.closed_until("1h")) == (None, None)
 
 
 async def test_goes_on_behind_what_is_there(redis_server: RedisServer) -> None:
-    add(redis_server, TRADE_KEY, "5-41", type="trade", trade_id="41")
-    add(redis_server, TRADE_KEY, "5-42", type="trade", trade_id="42")
-    candle(redis_server, "7-3", 600, 1)
+    add(redis_server, TRADE_KEY, "5-41", type="trade", trade_id="41", ts_event=6_000_000)
+    add(redis_server, TRADE_KEY, "5-42", type="trade", trade_id="42", ts_event=5_000_000)
+    candle(redis_server, "7-3", 9, 1)
     add(redis_server, "md:v1:{okx:BTC-USDT}:ticker", "9-1", type="ticker")
     restored = await Restored.of(redis_server)
     assert restored.ids == {TRADE_KEY: (5, 42), CANDLE_KEY: (7, 3), "md:v1:{okx:BTC-USDT}:ticker": (9, 1)}
-    assert restored.trades.last_id == 42
+    assert (restored.trades.last_id, restored.trades.last_ts) == (42, 5_000_000)
     assert restored.streams.of_type(DataType.TRADE).last_trade_id == "42"
-    assert (restored.admits(599), restored.admits(600), restored.admits(0, "1h")) == (False, True, True)
+    assert (restored.closed_until(), restored.closed_until("1h")) == (10, None)
+
+
+async def test_what_was_given_up_is_not_fetched_after_all(redis_server: RedisServer) -> None:
+    """The time of what was given up is not known: the last trade before it is what the ledger may go on from."""
+    add(redis_server, TRADE_KEY, "5-42", type="trade", trade_id="42", ts_event=5_000_000)
+    add(redis_server, TRADE_KEY, "6-0", type="gap", ts_event=6_000_000, reason="x", from_id="42", to_id="50")
+    add(redis_server, TRADE_KEY, "7-0", type="gap", ts_event=7_000_000, reason="x", from_id="49", to_id="60")
+    restored = await Restored.of(redis_server)
+    assert (restored.trades.last_id, restored.trades.last_ts) == (59, 5_000_000)
+    assert restored.streams.of_type(DataType.TRADE).last_trade_id == "59"
+
+
+async def test_a_gap_alone(redis_server: RedisServer) -> None:
+    add(redis_server, TRADE_KEY, "6-0", type="gap", ts_event=6_000_000, reason="x", from_id="42", to_id="50")
+    restored = await Restored.of(redis_server)
+    assert (restored.trades.last_id, restored.trades.last_ts) == (49, 6_000_000)
+
+
+@pytest.mark.parametrize("bounds", [{"from_ts": "1", "to_ts": "2"}, {"to_id": "many"}, {"to_id": "-3"}])
+async def test_a_gap_without_numbers_says_nothing_of_the_last_one(
+    redis_server: RedisServer, bounds: dict[str, str]
+) -> None:
+    add(redis_server, TRADE_KEY, "5-42", type="trade", trade_id="42", ts_event="soon")
+    add(redis_server, TRADE_KEY, "6-0", type="gap", ts_event=6_000_000, reason="x", **bounds)
+    restored = await Restored.of(redis_server)
+    assert (restored.trades.last_id, restored.trades.last_ts) == (42, 0)
 
 
 @pytest.mark.parametrize("markers", [1, 99, 100, 101, 1_099, 1_100, 2_500])
@@ -102,19 +120,28 @@ async def test_any_number_of_markers_may_stand_behind_the_last_trade(redis_serve
     assert restored.ids == {TRADE_KEY: (5 + markers, 0)}
 
 
-async def test_running_bars_behind_a_closed_one(redis_server: RedisServer) -> None:
-    candle(redis_server, "7-0", 600, 1)
+async def test_all_before_a_running_bar_is_there(redis_server: RedisServer) -> None:
+    """It waited for them; its own close has not been seen."""
+    candle(redis_server, "7-0", 9, 1)
     for n in range(1, 150):
-        candle(redis_server, f"7-{n}", 660, 0)
+        candle(redis_server, f"7-{n}", 12, 0)
     restored = await Restored.of(redis_server)
-    assert (restored.admits(599), restored.admits(600)) == (False, True)
+    assert restored.closed_until() == 12
+
+
+async def test_a_marker_behind_the_last_bar(redis_server: RedisServer) -> None:
+    candle(redis_server, "7-0", 9, 1)
+    marker(redis_server, CANDLE_KEY, 8)
+    candle(redis_server, "9-0", 30, 1, interval="5m")  # nobody collects that interval here
+    restored = await Restored.of(redis_server)
+    assert (restored.closed_until(), restored.ids) == (10, {CANDLE_KEY: (9, 0)})
 
 
 async def test_markers_alone(redis_server: RedisServer) -> None:
     for ms in range(1, 250):
         marker(redis_server, TRADE_KEY, ms)
     restored = await Restored.of(redis_server)
-    assert (restored.trades.last_id, restored.ids) == (-1, {TRADE_KEY: (249, 0)})
+    assert (restored.trades.last_id, restored.ids) == (None, {TRADE_KEY: (249, 0)})
 
 
 async def test_entries_of_others_are_passed_over(redis_server: RedisServer) -> None:
@@ -137,12 +164,13 @@ async def test_entries_of_others_are_passed_over(redis_server: RedisServer) -> N
     foreign = redis_server.client.xadd(TRADE_KEY, {"by": "hand"}, id="*")
     for number, fields in enumerate([{"x": b"\xff"}, {"type": "candle", "closed": "1"}]):
         redis_server.client.xadd(CANDLE_KEY, fields, id=f"1-{number}")
-    redis_server.client.xadd(CANDLE_KEY, {"type": "candle", "closed": "1", "close_time": "soon"}, id="2-0")
+    late = {"type": "candle", "closed": "1", "interval": "1m", "open_time": "soon"}
+    redis_server.client.xadd(CANDLE_KEY, late, id="2-0")
     restored = await Restored.of(redis_server)
     assert restored.trades.last_id == 42
     ms, _, n = foreign.partition("-")
     assert restored.ids == {TRADE_KEY: (int(ms), int(n)), CANDLE_KEY: (2, 0)}
-    assert restored.admits(0)
+    assert restored.closed_until() is None
 
 
 async def test_what_follows_gets_higher_ids(redis_server: RedisServer) -> None:
@@ -162,7 +190,7 @@ async def test_what_follows_gets_higher_ids(redis_server: RedisServer) -> None:
 
 async def test_a_key_that_is_no_stream_counts_as_empty(redis_server: RedisServer) -> None:
     redis_server.client.set(TRADE_KEY, "somebody's")
-    candle(redis_server, "7-3", 600, 1)
+    candle(redis_server, "7-3", 9, 1)
     restored = await Restored.of(redis_server)
     assert restored.ids == {CANDLE_KEY: (7, 3)}
 

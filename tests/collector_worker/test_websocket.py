@@ -91,9 +91,7 @@ async def test_nobody_listens() -> None:
     assert str(lost.value) == "127.0.0.1 cannot be reached"
 
 
-@pytest.mark.parametrize(
-    "url", ["ws://", "ws:///path", "ws://127.0.0.1:99999/", "ws://127.0.0.1:port/", "ws://[::1", "ws://a..b/"]
-)
+@pytest.mark.parametrize("url", ["ws://", "ws:///path", "ws://127.0.0.1:99999/", "ws://127.0.0.1:port/", "ws://[::1"])
 async def test_what_is_no_address_is_a_matter_of_configuration(url: str) -> None:
     with pytest.raises(InvalidConfigurationError, match="is not the address of a WebSocket"):
         await WebSocket.open(url)

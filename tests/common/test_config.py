@@ -50,7 +50,9 @@ REFUSED = {
     "no exchange": Bad({"exchange": ""}, "exchange must not be empty"),
     "no symbol": Bad({"symbol": ""}, "symbol must not be empty"),
     "an unknown exchange": Bad(
-        {"exchange": "invalid"}, "exchange 'invalid' is not supported (supported: okx)", ExchangeNotSupportedError
+        {"exchange": "invalid"},
+        "exchange 'invalid' is not supported (supported: binance, okx)",
+        ExchangeNotSupportedError,
     ),
     "a misspelt symbol": Bad(
         {"symbol": "btc/usdt"},

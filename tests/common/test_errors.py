@@ -10,6 +10,7 @@ FAMILY = {
     "UnknownSymbolError": (Recovery.EXIT, 78),
     "SubscriptionRefusedError": (Recovery.EXIT, 78),
     "UsageError": (Recovery.EXIT, 2),
+    "SupersededError": (Recovery.EXIT, 1),
     "RedisUnreachableError": (Recovery.RETRY, 3),
     "SupervisorUnreachableError": (Recovery.RETRY, 3),
     "UndecodableFrameError": (Recovery.SKIP, 1),

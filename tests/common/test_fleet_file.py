@@ -154,7 +154,7 @@ def test_a_collector_that_is_listed_is_not_added(fleet_file: FleetFile) -> None:
 def test_an_exchange_that_is_asked_for_and_not_there(fleet_file: FleetFile) -> None:
     with pytest.raises(ExchangeNotSupportedError) as caught:
         fleet_file.load("", also=CollectorId("okex", "BTC-USDT"))
-    assert str(caught.value) == "exchange 'okex' is not supported; did you mean 'okx'? (supported: okx)"
+    assert str(caught.value) == "exchange 'okex' is not supported; did you mean 'okx'? (supported: binance, okx)"
 
 
 def test_defaults_that_do_not_fit_a_collector_more_are_named_with_the_file(fleet_file: FleetFile) -> None:

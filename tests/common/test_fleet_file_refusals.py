@@ -122,7 +122,7 @@ def test_an_unsupported_exchange_keeps_its_class(tmp_path: Path) -> None:
     with pytest.raises(ExchangeNotSupportedError) as caught:
         load(path)
     assert str(caught.value) == (
-        f"{path}: collectors[0] (invalid:BTC-USDT): exchange 'invalid' is not supported (supported: okx)"
+        f"{path}: collectors[0] (invalid:BTC-USDT): exchange 'invalid' is not supported (supported: binance, okx)"
     )
 
 

@@ -6,10 +6,13 @@ import pytest
 import redis
 
 from common.config import RedisConfig
-from deploy.redis_server import find_server, is_embedded, server_config, who_listens
+from common.errors import InvalidConfigurationError
+from deploy.redis_server import find_server, is_embedded, server_config, who_listens, write_privately
 from tests.support.ports import free_port, wait_until
 from tests.support.processes import ROOT, Process
 from tests.support.redis_server import RedisServer
+
+FLEET = '[[collectors]]\nexchange = "okx"\nsymbol = "BTC-USDT"\n'
 
 
 @pytest.fixture
@@ -19,10 +22,11 @@ def listener() -> Iterator[int]:
         yield server.getsockname()[1]
 
 
-def start(tmp_path: Path, url: str) -> Process:
+def start(tmp_path: Path, url: str, password: str = "") -> Process:
     (tmp_path / "deploy").mkdir(exist_ok=True)
-    (tmp_path / "deploy" / "fleet.toml").write_text("")
+    (tmp_path / "deploy" / "fleet.toml").write_text(FLEET)
     env = {"TICKFLEET_ROOT": str(tmp_path), "TICKFLEET_REDIS_URL": url, "TICKFLEET_FLEET": ""}
+    env["TICKFLEET_REDIS_PASSWORD"] = password
     command = [str(ROOT / "deploy" / "bin" / "in-env"), "python3", str(ROOT / "deploy" / "redis_server.py")]
     return Process(command, tmp_path / "redis.log", env)
 
@@ -101,3 +105,52 @@ def test_an_outside_redis_is_left_alone(tmp_path: Path, redis_server: RedisServe
     server.stop()
     expected = f"redis: the fleet uses the Redis that already answers at {redis_server.url}: none is started here\n"
     assert server.text() == expected
+
+
+def test_quotes_and_backslashes_are_escaped() -> None:
+    config = RedisConfig(url="unix:///tmp/a%22b%5Cc", password='q"\\u#x')  # noqa: S106
+    lines = server_config(config, Path('/a"b')).splitlines()
+    assert lines[1:] == [
+        'dir "/a\\"b"',
+        "port 0",
+        'unixsocket "/tmp/a\\"b\\\\c"',
+        "unixsocketperm 700",
+        'requirepass "q\\"\\\\u#x"',
+    ]
+
+
+@pytest.mark.parametrize("bad", ["a\nb", "a\rb", "a\tb", "a\0b", "a\x7fb"])
+def test_a_control_character_is_refused_without_being_shown(bad: str, tmp_path: Path) -> None:
+    with pytest.raises(InvalidConfigurationError) as refused:
+        server_config(RedisConfig(password=bad), tmp_path)
+    assert str(refused.value) == "its password holds a control character, which Redis' configuration cannot express"
+
+
+def test_a_file_that_others_could_read_is_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "redis.conf"
+    path.write_text("old")
+    path.chmod(0o644)
+    with path.open() as reader:
+        write_privately(path, "new")
+        assert (path.read_text(), path.stat().st_mode & 0o777, reader.read()) == ("new", 0o600, "old")
+
+
+@pytest.mark.system
+def test_a_password_of_any_characters_works_and_is_not_in_the_log(tmp_path: Path) -> None:
+    port, password = free_port(), "p \"q\\'#%é"
+    url = f"redis://127.0.0.1:{port}/0"
+    server = start(tmp_path, url, password)
+    wait_until(lambda: who_listens(RedisConfig(url=url)) == "redis", 10, "it answers")
+    with redis.Redis(port=port, password=password) as client:
+        assert client.ping()
+    assert server.stop() == 0
+    assert password not in server.text()
+
+
+@pytest.mark.system
+def test_a_password_that_cannot_be_is_one_line_without_it(tmp_path: Path) -> None:
+    server = start(tmp_path, f"redis://127.0.0.1:{free_port()}/0", "hunter\t2")
+    assert server.wait(20) == 78
+    server.stop()
+    why = "its password holds a control character, which Redis' configuration cannot express"
+    assert server.text() == f"redis: {why}\n"

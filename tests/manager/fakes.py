@@ -9,7 +9,7 @@ from common.errors import SupervisorUnreachableError
 from common.health import BookState, Heartbeat, Progress, WorkerState
 from common.identity import DataType
 from manager.processes import Process, ProcessState
-from manager.supervisor_client import Fault, Reread, SupervisorRefusedError
+from manager.supervisor_client import Fault, Reread, SupervisorEndingError, SupervisorRefusedError
 from manager.verdicts import Pulse
 
 S = 1_000_000_000
@@ -89,6 +89,8 @@ class FakeSupervisor:
         table: Its processes by program.
         calls: What was asked of it, in order, without the looks.
         away: Whether it answers nobody.
+        ending: Whether it is shutting down.
+        hangs_s: How long it lets others wait, to give no answer then; 0 while it is well.
         refusals: Faults to answer with, by call.
         next_reread: What its next reading of its files will find.
     """
@@ -98,6 +100,8 @@ class FakeSupervisor:
         self.table: dict[str, Process] = {}
         self.calls: list[tuple[str, str]] = []
         self.away = False
+        self.ending = False
+        self.hangs_s = 0.0
         self.refusals: dict[str, Fault] = {}
         self.next_reread = Reread()
         self._next_pid = 100
@@ -168,6 +172,11 @@ class FakeSupervisor:
             raise SupervisorRefusedError(self.refusals[name])
 
     def _reach(self) -> None:
+        if self.hangs_s:
+            self.clock.move(self.hangs_s)
+            raise SupervisorUnreachableError("supervisord at /fake gave no answer within 2 s")
+        if self.ending:
+            raise SupervisorEndingError("supervisord is shutting down")
         if self.away:
             raise SupervisorUnreachableError("supervisord does not answer at /fake")
 

@@ -27,7 +27,7 @@ def silent(*types: DataType, for_s: int = 45) -> Pulse:
 
 def beating(state: WorkerState, age_s: float, **changes: object) -> Pulse:
     since = NOW_NS - round(age_s * S)
-    facts = {"started_at": since, "connected_since": since, "last_frame_at": 0, **changes}
+    facts = {"started_at": since, "connected_since": since, "last_frame_at": 0, "progress": {}, **changes}
     return pulse(replace(heartbeat(state=state), **facts))
 
 
@@ -87,10 +87,16 @@ def judge(pulse: Pulse, found: Process | None, of: ExchangeCollectorConfig | Non
             "connecting for 31 s: okx closed the socket",
         ),
         (
-            beating(WorkerState.CONNECTING, 3000, last_frame_at=NOW_NS - 4 * S),
+            beating(WorkerState.CONNECTING, 3000, progress={DataType.TRADE: Progress(last_event_at=NOW_NS - 4 * S)}),
             process(),
             Verdict.STARTING,
             "connecting for 4 s",
+        ),
+        (  # each connection is dropped before data comes
+            beating(WorkerState.CONNECTING, 3000, last_frame_at=NOW_NS - 4 * S),
+            process(),
+            Verdict.SILENT,
+            "connecting for 50 min",
         ),
         (beating(WorkerState.SUBSCRIBING, 31), process(), Verdict.SILENT, "subscribing for 31 s"),
         (beating(WorkerState.CATCHING_UP, 89), process(), Verdict.STARTING, "fetching missed data for 89 s"),
@@ -107,6 +113,18 @@ def judge(pulse: Pulse, found: Process | None, of: ExchangeCollectorConfig | Non
             Verdict.SILENT,
             "part of what it should collect does not arrive",
         ),
+        (  # one socket runs before the others
+            beating(WorkerState.DEGRADED, 29, connected_since=0),
+            process(),
+            Verdict.STARTING,
+            "part of what it should collect does not arrive",
+        ),
+        (
+            beating(WorkerState.DEGRADED, 30, connected_since=0),
+            process(),
+            Verdict.SILENT,
+            "part of what it should collect does not arrive",
+        ),
         (pulse(heartbeat(state=WorkerState.STOPPING)), process(), Verdict.DEAD, "its process is ending"),
         (
             pulse(heartbeat(state=WorkerState.ERROR, exit_code=1, last_error="no disk")),
@@ -119,6 +137,7 @@ def judge(pulse: Pulse, found: Process | None, of: ExchangeCollectorConfig | Non
         (silent(DataType.TRADE), process(), Verdict.QUIET, "no trade for 45 s; other data flows"),
         (silent(DataType.TRADE, for_s=30), process(), Verdict.HEALTHY, "data flows"),
         (silent(DataType.ORDERBOOK), process(), Verdict.SILENT, "no orderbook for 45 s"),
+        (silent(DataType.CANDLES), process(), Verdict.SILENT, "no candles for 45 s"),
         (
             silent(DataType.TRADE, DataType.ORDERBOOK, DataType.TICKER, DataType.CANDLES, for_s=600),
             process(),
@@ -169,10 +188,23 @@ def test_a_data_type_without_any_entry_is_silent_from_the_connection_on() -> Non
     assert (judgement.verdict, judgement.why) == (Verdict.QUIET, "no trade for 21 s; other data flows")
 
 
-def test_a_collector_of_one_type_that_is_silent_is_not_quiet() -> None:
-    of = config(data_types=(DataType.TRADE,))
-    late = {DataType.TRADE: Progress(count=1, last_event_at=NOW_NS - 200 * S, silence_limit=60 * S)}
-    assert judge(pulse(heartbeat(of, progress=late)), process(of), of).verdict is Verdict.SILENT
+@pytest.mark.parametrize(
+    ("only", "frame_age_s", "verdict", "why"),
+    [
+        (DataType.TRADE, 30, Verdict.QUIET, "no trade for 200 s; the socket lives"),
+        (DataType.TRADE, 31, Verdict.SILENT, "no trade for 200 s"),
+        (DataType.CANDLES, 0, Verdict.SILENT, "no candles for 200 s"),
+        (DataType.ORDERBOOK, 0, Verdict.SILENT, "no orderbook for 200 s"),
+    ],
+)
+def test_a_collector_of_one_type_is_quiet_while_its_socket_lives(
+    only: DataType, frame_age_s: int, verdict: Verdict, why: str
+) -> None:
+    of = config(data_types=(only,))
+    late = {only: Progress(count=1, last_event_at=NOW_NS - 200 * S, silence_limit=60 * S)}
+    beat = heartbeat(of, progress=late, last_frame_at=NOW_NS - frame_age_s * S)
+    judgement = judge(pulse(beat), process(of), of)
+    assert (judgement.verdict, judgement.why) == (verdict, why.replace("200 s", "3 min"))
 
 
 @pytest.mark.parametrize("found", [process(), gone(ProcessState.FATAL), None])

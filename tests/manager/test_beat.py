@@ -1,9 +1,12 @@
 import os
+from importlib.metadata import PackageNotFoundError
 
+import fakeredis
 import pytest
 
+from common import keys
 from common.identity import CollectorId
-from manager.beat import Beat, read_parked
+from manager.beat import Beat, erase_beat, read_parked, write_beat
 from tests.manager.fakes import NOW_NS, S, config
 
 
@@ -38,3 +41,23 @@ def test_the_hash_of_a_manager_in_trouble() -> None:
 def test_commands_read_who_is_parked(text: str, parked: dict[CollectorId, int]) -> None:
     assert read_parked({"parked": text}, NOW_NS) == parked
     assert read_parked({}, NOW_NS) == {}
+
+
+async def test_a_manager_erases_its_own_hash_and_not_that_of_its_successor() -> None:
+    client = fakeredis.FakeAsyncRedis(decode_responses=True)
+    old, new = Beat(NOW_NS), Beat(NOW_NS + S)  # the same pid, as in a container
+    await write_beat(client, new.fields(NOW_NS, "", {}, {}))
+    await erase_beat(client, old.mark)
+    assert await client.hget(keys.FLEET_MANAGER, "started_at") == str(NOW_NS + S)  # type: ignore[misc]  # sync too
+    await erase_beat(client, new.mark)
+    assert await client.exists(keys.FLEET_MANAGER) == 0
+    await erase_beat(client, new.mark)
+    await client.aclose()
+
+
+def test_a_distribution_that_is_not_installed_has_no_version(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(name: str) -> str:
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr("manager.beat.version", missing)
+    assert Beat(NOW_NS).fields(NOW_NS, "", {}, {})["version"] == "unknown"

@@ -67,6 +67,7 @@ def verdict(to: str, at_s: int = 0) -> Entry:
             [entry(What.PARKED, until="9", parks="2"), verdict("healthy", 9), verdict("dead", 608)],
             Track(verdict="dead", parks=2, parked_until_ns=9),
         ),
+        ([entry(What.PARKED, until="9" * 5000, parks="1")], Track(parks=1)),
         ([entry(What.PARKED, until="soon", parks="-1")], Track()),  # nonsense in the journal does no harm
     ],
 )
@@ -93,6 +94,7 @@ def test_forgiven_after_ten_healthy_minutes() -> None:
 
 def test_parked_names_those_whose_pause_lasts() -> None:
     history = {NAME: Track(parked_until_ns=NOW_NS + S), "okx:A-B": Track(parked_until_ns=NOW_NS), "okx:C-D": Track()}
+    history["nonsense"] = Track(parked_until_ns=NOW_NS + S)
     assert parked(history, NOW_NS, LIMITS) == {config().id: NOW_NS + S}
     assert not in_force(Track(parked_until_ns=NOW_NS + 301 * S), NOW_NS, LIMITS)
 

@@ -1,9 +1,22 @@
+from typing import Any
+
 import fakeredis
 import pytest
 import redis
+from msgspec.structs import replace
 
 from common import keys
-from manager.journal import Entry, Journal, What, from_fields, read_journal, to_fields, write_now
+from manager.journal import (
+    WAITING_MAX,
+    Entry,
+    Journal,
+    JournalRefusedError,
+    What,
+    from_fields,
+    read_journal,
+    to_fields,
+    write_now,
+)
 
 PARKED = Entry(at_ns=5, who="manager", what=What.PARKED, collector="okx:A-B", why="because", details={"until": "9"})
 
@@ -51,3 +64,40 @@ async def test_a_command_writes_one_entry() -> None:
     with fakeredis.FakeRedis(server=server, decode_responses=True) as client:
         write_now(client, PARKED)
         assert client.xlen(keys.FLEET_EVENTS) == 1
+
+
+async def test_a_full_journal_loses_its_oldest_and_nothing_that_came_while_it_was_written(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    client = fakeredis.FakeAsyncRedis(decode_responses=True)
+    journal = Journal()
+    for number in range(WAITING_MAX):
+        journal.add(replace(PARKED, at_ns=number))
+    pipe: Any = client.pipeline(transaction=False)
+    execute = pipe.execute
+
+    async def later(**options: Any) -> Any:
+        journal.add(replace(PARKED, at_ns=-1))
+        journal.add(replace(PARKED, at_ns=-2))
+        return await execute(**options)
+
+    pipe.execute = later
+    monkeypatch.setattr(client, "pipeline", lambda **_: pipe)
+    await journal.flush(client)
+    monkeypatch.undo()
+    assert [entry.at_ns for entry in journal.waiting] == [-1, -2]
+    assert [entry.at_ns for entry in await read_journal(client)] == list(range(WAITING_MAX))
+    await client.aclose()
+
+
+async def test_a_key_that_is_no_journal_is_refused_and_the_entries_wait() -> None:
+    client = fakeredis.FakeAsyncRedis(decode_responses=True)
+    await client.set(keys.FLEET_EVENTS, "text")
+    journal = Journal()
+    journal.add(PARKED)
+    with pytest.raises(JournalRefusedError, match=r"^Redis takes no entries for the journal md:v1:fleet:events$"):
+        await journal.flush(client)
+    with pytest.raises(JournalRefusedError, match=r"^the journal md:v1:fleet:events cannot be read$"):
+        await read_journal(client)
+    assert journal.waiting == [PARKED]
+    await client.aclose()

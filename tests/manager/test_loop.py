@@ -13,6 +13,7 @@ from common import keys
 from common.config import RedisConfig
 from common.errors import InvalidConfigurationError
 from common.fleet_file import Fleet
+from common.health import WorkerState
 from common.settings import Environment
 from manager.fleet_keeper import FleetKeeper
 from manager.journal import What, from_fields
@@ -210,6 +211,75 @@ async def test_a_manager_that_was_late_looks_again_before_it_acts(stage: Stage) 
         assert stage.supervisor.calls == []
         await stage.round()
         assert stage.supervisor.calls == [("start", BTC.id.program)]
+
+
+async def test_a_supervisord_that_hangs_makes_the_manager_neither_late_nor_dumb(stage: Stage) -> None:
+    async with running(stage):
+        stage.supervisor.hangs_s = 5.1
+        with capture_logs() as logs:
+            for _ in range(12):
+                await stage.round()
+        assert [log["event"] for log in logs] == ["supervisor_lost"]
+        fields = stage.manager()
+        why = "supervisord at /fake gave no answer within 2 s"
+        assert (fields["last_error"], fields["healthy"], fields["beats"]) == (why, "2", "16")
+        assert fields["beat_at"] == str(stage.clock.now_ns())
+
+
+async def test_a_late_manager_beats_all_the_same(stage: Stage) -> None:
+    async with running(stage):
+        for _ in range(3):
+            await stage.round(seconds=60)
+        fields = stage.manager()
+        assert (fields["beat_at"], fields["healthy"], fields["beats"]) == (str(stage.clock.now_ns()), "2", "7")
+
+
+async def test_a_journal_that_redis_refuses_is_told_once_and_the_fleet_is_healed_all_the_same(stage: Stage) -> None:
+    stage.redis.set(keys.FLEET_EVENTS, "no stream")
+    with capture_logs() as logs:
+        async with running(stage):
+            stage.fleet = replace(stage.fleet, collectors=(ETH,))  # the beat of BTC stops
+            for _ in range(12):
+                await stage.round()
+            assert stage.supervisor.calls == [("kill", BTC.id.program), ("restarts", BTC.id.program)]
+    told = [(log["event"], log["why"]) for log in logs if log["log_level"] == "error"]
+    assert told == [
+        ("journal_unreadable", "the journal md:v1:fleet:events cannot be read"),
+        ("journal_unwritable", "Redis takes no entries for the journal md:v1:fleet:events"),
+    ]
+    assert stage.manager()["last_error"] == "the journal md:v1:fleet:events cannot be read"
+    stage.redis.delete(keys.FLEET_EVENTS)
+    await stage.round()
+    await stage.round()
+    assert stage.manager()["last_error"] == ""
+    assert [name for _, name, _ in stage.journal(What.ACTION)] == ["okx:BTC-USDT", "okx:ETH-USDT", "okx:BTC-USDT"]
+
+
+async def test_a_reconnect_of_one_feed_is_no_news(stage: Stage) -> None:
+    async with running(stage):
+        before = stage.journal(What.VERDICT_CHANGED)
+        found = stage.supervisor.table[BTC.id.program]
+        for state in (WorkerState.DEGRADED, WorkerState.CATCHING_UP):
+            stage.clock.move(1)
+            stage.beat()
+            stage.redis.hset(keys.heartbeat(BTC.id), "state", state.value)
+            stage.beating = False
+            await stage.round(0)
+            stage.beating = True
+            assert stage.manager()["healthy"] == "2"
+        await stage.round()
+        assert (stage.journal(What.VERDICT_CHANGED), stage.supervisor.table[BTC.id.program]) == (before, found)
+
+
+async def test_a_supervisord_that_shuts_down_is_no_error(stage: Stage) -> None:
+    async with running(stage):
+        stage.supervisor.ending = True
+        with capture_logs() as logs:
+            stage.loop.reload_wanted.set()
+            for _ in range(3):
+                await stage.round()
+        assert logs == [{"event": "supervisor_ending", "log_level": "info"}]
+        assert stage.manager()["last_error"] == "supervisord is shutting down"
 
 
 async def test_a_jump_of_the_wall_clock_kills_nobody(stage: Stage) -> None:

@@ -45,3 +45,14 @@ def test_without_redis_and_supervisord_it_lives_until_told_to_stop(short_folder:
             process.kill()
             process.wait()
     assert (log.read_bytes().count(b"redis_lost"), log.read_bytes().count(b"supervisor_lost")) == (1, 1)
+
+
+@pytest.mark.parametrize(("enabled", "calls"), [("1", 1), ("", 0)])
+def test_it_ends_with_the_supervisord_that_started_it(
+    enabled: str, calls: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = list[str]()
+    monkeypatch.setenv("SUPERVISOR_ENABLED", enabled)
+    monkeypatch.setattr("manager.__main__.die_with_parent", lambda: asked.append("die"))
+    assert main(["--fleet", str(tmp_path / "none.toml")]) == 78
+    assert asked == ["die"] * calls

@@ -50,6 +50,7 @@ def test_the_section_whole() -> None:
         "exitcodes=0,78\n"
         "startsecs=5\n"
         "startretries=0\n"
+        "umask=077\n"
         "stopsignal=TERM\n"
         "stopwaitsecs=8\n"
         "killasgroup=true\n"

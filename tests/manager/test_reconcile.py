@@ -133,3 +133,9 @@ async def _apply(root: Path, supervisor: ThreadedSupervisor, *fleet: ExchangeCol
 
 def _pids(client: SupervisorClient) -> dict[str, int]:
     return {name: found.pid for name, found in client.processes().items()}
+
+
+def test_folders_are_their_owners_alone(tmp_path: Path) -> None:
+    folders = (tmp_path / "programs", tmp_path / "log")
+    write_programs(*folders, {})
+    assert [folder.stat().st_mode & 0o777 for folder in folders] == [0o700, 0o700]

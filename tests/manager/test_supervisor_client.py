@@ -11,6 +11,7 @@ from supervisor.xmlrpc import Faults
 
 from common.errors import SupervisorUnreachableError
 from manager.processes import Process, ProcessState
+from manager.supervisor_async import ThreadedSupervisor
 from manager.supervisor_client import Fault, SupervisorClient, SupervisorEndingError, SupervisorRefusedError
 from tests.manager.real import eventually, real_supervisord
 
@@ -129,3 +130,17 @@ def test_groups_come_and_go_under_the_real_one(short_folder: Path) -> None:
 def _wait_for(client: SupervisorClient, program: str, state: ProcessState) -> Process:
     eventually(lambda: client.process(program).state is state)
     return client.process(program)
+
+
+async def test_a_look_does_not_wait_as_long_as_an_action(tmp_path: Path) -> None:
+    class Recorder(SupervisorClient):
+        """Notes how long its looks may take."""
+
+        def within(self, timeout_s: float) -> SupervisorClient:
+            limits.append(timeout_s)
+            return super().within(timeout_s)
+
+    limits = list[float]()
+    with ThreadedSupervisor(Recorder(tmp_path / "none.sock")) as supervisor, pytest.raises(SupervisorUnreachableError):
+        await supervisor.processes()
+    assert limits == [2.0]

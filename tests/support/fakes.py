@@ -85,6 +85,15 @@ class FakePipe:
             raise RedisUnreachableError("Redis at nowhere cannot be reached")
         return replies
 
+    async def execute(self, commands: Sequence[bytes]) -> list[Reply]:
+        """Carry out reading commands."""
+        return [self._read(*(part.decode() for part in _parse(command))) for command in commands]
+
+    def _read(self, name: str, key: str, *_: str) -> Reply:
+        assert name == "XREVRANGE", f"a publisher has no business with {name}"
+        stream = self.streams.get(key, [])
+        return [[stream[-1][0].encode(), []]] if stream else []
+
     async def close(self) -> None:
         """Drop the connection."""
         self._connected = False

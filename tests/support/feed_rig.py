@@ -10,8 +10,7 @@ from collector_worker.book_sync import BookSync
 from collector_worker.connection import Connection, Surroundings, Timing
 from collector_worker.exchanges.contract import Feed, Instrument
 from collector_worker.exchanges.okx import Okx
-from collector_worker.integrity import CandleGate, TickerGate, TradeGate
-from collector_worker.pipeline import Gates, Pipeline
+from collector_worker.pipeline import Pipeline
 from collector_worker.publisher import Pacing, Publisher
 from collector_worker.session import Patience, Session
 from collector_worker.streams import Streams
@@ -24,6 +23,7 @@ from common.exchanges import Endpoints
 from common.identity import DataType
 from tests.support.fakes import FakePipe
 from tests.support.waiting import PATIENCE_S
+from tests.support.ways import FREE, FreePermits, free_rest, make_ways
 
 QUICK = Timing(open_s=2.0, close_s=0.2, tick_s=0.002)
 """Looks often; what it waits for passes by the test's clock."""
@@ -59,10 +59,11 @@ class Rig:
         self.publisher = Publisher(self.pipe, self.telemetry, clock, pacing=Pacing(retry_first_s=0.0))
         self.exchange = Okx(config)
         book = BookSync(self.exchange.book_checksum, self.exchange.checksum_depth)
+        streams = Streams(config, MaxLen())
         self.pipeline = Pipeline(
             config,
-            Streams(config, MaxLen()),
-            Gates(TradeGate(), CandleGate(), TickerGate()),
+            streams,
+            make_ways(config, streams, self.publisher, self.telemetry, clock),
             book,
             self.publisher,
             self.telemetry,
@@ -73,7 +74,10 @@ class Rig:
             instrument=Instrument(
                 symbol="BTC-USDT", native="BTC-USDT", state="live", tick_size="0.1", lot_size="0.1", min_size="0.1"
             ),
-            rest_root=rest,
+            rest=free_rest(rest),
+            permits=FreePermits(),
+            connect_rate=FREE,
+            recorder=None,
             pipeline=self.pipeline,
             pace=self.publisher,
             telemetry=self.telemetry,

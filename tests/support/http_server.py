@@ -8,9 +8,10 @@ STALL = b"never sent"
 """An answer that never comes."""
 
 
-def answer(body: bytes, status: str = "200 OK") -> bytes:
+def answer(body: bytes, status: str = "200 OK", *headers: str) -> bytes:
     """A whole answer with a length."""
-    return f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
+    lines = [f"HTTP/1.1 {status}", f"Content-Length: {len(body)}", *headers, "", ""]
+    return "\r\n".join(lines).encode() + body
 
 
 class HttpServer:

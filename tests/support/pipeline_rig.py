@@ -4,33 +4,39 @@ from collections.abc import Mapping
 from typing import Any
 
 from collector_worker.book_sync import BookSync
-from collector_worker.integrity import CandleGate, TickerGate, TradeGate
-from collector_worker.pipeline import Gates, Pipeline
+from collector_worker.pipeline import Pipeline
 from collector_worker.publisher import Publisher
 from collector_worker.streams import Stream, Streams
 from collector_worker.telemetry import Telemetry
 from common.config import ExchangeCollectorConfig, MaxLen
+from common.coverage import LedgerEntry
 from common.events import Event, FeedState, FeedStatus
 from common.identity import DataType
 from common.redis_client import Scalar
 from tests.support.clock import ManualClock
 from tests.support.fakes import FakePipe
+from tests.support.ways import make_ways
 
 _PREFIX = "md:v1:{okx:BTC-USDT}:"
 
 
 class RecordingPublisher(Publisher):
-    """Keeps what it is given; ``full`` stands for a buffer without room."""
+    """Keeps what it is given; ``without_room`` stands for a full buffer."""
 
     def __init__(self, telemetry: Telemetry, clock: ManualClock) -> None:
         super().__init__(FakePipe(), telemetry, clock)
-        self.full = False
+        self.without_room = False
         self.published: list[tuple[str, Event]] = []
         self.hashes: list[tuple[str, Mapping[str, Scalar]]] = []
 
+    @property
+    def full(self) -> bool:
+        """Whether there is no room."""
+        return self.without_room
+
     def publish(self, stream: Stream, event: Event) -> str | None:
         """Keep the event with the end of its key."""
-        if self.full:
+        if self.without_room:
             return None
         self.published.append((stream.key.removeprefix(_PREFIX), event))
         return stream.pack(event)[0]
@@ -49,15 +55,18 @@ class PipelineRig:
         self.telemetry = Telemetry(config, clock.now_ns())
         self.beat = self.telemetry.beat
         self.publisher = RecordingPublisher(self.telemetry, clock)
+        streams = Streams(config, MaxLen())
+        self.ledger: list[LedgerEntry] = []
         self.pipeline = Pipeline(
             config,
-            Streams(config, MaxLen()),
-            Gates(TradeGate(), CandleGate(), TickerGate()),
+            streams,
+            make_ways(config, streams, self.publisher, self.telemetry, clock, self.ledger),
             BookSync(lambda bids, asks: 0, 25),
             self.publisher,
             self.telemetry,
             clock,
         )
+        self.first_hashes = self.hashes()
 
     def status(self, state: FeedState, reason: str) -> FeedStatus:
         """The status that the pipeline makes now."""

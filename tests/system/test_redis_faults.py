@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 import pytest
 import redis
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.fault_player import FaultPlayer, steps
@@ -213,6 +213,7 @@ _SEEDS = st.integers(-(2**40), 2**40)
 
 
 @given(_SEEDS, st.integers(1, 300_000))
+@settings(deadline=None)
 def test_redis_schedules_are_data_in_bounds_and_over_in_time(seed: int, duration_ms: int) -> None:
     faults = draw_redis_schedule(seed, duration_ms)
     assert faults == draw_redis_schedule(seed, duration_ms)
@@ -223,6 +224,7 @@ def test_redis_schedules_are_data_in_bounds_and_over_in_time(seed: int, duration
 
 
 @given(_SEEDS, st.integers(1, 300_000))
+@settings(deadline=None)
 def test_process_schedules_are_data_in_bounds_and_over_in_time(seed: int, duration_ms: int) -> None:
     faults = draw_process_schedule(seed, duration_ms)
     assert faults == draw_process_schedule(seed, duration_ms)

@@ -108,9 +108,20 @@ def test_a_symbol_that_is_not_listed() -> None:
     assert str(caught.value) == "OKX lists no instrument for symbol SOL-USDT"
 
 
-@pytest.mark.parametrize("state", ["suspend", "expired", "rebase", "", "a word that comes next year"])
-def test_a_symbol_that_is_not_traded(state: str) -> None:
+def test_a_symbol_that_has_expired_is_gone() -> None:
     with pytest.raises(UnknownSymbolError) as caught:
+        okx().read_instruments(answer({**SPOT, "state": "expired"}))
+    assert str(caught.value) == "OKX lists no instrument for symbol BTC-USDT"
+
+
+def test_an_empty_list_says_nothing_of_the_symbol() -> None:
+    with pytest.raises(ExchangeUnavailableError, match="empty list"):
+        okx().read_instruments(answer())
+
+
+@pytest.mark.parametrize("state", ["suspend", "rebase", "", "a word that comes next year"])
+def test_a_symbol_that_is_not_traded_for_now(state: str) -> None:
+    with pytest.raises(ExchangeUnavailableError) as caught:
         okx().read_instruments(answer({**SPOT, "state": state}))
     assert str(caught.value) == f"OKX does not trade BTC-USDT now (its state is {state[:20]!r})"
 

@@ -143,3 +143,44 @@ def test_ten_at_a_time(stage: CliStage) -> None:
     stage.on_wait = [beats] * 5
     result = stage.run("restart", "all")
     assert (result.exit_code, down) == (0, [10, 0, 10, 0, 5])
+
+
+def test_a_program_that_is_gone_while_the_manager_replaces_it_is_waited_for(stage: CliStage) -> None:
+    stage.all_up()
+
+    def gone() -> None:
+        stage.supervisor.table.pop(BTC.program)
+
+    def back() -> None:
+        stage.supervisor.know(BTC.program)
+
+    stage.on_wait = [gone, nothing, back, nothing, lambda: stage.beat(BTC, run_id="new")]
+    result = stage.run("restart", "okx:BTC-USDT")
+    assert (result.exit_code, result.stdout) == (0, "okx:BTC-USDT: done: running after 1.0 s, pid 103\n")
+    assert stage.supervisor.calls == [("stop", BTC.program), ("start", BTC.program)]
+
+
+def test_a_start_that_meets_the_gap_is_made_again(stage: CliStage) -> None:
+    stage.all_up()
+    stage.supervisor.end(BTC.program, ProcessState.FATAL)
+    stage.supervisor.refusals["start"] = Fault.BAD_NAME
+    stage.on_wait = [stage.supervisor.refusals.clear, nothing, lambda: stage.beat(BTC, run_id="new")]
+    result = stage.run("restart", "okx:BTC-USDT")
+    assert (result.exit_code, stage.supervisor.calls) == (0, [("start", BTC.program)] * 2)
+
+
+def test_a_program_that_stays_away_fails_and_the_others_go_on(stage: CliStage) -> None:
+    stage.all_up()
+
+    def gone() -> None:
+        stage.supervisor.table.pop(BTC.program, None)
+
+    stage.on_wait = [gone, lambda: stage.beat(ETH, run_id="new"), *[nothing] * 8]
+    result = stage.run("restart", "okx:BTC-USDT", "okx:ETH-USDT", "--timeout", "1")
+    assert (result.exit_code, result.stdout.splitlines()) == (
+        1,
+        [
+            "okx:ETH-USDT: done: running after 0.4 s, pid 103",
+            "okx:BTC-USDT: failed: supervisord has not known its program for 1 s",
+        ],
+    )

@@ -21,7 +21,7 @@ def test_all_healthy_is_exit_0(stage: CliStage) -> None:
 
 def test_one_not_healthy_is_exit_1(stage: CliStage) -> None:
     stage.all_up()
-    stage.beat(ETH, state=WorkerState.CONNECTING, last_frame_at=0, last_error="[bold]okx[/bold] refused")
+    stage.beat(ETH, state=WorkerState.CONNECTING, progress={}, last_error="[bold]okx[/bold] refused")
     result = stage.run("status")
     assert result.exit_code == 1
     assert "connecting for 10 min: [bold]okx[/bold] refused" in result.stdout, "text from a heartbeat is no markup"

@@ -1,0 +1,475 @@
+"""Binance spot: market data over combined streams, and the REST calls around it.
+
+In the order of the data: wire structs, the symbol's exchange half, requests, frames. Section numbers refer to the
+protocol sheet of Binance (facts as of 2026-07; official pages https://github.com/binance/binance-spot-api-docs).
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Annotated, Literal, TypeVar
+
+import msgspec
+from msgspec import Meta, Raw, Struct, field
+from msgspec.json import Decoder
+
+from collector_worker.exchanges.contract import (
+    Acknowledged,
+    Adapter,
+    BookFrame,
+    Channel,
+    ClosingSoon,
+    Feed,
+    Instrument,
+    KeepAlive,
+    Malformed,
+    Output,
+    Refused,
+)
+from common.config import ExchangeCollectorConfig
+from common.errors import ExchangeUnavailableError, InvalidConfigurationError, UnknownSymbolError
+from common.events import BookDelta, BookSnapshot, Candle, Level, Ticker, Trade
+from common.identity import DataType, ProductKind, Symbol
+from common.intervals import length_ns
+
+NS_PER_MS = 1_000_000
+_Answer = TypeVar("_Answer")
+
+_Ms = Annotated[int, Meta(ge=0, lt=10**13)]
+_Id = Annotated[int, Meta(ge=0, lt=10**18)]
+_Number = Annotated[str, Meta(pattern=r"^[0-9]+(\.[0-9]+)?\Z")]
+
+# --- wire structs: only the fields we use; unknown ones are skipped -----------------------------------------------
+
+
+class _Error(Struct, gc=False):
+    code: int = 0
+
+
+class _Head(Struct, gc=False):
+    """A combined frame ``{"stream":…,"data":…}``, an answer with ``id``, or a raw event with ``e`` (sections 1, 3)."""
+
+    stream: str = ""
+    data: Raw = Raw(b"")
+    id: int | str | None = None
+    code: int | None = None
+    error: _Error | None = None
+    event: str = field(default="", name="e")
+
+
+class _Trade(Struct, gc=False):
+    """Section 4.1. ``m``: the buyer was the maker, so the taker sold."""
+
+    trade_id: _Id = field(name="t")
+    price: _Number = field(name="p")
+    size: _Number = field(name="q")
+    time_ms: _Ms = field(name="T")
+    buyer_is_maker: bool = field(name="m")
+
+
+class _Ticker(Struct, gc=False):
+    """Section 4.2, ``24hrTicker``: rolling statistics with the best quotes."""
+
+    time_ms: _Ms = field(name="E")
+    last: _Number = field(name="c")
+    last_size: _Number = field(name="Q")
+    bid: _Number = field(name="b")
+    bid_size: _Number = field(name="B")
+    ask: _Number = field(name="a")
+    ask_size: _Number = field(name="A")
+    open: _Number = field(name="o")
+    high: _Number = field(name="h")
+    low: _Number = field(name="l")
+    volume: _Number = field(name="v")
+    quote_volume: _Number = field(name="q")
+
+
+class _Depth(Struct, gc=False):
+    """Section 4.3, ``depthUpdate``: the ids ``U`` to ``u`` in one frame, both inclusive."""
+
+    time_ms: _Ms = field(name="E")
+    first_id: _Id = field(name="U")
+    last_id: _Id = field(name="u")
+    bids: list[Level] = field(name="b")
+    asks: list[Level] = field(name="a")
+
+
+class _Bar(Struct, gc=False):
+    """Section 4.4. ``x`` is true on the last push of a bar."""
+
+    open_ms: _Ms = field(name="t")
+    interval: str = field(name="i")
+    open: _Number = field(name="o")
+    close: _Number = field(name="c")
+    high: _Number = field(name="h")
+    low: _Number = field(name="l")
+    volume: _Number = field(name="v")
+    quote_volume: _Number = field(name="q")
+    closed: bool = field(name="x")
+
+
+class _Kline(Struct, gc=False):
+    time_ms: _Ms = field(name="E")
+    bar: _Bar = field(name="k")
+
+
+class _RestBook(Struct, rename="camel"):
+    last_update_id: _Id
+    bids: list[Level]
+    asks: list[Level]
+
+
+class _RestTrade(Struct, rename="camel", gc=False):
+    """A row of ``historicalTrades``."""
+
+    id: _Id
+    price: _Number
+    qty: _Number
+    time: _Ms
+    is_buyer_maker: bool
+
+
+class _RestBar(Struct, array_like=True, gc=False):
+    """A row of ``klines`` (section 6): there is no word on whether the bar is closed."""
+
+    open_ms: _Ms
+    open: _Number
+    high: _Number
+    low: _Number
+    close: _Number
+    volume: _Number
+    close_ms: _Ms
+    quote_volume: _Number
+
+
+class _Filter(Struct, rename="camel", gc=False):
+    filter_type: str = ""
+    tick_size: str = ""
+    step_size: str = ""
+    min_qty: str = ""
+
+
+class _Symbol(Struct, rename="camel", gc=False):
+    symbol: str
+    status: str
+    base_asset: str
+    quote_asset: str
+    filters: list[_Filter] = []
+
+
+class _ExchangeInfo(Struct):
+    symbols: list[_Symbol]
+
+
+class _Time(Struct, rename="camel"):
+    server_time: _Ms
+
+
+_head = Decoder(_Head).decode
+_trade = Decoder(_Trade).decode
+_ticker = Decoder(_Ticker).decode
+_depth = Decoder(_Depth).decode
+_kline = Decoder(_Kline).decode
+_error = Decoder(_Error).decode
+_exchange_info = Decoder(_ExchangeInfo).decode
+_time = Decoder(_Time).decode
+_rest_book = Decoder(_RestBook).decode
+_rest_trades = Decoder(list[_RestTrade]).decode
+_rest_bars = Decoder(list[_RestBar]).decode
+
+# --- what Binance calls things ------------------------------------------------------------------------------------
+
+_BAD_SYMBOL = -1121
+_SUBSCRIPTION = 1
+"""Id of the request that subscribes to everything: one frame, because five a second are allowed (section 2)."""
+
+_BOOK_LIMIT = 1000
+"""Levels of a seed: about 250 USD around the price of BTC; a smaller one goes wrong within minutes (section 5.3)."""
+
+_BOOK_UNITS = 50.0
+_TRADES_UNITS = 25.0
+_INFO_UNITS = 20.0
+_CANDLES_UNITS = 2.0
+
+_MAX_LIFE_S = 23 * 3600.0
+"""The exchange cuts a connection after 24 h (section 2)."""
+
+_SNAPSHOT_WAIT_S = 0.5
+"""Updates are gathered this long before the snapshot is asked for, so that it is not older than the first of them."""
+
+KEEPALIVE = KeepAlive(idle_s=20.0, answer_s=20.0, frame="")
+"""Section 2: the server pings by protocol frame, which the socket answers; with our own we notice that it is gone."""
+
+
+class BinanceSpot:
+    """One symbol at Binance spot."""
+
+    checksum_depth = 0
+    trades_page = 1000
+    candles_page = 1000
+
+    def __init__(self, config: ExchangeCollectorConfig) -> None:
+        self._config = config
+        self._symbol = Symbol.parse(config.symbol)
+        if self._symbol.kind is not ProductKind.SPOT:
+            raise InvalidConfigurationError(f"binance trades spot only; {config.symbol} is a derivative")
+
+    def instruments_path(self) -> str:
+        """The one symbol that base and quote make up if Binance has it: the whole list weighs 12 MB (section 8)."""
+        return f"/api/v3/exchangeInfo?symbol={self._symbol.base}{self._symbol.quote}"
+
+    def read_instruments(self, body: bytes) -> Instrument:
+        """Believed only where its base and quote assets are ours."""
+        info = self._read(body, _exchange_info)
+        wanted = (self._symbol.base, self._symbol.quote)
+        found = next((row for row in info.symbols if (row.base_asset, row.quote_asset) == wanted), None)
+        if found is None:
+            raise UnknownSymbolError(f"Binance lists no instrument for symbol {self._config.symbol}")
+        if found.status != "TRADING":
+            raise ExchangeUnavailableError(  # a halt may pass
+                f"Binance does not trade {self._config.symbol} now (its status is {found.status[:20]!r})"
+            )
+        filters = {row.filter_type: row for row in found.filters}
+        lot = filters.get("LOT_SIZE", _Filter())
+        return Instrument(
+            symbol=self._config.symbol,
+            native=found.symbol,
+            state=found.status,
+            tick_size=filters.get("PRICE_FILTER", _Filter()).tick_size,
+            lot_size=lot.step_size,
+            min_size=lot.min_qty,
+        )
+
+    def _read(self, body: bytes, decode: Callable[[bytes], _Answer]) -> _Answer:
+        """An answer of REST; errors are objects with a negative ``code`` (section 3)."""
+        try:
+            return decode(body)
+        except msgspec.MsgspecError as error:
+            code = _code_of(body)
+            if code == _BAD_SYMBOL:
+                raise UnknownSymbolError(f"Binance lists no instrument for symbol {self._config.symbol}") from error
+            what = f"error code {code}" if code else "something that is not its protocol"
+            raise ExchangeUnavailableError(f"Binance answered with {what}") from error
+
+    def time_path(self) -> str:
+        """Server time."""
+        return "/api/v3/time"
+
+    def read_time_ms(self, body: bytes) -> int:
+        """``{"serverTime":1499827319559}``."""
+        return self._read(body, _time).server_time
+
+    def book_path(self, instrument: Instrument) -> str:
+        """The seed of the book."""
+        return f"/api/v3/depth?symbol={instrument.native}&limit={_BOOK_LIMIT}"
+
+    def read_book(self, body: bytes, recv_ns: int) -> BookSnapshot:
+        """Section 5.1. The answer carries no time, so the time of its receipt stands for it."""
+        book = self._read(body, _rest_book)
+        return BookSnapshot(
+            ts_event=recv_ns, ts_recv=recv_ns, bids=book.bids, asks=book.asks, seq=book.last_update_id, reason=""
+        )
+
+    def trades_path(self, instrument: Instrument, first_id: int) -> str:
+        """``fromId`` is inclusive, rows ascend (section 6)."""
+        return f"/api/v3/historicalTrades?symbol={instrument.native}&fromId={first_id}&limit={self.trades_page}"
+
+    def read_trades(self, body: bytes, instrument: Instrument, recv_ns: int) -> list[Trade]:
+        """Rows carry the same ids as the ``trade`` stream."""
+        rows = self._read(body, _rest_trades)
+        return [
+            Trade(row.time * NS_PER_MS, recv_ns, str(row.id), row.price, row.qty, _side(row.is_buyer_maker), "backfill")
+            for row in sorted(rows, key=lambda row: row.id)
+        ]
+
+    def candles_path(self, instrument: Instrument, interval: str, open_ns: int, now_ns: int) -> str:
+        """Rows ascend from ``startTime`` on (section 6)."""
+        start = f"startTime={open_ns // NS_PER_MS}&limit={self.candles_page}"
+        return f"/api/v3/klines?symbol={instrument.native}&interval={interval}&{start}"
+
+    def read_candles(self, body: bytes, interval: str, recv_ns: int) -> list[Candle]:
+        """All but the last row: it may be running, and nothing but a later row proves that it is not."""
+        rows = sorted(self._read(body, _rest_bars), key=lambda row: row.open_ms)
+        return [
+            Candle(
+                ts_event=row.open_ms * NS_PER_MS,
+                ts_recv=recv_ns,
+                interval=interval,
+                open_time=row.open_ms * NS_PER_MS,
+                close_time=row.open_ms * NS_PER_MS + length_ns(interval),
+                open=row.open,
+                high=row.high,
+                low=row.low,
+                close=row.close,
+                volume=row.volume,
+                quote_volume=row.quote_volume,
+                closed=True,
+            )
+            for row in rows[:-1]
+        ]
+
+    def rest_units(self, path: str) -> float:
+        """Request weight (section 6)."""
+        if "/depth" in path:
+            return _BOOK_UNITS
+        if "/historicalTrades" in path:
+            return _TRADES_UNITS
+        if "/exchangeInfo" in path:
+            return _INFO_UNITS
+        return _CANDLES_UNITS
+
+    def feeds(self) -> tuple[Feed, ...]:
+        """One socket carries everything (section 1)."""
+        url = f"{self._config.address.ws_public}/stream"
+        return (Feed("public", url, tuple(self._channels()), max_life_s=_MAX_LIFE_S),)
+
+    def _channels(self) -> list[Channel]:
+        wanted = self._config.data_types
+        channels = []
+        if DataType.TRADE in wanted:
+            channels.append(Channel(DataType.TRADE, "", "trade"))
+        if DataType.ORDERBOOK in wanted:
+            channels.append(Channel(DataType.ORDERBOOK, "", "depth@100ms", snapshot_wait_s=_SNAPSHOT_WAIT_S))
+        if DataType.TICKER in wanted:
+            channels.append(Channel(DataType.TICKER, "", "ticker"))
+        if DataType.CANDLES in wanted:
+            channels += [Channel(DataType.CANDLES, each, f"kline_{each}") for each in self._config.candle_intervals]
+        return channels
+
+    def adapter(self, feed: Feed, instrument: Instrument) -> Adapter:
+        """A fresh connection's state."""
+        return BinanceAdapter(feed, instrument)
+
+    def book_checksum(self, bids: Sequence[Level], asks: Sequence[Level]) -> int:
+        """Binance sends no checksum to compare with."""
+        return 0
+
+
+class BinanceAdapter:
+    """Binance's protocol on one connection."""
+
+    keepalive = KEEPALIVE
+
+    def __init__(self, feed: Feed, instrument: Instrument) -> None:
+        native = instrument.native.lower()
+        self._channels = {f"{native}@{channel.name}": channel for channel in feed.channels}
+        self._requests = _SUBSCRIPTION
+        self._waiting: dict[int, tuple[Channel, ...]] = {}
+
+    def subscribe(self) -> list[str]:
+        """One request for all streams."""
+        self._waiting[_SUBSCRIPTION] = tuple(self._channels.values())
+        return [_request("SUBSCRIBE", list(self._channels), _SUBSCRIPTION)]
+
+    def resubscribe(self, channel: Channel) -> list[str]:
+        """Nothing for the book, whose snapshot is fetched and whose updates go on; else a new beginning."""
+        if channel.data_type is DataType.ORDERBOOK:
+            return []
+        stream = next(name for name, known in self._channels.items() if known == channel)
+        leave, join = self._requests + 1, self._requests + 2
+        self._requests = join
+        self._waiting[join] = (channel,)
+        return [_request("UNSUBSCRIBE", [stream], leave), _request("SUBSCRIBE", [stream], join)]
+
+    def on_frame(self, frame: bytes, recv_ns: int) -> Sequence[Output]:
+        """Read one frame; see the contract."""
+        try:
+            head = _head(frame)
+            channel = self._channels.get(head.stream)
+            if channel is not None:
+                return (_on_data(channel, head.data, recv_ns),)
+            return self._on_control(head)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            return (Malformed("not a frame of Binance's protocol"),)
+
+    def _on_control(self, head: _Head) -> Sequence[Output]:
+        if head.event == "serverShutdown" or head.stream == "!serverShutdown":
+            return (ClosingSoon("the exchange announced that it will close the connection"),)
+        code = head.code if head.code is not None else (head.error.code if head.error else None)
+        if code is not None:
+            return (Refused(f"Binance refuses a request (code {code})", permanent=True),)
+        if isinstance(head.id, int):
+            return [Acknowledged(channel) for channel in self._waiting.pop(head.id, ())]
+        return (Malformed("neither data nor an answer to us"),)
+
+
+def _on_data(channel: Channel, data: Raw, recv_ns: int) -> Output:
+    match channel.data_type:
+        case DataType.TRADE:
+            row = _trade(data)
+            side = _side(row.buyer_is_maker)
+            return Trade(row.time_ms * NS_PER_MS, recv_ns, str(row.trade_id), row.price, row.size, side)
+        case DataType.ORDERBOOK:
+            return BookFrame(_delta(_depth(data), recv_ns))
+        case DataType.TICKER:
+            return _ticker_event(_ticker(data), recv_ns)
+        case DataType.CANDLES:
+            return _candle(_kline(data), channel, recv_ns)
+
+
+def _request(method: str, streams: list[str], number: int) -> str:
+    return msgspec.json.encode({"method": method, "params": streams, "id": number}).decode()
+
+
+def _side(buyer_is_maker: bool) -> Literal["buy", "sell"]:
+    return "sell" if buyer_is_maker else "buy"
+
+
+def _delta(row: _Depth, recv_ns: int) -> BookDelta:
+    """``U == previous u + 1`` (section 5.1, step 6) in the words of the contract: ``prev_seq`` is ``U - 1``."""
+    return BookDelta(
+        ts_event=row.time_ms * NS_PER_MS,
+        ts_recv=recv_ns,
+        bids=[_level(level) for level in row.bids],
+        asks=[_level(level) for level in row.asks],
+        seq=row.last_id,
+        prev_seq=row.first_id - 1,
+    )
+
+
+def _level(level: Level) -> Level:
+    """Spot writes a removed level as ``0.00000000`` (section 4.3); the streams write ``0``."""
+    return level if level.size.strip("0.") else Level(level.price, "0")
+
+
+def _ticker_event(row: _Ticker, recv_ns: int) -> Ticker:
+    return Ticker(
+        ts_event=row.time_ms * NS_PER_MS,
+        ts_recv=recv_ns,
+        last=row.last,
+        last_size=row.last_size,
+        bid=row.bid,
+        bid_size=row.bid_size,
+        ask=row.ask,
+        ask_size=row.ask_size,
+        open_24h=row.open,
+        high_24h=row.high,
+        low_24h=row.low,
+        volume_24h=row.volume,
+        quote_volume_24h=row.quote_volume,
+    )
+
+
+def _candle(row: _Kline, channel: Channel, recv_ns: int) -> Output:
+    bar = row.bar
+    if bar.interval != channel.interval:
+        return Malformed("a bar of another interval")
+    return Candle(
+        ts_event=row.time_ms * NS_PER_MS,
+        ts_recv=recv_ns,
+        interval=bar.interval,
+        open_time=bar.open_ms * NS_PER_MS,
+        close_time=bar.open_ms * NS_PER_MS + length_ns(bar.interval),
+        open=bar.open,
+        high=bar.high,
+        low=bar.low,
+        close=bar.close,
+        volume=bar.volume,
+        quote_volume=bar.quote_volume,
+        closed=bar.closed,
+    )
+
+
+def _code_of(body: bytes) -> int:
+    try:
+        return _error(body).code
+    except msgspec.MsgspecError:
+        return 0

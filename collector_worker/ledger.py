@@ -1,0 +1,144 @@
+"""Writes the completeness ledger: from when to when this collector has everything, and what it is missing."""
+
+from collections.abc import Callable
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from common.clock import Clock
+from common.coverage import Kind, LedgerEntry
+from common.identity import DataType
+
+WRITE_EVERY_S = 10.0
+
+
+class Missing(Struct, frozen=True, kw_only=True):
+    """What is missing: times (ns) of the items on both sides, and their numbers (exclusive) where they have numbers."""
+
+    from_ts: int
+    to_ts: int
+    after: int | None = None
+    before: int | None = None
+
+    def begins_before(self, other: "Missing") -> bool:
+        """Whether items before ``other`` belong to this."""
+        if self.after is None or other.after is None:
+            return self.from_ts < other.from_ts
+        return self.after < other.after
+
+    def ends_behind(self, other: "Missing") -> bool:
+        """Whether items behind ``other`` belong to this."""
+        if self.before is None or other.before is None:
+            return self.to_ts > other.to_ts
+        return self.before > other.before
+
+
+class Track:
+    """The ledger of one data type (of one interval, for candles)."""
+
+    def __init__(
+        self, data_type: DataType, interval: str, run_id: str, clock: Clock, write: Callable[[LedgerEntry], None]
+    ) -> None:
+        self._subject = {"data_type": data_type, "interval": interval, "run_id": run_id}
+        self._clock = clock
+        self._write = write
+        self._opened = False
+        self._last_ts = 0
+        self._last_id: int | None = None
+        self._written_ts = 0
+        self._missing: Missing | None = None
+        self._broken = ""
+
+    def continues(self, ts: int, number: int | None) -> None:
+        """An earlier run ended with this item; this one goes on behind it and will note what is missing."""
+        self._open(ts, number, continues=True)
+
+    def passed(self, ts: int, number: int | None = None) -> None:
+        """An item went into the stream: everything up to it is there, except for what was noted."""
+        if not self._opened:
+            self._open(ts, number, continues=False)
+        elif self._broken:
+            self._note(Kind.GAP_LOST, Missing(from_ts=self._last_ts, to_ts=max(ts, self._last_ts)), self._broken)
+            self._broken = ""
+        self._last_ts, self._last_id = max(ts, self._last_ts), number
+        missing = self._missing
+        if missing is not None and number is not None and missing.before is not None and number >= missing.before - 1:
+            self._note(Kind.GAP_FILLED, missing)
+            self._missing = None
+
+    def missing(self, what: Missing) -> None:
+        """Items are missing and are being fetched; saying it again changes nothing."""
+        if self._missing is None:
+            self._missing = what
+            self._note(Kind.GAP_OPENED, what)
+
+    def lost(self, what: Missing, reason: str) -> None:
+        """Items are missing for good."""
+        known, self._missing = self._missing, None
+        if known is not None and known.begins_before(what):
+            before = None if what.after is None else what.after + 1
+            self._note(Kind.GAP_FILLED, replace(known, to_ts=what.from_ts, before=before))
+        self._note(Kind.GAP_LOST, what, reason)
+        if known is not None and known.ends_behind(what):
+            after = None if what.before is None else what.before - 1
+            self._missing = replace(known, from_ts=what.to_ts, after=after)
+
+    def filled(self) -> None:
+        """Nothing is missing any more: what was being fetched is there."""
+        if self._missing is not None:
+            self._note(Kind.GAP_FILLED, self._missing)
+            self._missing = None
+
+    def broke(self, reason: str) -> None:
+        """Data without numbers stopped; what comes next does not join."""
+        if self._opened:
+            self._broken = reason
+
+    def tick(self) -> None:
+        """Write how far everything is there, where that has moved."""
+        if self._opened and self._last_ts > self._written_ts:
+            self._written_ts = self._last_ts
+            number = None if self._last_id is None else str(self._last_id)
+            self._write(self._entry(Kind.COMPLETE, to_ts=self._last_ts, to_id=number))
+
+    def _open(self, ts: int, number: int | None, *, continues: bool) -> None:
+        self._opened = True
+        self._last_ts, self._last_id = ts, number
+        text = None if number is None else str(number)
+        self._write(self._entry(Kind.OPENED, from_ts=ts, from_id=text, continues=continues))
+
+    def _note(self, kind: Kind, what: Missing, reason: str = "") -> None:
+        ids = {
+            "from_id": None if what.after is None else str(what.after),
+            "to_id": None if what.before is None else str(what.before),
+        }
+        self._write(self._entry(kind, from_ts=what.from_ts, to_ts=max(what.to_ts, what.from_ts), reason=reason, **ids))
+
+    def _entry(self, kind: Kind, **facts: object) -> LedgerEntry:
+        return LedgerEntry(kind=kind, at=self._clock.now_ns(), **self._subject, **facts)  # type: ignore[arg-type]
+
+
+class Ledger:
+    """All tracks of a collector."""
+
+    def __init__(self, run_id: str, clock: Clock, write: Callable[[LedgerEntry], None]) -> None:
+        self._run_id = run_id
+        self._clock = clock
+        self._write = write
+        self._tracks: dict[tuple[DataType, str], Track] = {}
+        self._due_s = 0.0
+
+    def track(self, data_type: DataType, interval: str = "") -> Track:
+        """The track of a data type."""
+        key = (data_type, interval)
+        if key not in self._tracks:
+            self._tracks[key] = Track(data_type, interval, self._run_id, self._clock, self._write)
+        return self._tracks[key]
+
+    def tick(self, *, now: bool = False) -> None:
+        """Write what has moved, each ten seconds or at once."""
+        now_s = self._clock.monotonic_s()
+        if now or now_s >= self._due_s:
+            self._due_s = now_s + WRITE_EVERY_S
+            for track in self._tracks.values():
+                track.tick()

@@ -1,0 +1,1 @@
+"""Measurements: ``make bench``. Figures are compared within one run only; machines and loads differ."""

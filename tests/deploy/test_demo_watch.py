@@ -1,0 +1,45 @@
+"""The demo on a terminal: it must not go on where there is nothing to show any more."""
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from deploy.demo import stop, watch
+
+WAITING = "import signal, sys; signal.signal(signal.SIGINT, lambda *_: sys.exit(7)); print(); sys.stdout.flush(); "
+
+
+@contextmanager
+def child(code: str) -> Iterator[subprocess.Popen[bytes]]:
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as process:
+        try:
+            assert process.stdout is not None
+            process.stdout.readline()  # it is ready
+            yield process
+        finally:
+            process.kill()
+
+
+def test_a_supervisord_that_ended_ends_the_watching(capsys: pytest.CaptureFixture[str]) -> None:
+    with child(WAITING + "signal.pause()") as status, child("raise SystemExit(3)") as fleet:
+        fleet.wait()
+        watch(status, fleet, float("inf"))
+        assert (status.returncode, stop(fleet)) == (7, False)
+    assert capsys.readouterr().err == "demo: supervisord has ended by itself with code 3; its log says why\n"
+
+
+def test_the_time_is_over() -> None:
+    with child(WAITING + "signal.pause()") as status, child(WAITING + "signal.pause()") as fleet:
+        watch(status, fleet, time.monotonic())
+        assert (status.returncode, fleet.poll()) == (7, None)
+
+
+def test_who_leaves_the_status_leaves_the_demo() -> None:
+    with child("raise SystemExit(0)") as status, child(WAITING + "signal.pause()") as fleet:
+        status.wait()
+        watch(status, fleet, float("inf"))
+        assert fleet.poll() is None

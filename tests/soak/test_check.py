@@ -1,0 +1,88 @@
+from typing import Any
+
+import pytest
+
+from tests.soak.check import BookReader, book_faults, candle_faults, id_faults, trade_faults
+
+Fields = dict[str, str]
+
+
+def trade(number: int, **other: str) -> tuple[str, Fields]:
+    fields = {
+        "type": "trade", "trade_id": str(number), "price": "1", "size": "2", "side": "buy", "ts_event": "5000000",
+    }  # fmt: skip
+    return f"5-{number}", fields | other
+
+
+def gap(after: int, before: int) -> tuple[str, Fields]:
+    return "9-0", {"type": "gap", "from_id": str(after), "to_id": str(before)}
+
+
+RECORD = [{"id": str(number), "px": "1", "sz": "2", "side": "buy", "ts": "5"} for number in range(1, 10)]
+
+
+@pytest.mark.parametrize(
+    ("entries", "gaps", "complaints"),
+    [
+        ([trade(1), trade(2)], False, []),
+        ([trade(1), trade(3)], False, ["trade 3 follows 1"]),
+        ([trade(1), trade(1)], False, ["trade 1 follows 1"]),
+        ([trade(2), trade(1)], False, ["trade 1 follows 2"]),
+        ([trade(1), gap(1, 4), trade(4)], True, []),
+        ([trade(1), gap(1, 4), trade(4)], False, ["a gap after 1 before 4"]),
+        ([trade(1), gap(1, 3), trade(4)], True, ["trade 4 follows 2"]),
+        ([trade(77)], False, ["trade 77 was never made"]),
+    ],
+)
+def test_trades_are_checked_by_their_ids(entries: list[tuple[str, Fields]], gaps: bool, complaints: list[str]) -> None:
+    assert trade_faults(entries, RECORD, times=True, gaps=gaps) == complaints
+
+
+@pytest.mark.parametrize("wrong", [{"price": "3"}, {"size": "3"}, {"side": "sell"}, {"ts_event": "1"}])
+def test_every_field_of_a_trade_is_compared(wrong: Fields) -> None:
+    assert len(trade_faults([trade(1, **wrong)], RECORD, times=True, gaps=False)) == 1
+
+
+def test_times_are_left_out_while_the_clock_is_wrong() -> None:
+    assert trade_faults([trade(1, ts_event="1")], RECORD, times=False, gaps=False) == []
+
+
+def test_ids_must_rise() -> None:
+    assert id_faults([("1-1", {}), ("1-1", {}), ("2-0", {})]) == ["entry (1, 1) behind (1, 1)"]
+
+
+def book(kind: str, seq: int, prev: int, bids: str = "[]") -> tuple[str, Fields]:
+    return f"{seq}-0", {"type": kind, "seq": str(seq), "prev_seq": str(prev), "bids": bids, "asks": "[]"}
+
+
+def test_a_book_that_chains_is_followed() -> None:
+    reader = BookReader().read(
+        [book("book_snapshot", 5, -1, '[["1","2"]]'), book("book_delta", 7, 5, '[["1","0"],["3","4"]]')]
+    )
+    record: dict[str, Any] = {"bids": [["3", "4"]], "asks": []}
+    assert (reader.seq, book_faults(reader, record)) == (7, [])
+    assert book_faults(reader, {"bids": [], "asks": []}) == ["the book at 7 is not the exchange's"]
+
+
+def test_a_delta_after_a_doubt_is_reported() -> None:
+    doubt = ("6-0", {"type": "feed_status", "state": "stale"})
+    reader = BookReader().read([book("book_snapshot", 5, -1), doubt, book("book_delta", 7, 5)])
+    assert reader.complaints == ["delta 7-0 on a doubtful book"]
+
+
+def test_a_delta_that_does_not_follow_is_reported() -> None:
+    reader = BookReader().read([book("book_snapshot", 5, -1), book("book_delta", 9, 8)])
+    assert reader.complaints == ["delta 9-0 continues 8, the book is at 5"]
+
+
+def test_closed_bars_come_once_each() -> None:
+    def bar(minute: int, close: str = "1") -> tuple[str, Fields]:
+        opened = minute * 60_000_000_000
+        prices = dict.fromkeys(("open", "high", "low", "volume"), "1") | {"close": close}
+        times = {"open_time": str(opened), "close_time": str(opened + 60_000_000_000)}
+        return "1-1", {"type": "candle", "closed": "1"} | times | prices
+
+    record = [[str(minute * 60_000), "1", "1", "1", "1", "1"] for minute in range(3)]
+    assert candle_faults([bar(0), bar(1)], record, gaps=False) == []
+    assert len(candle_faults([bar(0), bar(2)], record, gaps=False)) == 1
+    assert len(candle_faults([bar(0, close="2")], record, gaps=False)) == 1

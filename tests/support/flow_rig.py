@@ -1,0 +1,74 @@
+"""A flow of trades or bars, with everything around it in memory."""
+
+from collector_worker.flows import CandleFlow, TradeFlow
+from collector_worker.ledger import Ledger
+from collector_worker.streams import Streams
+from collector_worker.tape import CandleTape, TradeTape
+from collector_worker.telemetry import Telemetry
+from common.config import ExchangeCollectorConfig, MaxLen
+from common.coverage import Kind, LedgerEntry
+from common.events import Event, Gap
+from common.health import WorkerState
+from common.identity import DataType
+from tests.support.clock import ManualClock
+from tests.support.market_items import START_NS
+from tests.support.pipeline_rig import RecordingPublisher
+
+
+class FlowRig:
+    """Makes flows, and keeps what they publish, what they write to the ledger, and how often they ask for a look."""
+
+    def __init__(self, clock: ManualClock) -> None:
+        config = ExchangeCollectorConfig("okx", "BTC-USDT", (DataType.TRADE, DataType.CANDLES))
+        self.clock = clock
+        self.telemetry = Telemetry(config, clock.now_ns())
+        self.telemetry.feed_is("public", WorkerState.RUNNING, clock.now_ns())
+        self.beat = self.telemetry.beat
+        self.publisher = RecordingPublisher(self.telemetry, clock)
+        self.entries: list[LedgerEntry] = []
+        self.looks = 0
+        self.streams = Streams(config, MaxLen())
+        self._ledger = Ledger("run", clock, self.entries.append)
+
+    def trades(self, last_id: int | None = None, last_ts: int = START_NS) -> TradeFlow:
+        """The flow of trades behind a stream that ends with ``last_id``."""
+        tape = TradeTape(60.0)
+        if last_id is not None:
+            tape.restore(last_id, last_ts)
+        stream, track = self.streams.of_type(DataType.TRADE), self._ledger.track(DataType.TRADE)
+        return TradeFlow(tape, stream, track, self.publisher, self.telemetry, self.clock, self._look)
+
+    def candles(self, closed_until: int | None = None) -> CandleFlow:
+        """The flow of 1m bars behind a stream with all that open before a time (ns)."""
+        tape = CandleTape("1m", 60.0)
+        if closed_until is not None:
+            tape.restore(closed_until)
+        track = self._ledger.track(DataType.CANDLES, "1m")
+        stream = self.streams.candles["1m"]
+        return CandleFlow(tape, stream, track, self.publisher, self.telemetry, self.clock, self._look)
+
+    def _look(self) -> None:
+        self.looks += 1
+
+    @property
+    def events(self) -> list[Event]:
+        """What was published, of all streams."""
+        return [event for _, event in self.publisher.published]
+
+    def gap(self, **bounds: str | int) -> Gap:
+        """The marker of a gap that nobody could fill, made now."""
+        now_ns = self.clock.now_ns()
+        return Gap(ts_event=now_ns, ts_recv=now_ns, reason="not_available", **bounds)  # type: ignore[arg-type]
+
+    def tick(self) -> None:
+        """Write to the ledger how far everything is there."""
+        self._ledger.tick(now=True)
+
+    def kinds(self) -> list[Kind]:
+        """The kinds of the ledger's entries."""
+        return [entry.kind for entry in self.entries]
+
+    @property
+    def state(self) -> WorkerState:
+        """The state that the heartbeat would show."""
+        return self.telemetry.snapshot(self.clock.now_ns(), 0.0).state

@@ -1,0 +1,36 @@
+"""Trades and bars by their numbers, for tests."""
+
+from common.events import Candle, Trade
+
+MINUTE_NS = 60 * 1_000_000_000
+START_NS = 1_767_225_600_000_000_000
+"""2026-01-01: where a ``ManualClock`` stands."""
+
+
+def trade(number: int, *, fetched: bool = False, count: str | None = None) -> Trade:
+    """The trade of a number, one second behind the one before."""
+    origin = "backfill" if fetched else "live"
+    return Trade(trade_ts(number), START_NS, str(number), f"{number}.5", "0.1", "buy", origin, count)
+
+
+def trade_ts(number: int) -> int:
+    """When it was."""
+    return START_NS + number * 1_000_000_000
+
+
+def bar(minute: int, *, closed: bool = True, close: str = "1", interval: str = "1m") -> Candle:
+    """The bar that opens so many minutes after ``START_NS``."""
+    opened = START_NS + minute * MINUTE_NS
+    return Candle(
+        ts_event=opened,
+        ts_recv=START_NS,
+        interval=interval,
+        open_time=opened,
+        close_time=opened + MINUTE_NS,
+        open="1",
+        high="1",
+        low="1",
+        close=close,
+        volume="1",
+        closed=closed,
+    )

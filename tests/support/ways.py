@@ -1,0 +1,69 @@
+"""The ways of the data through a pipeline, and a REST without limits, for tests."""
+
+from random import Random
+
+from collector_worker.flows import CandleFlow, TradeFlow
+from collector_worker.integrity import TickerGate
+from collector_worker.ledger import Ledger
+from collector_worker.permits import Permits
+from collector_worker.pipeline import Ways
+from collector_worker.publisher import Publisher
+from collector_worker.rest_client import RestClient
+from collector_worker.streams import Streams
+from collector_worker.tape import CandleTape, TradeTape
+from collector_worker.telemetry import Telemetry
+from common.clock import Clock
+from common.config import ExchangeCollectorConfig, RedisConfig
+from common.coverage import LedgerEntry
+from common.exchanges import Rate
+from common.identity import DataType
+
+FREE = Rate(per_s=1e6, burst=1e6)
+
+
+class FreePermits(Permits):
+    """Grants everything at once, and keeps the bans it is told of."""
+
+    def __init__(self) -> None:
+        super().__init__(RedisConfig(), "okx", Random(1))
+        self.bans_s: list[float] = []
+
+    async def acquire(self, kind: str, rate: Rate, units: float = 1.0) -> float:
+        """No wait."""
+        return 0.0
+
+    async def ban(self, seconds: float) -> None:
+        """Keep it."""
+        self.bans_s.append(seconds)
+
+
+def free_rest(root: str) -> RestClient:
+    """REST without limits."""
+    return RestClient(root, FreePermits(), FREE)
+
+
+def make_ways(
+    config: ExchangeCollectorConfig,
+    streams: Streams,
+    publisher: Publisher,
+    telemetry: Telemetry,
+    clock: Clock,
+    ledger: list[LedgerEntry] | None = None,
+) -> Ways:
+    """The ways of a collector that begins with empty streams."""
+    written: list[LedgerEntry] = [] if ledger is None else ledger
+    book = Ledger("run", clock, written.append)
+
+    def look() -> None:
+        """Nobody fetches here."""
+
+    around = (publisher, telemetry, clock, look)
+    trades = None
+    if DataType.TRADE in config.data_types:
+        trade_tape, stream = TradeTape(config.max_backfill_wait), streams.of_type(DataType.TRADE)
+        trades = TradeFlow(trade_tape, stream, book.track(DataType.TRADE), *around)
+    candles = {}
+    for each, stream in streams.candles.items():
+        tape = CandleTape(each, config.max_backfill_wait)
+        candles[each] = CandleFlow(tape, stream, book.track(DataType.CANDLES, each), *around)
+    return Ways(trades, candles, TickerGate(), book.track(DataType.ORDERBOOK), book.track(DataType.TICKER))
