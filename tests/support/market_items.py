@@ -1,5 +1,7 @@
 """Trades and bars by their numbers, for tests."""
 
+from msgspec.structs import replace
+
 from common.events import Candle, Trade
 
 MINUTE_NS = 60 * 1_000_000_000
@@ -9,8 +11,8 @@ START_NS = 1_767_225_600_000_000_000
 
 def trade(number: int, *, fetched: bool = False, count: str | None = None) -> Trade:
     """The trade of a number, one second behind the one before."""
-    origin = "backfill" if fetched else "live"
-    return Trade(trade_ts(number), START_NS, str(number), f"{number}.5", "0.1", "buy", origin, count)
+    made = Trade(trade_ts(number), START_NS, str(number), f"{number}.5", "0.1", "buy", "live", count)
+    return replace(made, origin="backfill") if fetched else made
 
 
 def trade_ts(number: int) -> int:
