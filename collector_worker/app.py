@@ -175,6 +175,7 @@ class Worker:
         await self._publisher.publish_left_over()
         await read_tails(self._pipe, self._streams, self._trades, self._candles)
         await self._ledger_stream.restore(self._pipe)
+        self._ledger.remember(self._ledger_stream.history)
 
     async def _collect(self) -> None:
         self._set_silence_limits()

@@ -1,12 +1,12 @@
 """Writes the completeness ledger: from when to when this collector has everything, and what it is missing."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from common.clock import Clock
-from common.coverage import Kind, LedgerEntry
+from common.coverage import Kind, LedgerEntry, State, intervals
 from common.identity import DataType
 
 WRITE_EVERY_S = 10.0
@@ -37,7 +37,13 @@ class Track:
     """The ledger of one data type (of one interval, for candles)."""
 
     def __init__(
-        self, data_type: DataType, interval: str, run_id: str, clock: Clock, write: Callable[[LedgerEntry], None]
+        self,
+        data_type: DataType,
+        interval: str,
+        run_id: str,
+        clock: Clock,
+        write: Callable[[LedgerEntry], None],
+        left_open: Sequence[Missing] = (),
     ) -> None:
         self._subject = {"data_type": data_type, "interval": interval, "run_id": run_id}
         self._clock = clock
@@ -47,11 +53,23 @@ class Track:
         self._last_id: int | None = None
         self._written_ts = 0
         self._missing: Missing | None = None
+        self._left_open = left_open
         self._broken = ""
 
     def continues(self, ts: int, number: int | None) -> None:
-        """An earlier run ended with this item; this one goes on behind it and will note what is missing."""
+        """An earlier run ended with this item; this one goes on behind it and will note what is missing.
+
+        What that run was still fetching is there as far as the stream reaches: it was passed on in order.
+        """
         self._open(ts, number, continues=True)
+        for gap in self._left_open:
+            if number is None or gap.after is None or gap.before is None:
+                if gap.from_ts < ts:
+                    self._note(Kind.GAP_FILLED, Missing(from_ts=gap.from_ts, to_ts=min(gap.to_ts, ts)))
+            elif gap.after < number:
+                inside = gap.before > number + 1
+                to_ts, before = (ts, number + 1) if inside else (gap.to_ts, gap.before)
+                self._note(Kind.GAP_FILLED, Missing(from_ts=gap.from_ts, to_ts=to_ts, after=gap.after, before=before))
 
     def passed(self, ts: int, number: int | None = None) -> None:
         """An item went into the stream: everything up to it is there, except for what was noted."""
@@ -126,13 +144,27 @@ class Ledger:
         self._clock = clock
         self._write = write
         self._tracks: dict[tuple[DataType, str], Track] = {}
+        self._history: Sequence[LedgerEntry] = ()
         self._due_s = 0.0
+
+    def remember(self, history: Sequence[LedgerEntry]) -> None:
+        """What earlier runs wrote; to be called before the first track is asked for."""
+        self._history = history
+
+    def _left_open(self, data_type: DataType, interval: str) -> list[Missing]:
+        """What earlier runs were still fetching."""
+        return [
+            Missing(from_ts=each.from_ts, to_ts=each.to_ts, after=_number(each.from_id), before=_number(each.to_id))
+            for each in intervals(self._history, data_type, interval)
+            if each.state is State.OPEN
+        ]
 
     def track(self, data_type: DataType, interval: str = "") -> Track:
         """The track of a data type."""
         key = (data_type, interval)
         if key not in self._tracks:
-            self._tracks[key] = Track(data_type, interval, self._run_id, self._clock, self._write)
+            left_open = self._left_open(data_type, interval)
+            self._tracks[key] = Track(data_type, interval, self._run_id, self._clock, self._write, left_open)
         return self._tracks[key]
 
     def tick(self, *, now: bool = False) -> None:
@@ -142,3 +174,7 @@ class Ledger:
             self._due_s = now_s + WRITE_EVERY_S
             for track in self._tracks.values():
                 track.tick()
+
+
+def _number(text: str | None) -> int | None:
+    return None if text is None else int(text)

@@ -1,3 +1,5 @@
+from collections.abc import Callable
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -102,13 +104,13 @@ def test_a_hole_is_opened_once_and_filled_when_its_last_item_is_there() -> None:
     ids=["all", "the first", "the last", "the middle"],
 )
 def test_of_a_hole_that_is_lost_in_part_the_rest_is_filled(
-    between: type[Missing], after: int, before: int, states: list[tuple[int, int, State]]
+    between: Callable[[int, int], Missing], after: int, before: int, states: list[tuple[int, int, State]]
 ) -> None:
     book = Book()
     track = book.track()
     track.passed(100, 10)
-    track.missing(between(10, 20))  # type: ignore[call-arg,misc]
-    track.lost(between(after, before), "not_available")  # type: ignore[call-arg,misc]
+    track.missing(between(10, 20))
+    track.lost(between(after, before), "not_available")
     track.filled()
     lengths = [(low, high // 10 * 10, state) for low, high, state in book.states()]  # an id's own time is one ns long
     assert [(low // 10 * 10, high, state) for low, high, state in lengths] == states

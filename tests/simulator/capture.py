@@ -61,10 +61,10 @@ class Capture:
 
 
 def read_capture(path: Path) -> Capture:
-    """Read a whole capture into memory.
+    """Read a whole capture into memory; one that was cut off, because its recorder was killed, as far as it goes.
 
     Raises:
-        CaptureError: The file is missing, not gzip, cut short, or a line is not a capture row.
+        CaptureError: The file is missing, not gzip, damaged, or a line is not a capture row.
     """
     capture = Capture()
     try:
@@ -74,7 +74,9 @@ def read_capture(path: Path) -> Capture:
             elif row.kind == "http":
                 url = urlsplit(row.url)
                 capture.answers.append(CapturedAnswer(url.path, dict(parse_qsl(url.query)), row.text.encode()))
-    except (OSError, EOFError, zlib.error) as error:
+    except EOFError:
+        pass  # cut off: what was flushed before has been read
+    except (OSError, zlib.error) as error:
         raise CaptureError(f"cannot read capture {path}: {error}") from error
     return capture
 

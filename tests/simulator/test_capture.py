@@ -36,14 +36,28 @@ def test_bad_line_is_named(tmp_path: Path, line: str) -> None:
         read_capture(path)
 
 
-def test_missing_foreign_and_cut_files(tmp_path: Path) -> None:
+def test_a_file_that_was_cut_off_is_read_as_far_as_it_goes(tmp_path: Path) -> None:
+    rows = [{"ns": ns, "kind": "ws_in", "text": str(ns**9)} for ns in range(40)]
+    whole = _write(tmp_path / "whole", [json.dumps(row) for row in rows]).read_bytes()
+    frames = [(ns, str(ns**9).encode()) for ns in range(40)]
+    cut = tmp_path / "cut"
+    read = []
+    for size in (0, *range(2, len(whole) + 1)):  # of one byte nobody can say what it is
+        cut.write_bytes(whole[:size])
+        capture = read_capture(cut)
+        assert capture == Capture(frames=frames[: len(capture.frames)])
+        read.append(len(capture.frames))
+    assert (read[0], read[-1], read) == (0, 40, sorted(read))
+
+
+def test_missing_foreign_and_damaged_files(tmp_path: Path) -> None:
     plain = tmp_path / "plain"
     plain.write_text("{}")
     whole = _write(tmp_path / "whole", [json.dumps(row) for row in _ROWS]).read_bytes()
-    cut = tmp_path / "cut"
-    cut.write_bytes(whole[:-20])
+    damaged = tmp_path / "damaged"
+    damaged.write_bytes(whole[:-6] + bytes(4) + whole[-2:])
 
-    for path in (tmp_path / "none", plain, cut, tmp_path):
+    for path in (tmp_path / "none", plain, damaged, tmp_path):
         with pytest.raises(CaptureError) as caught:
             read_capture(path)
         assert "\n" not in str(caught.value)

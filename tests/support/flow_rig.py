@@ -1,5 +1,7 @@
 """A flow of trades or bars, with everything around it in memory."""
 
+from collections.abc import Callable
+
 from collector_worker.flows import CandleFlow, TradeFlow
 from collector_worker.ledger import Ledger
 from collector_worker.streams import Streams
@@ -27,6 +29,7 @@ class FlowRig:
         self.publisher = RecordingPublisher(self.telemetry, clock)
         self.entries: list[LedgerEntry] = []
         self.looks = 0
+        self.on_look: Callable[[], None] = _nobody
         self.streams = Streams(config, MaxLen())
         self._ledger = Ledger("run", clock, self.entries.append)
 
@@ -49,6 +52,7 @@ class FlowRig:
 
     def _look(self) -> None:
         self.looks += 1
+        self.on_look()
 
     @property
     def events(self) -> list[Event]:
@@ -72,3 +76,7 @@ class FlowRig:
     def state(self) -> WorkerState:
         """The state that the heartbeat would show."""
         return self.telemetry.snapshot(self.clock.now_ns(), 0.0).state
+
+
+def _nobody() -> None:
+    """Nobody fetches here."""

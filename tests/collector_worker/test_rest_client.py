@@ -1,0 +1,111 @@
+from pathlib import Path
+from random import Random
+
+import pytest
+from structlog.testing import capture_logs
+
+from collector_worker.permits import Permits
+from collector_worker.raw_recorder import RawRecorder
+from collector_worker.rest_client import LONGEST_BAN_S, RestClient
+from common.config import RedisConfig
+from common.errors import ExchangeUnavailableError
+from common.exchanges import Rate
+from common.identity import CollectorId
+from tests.simulator.capture import Capture, CapturedAnswer, read_capture
+from tests.support.clock import ManualClock
+from tests.support.http_server import HttpServer, answer
+from tests.support.ways import FREE, FreePermits
+
+RATE = Rate(per_s=80.0, burst=800.0)
+
+
+class Counting(FreePermits):
+    """Keeps what was asked for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[tuple[str, Rate, float]] = []
+
+    async def acquire(self, kind: str, rate: Rate, units: float = 1.0) -> float:
+        self.asked.append((kind, rate, units))
+        return 0.0
+
+
+async def fetched(*replies: bytes) -> tuple[str, list[float]]:
+    """Why an answer is refused, and the bans that follow from it."""
+    permits = FreePermits()
+    async with HttpServer(*replies) as server:
+        with pytest.raises(ExchangeUnavailableError) as caught:
+            await RestClient(server.root, permits, FREE).fetch("/path")
+    return str(caught.value), permits.bans_s
+
+
+async def test_a_call_costs_its_units_and_brings_its_body() -> None:
+    permits = Counting()
+    async with HttpServer(answer(b'{"a":1}')) as server:
+        client = RestClient(server.root, permits, RATE)
+        assert (await client.fetch("/depth?x=1", 50.0), await client.fetch("/time")) == (b'{"a":1}', b'{"a":1}')
+    assert (server.targets, permits.asked) == (["/depth?x=1", "/time"], [("rest", RATE, 50.0), ("rest", RATE, 1.0)])
+
+
+@pytest.mark.parametrize("status", ["400 Bad Request", "403 Forbidden", "404 Not Found"])
+async def test_an_error_of_the_exchange_is_worth_reading(status: str) -> None:
+    async with HttpServer(answer(b'{"code":-1121}', status)) as server:
+        assert await RestClient(server.root, FreePermits(), FREE).fetch("/path") == b'{"code":-1121}'
+
+
+@pytest.mark.parametrize("status", ["500 Internal Server Error", "502 Bad Gateway", "503 Service Unavailable"])
+async def test_trouble_of_the_server(status: str) -> None:
+    says = f"REST has trouble of its own (HTTP {status[:3]})"
+    assert await fetched(answer(b"<html>", status)) == (says, [])
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "ban_s"),
+    [
+        ("429 Too Many Requests", [], 10.0),
+        ("418 I'm a teapot", [], 120.0),
+        ("429 Too Many Requests", ["Retry-After: 17"], 17.0),
+        ("418 I'm a teapot", ["retry-after: 86400"], 86_400.0),
+        ("418 I'm a teapot", ["Retry-After: 999999999"], LONGEST_BAN_S),
+        ("418 I'm a teapot", ["Retry-After: 99999999999999999999"], 120.0),
+        ("429 Too Many Requests", ["Retry-After: Fri, 31 Dec 1999 23:59:59 GMT"], 10.0),
+        ("429 Too Many Requests", ["Retry-After: -1"], 10.0),
+        ("429 Too Many Requests", ["Retry-After: 0"], 0.0),
+    ],
+)
+async def test_who_is_turned_away_stays_away(status: str, headers: list[str], ban_s: float) -> None:
+    says = f"REST turned us away for {ban_s:g} s (HTTP {status[:3]})"
+    assert await fetched(answer(b"{}", status, *headers)) == (says, [ban_s])
+
+
+async def test_a_ban_is_one_for_all_processes_of_the_machine(redis_config: RedisConfig) -> None:
+    mine, other = (Permits(redis_config, "binance", Random(1)) for _ in range(2))
+    async with HttpServer(answer(b"{}", "429 Too Many Requests", "Retry-After: 3000")) as server:
+        with capture_logs(), pytest.raises(ExchangeUnavailableError):
+            await RestClient(server.root, mine, RATE).fetch("/path")
+    waits_s = [await other._reserve(kind, RATE, 1.0) for kind in ("rest", "connect")]
+    assert waits_s == pytest.approx([3_000.0, 3_000.0], abs=10.0)
+
+
+async def test_no_answer_at_all() -> None:
+    assert await fetched(b"") == ("REST of 127.0.0.1 cannot be reached", [])
+
+
+def recording(folder: Path) -> Capture:
+    (path,) = folder.rglob("*.gz")
+    return read_capture(path)
+
+
+async def test_answers_are_recorded_also_those_that_are_refused(tmp_path: Path, clock: ManualClock) -> None:
+    recorder = RawRecorder(tmp_path, CollectorId.parse("binance:BTC-USDT"), clock)
+    async with HttpServer(answer(b'{"a":1}'), answer(b"{}", "429 Too Many Requests")) as server:
+        client = RestClient(server.root, FreePermits(), FREE, recorder)
+        await client.fetch("/api/v3/depth?symbol=BTCUSDT")
+        with pytest.raises(ExchangeUnavailableError):
+            await client.fetch("/api/v3/time")
+    recorder.close()
+    assert recording(tmp_path).answers == [
+        CapturedAnswer("/api/v3/depth", {"symbol": "BTCUSDT"}, b'{"a":1}'),
+        CapturedAnswer("/api/v3/time", {}, b"{}"),
+    ]
