@@ -242,7 +242,7 @@ class BinanceSpot:
         """An answer of REST; errors are objects with a negative ``code`` (section 3)."""
         try:
             return decode(body)
-        except msgspec.MsgspecError as error:
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             code = _code_of(body)
             if code == _BAD_SYMBOL:
                 raise UnknownSymbolError(f"Binance lists no instrument for symbol {self._config.symbol}") from error
@@ -471,5 +471,5 @@ def _candle(row: _Kline, channel: Channel, recv_ns: int) -> Output:
 def _code_of(body: bytes) -> int:
     try:
         return _error(body).code
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return 0

@@ -64,8 +64,8 @@ def test_a_crash_costs_what_was_not_flushed_yet(tmp_path: Path, clock: ManualClo
     raw, flushed, frames = recorder(tmp_path, clock), {}, []
     for number in range(40):
         clock.advance(0.25)
-        raw.received(noise(number), number)
-        frames.append((number, noise(number)))
+        raw.received(noise(number)[:40], number)
+        frames.append((number, noise(number)[:40]))
         size = files(tmp_path)[0].stat().st_size
         if size not in flushed:
             flushed[size] = number + 1

@@ -1,0 +1,230 @@
+"""Frames of Binance, one kind after the other."""
+
+import json
+from typing import Any
+
+import pytest
+
+from collector_worker.exchanges.binance import BinanceAdapter
+from collector_worker.exchanges.contract import (
+    Acknowledged,
+    BookFrame,
+    Channel,
+    ClosingSoon,
+    KeepAlive,
+    Malformed,
+    Output,
+    Refused,
+)
+from common.events import BookDelta, Candle, Level, Ticker, Trade
+from common.identity import DataType
+from tests.support.binance_adapter import (
+    DEPTH,
+    KLINE,
+    RECV,
+    TICKER,
+    TRADE,
+    VALID,
+    binance,
+    new_adapter,
+    pushed,
+    read,
+)
+
+MS = 1_000_000
+NOT_OURS = Malformed("neither data nor an answer to us")
+NOT_PROTOCOL = Malformed("not a frame of Binance's protocol")
+
+
+def channels(**changes: Any) -> dict[str, Channel]:
+    return {channel.name: channel for channel in binance(**changes).feeds()[0].channels}
+
+
+def answered(adapter: Any, **fields: object) -> list[Output]:
+    return read(adapter, json.dumps(fields).encode())
+
+
+# --- requests ---------------------------------------------------------------------------------------------------------
+
+
+def test_all_streams_are_asked_for_at_once() -> None:
+    """The exchange takes five frames a second."""
+    assert new_adapter(candle_intervals=("1m", "1h")).subscribe() == [
+        '{"method":"SUBSCRIBE","params":["btcusdt@trade","btcusdt@depth@100ms","btcusdt@ticker","btcusdt@kline_1m",'
+        '"btcusdt@kline_1h"],"id":1}'
+    ]
+
+
+def test_one_answer_confirms_them_all_once() -> None:
+    adapter = new_adapter()
+    adapter.subscribe()
+    assert answered(adapter, result=None, id=1) == [Acknowledged(channel) for channel in channels().values()]
+    assert answered(adapter, result=None, id=1) == []
+
+
+def test_a_stream_begins_anew_by_being_left_and_asked_for_again() -> None:
+    adapter, trades = new_adapter(), channels()["trade"]
+    adapter.subscribe()
+    assert adapter.resubscribe(trades) == [
+        '{"method":"UNSUBSCRIBE","params":["btcusdt@trade"],"id":2}',
+        '{"method":"SUBSCRIBE","params":["btcusdt@trade"],"id":3}',
+    ]
+    assert adapter.resubscribe(channels()["ticker"])[1] == '{"method":"SUBSCRIBE","params":["btcusdt@ticker"],"id":5}'
+    assert [answered(adapter, result=None, id=number) for number in (2, 3, 4)] == [[], [Acknowledged(trades)], []]
+
+
+def test_a_book_begins_anew_by_its_snapshot_alone() -> None:
+    assert new_adapter().resubscribe(channels()["depth@100ms"]) == []
+
+
+def test_a_ping_of_the_websocket_notices_that_the_exchange_is_gone() -> None:
+    assert new_adapter().keepalive == KeepAlive(idle_s=20.0, answer_s=20.0, frame="")
+
+
+# --- answers ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        {"code": 2, "msg": "Invalid request: unknown variant", "id": 3},
+        {"error": {"code": 2, "msg": "Invalid request"}, "id": 3},
+        {"error": {"code": 2}},
+        {"code": 2},
+    ],
+)
+def test_a_refusal_is_a_fault_of_ours(frame: dict[str, Any]) -> None:
+    """A wrong stream or symbol is confirmed and then silent (section 3); what is refused is malformed."""
+    refused = Refused("Binance refuses a request (code 2)", permanent=True)
+    assert read(new_adapter(), json.dumps(frame).encode()) == [refused]
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        {"e": "serverShutdown", "E": 1770123456789},
+        {"stream": "!serverShutdown", "data": {"e": "serverShutdown", "E": 1770123456789}},
+    ],
+    ids=["raw", "combined"],
+)
+def test_a_notice_of_the_end(frame: dict[str, Any]) -> None:
+    soon = ClosingSoon("the exchange announced that it will close the connection")
+    assert read(new_adapter(), json.dumps(frame).encode()) == [soon]
+
+
+# --- data -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("buyer_is_maker", "side"), [(True, "sell"), (False, "buy")])
+def test_a_trade(buyer_is_maker: bool, side: Any) -> None:
+    assert read(new_adapter(), pushed("trade", {**TRADE, "m": buyer_is_maker})) == [
+        Trade(1_787_602_466_353 * MS, RECV, "5131004411", "78564.00000000", "0.00500000", side)
+    ]
+
+
+def test_a_ticker() -> None:
+    assert read(new_adapter(), pushed("ticker", TICKER)) == [
+        Ticker(
+            ts_event=1_787_602_466_354 * MS,
+            ts_recv=RECV,
+            last="78564.00000000",
+            last_size="0.00200000",
+            bid="78564.00000000",
+            bid_size="0.31000000",
+            ask="78564.01000000",
+            ask_size="1.09000000",
+            open_24h="78695.40000000",
+            high_24h="78764.89000000",
+            low_24h="78156.51000000",
+            volume_24h="12247.48160000",
+            quote_volume_24h="962036102.08569746",
+        )
+    ]
+
+
+def test_an_update_of_the_book() -> None:
+    """A removed level is written ``0`` as everywhere; the ids from U to u follow U - 1."""
+    delta = BookDelta(
+        ts_event=1_787_602_466_354 * MS,
+        ts_recv=RECV,
+        bids=[Level("78564.00000000", "0.31000000")],
+        asks=[Level("78565.10000000", "0")],
+        seq=99_076_734_994,
+        prev_seq=99_076_734_902,
+    )
+    assert read(new_adapter(), pushed("depth@100ms", DEPTH)) == [BookFrame(delta)]
+
+
+@pytest.mark.parametrize(
+    ("size", "written"),
+    [("0.00000000", "0"), ("0", "0"), ("0.0", "0"), ("0.00000001", "0.00000001"), ("10.00000000", "10.00000000")],
+)
+def test_only_nothing_removes_a_level(size: str, written: str) -> None:
+    (output,) = read(new_adapter(), pushed("depth@100ms", {**DEPTH, "b": [["1.10", size, []]], "a": []}))
+    assert isinstance(output, BookFrame)
+    assert output.event.bids == [Level("1.10", written)]
+
+
+@pytest.mark.parametrize("closed", [False, True])
+def test_a_bar(closed: bool) -> None:
+    frame = pushed("kline_1m", {**KLINE, "k": {**KLINE["k"], "x": closed}})
+    assert read(new_adapter(), frame) == [
+        Candle(
+            ts_event=1_787_602_499_998 * MS,
+            ts_recv=RECV,
+            interval="1m",
+            open_time=1_787_602_440_000 * MS,
+            close_time=1_787_602_500_000 * MS,
+            open="78560.00000000",
+            high="78570.00000000",
+            low="78555.10000000",
+            close="78564.00000000",
+            volume="12.51000000",
+            quote_volume="982779.12000000",
+            closed=closed,
+        )
+    ]
+
+
+def test_a_bar_without_a_trade() -> None:
+    (bar,) = read(new_adapter(), pushed("kline_1m", {**KLINE, "k": {**KLINE["k"], "f": -1, "L": -1, "n": 0}}))
+    assert isinstance(bar, Candle)
+
+
+def test_a_month_is_no_minute() -> None:
+    frame = pushed("kline_1m", {**KLINE, "k": {**KLINE["k"], "i": "1M"}})
+    assert read(new_adapter(), frame) == [Malformed("a bar of another interval")]
+
+
+# --- what is not ours -------------------------------------------------------------------------------------------------
+
+ELSEWHERE: dict[str, tuple[bytes, Malformed]] = {
+    "a stream that nobody asked for": (pushed("bookTicker", {"u": 1}), NOT_OURS),
+    "another symbol": (pushed("trade", TRADE).replace(b"btcusdt", b"ethusdt"), NOT_OURS),
+    "a raw event": (json.dumps(TRADE).encode(), NOT_OURS),
+    "an empty object": (b"{}", NOT_OURS),
+    "a list": (b"[]", NOT_PROTOCOL),
+    "a text of a close frame": (b"Pong timeout", NOT_PROTOCOL),
+    "no data": (b'{"stream":"btcusdt@trade"}', NOT_PROTOCOL),
+    "null for data": (b'{"stream":"btcusdt@trade","data":null}', NOT_PROTOCOL),
+    "data of another stream": (pushed("trade", TICKER), NOT_PROTOCOL),
+    "a negative size": (pushed("trade", {**TRADE, "q": "-1"}), NOT_PROTOCOL),
+    "a price with an exponent": (pushed("trade", {**TRADE, "p": "1e5"}), NOT_PROTOCOL),
+    "a time in microseconds": (pushed("trade", {**TRADE, "T": 1787602466353000}), NOT_PROTOCOL),
+    "an id of twenty digits": (pushed("trade", {**TRADE, "t": 10**20}), NOT_PROTOCOL),
+    "a text for a flag": (pushed("trade", {**TRADE, "m": "false"}), NOT_PROTOCOL),
+}
+
+
+@pytest.mark.parametrize(("frame", "output"), ELSEWHERE.values(), ids=ELSEWHERE)
+def test_what_is_not_ours_is_counted_and_skipped(frame: bytes, output: Malformed) -> None:
+    assert read(new_adapter(), frame) == [output]
+
+
+@pytest.mark.parametrize("stream", VALID)
+def test_what_was_not_asked_for_is_not_taken(stream: str) -> None:
+    (data_type,) = [channel.data_type for name, channel in channels().items() if name == stream]
+    others = tuple(each for each in DataType if each is not data_type)
+    adapter = new_adapter(data_types=others)
+    assert isinstance(adapter, BinanceAdapter)
+    assert read(adapter, pushed(stream, VALID[stream])) == [NOT_OURS]

@@ -1,0 +1,143 @@
+"""Binance's order book through adapter and ``BookSync``: the recipe of the protocol sheet, section 5.1."""
+
+import json
+
+import pytest
+
+from collector_worker.book_sync import NOTHING, BookSync, Wish
+from collector_worker.exchanges.contract import BookFrame
+from common.events import BookDelta, BookSnapshot, Level
+from common.health import BookState
+from tests.support.binance_adapter import DEPTH, RECV, binance, new_adapter, pushed
+
+SNAPSHOT_ID = 100
+
+
+class Book:
+    """A book of Binance, the seed of which has the id 100."""
+
+    def __init__(self) -> None:
+        self.exchange = binance()
+        self.adapter = new_adapter()
+        self.sync = BookSync(self.exchange.book_checksum, self.exchange.checksum_depth)
+        self.sync.subscribed(0.0, 0.5)
+        self.said: list[str] = []
+
+    def push(self, first: int, last: int, bid_size: str = "1.00000000") -> None:
+        """An update with the ids from first to last, which sets the best bid's size."""
+        row = {**DEPTH, "U": first, "u": last, "b": [["10.00000000", bid_size]], "a": []}
+        (frame,) = self.adapter.on_frame(pushed("depth@100ms", row), RECV)
+        assert isinstance(frame, BookFrame)
+        self._keep(self.sync.on_frame(frame))
+
+    def seed(self, last_id: int = SNAPSHOT_ID) -> None:
+        """The answer of REST."""
+        body = {"lastUpdateId": last_id, "bids": [["10.00000000", "9.00000000"]], "asks": [["11.00000000", "1.0"]]}
+        self._keep(self.sync.on_rest_snapshot(self.exchange.read_book(json.dumps(body).encode(), RECV)))
+
+    def _keep(self, judged: object) -> None:
+        if judged is NOTHING:
+            self.said.append("nothing")
+            return
+        for event in getattr(judged, "events", ()):
+            if isinstance(event, BookSnapshot):
+                self.said.append(f"snapshot {event.seq} {event.reason}")
+            elif isinstance(event, BookDelta):
+                self.said.append(f"delta {event.prev_seq} {event.seq}")
+        doubt = getattr(judged, "doubt", "")
+        if doubt:
+            self.said.append(doubt)
+
+    @property
+    def state(self) -> BookState:
+        return self.sync.state
+
+
+SEED = f"snapshot {SNAPSHOT_ID} subscribe"
+
+FIRST = {
+    "it begins right behind the seed": ([(95, 100), (101, 105)], [SEED, "delta 100 105"]),
+    "the seed lies within it": ([(95, 98), (99, 105), (106, 107)], [SEED, "delta 98 105", "delta 105 107"]),
+    "the seed is the one before its last": ([(99, 101)], [SEED, "delta 98 101"]),
+    "all are older": ([(90, 95), (96, 100)], [SEED]),
+    "none has come": ([], [SEED]),
+    "the seed is older than the first": ([(102, 105)], ["nothing"]),
+    "the seed is much older": ([(150, 160), (161, 170)], ["nothing"]),
+}
+
+
+@pytest.mark.parametrize(("updates", "said"), FIRST.values(), ids=FIRST)
+def test_what_was_gathered_joins_the_seed(updates: list[tuple[int, int]], said: list[str]) -> None:
+    book = Book()
+    for first, last in updates:
+        book.push(first, last)
+    book.said.clear()
+    book.seed()
+    assert book.said == said
+    assert book.state is (BookState.SYNCING if said == ["nothing"] else BookState.VALID)
+
+
+def test_updates_are_gathered_before_the_seed_is_asked_for_and_it_is_asked_for_again() -> None:
+    book = Book()
+    assert [book.sync.due(now_s) for now_s in (0.0, 0.4, 0.5, 0.6)] == [None, None, Wish.FETCH_SNAPSHOT, None]
+    book.push(102, 105)
+    book.seed()
+    assert [book.sync.due(now_s) for now_s in (1.4, 1.5)] == [None, Wish.FETCH_SNAPSHOT]
+    book.seed(101)
+    assert book.said == ["nothing", "nothing", "snapshot 101 subscribe", "delta 101 105"]
+
+
+def test_the_socket_may_be_behind_the_seed() -> None:
+    book = Book()
+    book.seed()
+    for first, last in ((90, 95), (96, 100), (101, 103)):
+        book.push(first, last)
+    assert book.said == [SEED, "nothing", "nothing", "delta 100 103"]
+
+
+@pytest.mark.parametrize(
+    ("first", "last"), [(107, 110), (104, 110), (150, 160)], ids=["one lost", "again", "many lost"]
+)
+def test_later_updates_must_follow_each_other(first: int, last: int) -> None:
+    book = Book()
+    book.seed()
+    book.push(101, 105)
+    book.push(first, last)
+    assert book.said == [SEED, "delta 100 105", "sequence_gap"]
+    assert book.state is BookState.SYNCING
+
+    book.sync.subscribed(10.0, 0.0)  # what the connection does where there is nothing to send
+    assert book.sync.due(10.0) is Wish.FETCH_SNAPSHOT
+    book.push(161, 165)
+    book.seed(160)
+    assert book.said[3:] == ["nothing", "snapshot 160 sequence_gap", "delta 160 165"]
+
+
+def test_sizes_are_absolute_and_nothing_removes() -> None:
+    book = Book()
+    book.seed()
+    assert book.sync.book.bids() == [Level("10.00000000", "9.00000000")]
+    book.push(101, 101, "2.50000000")
+    assert book.sync.book.bids() == [Level("10.00000000", "2.50000000")]
+    book.push(102, 102, "0.00000000")
+    assert book.sync.book.bids() == []
+
+
+def test_a_second_connection_that_overlaps_is_a_doubt() -> None:
+    """It cuts its windows elsewhere, so its updates do not chain with those in the stream: a snapshot is fetched."""
+    book = Book()
+    book.seed()
+    book.push(101, 105)
+    book.sync.renewed()
+    book.push(104, 108)
+    assert book.said == [SEED, "delta 100 105", "sequence_gap"]
+    assert book.state is BookState.SYNCING
+
+
+def test_a_hole_between_two_connections_is_a_doubt() -> None:
+    book = Book()
+    book.seed()
+    book.push(101, 105)
+    book.sync.renewed()
+    book.push(107, 108)
+    assert book.said == [SEED, "delta 100 105", "sequence_gap"]

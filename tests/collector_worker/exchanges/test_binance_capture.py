@@ -1,0 +1,146 @@
+"""Real frames of August 2024 through adapter, tape and book."""
+
+import gzip
+import json
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from collector_worker.book_sync import BookSync
+from collector_worker.exchanges.contract import BookFrame, Instrument
+from collector_worker.sequencer import Lost
+from collector_worker.tape import TradeTape
+from common.events import BookDelta, BookSnapshot, Level, Trade
+from common.health import BookState
+from tests.support.binance_adapter import binance
+
+CAPTURE = "binance-spot-ethusdt-2024-08-08.jsonl.gz"
+INSTRUMENT = Instrument(symbol="ETH-USDT", native="ETHUSDT", state="TRADING", tick_size="", lot_size="", min_size="")
+Sides = dict[str, dict[Decimal, Decimal]]
+
+
+@pytest.fixture(scope="module")
+def rows(captures: Path) -> list[dict[str, Any]]:
+    """All that is ours: the answers, and the frames of streams that are subscribed."""
+    with gzip.open(captures / CAPTURE, "rt", encoding="utf-8") as lines:
+        everything = [json.loads(line) for line in lines]
+    return [row for row in everything if row["kind"] == "http" or '"ethusdt@' in row.get("text", "")]
+
+
+@pytest.fixture(scope="module")
+def sent(rows: list[dict[str, Any]]) -> list[tuple[str, dict[str, Any]]]:
+    """What was on the wire, by stream; ``rest`` for the seed."""
+    texts = [(row["kind"], json.loads(row["text"])) for row in rows]
+    return [
+        ("rest", text) if kind == "http" else (text["stream"].split("@", 1)[1], text["data"]) for kind, text in texts
+    ]
+
+
+@pytest.fixture(scope="module")
+def outputs(rows: list[dict[str, Any]]) -> list[Any]:
+    """What the adapter and the reader of the seed make of it, in its order."""
+    exchange = binance("ETH-USDT")
+    adapter = exchange.adapter(exchange.feeds()[0], INSTRUMENT)
+    made: list[Any] = []
+    for row in rows:
+        body = row["text"].encode()
+        if row["kind"] == "http":
+            made.append(exchange.read_book(body, row["ns"]))
+        elif "@bookTicker" not in row["text"]:
+            made += adapter.on_frame(body, row["ns"])
+    return made
+
+
+def test_every_trade_comes_out_as_it_was_sent(outputs: list[Any], sent: list[tuple[str, dict[str, Any]]]) -> None:
+    trades = [output for output in outputs if isinstance(output, Trade)]
+    assert [(t.ts_event // 10**6, t.trade_id, t.price, t.size, t.side, t.origin, t.count) for t in trades] == [
+        (data["T"], str(data["t"]), data["p"], data["q"], "sell" if data["m"] else "buy", "live", None)
+        for stream, data in sent
+        if stream == "trade"
+    ]
+    assert len(trades) == 6_106
+
+
+def test_trades_pass_the_tape_without_a_hole(outputs: list[Any]) -> None:
+    tape = TradeTape(60.0)
+    trades = [output for output in outputs if isinstance(output, Trade)]
+    passed: list[Trade | Lost] = [out for trade in trades for out in tape.offer(trade, 0.0)]
+    assert passed == trades
+    assert (tape.sequence.dropped, tape.sequence.waiting, tape.implausible) == (0, False, 0)
+
+
+def test_nothing_else_comes_out(outputs: list[Any]) -> None:
+    kinds = {type(output) for output in outputs}
+    assert kinds == {Trade, BookFrame, BookSnapshot}
+
+
+def independent_book(sent: list[tuple[str, dict[str, Any]]]) -> tuple[Sides, int]:
+    """The book at the end, by the sheet's recipe, in decimals; and how many updates went into it."""
+    (seed,) = [data for stream, data in sent if stream == "rest"]
+    book: Sides = {
+        side: {Decimal(p): Decimal(q) for p, q in seed[name]} for side, name in (("b", "bids"), ("a", "asks"))
+    }
+    last, applied = seed["lastUpdateId"], 0
+    for data in (data for stream, data in sent if stream == "depth@100ms"):
+        if data["u"] <= last:
+            continue
+        assert data["U"] <= last + 1 if not applied else data["U"] == last + 1
+        for side in "ba":
+            changes = {Decimal(price): Decimal(size) for price, size in data[side]}
+            book[side] = {price: size for price, size in (book[side] | changes).items() if size}
+        last, applied = data["u"], applied + 1
+    return book, applied
+
+
+def in_decimals(levels: list[Level]) -> list[tuple[Decimal, Decimal]]:
+    return [(Decimal(level.price), Decimal(level.size)) for level in levels]
+
+
+def test_the_book_is_the_one_of_the_same_frames_built_otherwise(
+    outputs: list[Any], sent: list[tuple[str, dict[str, Any]]]
+) -> None:
+    sync = BookSync(lambda bids, asks: 0, 0)
+    sync.subscribed(0.0, 0.5)
+    published: list[BookSnapshot | BookDelta] = []
+    for output in outputs:
+        if isinstance(output, Trade):
+            continue
+        judged = sync.on_frame(output) if isinstance(output, BookFrame) else sync.on_rest_snapshot(output)
+        assert (judged.doubt, judged.wish) == ("", None)
+        published += judged.events
+
+    book, applied = independent_book(sent)
+    assert in_decimals(sync.book.bids()) == sorted(book["b"].items(), reverse=True)
+    assert in_decimals(sync.book.asks()) == sorted(book["a"].items())
+    assert (sync.state, sync.book.crossed) == (BookState.VALID, False)
+
+    seed, first, *rest = published
+    assert isinstance(seed, BookSnapshot)
+    assert isinstance(first, BookDelta)
+    assert (seed.reason, len(published)) == ("subscribe", applied + 1)
+    assert first.prev_seq is not None
+    assert first.prev_seq <= (seed.seq or 0) < (first.seq or 0)
+    assert [event.prev_seq for event in rest] == [event.seq for event in published[1:-1]]
+
+
+def test_updates_follow_each_other_from_the_first_to_the_last(outputs: list[Any]) -> None:
+    deltas = [output.event for output in outputs if isinstance(output, BookFrame)]
+    assert [delta.prev_seq for delta in deltas[1:]] == [delta.seq for delta in deltas[:-1]]
+    assert len(deltas) == 3_434
+
+
+@pytest.mark.parametrize("lost", [2_500, 3_000])
+def test_a_lost_update_is_noticed_by_the_next_one(lost: int, outputs: list[Any]) -> None:
+    sync = BookSync(lambda bids, asks: 0, 0)
+    sync.subscribed(0.0, 0.5)
+    doubts, number = [], 0
+    for output in outputs:
+        if isinstance(output, BookSnapshot):
+            sync.on_rest_snapshot(output)
+        elif isinstance(output, BookFrame):
+            number += 1
+            judged = sync.on_frame(output) if number != lost else None
+            doubts += [(number, judged.doubt)] if judged and judged.doubt else []
+    assert doubts == [(lost + 1, "sequence_gap")]
