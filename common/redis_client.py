@@ -100,6 +100,11 @@ def is_wrong_type(reply: Reply) -> bool:
     return isinstance(reply, redis.ResponseError) and str(reply).startswith("WRONGTYPE")
 
 
+def _number(reply: Reply) -> int:
+    """What a key holds that should hold a number; 0 for anything else."""
+    return int(reply) if isinstance(reply, bytes) and reply.isdigit() else 0
+
+
 @contextmanager
 def _not_swallowed() -> Iterator[None]:
     """Raise a cancellation behind the block that was swallowed in it: before Python 3.12 ``wait_for`` can do that."""
@@ -173,7 +178,7 @@ class RedisPipe:
             watch = self._watch_commands()
             replies = await self.execute([_MULTI, *commands, _EXEC, *watch])
             result = replies[len(commands) + 1]
-            self._watching = bool(watch)
+            self._watching = self._fence is not None and _number(replies[-1]) == self._fence[1]
             if isinstance(result, list):
                 return result
             if result is not None:
@@ -184,21 +189,24 @@ class RedisPipe:
             self._watching = False  # somebody wrote the fence: look who
 
     def _watch_commands(self) -> list[bytes]:
-        """Watch the fence again behind each transaction, in the same write: it costs no round trip."""
-        return [] if self._fence is None else [pack_command(("WATCH", self._fence[0]))]
+        """Watch the fence and look at it, behind each transaction in the same write: it costs no round trip."""
+        if self._fence is None:
+            return []
+        key = self._fence[0]
+        return [pack_command(("WATCH", key)), pack_command(("GET", key))]
 
     async def _hold_fence(self) -> None:
         """Watch the fence and see that it is still ours."""
-        if self._fence is None or self._watching:
-            return
-        key, number = self._fence
-        _, found = await self.execute([pack_command(("WATCH", key)), pack_command(("GET", key))])
-        held = int(found) if isinstance(found, bytes) and found.isdigit() else 0
-        if held > number:
-            raise SupersededError("a newer run of this collector has begun")
-        if held < number:  # Redis has forgotten us: emptied, or a replica that was behind
-            await self.execute([pack_command(("SET", key, number)), pack_command(("WATCH", key))])
-        self._watching = True
+        while self._fence is not None and not self._watching:
+            key, number = self._fence
+            _, found = await self.execute(self._watch_commands())
+            held = _number(found)
+            if held > number:
+                raise SupersededError("a newer run of this collector has begun")
+            if held < number:  # Redis has forgotten us; watched, so that a newer run's number is not overwritten
+                await self.execute([_MULTI, pack_command(("SET", key, number)), _EXEC])
+            else:
+                self._watching = True
 
     async def _reply(self) -> Reply:
         try:
