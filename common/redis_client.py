@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
 import hiredis
@@ -182,10 +182,8 @@ class RedisPipe:
             if isinstance(result, list):
                 return result
             if result is not None:
-                # EXEC itself only says that something went wrong before; the command that did says what.
                 self._watching = False
-                cause = next((reply for reply in replies if isinstance(reply, Exception)), None)
-                raise RedisUnreachableError(f"Redis at {shown_address(self._config)} {_why_refused(cause)}")
+                self._refuse(replies)
             self._watching = False  # somebody wrote the fence: look who
 
     def _watch_commands(self) -> list[bytes]:
@@ -204,9 +202,16 @@ class RedisPipe:
             if held > number:
                 raise SupersededError("a newer run of this collector has begun")
             if held < number:  # Redis has forgotten us; watched, so that a newer run's number is not overwritten
-                await self.execute([_MULTI, pack_command(("SET", key, number)), _EXEC])
+                replies = await self.execute([_MULTI, pack_command(("SET", key, number)), _EXEC])
+                if isinstance(replies[-1], Exception):
+                    self._refuse(replies)
             else:
                 self._watching = True
+
+    def _refuse(self, replies: list[Reply]) -> NoReturn:
+        """EXEC itself only says that something went wrong before; the command that did says what."""
+        cause = next((reply for reply in replies if isinstance(reply, Exception)), None)
+        raise RedisUnreachableError(f"Redis at {shown_address(self._config)} {_why_refused(cause)}")
 
     async def _reply(self) -> Reply:
         try:

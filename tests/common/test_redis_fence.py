@@ -78,7 +78,7 @@ async def test_a_newer_run_ends_the_one_before(run: Fenced, redis_server: RedisS
     await run.add(1)
     newer = await another(redis_server)
     for _ in range(2):
-        with pytest.raises(SupersededError, match="^a newer run of this collector has begun$"):
+        with pytest.raises(SupersededError, match=r"^a newer run of this collector has begun$"):
             await run.add(2)
     await newer.add(3)
     await newer.close()
@@ -155,6 +155,20 @@ async def test_a_refused_transaction_leaves_the_fence_in_force(run: Fenced, redi
     with pytest.raises(SupersededError):
         await run.add(3)
     assert held(redis_server) == ["1", "2"]
+
+
+async def test_a_number_that_cannot_be_restored_now(own_redis: RedisServer) -> None:
+    pipe = await another(own_redis)
+    await pipe.add(1)
+    own_redis.client.delete(FENCE)
+    own_redis.client.config_set("maxmemory", "1mb")
+    with pytest.raises(RedisUnreachableError) as caught:
+        await pipe.add(2)
+    assert str(caught.value) == f"Redis at 127.0.0.1:{own_redis.port} is out of memory"
+    own_redis.client.config_set("maxmemory", "0")
+    await pipe.add(2)
+    await pipe.close()
+    assert (held(own_redis), own_redis.client.get(FENCE)) == (["1", "2"], "1")
 
 
 async def test_of_two_that_write_at_once_the_older_one_stops(run: Fenced, redis_server: RedisServer) -> None:
