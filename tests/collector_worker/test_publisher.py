@@ -1,76 +1,13 @@
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 import pytest
 from structlog.testing import capture_logs
 
-from collector_worker.buffer import Buffer
-from collector_worker.publisher import Pacing, Publisher, StreamTakenError
-from collector_worker.streams import Stream
-from collector_worker.telemetry import Telemetry
-from common.config import ExchangeCollectorConfig
-from common.events import Gap, Ticker, Trade
+from collector_worker.publisher import Pacing, StreamTakenError
+from common.events import Gap
 from common.health import WorkerState
-from common.identity import DataType
-from tests.support.clock import ManualClock
-from tests.support.fakes import FakePipe, Fault
-from tests.support.waiting import PATIENCE_S
-
-CLOCK = ManualClock()
-NOW = CLOCK.now_ns()
-NOW_MS = NOW // 1_000_000
-QUICK = Pacing(batch_entries=3, congested_entries=6, relieved_entries=2, retry_first_s=0.0)
-
-
-def trade(number: int) -> Trade:
-    return Trade(NOW, NOW, str(number), "1.5", "0.1", "buy")
-
-
-def ticker(last: int, ts_event: int = NOW) -> Ticker:
-    return Ticker(ts_event=ts_event, ts_recv=NOW, last=str(last))
-
-
-class Desk:
-    """A publisher over a Redis in memory, with two streams."""
-
-    def __init__(self, *faults: Fault, pacing: Pacing = QUICK, buffer_bytes: int = 1_000_000) -> None:
-        config = ExchangeCollectorConfig("okx", "BTC-USDT", (DataType.TRADE, DataType.TICKER))
-        self.pipe = FakePipe(faults)
-        self.clock = ManualClock()
-        self.telemetry = Telemetry(config, NOW)
-        self.publisher = Publisher(self.pipe, self.telemetry, self.clock, Buffer(buffer_bytes), pacing)
-        self.trades = Stream("t", DataType.TRADE, 1_000)
-        self.tickers = Stream("k", DataType.TICKER, 1_000)
-
-    def publish_trades(self, *numbers: int) -> list[str | None]:
-        return [self.publisher.publish(self.trades, trade(number)) for number in numbers]
-
-    @asynccontextmanager
-    async def sending(self) -> AsyncIterator[None]:
-        """Send in the background; at the end everything is confirmed."""
-        task = asyncio.create_task(self.publisher.run())
-        try:
-            async with asyncio.timeout(PATIENCE_S):
-                yield
-                await self.publisher.drained()
-        finally:
-            task.cancel()
-            await asyncio.wait([task])
-
-    async def send_all(self) -> None:
-        with capture_logs():
-            async with self.sending():
-                pass
-
-    @property
-    def trade_ids(self) -> list[str]:
-        return self.pipe.ids("t")
-
-    @property
-    def names(self) -> list[list[str]]:
-        """The commands of each attempt, by name."""
-        return [[command[0] for command in attempt] for attempt in self.pipe.attempts]
+from tests.support.fakes import Fault
+from tests.support.publisher_desk import NOW, NOW_MS, QUICK, Desk, ticker, trade
 
 
 async def test_batches_are_bounded_and_in_order() -> None:

@@ -1,5 +1,6 @@
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote
 
@@ -151,6 +152,34 @@ async def test_a_connection_that_is_dropped_in_the_middle_can_be_opened_again(pi
 
     await pipe.connect()
     assert await pipe.execute([pack_command(("ECHO", "fresh"))]) == [b"fresh"]
+
+
+@pytest.mark.parametrize("step", ["connect", "send_packed_command"])
+async def test_a_cancellation_that_is_swallowed_below_is_one_all_the_same(
+    redis_config: RedisConfig, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    """Before Python 3.12 ``wait_for``, which redis-py uses in both, can swallow it."""
+    entered = asyncio.Event()
+
+    async def swallow(*_: object, **__: object) -> None:
+        entered.set()
+        with suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+
+    pipe = RedisPipe(redis_config)
+    if step != "connect":
+        await pipe.connect()
+    monkeypatch.setattr(pipe._connection, step, swallow)
+    task = asyncio.create_task(pipe.connect() if step == "connect" else _ping(pipe))
+    await entered.wait()
+    task.cancel()
+    await asyncio.wait([task])
+    assert task.cancelled()
+    await pipe.close()
+
+
+async def _ping(pipe: RedisPipe) -> None:
+    await pipe.execute([pack_command(("PING",))])
 
 
 # --- the way in -------------------------------------------------------------------------------------------------------

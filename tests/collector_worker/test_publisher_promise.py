@@ -1,0 +1,215 @@
+"""What the publisher keeps, gives up and says while Redis is away, and what it finds when Redis is back."""
+
+from pathlib import Path
+
+import pytest
+from structlog.testing import capture_logs
+
+from collector_worker.publisher import Publisher, StreamRolledBackError
+from collector_worker.spool import Spool
+from collector_worker.streams import Stream
+from collector_worker.telemetry import Telemetry
+from common.config import ExchangeCollectorConfig
+from common.errors import RedisUnreachableError
+from common.events import Gap
+from common.health import WorkerState
+from common.identity import DataType
+from common.redis_client import RedisPipe
+from tests.support.clock import ManualClock
+from tests.support.fakes import Fault
+from tests.support.publisher_desk import NOW, NOW_MS, QUICK, Desk, ticker, trade
+from tests.support.redis_server import RedisServer
+
+ROOM = 1_000
+"""Bytes of memory for three trades."""
+
+
+def spool(folder: Path, limit: int = 1_000_000) -> Spool:
+    return Spool(folder / "a.spool", limit)
+
+
+def files(folder: Path) -> list[Path]:
+    return list(folder.iterdir())
+
+
+def ids(*numbers: int) -> list[str]:
+    return [f"{NOW_MS}-{number}" for number in numbers]
+
+
+# --- the file ---------------------------------------------------------------------------------------------------------
+
+
+async def test_what_finds_no_room_in_memory_waits_in_the_file_and_comes_in_order(tmp_path: Path) -> None:
+    desk = Desk(buffer_bytes=ROOM, spool=spool(tmp_path))
+    desk.pipe.working.clear()
+    async with desk.sending():
+        assert desk.publish_trades(*range(1, 101)) == ids(*range(1, 101))
+        assert (desk.buffer.in_memory, desk.buffer.spooled, desk.publisher.buffered) == (3, 97, 100)
+        assert not desk.publisher.full
+        desk.pipe.working.set()
+        await desk.publisher.drained()
+        desk.publish_trades(101)
+    assert desk.pipe.events("t") == [trade(number) for number in range(1, 102)]
+    beat = desk.telemetry.beat
+    assert (beat.entries_published, beat.entries_dropped, beat.gaps) == (101, 0, 0)
+    desk.buffer.close()
+    assert files(tmp_path) == []
+
+
+async def test_reading_does_not_pause_while_the_file_is_in_use(tmp_path: Path) -> None:
+    """What is not read would be lost at the exchange."""
+    desk = Desk(buffer_bytes=100_000, spool=spool(tmp_path))
+    desk.pipe.working.clear()
+    desk.publish_trades(*range(1, 10))
+    assert desk.publisher.congested
+    while not desk.buffer.spooled:
+        desk.publish_trades(desk.publisher.buffered + 1)
+    assert not desk.publisher.congested
+    desk.pipe.working.set()
+    await desk.send_all()
+    desk.buffer.close()
+
+
+async def test_a_hash_waits_for_the_entries_before_it_also_for_those_in_the_file(tmp_path: Path) -> None:
+    desk = Desk(buffer_bytes=ROOM, spool=spool(tmp_path))
+    desk.publish_trades(*range(1, 8))
+    desk.publisher.set_hash("h", {"stream_id": "7"})
+    desk.publish_trades(8, 9)
+    await desk.send_all()
+    assert [name for attempt in desk.names for name in attempt].index("HSET") in (7, 8, 9)
+    assert (desk.pipe.hashes, desk.trade_ids) == ({"h": {"stream_id": "7"}}, ids(*range(1, 10)))
+    desk.buffer.close()
+
+
+async def test_the_first_that_finds_no_room_in_the_file_is_counted_and_marked(tmp_path: Path) -> None:
+    desk = Desk(buffer_bytes=ROOM, spool=spool(tmp_path, 1_000))
+    desk.pipe.working.clear()
+    published = desk.publish_trades(*range(1, 21))
+    kept = published.index(None)
+    assert published == [*ids(*range(1, kept + 1)), *[None] * (20 - kept)]
+    assert (desk.publisher.full, desk.telemetry.beat.entries_dropped, kept > 3) == (True, 20 - kept, True)
+    async with desk.sending():
+        desk.pipe.working.set()
+        await desk.publisher.drained()
+        desk.publish_trades(21)
+    gap = Gap(ts_event=NOW, ts_recv=NOW, reason="buffer_full", from_id=str(kept), to_id="21")
+    assert desk.pipe.events("t") == [*(trade(number) for number in range(1, kept + 1)), gap, trade(21)]
+    desk.buffer.close()
+
+
+# --- what an earlier run left -----------------------------------------------------------------------------------------
+
+
+def left_by_a_run(folder: Path, *numbers: int) -> None:
+    desk = Desk(spool=spool(folder))
+    desk.publish_trades(*numbers)
+    assert desk.publisher.save() == 0
+    desk.buffer.close()
+
+
+async def test_what_an_earlier_run_left_is_published_first(tmp_path: Path) -> None:
+    left_by_a_run(tmp_path, *range(1, 8))
+    desk = Desk(spool=spool(tmp_path))
+    assert desk.publisher.buffered == 7
+    await desk.pipe.connect()
+    await desk.publisher.publish_left_over()
+    assert (desk.trade_ids, desk.publisher.buffered) == (ids(*range(1, 8)), 0)
+    desk.publish_trades(8)
+    desk.publisher.set_hash("h", {"stream_id": "8"})
+    await desk.send_all()
+    assert (desk.trade_ids, desk.pipe.hashes) == (ids(*range(1, 9)), {"h": {"stream_id": "8"}})
+    assert desk.telemetry.beat.entries_published == 8
+    desk.buffer.close()
+    assert files(tmp_path) == []
+
+
+async def test_what_it_had_published_itself_is_not_published_twice(tmp_path: Path) -> None:
+    left_by_a_run(tmp_path, 1, 2, 3, 4, 5)
+    desk = Desk(spool=spool(tmp_path))
+    desk.pipe.streams["t"] = [(entry_id, {}) for entry_id in ids(1, 2, 3)]
+    await desk.pipe.connect()
+    await desk.publisher.publish_left_over()
+    assert (desk.trade_ids, desk.publisher.buffered) == (ids(1, 2, 3, 4, 5), 0)
+    desk.buffer.close()
+
+
+@pytest.mark.parametrize("fault", [Fault.MIDDLE, Fault.AFTER, Fault.REFUSED])
+async def test_a_redis_that_goes_away_again_costs_nothing(tmp_path: Path, fault: Fault) -> None:
+    left_by_a_run(tmp_path, *range(1, 8))
+    desk = Desk(Fault.NONE, fault, spool=spool(tmp_path))
+    await desk.pipe.connect()
+    with pytest.raises(RedisUnreachableError):
+        await desk.publisher.publish_left_over()
+    assert desk.publisher.save() == 0
+    desk.buffer.close()
+    following = Desk(spool=spool(tmp_path))
+    following.pipe.streams = desk.pipe.streams
+    await following.pipe.connect()
+    await following.publisher.publish_left_over()
+    assert following.trade_ids == ids(*range(1, 8))
+    following.buffer.close()
+
+
+# --- a Redis that has lost what it had --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kept", [0, 1, 2])
+async def test_a_redis_that_comes_back_without_what_it_had_confirmed(kept: int) -> None:
+    desk = Desk()
+    desk.publish_trades(1, 2, 3)
+    await desk.send_all()
+    del desk.pipe.streams["t"][kept:]
+    desk.pipe.faults = [Fault.MIDDLE]
+    desk.publish_trades(4)
+    with capture_logs(), pytest.raises(StreamRolledBackError, match=r"^Redis came back without entries"):
+        await desk.publisher.run()
+    assert desk.trade_ids == ids(1, 2, 3)[:kept]
+    desk.publisher.discard()
+    assert desk.publisher.buffered == 0
+
+
+async def test_a_redis_that_comes_back_with_everything() -> None:
+    desk = Desk()
+    desk.publish_trades(1, 2, 3)
+    desk.publisher.publish(desk.tickers, ticker(1))
+    await desk.send_all()
+    desk.pipe.faults = [Fault.MIDDLE, Fault.AFTER]
+    desk.publish_trades(4)
+    await desk.send_all()
+    assert desk.trade_ids == ids(1, 2, 3, 4)
+
+
+async def test_a_real_server_that_was_emptied(redis_server: RedisServer) -> None:
+    telemetry = Telemetry(ExchangeCollectorConfig("okx", "BTC-USDT", (DataType.TRADE,)), NOW)
+    pipe = RedisPipe(redis_server.config)
+    publisher = Publisher(pipe, telemetry, ManualClock(), pacing=QUICK)
+    stream = Stream("{x}:t", DataType.TRADE, 1_000)
+    desk = Desk()
+    desk.publisher, desk.trades = publisher, stream
+    desk.publish_trades(1, 2, 3)
+    await desk.send_all()
+    redis_server.client.flushall()
+    redis_server.client.client_kill_filter(_type="normal", skipme=True)
+    desk.publish_trades(4)
+    with capture_logs(), pytest.raises(StreamRolledBackError):
+        await publisher.run()
+    await pipe.close()
+    assert redis_server.client.xlen("{x}:t") == 0
+
+
+# --- a key of another type --------------------------------------------------------------------------------------------
+
+
+async def test_the_trouble_with_one_key_lasts_until_that_key_takes_entries() -> None:
+    desk = Desk()
+    desk.telemetry.feed_is("public", WorkerState.RUNNING, NOW)
+    desk.pipe.wrong_types = {"t"}
+    states = []
+    for number, wrong in enumerate([{"t"}, {"t"}, {"t", "k"}, {"t"}, set()], 1):
+        desk.pipe.wrong_types = wrong
+        desk.publish_trades(number)
+        desk.publisher.publish(desk.tickers, ticker(number))
+        await desk.send_all()
+        states.append(desk.telemetry.snapshot(NOW, 0.0).state)
+    assert states == [WorkerState.DEGRADED] * 4 + [WorkerState.RUNNING]
+    assert (desk.telemetry.beat.entries_published, desk.telemetry.beat.entries_dropped) == (5, 5)
