@@ -11,11 +11,13 @@ from typer.core import TyperGroup
 
 from common.errors import EXIT_FAILURE, EXIT_OK, EXIT_USAGE, FleetError, InvalidConfigurationError, UsageError
 from manager.cli.coverage_command import coverage
+from manager.cli.events_command import events
 from manager.cli.fleet_commands import list_collectors, validate
 from manager.cli.logs_command import logs
 from manager.cli.restart_command import restart
 from manager.cli.status_command import status
 from manager.cli.tools import Tools, default_tools
+from manager.cli.why_command import why
 
 _HELP = """Watch and steer the fleet of market-data collectors.
 
@@ -25,6 +27,8 @@ unless the command says otherwise. Quote patterns, or the shell expands them.
 \b
 manager-cli status                      how is the fleet?
 manager-cli status --watch              the same, refreshed each second
+manager-cli why okx:BTC-USDT            why is it so, and what was done about it?
+manager-cli events --follow             what happens in the fleet?
 manager-cli restart okx:BTC-USDT        restart one collector, the others go on
 manager-cli logs okx:BTC-USDT -f        what does it say?
 manager-cli validate my-fleet.toml      would this fleet file work?
@@ -109,3 +113,5 @@ app.command()(validate)
 app.command()(restart)
 app.command()(logs)
 app.command()(coverage)
+app.command()(why)
+app.command()(events)

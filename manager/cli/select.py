@@ -21,6 +21,17 @@ def select(fleet: Fleet, names: Iterable[str]) -> list[ExchangeCollectorConfig]:
     return [config for config in fleet.collectors if str(config.id) in chosen]
 
 
+def only_one(fleet: Fleet, name: str) -> ExchangeCollectorConfig:
+    """The collector with this ID, for commands that want exactly one.
+
+    Raises:
+        UsageError: It is a pattern, or means no collector of the fleet.
+    """
+    if is_pattern(name):
+        raise UsageError(f"{name!r} may mean several collectors; name one (manager-cli list shows them)")
+    return _one(fleet, name)[0]
+
+
 def _one(fleet: Fleet, name: str) -> list[ExchangeCollectorConfig]:
     if name == ALL:
         return list(fleet.collectors)

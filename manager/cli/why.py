@@ -1,0 +1,87 @@
+"""Pure: why a collector is as it is: what is known of it now, and how it came to that."""
+
+from typing import Any
+
+from msgspec import Struct
+
+from manager.cli.chronicle import Event
+from manager.cli.chronicle import to_json as event_to_json
+from manager.history import Track, forgiven, in_force
+from manager.settings import NS_PER_S, ManagerSettings, to_ns
+from manager.verdicts import Judgement
+from manager.words import clock_time, phrase, span
+
+
+class Story(Struct, frozen=True, kw_only=True):
+    """What there is to tell of one collector.
+
+    Attributes:
+        facts: Label and text, in the order in which one would ask.
+        events: Oldest first.
+        earlier: Events that were left out.
+    """
+
+    judgement: Judgement
+    facts: list[tuple[str, str]]
+    events: list[Event]
+    earlier: int = 0
+
+
+def facts(judgement: Judgement, track: Track, now_ns: int, settings: ManagerSettings) -> list[tuple[str, str]]:
+    """Process, heartbeat, data, and what the manager's policy will do."""
+    return [
+        ("process", _process(judgement)),
+        *_heartbeat(judgement, now_ns),
+        ("restarts", _restarts(forgiven(track, now_ns, settings), now_ns, settings)),
+    ]
+
+
+def _process(judgement: Judgement) -> str:
+    process = judgement.process
+    if process is None:
+        return "not known: supervisord cannot be asked, or has no such program"
+    if process.alive:
+        return f"{process.state.value.lower()}, pid {process.pid}, up {span(process.uptime_s)}"
+    ended = f", exit code {process.exit_status}" if process.started_s and process.exit_status >= 0 else ""
+    return f"{process.state.value.lower()}{ended}"
+
+
+def _heartbeat(judgement: Judgement, now_ns: int) -> list[tuple[str, str]]:
+    beat = judgement.pulse.heartbeat
+    if beat is None or judgement.pulse.expired:
+        return [("heartbeat", "none")]
+    age_s = (now_ns - beat.beat_at) / NS_PER_S
+    found = [("heartbeat", f"{beat.state.value}, {span(age_s)} old, run {beat.run_id}")]
+    if beat.last_error:
+        found.append(("last error", phrase(beat.last_error)))
+    for data_type, progress in beat.progress.items():
+        since = (
+            f"last {span((now_ns - progress.last_event_at) / NS_PER_S)} ago" if progress.last_event_at else "none yet"
+        )
+        limit = f" (silent after {span(progress.silence_limit / NS_PER_S)})" if progress.silence_limit else ""
+        found.append((data_type.value, f"{since}{limit}, {progress.count} in this run"))
+    if beat.book_state is not None:
+        found.append(("order book", beat.book_state.value))
+    return found
+
+
+def _restarts(track: Track, now_ns: int, settings: ManagerSettings) -> str:
+    count = sum(at_ns > now_ns - to_ns(settings.restart_window_s) for at_ns in track.restarts_ns)
+    text = f"{count} of {settings.restarts_max} allowed within {span(settings.restart_window_s)}"
+    if track.parks:
+        text += f"; left alone {track.parks} time{'s' if track.parks > 1 else ''}"
+    if in_force(track, now_ns, settings):
+        text += f"; next try at {clock_time(track.parked_until_ns)}"
+    return text
+
+
+def to_json(story: Story) -> dict[str, Any]:
+    """The document of ``why --json``."""
+    return {
+        "id": str(story.judgement.id),
+        "verdict": story.judgement.verdict.value,
+        "why": story.judgement.why,
+        "facts": dict(story.facts),
+        "events": [event_to_json(event) for event in story.events],
+        "earlier": story.earlier,
+    }

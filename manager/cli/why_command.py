@@ -1,0 +1,85 @@
+"""``manager-cli why``: the causes of a collector's state, and what was done about them."""
+
+import json
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from msgspec.structs import replace
+
+from common.errors import EXIT_FAILURE, EXIT_OK
+from common.fleet_file import Fleet
+from manager.cli.chronicle import concerns, line, to_entry
+from manager.cli.journal_reader import newest_first
+from manager.cli.look import Look, look
+from manager.cli.select import only_one
+from manager.cli.tools import Tools
+from manager.cli.why import Story, facts, to_json
+from manager.history import Track, rebuild
+from manager.settings import ManagerSettings
+
+if TYPE_CHECKING:
+    from common.redis_client import SyncRedis
+
+
+def why(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(metavar="ID", help="Which collector, e.g. okx:BTC-USDT.")],
+    lines: Annotated[int, typer.Option("-n", "--lines", min=0, help="How many events, counted from the last.")] = 30,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")] = False,
+) -> None:
+    """Tell why a collector is as it is: what is known of it now, then the time line of causes and actions (UTC).
+
+    \b
+    manager-cli why okx:BTC-USDT
+    manager-cli why okx:BTC-USDT -n 200 --json
+
+    \b
+    exit codes: 0 it is well (or disabled), 1 it is not,
+                2 no such collector or fleet file, 3 Redis cannot be reached
+    """  # noqa: D301 - the backslash-b keeps the lines of the help apart
+    tools: Tools = context.obj
+    fleet = tools.fleet()
+    config = only_one(fleet, name)
+    client = tools.connect(fleet.redis)
+    try:
+        seen = look(tools, replace(fleet, collectors=(config,)), client)
+        story = _story(seen, fleet, client, lines)
+    finally:
+        client.close()
+    if as_json:
+        sys.stdout.write(json.dumps(to_json(story)) + "\n")
+    else:
+        _print(story)
+    judgement = story.judgement
+    raise typer.Exit(EXIT_OK if judgement.well or not judgement.config.enabled else EXIT_FAILURE)
+
+
+def _story(seen: Look, fleet: Fleet, client: "SyncRedis", lines: int) -> Story:
+    (judgement,) = seen.judgements
+    name, settings = str(judgement.id), ManagerSettings()
+    events = [event for event in newest_first(client, fleet) if concerns(event, name)][::-1]
+    history = rebuild([entry for event in events if (entry := to_entry(event)) is not None], settings)
+    shown = events[len(events) - lines :] if lines < len(events) else events
+    return Story(
+        judgement=judgement,
+        facts=facts(judgement, history.get(name, Track()), seen.at_ns, settings),
+        events=shown,
+        earlier=len(events) - len(shown),
+    )
+
+
+def _print(story: Story) -> None:
+    judgement = story.judgement
+    typer.secho(f"{judgement.id} is {judgement.verdict.value.replace('_', ' ')}: {judgement.why}", bold=True)
+    for label, text in story.facts:
+        typer.echo(f"  {label:<10} {text}")
+    typer.echo("")
+    if story.earlier:
+        typer.echo(
+            f"({story.earlier} earlier events: manager-cli why {judgement.id} -n {story.earlier + len(story.events)})"
+        )
+    for event in story.events:
+        typer.echo(line(event))
+    if not story.events:
+        typer.echo("the journal says nothing of it")
