@@ -34,6 +34,11 @@ class Backfiller:
         """Something may be missing."""
         self._attention.set()
 
+    def probe(self) -> None:
+        """Look whether anything was missed, although the numbers show no hole."""
+        for flow in self._flows():
+            flow.probe()
+
     def pass_time(self) -> None:
         """Let go what has waited long enough, whatever REST does."""
         for flow in self._flows():

@@ -1,22 +1,27 @@
 """Trades and bars on their way into their streams: each once, in order, fetched where missed, marked where lost."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Any, Generic, Protocol, TypeVar
 
 from collector_worker.ledger import Missing, Track
 from collector_worker.publisher import Publisher
 from collector_worker.sequencer import Lost
-from collector_worker.streams import Stream
-from collector_worker.tape import CandleTape, TradeTape
+from collector_worker.streams import NO_ROOM, Stream
+from collector_worker.tape import CandleTape, Renumbered, TradeTape
 from collector_worker.telemetry import Telemetry
 from common.clock import Clock
 from common.events import Candle, Event, Gap, Trade
+from common.identity import DataType
 from common.log import get_logger
 
 LOST = "not_available"
 """Reason of a gap that the exchange's REST did not fill in time, or at all."""
 
-NS_PER_S = 1_000_000_000
+ID_RESET = "id_reset"
+"""Reason of a gap in whose place the exchange began to count anew: whether anything is missing there cannot be told."""
+
+Tape = TypeVar("Tape", bound=TradeTape | CandleTape)
 
 
 class Flow(Protocol):
@@ -46,13 +51,12 @@ class Flow(Protocol):
         ...
 
 
-class _FlowBase:
-    """What both flows share."""
-
-    name: str
+class _FlowOf(ABC, Generic[Tape]):
+    """What both flows share: a tape decides, its stream and its ledger are told."""
 
     def __init__(
         self,
+        tape: Tape,
         stream: Stream,
         track: Track,
         publisher: Publisher,
@@ -60,68 +64,96 @@ class _FlowBase:
         clock: Clock,
         look: Callable[[], None],
     ) -> None:
+        self.tape = tape
+        self.name = tape.name
         self._stream = stream
         self._track = track
         self._publisher = publisher
         self._telemetry = telemetry
         self._clock = clock
         self._look = look
+        if tape.reached is not None:
+            track.continues(*tape.reached)
 
-    def _publish(self, event: Event) -> None:
-        self._telemetry.event(self._stream.data_type, event.ts_recv)
-        self._publisher.publish(self._stream, event)
+    def wish(self) -> int | None:
+        """See ``Flow``."""
+        return self.tape.sequence.wish(self._now_s())
 
-    def _mark(self, gap: Gap, lost: Lost) -> None:
-        self._telemetry.beat.gaps += 1
-        get_logger().warning("data_lost", what=self.name, after=lost.after, before=lost.before)
-        self._publisher.publish(self._stream, gap)
+    def failed(self) -> None:
+        """See ``Flow``."""
+        self.tape.sequence.failed(self._now_s())
 
-    def _now_s(self) -> float:
-        return self._clock.monotonic_s()
+    def probe(self) -> None:
+        """See ``Flow``."""
+        self.tape.sequence.probe(self._now_s())
+        self._look()
 
+    @property
+    def next_at_s(self) -> float | None:
+        """See ``Flow``."""
+        return self.tape.sequence.next_at_s()
 
-class TradeFlow(_FlowBase):
-    """The trades of a collector."""
+    def pass_time(self) -> None:
+        """See ``Flow``."""
+        self._pass(self.tape.sequence.due(self._now_s()))
 
-    name = "trades"
+    @abstractmethod
+    def _pass(self, passed: Sequence[Any]) -> None:
+        """Publish what the tape let pass, and mark what it gave up."""
 
-    def __init__(
-        self,
-        tape: TradeTape,
-        stream: Stream,
-        track: Track,
-        publisher: Publisher,
-        telemetry: Telemetry,
-        clock: Clock,
-        look: Callable[[], None],
-    ) -> None:
-        super().__init__(stream, track, publisher, telemetry, clock, look)
-        self._tape = tape
-        if tape.last_id is not None:
-            track.continues(tape.last_ts, tape.last_id)
-
-    def on_live(self, trade: Trade) -> None:
-        """Take a trade from the socket.
-
-        One that finds no room is left out here: the next one that does will show the hole, and it is fetched.
-        """
-        if self._publisher.full:
-            self._telemetry.beat.entries_dropped += 1
-            return
-        passed = self._tape.offer(trade, self._now_s())
+    def _take(self, passed: Sequence[Any]) -> None:
+        """What a live item set free; nothing: it may wait for something that is to be fetched."""
         if passed:
             self._pass(passed)
         else:
             self._note()
             self._look()
 
+    def _has_room(self) -> bool:
+        """Whether a live item finds room; one that does not is left out: the next one that does shows the hole."""
+        if self._publisher.full:
+            self._telemetry.beat.entries_dropped += 1
+            return False
+        return True
+
+    def _publish(self, event: Event) -> bool:
+        """Whether it found room: the buffer may have become full since the tape let the event pass."""
+        self._telemetry.counted(self._stream.data_type)
+        return self._publisher.publish(self._stream, event) is not None
+
+    def _mark(self, reason: str, **bounds: str | int) -> None:
+        """Say in the stream that something is missing for good."""
+        self._telemetry.beat.gaps += 1
+        get_logger().warning("data_lost", what=self.name, reason=reason, **bounds)
+        now_ns = self._clock.now_ns()
+        gap = Gap(ts_event=now_ns, ts_recv=now_ns, reason=reason, **bounds)  # type: ignore[arg-type]
+        self._publisher.publish(self._stream, gap)
+
+    def _note(self) -> None:
+        self._telemetry.dropped(self.name, self.tape.sequence.dropped)
+        self._telemetry.garbled(self.name, self.tape.implausible)
+        self._telemetry.catching_up(self.name, waiting=self.tape.waiting)
+
+    def _now_s(self) -> float:
+        return self._clock.monotonic_s()
+
+
+class TradeFlow(_FlowOf[TradeTape]):
+    """The trades of a collector."""
+
+    def on_live(self, trade: Trade) -> None:
+        """Take a trade from the socket."""
+        self._telemetry.traded(trade.ts_event, trade.ts_recv)
+        if self._has_room():
+            self._take(self.tape.offer(trade, self._now_s()))
+
     def on_page(self, trades: Sequence[Trade], *, more: bool) -> None:
         """Take a page that was fetched; one that finds no room is fetched again later."""
         if self._publisher.full:
             self.failed()
             return
-        after, after_ts = self._tape.last_id, self._tape.last_ts
-        passed = self._tape.fill(trades, self._now_s(), more=more)
+        after, after_ts = self.tape.last_id, self.tape.last_ts
+        passed = self.tape.fill(trades, self._now_s(), more=more)
         fetched = [item for item in passed if isinstance(item, Trade) and item.origin == "backfill"]
         if fetched and after is not None:  # a probe found them: nothing was known to be missing yet
             before = int(fetched[-1].trade_id) + 1
@@ -130,90 +162,55 @@ class TradeFlow(_FlowBase):
 
     def note_missing(self) -> None:
         """A fetch begins: say in the ledger what is missing."""
-        hole = self._tape.sequence.hole
+        hole = self.tape.sequence.hole
         if hole is not None:
             after, before, trade = hole
-            self._track.missing(Missing(from_ts=self._tape.last_ts, to_ts=trade.ts_event, after=after, before=before))
+            self._track.missing(Missing(from_ts=self.tape.last_ts, to_ts=trade.ts_event, after=after, before=before))
 
-    def _pass(self, passed: Sequence[Trade | Lost], page: Sequence[Trade] = ()) -> None:
+    def _pass(self, passed: Sequence[Trade | Lost | Renumbered], page: Sequence[Trade] = ()) -> None:
         for item in passed:
             if isinstance(item, Lost):
                 known = [each for each in (*passed, *page) if isinstance(each, Trade)]
                 behind = (each.ts_event for each in known if int(each.trade_id) >= item.before)
                 self._lose(item, min(behind, default=self._clock.now_ns()))
+            elif isinstance(item, Renumbered):
+                self._renumber(item)
             else:
-                self._tape.last_ts = max(item.ts_event, self._tape.last_ts)
-                self._publish(item)
-                self._track.passed(item.ts_event, int(item.trade_id))
-                if item.origin == "backfill":
-                    self._telemetry.beat.backfilled += 1
+                self._pass_trade(item)
         self._note()
 
+    def _pass_trade(self, trade: Trade) -> None:
+        before_ts, number = self.tape.last_ts, int(trade.trade_id)
+        self.tape.last_ts = max(trade.ts_event, before_ts)
+        if not self._publish(trade):
+            after = number - max(int(trade.count or 1), 1)
+            what = Missing(from_ts=before_ts, to_ts=self.tape.last_ts, after=after, before=number + 1)
+            self._track.lost(what, NO_ROOM)
+            return
+        self._track.passed(trade.ts_event, number)
+        if trade.origin == "backfill":
+            self._telemetry.beat.backfilled += 1
+
     def _lose(self, lost: Lost, to_ts: int) -> None:
-        now_ns = self._clock.now_ns()
-        bounds = {"from_id": str(lost.after), "to_id": str(lost.before)}
-        self._mark(Gap(ts_event=now_ns, ts_recv=now_ns, reason=LOST, **bounds), lost)  # type: ignore[arg-type]
-        missing = Missing(from_ts=self._tape.last_ts, to_ts=to_ts, after=lost.after, before=lost.before)
+        self._mark(LOST, from_id=str(lost.after), to_id=str(lost.before))
+        missing = Missing(from_ts=self.tape.last_ts, to_ts=to_ts, after=lost.after, before=lost.before)
         self._track.lost(missing, LOST)
 
-    def _note(self) -> None:
-        self._telemetry.dropped(self.name, self._tape.sequence.dropped)
-        self._telemetry.garbled(self.name, self._tape.implausible)
-        self._telemetry.catching_up(self.name, waiting=self._tape.sequence.waiting)
-
-    def wish(self) -> int | None:
-        """See ``Flow``."""
-        return self._tape.sequence.wish(self._now_s())
-
-    def failed(self) -> None:
-        """See ``Flow``."""
-        self._tape.sequence.failed(self._now_s())
-
-    def pass_time(self) -> None:
-        """See ``Flow``."""
-        self._pass(self._tape.sequence.due(self._now_s()))
-
-    def probe(self) -> None:
-        """See ``Flow``."""
-        self._tape.sequence.probe(self._now_s())
-        self._look()
-
-    @property
-    def next_at_s(self) -> float | None:
-        """See ``Flow``."""
-        return self._tape.sequence.next_at_s()
+    def _renumber(self, item: Renumbered) -> None:
+        """Ids on both sides of the place do not compare, so it is told in times."""
+        span = Missing(from_ts=self.tape.last_ts, to_ts=max(item.to_ts, self.tape.last_ts))
+        self._mark(ID_RESET, from_ts=span.from_ts, to_ts=span.to_ts)
+        self._track.lost(span, ID_RESET)
 
 
-class CandleFlow(_FlowBase):
+class CandleFlow(_FlowOf[CandleTape]):
     """The bars of one interval."""
 
-    def __init__(
-        self,
-        tape: CandleTape,
-        stream: Stream,
-        track: Track,
-        publisher: Publisher,
-        telemetry: Telemetry,
-        clock: Clock,
-        look: Callable[[], None],
-    ) -> None:
-        super().__init__(stream, track, publisher, telemetry, clock, look)
-        self.name = f"candles:{tape.interval}"
-        self.tape = tape
-        if tape.sequence.last is not None:
-            track.continues(tape.opens_at(tape.sequence.last + 1), None)
-
     def on_live(self, candle: Candle) -> None:
-        """Take a bar from the socket; what finds no room is fetched later."""
-        if self._publisher.full:
-            self._telemetry.beat.entries_dropped += 1
-            return
-        passed = self.tape.offer(candle, self._now_s())
-        if passed:
-            self._pass(passed)
-        else:
-            self._note()
-            self._look()
+        """Take a bar from the socket."""
+        self._telemetry.seen(DataType.CANDLES, candle.ts_recv)
+        if self._has_room():
+            self._take(self.tape.offer(candle, self._now_s()))
 
     def on_page(self, candles: Sequence[Candle], *, more: bool) -> None:
         """Take a page that was fetched; one that finds no room is fetched again later."""
@@ -241,40 +238,15 @@ class CandleFlow(_FlowBase):
     def _pass(self, passed: Sequence[Candle | Lost]) -> None:
         for item in passed:
             if isinstance(item, Lost):
-                what, now_ns = self._missing(item.after, item.before), self._clock.now_ns()
-                gap = Gap(ts_event=now_ns, ts_recv=now_ns, reason=LOST, from_ts=what.from_ts, to_ts=what.to_ts)
-                self._mark(gap, item)
+                what = self._missing(item.after, item.before)
+                self._mark(LOST, from_ts=what.from_ts, to_ts=what.to_ts)
                 self._track.lost(what, LOST)
                 continue
-            self._publish(item)
-            if item.closed:
+            found_room = self._publish(item)
+            if item.closed and found_room:
                 self._track.passed(item.close_time)
+            elif item.closed:
+                self._track.lost(Missing(from_ts=item.open_time, to_ts=item.close_time), NO_ROOM)
         self._note()
         if not self.tape.sequence.waiting:
             self._track.filled()
-
-    def _note(self) -> None:
-        self._telemetry.dropped(self.name, self.tape.sequence.dropped)
-        self._telemetry.catching_up(self.name, waiting=self.tape.sequence.waiting)
-
-    def wish(self) -> int | None:
-        """See ``Flow``."""
-        return self.tape.sequence.wish(self._now_s())
-
-    def failed(self) -> None:
-        """See ``Flow``."""
-        self.tape.sequence.failed(self._now_s())
-
-    def pass_time(self) -> None:
-        """See ``Flow``."""
-        self._pass(self.tape.sequence.due(self._now_s()))
-
-    def probe(self) -> None:
-        """See ``Flow``."""
-        self.tape.sequence.probe(self._now_s())
-        self._look()
-
-    @property
-    def next_at_s(self) -> float | None:
-        """See ``Flow``."""
-        return self.tape.sequence.next_at_s()

@@ -11,6 +11,7 @@ never will be; then the hole is reported and the rest goes on.
 """
 
 from bisect import bisect_right
+from collections import deque
 from collections.abc import Iterable
 from typing import Generic, TypeVar
 
@@ -31,7 +32,7 @@ class Patience(Struct, frozen=True, kw_only=True):
     """How long to wait for what.
 
     Attributes:
-        max_wait_s: Items wait at most this long behind a hole.
+        max_wait_s: No item waits longer than this, however many holes are below it.
         grace_s: Time for late items to arrive by themselves before they are asked for.
         max_held: Items held at most; more end the wait at once.
     """
@@ -54,6 +55,7 @@ class _Held(Struct, Generic[T]):
     item: T
     advances: bool
     arrived_s: float
+    waits: bool = True
 
 
 def _first(held: _Held[T]) -> int:
@@ -68,6 +70,7 @@ class Sequencer(Generic[T]):
         self.dropped = 0
         self._patience = patience
         self._held: list[_Held[T]] = []
+        self._arrivals: deque[_Held[T]] = deque()  # what is held in the order of its arrival; the first one waits
         self._ask_at_s: float | None = None
         self._retry_s = FIRST_RETRY_S
         self._fruitless = 0
@@ -121,6 +124,7 @@ class Sequencer(Generic[T]):
             self.dropped += 1
             return []
         self._held.insert(place, held)
+        self._arrivals.append(held)
         ready = self._release(now_s)
         if len(self._held) > self._patience.max_held:
             ready += self._give_up(now_s)
@@ -188,15 +192,25 @@ class Sequencer(Generic[T]):
         moments = [*self._probes_s[:1]]
         if self._ask_at_s is not None:
             moments.append(self._ask_at_s)
-        if self._held:
-            moments.append(self._held[0].arrived_s + self._patience.max_wait_s)
+        if self._arrivals:
+            moments.append(self._arrivals[0].arrived_s + self._patience.max_wait_s)
         return min(moments, default=None)
 
     def due(self, now_s: float) -> list[T | Lost]:
-        """What the passing of time sets free: a hole that was waited for long enough is given up."""
-        if self._held and now_s - self._held[0].arrived_s >= self._patience.max_wait_s:
-            return self._give_up(now_s)
-        return []
+        """What the passing of time sets free: the holes below what has waited long enough are given up."""
+        ready: list[T | Lost] = []
+        while self._arrivals and now_s >= self._arrivals[0].arrived_s + self._patience.max_wait_s:
+            ready += self._give_up(now_s)
+        return ready
+
+    def begin_anew(self, first: int, now_s: float) -> list[T | Lost]:
+        """The numbers go on with ``first``, whatever came before: what waits behind holes is passed on."""
+        ready: list[T | Lost] = []
+        while self._held:
+            ready += self._give_up(now_s)
+        self.last = first - 1
+        self._ask_at_s = None
+        return ready
 
     def _wish(self, now_s: float) -> None:
         if self._ask_at_s is None:
@@ -224,6 +238,7 @@ class Sequencer(Generic[T]):
             if self.last is None or held.first > self.last + 1:
                 break
             done += 1
+            held.waits = False
             if held.last <= self.last:
                 self.dropped += 1
             elif held.first <= self.last:
@@ -233,6 +248,8 @@ class Sequencer(Generic[T]):
                 if held.advances:
                     self.last = held.last
         del self._held[:done]
+        while self._arrivals and not self._arrivals[0].waits:
+            self._arrivals.popleft()
         if wished:
             self._ask_at_s = now_s
         elif done and not self._held:

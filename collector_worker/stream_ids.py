@@ -17,6 +17,11 @@ class StreamIds:
         self.last_ms = last_ms
         self.last_n = last_n
 
+    @property
+    def last(self) -> bytes:
+        """The id of the last entry, as Redis writes it; ``0-0`` before the first."""
+        return f"{self.last_ms}-{self.last_n}".encode()
+
     def next(self, event_ns: int, recv_ns: int) -> str:
         """The id of an unnumbered entry: ``n`` counts the entries of one millisecond."""
         ms = _trusted_ms(event_ns, recv_ns)
@@ -27,11 +32,11 @@ class StreamIds:
         return f"{self.last_ms}-{self.last_n}"
 
     def next_numbered(self, number: int, event_ns: int, recv_ns: int) -> str:
-        """The id of a trade. Its number must be above that of every earlier trade of the stream."""
+        """The id of a trade; numbers rise, until an exchange begins to count anew."""
         ms = _trusted_ms(event_ns, recv_ns)
         if ms > self.last_ms:
             self.last_ms = ms
-        elif number <= self.last_n:  # only behind a marker or an entry of another's making: a new millisecond is free
+        elif number <= self.last_n:  # behind an entry of another numbering or making: a new millisecond is free
             self.last_ms += 1
         self.last_n = number
         return f"{self.last_ms}-{number}"

@@ -1,10 +1,18 @@
-"""Trades by their ids and bars by their times, each once and in order; see ``sequencer`` for how."""
+"""Trades by their ids and bars by their times, each once and in order; see ``sequencer`` for how.
+
+An exchange may begin to count its trades anew, far below the old numbers or out of reach above them. One such trade may
+be garbage and is only kept. ``ELSEWHERE_TRADES`` of them in a row, with ids that rise and none of the old numbering
+between them, are the new numbering: what is held is passed on, then ``Renumbered``, then those that were kept. An old
+trade that is sent again never counts: its time is not later than that of the last trade that was passed on.
+"""
 
 from collections.abc import Sequence
 
+from msgspec import Struct
+
 from collector_worker.sequencer import Lost, Patience, Sequencer
 from common.events import Candle, Trade
-from common.intervals import length_ns
+from common.intervals import length_ns, number_at, opens_at
 
 TRADE_GRACE_S = 0.2
 """Two frames may arrive in the wrong order; a hole that lasts longer is one."""
@@ -13,65 +21,158 @@ CANDLE_GRACE_S = 3.0
 """The last push of a bar may come up to two seconds after its end (Binance sheet, section 4.4)."""
 
 MAX_JUMP = 1_000_000_000
-"""No exchange trades so much while a collector is away: such an id is garbage and must not end the tape."""
+"""No exchange trades so much while a collector is away: such an id is not one of the same numbering."""
+
+MAX_FALL = 100
+"""A trade that is so many behind the last one belongs to another numbering, if its time is later."""
+
+ELSEWHERE_TRADES = 20
+
+
+class Renumbered(Struct, frozen=True):
+    """From here on ids are those of a new numbering, which do not compare with the old ones.
+
+    Attributes:
+        to_ts: Time of the first trade that is known of it (ns).
+    """
+
+    to_ts: int
 
 
 class TradeTape:
     """The trades of one stream."""
 
+    name = "trades"
+
     def __init__(self, max_wait_s: float) -> None:
         self.sequence: Sequencer[Trade] = Sequencer(None, Patience(max_wait_s=max_wait_s, grace_s=TRADE_GRACE_S))
         self.last_ts = 0
         self.implausible = 0
+        self._elsewhere: list[Trade] = []
+        self._former = (0, 0)
+        """Where the numbering before this one ended: its last id and time (ns)."""
 
     @property
     def last_id(self) -> int | None:
         """The highest id that was passed on or given up; None while there is none."""
         return self.sequence.last
 
+    @property
+    def reached(self) -> tuple[int, int | None] | None:
+        """Time (ns) and id of the last trade that the stream holds; None for an empty stream."""
+        return None if self.last_id is None else (self.last_ts, self.last_id)
+
+    @property
+    def waiting(self) -> bool:
+        """Whether trades are kept back. A single one out of reach is garbage until a second one agrees with it."""
+        return self.sequence.waiting or len(self._elsewhere) > 1
+
     def restore(self, last_id: int, last_ts: int) -> None:
         """What the stream holds already: its last trade's id and time (ns)."""
         self.sequence.last, self.last_ts = last_id, last_ts
 
-    def offer(self, trade: Trade, now_s: float) -> list[Trade | Lost]:
+    def offer(self, trade: Trade, now_s: float) -> Sequence[Trade | Lost | Renumbered]:
         """Take a live trade. An aggregate of ``count`` matches carries the id of the last of them."""
         last = int(trade.trade_id)
-        first = last if trade.count is None else last - max(int(trade.count), 1) + 1
         known = self.sequence.last
-        if known is not None and last - known > MAX_JUMP:
-            self.implausible += 1
-            return []
+        if known is not None and not 0 < last - known <= MAX_FALL:  # else it is near: no more need be asked
+            if self._is_former(last, trade.ts_event):
+                self.sequence.dropped += 1
+                return []
+            if last > known + MAX_JUMP or (last < known - MAX_FALL and trade.ts_event > self.last_ts):
+                return self._keep(trade, now_s)
+        if self._elsewhere and known is not None and last > known:  # the old numbering goes on
+            self._forget()
+        first = last if trade.count is None else _first_of(trade)
         return self.sequence.offer(trade, first, last, now_s)
 
     def fill(self, trades: Sequence[Trade], now_s: float, *, more: bool) -> list[Trade | Lost]:
         """Take a page of trades that was fetched."""
         return self.sequence.fill([(int(trade.trade_id), trade) for trade in trades], now_s, more=more)
 
+    def _is_former(self, number: int, ts: int) -> bool:
+        """Whether a trade of the numbering before this one is sent again."""
+        former_id, former_ts = self._former
+        return number <= former_id and ts <= former_ts and number > (self.last_id or 0) + MAX_FALL
+
+    def _keep(self, trade: Trade, now_s: float) -> Sequence[Trade | Lost | Renumbered]:
+        """Keep a trade that may be of another numbering, until enough of them tell."""
+        if any(kept.trade_id == trade.trade_id for kept in self._elsewhere):
+            self.sequence.dropped += 1
+            return []
+        if trade.ts_event <= self.last_ts:
+            self.implausible += 1
+            return []
+        if self._elsewhere and not 0 < int(trade.trade_id) - int(self._elsewhere[-1].trade_id) <= MAX_JUMP:
+            self._forget()
+        self._elsewhere.append(trade)
+        return self._renumber(now_s) if len(self._elsewhere) == ELSEWHERE_TRADES else []
+
+    def _forget(self) -> None:
+        """What was kept is of no numbering: ids out of reach are garbage, low ones were there already."""
+        known = self.sequence.last or 0
+        garbage = sum(int(kept.trade_id) > known for kept in self._elsewhere)
+        self.implausible += garbage
+        self.sequence.dropped += len(self._elsewhere) - garbage
+        self._elsewhere.clear()
+
+    def _renumber(self, now_s: float) -> list[Trade | Lost | Renumbered]:
+        kept, self._elsewhere = self._elsewhere, []
+        known = self.sequence.last or 0
+        waited = self.sequence.begin_anew(_first_of(kept[0]), now_s)
+        former = [(int(item.trade_id), item.ts_event) for item in waited if isinstance(item, Trade)]
+        self._former = max([known, *(number for number, _ in former)]), max([self.last_ts, *(ts for _, ts in former)])
+        passed: list[Trade | Lost | Renumbered] = [*waited, Renumbered(kept[0].ts_event)]
+        for trade in kept:
+            passed += self.sequence.offer(trade, _first_of(trade), int(trade.trade_id), now_s)
+        return passed
+
+
+def _first_of(trade: Trade) -> int:
+    """The first id that a trade stands for; the last one is its own."""
+    return int(trade.trade_id) - max(int(trade.count or 1), 1) + 1
+
 
 class CandleTape:
-    """The bars of one interval; a bar's number is its opening time in intervals since the epoch."""
+    """The bars of one interval; bars are numbered by where they open."""
 
     def __init__(self, interval: str, max_wait_s: float) -> None:
         self.interval = interval
+        self.name = f"candles:{interval}"
         self.length_ns = length_ns(interval)
         self.sequence: Sequencer[Candle] = Sequencer(None, Patience(max_wait_s=max_wait_s, grace_s=CANDLE_GRACE_S))
+        self.implausible = 0
+
+    @property
+    def reached(self) -> tuple[int, int | None] | None:
+        """When the first bar opens that the stream does not hold as closed (ns); None for an empty stream."""
+        return None if self.sequence.last is None else (self.opens_at(self.sequence.last + 1), None)
+
+    @property
+    def waiting(self) -> bool:
+        """Whether bars wait behind a hole."""
+        return self.sequence.waiting
 
     def restore(self, closed_until: int) -> None:
         """Bars that open before ``closed_until`` (ns) are in the stream as closed."""
-        self.sequence.last = closed_until // self.length_ns - 1
+        self.sequence.last = self._number(closed_until) - 1
 
     def offer(self, candle: Candle, now_s: float) -> list[Candle | Lost]:
         """Take a live bar; a running one may come many times, a closed one once."""
-        number = candle.open_time // self.length_ns
+        number = self._number(candle.open_time)
         known = self.sequence.last
         if known is not None and number - known > MAX_JUMP:
+            self.implausible += 1
             return []
         return self.sequence.offer(candle, number, number, now_s, advances=candle.closed)
 
     def fill(self, candles: Sequence[Candle], now_s: float, *, more: bool) -> list[Candle | Lost]:
         """Take a page of closed bars that was fetched."""
-        return self.sequence.fill([(c.open_time // self.length_ns, c) for c in candles], now_s, more=more)
+        return self.sequence.fill([(self._number(c.open_time), c) for c in candles], now_s, more=more)
 
     def opens_at(self, number: int) -> int:
         """When the bar of a number opens (ns)."""
-        return number * self.length_ns
+        return opens_at(self.interval, number)
+
+    def _number(self, ts: int) -> int:
+        return number_at(self.interval, ts)

@@ -12,7 +12,9 @@ The collector appends entries (a Redis stream, see ``keys.coverage``), a reader 
 | ``gap_lost`` | it is missing for good, with the ``reason`` |
 
 Times are the exchange's, ns since the epoch. Ids are those of numbered items: the first item for ``opened``, the last
-one for ``complete``; of a gap they are the items on either side, which are not missing, and its times are theirs.
+one for ``complete``; of a gap they are the items on either side, which are not missing, and its times are theirs. A gap
+of numbered items that has no ids (reason ``id_reset``) stands where the exchange began to number anew: ids on its two
+sides do not compare.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

@@ -168,8 +168,8 @@ class Timeline:
             insort(self._holes, span, key=_place)
 
     def _reach(self, ts: int, number: int | None) -> None:
-        if number is None:
-            self._end_id = None if ts > self._end else self._end_id
+        if number is None:  # numbers from here on need not compare with those before
+            self._end_id = None if ts >= self._end else self._end_id
         else:
             self._end_id = number if self._end_id is None else max(self._end_id, number)
         self._end = max(self._end, ts)

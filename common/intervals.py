@@ -1,4 +1,9 @@
-"""Candle intervals by their common names. Bars of six hours and more begin at UTC boundaries, weeks on Monday."""
+"""Candle intervals by their common names, and where their bars begin: at UTC boundaries, weeks on Monday at 00:00 UTC.
+
+Months have no fixed length and are not offered. Both exchanges begin their bars there under the names that we ask for:
+Binance without an offset in the name (sheet, section 4.4), OKX by ``utc`` in the name of six hours and more (sheet,
+section 4.4; without it they begin at midnight of UTC+8).
+"""
 
 NS_PER_S = 1_000_000_000
 
@@ -20,6 +25,20 @@ INTERVAL_S = {
 """Length in seconds."""
 
 
+_FIRST_OPENS_S = {"1w": 4 * 86_400}
+"""When bar 0 opens, where that is not the epoch, a Thursday: 1970-01-05 was a Monday."""
+
+
 def length_ns(interval: str) -> int:
     """Length of an interval in nanoseconds."""
     return INTERVAL_S[interval] * NS_PER_S
+
+
+def number_at(interval: str, ts: int) -> int:
+    """The number of the bar that holds a time (ns since the epoch); bars of an interval are numbered in their order."""
+    return (ts - _FIRST_OPENS_S.get(interval, 0) * NS_PER_S) // length_ns(interval)
+
+
+def opens_at(interval: str, number: int) -> int:
+    """When the bar of a number opens (ns since the epoch)."""
+    return number * length_ns(interval) + _FIRST_OPENS_S.get(interval, 0) * NS_PER_S

@@ -9,10 +9,13 @@ stale survives a reconnect.
 from collections.abc import Sequence
 from typing import Protocol
 
-from msgspec import Struct
+from msgspec import MsgspecError, Struct
 
 from common.events import BookDelta, BookSnapshot, Candle, Level, Ticker, Trade
 from common.identity import DataType
+
+UNREADABLE = (MsgspecError, UnicodeDecodeError, RecursionError)
+"""What a decoder raises on bytes that are not what it was made for: of another shape, no text, nested without end."""
 
 
 class Channel(Struct, frozen=True):
@@ -23,7 +26,10 @@ class Channel(Struct, frozen=True):
         name: The exchange's own name of the channel.
         silence_limit_s: The protocol promises a frame within this time, however quiet the market; 0: no promise.
         snapshot_wait_s: Of an order book: how long after the confirmation a snapshot is asked for by REST, where none
-            has come by itself.
+            has come by itself; infinite where every frame is one.
+        seed_levels: Of an order book whose channel sends changes only: it begins with a snapshot by REST, which is cut
+            at so many levels a side. Such changes also join a book that was built from another connection. 0: the
+            channel sends its own snapshots.
     """
 
     data_type: DataType
@@ -31,6 +37,7 @@ class Channel(Struct, frozen=True):
     name: str
     silence_limit_s: float = 0.0
     snapshot_wait_s: float = 5.0
+    seed_levels: int = 0
 
 
 class Feed(Struct, frozen=True):
@@ -150,11 +157,16 @@ class ExchangeCollector(Protocol):
         """REST path of the instrument list that holds the symbol."""
         ...
 
+    def instrument_path(self, instrument: Instrument) -> str:
+        """REST path of a short list that holds this instrument as long as the exchange lists it."""
+        ...
+
     def read_instruments(self, body: bytes) -> Instrument:
-        """The symbol's instrument.
+        """The symbol's instrument, from the answer of either path.
 
         Raises:
-            UnknownSymbolError: The list does not hold it, or it is not traded now.
+            UnknownSymbolError: The exchange does not list it, or it has expired.
+            NotTradedError: The exchange lists it but does not trade it now.
             ExchangeUnavailableError: The answer is an error, or not a list of instruments.
         """
         ...
@@ -185,6 +197,10 @@ class ExchangeCollector(Protocol):
 
     def trades_path(self, instrument: Instrument, first_id: int) -> str:
         """REST path of a page of trades that begins with the one of this id."""
+        ...
+
+    def newest_trades_path(self, instrument: Instrument) -> str:
+        """REST path of the newest trades, for ``read_trades``."""
         ...
 
     def read_trades(self, body: bytes, instrument: Instrument, recv_ns: int) -> list[Trade]:

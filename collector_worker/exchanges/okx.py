@@ -1,13 +1,15 @@
 """OKX API v5: public market data over ``/public`` and ``/business``, and the REST calls around it.
 
 In the order of the data: wire structs, the symbol's exchange half, requests, frames. Section numbers refer to the
-protocol sheet of OKX (facts as of 2026-11; official pages https://www.okx.com/docs-v5/en/).
+protocol sheet of OKX (facts as of 2026-11; official pages https://www.okx.com/docs-v5/en/). It is long because an
+exchange is one file: who mends or adds one has all of its words before him, and nothing of another's.
 """
 
 import zlib
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from itertools import chain, zip_longest
+from math import inf
 from typing import Annotated, Literal, TypeVar
 
 import msgspec
@@ -15,6 +17,7 @@ from msgspec import Meta, Raw, Struct, field
 from msgspec.json import Decoder
 
 from collector_worker.exchanges.contract import (
+    UNREADABLE,
     Acknowledged,
     Adapter,
     BookFrame,
@@ -28,7 +31,7 @@ from collector_worker.exchanges.contract import (
     Refused,
 )
 from common.config import ExchangeCollectorConfig
-from common.errors import ExchangeUnavailableError, UnknownSymbolError
+from common.errors import ExchangeUnavailableError, NotTradedError, UnknownSymbolError
 from common.events import BookDelta, BookSnapshot, Candle, Level, Ticker, Trade
 from common.identity import DataType, ProductKind, Symbol
 from common.intervals import length_ns
@@ -175,6 +178,9 @@ _BUSINESS_ONLY = ("trades-all", "candle")
 _BOOK_HEARTBEAT_S = 65.0
 """Section 7: a quiet ``books`` channel sends an empty frame each 60 s; more silence means a stalled stream."""
 
+_SNAPSHOT_WAIT_S = 5.0
+"""Section 5, rule 7. Only for ``books``: the others send the whole book in each frame, and fewer levels than REST."""
+
 _RECENT_BARS = 1_440
 """Section 6: how far back ``/market/candles`` reaches."""
 
@@ -187,6 +193,8 @@ _PERMANENT = frozenset(
 )
 """Section 3: refusals that need a change on our side. A code that is not here may pass by itself, so it is asked again:
 a collector that tries in vain is a smaller harm than one that is parked for the exchange's own trouble."""
+
+_NO_SUCH_INSTRUMENT = "51001"
 
 _REFUSALS = {
     "60018": "OKX knows no such channel or instrument (60018)",
@@ -214,8 +222,14 @@ class Okx:
         """The whole list of the symbol's kind; OKX' own spelling is looked up there, not guessed."""
         return f"/api/v5/public/instruments?instType={_INST_TYPE[self._symbol.kind]}"
 
+    def instrument_path(self, instrument: Instrument) -> str:
+        """The list of one; for a spelling that is not listed any more it is an error (section 3)."""
+        return f"{self.instruments_path()}&instId={instrument.native}"
+
     def read_instruments(self, body: bytes) -> Instrument:
         """Find the symbol by base and quote (spot) or by family and expiry (derivatives)."""
+        if _code_of(body) == _NO_SUCH_INSTRUMENT:
+            raise UnknownSymbolError(f"OKX lists no instrument for symbol {self._config.symbol}")
         rows = _rest_rows(body, _instruments)
         if not rows:
             raise ExchangeUnavailableError("OKX answered an empty list of instruments")
@@ -223,9 +237,8 @@ class Okx:
         if found is None or found.state == "expired":
             raise UnknownSymbolError(f"OKX lists no instrument for symbol {self._config.symbol}")
         if found.state not in _TRADEABLE:  # suspended, or a state that is new to us: it may pass (section 6)
-            raise ExchangeUnavailableError(
-                f"OKX does not trade {self._config.symbol} now (its state is {found.state[:20]!r})"
-            )
+            state = found.state[:20]
+            raise NotTradedError(f"OKX does not trade {self._config.symbol} now (its state is {state!r})", state)
         return Instrument(
             symbol=self._config.symbol,
             native=found.inst_id,
@@ -281,6 +294,10 @@ class Okx:
         after = first_id + self.trades_page
         return f"/api/v5/market/history-trades?instId={instrument.native}&type=1&after={after}&limit={self.trades_page}"
 
+    def newest_trades_path(self, instrument: Instrument) -> str:
+        """Newest first on the wire, and the page without a bound is the newest (section 6)."""
+        return f"/api/v5/market/history-trades?instId={instrument.native}&type=1&limit={self.trades_page}"
+
     def read_trades(self, body: bytes, instrument: Instrument, recv_ns: int) -> list[Trade]:
         """Newest first on the wire; one row per match, whichever channel is collected (section 6)."""
         rows = _rest_rows(body, _trades)
@@ -321,7 +338,8 @@ class Okx:
             channels.append(Channel(DataType.TRADE, "", self._config.param("trade_channel")))
         if DataType.ORDERBOOK in wanted:
             name = self._config.param("book_channel")
-            channels.append(Channel(DataType.ORDERBOOK, "", name, _BOOK_HEARTBEAT_S))
+            snapshot_wait_s = _SNAPSHOT_WAIT_S if name == "books" else inf
+            channels.append(Channel(DataType.ORDERBOOK, "", name, _BOOK_HEARTBEAT_S, snapshot_wait_s))
         if DataType.TICKER in wanted:
             channels.append(Channel(DataType.TICKER, "", "tickers"))
         if DataType.CANDLES in wanted:
@@ -378,7 +396,7 @@ class OkxAdapter:
             if channel is None or head.arg is None or head.arg.inst_id != self._native:
                 return (Malformed("data for nothing we subscribed to"),)
             return self._on_data(channel, head.action, head.data, recv_ns)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        except UNREADABLE:
             return (Malformed("not a frame of OKX' protocol"),)
 
     def _on_event(self, head: _Head) -> Sequence[Output]:
@@ -502,6 +520,14 @@ def _shown(code: str) -> str:
     return code if code.isascii() and code.isdecimal() and len(code) <= 6 else "unreadable"
 
 
+def _code_of(body: bytes) -> str:
+    """The code of a REST answer, empty where there is none."""
+    try:
+        return _envelope(body).code
+    except UNREADABLE:
+        return ""
+
+
 def _rest_rows(body: bytes, decode: Callable[[Raw], list[_Row]]) -> list[_Row]:
     """The rows of a REST answer; failures are told apart in section 3."""
     try:
@@ -509,5 +535,5 @@ def _rest_rows(body: bytes, decode: Callable[[Raw], list[_Row]]) -> list[_Row]:
         if envelope.code != "0":
             raise ExchangeUnavailableError(f"OKX answered with error code {_shown(envelope.code)}")
         return decode(envelope.data)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         raise ExchangeUnavailableError("OKX answered something that is not its protocol") from error

@@ -1,9 +1,12 @@
 """What becomes of trades and bars: in the stream, in the ledger, in the heartbeat."""
 
 import pytest
+from msgspec.structs import replace
 
 from collector_worker.flows import CandleFlow, TradeFlow
+from collector_worker.tape import ELSEWHERE_TRADES
 from common.coverage import Interval, Kind, State, intervals
+from common.events import Event, Trade
 from common.health import WorkerState
 from common.identity import DataType
 from tests.support.clock import ManualClock
@@ -30,6 +33,19 @@ def coverage(rig: FlowRig, data_type: DataType = DataType.TRADE, interval: str =
     rig.tick()
     parts: list[Interval] = intervals(rig.entries, data_type, interval)
     return [((p.from_ts - START_NS) // 10**9, (p.to_ts - START_NS) // 10**9, p.state) for p in parts]
+
+
+def test_what_rest_brings_shows_nothing_of_the_feed(rig: FlowRig) -> None:
+    flow, candles = rig.trades(10, trade_ts(10)), rig.candles(START_NS)
+    page(flow, 11, 12)
+    candles.on_page([bar(0), bar(1)], more=False)
+    assert {each: (p.count, p.last_event_at) for each, p in rig.beat.progress.items()} == {
+        DataType.TRADE: (2, 0),
+        DataType.CANDLES: (2, 0),
+    }
+    live(flow, 12)  # REST was faster, but the feed is there
+    candles.on_live(bar(1))
+    assert [p.last_event_at for p in rig.beat.progress.values()] == [START_NS, START_NS]
 
 
 # --- trades -----------------------------------------------------------------------------------------------------------
@@ -88,9 +104,7 @@ def test_what_does_not_come_in_time_is_marked_and_the_rest_goes_on(rig: FlowRig)
     rig.clock.advance(60.0)
     flow.pass_time()
     gaps = [rig.gap(from_id="11", to_id="13"), rig.gap(from_id="13", to_id="15")]
-    assert rig.events[:3] == [trade(11, fetched=True), gaps[0], trade(13)]
-    flow.pass_time()
-    assert rig.events[3:] == [gaps[1], trade(15)]
+    assert rig.events == [trade(11, fetched=True), gaps[0], trade(13), gaps[1], trade(15)]
     assert (rig.beat.gaps, rig.beat.backfilled, rig.state) == (2, 1, WorkerState.RUNNING)
     assert coverage(rig) == [(10, 11, State.FILLED), (11, 15, State.LOST)]
 
@@ -148,8 +162,76 @@ def test_a_fetch_that_failed_is_tried_again(rig: FlowRig) -> None:
 
 
 def test_an_id_that_cannot_be_is_counted(rig: FlowRig) -> None:
-    live(rig.trades(10), 10**17)
-    assert (rig.events, rig.beat.decode_errors, rig.state) == ([], 1, WorkerState.RUNNING)
+    flow = rig.trades(10)
+    live(flow, 10**17)
+    assert (rig.events, rig.state) == ([], WorkerState.RUNNING)
+    live(flow, 11)
+    assert (rig.events, rig.beat.decode_errors, rig.state) == ([trade(11)], 1, WorkerState.RUNNING)
+
+
+def anew(first: int, count: int, second: int) -> list[Trade]:
+    """Trades of another numbering."""
+    return [replace(trade(first + index), ts_event=trade_ts(second + index)) for index in range(count)]
+
+
+OLD = 5_000_000
+
+
+def test_an_exchange_that_counts_anew_is_followed_and_the_place_is_marked(rig: FlowRig) -> None:
+    flow = rig.trades(OLD, trade_ts(0))
+    flow.on_live(replace(trade(OLD + 2), ts_event=trade_ts(2)))  # still waits for the one before
+    flow.note_missing()
+    fresh = anew(1, ELSEWHERE_TRADES, 5)
+    for each in fresh[:-1]:
+        flow.on_live(each)
+    assert (rig.events, rig.state) == ([], WorkerState.CATCHING_UP)
+    flow.on_live(fresh[-1])
+    flow.on_live(*anew(21, 1, 25))
+    mark = replace(rig.gap(from_ts=trade_ts(2), to_ts=trade_ts(5)), reason="id_reset")
+    assert rig.events == [
+        rig.gap(from_id=str(OLD), to_id=str(OLD + 2)), replace(trade(OLD + 2), ts_event=trade_ts(2)),
+        mark, *fresh, *anew(21, 1, 25),
+    ]  # fmt: skip
+    assert (rig.beat.gaps, rig.beat.duplicates_dropped, rig.state) == (2, 0, WorkerState.RUNNING)
+    assert coverage(rig) == [(0, 2, State.LOST), (2, 5, State.LOST), (5, 25, State.COMPLETE)]
+    assert [entry.reason for entry in rig.entries if entry.kind is Kind.GAP_LOST] == ["not_available", "id_reset"]
+    last = rig.entries[-1]
+    assert (last.kind, last.to_id) == (Kind.COMPLETE, "21")
+
+
+def test_entry_ids_rise_where_an_exchange_counts_anew_within_a_millisecond(rig: FlowRig) -> None:
+    flow = rig.trades(OLD, trade_ts(0))
+    stream = rig.streams.of_type(DataType.TRADE)
+    ids: list[tuple[int, int]] = []
+
+    def publish(_: object, event: Event) -> str:
+        ms, _, n = stream.pack(event)[0].partition("-")
+        ids.append((int(ms), int(n)))
+        return ""
+
+    rig.publisher.publish = publish  # type: ignore[method-assign,assignment]
+    for number in (OLD + 1, OLD + 2):
+        flow.on_live(replace(trade(number), ts_event=trade_ts(1)))
+    for each in anew(1, ELSEWHERE_TRADES, 1):
+        flow.on_live(replace(each, ts_event=trade_ts(1) + 1))
+    assert ids == sorted(set(ids))
+    assert [n for _, n in ids] == [OLD + 1, OLD + 2, 0, *range(1, ELSEWHERE_TRADES + 1)]
+
+
+def test_holes_behind_a_new_beginning_are_fetched_by_its_numbers(rig: FlowRig) -> None:
+    flow = rig.trades(OLD, trade_ts(0))
+    for each in [*anew(1, 3, 1), *anew(6, ELSEWHERE_TRADES - 3, 6)]:
+        flow.on_live(each)
+    rig.clock.advance(0.3)
+    assert flow.wish() == 4
+    flow.note_missing()
+    page(flow, 4, 5)
+    assert [event.trade_id for event in rig.events if isinstance(event, Trade)] == [
+        str(number) for number in range(1, ELSEWHERE_TRADES + 3)
+    ]
+    assert coverage(rig) == [
+        (0, 1, State.LOST), (1, 3, State.COMPLETE), (3, 6, State.FILLED), (6, 22, State.COMPLETE)
+    ]  # fmt: skip
 
 
 def test_an_empty_stream_has_nothing_to_look_behind(rig: FlowRig) -> None:

@@ -1,3 +1,6 @@
+from collections.abc import Sequence
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -86,6 +89,33 @@ def test_waiting_ends_after_the_longest_wait() -> None:
     assert seq.due(64.9) == []
     assert seq.due(65.0) == [Lost(10, 13), "13"]
     assert offer(seq, 14) == ["14"]
+
+
+@pytest.mark.parametrize(
+    ("arrivals", "free"),
+    [
+        ({13: 0.0, 14: 30.0}, {60.0: [Lost(10, 13), "13", "14"]}),
+        ({14: 0.0, 13: 30.0}, {60.0: [Lost(10, 13), "13", "14"]}),  # not 90 s: the lower one came late
+        ({13: 0.0, 15: 30.0}, {60.0: [Lost(10, 13), "13"], 90.0: [Lost(13, 15), "15"]}),
+        ({15: 0.0, 13: 30.0}, {60.0: [Lost(10, 13), "13", Lost(13, 15), "15"]}),
+        ({15: 0.0, 13: 30.0, 20: 40.0}, {60.0: [Lost(10, 13), "13", Lost(13, 15), "15"], 100.0: [Lost(15, 20), "20"]}),
+        # What is filled in between does not count any more: the next one does.
+        ({12: 0.0, 15: 30.0, 11: 40.0}, {90.0: [Lost(12, 15), "15"]}),
+    ],
+    ids=["rising", "falling", "two holes", "two holes, the upper one first", "three", "one is filled"],
+)
+def test_no_item_waits_longer_however_many_holes_are_below_it(
+    arrivals: dict[int, float], free: dict[float, list[str | Lost]]
+) -> None:
+    seq = sequencer()
+    for number, at_s in arrivals.items():
+        offer(seq, number, now_s=at_s)
+    seq.wish(50.0)  # a fetch is under way, so nothing but the wait is due
+    found = {}
+    while (due_s := seq.next_at_s()) is not None:
+        found[due_s] = seq.due(due_s)
+        seq.wish(due_s)
+    assert found == free
 
 
 def test_two_holes_are_filled_one_after_the_other() -> None:
@@ -185,3 +215,58 @@ def answer(seq: Sequencer[str], gone: set[int], total: int, now_s: float, data: 
     newest = data.draw(st.integers(first - 1, total), "newest that REST knows")
     page = [(n, str(n)) for n in range(first, min(newest, first + 4) + 1) if n not in gone]
     return seq.fill(page, now_s, more=len(page) == 5)
+
+
+steps = st.lists(
+    st.tuples(
+        st.sampled_from(["live", "live", "running", "fill", "fail", "believe"]),
+        st.integers(0, 30),
+        st.sampled_from([0.0, 0.5, 1.0, 7.0, 50.0]),
+    ),
+    max_size=60,
+)
+
+
+@given(steps)
+def test_no_item_ever_waits_longer_than_it_may(steps: list[tuple[str, int, float]]) -> None:
+    """For any order of live items, closed or running, and any answers; looked at when ``next_at_s`` says so."""
+    seq = Sequencer[int](0, PATIENCE)  # an item is the number of its step
+    arrived: dict[int, tuple[int, float]] = {}
+    now_s = 0.0
+
+    def passed(out: Sequence[int | Lost]) -> None:
+        gone = [step for step, (number, _) in arrived.items() if step in out or number <= last()]
+        for step in gone:
+            del arrived[step]
+
+    def last() -> int:
+        return seq.last or 0
+
+    for step, (kind, number, pause_s) in enumerate(steps):
+        if kind in ("live", "running"):
+            dropped = seq.dropped
+            out = seq.offer(step, number, number, now_s, advances=kind == "live")
+            if out or seq.dropped == dropped:
+                arrived[step] = (number, now_s)
+            passed(out)
+        elif kind == "fail":
+            seq.failed(now_s)
+        else:
+            first = last() + (1 if kind == "fill" else 2)
+            passed(seq.fill([(n, -1) for n in range(first, first + number % 4)], now_s, more=False))
+        now_s += pause_s
+        while (at_s := seq.next_at_s()) is not None and at_s <= now_s:
+            seq.wish(at_s)
+            passed(seq.due(at_s))
+        assert [at_s for _, at_s in arrived.values() if now_s >= at_s + PATIENCE.max_wait_s] == []
+        assert seq.waiting == bool(arrived)
+
+
+def test_numbers_may_begin_anew() -> None:
+    """What waits is passed on, and so are the holes below it."""
+    seq = sequencer(1_000)
+    offer(seq, 1_003, 1_005)
+    assert seq.begin_anew(7, 1.0) == [Lost(1_000, 1_003), "1003", Lost(1_003, 1_005), "1005"]
+    assert (seq.last, seq.waiting, seq.next_at_s()) == (6, False, None)
+    assert offer(seq, 7, 9) == ["7"]
+    assert seq.wish(0.2) == 8

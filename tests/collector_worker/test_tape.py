@@ -1,10 +1,23 @@
+from collections.abc import Iterable
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from collector_worker.sequencer import Lost
-from collector_worker.tape import CANDLE_GRACE_S, MAX_JUMP, TRADE_GRACE_S, CandleTape, TradeTape
+from collector_worker.tape import (
+    CANDLE_GRACE_S,
+    ELSEWHERE_TRADES,
+    MAX_FALL,
+    MAX_JUMP,
+    TRADE_GRACE_S,
+    CandleTape,
+    Renumbered,
+    TradeTape,
+)
 from common.events import Candle, Trade
-from tests.support.market_items import MINUTE_NS, START_NS, bar, trade
+from tests.support.market_items import MINUTE_NS, START_NS, bar, trade, trade_ts
 
 
 def tape(last_id: int | None = 10) -> TradeTape:
@@ -61,17 +74,174 @@ def test_a_count_of_nothing_counts_as_one() -> None:
 def test_an_id_that_cannot_be_does_not_end_the_tape() -> None:
     made = tape(10)
     assert made.offer(trade(10 + MAX_JUMP + 1), 0.0) == []
-    assert (made.implausible, made.sequence.waiting) == (1, False)
-    assert made.offer(trade(10 + MAX_JUMP), 0.0) == []
+    assert (made.implausible, made.waiting) == (0, False)
+    assert made.offer(trade(11), 0.0) == [trade(11)]
+    assert (made.implausible, made.waiting) == (1, False)
+    assert made.offer(trade(11 + MAX_JUMP), 0.0) == []
     assert (made.implausible, made.sequence.waiting) == (1, True)
 
 
 @given(st.lists(st.integers(0, 30), max_size=40), st.integers(0, 10))
 def test_what_passes_rises_by_one_at_a_time(numbers: list[int], last_id: int) -> None:
     made = tape(last_id)
-    passed: list[Trade | Lost] = [out for number in numbers for out in made.offer(trade(number), 0.0)]
+    passed = offered(made, (trade(number) for number in numbers))
     assert passed == [trade(number) for number in range(last_id + 1, last_id + 1 + len(passed))]
     assert made.last_id == last_id + len(passed)
+
+
+# --- a new numbering --------------------------------------------------------------------------------------------------
+
+OLD = 5_000_000
+NEW_NUMBERINGS = {"low": 1, "barely low": OLD - MAX_FALL - ELSEWHERE_TRADES - 5, "out of reach": OLD + MAX_JUMP + 1_000}
+
+
+def offered(made: TradeTape, trades: Iterable[Trade], now_s: float = 0.0) -> list[Trade | Lost | Renumbered]:
+    """What passes; the time of what passed is noted as the flow does."""
+    passed: list[Trade | Lost | Renumbered] = []
+    for each in trades:
+        for out in made.offer(each, now_s):
+            passed.append(out)
+            made.last_ts = max(made.last_ts, out.ts_event if isinstance(out, Trade) else 0)
+    return passed
+
+
+def at(number: int, second: int) -> Trade:
+    """A trade whose time does not follow from its number."""
+    return replace(trade(number), ts_event=trade_ts(second))
+
+
+def anew(first: int, count: int = ELSEWHERE_TRADES, second: int = 1) -> list[Trade]:
+    return [at(first + index, second + index) for index in range(count)]
+
+
+def old_tape() -> TradeTape:
+    """A tape whose last trade is number ``OLD``, at second 0."""
+    made = TradeTape(60.0)
+    made.restore(OLD, trade_ts(0))
+    return made
+
+
+@pytest.mark.parametrize("first", NEW_NUMBERINGS.values(), ids=NEW_NUMBERINGS)
+def test_many_trades_in_a_row_with_other_numbers_are_a_new_numbering(first: int) -> None:
+    made = old_tape()
+    trades = anew(first, ELSEWHERE_TRADES + 3)
+    assert offered(made, trades[: ELSEWHERE_TRADES - 1]) == []
+    assert made.waiting
+    assert offered(made, trades[ELSEWHERE_TRADES - 1 :]) == [Renumbered(trade_ts(1)), *trades]
+    assert (made.last_id, made.waiting, made.implausible, made.sequence.dropped) == (
+        first + ELSEWHERE_TRADES + 2, False, 0, 0,
+    )  # fmt: skip
+
+
+def test_what_is_missing_among_the_first_of_a_new_numbering_is_asked_for() -> None:
+    made = old_tape()
+    trades = [each for each in anew(1, ELSEWHERE_TRADES + 2) if each.trade_id not in ("4", "9")]
+    assert offered(made, trades, 7.0) == [Renumbered(trade_ts(1)), *trades[:3]]
+    assert made.sequence.wish(7.0 + TRADE_GRACE_S) == 4
+    page = [trade(number, fetched=True) for number in range(4, 10)]
+    assert made.fill(page, 8.0, more=False) == [*page, *trades[7:]]
+
+
+def test_what_waited_by_the_old_numbers_is_passed_on_before() -> None:
+    made = old_tape()
+    assert offered(made, [at(OLD + 3, 1), at(OLD + 6, 2)]) == []
+    trades = anew(1, second=3)
+    assert offered(made, trades) == [
+        Lost(OLD, OLD + 3), at(OLD + 3, 1), Lost(OLD + 3, OLD + 6), at(OLD + 6, 2), Renumbered(trade_ts(3)), *trades
+    ]  # fmt: skip
+
+
+def test_an_aggregate_begins_a_new_numbering_with_its_first_match() -> None:
+    made = old_tape()
+    trades = [replace(each, trade_id=str(5 * index), count="5") for index, each in enumerate(anew(1), 1)]
+    assert offered(made, trades) == [Renumbered(trade_ts(1)), *trades]
+
+
+def test_numbers_may_begin_anew_more_than_once() -> None:
+    made = old_tape()
+    first, second = anew(1), anew(OLD + MAX_JUMP, second=50)
+    third = anew(20, second=90)
+    assert offered(made, first + second + third) == [
+        Renumbered(trade_ts(1)), *first, Renumbered(trade_ts(50)), *second, Renumbered(trade_ts(90)), *third
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "between",
+    [at(OLD + 1, 5), at(OLD + 90, 5), at(3, 5), at(9 * MAX_JUMP, 5)],
+    ids=["the old numbering goes on", "it goes on behind a hole", "a number falls", "a number is out of reach"],
+)
+def test_anything_else_between_them_makes_them_none(between: Trade) -> None:
+    made = old_tape()
+    many = anew(1_000, ELSEWHERE_TRADES - 1)
+    passed = offered(made, [*many, between, *anew(2_000, ELSEWHERE_TRADES - 2, second=60)])
+    assert [out for out in passed if isinstance(out, Renumbered)] == []
+    assert made.sequence.dropped == ELSEWHERE_TRADES - 1
+
+
+@pytest.mark.parametrize("again", [at(7, 7), at(OLD, 0), at(OLD - 3, 99), at(100, -9)])
+def test_a_trade_that_is_sent_again_between_them_changes_nothing(again: Trade) -> None:
+    made = old_tape()
+    trades = anew(1)
+    assert offered(made, [*trades[:10], again, *trades[10:]]) == [Renumbered(trade_ts(1)), *trades]
+    assert made.sequence.dropped == 1
+
+
+def test_old_trades_that_are_sent_again_are_no_new_numbering() -> None:
+    made = old_tape()
+    again = [at(number, number - OLD) for number in range(OLD - 1_000, OLD + 1)]
+    assert offered(made, again) == []
+    assert (made.sequence.dropped, made.waiting) == (1_001, False)
+
+
+def test_old_trades_are_known_behind_the_beginning_of_a_new_numbering_too() -> None:
+    """As from a second connection that is behind the first."""
+    made = old_tape()
+    offered(made, [at(OLD + 3, 5)])
+    trades = anew(1, ELSEWHERE_TRADES + 1, second=6)
+    offered(made, trades[:ELSEWHERE_TRADES])
+    again = [at(OLD - 1, -1), at(OLD, 0), at(OLD + 3, 5), *trades[:3]]
+    assert offered(made, [*again, trades[-1]]) == [trades[-1]]
+    assert (made.sequence.dropped, made.waiting) == (6, False)
+
+
+def test_numbers_out_of_reach_at_an_old_time_are_garbage() -> None:
+    made = old_tape()
+    assert offered(made, [at(OLD + 2 * MAX_JUMP + index, 0) for index in range(30)]) == []
+    assert (made.implausible, made.waiting) == (30, False)
+
+
+@given(st.lists(st.integers(1, 1_500), max_size=80), st.integers(0, 1_000), st.integers(1, 40))
+def test_one_numbering_is_never_taken_for_two(order: list[int], last: int, per_second: int) -> None:
+    """However its trades are repeated, left out and mixed up: times follow numbers."""
+    made = TradeTape(60.0)
+    made.restore(last, trade_ts(last // per_second))
+    trades = [at(number, number // per_second) for number in order for _ in range(1 + number % 3)]
+    passed = offered(made, trades)
+    assert [out for out in passed if isinstance(out, Renumbered)] == []
+
+
+@given(st.data())
+def test_of_a_new_numbering_nothing_is_lost_and_nothing_comes_twice(data: st.DataObject) -> None:
+    """Old trades are sent again between its first ones, new ones too; some are missed and fetched."""
+    first = data.draw(st.integers(1, OLD - 1_000) | st.integers(OLD + MAX_JUMP + 1, 10**17), "first")
+    numbers = sorted(data.draw(st.sets(st.integers(first + 1, first + 60), min_size=25), "arrived") | {first})
+    made = old_tape()
+    passed: list[Trade | Lost | Renumbered] = []
+    for number in numbers:
+        passed += offered(made, [at(number, number - first + 1)])
+        again = data.draw(st.sampled_from(["old", "new", "none", "none"]), "again")
+        if again == "old":
+            back = data.draw(st.integers(0, 5_000), "back")
+            passed += offered(made, [at(OLD - back, -back)])
+        elif again == "new":
+            passed += offered(made, [at(number, number - first + 1)])
+    while (after := made.sequence.hole) is not None:
+        passed += made.fill([(trade(number)) for number in range(after[0] + 1, after[1])], 1.0, more=False)
+    marker, *trades = passed
+    assert marker == Renumbered(trade_ts(1))
+    assert [int(each.trade_id) for each in trades if isinstance(each, Trade)] == [*range(first, numbers[-1] + 1)]
+    assert len(trades) == numbers[-1] + 1 - first
 
 
 # --- bars -------------------------------------------------------------------------------------------------------------
@@ -119,7 +289,23 @@ def test_the_first_bar_of_all() -> None:
 def test_a_bar_of_another_age_does_not_end_the_tape() -> None:
     made = candles(3)
     assert made.offer(bar(3 + MAX_JUMP), 0.0) == []
-    assert (made.sequence.waiting, made.offer(bar(3), 0.0)) == (False, [bar(3)])
+    assert (made.implausible, made.waiting, made.offer(bar(3), 0.0)) == (1, False, [bar(3)])
+
+
+def test_a_week_begins_on_monday() -> None:
+    """2026-01-05 was one; the bar before it opened on 2025-12-29."""
+    monday = START_NS + 4 * 86_400 * 1_000_000_000
+    made = CandleTape("1w", 60.0)
+    made.restore(monday)
+    assert made.reached == (monday, None)
+    week = replace(bar(0, interval="1w"), open_time=monday, closed=False)
+    assert made.offer(week, 0.0) == [week]
+    later = replace(week, open_time=monday + 2 * made.length_ns)
+    assert made.offer(later, 1.0) == []
+    assert made.sequence.hole == ((made.sequence.last or 0), (made.sequence.last or 0) + 3, later)
+    assert [made.opens_at((made.sequence.last or 0) + ahead) for ahead in (0, 1, 3)] == [
+        monday - made.length_ns, monday, later.open_time
+    ]  # fmt: skip
 
 
 def test_the_length_of_a_bar_is_that_of_its_interval() -> None:

@@ -206,6 +206,19 @@ LEDGERS: dict[str, tuple[list[LedgerEntry], str, int]] = {
         "complete 10-12, open 12-15, complete 15-20, unknown 20-30, complete 30-33, lost 33-34, complete 34-40",
         40,
     ),
+    "items that are numbered anew": (
+        [opened(10, 1_000), gap("opened", 14, 15, 1_003, 1_005), gap("filled", 14, 15, 1_003, 1_005),
+         gap("lost", 20, 30, reason="id_reset"), gap("lost", 35, 37, 2, 4), complete(40, 5)],
+        "complete 10-14 [1000-1003], filled 14-15 [1003-1005], complete 15-20 [1005-None], lost 20-30 id_reset, "
+        "complete 30-35 [None-2], lost 35-38 [2-4], complete 38-40 [4-5]",
+        40,
+    ),
+    "a second run that does not join what was numbered anew": (
+        [opened(10, 1_000), complete(30, 1_010), gap("lost", 20, 30, reason="id_reset"), opened(60, 9, "b"),
+         complete(70, 12, "b")],
+        "complete 10-20 [1000-None], lost 20-30 id_reset, unknown 30-60 [None-9], complete 60-70 [9-12]",
+        70,
+    ),
     "ids that are no numbers": (
         [entry("opened", from_ts=10, from_id="x"), entry("complete", to_ts=20, to_id="y" * 99),
          entry("gap_lost", from_ts=20, to_ts=30, from_id="٣", to_id="-1")],

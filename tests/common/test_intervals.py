@@ -1,6 +1,16 @@
-import pytest
+from datetime import UTC, datetime
 
-from common.intervals import INTERVAL_S, length_ns
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from common.intervals import INTERVAL_S, length_ns, number_at, opens_at
+
+NS_PER_S = 1_000_000_000
+
+
+def ns(moment: str) -> int:
+    return int(datetime.fromisoformat(moment).replace(tzinfo=UTC).timestamp()) * NS_PER_S
 
 
 @pytest.mark.parametrize(
@@ -19,3 +29,41 @@ def test_a_name_says_its_length(interval: str) -> None:
 
 def test_intervals_are_listed_by_length() -> None:
     assert list(INTERVAL_S.values()) == sorted(INTERVAL_S.values())
+
+
+@pytest.mark.parametrize(
+    ("interval", "moment", "opened"),
+    [
+        ("1m", "2026-11-20T21:35:59", "2026-11-20T21:35:00"),
+        ("4h", "2026-11-20T21:35:59", "2026-11-20T20:00:00"),
+        ("6h", "2026-11-20T21:35:59", "2026-11-20T18:00:00"),
+        ("12h", "2026-11-20T21:35:59", "2026-11-20T12:00:00"),
+        ("1d", "2026-11-20T21:35:59", "2026-11-20T00:00:00"),
+        ("1w", "2026-11-20T21:35:59", "2026-11-16T00:00:00"),
+        ("1w", "2026-11-22T23:59:59", "2026-11-16T00:00:00"),
+        ("1w", "2026-11-23T00:00:00", "2026-11-23T00:00:00"),
+        ("1w", "2017-07-05T12:00:00", "2017-07-03T00:00:00"),
+        ("1w", "1970-01-01T00:00:00", "1969-12-29T00:00:00"),
+    ],
+)
+def test_where_a_bar_opens(interval: str, moment: str, opened: str) -> None:
+    assert opens_at(interval, number_at(interval, ns(moment))) == ns(opened)
+
+
+@given(st.sampled_from(list(INTERVAL_S)), st.integers(0, 2**62))
+def test_bars_follow_each_other_without_a_hole(interval: str, ts: int) -> None:
+    number = number_at(interval, ts)
+    opened = opens_at(interval, number)
+    assert opened <= ts < opened + length_ns(interval) == opens_at(interval, number + 1)
+    assert number_at(interval, opened) == number
+
+
+@given(st.integers(0, 2**62))
+def test_every_week_begins_on_a_monday(ts: int) -> None:
+    opened = opens_at("1w", number_at("1w", ts))
+    assert (opened // NS_PER_S // 86_400 + 3) % 7 == 0  # day 0 was a Thursday
+    assert opened % (86_400 * NS_PER_S) == 0
+
+
+def test_months_are_not_offered() -> None:
+    assert "1M" not in INTERVAL_S

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collector_worker.exchanges.contract import Channel, Feed, Instrument
-from common.errors import ExchangeUnavailableError, InvalidConfigurationError, UnknownSymbolError
+from common.errors import ExchangeUnavailableError, InvalidConfigurationError, NotTradedError, UnknownSymbolError
 from common.events import BookSnapshot, Candle, Level, Trade
 from common.exchanges import Endpoints
 from common.identity import DataType
@@ -35,7 +35,8 @@ def info(*rows: object) -> bytes:
 
 
 def test_the_one_symbol_that_base_and_quote_make_up_is_asked_for() -> None:
-    assert binance("ETH-BTC").instruments_path() == "/api/v3/exchangeInfo?symbol=ETHBTC"
+    exchange = binance("ETH-BTC")
+    assert exchange.instruments_path() == exchange.instrument_path(INSTRUMENT) == "/api/v3/exchangeInfo?symbol=ETHBTC"
 
 
 def test_an_instrument() -> None:
@@ -65,9 +66,23 @@ def test_a_symbol_that_is_not_listed() -> None:
 
 @pytest.mark.parametrize("status", ["HALT", "BREAK", "CANCEL_ONLY", "", "a word that comes next year"])
 def test_a_symbol_that_is_not_traded_for_now(status: str) -> None:
-    with pytest.raises(ExchangeUnavailableError) as caught:
+    with pytest.raises(NotTradedError) as caught:
         binance().read_instruments(info({**ROW, "status": status}))
     assert str(caught.value) == f"Binance does not trade BTC-USDT now (its status is {status[:20]!r})"
+    assert caught.value.state == status[:20]
+
+
+def test_a_symbol_that_is_gone_while_it_is_collected_is_trouble_like_any_other() -> None:
+    """It was there when the run began: what becomes of it is told elsewhere, and a backfill does not end the run."""
+    exchange = binance()
+    readers: list[Callable[[bytes], object]] = [
+        lambda body: exchange.read_book(body, RECV),
+        lambda body: exchange.read_trades(body, INSTRUMENT, RECV),
+        lambda body: exchange.read_candles(body, "1m", RECV),
+    ]
+    for reader in readers:
+        with pytest.raises(ExchangeUnavailableError, match=r"^Binance answered with error code -1121$"):
+            reader(b'{"code":-1121,"msg":"Invalid symbol."}')
 
 
 @pytest.mark.parametrize("symbol", ["BTC-USDT-PERP", "BTC-USDT-270326"])
@@ -80,7 +95,7 @@ def test_derivatives_are_not_traded_here(symbol: str) -> None:
 # --- the feed ---------------------------------------------------------------------------------------------------------
 
 TRADES = Channel(DataType.TRADE, "", "trade")
-BOOK = Channel(DataType.ORDERBOOK, "", "depth@100ms", snapshot_wait_s=0.5)
+BOOK = Channel(DataType.ORDERBOOK, "", "depth@100ms", snapshot_wait_s=0.5, seed_levels=1_000)
 TICKERS = Channel(DataType.TICKER, "", "ticker")
 
 
@@ -118,6 +133,7 @@ def test_what_is_asked_and_what_it_costs() -> None:
         exchange.instruments_path(): 20.0,
         exchange.book_path(INSTRUMENT): 50.0,
         exchange.trades_path(INSTRUMENT, 7): 25.0,
+        exchange.newest_trades_path(INSTRUMENT): 25.0,
         exchange.candles_path(INSTRUMENT, "1m", 180_000_000_000, 999): 2.0,
     }
     assert list(paths) == [
@@ -125,6 +141,7 @@ def test_what_is_asked_and_what_it_costs() -> None:
         "/api/v3/exchangeInfo?symbol=BTCUSDT",
         "/api/v3/depth?symbol=BTCUSDT&limit=1000",
         "/api/v3/historicalTrades?symbol=BTCUSDT&fromId=7&limit=1000",
+        "/api/v3/historicalTrades?symbol=BTCUSDT&limit=10",
         "/api/v3/klines?symbol=BTCUSDT&interval=1m&startTime=180000&limit=1000",
     ]
     assert {path: exchange.rest_units(path) for path in paths} == paths

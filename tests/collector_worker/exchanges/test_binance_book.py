@@ -8,6 +8,7 @@ from collector_worker.book_sync import NOTHING, BookSync, Wish
 from collector_worker.exchanges.contract import BookFrame
 from common.events import BookDelta, BookSnapshot, Level
 from common.health import BookState
+from common.identity import DataType
 from tests.support.binance_adapter import DEPTH, RECV, binance, new_adapter, pushed
 
 SNAPSHOT_ID = 100
@@ -19,6 +20,7 @@ class Book:
     def __init__(self) -> None:
         self.exchange = binance()
         self.adapter = new_adapter()
+        self.channel = next(c for c in self.exchange.feeds()[0].channels if c.data_type is DataType.ORDERBOOK)
         self.sync = BookSync(self.exchange.book_checksum, self.exchange.checksum_depth)
         self.sync.subscribed(0.0, 0.5)
         self.said: list[str] = []
@@ -33,7 +35,8 @@ class Book:
     def seed(self, last_id: int = SNAPSHOT_ID) -> None:
         """The answer of REST."""
         body = {"lastUpdateId": last_id, "bids": [["10.00000000", "9.00000000"]], "asks": [["11.00000000", "1.0"]]}
-        self._keep(self.sync.on_rest_snapshot(self.exchange.read_book(json.dumps(body).encode(), RECV)))
+        snapshot = self.exchange.read_book(json.dumps(body).encode(), RECV)
+        self._keep(self.sync.on_rest_snapshot(snapshot, self.channel.seed_levels))
 
     def _keep(self, judged: object) -> None:
         if judged is NOTHING:
@@ -57,8 +60,8 @@ SEED = f"snapshot {SNAPSHOT_ID} subscribe"
 
 FIRST = {
     "it begins right behind the seed": ([(95, 100), (101, 105)], [SEED, "delta 100 105"]),
-    "the seed lies within it": ([(95, 98), (99, 105), (106, 107)], [SEED, "delta 98 105", "delta 105 107"]),
-    "the seed is the one before its last": ([(99, 101)], [SEED, "delta 98 101"]),
+    "the seed lies within it": ([(95, 98), (99, 105), (106, 107)], [SEED, "delta 100 105", "delta 105 107"]),
+    "the seed is the one before its last": ([(99, 101)], [SEED, "delta 100 101"]),
     "all are older": ([(90, 95), (96, 100)], [SEED]),
     "none has come": ([], [SEED]),
     "the seed is older than the first": ([(102, 105)], ["nothing"]),
@@ -123,21 +126,24 @@ def test_sizes_are_absolute_and_nothing_removes() -> None:
     assert book.sync.book.bids() == []
 
 
-def test_a_second_connection_that_overlaps_is_a_doubt() -> None:
-    """It cuts its windows elsewhere, so its updates do not chain with those in the stream: a snapshot is fetched."""
+SUCCESSOR = {
+    "it begins right behind": ([(106, 108)], ["delta 105 108"]),
+    "it was cut elsewhere": ([(96, 99), (100, 103), (104, 108), (109, 110)], ["delta 105 108", "delta 108 110"]),
+    "it is still behind": ([(96, 99), (100, 105), (106, 106)], ["delta 105 106"]),
+    "it begins behind a hole": ([(107, 108)], ["sequence_gap"]),
+    "it loses one later": ([(104, 108), (110, 111)], ["delta 105 108", "sequence_gap"]),
+}
+
+
+@pytest.mark.parametrize(("updates", "said"), SUCCESSOR.values(), ids=SUCCESSOR)
+def test_a_second_connection_joins_the_book(updates: list[tuple[int, int]], said: list[str]) -> None:
+    """It cuts its windows elsewhere (section 7); sizes are absolute, so the one that overlaps may be applied."""
     book = Book()
     book.seed()
     book.push(101, 105)
-    book.sync.renewed()
-    book.push(104, 108)
-    assert book.said == [SEED, "delta 100 105", "sequence_gap"]
-    assert book.state is BookState.SYNCING
-
-
-def test_a_hole_between_two_connections_is_a_doubt() -> None:
-    book = Book()
-    book.seed()
-    book.push(101, 105)
-    book.sync.renewed()
-    book.push(107, 108)
-    assert book.said == [SEED, "delta 100 105", "sequence_gap"]
+    book.said.clear()
+    book.sync.renewed(joins=book.channel.seed_levels > 0)
+    for first, last in updates:
+        book.push(first, last)
+    assert [each for each in book.said if each != "nothing"] == said
+    assert book.state is (BookState.SYNCING if "sequence_gap" in said else BookState.VALID)

@@ -1,60 +1,33 @@
 """Whatever comes over the wire: outputs, never an exception, and nothing in them that could not be published."""
 
 import json
-import re
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from collector_worker.book_sync import BookSync
-from collector_worker.exchanges.contract import BookFrame, Malformed, Output, Refused
-from collector_worker.stream_ids import StreamIds
-from collector_worker.tape import CandleTape, TradeTape
-from common.codec import decode, encode
-from common.events import BookSnapshot, Candle, Event, Ticker, Trade
-from tests.support.binance_adapter import DEPTH, RECV, TRADE, VALID, new_adapter, pushed, read
+from collector_worker.exchanges.contract import Malformed, Output
+from common.errors import ExchangeUnavailableError, UnknownSymbolError
+from common.events import BookSnapshot, Trade
+from tests.support.adapter_fuzz import altered, check, damaged, json_values, recorded
+from tests.support.binance_adapter import DEPTH, RECV, TRADE, VALID, binance, new_adapter, pushed, read
+from tests.support.binance_adapter import INSTRUMENT as BTC
 
 BEFORE = BookSnapshot(ts_event=1, ts_recv=2, bids=[], asks=[], reason="", seq=99_076_734_902)
-_DECIMAL = re.compile(r"[0-9]+(\.[0-9]+)?", re.ASCII)
-
-
-def check(outputs: list[Output]) -> None:
-    """Each output is one that the rest of the collector can work with."""
-    for output in outputs:
-        if isinstance(output, (Trade, Ticker, Candle)):
-            check_event(output)
-        elif isinstance(output, BookFrame):
-            check_event(output.event)
-            sync = BookSync(lambda bids, asks: 0, 0)
-            sync.on_frame(BookFrame(BEFORE))
-            sync.on_frame(output)
-        elif isinstance(output, (Malformed, Refused)):
-            assert output.reason.isprintable()
-            assert len(output.reason) < 100
-
-
-def check_event(event: Event) -> None:
-    fields = encode(event)
-    texts = [part.decode() if isinstance(part, bytes) else str(part) for part in fields]
-    assert decode(dict(zip(texts[::2], texts[1::2], strict=True))) == event
-    StreamIds().next(event.ts_event, event.ts_recv)
-    assert 0 <= event.ts_event < 2**63
-    if isinstance(event, Trade):
-        StreamIds().next_numbered(int(event.trade_id), event.ts_event, event.ts_recv)
-        assert all(_DECIMAL.fullmatch(text) for text in (event.price, event.size))
-        TradeTape(60.0).offer(event, 0.0)
-    if isinstance(event, Candle):
-        CandleTape(event.interval, 60.0).offer(event, 0.0)
-    if isinstance(event, (Ticker, Candle)):
-        numbers = [getattr(event, name) for name in event.__struct_fields__ if name not in ("interval", "closed")]
-        assert all(_DECIMAL.fullmatch(text) for text in numbers if isinstance(text, str))
+CAPTURE = "binance-spot-ethusdt-2024-08-08.jsonl.gz"
 
 
 def feed(frame: bytes) -> list[Output]:
     outputs = read(new_adapter(), frame)
-    check(outputs)
+    check(frame, outputs, BEFORE)
+    assert len(outputs) <= 4  # of its channels, each of which may be confirmed
+    assert sum(isinstance(output, Malformed) for output in outputs) <= 1
     return outputs
 
 
@@ -63,16 +36,6 @@ def test_any_bytes(frame: bytes) -> None:
     feed(frame)
 
 
-json_values = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers()
-    | st.floats()
-    | st.text(max_size=10)
-    | st.sampled_from(["", "0", "-1", "1e5", "NaN", "9" * 5_000, 10**18, -1]),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=10), inner, max_size=4),
-    max_leaves=12,
-)
 names = st.sampled_from(["stream", "data", "id", "code", "error", "e", "result", "msg"])
 
 
@@ -101,20 +64,56 @@ def test_any_levels(levels: object, side: str) -> None:
 
 @given(st.sampled_from(list(VALID)), st.data())
 def test_a_valid_frame_with_damaged_bytes(stream: str, data: st.DataObject) -> None:
-    frame = bytearray(pushed(stream, VALID[stream]))
-    for _ in range(data.draw(st.integers(1, 3))):
-        position = data.draw(st.integers(0, len(frame) - 1))
-        action = data.draw(st.sampled_from(["change", "remove", "cut", "double"]))
-        if action == "change":
-            frame[position] = data.draw(st.integers(0, 255))
-        elif action == "remove":
-            del frame[position]
-        elif action == "cut":
-            del frame[max(position, 4) :]  # something is left for the next damage
-        else:
-            frame[position:position] = frame[position : position + 20]
+    feed(data.draw(damaged(pushed(stream, VALID[stream]))))
 
-    feed(bytes(frame))
+
+# --- real frames ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def frames(captures: Path) -> list[bytes]:
+    """One in a hundred of the frames, and the answers to our requests."""
+    everything = recorded(captures / CAPTURE, "ws_in")
+    return [*(frame for frame in everything if b'"stream"' not in frame), *everything[::100]]
+
+
+@pytest.fixture(scope="module")
+def seed(captures: Path) -> bytes:
+    """The answer of ``GET /depth``."""
+    (body,) = recorded(captures / CAPTURE, "http")
+    return body
+
+
+def feed_real(frame: bytes) -> None:
+    exchange = binance("ETH-USDT")
+    adapter = exchange.adapter(exchange.feeds()[0], replace(BTC, symbol="ETH-USDT", native="ETHUSDT"))
+    outputs = read(adapter, frame)
+    check(frame, outputs, BEFORE)
+    assert sum(isinstance(output, Malformed) for output in outputs) <= 1
+
+
+@settings(max_examples=300)
+@given(data=st.data())
+def test_a_real_frame_with_damaged_bytes(frames: list[bytes], data: st.DataObject) -> None:
+    feed_real(data.draw(damaged(data.draw(st.sampled_from(frames)))))
+
+
+@settings(max_examples=300)
+@given(data=st.data())
+def test_a_real_frame_with_another_value_somewhere(frames: list[bytes], data: st.DataObject) -> None:
+    feed_real(data.draw(altered(data.draw(st.sampled_from(frames)))))
+
+
+@pytest.mark.parametrize("mutated", [damaged, altered])
+@given(data=st.data())
+def test_a_real_answer_gone_wrong_is_read_or_refused(
+    seed: bytes, mutated: Callable[[bytes], st.SearchStrategy[bytes]], data: st.DataObject
+) -> None:
+    body, exchange = data.draw(mutated(seed)), binance("ETH-USDT")
+    with suppress(ExchangeUnavailableError):
+        BookSync(lambda bids, asks: 0, 0).on_rest_snapshot(exchange.read_book(body, RECV), 1_000)
+    with pytest.raises((ExchangeUnavailableError, UnknownSymbolError)):
+        exchange.read_instruments(body)
 
 
 HOSTILE = {

@@ -1,6 +1,7 @@
 """OKX without a connection: addresses, instruments, REST answers, the checksum."""
 
 import json
+from math import inf
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from collector_worker.exchanges.contract import Channel, Feed, Instrument
 from collector_worker.exchanges.okx import Okx
 from common.config import ExchangeCollectorConfig
-from common.errors import ExchangeUnavailableError, UnknownSymbolError
+from common.errors import ExchangeUnavailableError, NotTradedError, UnknownSymbolError
 from common.events import BookSnapshot, Level
 from common.exchanges import Endpoints
 from common.identity import DataType
@@ -114,6 +115,25 @@ def test_a_symbol_that_has_expired_is_gone() -> None:
     assert str(caught.value) == "OKX lists no instrument for symbol BTC-USDT"
 
 
+def test_one_instrument_is_asked_for_by_its_native_name() -> None:
+    exchange = okx("BTC-USDT-PERP")
+    found = exchange.read_instruments(answer(*OTHERS, SPOT, SWAP))
+    path = exchange.instrument_path(found)
+    assert path == "/api/v5/public/instruments?instType=SWAP&instId=BTC-USDT-SWAP"
+    assert exchange.read_instruments(answer(SWAP)) == found
+
+
+def test_an_instrument_that_okx_does_not_know_any_more() -> None:
+    """Section 3: 51001, with HTTP status 200. Elsewhere it is trouble that may pass: the symbol was there once."""
+    gone = answer(code="51001")
+    with pytest.raises(UnknownSymbolError) as caught:
+        okx().read_instruments(gone)
+    assert str(caught.value) == "OKX lists no instrument for symbol BTC-USDT"
+    for read in (okx().read_time_ms, lambda body: okx().read_book(body, 1)):
+        with pytest.raises(ExchangeUnavailableError, match=r"^OKX answered with error code 51001$"):
+            read(gone)
+
+
 def test_an_empty_list_says_nothing_of_the_symbol() -> None:
     with pytest.raises(ExchangeUnavailableError, match="empty list"):
         okx().read_instruments(answer())
@@ -121,9 +141,10 @@ def test_an_empty_list_says_nothing_of_the_symbol() -> None:
 
 @pytest.mark.parametrize("state", ["suspend", "rebase", "", "a word that comes next year"])
 def test_a_symbol_that_is_not_traded_for_now(state: str) -> None:
-    with pytest.raises(ExchangeUnavailableError) as caught:
+    with pytest.raises(NotTradedError) as caught:
         okx().read_instruments(answer({**SPOT, "state": state}))
     assert str(caught.value) == f"OKX does not trade BTC-USDT now (its state is {state[:20]!r})"
+    assert caught.value.state == state[:20]
 
 
 # --- REST -------------------------------------------------------------------------------------------------------------
@@ -210,7 +231,7 @@ MINUTES = Channel(DataType.CANDLES, "1m", "candle1m", 90.0)
                 Feed(
                     "public",
                     "ws://127.0.0.1:1/x",
-                    (Channel(DataType.TRADE, "", "trades"), Channel(DataType.ORDERBOOK, "", "bbo-tbt", 65.0)),
+                    (Channel(DataType.TRADE, "", "trades"), Channel(DataType.ORDERBOOK, "", "bbo-tbt", 65.0, inf)),
                 ),
             ),
         ),

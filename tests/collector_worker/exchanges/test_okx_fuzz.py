@@ -1,20 +1,25 @@
 """Whatever comes over the wire: outputs, never an exception, and nothing in them that could not be published."""
 
 import json
-import re
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from collector_worker.book_sync import BookSync
-from collector_worker.exchanges.contract import BookFrame, Malformed, Output, Refused
-from collector_worker.stream_ids import StreamIds
-from common.codec import decode, encode
-from common.events import BookSnapshot, Candle, Event, Ticker, Trade
-from tests.support.okx_adapter import NATIVE, new_adapter, read
+from collector_worker.exchanges.contract import Instrument, Malformed, Output
+from collector_worker.exchanges.okx import Okx
+from common.config import ExchangeCollectorConfig
+from common.errors import ExchangeUnavailableError, UnknownSymbolError
+from common.events import BookSnapshot, Trade
+from common.identity import DataType
+from tests.support.adapter_fuzz import altered, check, damaged, json_values, recorded
+from tests.support.okx_adapter import NATIVE, RECV, new_adapter, read
 
+CAPTURE = "okx-2022-05-13.jsonl.gz"
 CHANNELS = {"public": ["books", "tickers"], "business": ["trades-all", "candle1m"]}
 VALID: dict[str, Any] = {
     "trades-all": {"tradeId": "7", "px": "63913.4", "sz": "34.95", "side": "sell", "ts": "1786540436090", "count": "1"},
@@ -24,7 +29,6 @@ VALID: dict[str, Any] = {
 }  # fmt: skip
 BEFORE = BookSnapshot(ts_event=1, ts_recv=2, bids=[], asks=[], reason="", seq=2)
 FEED_OF = {channel: feed for feed, channels in CHANNELS.items() for channel in channels}
-_DECIMAL = re.compile(r"-?[0-9]*\.?[0-9]*", re.ASCII)
 
 
 def frame_of(channel: str, row: object) -> bytes:
@@ -32,38 +36,15 @@ def frame_of(channel: str, row: object) -> bytes:
     return json.dumps(head).encode()
 
 
-def check(outputs: list[Output]) -> None:
-    """Each output is one that the rest of the collector can work with."""
-    for output in outputs:
-        if isinstance(output, (Trade, Ticker, Candle)):
-            check_event(output)
-        elif isinstance(output, BookFrame):
-            check_event(output.event)
-            sync = BookSync(lambda bids, asks: 0, 25)
-            sync.on_frame(BookFrame(BEFORE))
-            sync.on_frame(output)
-        elif isinstance(output, (Malformed, Refused)):
-            assert output.reason.isprintable()
-            assert len(output.reason) < 100
-
-
-def check_event(event: Event) -> None:
-    fields = encode(event)
-    texts = [part.decode() if isinstance(part, bytes) else str(part) for part in fields]
-    assert decode(dict(zip(texts[::2], texts[1::2], strict=True))) == event
-    StreamIds().next(event.ts_event, event.ts_recv)
-    assert 0 <= event.ts_event < 2**63
-    if isinstance(event, Trade):
-        StreamIds().next_numbered(int(event.trade_id), event.ts_event, event.ts_recv)
-        assert all(_DECIMAL.fullmatch(text) for text in (event.price, event.size, event.count or "0"))
-    if isinstance(event, (Ticker, Candle)):
-        numbers = [getattr(event, name) for name in event.__struct_fields__ if name not in ("interval", "closed")]
-        assert all(_DECIMAL.fullmatch(text) for text in numbers if isinstance(text, str))
+def feed(name: str, frame: bytes) -> list[Output]:
+    outputs = read(new_adapter(name), frame)
+    check(frame, outputs, BEFORE)
+    return outputs
 
 
 def feeds(frame: bytes) -> None:
-    for feed in CHANNELS:
-        check(read(new_adapter(feed), frame))
+    for name in CHANNELS:
+        feed(name, frame)
 
 
 @given(st.binary())
@@ -71,16 +52,6 @@ def test_any_bytes(frame: bytes) -> None:
     feeds(frame)
 
 
-json_values = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers()
-    | st.floats()
-    | st.text(max_size=10)
-    | st.sampled_from(["", "0", "-1", "1e5", "NaN", "9" * 5_000, "live", "buy"]),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=10), inner, max_size=4),
-    max_leaves=12,
-)
 names = st.sampled_from(["arg", "data", "action", "event", "code", "id", "channel", "instId"])
 
 
@@ -95,25 +66,13 @@ def test_a_valid_frame_with_another_value_somewhere(channel: str, data: st.DataO
     key = data.draw(st.sampled_from(range(len(row)) if isinstance(row, list) else sorted(row)))
     row[key] = data.draw(json_values)
 
-    check(read(new_adapter(FEED_OF[channel]), frame_of(channel, row)))
+    assert len(feed(FEED_OF[channel], frame_of(channel, row))) == 1
 
 
 @given(st.sampled_from(list(VALID)), st.data())
 def test_a_valid_frame_with_damaged_bytes(channel: str, data: st.DataObject) -> None:
-    frame = bytearray(frame_of(channel, VALID[channel]))
-    for _ in range(data.draw(st.integers(1, 3))):
-        position = data.draw(st.integers(0, len(frame) - 1))
-        action = data.draw(st.sampled_from(["change", "remove", "cut", "double"]))
-        if action == "change":
-            frame[position] = data.draw(st.integers(0, 255))
-        elif action == "remove":
-            del frame[position]
-        elif action == "cut":
-            del frame[max(position, 4) :]  # something is left for the next damage
-        else:
-            frame[position:position] = frame[position : position + 20]
-
-    check(read(new_adapter(FEED_OF[channel]), bytes(frame)))
+    outputs = feed(FEED_OF[channel], data.draw(damaged(frame_of(channel, VALID[channel]))))
+    assert sum(isinstance(output, Malformed) for output in outputs) <= 1
 
 
 @given(json_values, json_values)
@@ -121,6 +80,61 @@ def test_a_valid_frame_with_damaged_bytes(channel: str, data: st.DataObject) -> 
 def test_any_event(code: object, arg: object) -> None:
     for event in ("error", "subscribe", "notice"):
         feeds(json.dumps({"event": event, "code": code, "arg": arg, "msg": "x"}).encode())
+
+
+# --- real frames ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def frames(captures: Path) -> list[bytes]:
+    """All the frames of a capture of three instruments."""
+    return recorded(captures / CAPTURE, "ws_in")
+
+
+@pytest.fixture(scope="module")
+def answers(captures: Path) -> list[bytes]:
+    """The lists of instruments."""
+    return recorded(captures / CAPTURE, "http")
+
+
+NATIVES = {"BTC-USDT": "BTC-USDT", "BTC-USD-220527": "BTC-USD-220527", "UNI-USD-PERP": "UNI-USD-SWAP"}
+
+
+def feed_real(frame: bytes) -> None:
+    for symbol, native in NATIVES.items():
+        params = {"trade_channel": "trades"}
+        exchange = Okx(ExchangeCollectorConfig("okx", symbol, tuple(DataType), custom_params=params))
+        instrument = Instrument(symbol=symbol, native=native, state="live", tick_size="", lot_size="", min_size="")
+        outputs = read(exchange.adapter(exchange.feeds()[0], instrument), frame)
+        check(frame, outputs, BEFORE)
+        assert sum(isinstance(output, Malformed) for output in outputs) <= 1
+
+
+@settings(max_examples=300)
+@given(data=st.data())
+def test_a_real_frame_with_damaged_bytes(frames: list[bytes], data: st.DataObject) -> None:
+    feed_real(data.draw(damaged(data.draw(st.sampled_from(frames)))))
+
+
+@settings(max_examples=300)
+@given(data=st.data())
+def test_a_real_frame_with_another_value_somewhere(frames: list[bytes], data: st.DataObject) -> None:
+    feed_real(data.draw(altered(data.draw(st.sampled_from(frames)))))
+
+
+@pytest.mark.parametrize("mutated", [damaged, altered])
+@settings(max_examples=30)
+@given(data=st.data())
+def test_a_real_answer_gone_wrong_is_read_or_refused(
+    answers: list[bytes], mutated: Callable[[bytes], st.SearchStrategy[bytes]], data: st.DataObject
+) -> None:
+    body = data.draw(mutated(data.draw(st.sampled_from(answers))))
+    for symbol in NATIVES:
+        exchange = Okx(ExchangeCollectorConfig("okx", symbol, tuple(DataType)))
+        with suppress(ExchangeUnavailableError, UnknownSymbolError):
+            assert exchange.read_instruments(body).symbol == symbol
+        with pytest.raises(ExchangeUnavailableError):
+            exchange.read_book(body, RECV)
 
 
 HOSTILE = {
@@ -155,10 +169,8 @@ HOSTILE = {
 
 @pytest.mark.parametrize("frame", HOSTILE.values(), ids=HOSTILE)
 def test_a_hostile_frame_is_counted_and_skipped(frame: bytes) -> None:
-    for feed in CHANNELS:
-        outputs = read(new_adapter(feed), frame)
-        check(outputs)
-        assert [type(output) for output in outputs] == [Malformed]
+    for name in CHANNELS:
+        assert [type(output) for output in feed(name, frame)] == [Malformed]
 
 
 @given(st.integers(0, 2**63), st.binary(max_size=40))

@@ -1,4 +1,6 @@
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import collector_worker.exchanges as module
 from collector_worker.exchanges import (
@@ -12,6 +14,8 @@ from collector_worker.exchanges import (
 from collector_worker.exchanges.okx import Okx
 from common.config import ExchangeCollectorConfig as CommonConfig
 from common.exchanges import PROFILES
+from common.intervals import length_ns, number_at, opens_at
+from tests.simulator import binance_klines, okx_bars
 
 PATHS = {"binance": "/stream", "okx": ""}
 """What an exchange's sockets have behind their addresses."""
@@ -39,6 +43,25 @@ def test_an_exchange_can_do_what_its_profile_promises(name: str) -> None:
     addresses = {feed.url for feed in REGISTRY[name](everything).feeds()}
     roots = {known.endpoints.ws_public, known.endpoints.ws_business} - {""}
     assert addresses == {root + PATHS[name] for root in roots}
+
+
+BARS = {"binance": ("kline_", binance_klines.PERIODS), "okx": ("candle", okx_bars.PERIODS)}
+"""What stands before the interval in the name of a channel, and the simulator's bars by the exchange's own names."""
+
+
+@pytest.mark.parametrize(
+    ("name", "interval"), [(name, each) for name in BARS for each in PROFILES[name].candle_intervals]
+)
+@given(ts_ms=st.integers(0, 4_102_444_800_000))
+def test_bars_begin_where_those_of_the_exchange_do(name: str, interval: str, ts_ms: int) -> None:
+    """The channel that we subscribe to, against bars that were written from the exchange's documentation."""
+    collected = ExchangeCollectorConfig(name, "BTC-USDT", (DataType.CANDLES,), candle_intervals=(interval,))
+    (channel,) = [channel for feed in REGISTRY[name](collected).feeds() for channel in feed.channels]
+    before, periods = BARS[name]
+    period = next(each for each in periods if each.name == channel.name.removeprefix(before))
+    opened_ns = period.open_of(ts_ms) * 1_000_000
+    assert opens_at(interval, number_at(interval, ts_ms * 1_000_000)) == opened_ns
+    assert period.next_open(period.open_of(ts_ms)) * 1_000_000 == opened_ns + length_ns(interval)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,108 @@
+"""Keeps the ``:instrument`` hash true for months: tick size, lot size and state change while a collector runs.
+
+A symbol that is suspended or delisted is told in the hash, in the heartbeat and once in the log. It does not end the
+collector: a suspension passes, and a subscription that is refused for good ends it anyway.
+"""
+
+import asyncio
+from random import Random
+
+from msgspec import Struct
+from msgspec.structs import asdict, replace
+
+from collector_worker.exchanges.contract import ExchangeCollector, Instrument
+from collector_worker.publisher import Publisher
+from collector_worker.rest_client import RestClient
+from collector_worker.telemetry import Telemetry
+from common import keys
+from common.errors import ExchangeUnavailableError, NotTradedError, UnknownSymbolError
+from common.identity import CollectorId
+from common.log import get_logger
+
+DELISTED = "delisted"
+"""Our word for the state of an instrument that the exchange does not list any more; all other states are its own."""
+
+
+class Rhythm(Struct, frozen=True, kw_only=True):
+    """How often to look, seconds; each pause is drawn from three quarters to five quarters of it.
+
+    Attributes:
+        every_s: While the instrument is traded.
+        soon_s: While it is not.
+    """
+
+    every_s: float = 3600.0
+    soon_s: float = 300.0
+
+
+class InstrumentWatch:
+    """The facts of one instrument, published anew each hour.
+
+    Args:
+        instrument: What was found at the start.
+    """
+
+    def __init__(
+        self,
+        collector: CollectorId,
+        instrument: Instrument,
+        exchange: ExchangeCollector,
+        rest: RestClient,
+        publisher: Publisher,
+        telemetry: Telemetry,
+        random: Random,
+        rhythm: Rhythm | None = None,
+    ) -> None:
+        self._key = keys.instrument(collector)
+        self._known = instrument
+        self._exchange = exchange
+        self._rest = rest
+        self._publisher = publisher
+        self._telemetry = telemetry
+        self._random = random
+        self._rhythm = rhythm or Rhythm()
+        self._traded = True
+
+    def publish(self) -> None:
+        """Write what is known now, all of it: the hash may have been lost."""
+        self._publisher.set_hash(self._key, _facts(self._known))
+
+    async def run(self) -> None:
+        """Look now and then, until cancelled."""
+        while True:
+            pause_s = self._rhythm.every_s if self._traded else self._rhythm.soon_s
+            await asyncio.sleep(pause_s * self._random.uniform(0.75, 1.25))
+            await self._look()
+
+    async def _look(self) -> None:
+        path = self._exchange.instrument_path(self._known)
+        try:
+            found = self._exchange.read_instruments(await self._rest.fetch(path, self._exchange.rest_units(path)))
+        except NotTradedError as error:
+            self._not_traded(error.state, str(error))
+        except UnknownSymbolError as error:
+            self._not_traded(DELISTED, str(error))
+        except ExchangeUnavailableError as error:
+            get_logger().warning("instrument_unasked", why=str(error))  # what was known may still hold
+        else:
+            self._traded = True
+            self._telemetry.settled("instrument")
+            self._note(found)
+
+    def _not_traded(self, state: str, why: str) -> None:
+        self._traded = False
+        self._telemetry.trouble("instrument", why)
+        self._note(replace(self._known, state=state))
+
+    def _note(self, found: Instrument) -> None:
+        before = _facts(self._known)
+        changes = {name: value for name, value in _facts(found).items() if value != before[name]}
+        if changes:
+            get_logger().warning("instrument_changed", **changes)
+        self._known = found
+        self.publish()
+
+
+def _facts(instrument: Instrument) -> dict[str, str]:
+    """What the exchange says; how its books are to be judged is a matter of this process."""
+    return {name: value for name, value in asdict(instrument).items() if name != "crossed_is_legal"}

@@ -1,0 +1,77 @@
+"""What degrades a collector ends with its cause.
+
+The troubles of Redis: ``test_publisher``; of books: ``test_pipeline_book`` and ``test_connection_book``; of the
+instrument: ``test_instrument_watch``.
+"""
+
+import asyncio
+import re
+from pathlib import Path
+
+import pytest
+from msgspec import field
+from msgspec.structs import replace
+
+import collector_worker
+from collector_worker.connection import Connection
+from collector_worker.rest_client import RestClient
+from common.errors import ConnectionLostError, ExchangeUnavailableError
+from common.health import BookState, WorkerState
+from common.identity import DataType
+from tests.support.clock import WatchedClock
+from tests.support.feed_rig import Rig
+from tests.support.okx_wire import acknowledge, book
+from tests.support.waiting import until
+from tests.support.ways import FREE, FreePermits
+from tests.support.ws_server import Peer, ScriptedServer
+
+
+def named(method: str) -> set[str]:
+    """What the collector's code says it has trouble with, or has no trouble with any more."""
+    files = Path(str(collector_worker.__file__)).parent.rglob("*.py")
+    found = re.compile(rf'\b{method}\(\s*f?"(\w+)')
+    return {name for file in files for name in found.findall(file.read_text(encoding="utf-8"))}
+
+
+def test_whatever_can_be_in_trouble_can_be_out_of_it() -> None:
+    assert named("trouble") == named("settled")
+    assert {"redis", "publish", "book", "instrument", "instruments", "feed"} <= named("trouble")
+
+
+class LateRest(RestClient, frozen=True):
+    """A REST that fails only when it is told to."""
+
+    asked: asyncio.Event = field(default_factory=asyncio.Event)
+    fail: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def fetch(self, path: str, units: float = 1.0) -> bytes:
+        """No answer, in the end."""
+        self.asked.set()
+        await self.fail.wait()
+        raise ExchangeUnavailableError("REST of nowhere did not answer within 10 s")
+
+
+async def test_a_snapshot_that_is_not_needed_any_more_may_fail() -> None:
+    """It was asked for because none came; one came, then the answer did not."""
+    clock = WatchedClock()
+    rest = LateRest("http://x", FreePermits(), FREE)
+
+    async def script(peer: Peer) -> None:
+        await acknowledge(peer)
+        await peer.settle()
+        await clock.pass_to_all(5.1)
+        await rest.asked.wait()
+        await peer.send(book("snapshot", 10, -1, clock.now_ns() // 10**6, [["9", "1"]], [["10", "1"]]))
+        await until(lambda: rig.telemetry.beat.book_state is BookState.VALID, "the book is there")
+        rest.fail.set()
+        await clock.pass_to_all(1.0)
+        states.append(rig.telemetry.snapshot(clock.now_ns(), 0.0).state)
+        await peer.close()
+
+    states: list[WorkerState] = []
+    async with ScriptedServer(script) as server:
+        rig = Rig(clock, server.url, DataType.ORDERBOOK)
+        around = replace(rig.around, rest=rest)
+        with pytest.raises(ConnectionLostError):
+            await rig.run(Connection(rig.feed(), around).run())
+    assert states == [WorkerState.RUNNING]
