@@ -1,12 +1,12 @@
 """Entry point of one collector's process."""
 
-import asyncio
 import sys
 from collections.abc import Sequence
 
 from collector_worker.app import Worker
 from collector_worker.settings import load_settings
 from common.errors import EXIT_FAILURE, EXIT_OK, FleetError
+from common.event_loop import run
 from common.lifecycle import run_until_signal
 from common.log import configure_logging, get_logger
 from common.parent_death import die_with_parent, under_supervisord
@@ -22,7 +22,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         settings = load_settings(argv, environment)
         configure_logging(environment.log_level, collector=str(settings.collector.id))
-        asyncio.run(run_until_signal(Worker(settings).run))
+        run(run_until_signal(Worker(settings).run))
     except FleetError as error:
         get_logger().error("collector_failed", why=str(error), exit_code=error.exit_code)
         sys.stderr.write(f"collector-worker: {error}\n")

@@ -2,11 +2,19 @@
 
 Exchanges count connections and requests per IP address, and a fleet is many processes behind one. Each permit is a
 reservation on one time line per exchange, host and kind (the generic cell rate algorithm): whoever asks gets the next
-free moment and waits for it, so nobody overtakes, nobody starves, and a waiting process holds nothing. A ban (HTTP 418
-or 429) moves the time line for everybody.
+free moment and waits for it, so nobody overtakes, nobody starves, and a waiting process holds nothing. One that dies
+while it waits leaves its moment unused. A ban (HTTP 418 or 429) moves the time line for everybody, and who is waiting
+when it comes asks again.
+
+The host's name stands for its address. Machines with addresses of their own do not hinder each other; where several
+share one (or containers, each with a name of its own), each has to be configured to take its part of the limits.
+
+Processes with different rates, as while a changed fleet file is rolled out, use one time line too: each permit takes as
+much of it as the rate of the one who asks says, so together they are never faster than the fastest of them.
 
 A Redis that does not answer delays by a random pause and never blocks for ever: a collector that cannot ask for a
-permit cannot publish either, and a reconnect that is a little too early is the smaller harm.
+permit cannot publish either, and a reconnect that is a little too early is the smaller harm. A ban that such a Redis
+was not told of holds for the process that met it.
 """
 
 import asyncio
@@ -39,6 +47,12 @@ redis.call('SET', KEYS[1], string.format('%.0f', next_free), 'PX', math.ceil((ne
 return string.format('%.0f', start - now)
 """
 
+# KEYS: ban. Returns how long it lasts, us.
+_BAN_LEFT = """
+local now = redis.call('TIME')
+return string.format('%.0f', math.max(0, tonumber(redis.call('GET', KEYS[1]) or '0') - now[1] * 1000000 - now[2]))
+"""
+
 # KEYS: ban. ARGV: seconds from now. A shorter ban does not end a longer one.
 _BAN = """
 local now = redis.call('TIME')
@@ -58,28 +72,44 @@ class Permits:
         self._config = config
         self._scope = f"{exchange}@{host or socket.gethostname()}"
         self._random = random
+        self._banned_until_s = 0.0
+        """By the loop's clock: what we were told ourselves, for the time in which Redis cannot tell."""
 
     async def acquire(self, kind: str, rate: Rate, units: float = 1.0) -> float:
         """Wait until ``units`` of a kind may be used; returns the seconds waited."""
-        pause_s = await self._reserve(kind, rate, units)
-        if pause_s > 0:
+        waited_s = 0.0
+        while (pause_s := await self._reserve(kind, rate, units)) > 0:
             await asyncio.sleep(pause_s)
-        return pause_s
+            waited_s += pause_s
+            if not await self._banned():
+                break
+        return waited_s
 
     async def _reserve(self, kind: str, rate: Rate, units: float) -> float:
         script_keys = (keys.permits(self._scope, kind), keys.ban(self._scope))
         arguments = (US_PER_S / rate.per_s, max(rate.burst, units), units)
         try:
-            reply = await self._eval(_RESERVE, script_keys, arguments)
-            return int(reply) / US_PER_S
+            pause_s = int(await self._eval(_RESERVE, script_keys, arguments)) / US_PER_S
         except (RedisUnreachableError, TimeoutError, ValueError):
             pause_s = self._random.uniform(0.0, BLIND_PAUSE_S)
             get_logger().warning("permit_unavailable", kind=kind, pause_s=round(pause_s, 2))
-            return pause_s
+        return max(pause_s, self._own_ban_s())
+
+    async def _banned(self) -> bool:
+        """Whether a ban has come while we waited; a Redis that cannot tell has kept us waiting long enough."""
+        try:
+            left_us = int(await self._eval(_BAN_LEFT, (keys.ban(self._scope),), ()))
+        except (RedisUnreachableError, TimeoutError, ValueError):
+            left_us = 0
+        return left_us > 0 or self._own_ban_s() > 0
+
+    def _own_ban_s(self) -> float:
+        return max(0.0, self._banned_until_s - asyncio.get_running_loop().time())
 
     async def ban(self, seconds: float) -> None:
         """The exchange has turned this address away for a time: nobody of this machine may call until then."""
         get_logger().error("exchange_banned_us", scope=self._scope, seconds=seconds)
+        self._banned_until_s = max(self._banned_until_s, asyncio.get_running_loop().time() + seconds)
         try:
             await self._eval(_BAN, (keys.ban(self._scope),), (seconds,))
         except (RedisUnreachableError, TimeoutError):

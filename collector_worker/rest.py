@@ -1,6 +1,7 @@
 """REST GETs: one connection each, HTTP/1.1 through h11, nothing kept between calls.
 
-A collector asks a handful of times in its life, so there is no pool and no client with one.
+A collector asks a handful of times in its life, so there is no pool and no client with one. The environment's proxies
+are not used: an exchange that is reached through another host has that host's address in the fleet file.
 """
 
 import asyncio

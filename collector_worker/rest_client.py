@@ -40,6 +40,14 @@ class RestClient(Struct, frozen=True):
         answer = await rest.get(self.root, path)
         if self.recorder is not None:
             self.recorder.answered(self.root + path, answer.body)
+        return await self.heed(answer)
+
+    async def heed(self, answer: rest.Answer) -> bytes:
+        """The body of an answer that was got another way.
+
+        Raises:
+            ExchangeUnavailableError: As ``fetch``.
+        """
         if answer.status in DEFAULT_BAN_S:
             asked_s = answer.retry_after_s
             ban_s = DEFAULT_BAN_S[answer.status] if asked_s is None else min(asked_s, LONGEST_BAN_S)

@@ -46,7 +46,8 @@ class WebSocket:
         """Connect, within ``open_timeout_s``; ``close`` will later take ``close_timeout_s`` at most.
 
         Without compression: it would cost 50 KiB and several times the CPU per frame. Without the library's pings:
-        each exchange has a keep-alive of its own.
+        each exchange has a keep-alive of its own. Without the proxies of the environment, as REST: both go where the
+        fleet file says.
 
         Raises:
             ConnectionLostError: Nobody there, or the handshake was turned away.
@@ -60,6 +61,7 @@ class WebSocket:
             connection = await connect(
                 url,
                 compression=None,
+                proxy=None,
                 ping_interval=None,
                 open_timeout=open_timeout_s,
                 close_timeout=close_timeout_s,

@@ -10,7 +10,7 @@ from msgspec import Struct, field
 
 from common import keys
 from common.errors import InvalidConfigurationError
-from common.exchanges import Endpoints, ExchangeProfile, profile
+from common.exchanges import Endpoints, ExchangeProfile, Limits, LowerLimits, profile
 from common.identity import CollectorId, DataType, Symbol
 from common.nearest import did_you_mean
 
@@ -39,11 +39,16 @@ class MaxLen(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class RedisConfig(Struct, frozen=True, kw_only=True):
-    """Where Redis is. ``password`` is kept out of ``url``, so that the address may be shown."""
+    """Where Redis is. ``password`` is kept out of ``url``, so that the address may be shown.
+
+    Attributes:
+        password_file: The file of its own that the password was read from; empty where it came from elsewhere.
+    """
 
     url: str = DEFAULT_REDIS_URL
     password: str | None = None
     maxlen: MaxLen = field(default_factory=MaxLen)
+    password_file: str = ""
 
     def __repr__(self) -> str:
         return f"RedisConfig(url={self.url!r})"
@@ -61,6 +66,7 @@ class ExchangeCollectorConfig(Struct, frozen=True):
         store_raw_data: Record the raw frames.
         custom_params: Settings that only this exchange knows; see ``common.exchanges``.
         endpoints: Addresses to use instead of the exchange's own, each may be empty.
+        limits: Rates to keep instead of the exchange's own, never more than those.
 
     Raises:
         ExchangeNotSupportedError: No adapter for ``exchange``.
@@ -78,6 +84,7 @@ class ExchangeCollectorConfig(Struct, frozen=True):
     max_backfill_wait: float = 60.0
     enabled: bool = True
     endpoints: Endpoints = field(default_factory=Endpoints)
+    limits: LowerLimits = field(default_factory=LowerLimits)
 
     def __post_init__(self) -> None:
         if not self.exchange:
@@ -92,7 +99,7 @@ class ExchangeCollectorConfig(Struct, frozen=True):
             raise InvalidConfigurationError(f"health_check_interval must be above 0 and at most {MAX_WAIT_S} seconds")
         if not 0 <= self.max_backfill_wait <= MAX_WAIT_S:
             raise InvalidConfigurationError(f"max_backfill_wait must be from 0 to {MAX_WAIT_S} seconds")
-        _check_endpoints(self.endpoints)
+        check_exchange(self.exchange, self.endpoints, self.limits)
 
     @property
     def id(self) -> CollectorId:
@@ -105,6 +112,11 @@ class ExchangeCollectorConfig(Struct, frozen=True):
         own = profile(self.exchange).endpoints
         names = Endpoints.__struct_fields__
         return Endpoints(**{name: getattr(self.endpoints, name) or getattr(own, name) for name in names})
+
+    @property
+    def rates(self) -> Limits:
+        """The rates to keep: the exchange's own, lowered where that is configured."""
+        return self.limits.of(profile(self.exchange).limits)
 
     def param(self, name: str) -> str:
         """A custom parameter, or its default (the first allowed value)."""
@@ -145,6 +157,31 @@ def _check_params(params: Mapping[str, str], known: ExchangeProfile) -> None:
         if value not in known.custom_params[name]:
             allowed = ", ".join(known.custom_params[name])
             raise InvalidConfigurationError(f"custom_params.{name} is {value!r}, must be one of: {allowed}")
+
+
+def check_exchange(exchange: str, endpoints: Endpoints, limits: LowerLimits) -> None:
+    """See that what is configured for all collectors of an exchange can work.
+
+    Raises:
+        ExchangeNotSupportedError: There is no such exchange here.
+        InvalidConfigurationError: Something that is no address, or more than the exchange allows.
+    """
+    known = profile(exchange)
+    _check_endpoints(endpoints)
+    for name, own, unit in (
+        ("connects_per_s", known.limits.connect, "connections"),
+        ("rest_units_per_s", known.limits.rest, known.rest_unit),
+    ):
+        given: float | None = getattr(limits, name)
+        least = own.per_s * _LEAST_SHARE
+        if given is not None and not least <= given <= own.per_s:
+            raise InvalidConfigurationError(
+                f"{name} must be from {least:g} to {own.per_s:g} {unit} a second, which keeps {known.name}'s own limit"
+            )
+
+
+_LEAST_SHARE = 0.01
+"""Of an exchange's own limit: with less, a fleet would not be up within a day."""
 
 
 def _check_endpoints(endpoints: Endpoints) -> None:

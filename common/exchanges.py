@@ -33,17 +33,41 @@ class Limits(Struct, frozen=True, kw_only=True):
     rest: Rate
 
 
+class LowerLimits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a fleet file may lower, e.g. where others call from the same address; None leaves it as it is.
+
+    Attributes:
+        connects_per_s: New connections per second.
+        rest_units_per_s: REST in the exchange's own units per second; ``ExchangeProfile.rest_unit`` names them.
+    """
+
+    connects_per_s: float | None = None
+    rest_units_per_s: float | None = None
+
+    def of(self, limits: Limits) -> Limits:
+        """``limits`` with what is lowered; what may come at once shrinks in proportion, down to one unit."""
+        return Limits(
+            connect=_lowered(limits.connect, self.connects_per_s), rest=_lowered(limits.rest, self.rest_units_per_s)
+        )
+
+
+def _lowered(rate: Rate, per_s: float | None) -> Rate:
+    return rate if per_s is None else Rate(per_s, max(1.0, rate.burst * per_s / rate.per_s))
+
+
 class ExchangeProfile(Struct, frozen=True, kw_only=True):
     """Abilities and defaults of one exchange.
 
     Attributes:
         limits: Kept by all processes of a machine together; below what the exchange states.
+        rest_unit: What the exchange counts of REST.
         custom_params: Allowed names with their allowed values, the default first.
     """
 
     name: str
     endpoints: Endpoints
     limits: Limits
+    rest_unit: str
     data_types: tuple[DataType, ...]
     candle_intervals: tuple[str, ...]
     custom_params: dict[str, tuple[str, ...]]
@@ -55,6 +79,7 @@ PROFILES: dict[str, ExchangeProfile] = {
         endpoints=Endpoints(ws_public="wss://stream.binance.com:9443", rest="https://api.binance.com"),
         # 300 connections in 5 minutes, 6,000 units of weight a minute (Binance sheet, sections 2 and 3).
         limits=Limits(connect=Rate(per_s=0.8, burst=50.0), rest=Rate(per_s=80.0, burst=800.0)),
+        rest_unit="request weight",
         data_types=(DataType.TRADE, DataType.ORDERBOOK, DataType.TICKER, DataType.CANDLES),
         candle_intervals=tuple(INTERVAL_S),
         custom_params={},
@@ -67,7 +92,9 @@ PROFILES: dict[str, ExchangeProfile] = {
             rest="https://www.okx.com",
         ),
         # 3 connections a second; the tightest endpoint we use takes 20 calls in 2 s (OKX sheet, sections 2 and 6).
-        limits=Limits(connect=Rate(per_s=3.0), rest=Rate(per_s=8.0, burst=4.0)),
+        # Evenly spaced, so that three a second would be four in a second by the least delay on the way: hence 2.5.
+        limits=Limits(connect=Rate(per_s=2.5), rest=Rate(per_s=8.0, burst=4.0)),
+        rest_unit="calls",
         data_types=(DataType.TRADE, DataType.ORDERBOOK, DataType.TICKER, DataType.CANDLES),
         candle_intervals=tuple(INTERVAL_S),
         custom_params={

@@ -1,21 +1,28 @@
 import asyncio
+import os
+import signal
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from random import Random
 
 import pytest
 
+from collector_worker import permits as module
 from collector_worker.permits import BLIND_PAUSE_S, Permits
 from common.config import RedisConfig
 from common.exchanges import Rate
 from tests.support.ports import free_port
 from tests.support.redis_server import RedisServer
+from tests.support.waiting import PATIENCE_S, until
 
 SLOW = Rate(per_s=0.1)  # moments 10 s apart, so that a busy machine does not blur them
 BLUR_S = 3.0
+TIME_LINE = "md:v1:permits:{okx@h}:connect"
 
 
-def permits(config: RedisConfig, exchange: str = "okx") -> Permits:
-    return Permits(config, exchange, Random(1), host="h")
+def permits(config: RedisConfig, exchange: str = "okx", host: str = "h") -> Permits:
+    return Permits(config, exchange, Random(1), host)
 
 
 async def reserve(
@@ -23,6 +30,16 @@ async def reserve(
 ) -> list[float]:
     mine = permits(config)
     return [await mine._reserve(kind, rate, units) for _ in range(count)]
+
+
+@asynccontextmanager
+async def waiting(mine: Permits, rate: Rate, server: RedisServer) -> AsyncIterator[asyncio.Task[float]]:
+    """Somebody who has his place on the time line, and waits for it."""
+    before = server.client.get(TIME_LINE)
+    async with asyncio.timeout(PATIENCE_S), asyncio.TaskGroup() as tasks:
+        work = tasks.create_task(mine.acquire("connect", rate))
+        await until(lambda: server.client.get(TIME_LINE) != before)
+        yield work
 
 
 async def test_permits_are_spaced_by_the_rate(redis_config: RedisConfig) -> None:
@@ -40,10 +57,17 @@ async def test_units_are_weighed(redis_config: RedisConfig) -> None:
     assert waits == pytest.approx([0, 0, 10], abs=BLUR_S)
 
 
-async def test_kinds_and_exchanges_do_not_hinder_each_other(redis_config: RedisConfig) -> None:
+async def test_kinds_exchanges_and_hosts_do_not_hinder_each_other(redis_config: RedisConfig) -> None:
     await reserve(redis_config, 10, SLOW)
     assert await reserve(redis_config, 1, SLOW, kind="rest") == pytest.approx([0], abs=BLUR_S)
     assert await permits(redis_config, "binance")._reserve("connect", SLOW, 1) == pytest.approx(0, abs=BLUR_S)
+    assert await permits(redis_config, host="h2")._reserve("connect", SLOW, 1) == pytest.approx(0, abs=BLUR_S)
+
+
+async def test_each_permit_takes_as_long_as_the_rate_of_who_asks(redis_config: RedisConfig) -> None:
+    mine, faster = permits(redis_config), Rate(per_s=0.2)
+    waits = [await mine._reserve("connect", rate, 1) for rate in (SLOW, faster, SLOW, faster)]
+    assert waits == pytest.approx([0, 10, 15, 25], abs=BLUR_S)
 
 
 async def test_two_hundred_at_once_get_each_their_own_moment(redis_config: RedisConfig) -> None:
@@ -67,12 +91,46 @@ async def test_acquire_waits_as_long_as_it_says(redis_config: RedisConfig) -> No
     assert time.monotonic() - began_s >= waited_s > 0
 
 
+# --- without Redis ----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "ASK_TIMEOUT_S", 0.2)
+    monkeypatch.setattr(module, "BLIND_PAUSE_S", 0.2)
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize("sig", [signal.SIGKILL, signal.SIGSTOP], ids=["is gone", "hangs"])
+async def test_a_redis_that_leaves_while_somebody_waits_delays_him_by_no_more_than_it_may(
+    own_redis: RedisServer, sig: signal.Signals
+) -> None:
+    mine, rate = permits(own_redis.config), Rate(per_s=2.0)
+    await mine.acquire("connect", rate)
+    async with waiting(mine, rate, own_redis) as work:
+        os.kill(own_redis.pid, sig)
+        try:
+            began_s = time.monotonic()
+            assert await work == pytest.approx(0.5, abs=0.25)
+            assert await mine.acquire("connect", rate) <= 0.2
+            assert time.monotonic() - began_s < BLUR_S
+        finally:
+            os.kill(own_redis.pid, signal.SIGCONT)
+
+
 async def test_without_redis_it_delays_and_never_blocks() -> None:
     nobody = RedisConfig(url=f"redis://127.0.0.1:{free_port()}/0")
     waits = await reserve(nobody, 3, SLOW)
     assert all(0 <= wait <= BLIND_PAUSE_S for wait in waits)
 
 
+async def test_a_ban_that_redis_cannot_be_told_of_holds_for_who_met_it() -> None:
+    mine = permits(RedisConfig(url=f"redis://127.0.0.1:{free_port()}/0"))
+    await mine.ban(3_000)
+    await mine.ban(1)
+    assert await mine._reserve("rest", SLOW, 1) == pytest.approx(3_000, abs=BLUR_S)
+
+
 async def test_time_lines_expire(redis_server: RedisServer) -> None:
     await reserve(redis_server.config, 1, SLOW)
-    assert 0 < redis_server.client.ttl("md:v1:permits:{okx@h}:connect") <= 75
+    assert 0 < redis_server.client.ttl(TIME_LINE) <= 75

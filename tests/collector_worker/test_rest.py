@@ -11,6 +11,7 @@ from common.identity import DataType
 from tests.support import okx_wire
 from tests.support.http_server import STALL, HttpServer, answer
 from tests.support.ports import free_port
+from tests.support.proxies import set_dead_proxies
 
 
 async def asked(reply: bytes, timeout_s: float = 5.0) -> Answer:
@@ -29,6 +30,11 @@ async def test_the_request_is_what_a_server_expects() -> None:
         "accept": "application/json",
         "connection": "close",
     }
+
+
+async def test_proxies_of_the_environment_are_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    set_dead_proxies(monkeypatch)
+    assert await asked(answer(b"{}")) == Answer(200, b"{}")
 
 
 async def test_a_path_in_the_root_comes_first() -> None:

@@ -1,3 +1,6 @@
+import asyncio
+import time
+from itertools import pairwise
 from pathlib import Path
 from random import Random
 
@@ -6,14 +9,21 @@ from structlog.testing import capture_logs
 
 from collector_worker.permits import Permits
 from collector_worker.raw_recorder import RawRecorder
+from collector_worker.rest import Answer
 from collector_worker.rest_client import LONGEST_BAN_S, RestClient
 from common.config import RedisConfig
 from common.errors import ExchangeUnavailableError
 from common.exchanges import Rate
 from common.identity import CollectorId
+from tests.simulator.binance import BinanceOptions, BinanceSource
 from tests.simulator.capture import Capture, CapturedAnswer, read_capture
+from tests.simulator.faults import Rest418, Rest429, Schedule
+from tests.simulator.faults_dialect import Request
+from tests.simulator.faults_rest import Ask, Served
+from tests.simulator.server import Simulator
 from tests.support.clock import ManualClock
 from tests.support.http_server import HttpServer, answer
+from tests.support.waiting import PATIENCE_S
 from tests.support.ways import FREE, FreePermits
 
 RATE = Rate(per_s=80.0, burst=800.0)
@@ -86,6 +96,50 @@ async def test_a_ban_is_one_for_all_processes_of_the_machine(redis_config: Redis
             await RestClient(server.root, mine, RATE).fetch("/path")
     waits_s = [await other._reserve(kind, RATE, 1.0) for kind in ("rest", "connect")]
     assert waits_s == pytest.approx([3_000.0, 3_000.0], abs=10.0)
+
+
+async def test_an_exchange_that_turns_one_away_hears_of_none_until_the_time_is_over(
+    redis_config: RedisConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two collectors that share nothing but Redis: 429 for a second, then 418 for two; the other one waits as well."""
+    heard: list[tuple[float, int]] = []
+
+    async def collector(root: str, number: int) -> None:
+        client = RestClient(root, Permits(redis_config, "binance", Random(number)), Rate(per_s=5.0))
+        while True:
+            try:
+                await client.fetch("/api/v3/time")
+            except ExchangeUnavailableError:
+                continue
+            return
+
+    source = BinanceSource(BinanceOptions(instruments=("BTCUSDT",), warmup_ms=1_000), time.time_ns() // 1_000_000)
+    faults = (Rest429(for_ms=500, retry_after_s=1), Rest418(at_ms=500, for_ms=1_500, retry_after_s=2))
+    async with asyncio.timeout(PATIENCE_S), Simulator(source) as simulator:
+        answer = simulator.gate.answer
+
+        def hear(request: Request, ask: Ask) -> Served:
+            served = answer(request, ask)
+            heard.append((time.monotonic(), served.answer.status if served.answer else 0))
+            return served
+
+        monkeypatch.setattr(simulator.gate, "answer", hear)
+        simulator.faults.run(Schedule(seed=1, faults=faults))
+        with capture_logs():
+            await asyncio.gather(*(collector(simulator.rest, number) for number in range(2)))
+    assert [status for _, status in heard] == [429, 418, 200, 200]
+    pauses_s = [later - earlier for (earlier, _), (later, _) in pairwise(heard)]
+    assert pauses_s[0] >= 1.0
+    assert pauses_s[1] >= 2.0
+
+
+async def test_an_answer_got_another_way_is_heeded_the_same() -> None:
+    permits = FreePermits()
+    client = RestClient("http://h", permits, FREE)
+    assert await client.heed(Answer(400, b"{}")) == b"{}"
+    with pytest.raises(ExchangeUnavailableError, match=r"HTTP 418"):
+        await client.heed(Answer(418, b"{}", 5.0))
+    assert permits.bans_s == [5.0]
 
 
 async def test_no_answer_at_all() -> None:

@@ -6,6 +6,7 @@ import pytest
 from collector_worker.websocket import MAX_FRAME_BYTES, WebSocket
 from common.errors import ConnectionLostError, InvalidConfigurationError
 from tests.support.ports import free_port
+from tests.support.proxies import set_dead_proxies
 from tests.support.ws_server import Peer, Refuse, Script, ScriptedServer, drop, hold, silent_listener
 
 
@@ -197,4 +198,11 @@ async def test_compression_and_library_pings_are_off() -> None:
         assert "Sec-WebSocket-Extensions" not in request.headers
         assert request.headers["User-Agent"] == "tickfleet"
         assert socket._connection.ping_interval is None
+        await socket.close()
+
+
+async def test_proxies_of_the_environment_are_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    set_dead_proxies(monkeypatch)
+    async with asyncio.timeout(5), ScriptedServer(hold) as server:
+        socket = await WebSocket.open(server.url)
         await socket.close()

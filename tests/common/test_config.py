@@ -8,7 +8,7 @@ from rich.pretty import pretty_repr
 
 from common.config import ExchangeCollectorConfig, MaxLen, RedisConfig
 from common.errors import ExchangeNotSupportedError, InvalidConfigurationError
-from common.exchanges import Endpoints
+from common.exchanges import PROFILES, Endpoints, Limits, LowerLimits, Rate
 from common.identity import CollectorId, DataType
 
 SECRET = "hunter2"  # noqa: S105 - made up
@@ -35,6 +35,7 @@ def test_fields_and_defaults() -> None:
         "max_backfill_wait": 60.0,
         "enabled": True,
         "endpoints": Endpoints(),
+        "limits": LowerLimits(),
     }
     assert made.id == CollectorId("okx", "BTC-USDT")
 
@@ -111,6 +112,22 @@ REFUSED = {
         {"endpoints": Endpoints(ws_public=f"wss://me:{SECRET}@x/")},
         "ws_public must not hold a user or password: market data needs none",
     ),
+    "more connections than the exchange takes": Bad(
+        {"limits": LowerLimits(connects_per_s=2.6)},
+        "connects_per_s must be from 0.025 to 2.5 connections a second, which keeps OKX's own limit",
+    ),
+    "next to no connections": Bad(
+        {"limits": LowerLimits(connects_per_s=0.0)},
+        "connects_per_s must be from 0.025 to 2.5 connections a second, which keeps OKX's own limit",
+    ),
+    "more REST than the exchange takes": Bad(
+        {"limits": LowerLimits(rest_units_per_s=8.1)},
+        "rest_units_per_s must be from 0.08 to 8 calls a second, which keeps OKX's own limit",
+    ),
+    "REST that is no number": Bad(
+        {"limits": LowerLimits(rest_units_per_s=float("nan"))},
+        "rest_units_per_s must be from 0.08 to 8 calls a second, which keeps OKX's own limit",
+    ),
 }
 
 
@@ -136,6 +153,19 @@ def test_own_addresses_outrank_those_of_the_exchange() -> None:
     )
 
 
+def test_the_rates_are_the_exchanges_own() -> None:
+    assert config().rates == PROFILES["okx"].limits
+
+
+def test_a_lowered_rate_lowers_its_burst() -> None:
+    own = PROFILES["binance"].limits
+    made = config(exchange="binance", limits=LowerLimits(connects_per_s=0.4))
+    assert made.rates == Limits(connect=Rate(0.4, own.connect.burst / 2), rest=own.rest)
+
+    least = LowerLimits(connects_per_s=0.008, rest_units_per_s=0.8)
+    assert config(exchange="binance", limits=least).rates == Limits(connect=Rate(0.008, 1.0), rest=Rate(0.8, 8.0))
+
+
 def test_a_parameter_has_a_default() -> None:
     made = config(custom_params={"book_channel": "books5"})
 
@@ -151,6 +181,7 @@ CHANGES: dict[str, Any] = {
     "candle_intervals": ("5m",),
     "max_backfill_wait": 61.0,
     "endpoints": Endpoints(rest="http://127.0.0.1:1"),
+    "limits": LowerLimits(connects_per_s=1.0),
 }
 
 

@@ -20,6 +20,7 @@ FAMILY = {
     "SubscriptionTimeoutError": (Recovery.RECONNECT, 1),
     "PlannedReconnect": (Recovery.RECONNECT, 1),
     "ExchangeUnavailableError": (Recovery.RETRY, 1),
+    "NotTradedError": (Recovery.RETRY, 1),
 }
 
 

@@ -1,7 +1,7 @@
 import pytest
 
 from common.errors import ExchangeNotSupportedError
-from common.exchanges import PROFILES, Endpoints, profile
+from common.exchanges import PROFILES, Endpoints, Rate, profile
 from common.identity import DataType
 from common.intervals import INTERVAL_S
 
@@ -29,8 +29,26 @@ def test_a_profile_is_whole(name: str) -> None:
     assert known.data_types
     assert set(known.candle_intervals) <= set(INTERVAL_S)
     assert all(known.custom_params.values())
+    assert known.rest_unit
     assert known.endpoints.rest.startswith("https://")
     assert known.endpoints.ws_public.startswith("wss://")
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "window_s", "stated"),
+    [
+        ("binance", "connect", 300, 300),  # attempts in 5 minutes
+        ("binance", "rest", 60, 6_000),  # weight a minute
+        ("okx", "connect", 1, 3),  # a second
+        ("okx", "rest", 2, 20),  # calls in 2 s: history-trades, instruments
+    ],
+)
+def test_what_comes_in_any_window_is_what_the_exchange_states_or_less(
+    name: str, kind: str, window_s: float, stated: float
+) -> None:
+    rate: Rate = getattr(PROFILES[name].limits, kind)
+
+    assert rate.burst + rate.per_s * window_s < stated + 1
 
 
 @pytest.mark.parametrize(

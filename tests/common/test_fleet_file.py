@@ -5,7 +5,7 @@ from rich.pretty import pretty_repr
 
 from common.config import ExchangeCollectorConfig, MaxLen, RedisConfig
 from common.errors import ExchangeNotSupportedError, InvalidConfigurationError
-from common.exchanges import Endpoints
+from common.exchanges import Endpoints, LowerLimits
 from common.fleet_file import Fleet, load_fleet
 from common.identity import CollectorId, DataType
 from common.settings import Environment
@@ -59,6 +59,8 @@ def test_everything_that_can_be_said(fleet_file: FleetFile) -> None:
         custom_params = { trade_channel = "trades" }
         [exchanges.okx]
         rest = "http://127.0.0.1:8000"
+        connects_per_s = 1
+        rest_units_per_s = 2.5
         [[collectors]]
         exchange = "okx"
         symbol = "BTC-USDT"
@@ -76,9 +78,10 @@ def test_everything_that_can_be_said(fleet_file: FleetFile) -> None:
         """)
 
     endpoints = Endpoints(rest="http://127.0.0.1:8000")
-    assert fleet == Fleet(
-        redis=RedisConfig(url="redis://db:7000/2", maxlen=MaxLen(trade=7)),
-        collectors=(
+    limits = LowerLimits(connects_per_s=1.0, rest_units_per_s=2.5)
+    assert (fleet.redis, fleet.collectors) == (
+        RedisConfig(url="redis://db:7000/2", maxlen=MaxLen(trade=7)),
+        (
             ExchangeCollectorConfig(
                 exchange="okx",
                 symbol="BTC-USDT",
@@ -90,6 +93,7 @@ def test_everything_that_can_be_said(fleet_file: FleetFile) -> None:
                 store_raw_data=True,
                 custom_params={"trade_channel": "trades"},
                 endpoints=endpoints,
+                limits=limits,
             ),
             ExchangeCollectorConfig(
                 exchange="okx",
@@ -103,6 +107,7 @@ def test_everything_that_can_be_said(fleet_file: FleetFile) -> None:
                 enabled=False,
                 custom_params={"book_channel": "books5"},
                 endpoints=endpoints,
+                limits=limits,
             ),
         ),
     )
@@ -113,6 +118,12 @@ BTC = '[[collectors]]\nexchange = "okx"\nsymbol = "BTC-USDT"\n'
 
 def test_a_collector_that_says_nothing_collects_all_that_its_exchange_has(fleet_file: FleetFile) -> None:
     assert fleet_file.load(BTC).collectors == (ExchangeCollectorConfig("okx", "BTC-USDT", tuple(DataType)),)
+
+
+def test_limits_are_those_of_one_exchange(fleet_file: FleetFile) -> None:
+    fleet = fleet_file.load("[exchanges.binance]\nconnects_per_s = 0.1\n" + BTC)
+
+    assert fleet.collectors == (ExchangeCollectorConfig("okx", "BTC-USDT", tuple(DataType)),)
 
 
 def test_a_collector_is_found_by_its_id(fleet_file: FleetFile) -> None:
@@ -127,9 +138,9 @@ def test_the_file_of_this_project_is_good() -> None:
     fleet = load_fleet(path, Environment(root=CHECKOUT, fleet_path=path))
 
     symbols = ("BTC-USDT", "ETH-USDT", "SOL-USDT", "DOGE-USDT", "TON-USDT")
-    assert fleet == Fleet(
-        redis=RedisConfig(),
-        collectors=tuple(ExchangeCollectorConfig("okx", symbol, tuple(DataType)) for symbol in symbols),
+    assert (fleet.redis, fleet.collectors) == (
+        RedisConfig(),
+        tuple(ExchangeCollectorConfig("okx", symbol, tuple(DataType)) for symbol in symbols),
     )
 
 
@@ -163,6 +174,38 @@ def test_defaults_that_do_not_fit_a_collector_more_are_named_with_the_file(fleet
     assert str(caught.value) == (f"{fleet_file.path}: for okx:BTC-USDT: data_types must name at least one data type")
 
 
+# --- a collector that is added at run time ----------------------------------------------------------------------------
+
+
+def test_a_table_is_resolved_as_in_the_file(fleet_file: FleetFile) -> None:
+    text = (
+        '[defaults]\nhealth_check_interval = 7.0\n[exchanges.okx]\nrest = "http://127.0.0.1:8000"\nconnects_per_s = 1\n'
+    )
+    table = {"exchange": "okx", "symbol": "SOL-USDT", "data_types": ["trade"]}
+
+    listed = fleet_file.load(f'{text}[[collectors]]\nexchange = "okx"\nsymbol = "SOL-USDT"\ndata_types = ["trade"]\n')
+    assert (fleet_file.load(text).resolve(table),) == listed.collectors
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ({"symbl": "SOL-USDT"}, "unknown key 'symbl'; did you mean 'symbol'?"),
+        ({"data_types": ["trad"]}, "data_types[0]: Invalid enum value 'trad'"),
+        ({"candle_intervals": ["7m"]}, "candle_intervals: OKX has no '7m' (known: 1s, 1m, "),
+        ({"exchange": "okex"}, "exchange 'okex' is not supported; did you mean 'okx'? (supported: binance, okx)"),
+        ({"symbol": "sol"}, "symbol 'sol' is not spelt BASE-QUOTE, BASE-QUOTE-PERP or BASE-QUOTE-YYMMDD in capitals"),
+        ({"custom_params": {"x": "y"}}, "custom_params: OKX has no parameter 'x'"),
+    ],
+)
+def test_a_table_is_refused_for_the_reason_of_the_file(
+    table: dict[str, object], message: str, fleet_file: FleetFile
+) -> None:
+    with pytest.raises(InvalidConfigurationError) as caught:
+        fleet_file.load(BTC).resolve({"exchange": "okx", "symbol": "SOL-USDT", **table})
+    assert str(caught.value).startswith(message)
+
+
 # --- Redis and its secret ---------------------------------------------------------------------------------------------
 
 
@@ -186,7 +229,7 @@ def test_a_password_has_a_file_of_its_own_beside_the_fleet_file(fleet_file: Flee
     secret.chmod(0o600)
 
     fleet = fleet_file.load('[redis]\npassword_file = "secret"')
-    assert fleet.redis == RedisConfig(password=SECRET)
+    assert fleet.redis == RedisConfig(password=SECRET, password_file=str(secret))
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o644, 0o660, 0o620])

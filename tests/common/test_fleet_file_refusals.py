@@ -85,8 +85,25 @@ MISTAKES = {
     ),
     "a collector twice": (BTC + BTC, "collectors[1] (okx:BTC-USDT): the collector is listed twice"),
     "an address of nothing": (
-        BTC + "[exchanges.okx]\nrest = 'wss://x'",
-        f"{AT_BTC}: rest must begin with http:// or https://",
+        "[exchanges.okx]\nrest = 'wss://x'",
+        "exchanges.okx: rest must begin with http:// or https://",
+    ),
+    "more connections than the exchange takes": (
+        "[exchanges.okx]\nconnects_per_s = 3",
+        "exchanges.okx: connects_per_s must be from 0.025 to 2.5 connections a second, which keeps OKX's own limit",
+    ),
+    "more REST than the exchange takes": (
+        "[exchanges.binance]\nrest_units_per_s = 80.1",
+        "exchanges.binance: rest_units_per_s must be from 0.8 to 80 request weight a second, which keeps Binance's own"
+        " limit",
+    ),
+    "a misspelt limit": (
+        "[exchanges.okx]\nconnect_per_s = 1",
+        "exchanges.okx: unknown key 'connect_per_s'; did you mean 'connects_per_s'?",
+    ),
+    "a text for a limit": (
+        "[exchanges.okx]\nrest_units_per_s = '1'",
+        "exchanges[...].rest_units_per_s: Expected `float | null`, got `str`",
     ),
     "an address that is not Redis'": (
         "[redis]\nurl = 'http://h'",
@@ -191,7 +208,8 @@ values = st.sampled_from(
 lines = st.tuples(
     st.sampled_from(
         ["url", "password_file", "maxlen", "trade", "data_types", "symbol", "exchange", "enabled", "custom_params",
-         "health_check_interval", "candle_intervals", "rest", "okx", "redis", "collectors", "defaults"]
+         "health_check_interval", "candle_intervals", "rest", "connects_per_s", "okx", "redis", "collectors",
+         "defaults"]
     ),
     values,
 ).map(" = ".join)  # fmt: skip

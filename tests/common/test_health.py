@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.health import BookState, Heartbeat, Progress, WorkerState, read_heartbeat
+from common.health import BookState, Heartbeat, Progress, RestLook, WorkerState, read_heartbeat
 from common.identity import DataType
 from tests.support.strategies import texts
 
@@ -23,6 +23,8 @@ beats = st.builds(
     exit_code=st.none() | st.integers(0, 255),
     cpu_seconds=st.floats(0, 1e9),
     clock_offset_ms=st.integers(-(10**9), 10**9),
+    rest_look=st.sampled_from(RestLook),
+    mute=texts,
     book_state=st.none() | st.sampled_from(BookState),
     progress=st.dictionaries(
         st.sampled_from(DataType), st.builds(Progress, count=counts, last_event_at=counts, silence_limit=counts)
@@ -45,8 +47,9 @@ FIELDS = {
     "started_at": 5, "beat_at": 0, "beats": 0, "state": "running", "last_error": "", "connected_since": 0,
     "reconnects": 0, "resyncs": 0, "gaps": 0, "backfilled": 0, "duplicates_dropped": 0, "decode_errors": 0,
     "entries_published": 0, "entries_buffered": 0, "entries_dropped": 0, "redis_reconnects": 0, "last_frame_at": 0,
-    "rss_bytes": 0, "cpu_seconds": 1.5, "latency_p50_us": 0, "latency_p99_us": 0, "clock_offset_ms": 0,
-    "loop_lag_ms": 0, "book_state": "valid", "trade_count": 3, "trade_last_event_at": 9, "trade_silence_limit": 30,
+    "rss_bytes": 0, "cpu_seconds": 1.5, "latency_p50_us": 0, "latency_p99_us": 0, "lag_p50_ms": 0, "lag_p99_ms": 0,
+    "clock_offset_ms": 0, "loop_lag_ms": 0, "rest_looked_at": 0, "rest_look": "none", "mute": "", "mute_reconnects": 0,
+    "book_state": "valid", "trade_count": 3, "trade_last_event_at": 9, "trade_silence_limit": 30,
 }  # fmt: skip
 
 

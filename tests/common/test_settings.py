@@ -37,6 +37,9 @@ def test_every_variable(tmp_path: Path) -> None:
             "TICKFLEET_REDIS_URL": "redis://db/1",
             "TICKFLEET_REDIS_PASSWORD": SECRET,
             "TICKFLEET_LOG_LEVEL": "DEBUG",
+            "TICKFLEET_METRICS_PORT": "OFF",
+            "TICKFLEET_ALERT_WEBHOOK": f"https://hooks/{SECRET}",
+            "TICKFLEET_ALERT_WEBHOOK_FILE": "/etc/webhook",
         }
     ) == Environment(
         root=Path("/srv/fleet"),
@@ -44,11 +47,23 @@ def test_every_variable(tmp_path: Path) -> None:
         redis_url="redis://db/1",
         redis_password=SECRET,
         log_level="debug",
+        metrics_port="off",
+        alert_webhook=f"https://hooks/{SECRET}",
+        alert_webhook_file=Path("/etc/webhook"),
     )
 
 
 def test_an_empty_variable_is_not_set(elsewhere: Path) -> None:
-    names = ("ROOT", "FLEET", "REDIS_URL", "REDIS_PASSWORD", "LOG_LEVEL")
+    names = (
+        "ROOT",
+        "FLEET",
+        "REDIS_URL",
+        "REDIS_PASSWORD",
+        "LOG_LEVEL",
+        "METRICS_PORT",
+        "ALERT_WEBHOOK",
+        "ALERT_WEBHOOK_FILE",
+    )
 
     assert read_environment({f"TICKFLEET_{name}": "" for name in names}) == read_environment({})
 
@@ -82,6 +97,7 @@ def test_secrets_are_never_shown() -> None:
             "TICKFLEET_ROOT": "/srv",
             "TICKFLEET_REDIS_PASSWORD": SECRET,
             "TICKFLEET_REDIS_URL": f"redis://:{SECRET}@db/0",
+            "TICKFLEET_ALERT_WEBHOOK": f"https://hooks/{SECRET}",
         }
     )
 

@@ -1,0 +1,73 @@
+"""The event loop of a process that must be able to end at any time, also while a name is being looked up.
+
+asyncio hands lookups to the threads of its default executor. The loop waits for these when it ends (before Python 3.12
+without a limit), and the interpreter waits for them once more, so a resolver that hangs would keep the process until it
+is killed. Here they run in daemon threads, which nobody waits for. No other work of ours goes to the executor of a
+collector.
+"""
+
+import asyncio
+import socket
+from collections.abc import Coroutine
+from contextlib import suppress
+from threading import Thread
+from typing import Any
+
+_Question = tuple[Any, ...]
+"""The arguments of ``getaddrinfo``, in its order."""
+
+_Answer = list[Any]
+
+
+class EventLoop(asyncio.SelectorEventLoop):
+    """asyncio's own, but for the lookups.
+
+    A name that is being looked up is not asked for a second time: there are never more threads than names.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._lookups: dict[_Question, asyncio.Future[_Answer]] = {}
+
+    async def getaddrinfo(
+        self,
+        host: bytes | str | None,
+        port: bytes | str | int | None,
+        *,
+        family: int = 0,
+        type: int = 0,
+        proto: int = 0,
+        flags: int = 0,
+    ) -> _Answer:
+        """See ``asyncio.loop.getaddrinfo``; raises what ``socket.getaddrinfo`` does."""
+        question = (host, port, family, type, proto, flags)
+        lookup = self._lookups.get(question)
+        if lookup is None:
+            lookup = self._lookups[question] = self.create_future()
+            Thread(target=self._look_up, args=(question, lookup), name="lookup", daemon=True).start()
+        await asyncio.wait((lookup,))  # unlike ``await lookup`` it does not end for all when one is cancelled
+        return lookup.result()
+
+    def _look_up(self, question: _Question, lookup: "asyncio.Future[_Answer]") -> None:
+        """In a thread."""
+        answer: _Answer | Exception
+        try:
+            answer = socket.getaddrinfo(*question)
+        except Exception as error:  # noqa: BLE001 - raised where the answer is awaited
+            answer = error
+        with suppress(RuntimeError):  # the loop has ended meanwhile
+            self.call_soon_threadsafe(self._looked_up, question, lookup, answer)
+
+    def _looked_up(self, question: _Question, lookup: "asyncio.Future[_Answer]", answer: _Answer | Exception) -> None:
+        del self._lookups[question]
+        if isinstance(answer, Exception):
+            lookup.set_exception(answer)
+            lookup.exception()  # nobody may be waiting any more: that is no error of ours
+        else:
+            lookup.set_result(answer)
+
+
+def run(main: Coroutine[Any, Any, None]) -> None:
+    """``asyncio.run`` in such a loop."""
+    with asyncio.Runner(loop_factory=EventLoop) as runner:
+        runner.run(main)

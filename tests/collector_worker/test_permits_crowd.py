@@ -1,0 +1,75 @@
+"""Two hundred real processes behind one limit: what the fleet's own start does to an exchange."""
+
+import subprocess
+import sys
+from bisect import bisect_right
+
+import msgspec
+import pytest
+
+from tests.support.permit_crowd import Grant, Outcome, Plan
+from tests.support.processes import ROOT
+from tests.support.redis_server import RedisServer
+
+PER_S = 100.0
+CROWD, LATE, KILLED = 220, 20, 20
+WINDOWS_S = (0.1, 0.5, 1.0)
+
+
+@pytest.fixture(scope="module")
+def outcome(_shared_redis: RedisServer) -> Outcome:
+    """220 ask at once; after 60 grants 20 of those that wait are killed, and 20 others begin to ask."""
+    _shared_redis.client.flushall()
+    plan = Plan(url=_shared_redis.url, per_s=PER_S, crowd=CROWD, turn_at=60, kill=KILLED, late=LATE)
+    command = [sys.executable, "-m", "tests.support.permit_crowd"]
+    done = subprocess.run(command, cwd=ROOT, input=msgspec.json.encode(plan), capture_output=True, timeout=30)
+    assert (done.returncode, done.stderr) == (0, b"")
+    return msgspec.json.decode(done.stdout, type=Outcome)
+
+
+def in_order(outcome: Outcome) -> list[Grant]:
+    return sorted(outcome.grants, key=lambda grant: grant.granted_s)
+
+
+def test_all_who_live_are_served_once_and_in_the_time_that_the_rate_takes(outcome: Outcome) -> None:
+    grants = in_order(outcome)
+    pids = [grant.pid for grant in grants]
+    assert len(pids) == len(set(pids)) == CROWD + LATE - KILLED
+    assert len(outcome.killed) == KILLED
+    assert not set(pids) & set(outcome.killed)
+    took_s = grants[-1].granted_s - grants[0].asked_s
+    assert took_s < (CROWD + LATE) / PER_S + max(grant.late_s for grant in grants)  # nobody waits for the dead
+
+
+def test_never_more_than_the_rate_since_the_first_asked(outcome: Outcome) -> None:
+    began_s = min(grant.asked_s for grant in outcome.grants)
+    early = [
+        (number, grant)
+        for number, grant in enumerate(in_order(outcome))
+        if grant.granted_s - began_s < number / PER_S - 1e-3  # sleeping is exact to a millisecond
+    ]
+    assert early == []
+
+
+@pytest.mark.parametrize("window_s", WINDOWS_S)
+def test_the_rate_is_kept_in_any_window(outcome: Outcome, window_s: float) -> None:
+    """A process may come to its permit late, never early: lateness moves it towards those behind it."""
+    grants = in_order(outcome)
+    times_s = [grant.granted_s for grant in grants]
+    for first, begin_s in enumerate(times_s):
+        within = grants[first : bisect_right(times_s, begin_s + window_s)]
+        late_s = max(grant.late_s for grant in within)
+        assert len(within) <= PER_S * (window_s + late_s) + 1
+
+
+def test_who_asked_first_is_served_first(outcome: Outcome) -> None:
+    """Whoever had its place before another asked comes before it, but for the time it is late itself."""
+    ordered = [
+        (one, other)
+        for one in outcome.grants
+        for other in outcome.grants
+        if one.granted_s - one.waited_s < other.asked_s
+    ]
+    overtaken = [(one, other) for one, other in ordered if one.granted_s - other.granted_s > one.late_s]
+    assert overtaken == []
+    assert len(ordered) > LATE * CROWD // 2  # the late ones, at least

@@ -1,0 +1,135 @@
+"""Many real processes that ask for one permit each at the same moment: ``python -m tests.support.permit_crowd``.
+
+The processes are forked from one that has everything imported, so that they cost milliseconds each.
+"""
+
+import asyncio
+import gc
+import os
+import signal
+import sys
+import time
+from random import Random
+from typing import NoReturn
+
+import msgspec
+from msgspec import Struct
+
+from collector_worker.permits import Permits
+from common.config import RedisConfig
+from common.exchanges import Rate
+
+
+class Grant(Struct, frozen=True, kw_only=True):
+    """What one process saw; times by the clock that all processes of a machine share.
+
+    Attributes:
+        waited_s: How long it was told to wait.
+    """
+
+    pid: int
+    asked_s: float
+    granted_s: float
+    waited_s: float
+
+    @property
+    def late_s(self) -> float:
+        """How late it came to its permit at most: the way to Redis and back, and to a processor."""
+        return self.granted_s - self.asked_s - self.waited_s
+
+
+class Plan(Struct, frozen=True, kw_only=True):
+    """What is to happen.
+
+    Attributes:
+        crowd: Processes that ask at the same moment.
+        turn_at: After so many grants ...
+        kill: ... so many of those that still wait are killed,
+        late: and so many more ask.
+    """
+
+    url: str
+    per_s: float
+    crowd: int
+    turn_at: int
+    kill: int
+    late: int
+
+
+class Outcome(Struct, frozen=True, kw_only=True):
+    """What became of a crowd."""
+
+    grants: list[Grant]
+    killed: list[int]
+
+
+class _Crowd:
+    """Forks the processes, lets them go and hears of their grants."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._gate = os.pipe()
+        self._results = os.pipe()
+        self._waiting: set[int] = set()
+        self._outcome = Outcome(grants=[], killed=[])
+
+    def run(self) -> Outcome:
+        """Until all have their permit or are dead."""
+        plan, expected = self._plan, self._plan.crowd + self._plan.late - self._plan.kill
+        self._let_in(plan.crowd)
+        with os.fdopen(self._results[0], "rb") as results:
+            while len(self._outcome.grants) < expected:
+                grant = msgspec.json.decode(results.readline(), type=Grant)
+                self._outcome.grants.append(grant)
+                self._waiting.discard(grant.pid)
+                if len(self._outcome.grants) == plan.turn_at:
+                    self._kill()
+                    self._let_in(plan.late)
+        for _ in range(plan.crowd + plan.late):
+            os.wait()
+        return self._outcome
+
+    def _let_in(self, count: int) -> None:
+        """Fork, and let them ask when all are there: each takes one byte."""
+        for _ in range(count):
+            pid = os.fork()
+            if pid == 0:
+                self._live()
+            self._waiting.add(pid)
+        os.write(self._gate[1], b"x" * count)
+
+    def _kill(self) -> None:
+        waiting = sorted(self._waiting)
+        self._outcome.killed.extend(waiting[:: len(waiting) // self._plan.kill][: self._plan.kill])
+        for pid in self._outcome.killed:
+            os.kill(pid, signal.SIGKILL)
+
+    def _live(self) -> NoReturn:
+        """The life of one process; it never returns into the code of its parent."""
+        code = 1
+        try:
+            os.read(self._gate[0], 1)
+            grant = asyncio.run(_ask(self._plan))
+            os.write(self._results[1], msgspec.json.encode(grant) + b"\n")  # in one piece, as shorter than PIPE_BUF
+            code = 0
+        finally:
+            os._exit(code)
+
+
+async def _ask(plan: Plan) -> Grant:
+    permits = Permits(RedisConfig(url=plan.url), "okx", Random(1), host="crowd")
+    asked_s = time.monotonic()
+    waited_s = await permits.acquire("connect", Rate(plan.per_s))
+    return Grant(pid=os.getpid(), asked_s=asked_s, granted_s=time.monotonic(), waited_s=waited_s)
+
+
+def main() -> int:
+    """Carry out the ``Plan`` on stdin and write its ``Outcome`` to stdout."""
+    plan = msgspec.json.decode(sys.stdin.buffer.read(), type=Plan)
+    gc.freeze()
+    sys.stdout.buffer.write(msgspec.json.encode(_Crowd(plan).run()))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
