@@ -14,7 +14,8 @@ from collector_worker.connection import Surroundings, Timing
 from collector_worker.exchanges import ExchangeFactory
 from collector_worker.exchanges.contract import ExchangeCollector, Instrument
 from collector_worker.flows import CandleFlow, TradeFlow
-from collector_worker.heartbeat import HeartbeatWriter
+from collector_worker.heartbeat import HeartbeatWriter, read_former
+from collector_worker.instrument_watch import InstrumentWatch
 from collector_worker.integrity import TickerGate
 from collector_worker.ledger import Ledger
 from collector_worker.ledger_stream import LedgerStream
@@ -25,20 +26,22 @@ from collector_worker.raw_recorder import RawRecorder
 from collector_worker.rest_client import RestClient
 from collector_worker.session import Session
 from collector_worker.settings import WorkerSettings
+from collector_worker.silence import SilenceWatch
 from collector_worker.spool import Spool
 from collector_worker.streams import Streams
 from collector_worker.tail import read_tails
 from collector_worker.tape import CandleTape, TradeTape
 from collector_worker.telemetry import Telemetry
+from collector_worker.usual import Usual, floors_of, limits_of_former_run
 from common import keys
 from common.clock import Clock, SystemClock
-from common.errors import ExchangeUnavailableError, FleetError, RedisUnreachableError
-from common.exchanges import profile
+from common.config import ExchangeCollectorConfig
+from common.errors import ExchangeUnavailableError, FleetError, RedisUnreachableError, SupersededError
 from common.health import WorkerState
 from common.identity import DataType
 from common.lifecycle import run_together
 from common.log import get_logger
-from common.redis_client import RedisPipe, pack_command
+from common.redis_client import RedisPipe
 
 SPOOL_BYTES = 1024 * 1024 * 1024
 HOUSEKEEPING_S = 1.0
@@ -71,19 +74,18 @@ class Worker:
         self._pipe = RedisPipe(settings.redis)
         self._telemetry = Telemetry(config, self._clock.now_ns())
         self._streams = Streams(config, settings.redis.maxlen)
-        self._trades = TradeTape(config.max_backfill_wait)
-        self._candles = {each: CandleTape(each, config.max_backfill_wait) for each in config.candle_intervals}
-        spool = Spool(settings.var / "spool" / f"{config.id.program}.spool", SPOOL_BYTES)
-        self._buffer = Buffer(spool=spool)
+        self._trades, self._candles = _empty_tapes(config)
+        beat = self._telemetry.beat
+        run = f"{beat.started_at}-{beat.run_id}"
+        self._buffer = Buffer(spool=Spool(settings.var / "spool", config.id.program, run, SPOOL_BYTES))
         self._publisher = Publisher(self._pipe, self._telemetry, self._clock, self._buffer)
         self._heartbeat = HeartbeatWriter(config.id, self._publisher, self._telemetry, self._clock)
         self._exchange: ExchangeCollector = ExchangeFactory.create_collector(config)
         self._recorder = RawRecorder(settings.var / "raw", config.id, self._clock) if config.store_raw_data else None
         self._permits = Permits(settings.redis, config.exchange, self._random)
         self._pipeline: Pipeline | None = None
-        self._rest = RestClient(
-            config.address.rest, self._permits, profile(config.exchange).limits.rest, self._recorder
-        )
+        self._usual: dict[DataType, Usual] = {}
+        self._rest = RestClient(config.address.rest, self._permits, config.rates.rest, self._recorder)
         self._ledger_stream = LedgerStream(keys.coverage(config.id), self._publisher)
         self._ledger = Ledger(self._telemetry.beat.run_id, self._clock, self._ledger_stream.append)
 
@@ -96,7 +98,7 @@ class Worker:
             SupersededError: A newer run of the same collector has begun.
         """
         try:
-            await self._start()
+            await self._reach_redis()
             await self._run_with_redis()
         finally:
             if self._recorder is not None:
@@ -121,35 +123,30 @@ class Worker:
             sending.cancel()
 
     async def _end(self, sending: asyncio.Task[None], state: WorkerState, error: str = "", code: int = 0) -> None:
-        """Publish what is buffered and the last words, within ``flush_s``; with Redis away keep it for the next run."""
-        if sending.done():  # the streams are not ours any more, or not what we took them for
-            self._publisher.discard()
-            return
-        if self._pipeline is not None:
-            self._pipeline.stop()
-        self._ledger.tick(now=True)
-        self._heartbeat.last_words(state, error, code)
-        try:
-            async with asyncio.timeout(self._limits.flush_s):
-                await self._publisher.drained()
-        except TimeoutError:
-            sending.cancel()
-            await asyncio.wait([sending])
+        """Publish what is buffered and the last words, within ``flush_s``; keep for the next run what cannot be."""
+        if not sending.done():
+            if self._pipeline is not None:
+                self._pipeline.stop()
+            self._ledger.tick(now=True)
+            self._ledger_stream.settle()
+            self._heartbeat.last_words(state, error, code)
+            draining = asyncio.create_task(self._publisher.drained())
+            both = {sending, draining}
+            await asyncio.wait(both, timeout=self._limits.flush_s, return_when=asyncio.FIRST_COMPLETED)
+            draining.cancel()
+        why = sending.exception() if sending.done() else None
+        sending.cancel()
+        await asyncio.wait([sending])
+        if self._publisher.buffered and not isinstance(why, SupersededError):  # else a newer run has gone on
             waiting = self._publisher.buffered
             lost = self._publisher.save()
-            get_logger().warning("entries_kept", count=waiting - lost, lost=lost, why="Redis is away at the exit")
+            because = "Redis is away at the exit" if why is None else "the streams are not as this run left them"
+            get_logger().warning("entries_kept", count=waiting - lost, lost=lost, why=because)
 
     # --- start ---------------------------------------------------------------------------------------------------
 
-    async def _start(self) -> None:
-        """Reach Redis; where that fails, what an earlier run left behind stays in the file for the next one."""
-        try:
-            await self._reach_redis()
-        except (RedisUnreachableError, asyncio.CancelledError):
-            self._publisher.save()
-            raise
-
     async def _reach_redis(self) -> None:
+        """Reach Redis and take over; what earlier runs left stays in their files where that fails."""
         pauses_s = full_jitter(self._random, 0.1, 1.0)
         deadline_s = self._clock.monotonic_s() + self._limits.redis_wait_s
         while True:
@@ -167,31 +164,31 @@ class Worker:
 
     async def _take_over_streams(self) -> None:
         """Become the one writer, publish what an earlier run left behind, and see where the streams end."""
-        fence = keys.writer(self._config.id)
-        (number,) = await self._pipe.execute([pack_command(("INCR", fence))])
-        if not isinstance(number, int):
-            raise RedisUnreachableError("Redis does not let us become the writer of this collector")
-        self._pipe.fence(fence, number)
-        await self._publisher.publish_left_over()
+        ledger = keys.coverage(self._config.id)
+        await self._pipe.take_fence(keys.writer(self._config.id))
+        self._usual = self._usual or self._what_is_usual(await read_former(self._pipe, self._config.id))
+        await self._publisher.publish_left_over(ledger, self._heartbeat.beat_if_due)
+        self._trades, self._candles = _empty_tapes(self._config)  # an attempt that failed may have read another Redis
         await read_tails(self._pipe, self._streams, self._trades, self._candles)
         await self._ledger_stream.restore(self._pipe)
         self._ledger.remember(self._ledger_stream.history)
+        self._publisher.follow({ledger.encode(): self._ledger_stream.ids.last})
+        self._publisher.follow({stream.key.encode(): stream.ids.last for stream in self._streams.all()})
 
     async def _collect(self) -> None:
-        self._set_silence_limits()
         instrument = await self._find_instrument()
-        fields = {
-            name: getattr(instrument, name) for name in instrument.__struct_fields__ if name != "crossed_is_legal"
-        }
-        self._publisher.set_hash(keys.instrument(self._config.id), fields)
+        around_it = (self._exchange, self._rest, self._publisher, self._telemetry, self._random)
+        watch = InstrumentWatch(self._config.id, instrument, *around_it)
+        watch.publish()
         backfiller = Backfiller(self._rest, self._exchange, instrument, self._publisher, self._clock)
+        silence = self._watch_silence(instrument, backfiller)
         self._pipeline = self._make_pipeline(instrument, backfiller)
         around = Surroundings(
             exchange=self._exchange,
             instrument=instrument,
             rest=self._rest,
             permits=self._permits,
-            connect_rate=profile(self._config.exchange).limits.connect,
+            connect_rate=self._config.rates.connect,
             recorder=self._recorder,
             pipeline=self._pipeline,
             pace=self._publisher,
@@ -200,7 +197,31 @@ class Worker:
             timing=Timing(),
         )
         sessions = [Session(feed, around, self._random).run() for feed in self._exchange.feeds()]
-        await run_together(*sessions, backfiller.run(), self._watch_clock(), self._housekeeping(backfiller))
+        housekeeping = self._housekeeping(backfiller, silence)
+        await run_together(*sessions, backfiller.run(), watch.run(), silence.run(), self._watch_clock(), housekeeping)
+
+    def _what_is_usual(self, former_beat: dict[str, str]) -> dict[DataType, Usual]:
+        """What an earlier run has learnt, else the floors; it stands in every heartbeat of this run."""
+        beat, now_s = self._telemetry.beat, self._clock.monotonic_s()
+        floors = floors_of(self._config.health_check_interval, self._exchange.feeds())
+        former_s = limits_of_former_run(former_beat, beat.config_id)
+        usual = {each: Usual(floor, now_s, former_s.get(each, 0.0)) for each, floor in floors.items()}
+        for each in usual:
+            beat.progress[each].silence_limit = usual[each].limit_ns
+        return usual
+
+    def _watch_silence(self, instrument: Instrument, backfiller: Backfiller) -> SilenceWatch:
+        return SilenceWatch(
+            self._usual,
+            exchange=self._exchange,
+            instrument=instrument,
+            rest=self._rest,
+            pace=self._publisher,
+            telemetry=self._telemetry,
+            clock=self._clock,
+            last_trade_ts=lambda: self._trades.last_ts,
+            fetch_missed=backfiller.probe,
+        )
 
     def _make_pipeline(self, instrument: Instrument, backfiller: Backfiller) -> Pipeline:
         around = (self._publisher, self._telemetry, self._clock, backfiller.look)
@@ -219,12 +240,14 @@ class Worker:
         )
         return Pipeline(self._config, self._streams, ways, book, self._publisher, self._telemetry, self._clock)
 
-    async def _housekeeping(self, backfiller: Backfiller) -> None:
+    async def _housekeeping(self, backfiller: Backfiller, silence: SilenceWatch) -> None:
         """What must happen each second, whatever the exchange and its REST do."""
         while True:
             await asyncio.sleep(HOUSEKEEPING_S)
             backfiller.pass_time()
+            silence.tick()
             self._ledger.tick()
+            self._ledger_stream.settle()
             if self._recorder is not None:
                 self._recorder.tick()
 
@@ -247,28 +270,25 @@ class Worker:
                 self._telemetry.settled("instruments")
                 return instrument
 
-    def _set_silence_limits(self) -> None:
-        """The configured floor, or what the protocol promises where that is longer."""
-        for feed in self._exchange.feeds():
-            for channel in feed.channels:
-                limit_s = max(self._config.health_check_interval, channel.silence_limit_s)
-                progress = self._telemetry.beat.progress[channel.data_type]
-                progress.silence_limit = max(progress.silence_limit, round(limit_s * 1e9))
-
     async def _watch_clock(self) -> None:
         """Measure the exchange's clock against ours, now and every few minutes."""
         while True:
             try:
                 path = self._exchange.time_path()
-                await self._permits.acquire("rest", profile(self._config.exchange).limits.rest)
+                await self._permits.acquire("rest", self._config.rates.rest)
                 before_ns = self._clock.now_ns()
                 answer = await rest.get(self._config.address.rest, path)
                 middle_ns = (before_ns + self._clock.now_ns()) // 2
-                offset_ms = self._exchange.read_time_ms(answer.body) - middle_ns // 1_000_000
-                self._telemetry.beat.clock_offset_ms = offset_ms
+                body = await self._rest.heed(answer)
+                self._telemetry.beat.clock_offset_ms = self._exchange.read_time_ms(body) - middle_ns // 1_000_000
             except ExchangeUnavailableError as error:
                 get_logger().warning("clock_unmeasured", why=str(error))
             await asyncio.sleep(self._limits.clock_every_s)
+
+
+def _empty_tapes(config: ExchangeCollectorConfig) -> tuple[TradeTape, dict[str, CandleTape]]:
+    wait_s = config.max_backfill_wait
+    return TradeTape(wait_s), {each: CandleTape(each, wait_s) for each in config.candle_intervals}
 
 
 async def _mirror(task: asyncio.Task[None]) -> None:

@@ -1,6 +1,6 @@
 """Price levels of one book, kept in order: what the sanity checks, the checksum and the ``:book`` hash need."""
 
-from bisect import bisect_left, insort
+from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterable
 from math import inf
 
@@ -40,15 +40,27 @@ class Book:
     def __init__(self) -> None:
         self._bids = _Side()
         self._asks = _Side()
+        self._known_bid: float | None = None
+        self._known_ask: float | None = None
 
-    def replace(self, bids: Iterable[Level], asks: Iterable[Level]) -> None:
+    def replace(self, bids: Iterable[Level], asks: Iterable[Level], cut_at: int = 0) -> None:
         """Forget everything and take these levels.
+
+        Args:
+            bids: Levels in any order.
+            asks: Likewise.
+            cut_at: A side with so many levels has more, of which only changes will be known; 0: there are no more.
 
         Raises:
             BadLevelError: A level is no number; the book is then undefined until it is replaced again.
         """
         self._bids, self._asks = _Side(), _Side()
+        self._known_bid = self._known_ask = None
         self.apply(bids, asks)
+        if cut_at and len(self._bids.prices) >= cut_at:
+            self._known_bid = self._bids.prices[0]
+        if cut_at and len(self._asks.prices) >= cut_at:
+            self._known_ask = self._asks.prices[-1]
 
     def apply(self, bids: Iterable[Level], asks: Iterable[Level]) -> None:
         """Set each level to its new size; size 0 removes it.
@@ -66,6 +78,20 @@ class Book:
         """Whether somebody bids as much as somebody else asks, which a working market never shows."""
         bids, asks = self._bids.prices, self._asks.prices
         return bool(bids and asks and bids[-1] >= asks[0])
+
+    @property
+    def known_depth(self) -> int | None:
+        """How many levels from the best on are certain, on the side with fewer; None where all levels are.
+
+        Up to the worst price of a snapshot that was cut every level is there; beyond it resting orders that never
+        change are not (Binance sheet, section 5.3).
+        """
+        depths = []
+        if self._known_bid is not None:
+            depths.append(len(self._bids.prices) - bisect_left(self._bids.prices, self._known_bid))
+        if self._known_ask is not None:
+            depths.append(bisect_right(self._asks.prices, self._known_ask))
+        return min(depths, default=None)
 
     def bids(self, depth: int | None = None) -> list[Level]:
         """The best ``depth`` bids (all where None), highest price first."""

@@ -2,27 +2,37 @@
 
   state      on                                              goes to
   SYNCING    snapshot                                        VALID
-  VALID      gap, checksum, crossed book, bad level          SYNCING, wishes a resubscription
+  VALID      gap, checksum, crossed book, bad level, or
+             the market has left what is known of it         SYNCING, wishes a resubscription
   any        disconnect                                      STALE
   STALE      subscription acknowledged                       SYNCING (a new connection starts from nothing)
+  VALID      little is left of what is known                 VALID, wishes a snapshot by REST
 
 Only a VALID book publishes deltas. Others wait in a bounded buffer, because a snapshot that comes by REST may be older
 than they are. After any doubt the book is rebuilt from a snapshot, never patched.
 
-Continuity, as the protocol sheets give it: a delta follows iff its ``prev_seq`` is the last applied ``seq``; only the
-first one after a REST snapshot may overlap it (``prev_seq <= snapshot.seq < seq``), and those before that one, which
-the snapshot holds already, are dropped. A ``seq`` below ``prev_seq`` is a reset of the exchange's counter and is
-accepted by the same rule. Frames of old recordings carry no numbers: they are
-taken in order and judged by their checksum alone.
+Continuity, as the protocol sheets give it: a delta follows iff its ``prev_seq`` is the last applied ``seq``. The first
+one after a REST snapshot, or from a connection that takes over from another, was cut elsewhere: it may overlap what is
+known (``prev_seq < last < seq``), and those before it, which the book holds already, are dropped. Sizes are absolute,
+so it takes the book from ``last`` to ``seq``, and that is what it says when it is published: in the stream each delta's
+``prev_seq`` is the ``seq`` before it. A ``seq`` below ``prev_seq`` is a reset of the exchange's counter and is accepted
+by the same rule. Frames of old recordings carry no numbers: they are taken in order and judged by their checksum alone.
+
+What is known: a snapshot by REST is cut at some number of levels, and what rests beyond it and never changes is not
+known (Binance sheet, section 5.3). Where less than a quarter of that number is left on a side, a new snapshot is asked
+for; what the socket brings meanwhile goes on top of it, and it is published in the place of the old book. Where nothing
+is left, the best price itself is uncertain, which is a doubt.
 """
 
 from collections import deque
 from collections.abc import Callable, Sequence
 from enum import Enum
+from math import inf
 
 from msgspec import Struct
 from msgspec.structs import replace
 
+from collector_worker.backoff import GrowingPause
 from collector_worker.book import BadLevelError, Book
 from collector_worker.exchanges.contract import BookFrame
 from common.events import BookDelta, BookSnapshot, Level
@@ -36,6 +46,16 @@ _BUFFER_FRAMES = 2_000
 _FRAMES_BEHIND_REST = 50
 """How far the socket may be behind a REST snapshot: five seconds. More means that the exchange has reset its counter in
 between, and to drop on would leave an old book that looks valid."""
+
+_FRAMES_BEHIND_ANOTHER = 1_000
+"""How far a successor may be behind: it holds back what it reads while it is made ready, half a minute at most."""
+
+_NARROW = 4
+"""A book is narrow where less than one in so many of the seeded levels is left on a side: time for a new seed, and
+still far more than most readers look at."""
+
+_BAD_SNAPSHOTS = 2
+"""So many snapshots in a row that fail their own checksum are no fault of a transmission."""
 
 Checksum = Callable[[Sequence[Level], Sequence[Level]], int]
 
@@ -59,7 +79,13 @@ NOTHING = Judged()
 
 
 class BookSync:
-    """The state machine of one book."""
+    """The state machine of one book.
+
+    Attributes:
+        book: The levels now; another object after each new seed.
+        checksum_unusable: Snapshots fail their own checksum: it means something else now, and nothing is judged by it
+            until one holds again.
+    """
 
     def __init__(self, checksum: Checksum, checksum_depth: int, *, crossed_is_legal: bool = False) -> None:
         self.book = Book()
@@ -68,19 +94,25 @@ class BookSync:
         self._checksum = checksum
         self._checksum_depth = checksum_depth
         self._crossed_is_legal = crossed_is_legal
+        self._bad_snapshots = 0
         self._last_seq: int | None = None
-        self._overlap_allowed = False
-        self._frames_behind = 0
+        self._held_left: int | None = None  # deltas the book holds already that may still come; None: nor an overlap
         self._reason = "subscribe"
         self._waiting: deque[tuple[BookDelta, int | None]] = deque(maxlen=_BUFFER_FRAMES)
         self._fetch_at_s: float | None = None
-        self._fetch_pause_s = FETCH_PAUSE_S
+        self._fetch_pause = GrowingPause(FETCH_PAUSE_S, REST_RETRY_CAP_S)
+        self._seed_levels = 0
+        self._reseeding = False  # deltas are applied and wait for the new seed, too
+        self._reseed_at_s = -inf
+        self._reseed_pause = GrowingPause(FETCH_PAUSE_S, REST_RETRY_CAP_S)
+
+    # --- connections ---------------------------------------------------------------------------------------------
 
     def subscribed(self, now_s: float, snapshot_wait_s: float) -> None:
         """The channel was acknowledged: a snapshot should come by itself within ``snapshot_wait_s``."""
         if self.state is not BookState.VALID:
             self.state = BookState.SYNCING
-            self._fetch_pause_s = FETCH_PAUSE_S
+            self._fetch_pause.reset()
             self._fetch_at_s = now_s + snapshot_wait_s
 
     def disconnected(self) -> None:
@@ -96,16 +128,42 @@ class BookSync:
         self.state = BookState.STALE
         self._fetch_at_s = None
 
-    def renewed(self) -> None:
-        """A second connection takes over without a hole: its snapshot will replace a book that was valid."""
-        self._reason = "reconnect"
+    def renewed(self, *, joins: bool) -> None:
+        """A second connection takes over without a hole.
+
+        Args:
+            joins: Its deltas join the book that there is; else it brings a snapshot, which will replace it.
+        """
+        if not joins:
+            self._reason = "reconnect"
+        elif self.state is BookState.VALID:
+            self._held_left = _FRAMES_BEHIND_ANOTHER
+        else:
+            self._waiting.clear()  # cut elsewhere than those to come: a snapshot cannot be joined to both
+
+    # --- frames and snapshots ------------------------------------------------------------------------------------
 
     def due(self, now_s: float) -> Wish | None:
-        """What the passing of time asks for: a snapshot by REST where none came by itself, with growing pauses."""
-        if self.state is BookState.VALID or self._fetch_at_s is None or now_s < self._fetch_at_s:
+        """What the passing of time asks for: a snapshot by REST, each time after a longer pause.
+
+        Where none came by itself, and where the book has become narrow.
+        """
+        if self.state is BookState.VALID:
+            return self._reseed_due(now_s)
+        if self._fetch_at_s is None or now_s < self._fetch_at_s:
             return None
-        self._fetch_at_s = now_s + self._fetch_pause_s
-        self._fetch_pause_s = min(self._fetch_pause_s * 2, REST_RETRY_CAP_S)
+        self._fetch_at_s = now_s + self._fetch_pause.begin(now_s)
+        return Wish.FETCH_SNAPSHOT
+
+    def _reseed_due(self, now_s: float) -> Wish | None:
+        depth = self.book.known_depth
+        self._reseeding = depth is not None and depth * _NARROW < self._seed_levels
+        if not self._reseeding:
+            self._waiting.clear()
+            return None
+        if now_s < self._reseed_at_s:
+            return None
+        self._reseed_at_s = now_s + self._reseed_pause.begin(now_s)
         return Wish.FETCH_SNAPSHOT
 
     def on_frame(self, frame: BookFrame) -> Judged:
@@ -117,23 +175,56 @@ class BookSync:
             return NOTHING
         return self._on_delta(frame.event, frame.checksum)
 
-    def on_rest_snapshot(self, snapshot: BookSnapshot) -> Judged:
-        """Judge a snapshot that was asked for; one that the buffered deltas cannot be joined to is asked for again."""
-        if self.state is not BookState.SYNCING or snapshot.seq is None:
-            return NOTHING  # one has come by itself, or the connection that it was asked for is gone
+    def on_rest_snapshot(self, snapshot: BookSnapshot, cut_at: int = 0) -> Judged:
+        """Judge a snapshot that was asked for; one that the buffered deltas cannot be joined to is asked for again.
+
+        Args:
+            snapshot: The answer of REST.
+            cut_at: The exchange has cut it at so many levels a side; 0: it is all that the channel speaks of.
+        """
+        if snapshot.seq is None or self.state is BookState.STALE:
+            return NOTHING  # the connection that it was asked for is gone
+        if self.state is BookState.VALID:  # one has come by itself, unless a wider one was asked for
+            return self._reseed(snapshot, snapshot.seq, cut_at) if self._reseeding else NOTHING
         newer = self._waiting_after(snapshot.seq)
         if newer is None:
             return NOTHING  # older than the oldest buffered delta: `due` asks again
-        judged = self._on_snapshot(snapshot, None)
-        self._overlap_allowed = True
-        self._frames_behind = 0
+        judged = self._on_snapshot(snapshot, None, cut_at)
+        if judged.wish is not None:
+            return judged
+        self._held_left = _FRAMES_BEHIND_REST
         events = list(judged.events)
-        for delta, checksum in newer if judged.wish is None else ():
+        for delta, checksum in newer:
             judged = self._on_delta(delta, checksum)
             events += judged.events
             if judged.wish is not None:
                 break
         return replace(judged, events=tuple(events))
+
+    def _reseed(self, snapshot: BookSnapshot, seq: int, cut_at: int) -> Judged:
+        """Take the answer and what has come since for the book; a useless answer harms nothing, `due` asks again."""
+        newer = self._waiting_after(seq)
+        if newer is None:
+            return NOTHING
+        reached = newer[-1][0].seq if newer else seq
+        if reached is None or self._last_seq is None or reached < self._last_seq:
+            return NOTHING  # from before the question, out of some cache
+        wider = Book()
+        try:
+            wider.replace(snapshot.bids, snapshot.asks, cut_at)
+            for delta, _ in newer:
+                wider.apply(delta.bids, delta.asks)
+        except BadLevelError:
+            return NOTHING
+        if wider.known_depth == 0 or (wider.crossed and not self._crossed_is_legal):
+            return NOTHING
+        self.book = wider
+        self._seed_levels = cut_at
+        self._last_seq = reached
+        self._held_left = None if newer else _FRAMES_BEHIND_REST
+        self._reseeding = False
+        self._waiting.clear()
+        return Judged((replace(snapshot, bids=wider.bids(), asks=wider.asks(), seq=reached, reason="reseed"),))
 
     def _waiting_after(self, seq: int) -> list[tuple[BookDelta, int | None]] | None:
         """The buffered deltas that a snapshot does not hold yet; None where there is a hole between it and them."""
@@ -146,24 +237,34 @@ class BookSync:
         newer = [(delta, checksum) for delta, checksum in waiting if delta.seq is not None and delta.seq > seq]
         return None if newer and (newer[0][0].prev_seq or 0) > seq else newer
 
-    def _on_snapshot(self, snapshot: BookSnapshot, checksum: int | None) -> Judged:
+    def _on_snapshot(self, snapshot: BookSnapshot, checksum: int | None, cut_at: int = 0) -> Judged:
         try:
-            self.book.replace(snapshot.bids, snapshot.asks)
+            self.book.replace(snapshot.bids, snapshot.asks, cut_at)
         except BadLevelError:
             return self._fail("bad_level")
         if self.book.crossed and not self._crossed_is_legal:
             return self._fail("crossed")
-        if not self._checksum_holds(checksum):
-            # A fresh snapshot that fails its own checksum is no fault of our bookkeeping: the checksum means
-            # something else now. Checking on would resync for ever.
-            self.checksum_unusable = True
+        if checksum is not None and not self._is_believable(checksum):
+            return self._fail("checksum")
         event = snapshot if snapshot.reason else replace(snapshot, reason=self._reason)
         self.state = BookState.VALID
         self._last_seq = snapshot.seq
-        self._overlap_allowed = False
+        self._seed_levels = cut_at
+        self._held_left = None
+        self._reseeding = False
         self._waiting.clear()
         self._fetch_at_s = None
         return Judged((event,))
+
+    def _is_believable(self, checksum: int) -> bool:
+        """Whether a snapshot may be used, by its own checksum.
+
+        One that fails is no fault of our bookkeeping. Once it may have been spoilt on the way, so it is asked for
+        again; from then on the checksum means something else, and to go on asking would resync for ever.
+        """
+        self._bad_snapshots = 0 if self._matches(checksum) else self._bad_snapshots + 1
+        self.checksum_unusable = self._bad_snapshots >= _BAD_SNAPSHOTS
+        return self.checksum_unusable or self._bad_snapshots == 0
 
     def _on_delta(self, delta: BookDelta, checksum: int | None) -> Judged:
         if self._is_held_already(delta):
@@ -176,31 +277,35 @@ class BookSync:
             return self._fail("bad_level")
         if self.book.crossed and not self._crossed_is_legal:
             return self._fail("crossed")
-        if not self._checksum_holds(checksum):
+        if self.book.known_depth == 0:
+            return self._fail("out_of_range")
+        if checksum is not None and not self.checksum_unusable and not self._matches(checksum):
             return self._fail("checksum")
+        if delta.prev_seq != self._last_seq:
+            delta = replace(delta, prev_seq=self._last_seq)
+        if self._reseeding:
+            self._waiting.append((delta, checksum))
         self._last_seq = delta.seq
-        self._overlap_allowed = False
+        self._held_left = None
         return Judged((delta,))
 
     def _is_held_already(self, delta: BookDelta) -> bool:
-        """Whether a REST snapshot, which may be ahead of the socket, holds the delta (section 5, rule 7)."""
-        if not self._overlap_allowed or delta.seq is None or self._last_seq is None:
+        """Whether the book, which may be ahead of the socket, holds the delta (OKX sheet, section 5, rule 7)."""
+        if self._held_left is None or delta.seq is None or self._last_seq is None:
             return False
         if delta.seq > self._last_seq or delta.prev_seq == self._last_seq:
             return False
-        self._frames_behind += 1
-        return self._frames_behind <= _FRAMES_BEHIND_REST
+        self._held_left -= 1
+        return self._held_left >= 0
 
     def _follows(self, delta: BookDelta) -> bool:
         if delta.prev_seq is None or self._last_seq is None:
             return delta.prev_seq is None and self._last_seq is None
-        if self._overlap_allowed and delta.seq is not None and delta.prev_seq <= self._last_seq < delta.seq:
+        if self._held_left is not None and delta.seq is not None and delta.prev_seq <= self._last_seq < delta.seq:
             return True
         return delta.prev_seq == self._last_seq
 
-    def _checksum_holds(self, checksum: int | None) -> bool:
-        if checksum is None or self.checksum_unusable:
-            return True
+    def _matches(self, checksum: int) -> bool:
         depth = self._checksum_depth
         return self._checksum(self.book.bids(depth), self.book.asks(depth)) == checksum
 
@@ -212,5 +317,6 @@ class BookSync:
         self.state = BookState.SYNCING
         self._reason = reason
         self._last_seq = None
-        self._overlap_allowed = False
+        self._held_left = None
+        self._reseeding = False
         self._waiting.clear()

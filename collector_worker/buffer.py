@@ -1,7 +1,13 @@
-"""What waits for Redis: bounded memory first, then a bounded file, in one order."""
+"""What waits for Redis: bounded memory first, then a bounded file, in one order.
+
+The file always holds a beginning of the queue: before the first entry that finds no room in memory, those in memory
+are copied there. So a run that is killed leaves a queue that is too short, and never one with a hole in it; the end of
+the streams then tells the next run from where to fetch.
+"""
 
 from collections import deque
 from itertools import islice
+from pathlib import Path
 
 from collector_worker.spool import Packed, Spool
 
@@ -13,13 +19,17 @@ _REFILL_BYTES = 4 * 1024 * 1024
 
 
 class Buffer:
-    """A queue of packed entries. Once some are in the file, later ones follow them there until it is empty."""
+    """A queue of packed entries. Once some are in the file alone, later ones follow them there until it is empty."""
 
     def __init__(self, memory_bytes: int = DEFAULT_MEMORY_BYTES, spool: Spool | None = None) -> None:
         self._memory_bytes = memory_bytes
         self._spool = spool
         self._entries: deque[Packed] = deque()
         self._bytes = 0
+        self._copied = 0
+        self.ends: dict[bytes, bytes] = {}
+        """By stream, the id of the last entry that Redis is known to hold: what is here comes behind it. Kept by the
+        publisher."""
 
     def __len__(self) -> int:
         return len(self._entries) + self.spooled
@@ -31,7 +41,7 @@ class Buffer:
 
     @property
     def spooled(self) -> int:
-        """Entries in the file."""
+        """Entries in the file alone."""
         return 0 if self._spool is None else self._spool.pending
 
     @property
@@ -41,12 +51,19 @@ class Buffer:
             return False
         return self._spool is None or self._spool.full
 
+    @property
+    def left_over(self) -> list[Path]:
+        """The files that earlier runs left, the oldest first."""
+        return [] if self._spool is None else self._spool.others
+
     def append(self, entry: Packed) -> bool:
         """Take an entry; False where there is no room."""
         if self._bytes < self._memory_bytes and not self.spooled:
             self._take(entry)
             return True
-        return self._spool is not None and self._spool.append(entry)
+        if self._spool is None or (not self.spooled and self._copy(self._spool)):
+            return False
+        return self._spool.append(entry, self.ends)
 
     def head(self, entries: int, size_bytes: int) -> list[Packed]:
         """The oldest entries, left in place: at most ``entries``, about ``size_bytes`` of them."""
@@ -63,42 +80,30 @@ class Buffer:
         """Forget the oldest entries, which are published; the file moves up."""
         for _ in range(count):
             self._bytes -= len(self._entries.popleft().command) + _ENTRY_OVERHEAD_BYTES
-        if not self._entries and self._spool is not None and self._spool.pending:
+        if self._spool is None:
+            return
+        self._copied = max(0, self._copied - count)
+        if not self._entries:
             for entry in self._spool.take(_REFILL_BYTES):
                 self._take(entry)
-        if not self._entries and self._spool is not None:
+            self._copied = len(self._entries)
+        if not self._copied:
             self._spool.clear()
-
-    def recover(self) -> int:
-        """Take up what an earlier run left in the file; how many entries that is."""
-        found = self.spooled
-        if found:
-            self.drop_head(0)
-        return found
 
     def save(self) -> int:
-        """At the end of a run with Redis away: write everything to the file; how many entries found no room there."""
-        if self._spool is None:
-            return len(self._entries)
-        wanted = len(self)
-        self._spool.put_back(self._entries)
-        self._entries.clear()
-        self._bytes = 0
-        return wanted - self._spool.pending
-
-    def discard(self) -> None:
-        """Forget everything."""
-        self._entries.clear()
-        self._bytes = 0
-        while self._spool is not None and self._spool.pending:
-            self._spool.take(_REFILL_BYTES)
-        if self._spool is not None:
-            self._spool.clear()
+        """At the end of a run: leave everything in the file; how many entries found no room there."""
+        return len(self._entries) if self._spool is None else self._copy(self._spool)
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the file; one that holds something stays for the next run."""
         if self._spool is not None:
             self._spool.close()
+
+    def _copy(self, spool: Spool) -> int:
+        """Copy to the file what is in memory alone; how many entries found no room there."""
+        if not spool.pending:
+            self._copied += spool.copy(list(islice(self._entries, self._copied, None)), self.ends)
+        return len(self._entries) - self._copied
 
     def _take(self, entry: Packed) -> None:
         self._entries.append(entry)

@@ -5,7 +5,6 @@ that depends on time.
 """
 
 import asyncio
-from collections.abc import Collection
 from typing import NoReturn
 
 from msgspec import Struct
@@ -28,6 +27,7 @@ from collector_worker.permits import Permits
 from collector_worker.pipeline import Pipeline
 from collector_worker.raw_recorder import RawRecorder
 from collector_worker.rest_client import RestClient
+from collector_worker.resubscriptions import Resubscriptions
 from collector_worker.telemetry import Telemetry
 from collector_worker.websocket import CLOSE_TIMEOUT_S, OPEN_TIMEOUT_S, Pace, WebSocket
 from common.clock import Clock
@@ -39,7 +39,7 @@ from common.errors import (
 )
 from common.events import Candle, Ticker, Trade
 from common.exchanges import Rate
-from common.health import WorkerState
+from common.health import BookState, WorkerState
 from common.identity import DataType
 from common.lifecycle import worst_of
 from common.log import get_logger
@@ -92,20 +92,19 @@ class Connection:
         self._seen_s = dict.fromkeys((c for c in feed.channels if c.silence_limit_s), 0.0)
         self._candle_channels = {c.interval: c for c in feed.channels if c.data_type is DataType.CANDLES}
         self._book_channel = next((c for c in feed.channels if c.data_type is DataType.ORDERBOOK), None)
+        self._book_joins = self._book_channel is not None and self._book_channel.seed_levels > 0
         self._book_ready = self._book_channel is None
         self._last_frame_s = 0.0
         self._opened_s = 0.0
         self._pinged_s: float | None = None
         self._subscribed_s = 0.0
-        self._again: dict[Channel, float] = {}
-        self._deferred: set[Channel] = set()
-        self._again_pause_s = around.timing.resubscribe_first_s
+        self._again = Resubscriptions(around.timing.resubscribe_first_s, around.timing.resubscribe_cap_s)
         self._fetching = False
         self._resubscribed: set[Channel] = set()
         self._retired = False
         self._delivered = False
         self.ready = asyncio.Event()
-        """Set when every channel is confirmed (and, for a successor, its book has begun)."""
+        """Set when every channel is confirmed and, for a successor, it delivers: its book has begun or can go on."""
         self.closing_soon = asyncio.Event()
         """Set when the exchange has announced the end of this connection."""
 
@@ -156,7 +155,7 @@ class Connection:
         if not predecessor.ready.is_set():
             self._announce()
         if self._book_channel is not None:
-            self._around.pipeline.book.renewed()
+            self._around.pipeline.book.renewed(joins=self._book_joins)
         for output in held or ():
             self._pass_on(output)
         self._around.telemetry.beat.reconnects += 1
@@ -182,11 +181,11 @@ class Connection:
     def _on_data(self, output: Trade | Ticker | Candle | BookFrame) -> None:
         if isinstance(output, BookFrame) and self._book_channel is not None:
             self._seen(self._book_channel)
-            if not self._book_ready:
-                self._book_ready = True
-                self._check_ready()
         elif isinstance(output, Candle):
             self._seen(self._candle_channels[output.interval])
+        if not self._book_ready and (self._book_joins or isinstance(output, BookFrame)):
+            self._book_ready = True  # a quiet book that joins may send nothing for long: any data shows that it would
+            self._check_ready()
         if self._held is None:
             self._delivered = True
             self._pass_on(output)
@@ -216,8 +215,7 @@ class Connection:
             if output.permanent:
                 raise SubscriptionRefusedError(output.reason)
             get_logger().warning("subscription_deferred", why=output.reason)
-            self._deferred |= self._unconfirmed
-            self._ask_again(self._unconfirmed, at_once=False)
+            self._again.refused(self._unconfirmed, self._now_s())
         elif isinstance(output, ClosingSoon):
             get_logger().info("feed_closing_announced", feed=self._feed.name)
             self.closing_soon.set()
@@ -229,9 +227,7 @@ class Connection:
             else:
                 self._hold(output)
         self._unconfirmed.discard(output.channel)
-        if output.channel in self._deferred:  # the refusal, which names no channel, meant another one
-            self._deferred.discard(output.channel)
-            self._again.pop(output.channel, None)
+        self._again.confirmed(output.channel)
         self._check_ready()
 
     def _check_ready(self) -> None:
@@ -252,37 +248,24 @@ class Connection:
 
     def _grant(self, wish: Wish | None) -> None:
         if wish is Wish.RESUBSCRIBE and self._book_channel is not None:
-            self._ask_again([self._book_channel])
+            self._again.ask([self._book_channel], self._now_s())
 
-    def _ask_again(self, channels: Collection[Channel], *, at_once: bool = True) -> None:
-        """Resubscribe channels soon, each time a little later, until a quiet stretch resets the pause.
-
-        ``at_once``: the first time without a pause; not where the exchange wants to be asked less often.
-        """
-        due = [channel for channel in channels if channel not in self._again]
-        if not due:
-            return
-        now_s, timing = self._now_s(), self._around.timing
-        if now_s - self._subscribed_s > 2 * timing.resubscribe_cap_s:
-            self._again_pause_s = timing.resubscribe_first_s
-        pause_s = 0.0 if at_once and self._again_pause_s == timing.resubscribe_first_s else self._again_pause_s
-        self._again |= dict.fromkeys(due, now_s + pause_s)
-        self._again_pause_s = min(self._again_pause_s * 2, timing.resubscribe_cap_s)
-
-    async def _fetch_book(self) -> None:
+    async def _fetch_book(self, channel: Channel) -> None:
         around = self._around
         try:
             path = around.exchange.book_path(around.instrument)
             body = await around.rest.fetch(path, around.exchange.rest_units(path))
             snapshot = around.exchange.read_book(body, around.clock.now_ns())
         except ExchangeUnavailableError as error:
-            around.telemetry.trouble("book", str(error))
+            if around.pipeline.book.state is not BookState.VALID:  # else it has come by itself, or a wider one can wait
+                around.telemetry.trouble("book", str(error))
             get_logger().warning("book_snapshot_failed", why=str(error))
         else:
             around.telemetry.settled("book")
             if self._retired:
                 return
-            self._grant(around.pipeline.on_judged(around.pipeline.book.on_rest_snapshot(snapshot)))
+            judged = around.pipeline.book.on_rest_snapshot(snapshot, channel.seed_levels)
+            self._grant(around.pipeline.on_judged(judged))
         finally:
             self._fetching = False
 
@@ -298,9 +281,7 @@ class Connection:
             self._check_deadlines(now_s)
             if self._feed.max_life_s and now_s - self._opened_s > self._feed.max_life_s:
                 self.closing_soon.set()
-            for channel in [channel for channel, at_s in self._again.items() if now_s >= at_s]:
-                del self._again[channel]
-                self._deferred.discard(channel)
+            for channel in self._again.due(now_s):
                 requests = self._adapter.resubscribe(channel)
                 if not requests:
                     self._around.pipeline.book.subscribed(now_s, 0.0)
@@ -317,7 +298,7 @@ class Connection:
                     and self._around.pipeline.book.due(now_s) is Wish.FETCH_SNAPSHOT
                 ):
                     self._fetching = True
-                    tasks.create_task(self._fetch_book())
+                    tasks.create_task(self._fetch_book(self._book_channel))
 
     def _excuse(self, now_s: float) -> None:
         """We do not read for the moment: what has not arrived is not the exchange's fault."""
@@ -335,9 +316,14 @@ class Connection:
             await (socket.send(keepalive.frame) if keepalive.frame else socket.ping(self._on_pong))
 
     def _check_deadlines(self, now_s: float) -> None:
-        if self._unconfirmed and now_s - self._subscribed_s > self._around.timing.acknowledge_s and not self._again:
+        unanswered = now_s - self._subscribed_s > self._around.timing.acknowledge_s
+        if self._unconfirmed and unanswered and not self._again.waiting:
             names = ", ".join(sorted(channel.name for channel in self._unconfirmed))
             raise SubscriptionTimeoutError(f"the exchange did not confirm the subscription of {names}")
+        mute_s = self._around.telemetry.mute_s
+        mute = [channel.name for channel in self._feed.channels if mute_s.get(channel.data_type, 0.0) > self._opened_s]
+        if mute:
+            raise FeedSilentError(f"the exchange has newer data than it sends ({', '.join(mute)})")
         silent = [channel for channel, seen_s in self._seen_s.items() if now_s - seen_s > channel.silence_limit_s]
         for channel in silent:
             if channel in self._resubscribed:
@@ -345,7 +331,7 @@ class Connection:
             get_logger().warning("channel_silent", channel=channel.name)
             self._resubscribed.add(channel)
             self._seen_s[channel] = now_s
-        self._ask_again(silent)
+        self._again.ask(silent, now_s)
 
     def _on_pong(self) -> None:
         self._last_frame_s = self._now_s()

@@ -3,14 +3,29 @@
 import asyncio
 
 from collector_worker.publisher import Publisher
+from collector_worker.stream_ends import Reader
 from collector_worker.telemetry import Telemetry
 from common import keys
 from common.clock import Clock
 from common.errors import EXIT_BAD_CONFIGURATION
 from common.health import WorkerState
 from common.identity import CollectorId
+from common.redis_client import pack_command
 
 BEAT_EVERY_S = 1.0
+
+
+async def read_former(pipe: Reader, collector: CollectorId) -> dict[str, str]:
+    """The heartbeat that an earlier run has left; empty where it has expired, or the key is not what it should be.
+
+    Raises:
+        RedisUnreachableError: Redis went away.
+    """
+    (reply,) = await pipe.execute([pack_command(("HGETALL", keys.heartbeat(collector)))])
+    if not isinstance(reply, list):
+        return {}
+    texts = [part.decode(errors="replace") for part in reply if isinstance(part, bytes)]
+    return dict(zip(texts[::2], texts[1::2], strict=False))
 
 
 class HeartbeatWriter:
@@ -22,6 +37,13 @@ class HeartbeatWriter:
         self._telemetry = telemetry
         self._clock = clock
         self._fresh = True
+        self._due_s = 0.0
+
+    def beat_if_due(self) -> None:
+        """Beat where that was a while ago: while a run takes over, and its other parts do not run yet."""
+        if self._clock.monotonic_s() >= self._due_s:
+            self._due_s = self._clock.monotonic_s() + BEAT_EVERY_S
+            self.beat()
 
     async def run(self) -> None:
         """Beat until cancelled."""

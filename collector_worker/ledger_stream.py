@@ -1,26 +1,34 @@
-"""The ``:coverage`` stream: ledger entries with ids of their own, through the same buffer as the data."""
+"""The ``:coverage`` stream: ledger entries with ids of their own, through the same buffer as the data.
 
+What finds no room there waits here and is written in its order once there is room, so the ledger never says that
+something is complete before it has said what is lost of it. Of what waits, entries that say the same are folded into
+one.
+"""
+
+from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Protocol
+
+from msgspec.structs import replace
 
 from collector_worker.publisher import Publisher
+from collector_worker.stream_ends import NOWHERE, Reader, place, read_ends
 from collector_worker.stream_ids import StreamIds
 from common import keys
-from common.coverage import LedgerEntry, decode, encode
+from common.coverage import Kind, LedgerEntry, State, decode, encode
+from common.coverage_fold import Span, number_of
 from common.errors import UndecodableFrameError
+from common.identity import DataType
 from common.redis_client import Reply, pack_command
 
 LOOK_BACK = 500
 """Entries of earlier runs that are read: over an hour of them, more than a hole can last."""
 
+MOST_WAITING = 1_000
+"""With both memory and file full there is little to tell of: what comes is refused before it gets as far."""
 
-class Reader(Protocol):
-    """What is needed of a connection to Redis."""
-
-    async def execute(self, commands: Sequence[bytes]) -> list[Reply]:
-        """Carry out packed commands; a refusal is a reply."""
-        ...
+FOLDED = "ledger_full"
+"""Reason of a span that counts as lost because there was no room to tell in detail what is lost of it."""
 
 
 class LedgerStream:
@@ -29,7 +37,8 @@ class LedgerStream:
     def __init__(self, key: str, publisher: Publisher) -> None:
         self._key = key
         self._publisher = publisher
-        self._ids = StreamIds()
+        self._waiting: deque[LedgerEntry] = deque()
+        self.ids = StreamIds()
         self.history: list[LedgerEntry] = []
         """The newest entries of earlier runs, oldest first; after ``restore``."""
 
@@ -37,21 +46,102 @@ class LedgerStream:
         """Go on behind the last entry.
 
         Raises:
-            RedisUnreachableError: Redis went away.
+            RedisUnreachableError: Redis went away, or does not let us read now.
         """
+        (end,) = await read_ends(pipe, [self._key])
         (reply,) = await pipe.execute([pack_command(("XREVRANGE", self._key, "+", "-", "COUNT", LOOK_BACK))])
-        if not isinstance(reply, list) or not reply:
-            return
-        ms, _, n = reply[0][0].decode().partition("-")
-        self._ids.last_ms, self._ids.last_n = int(ms), int(n)
-        for _, flat in reversed(reply):
-            texts = [part.decode(errors="replace") for part in flat]
-            with suppress(UndecodableFrameError):  # somebody else's, or of a version to come
-                self.history.append(decode(dict(zip(texts[::2], texts[1::2], strict=True))))
+        self.ids.last_ms, self.ids.last_n = place(end or NOWHERE)
+        self.history = _entries(reply)
 
     def append(self, entry: LedgerEntry) -> None:
-        """Write one entry."""
-        entry_id = self._ids.next(entry.at, entry.at)
-        fields = encode(entry)
-        command = ("XADD", self._key, "MAXLEN", "~", keys.COVERAGE_MAXLEN, entry_id, *fields)
-        self._publisher.append(pack_command(command), entry.at)
+        """Write one entry, now or once there is room."""
+        self._waiting.append(entry)
+        self.settle()
+        if self._waiting:
+            self._waiting = deque(folded(self._waiting))
+
+    def settle(self) -> None:
+        """Write what found no room so far, as far as there is room now."""
+        while self._waiting and self._write(self._waiting[0]):
+            self._waiting.popleft()
+
+    def _write(self, entry: LedgerEntry) -> bool:
+        entry_id = self.ids.next(entry.at, entry.at)
+        command = ("XADD", self._key, "MAXLEN", "~", keys.COVERAGE_MAXLEN, entry_id, *encode(entry))
+        return self._publisher.append(pack_command(command), entry.at)
+
+
+def _entries(reply: Reply) -> list[LedgerEntry]:
+    """Entries of an XREVRANGE reply, oldest first."""
+    entries = []
+    for _, flat in reversed(reply) if isinstance(reply, list) else ():
+        texts = [part.decode(errors="replace") for part in flat]
+        with suppress(UndecodableFrameError):  # somebody else's, or of a version to come
+            entries.append(decode(dict(zip(texts[::2], texts[1::2], strict=True))))
+    return entries
+
+
+Subject = tuple[DataType, str]
+
+
+def _subject(entry: LedgerEntry) -> Subject:
+    return entry.data_type, entry.interval
+
+
+def folded(entries: Sequence[LedgerEntry], most: int = MOST_WAITING) -> list[LedgerEntry]:
+    """The same in fewer entries: of what follows each other of one kind of data, equal statements become one.
+
+    Never more than ``most``: beyond that each kind of data has one entry left, which says that all of it is lost.
+    It never promises more than the entries that it is made of.
+    """
+    told: list[LedgerEntry] = []
+    newest: dict[Subject, int] = {}
+    for entry in entries:
+        subject = _subject(entry)
+        before = newest.get(subject)
+        joined = None if before is None else _joined(told[before], entry)
+        if joined is not None and before is not None:
+            told[before] = joined
+        else:
+            newest[subject] = len(told)
+            told.append(entry)
+    return told if len(told) <= most else _all_lost(told)
+
+
+def _joined(earlier: LedgerEntry, later: LedgerEntry) -> LedgerEntry | None:
+    """One entry in place of two that follow each other; None where there is none that says the same."""
+    if earlier.kind is not later.kind or earlier.run_id != later.run_id:
+        return None
+    if later.kind is Kind.COMPLETE:
+        return later
+    if later.kind is not Kind.GAP_LOST or earlier.reason != later.reason:
+        return None
+    one, other = _span(earlier), _span(later)
+    hull = replace(later, from_ts=min(one.start, other.start), to_ts=max(earlier.to_ts or 0, later.to_ts or 0))
+    ids = [number for number in (one.from_id, one.to_id, other.from_id, other.to_id) if number is not None]
+    if len(ids) == 4:
+        touch = max(ids[0], ids[2]) < min(ids[1], ids[3])
+        hull = replace(hull, from_id=str(min(ids)), to_id=str(max(ids)))
+    else:
+        whole = _span(hull).stop >= max(one.stop, other.stop)  # not so where the later one has no length
+        touch = whole and not ids and max(one.start, other.start) <= min(one.stop, other.stop)
+    return hull if touch else None
+
+
+def _span(entry: LedgerEntry) -> Span:
+    from_id, to_id = number_of(entry.from_id), number_of(entry.to_id)
+    return Span.between(State.LOST, entry.from_ts or 0, entry.to_ts or 0, from_id, to_id)
+
+
+def _all_lost(entries: Sequence[LedgerEntry]) -> list[LedgerEntry]:
+    """That a run has begun, and one entry for all else that it says of each kind of data."""
+    told = [entry for entry in entries if entry.kind is Kind.OPENED]
+    by_subject: dict[Subject, list[LedgerEntry]] = {}
+    for entry in entries:
+        if entry.kind is not Kind.OPENED:
+            by_subject.setdefault(_subject(entry), []).append(entry)
+    for same in by_subject.values():
+        times = [ts for entry in same for ts in (entry.from_ts, entry.to_ts) if ts is not None]
+        bounds = {"from_ts": min(times), "to_ts": max(times) + 1, "from_id": None, "to_id": None}
+        told.append(replace(same[-1], kind=Kind.GAP_LOST, reason=FOLDED, **bounds))
+    return told

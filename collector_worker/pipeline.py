@@ -10,7 +10,7 @@ from collector_worker.flows import CandleFlow, TradeFlow
 from collector_worker.integrity import TickerGate
 from collector_worker.ledger import Track
 from collector_worker.publisher import Publisher
-from collector_worker.streams import Stream, Streams
+from collector_worker.streams import NO_ROOM, Stream, Streams
 from collector_worker.telemetry import Telemetry
 from common import keys
 from common.clock import Clock
@@ -24,6 +24,9 @@ from common.log import get_logger
 BOOK_HASH_EVERY_S = 0.5
 """The ``:book`` hash always names the stream id it corresponds to, so a late joiner loses nothing by its age; writing
 400 levels at every delta would cost more than everything else a collector does."""
+
+CHECKSUM_UNUSABLE = "the checksum of the exchange does not match its own snapshots any more"
+"""Books are still judged by their numbers; what the exchange now means by it is for a person to find out."""
 
 
 class Ways(Struct):
@@ -65,6 +68,7 @@ class Pipeline:
         self._book_entry: tuple[str, BookSnapshot | BookDelta] | None = None
         self._book_hole = False
         self._book_doubted = False
+        self._checksum_unusable = False
         self._connected_before: set[str] = set()
         self._connected: dict[str, Feed] = {}
         if DataType.ORDERBOOK in config.data_types:
@@ -88,8 +92,10 @@ class Pipeline:
 
     def _on_ticker(self, ticker: Ticker) -> None:
         if self._ways.tickers.admits(ticker):
-            self._publish(self._streams.of_type(DataType.TICKER), ticker)
-            self._ways.ticker_track.passed(ticker.ts_event)
+            if self._publish(self._streams.of_type(DataType.TICKER), ticker) is None:
+                self._ways.ticker_track.broke(NO_ROOM)
+            else:
+                self._ways.ticker_track.passed(ticker.ts_event)
         else:
             self._telemetry.beat.duplicates_dropped += 1
 
@@ -100,7 +106,9 @@ class Pipeline:
             event = self._whole_book(event) if self._book_hole and isinstance(event, BookDelta) else event
             entry_id = self._publish(stream, event)
             self._book_hole = entry_id is None
-            if entry_id is not None:
+            if entry_id is None:
+                self._ways.book_track.broke(NO_ROOM)
+            else:
                 self._book_entry = (entry_id, event)
                 self._ways.book_track.passed(event.ts_event)
         if self._book_doubted and self.book.state is BookState.VALID:
@@ -112,6 +120,7 @@ class Pipeline:
             self._telemetry.beat.resyncs += 1
             get_logger().warning("book_doubted", reason=judged.doubt)
             self._status(stream, FeedState.STALE, judged.doubt)
+        self._note_checksum()
         self._note_book_state()
         return judged.wish
 
@@ -123,7 +132,7 @@ class Pipeline:
             bids=self.book.book.bids(),
             asks=self.book.book.asks(),
             seq=delta.seq,
-            reason="buffer_full",
+            reason=NO_ROOM,
         )
 
     def _publish(self, stream: Stream, event: Event) -> str | None:
@@ -131,6 +140,16 @@ class Pipeline:
         return self._publisher.publish(stream, event)
 
     # --- the book's hash and state -------------------------------------------------------------------------------
+
+    def _note_checksum(self) -> None:
+        if self.book.checksum_unusable is self._checksum_unusable:
+            return
+        self._checksum_unusable = self.book.checksum_unusable
+        if self._checksum_unusable:
+            self._telemetry.trouble("checksum", CHECKSUM_UNUSABLE)
+            get_logger().warning("checksum_unusable", why=CHECKSUM_UNUSABLE)
+        else:
+            self._telemetry.settled("checksum")
 
     def _note_book_state(self) -> None:
         beat = self._telemetry.beat

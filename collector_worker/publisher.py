@@ -7,7 +7,7 @@ while Redis is away is counted, and a ``gap`` entry stands in its place.
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from random import Random
 from typing import Protocol
 
@@ -15,7 +15,9 @@ from msgspec import Struct
 
 from collector_worker.backoff import full_jitter
 from collector_worker.buffer import Buffer
+from collector_worker.left_over import Joints, LeftOver, opened
 from collector_worker.spool import Packed
+from collector_worker.stream_ends import StreamTakenError, check_ends, read_ends
 from collector_worker.streams import Stream
 from collector_worker.telemetry import Telemetry
 from common.clock import Clock
@@ -46,14 +48,6 @@ class Pipe(Protocol):
     async def close(self) -> None:
         """Drop the connection."""
         ...
-
-
-class StreamTakenError(FleetError):
-    """Redis holds ids above ours that we did not write: another writer. A new run reads the tail and goes on there."""
-
-
-class StreamRolledBackError(FleetError):
-    """Redis has lost entries that it had confirmed. A new run reads the tail and fetches what is missing behind it."""
 
 
 class Pacing(Struct, frozen=True, kw_only=True):
@@ -92,7 +86,7 @@ class Publisher:
         self._clock = clock
         self._random = Random()  # noqa: S311 - jitter is no secret
         self._buffer = Buffer() if buffer is None else buffer
-        self._appended = self._buffer.recover()
+        self._appended = 0
         self._ordered: dict[str, tuple[int, bytes]] = {}
         self._done = 0
         self._refused: set[bytes] = set()
@@ -100,7 +94,6 @@ class Publisher:
         self._wake = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
-        self._confirmed: dict[bytes, bytes] = {}
         self._relieved = asyncio.Event()
         self._away = False
 
@@ -129,25 +122,27 @@ class Publisher:
 
     def publish(self, stream: Stream, event: Event) -> str | None:
         """Buffer one event; returns its entry id, or None where the buffer is full and the event is lost."""
-        if self._buffer.full:
-            self._telemetry.beat.entries_dropped += 1
-            stream.lose(event)
-            return None
-        gap = stream.take_loss(event, self._clock.now_ns())
-        if gap is not None:
-            self._telemetry.beat.gaps += 1
-            self._append(stream, gap)
-        return self._append(stream, event)
-
-    def _append(self, stream: Stream, event: Event) -> str | None:
-        before = stream.last_trade_id
-        entry_id, packed = stream.pack(event)
-        if self.append(packed, event.ts_recv):
-            return entry_id
+        if not self._buffer.full and self._mark_loss(stream, event):
+            before = stream.last_trade_id
+            entry_id, packed = stream.pack(event)
+            if self.append(packed, event.ts_recv):
+                return entry_id
+            stream.last_trade_id = before
         self._telemetry.beat.entries_dropped += 1
-        stream.last_trade_id = before
         stream.lose(event)
         return None
+
+    def _mark_loss(self, stream: Stream, following: Event) -> bool:
+        """Put the entry that marks a loss in its place; False where it finds no room itself."""
+        gap = stream.loss_before(following, self._clock.now_ns())
+        if gap is None:
+            return True
+        _, packed = stream.pack(gap)
+        if not self.append(packed, gap.ts_recv):
+            return False
+        stream.loss_is_marked()
+        self._telemetry.beat.gaps += 1
+        return True
 
     def append(self, command: bytes, recv_ns: int) -> bool:
         """Buffer a packed XADD of a stream of ours; False where it found no room."""
@@ -182,6 +177,7 @@ class Publisher:
             StreamTakenError: Somebody else writes these streams.
             StreamRolledBackError: Redis came back without what it had.
             SupersededError: A newer run of this collector has begun.
+            SpoolLostError: What waited in the file is gone.
         """
         while True:
             await self._wake.wait()
@@ -190,15 +186,56 @@ class Publisher:
                 await self._send_batch()
             self._idle.set()
 
-    async def publish_left_over(self) -> None:
-        """Publish what an earlier run left in the file, before anything else is known of the streams.
+    async def publish_left_over(self, ledger: str, meanwhile: Callable[[], None]) -> None:
+        """Publish what earlier runs left in their files, before anything else is known of the streams.
+
+        Args:
+            ledger: Key of the ledger that vouches for what is in the streams.
+            meanwhile: Called again and again: a GiB takes half a minute.
 
         Raises:
-            RedisUnreachableError: Redis went away, or takes no writes now.
+            RedisUnreachableError: Redis went away, or takes no writes now; the files stay as they are.
+            SupersededError: A newer run of this collector has begun.
         """
-        while batch := self._buffer.head(self._pacing.batch_entries, self._pacing.batch_bytes):
-            replies = await self._pipe.transaction([entry.command for entry in batch])
-            self._confirm(batch, replies)  # it may have published some of them itself
+        for path in self._buffer.left_over:
+            with opened(path) as file:
+                if file is not None:
+                    await self._publish_file(file, ledger.encode(), meanwhile)
+                    file.remove()
+
+    async def _publish_file(self, file: LeftOver, ledger: bytes, meanwhile: Callable[[], None]) -> None:
+        beat = self._telemetry.beat
+        before = beat.entries_published
+        ends = await read_ends(self._pipe, list(file.behind))
+        joints = Joints(file.behind, dict(zip(file.behind, ends, strict=True)), ledger)
+        for records in file.batches(self._pacing.batch_bytes) if joints.unsettled else ():
+            for packed in records:
+                joints.look(packed)
+            meanwhile()
+            await self._carry_out([])
+        for records in file.batches(self._pacing.batch_bytes):
+            commands = [packed.command for packed in records if joints.admits(packed)]
+            meanwhile()
+            replies = await self._carry_out(commands)
+            taken = sum(isinstance(reply, bytes) for reply in replies)
+            beat.entries_published += taken
+            beat.entries_dropped += len(commands) - taken
+        beat.entries_dropped += joints.left_out
+        published = beat.entries_published - before
+        get_logger().info("left_over_published", published=published, left_out=joints.left_out)
+
+    async def _carry_out(self, commands: list[bytes]) -> list[Reply]:
+        """Carry out commands behind what is urgent; their replies."""
+        urgent, ahead = self._look_at_urgent()
+        if not ahead and not commands:
+            return []
+        replies = await self._pipe.transaction([*ahead, *commands])
+        self._forget_urgent(urgent)
+        return replies[len(ahead) :]
+
+    def follow(self, ends: Mapping[bytes, bytes]) -> None:
+        """Where the streams end that we are going to write: what is buffered comes behind that."""
+        self._buffer.ends.update(ends)
 
     async def drained(self) -> None:
         """Wait until everything buffered is confirmed."""
@@ -206,35 +243,40 @@ class Publisher:
 
     async def _send_batch(self) -> None:
         batch = self._buffer.head(self._pacing.batch_entries, self._pacing.batch_bytes)
-        urgent, self._urgent = self._urgent, {}
+        urgent, commands = self._look_at_urgent()
+        first = len(commands)
         # A hash that names a stream id must not be seen before that entry.
         reached = self._done + len(batch)
         ordered = {key: due for key, due in self._ordered.items() if due[0] <= reached}
-        commands = [command for parts in urgent.values() for command in parts]
-        first = len(commands)
         commands += [entry.command for entry in batch]
         commands += [packed for _, packed in ordered.values()]
-        replies, retried = await self._transact(commands)
-        replies = replies[first : first + len(batch)]
-        # A transaction is carried out whole or not at all: of ours, sent again, either all ids are there or none.
-        stale = any(is_stale_id(reply) for reply in replies)
-        if stale and (not retried or any(isinstance(reply, bytes) for reply in replies)):
-            raise StreamTakenError("another process writes the streams of this collector")
-        self._confirm(batch, replies)
+        self._confirm(batch, await self._transact(commands, batch, first))
+        self._forget_urgent(urgent)
         for key, sent in ordered.items():
             if self._ordered[key] is sent:
                 del self._ordered[key]
 
-    async def _transact(self, commands: list[bytes]) -> tuple[list[Reply], bool]:
-        """Carry out one transaction, however long Redis is away; also whether it took more than one attempt."""
+    def _look_at_urgent(self) -> tuple[dict[str, list[bytes]], list[bytes]]:
+        """What is to be sent ahead of the entries, by key and in a row."""
+        return dict(self._urgent), [command for parts in self._urgent.values() for command in parts]
+
+    def _forget_urgent(self, sent: Mapping[str, list[bytes]]) -> None:
+        for key, commands in sent.items():
+            if self._urgent[key] is commands:
+                del self._urgent[key]
+
+    async def _transact(self, commands: list[bytes], batch: list[Packed], first: int) -> list[Reply]:
+        """Carry out one transaction, however long Redis is away; the answers to its entries, from ``first`` on."""
         delays_s = full_jitter(self._random, self._pacing.retry_first_s, self._pacing.retry_cap_s)
         lost = False
         while True:
             try:
                 await self._pipe.connect()
-                if lost:
-                    await self._check_tails()
-                replies = await self._pipe.transaction(commands)
+                if lost and await self._was_carried_out(batch):
+                    replies: list[Reply] = [entry.id for entry in batch]
+                else:
+                    replies = (await self._pipe.transaction(commands))[first : first + len(batch)]
+                    await self._check_ids(batch, replies, retried=lost)
             except RedisUnreachableError as error:
                 await self._pipe.close()
                 if not lost:
@@ -249,25 +291,41 @@ class Publisher:
                     self._telemetry.beat.redis_reconnects += 1
                     self._telemetry.settled("redis")
                     get_logger().info("redis_regained", entries_waiting=len(self._buffer))
-                return replies, lost
+                return replies
 
-    async def _check_tails(self) -> None:
-        """Redis was away: see that it still holds the last entries that it confirmed."""
-        confirmed = list(self._confirmed.items())
-        commands = [pack_command(("XREVRANGE", key, "+", "-", "COUNT", 1)) for key, _ in confirmed]
-        for (_, known), reply in zip(confirmed, await self._pipe.execute(commands), strict=True):
-            if isinstance(reply, list) and (not reply or _order(reply[0][0]) < _order(known)):
-                raise StreamRolledBackError("Redis came back without entries that it had confirmed")
+    async def _was_carried_out(self, batch: list[Packed]) -> bool:
+        """Redis was away: see that the streams end as we left them, or with the batch whose answer was lost."""
+        known, sent = self._buffer.ends, {entry.key: entry.id for entry in batch}
+        streams = list(known | sent)
+        found = dict(zip(streams, await read_ends(self._pipe, streams), strict=True))
+        try:
+            return check_ends(known, sent, found)
+        except FleetError:
+            await self._pipe.transaction([])  # a newer run explains it, if there is one: that is the error to end with
+            raise
+
+    async def _check_ids(self, batch: list[Packed], replies: list[Reply], *, retried: bool) -> None:
+        """See that ids which Redis had already are those of this batch: a server that hung has just carried it out.
+
+        A transaction is carried out whole or not at all: of ours, either all ids are there or none.
+        """
+        stale = {entry.key: entry.id for entry, reply in zip(batch, replies, strict=True) if is_stale_id(reply)}
+        if not stale:
+            return
+        ours = retried and not any(isinstance(reply, bytes) for reply in replies)
+        if not ours or await read_ends(self._pipe, list(stale)) != list(stale.values()):
+            raise StreamTakenError("another process writes the streams of this collector")
 
     def _confirm(self, batch: list[Packed], replies: list[Reply]) -> None:
         """Take note of the answers; an id that was there already counts as published."""
         beat = self._telemetry.beat
         for entry, reply in zip(batch, replies, strict=True):
             if isinstance(reply, bytes):
-                self._confirmed[entry.key] = reply
+                self._buffer.ends[entry.key] = reply
                 beat.entries_published += 1
                 self._accepted(entry)
             elif is_stale_id(reply):
+                self._buffer.ends[entry.key] = entry.id
                 beat.entries_published += 1
             else:
                 beat.entries_dropped += 1
@@ -286,23 +344,14 @@ class Publisher:
             if not self._refused:
                 self._telemetry.settled("publish")
 
-    def discard(self) -> None:
-        """Forget what is buffered: a new run will fetch it behind what Redis really has."""
-        self._buffer.discard()
-
     def save(self) -> int:
-        """At the exit with Redis away: leave what is buffered to the next run; how many entries found no room."""
+        """At the end of the run: leave what is buffered to the next one; how many entries found no room."""
         return self._buffer.save()
 
     def _record_latency(self, batch: list[Packed]) -> None:
         now_ns = self._clock.now_ns()
         for entry in batch[:: len(batch) // _LATENCY_SAMPLES + 1]:
             self._telemetry.latency.record((now_ns - entry.recv_ns) // 1000)
-
-
-def _order(entry_id: bytes) -> tuple[int, int]:
-    ms, _, n = entry_id.partition(b"-")
-    return int(ms), int(n)
 
 
 def _hset(key: str, fields: Mapping[str, Scalar]) -> bytes:

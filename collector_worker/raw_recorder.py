@@ -107,13 +107,13 @@ class RawRecorder:
                 self._give_up()
 
     def _forget_oldest(self, current: Path) -> None:
-        files = sorted(self._folder.glob("*.jsonl.gz"))
-        total = sum(path.stat().st_size for path in files)
-        for path in files:
+        sizes = {path: _size(path) for path in sorted(self._folder.glob("*.jsonl.gz"))}
+        total = sum(sizes.values())
+        for path, size in sizes.items():
             if total + self._file_bytes <= self._total_bytes or path == current:
                 return
-            total -= path.stat().st_size
-            path.unlink()
+            total -= size
+            path.unlink(missing_ok=True)
 
     def close(self) -> None:
         """Finish the present file."""
@@ -124,3 +124,11 @@ class RawRecorder:
             except OSError:
                 self._give_up()
             self._gzip = self._raw = None
+
+
+def _size(path: Path) -> int:
+    """0 where somebody has tidied up in the same moment: that is no reason to stop recording."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0

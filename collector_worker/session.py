@@ -10,7 +10,7 @@ from random import Random
 
 from msgspec import Struct
 
-from collector_worker.backoff import full_jitter
+from collector_worker.backoff import GrowingPause, full_jitter
 from collector_worker.connection import Connection, Surroundings
 from collector_worker.exchanges.contract import Feed
 from common.errors import FeedError
@@ -30,6 +30,7 @@ class Patience(Struct, frozen=True, kw_only=True):
             sheet, section 2).
         overlap_s: That both connections go on side by side, where what one brings is not brought again: the old one
             may lag behind the new one, and what is under way on it was sent before the new one was subscribed.
+        again_s: After a successor that failed, before the next one; longer each time. Binance leaves an hour for it.
     """
 
     first_pause_s: float = 0.5
@@ -37,10 +38,11 @@ class Patience(Struct, frozen=True, kw_only=True):
     steady_s: float = 30.0
     take_over_s: float = 30.0
     overlap_s: float = 2.0
+    again_s: float = 5.0
 
 
 _BROUGHT_ONCE = frozenset({DataType.TRADE, DataType.CANDLES})
-"""A ticker is complete in itself and a book begins with a snapshot: these need no overlap."""
+"""A ticker is complete in itself and a book that begins with a snapshot, too: these need no overlap."""
 
 
 class Session:
@@ -51,7 +53,7 @@ class Session:
         self._around = around
         self._random = random
         self._patience = patience or Patience()
-        overlap = any(channel.data_type in _BROUGHT_ONCE for channel in feed.channels)
+        overlap = any(channel.data_type in _BROUGHT_ONCE or channel.seed_levels for channel in feed.channels)
         self._overlap_s = self._patience.overlap_s if overlap else 0.0
 
     async def run(self) -> None:
@@ -71,8 +73,7 @@ class Session:
             if clock.monotonic_s() - began_s > self._patience.steady_s:
                 pauses_s = self._fresh_pauses()
             pause_s = next(pauses_s)
-            telemetry.feed_is(self._feed.name, WorkerState.CONNECTING, clock.now_ns())
-            telemetry.beat.last_error = reason
+            telemetry.feed_lost(self._feed.name, reason, clock.now_ns())
             telemetry.beat.reconnects += 1
             get_logger().warning("feed_lost", feed=self._feed.name, why=reason, pause_s=round(pause_s, 2))
             await asyncio.sleep(pause_s)
@@ -90,6 +91,7 @@ class Session:
 
     async def _relay(self, connection: Connection, tasks: asyncio.TaskGroup) -> tuple[str, bool]:
         work = tasks.create_task(_until_lost(connection))
+        again = GrowingPause(self._patience.again_s, self._patience.pause_cap_s)
         while await _happens(connection.closing_soon, tasks, work):
             successor = Connection(self._feed, self._around, held=True)
             successor_work = tasks.create_task(_until_lost(successor))
@@ -99,7 +101,8 @@ class Session:
                 await asyncio.wait(both, timeout=self._overlap_s, return_when=asyncio.FIRST_COMPLETED)
             if not in_time or successor_work.done():
                 successor_work.cancel()
-                break
+                await asyncio.wait((work,), timeout=again.begin(self._around.clock.monotonic_s()))
+                continue
             successor.take_over(connection)
             work.cancel()
             connection, work = successor, successor_work

@@ -1,4 +1,4 @@
-"""What one worker is told: its arguments, the environment, and its part of the fleet file."""
+"""What one worker is told: its arguments, the environment, and its part of the fleet file or a file of its own."""
 
 import argparse
 from collections.abc import Sequence
@@ -12,6 +12,7 @@ from common.errors import InvalidConfigurationError
 from common.fleet_file import load_fleet
 from common.identity import CollectorId, DataType
 from common.settings import Environment
+from common.worker_file import decode, redis_of
 
 _DESCRIPTION = """\
 Collect one symbol of one exchange in the foreground and publish it to Redis Streams.
@@ -21,7 +22,8 @@ defaults. Logs go to stdout, JSON unless it is a terminal."""
 
 _EPILOG = f"""\
 example:
-  collector-worker --exchange okx --symbol BTC-USDT
+  collector-worker --exchange okx --symbol BTC-USDT [--fleet my-fleet.toml]
+  collector-worker --config var/applied/{CollectorId("okx", "BTC-USDT").program}.json    # as the manager starts it
   redis-cli XREVRANGE '{keys.stream(CollectorId("okx", "BTC-USDT"), DataType.TRADE)}' + - COUNT 3
 
 exit codes: 0 stopped by SIGTERM or SIGINT, everything flushed; 1 failed; 2 wrong usage; 3 no Redis at the start;
@@ -40,10 +42,11 @@ class WorkerSettings(Struct, frozen=True):
 
 
 def load_settings(argv: Sequence[str] | None, environment: Environment) -> WorkerSettings:
-    """Parse arguments and read the fleet file.
+    """Parse arguments and read the file that they name.
 
     Raises:
         InvalidConfigurationError: Something in them cannot work.
+        FleetError: The password of Redis cannot be read now.
         SystemExit: ``--help`` (0) or wrong usage (2).
     """
     parser = argparse.ArgumentParser(
@@ -52,13 +55,35 @@ def load_settings(argv: Sequence[str] | None, environment: Environment) -> Worke
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--exchange", required=True, help="e.g. okx")
-    parser.add_argument("--symbol", required=True, help="BASE-QUOTE, BASE-QUOTE-PERP or BASE-QUOTE-YYMMDD")
-    parser.add_argument("--fleet", type=Path, default=environment.fleet_path, help="fleet file (default: %(default)s)")
+    parser.add_argument("--exchange", help="e.g. okx")
+    parser.add_argument("--symbol", help="BASE-QUOTE, BASE-QUOTE-PERP or BASE-QUOTE-YYMMDD")
+    parser.add_argument("--fleet", type=Path, metavar="FILE", help=f"fleet file (default: {environment.fleet_path})")
+    parser.add_argument(
+        "--config",
+        type=Path,
+        metavar="FILE",
+        help="instead of these three: a file that the manager has written",
+    )
     arguments = parser.parse_args(argv)
+    named = arguments.exchange, arguments.symbol, arguments.fleet
+    if arguments.config is not None:
+        if any(named):
+            parser.error("--config says it all: leave --exchange, --symbol and --fleet out")
+        return _from_worker_file(arguments.config, environment)
+    if not (arguments.exchange and arguments.symbol):
+        parser.error("--exchange and --symbol are required")
     wanted = CollectorId.parse(f"{arguments.exchange}:{arguments.symbol}")
-    fleet = load_fleet(arguments.fleet, environment, also=wanted)
+    return _from_fleet_file(arguments.fleet or environment.fleet_path, wanted, environment)
+
+
+def _from_worker_file(path: Path, environment: Environment) -> WorkerSettings:
+    content = decode(path)
+    return WorkerSettings(content.collector, redis_of(content, environment), environment.log_level, environment.var)
+
+
+def _from_fleet_file(path: Path, wanted: CollectorId, environment: Environment) -> WorkerSettings:
+    fleet = load_fleet(path, environment, also=wanted)
     collector = fleet.find(wanted)
     if collector is None:
-        raise InvalidConfigurationError(f"{arguments.fleet}: has no collector {wanted}")
+        raise InvalidConfigurationError(f"{path}: has no collector {wanted}")
     return WorkerSettings(collector, fleet.redis, environment.log_level, environment.var)

@@ -13,6 +13,9 @@ from common.events import Candle, Event, FeedStatus, Gap, Trade
 from common.identity import DataType
 from common.redis_client import pack_command
 
+NO_ROOM = "buffer_full"
+"""Reason of a gap in whose place entries found room neither in memory nor in the file."""
+
 
 class _Loss(Struct):
     """A run of events that found no room: ``after_id`` is the last trade before it, times are ns."""
@@ -50,19 +53,26 @@ class Stream:
         """Note that an event found no room; of a marker nobody misses the content."""
         if isinstance(event, FeedStatus):
             return
+        from_ts = to_ts = event.ts_event
+        if isinstance(event, Gap) and event.from_ts is not None and event.to_ts is not None:
+            from_ts, to_ts = event.from_ts, event.to_ts
         if self._loss is None:
-            self._loss = _Loss(self.last_trade_id, event.ts_event, event.ts_event)
-        self._loss.to_ts = event.ts_event
+            self._loss = _Loss(self.last_trade_id, from_ts, to_ts)
+        self._loss.to_ts = to_ts
 
-    def take_loss(self, following: Event, now_ns: int) -> Gap | None:
-        """The entry that marks what was lost before ``following``, once."""
-        loss, self._loss = self._loss, None
+    def loss_before(self, following: Event, now_ns: int) -> Gap | None:
+        """The entry that marks what was lost before ``following``; the same until ``loss_is_marked``."""
+        loss = self._loss
         if loss is None:
             return None
-        gap = Gap(ts_event=now_ns, ts_recv=now_ns, reason="buffer_full")
+        gap = Gap(ts_event=now_ns, ts_recv=now_ns, reason=NO_ROOM)
         if isinstance(following, Trade):
             return replace(gap, from_id=loss.after_id, to_id=following.trade_id)
         return replace(gap, from_ts=loss.from_ts, to_ts=loss.to_ts)
+
+    def loss_is_marked(self) -> None:
+        """The entry of ``loss_before`` has found room."""
+        self._loss = None
 
 
 class Streams:

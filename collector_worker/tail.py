@@ -1,8 +1,9 @@
 """What the streams already hold: the only state that a new run needs."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Protocol
+from typing import Any
 
+from collector_worker.stream_ends import NOWHERE, Reader, place, read_ends
 from collector_worker.streams import Stream, Streams
 from collector_worker.tape import CandleTape, TradeTape
 from common.errors import RedisUnreachableError
@@ -20,14 +21,6 @@ _MOST_DIGITS = 19
 """Of a trade id or of a time in ns: what is longer is no entry of ours."""
 
 
-class Reader(Protocol):
-    """What is needed of a connection to Redis; see ``RedisPipe``."""
-
-    async def execute(self, commands: list[bytes]) -> list[Reply]:
-        """Carry out packed commands; a refusal is a reply."""
-        ...
-
-
 async def read_tails(pipe: Reader, streams: Streams, trades: TradeTape, candles: Mapping[str, CandleTape]) -> None:
     """Set every stream's ids behind its last entry, and tell the tapes what was already published.
 
@@ -37,9 +30,9 @@ async def read_tails(pipe: Reader, streams: Streams, trades: TradeTape, candles:
         RedisUnreachableError: Redis went away, or takes no commands from us now.
     """
     everything = streams.all()
-    infos = await pipe.execute([pack_command(("XINFO", "STREAM", stream.key)) for stream in everything])
-    for stream, info in zip(everything, infos, strict=True):
-        stream.ids.last_ms, stream.ids.last_n = _last_generated(info)
+    ends = await read_ends(pipe, [stream.key for stream in everything])
+    for stream, end in zip(everything, ends, strict=True):
+        stream.ids.last_ms, stream.ids.last_n = place(end or NOWHERE)
     unread = [(stream, "+", _LOOK_BACK[stream.data_type]) for stream in everything]
     while unread:
         commands = [pack_command(("XREVRANGE", stream.key, end, "-", "COUNT", count)) for stream, end, count in unread]
@@ -51,14 +44,6 @@ async def read_tails(pipe: Reader, streams: Streams, trades: TradeTape, candles:
             if not found and count > 1 and len(page) == count:
                 further.append((stream, f"({page[-1][0]}", _PAGE))
         unread = further
-
-
-def _last_generated(info: Reply) -> tuple[int, int]:
-    """The highest id that the stream ever had, which stays when its entries are trimmed away; (0, 0) for no stream."""
-    if not isinstance(info, list):
-        return 0, 0
-    facts = dict(zip(info[::2], info[1::2], strict=True))
-    return _numbers(facts[b"last-generated-id"].decode())
 
 
 def _restores(stream: Stream, fields: dict[str, str], trades: TradeTape, candles: Mapping[str, CandleTape]) -> bool:
@@ -91,11 +76,6 @@ def _restore_trades(stream: Stream, trades: TradeTape, number: int, fields: dict
 
 def _is_number(text: str) -> bool:
     return text.isascii() and text.isdecimal() and len(text) <= _MOST_DIGITS
-
-
-def _numbers(entry_id: str) -> tuple[int, int]:
-    ms, _, n = entry_id.partition("-")
-    return int(ms), int(n)
 
 
 def _page(reply: Reply) -> list[tuple[str, dict[str, str]]]:

@@ -11,6 +11,9 @@ from common.config import ExchangeCollectorConfig
 from common.health import Heartbeat, Progress, WorkerState
 from common.identity import DataType
 
+LAG_EVERY = 8
+"""Of so many trades the lag of one is recorded: the path of a trade is the hottest there is."""
+
 _PAGE_BYTES = resource.getpagesize()
 
 
@@ -36,6 +39,11 @@ class Telemetry:
             progress={data_type: Progress() for data_type in config.data_types},
         )
         self.latency = LatencyHistogram()
+        self._lag = LatencyHistogram()
+        self._trades = 0
+        self._trade_progress = self.beat.progress.get(DataType.TRADE, Progress())
+        self.mute_s: dict[DataType, float] = {}
+        """When data types were found mute (monotonic): a connection that is older is of no more use for them."""
         self._feeds: dict[str, WorkerState] = {}
         self._troubles: dict[str, str] = {}
         self._catching_up: set[str] = set()
@@ -45,20 +53,31 @@ class Telemetry:
     def feed_is(self, feed: str, state: WorkerState, now_ns: int) -> None:
         """Note the state of one socket; the collector's own state follows from all of them."""
         self._feeds[feed] = state
+        if state is WorkerState.RUNNING:
+            self.settled(f"feed {feed}")
         running = all(known is WorkerState.RUNNING for known in self._feeds.values())
         if not running:
             self.beat.connected_since = 0
         elif not self.beat.connected_since:
             self.beat.connected_since = now_ns
 
+    def feed_lost(self, feed: str, reason: str, now_ns: int) -> None:
+        """One socket has ended; the reason is a trouble until it runs again."""
+        self.feed_is(feed, WorkerState.CONNECTING, now_ns)
+        self.trouble(f"feed {feed}", reason)
+
     def trouble(self, about: str, phrase: str) -> None:
-        """Note that something does not work; it stays in ``last_error`` and degrades the state until ``settled``."""
-        self._troubles[about] = phrase
-        self.beat.last_error = phrase
+        """Note that something does not work: it degrades the state until ``settled``.
+
+        ``last_error`` is the newest trouble that there is; where there is none, the one that was over last.
+        """
+        self._troubles.pop(about, None)
+        self._troubles[about] = self.beat.last_error = phrase
 
     def settled(self, about: str) -> None:
-        """The trouble is over."""
-        self._troubles.pop(about, None)
+        """The trouble is over, if there was any."""
+        if self._troubles.pop(about, None) is not None and self._troubles:
+            self.beat.last_error = next(reversed(self._troubles.values()))
 
     def catching_up(self, what: str, *, waiting: bool) -> None:
         """Note whether live data waits behind data that was missed."""
@@ -77,11 +96,26 @@ class Telemetry:
         self.beat.decode_errors += count - self._garbled.get(what, 0)
         self._garbled[what] = count
 
+    def seen(self, data_type: DataType, recv_ns: int) -> None:
+        """Note that the feed has brought something of a data type, whatever becomes of it."""
+        self.beat.progress[data_type].last_event_at = recv_ns
+
+    def counted(self, data_type: DataType) -> None:
+        """Count one entry of a data type, which REST may have brought."""
+        self.beat.progress[data_type].count += 1
+
     def event(self, data_type: DataType, recv_ns: int) -> None:
-        """Count one entry of a data type."""
+        """Both at once."""
         progress = self.beat.progress[data_type]
         progress.count += 1
         progress.last_event_at = recv_ns
+
+    def traded(self, event_ns: int, recv_ns: int) -> None:
+        """Note a live trade, and how long it took from the exchange: some of them are enough for a percentile."""
+        self._trade_progress.last_event_at = recv_ns
+        if self._trades % LAG_EVERY == 0:
+            self._lag.record((recv_ns - event_ns) // 1000 + self.beat.clock_offset_ms * 1000)
+        self._trades += 1
 
     def snapshot(self, now_ns: int, now_s: float) -> Heartbeat:
         """The heartbeat as of now."""
@@ -92,8 +126,11 @@ class Telemetry:
         usage = resource.getrusage(resource.RUSAGE_SELF)
         beat.cpu_seconds = round(usage.ru_utime + usage.ru_stime, 3)
         self.latency.turn(now_s)
+        self._lag.turn(now_s)
         beat.latency_p50_us = self.latency.percentile(0.50)
         beat.latency_p99_us = self.latency.percentile(0.99)
+        beat.lag_p50_ms = self._lag.percentile(0.50) // 1000
+        beat.lag_p99_ms = self._lag.percentile(0.99) // 1000
         if beat.state not in (WorkerState.STOPPING, WorkerState.STOPPED, WorkerState.ERROR):
             beat.state = self._state()
         return beat

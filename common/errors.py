@@ -13,6 +13,7 @@ FleetError
  +- FeedError                    reconnect: this socket is of no more use, a new one may be
  |   +- ConnectionLostError, FeedSilentError, SubscriptionTimeoutError, PlannedReconnect
  +- ExchangeUnavailableError     retry later: the exchange's REST does not answer as it should
+     +- NotTradedError
 
 Messages of this family are written by us and carry no text from outside except names the operator gave and short
 codes and states of an exchange, so they may go into a heartbeat; the text of foreign exceptions goes to the log only
@@ -119,3 +120,15 @@ class ExchangeUnavailableError(FleetError):
     """A REST call failed, timed out, or was turned away for now."""
 
     recovery = Recovery.RETRY
+
+
+class NotTradedError(ExchangeUnavailableError):
+    """The exchange lists the symbol but does not trade it now, which may pass.
+
+    Attributes:
+        state: The exchange's own word for it.
+    """
+
+    def __init__(self, message: str, state: str) -> None:
+        super().__init__(message)
+        self.state = state

@@ -35,8 +35,23 @@ class BookState(Enum):
     STALE = "stale"
 
 
+class RestLook(Enum):
+    """What REST was found to have during a silence."""
+
+    NONE = "none"  # there is no silence, or nobody has looked yet
+    FAILED = "failed"  # no answer
+    NOTHING_NEWER = "nothing_newer"  # than the socket has brought: the market rests
+    NEWER = "newer"  # the socket is mute
+
+
 class Progress(Struct, kw_only=True):
-    """How far one data type has come: entries so far, receive time (ns) of the last, silence (ns) that is usual."""
+    """How far one data type has come.
+
+    Attributes:
+        count: Entries so far.
+        last_event_at: When the last one was received from the socket (ns); what was fetched by REST does not count.
+        silence_limit: A longer silence (ns) is unusual for this feed.
+    """
 
     count: int = 0
     last_event_at: int = 0
@@ -49,14 +64,20 @@ class Heartbeat(Struct, kw_only=True):
     Attributes:
         run_id: Random name of this run of the process; a restart has another.
         config_id: Fingerprint of the configuration that the run was started with.
-        last_error: A phrase of ours; never the text of a foreign exception.
+        last_error: What is amiss, else what was amiss last. A phrase of ours; never the text of a foreign exception.
         exit_code: Set in the last heartbeat of a run that ended by itself.
         entries_published: Entries that Redis has confirmed.
         entries_buffered: Entries that wait for Redis now.
         entries_dropped: Entries lost because the buffer was full.
         latency_p50_us, latency_p99_us: From the frame's receipt to Redis' confirmation, over the last minute.
+        lag_p50_ms, lag_p99_ms: From the exchange's time of a live trade to its receipt, both by the exchange's clock,
+            over the last minute.
         clock_offset_ms: The exchange's clock minus ours.
         loop_lag_ms: How late the worker's loop was at the last beat.
+        rest_looked_at: When REST last answered whether the market trades; it is asked because of a silence.
+        rest_look: What was found, while the silence lasts.
+        mute: Data types, with commas, that the exchange has but the socket does not bring.
+        mute_reconnects: How often it was connected anew for that; the last time may still help.
         book_state: Absent where no order book is collected.
     """
 
@@ -88,8 +109,14 @@ class Heartbeat(Struct, kw_only=True):
     cpu_seconds: float = 0.0
     latency_p50_us: int = 0
     latency_p99_us: int = 0
+    lag_p50_ms: int = 0
+    lag_p99_ms: int = 0
     clock_offset_ms: int = 0
     loop_lag_ms: int = 0
+    rest_looked_at: int = 0
+    rest_look: RestLook = RestLook.NONE
+    mute: str = ""
+    mute_reconnects: int = 0
     book_state: BookState | None = None
     progress: dict[DataType, Progress] = {}
 

@@ -4,6 +4,9 @@ All keys of a collector carry the same hash tag ``{exchange:SYMBOL}``, so they s
 A changed meaning of an entry means a new version segment (``md:v2:``), never a silent change.
 """
 
+import re
+
+from common.errors import InvalidConfigurationError
 from common.identity import CollectorId, DataType
 
 _PREFIX = "md:v1:"
@@ -63,8 +66,23 @@ def writer(collector: CollectorId) -> str:
 FLEET_EVENTS = f"{_PREFIX}fleet:events"
 """Stream of every change of state: what, who, why."""
 
+FLEET_DESIRED = f"{_PREFIX}fleet:desired"
+"""Hash of run-time changes to the fleet file: collector id to JSON (``manager.desired``). It has no lifetime."""
+
 FLEET_MANAGER = f"{_PREFIX}fleet:manager"
 """Hash with the manager's own heartbeat."""
+
+FLEET_LEASE = f"{_PREFIX}fleet:lease"
+"""Who of several managers acts: the token of one of them, renewed each second."""
+
+FLEET_LEASE_TTL_MS = 5_000
+"""Five rounds of the loop: so long a successor of a manager that was killed has to wait."""
+
+FLEET_FIGURES = f"{_PREFIX}fleet:figures"
+"""JSON document with the figures of the collectors and the machine (``manager.figures``)."""
+
+FLEET_FIGURES_TTL_S = 30
+"""Some refreshes: figures that nobody refreshes are no figures."""
 
 
 def coverage(collector: CollectorId) -> str:
@@ -80,3 +98,43 @@ def permits(scope: str, kind: str) -> str:
 def ban(scope: str) -> str:
     """Until when an exchange has turned a host away."""
     return f"{_PREFIX}permits:{{{scope}}}:ban"
+
+
+def streams_like(collectors: str, data_types: str) -> str:
+    """Pattern for SCAN of the data streams of some collectors, e.g. ``okx:*`` and ``trade``; see ``read_stream``."""
+    return f"{_PREFIX}{{{collectors}}}:{data_types}"
+
+
+def read_stream(key: str) -> tuple[CollectorId, DataType, str] | None:
+    """Whose data stream a key names: collector, data type and interval; None where it names no data stream."""
+    found = _STREAM.fullmatch(key)
+    if found is None:
+        return None
+    try:
+        collector, data_type = CollectorId.parse(found["collector"]), DataType(found["type"])
+    except (InvalidConfigurationError, ValueError):
+        return None
+    interval = found["interval"] or ""
+    return (collector, data_type, interval) if bool(interval) is (data_type is DataType.CANDLES) else None
+
+
+_STREAM = re.compile(rf"{_PREFIX}\{{(?P<collector>[^{{}}]+)\}}:(?P<type>[a-z]+)(:(?P<interval>[0-9A-Za-z]+))?")
+
+
+def position(reader: str) -> str:
+    """Hash with the saved position of a reader: stream key to JSON (``common.reading.position``)."""
+    return f"{_PREFIX}reader:{reader}:position"
+
+
+def acknowledged(collector: CollectorId, group: str) -> str:
+    """Hash of a consumer group: stream key to the id up to which all is done, for a group that has to be made again."""
+    return _of(collector, f"acknowledged:{group}")
+
+
+def dead(collector: CollectorId, group: str) -> str:
+    """Stream of the entries that a consumer group has given up on."""
+    return _of(collector, f"dead:{group}")
+
+
+DEAD_MAXLEN = 10_000
+"""Entries that were given up on; each waits for a person to look at it."""

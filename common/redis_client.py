@@ -12,7 +12,7 @@ import redis.asyncio
 from redis.asyncio.connection import parse_url
 
 from common.config import RedisConfig
-from common.errors import RedisUnreachableError, SupersededError
+from common.errors import FleetError, RedisUnreachableError, SupersededError
 
 CONNECT_TIMEOUT_S = 2.0
 ANSWER_TIMEOUT_S = 5.0
@@ -60,6 +60,49 @@ def sync_client(config: RedisConfig) -> SyncRedis:
     return redis.Redis.from_url(config.url, **_options(config), **_AS_TEXT)
 
 
+class KeyRefusedError(FleetError):
+    """Redis works, but does not let us use this one key: it holds something else, or takes nothing."""
+
+
+async def claim(client: AsyncRedis, key: str, token: str, ttl_ms: int) -> str | None:
+    """Take a key that expires, or renew it; whose token it holds now. None where others were at it at the same time.
+
+    The key is watched, so there is no moment in which two believe that it is theirs.
+
+    Raises:
+        KeyRefusedError: See there. Errors of the connection are redis-py's, see ``translated_errors``.
+    """
+    async with client.pipeline(transaction=True) as pipe:
+        try:
+            await pipe.watch(key)
+            holder: str | None = await pipe.get(key)
+            if holder not in (None, token):
+                return holder
+            pipe.multi()  # type: ignore[no-untyped-call]
+            pipe.set(key, token, px=ttl_ms)
+            await pipe.execute()
+        except redis.WatchError:
+            return None
+        except redis.ResponseError as refusal:
+            raise KeyRefusedError(f"Redis does not let us use {key}") from refusal
+    return token
+
+
+async def disclaim(client: AsyncRedis, key: str, token: str) -> None:
+    """Give up a key where it is still ours. Errors as in ``claim``."""
+    async with client.pipeline(transaction=True) as pipe:
+        try:
+            await pipe.watch(key)
+            if await pipe.get(key) == token:
+                pipe.multi()  # type: ignore[no-untyped-call]
+                pipe.delete(key)
+                await pipe.execute()
+        except redis.WatchError:
+            return
+        except redis.ResponseError as refusal:
+            raise KeyRefusedError(f"Redis does not let us use {key}") from refusal
+
+
 def _options(config: RedisConfig) -> dict[str, Any]:
     options: dict[str, Any] = {
         "socket_connect_timeout": CONNECT_TIMEOUT_S,
@@ -72,6 +115,7 @@ def _options(config: RedisConfig) -> dict[str, Any]:
 
 _MULTI = pack_command(("MULTI",))
 _EXEC = pack_command(("EXEC",))
+_TIME = pack_command(("TIME",))
 
 _REFUSALS: dict[type[Exception], str] = {
     redis.OutOfMemoryError: "is out of memory",
@@ -100,9 +144,41 @@ def is_wrong_type(reply: Reply) -> bool:
     return isinstance(reply, redis.ResponseError) and str(reply).startswith("WRONGTYPE")
 
 
+def is_no_stream(reply: Reply) -> bool:
+    """Whether XINFO or XGROUP was refused because there is no such key, or it holds something of another type."""
+    no_key = ("no such key", "requires the key to exist")
+    return is_wrong_type(reply) or (
+        isinstance(reply, redis.ResponseError) and any(text in str(reply) for text in no_key)
+    )
+
+
+def is_no_group(reply: Reply) -> bool:
+    """Whether a command of a consumer group was refused because there is no such group, or its stream is gone."""
+    return isinstance(reply, redis.ResponseError) and str(reply).startswith(("NOGROUP", "UNBLOCKED"))
+
+
+def is_group_there(reply: Reply) -> bool:
+    """Whether XGROUP CREATE was refused because the group exists already."""
+    return isinstance(reply, redis.ResponseError) and str(reply).startswith("BUSYGROUP")
+
+
+_MOST_DIGITS = 100
+"""Of a fencing number: a time in ms has 13. What is longer was not written by us."""
+
+
 def _number(reply: Reply) -> int:
     """What a key holds that should hold a number; 0 for anything else."""
-    return int(reply) if isinstance(reply, bytes) and reply.isdigit() else 0
+    return int(reply) if isinstance(reply, bytes) and reply.isdigit() and len(reply) <= _MOST_DIGITS else 0
+
+
+def _watch_commands(key: str) -> list[bytes]:
+    """Watch a key and look at it."""
+    return [pack_command(("WATCH", key)), pack_command(("GET", key))]
+
+
+def _time_ms(reply: Reply) -> int:
+    """The answer to TIME, as ms since the epoch; 0 where it is refused."""
+    return int(reply[0]) * 1000 + int(reply[1]) // 1000 if isinstance(reply, list) else 0
 
 
 @contextmanager
@@ -120,23 +196,58 @@ class RedisPipe:
 
     redis-py does the connecting (TLS, unix socket, authentication, choice of database); batches go around its command
     layer, which costs several times what Redis itself does per XADD. Not safe for concurrent use.
+
+    Args:
+        config: Where Redis is.
+        text: Replies hold ``str``, for readers; else ``bytes``, which a fence needs.
     """
 
-    def __init__(self, config: RedisConfig) -> None:
+    def __init__(self, config: RedisConfig, *, text: bool = False) -> None:
         self._config = config
-        options = {**parse_url(config.url), **_options(config)}
+        options = {**parse_url(config.url), **_options(config), **(_AS_TEXT if text else {})}
         connection_class = options.pop("connection_class", redis.asyncio.Connection)
         self._connection = connection_class(**options)
         self._fence: tuple[str, int] | None = None
         self._watching = False
 
-    def fence(self, key: str, number: int) -> None:
-        """From now on carry out transactions only while ``key`` holds ``number``; a lower one is raised to it.
+    async def take_fence(self, key: str) -> int:
+        """Become the one writer: take the next number of ``key`` and carry out transactions only while it holds it.
 
         The key is watched, so a newer run that takes the next number makes the transaction fail that would have come
         after it: there is no moment in which both write.
+
+        A number is above the one before it and not below the time of Redis' clock (ms since the epoch), so it is
+        higher than all earlier ones also where Redis has been restored to a state in which it held a lower number, or
+        none. A run that finds a lower number than its own is the newer one, and writes its own again.
+
+        Returns:
+            The number.
+
+        Raises:
+            RedisUnreachableError: The connection failed, or the server takes no writes now.
         """
-        self._fence = (key, number)
+        while True:
+            self._fence, self._watching = None, False
+            held = await self._watch(key)
+            (now,) = await self.execute([_TIME])
+            number = max(held + 1, _time_ms(now))
+            if await self._set_watched(key, number):
+                self._fence = (key, number)
+                return number
+
+    async def _watch(self, key: str) -> int:
+        """Watch a key; the number that it holds."""
+        replies = await self.execute(_watch_commands(key))
+        if isinstance(replies[1], Exception) and not is_wrong_type(replies[1]):
+            self._refuse(replies)
+        return _number(replies[1])
+
+    async def _set_watched(self, key: str, number: int) -> bool:
+        """Set a key that is being watched; False where somebody else wrote it meanwhile."""
+        replies = await self.execute([_MULTI, pack_command(("SET", key, number)), _EXEC])
+        if isinstance(replies[-1], Exception):
+            self._refuse(replies)
+        return replies[-1] is not None
 
     @property
     def connected(self) -> bool:
@@ -175,7 +286,8 @@ class RedisPipe:
         """
         while True:
             await self._hold_fence()
-            watch = self._watch_commands()
+            # Behind each transaction in the same write: it costs no round trip.
+            watch = _watch_commands(self._fence[0]) if self._fence else []
             replies = await self.execute([_MULTI, *commands, _EXEC, *watch])
             result = replies[len(commands) + 1]
             self._watching = self._fence is not None and _number(replies[-1]) == self._fence[1]
@@ -186,25 +298,15 @@ class RedisPipe:
                 self._refuse(replies)
             self._watching = False  # somebody wrote the fence: look who
 
-    def _watch_commands(self) -> list[bytes]:
-        """Watch the fence and look at it, behind each transaction in the same write: it costs no round trip."""
-        if self._fence is None:
-            return []
-        key = self._fence[0]
-        return [pack_command(("WATCH", key)), pack_command(("GET", key))]
-
     async def _hold_fence(self) -> None:
         """Watch the fence and see that it is still ours."""
         while self._fence is not None and not self._watching:
             key, number = self._fence
-            _, found = await self.execute(self._watch_commands())
-            held = _number(found)
+            held = await self._watch(key)
             if held > number:
                 raise SupersededError("a newer run of this collector has begun")
             if held < number:  # Redis has forgotten us; watched, so that a newer run's number is not overwritten
-                replies = await self.execute([_MULTI, pack_command(("SET", key, number)), _EXEC])
-                if isinstance(replies[-1], Exception):
-                    self._refuse(replies)
+                await self._set_watched(key, number)
             else:
                 self._watching = True
 

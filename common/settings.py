@@ -7,6 +7,9 @@ from typing import Any
 
 from msgspec import Struct
 
+DEFAULT_METRICS_PORT = "9464"
+"""What OpenTelemetry's exporters for Prometheus use too."""
+
 _CHECKOUT = Path(__file__).resolve().parent.parent
 
 
@@ -20,6 +23,9 @@ class Environment(Struct, frozen=True, kw_only=True):
         redis_url: ``TICKFLEET_REDIS_URL``, which outranks the fleet file's.
         redis_password: ``TICKFLEET_REDIS_PASSWORD``.
         log_level: ``TICKFLEET_LOG_LEVEL``: debug, info (default), warning or error.
+        metrics_port: ``TICKFLEET_METRICS_PORT``: the loopback port of the manager's figures; ``0`` or ``off`` for none.
+        alert_webhook: ``TICKFLEET_ALERT_WEBHOOK``: where alerts go. Whoever knows it can write there: a secret.
+        alert_webhook_file: ``TICKFLEET_ALERT_WEBHOOK_FILE``: a file of its owner alone that holds that address.
     """
 
     root: Path
@@ -27,6 +33,9 @@ class Environment(Struct, frozen=True, kw_only=True):
     redis_url: str | None = None
     redis_password: str | None = None
     log_level: str = "info"
+    metrics_port: str = DEFAULT_METRICS_PORT
+    alert_webhook: str | None = None
+    alert_webhook_file: Path | None = None
 
     @property
     def var(self) -> Path:
@@ -42,6 +51,11 @@ class Environment(Struct, frozen=True, kw_only=True):
     def programs(self) -> Path:
         """Folder of the rendered program sections that supervisord includes."""
         return self.var / "programs"
+
+    @property
+    def applied(self) -> Path:
+        """Folder of the collectors' configurations as the manager has applied them, one file each."""
+        return self.var / "applied"
 
     @property
     def logs(self) -> Path:
@@ -66,4 +80,7 @@ def read_environment(env: Mapping[str, str] = os.environ) -> Environment:
         redis_url=env.get("TICKFLEET_REDIS_URL") or None,
         redis_password=env.get("TICKFLEET_REDIS_PASSWORD") or None,
         log_level=(env.get("TICKFLEET_LOG_LEVEL") or "info").lower(),
+        metrics_port=(env.get("TICKFLEET_METRICS_PORT") or DEFAULT_METRICS_PORT).lower(),
+        alert_webhook=env.get("TICKFLEET_ALERT_WEBHOOK") or None,
+        alert_webhook_file=Path(file) if (file := env.get("TICKFLEET_ALERT_WEBHOOK_FILE")) else None,
     )

@@ -1,7 +1,8 @@
 """Binance spot: market data over combined streams, and the REST calls around it.
 
 In the order of the data: wire structs, the symbol's exchange half, requests, frames. Section numbers refer to the
-protocol sheet of Binance (facts as of 2026-07; official pages https://github.com/binance/binance-spot-api-docs).
+protocol sheet of Binance (facts as of 2026-07; official pages https://github.com/binance/binance-spot-api-docs). It is
+long because an exchange is one file: who mends or adds one has all of its words before him, and nothing of another's.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,6 +13,7 @@ from msgspec import Meta, Raw, Struct, field
 from msgspec.json import Decoder
 
 from collector_worker.exchanges.contract import (
+    UNREADABLE,
     Acknowledged,
     Adapter,
     BookFrame,
@@ -25,7 +27,7 @@ from collector_worker.exchanges.contract import (
     Refused,
 )
 from common.config import ExchangeCollectorConfig
-from common.errors import ExchangeUnavailableError, InvalidConfigurationError, UnknownSymbolError
+from common.errors import ExchangeUnavailableError, InvalidConfigurationError, NotTradedError, UnknownSymbolError
 from common.events import BookDelta, BookSnapshot, Candle, Level, Ticker, Trade
 from common.identity import DataType, ProductKind, Symbol
 from common.intervals import length_ns
@@ -182,7 +184,8 @@ _SUBSCRIPTION = 1
 """Id of the request that subscribes to everything: one frame, because five a second are allowed (section 2)."""
 
 _BOOK_LIMIT = 1000
-"""Levels of a seed: about 250 USD around the price of BTC; a smaller one goes wrong within minutes (section 5.3)."""
+"""Levels a side of a seed: about 250 USD around the price of BTC; a small one goes wrong within minutes (section 5.3).
+Where the price comes near its edge the book is seeded anew: see ``book_sync``."""
 
 _BOOK_UNITS = 50.0
 _TRADES_UNITS = 25.0
@@ -216,17 +219,22 @@ class BinanceSpot:
         """The one symbol that base and quote make up if Binance has it: the whole list weighs 12 MB (section 8)."""
         return f"/api/v3/exchangeInfo?symbol={self._symbol.base}{self._symbol.quote}"
 
+    def instrument_path(self, instrument: Instrument) -> str:
+        """The same: it is the list of one."""
+        return self.instruments_path()
+
     def read_instruments(self, body: bytes) -> Instrument:
         """Believed only where its base and quote assets are ours."""
-        info = self._read(body, _exchange_info)
+        if _code_of(body) == _BAD_SYMBOL:
+            raise UnknownSymbolError(f"Binance lists no instrument for symbol {self._config.symbol}")
+        info = _read(body, _exchange_info)
         wanted = (self._symbol.base, self._symbol.quote)
         found = next((row for row in info.symbols if (row.base_asset, row.quote_asset) == wanted), None)
         if found is None:
             raise UnknownSymbolError(f"Binance lists no instrument for symbol {self._config.symbol}")
         if found.status != "TRADING":
-            raise ExchangeUnavailableError(  # a halt may pass
-                f"Binance does not trade {self._config.symbol} now (its status is {found.status[:20]!r})"
-            )
+            status = found.status[:20]
+            raise NotTradedError(f"Binance does not trade {self._config.symbol} now (its status is {status!r})", status)
         filters = {row.filter_type: row for row in found.filters}
         lot = filters.get("LOT_SIZE", _Filter())
         return Instrument(
@@ -238,24 +246,13 @@ class BinanceSpot:
             min_size=lot.min_qty,
         )
 
-    def _read(self, body: bytes, decode: Callable[[bytes], _Answer]) -> _Answer:
-        """An answer of REST; errors are objects with a negative ``code`` (section 3)."""
-        try:
-            return decode(body)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            code = _code_of(body)
-            if code == _BAD_SYMBOL:
-                raise UnknownSymbolError(f"Binance lists no instrument for symbol {self._config.symbol}") from error
-            what = f"error code {code}" if code else "something that is not its protocol"
-            raise ExchangeUnavailableError(f"Binance answered with {what}") from error
-
     def time_path(self) -> str:
         """Server time."""
         return "/api/v3/time"
 
     def read_time_ms(self, body: bytes) -> int:
         """``{"serverTime":1499827319559}``."""
-        return self._read(body, _time).server_time
+        return _read(body, _time).server_time
 
     def book_path(self, instrument: Instrument) -> str:
         """The seed of the book."""
@@ -263,7 +260,7 @@ class BinanceSpot:
 
     def read_book(self, body: bytes, recv_ns: int) -> BookSnapshot:
         """Section 5.1. The answer carries no time, so the time of its receipt stands for it."""
-        book = self._read(body, _rest_book)
+        book = _read(body, _rest_book)
         return BookSnapshot(
             ts_event=recv_ns, ts_recv=recv_ns, bids=book.bids, asks=book.asks, seq=book.last_update_id, reason=""
         )
@@ -272,9 +269,13 @@ class BinanceSpot:
         """``fromId`` is inclusive, rows ascend (section 6)."""
         return f"/api/v3/historicalTrades?symbol={instrument.native}&fromId={first_id}&limit={self.trades_page}"
 
+    def newest_trades_path(self, instrument: Instrument) -> str:
+        """Without ``fromId`` the page is the newest (section 6)."""
+        return f"/api/v3/historicalTrades?symbol={instrument.native}&limit=10"
+
     def read_trades(self, body: bytes, instrument: Instrument, recv_ns: int) -> list[Trade]:
         """Rows carry the same ids as the ``trade`` stream."""
-        rows = self._read(body, _rest_trades)
+        rows = _read(body, _rest_trades)
         return [
             Trade(row.time * NS_PER_MS, recv_ns, str(row.id), row.price, row.qty, _side(row.is_buyer_maker), "backfill")
             for row in sorted(rows, key=lambda row: row.id)
@@ -287,7 +288,7 @@ class BinanceSpot:
 
     def read_candles(self, body: bytes, interval: str, recv_ns: int) -> list[Candle]:
         """All but the last row: it may be running, and nothing but a later row proves that it is not."""
-        rows = sorted(self._read(body, _rest_bars), key=lambda row: row.open_ms)
+        rows = sorted(_read(body, _rest_bars), key=lambda row: row.open_ms)
         return [
             Candle(
                 ts_event=row.open_ms * NS_PER_MS,
@@ -327,7 +328,10 @@ class BinanceSpot:
         if DataType.TRADE in wanted:
             channels.append(Channel(DataType.TRADE, "", "trade"))
         if DataType.ORDERBOOK in wanted:
-            channels.append(Channel(DataType.ORDERBOOK, "", "depth@100ms", snapshot_wait_s=_SNAPSHOT_WAIT_S))
+            depth = Channel(
+                DataType.ORDERBOOK, "", "depth@100ms", snapshot_wait_s=_SNAPSHOT_WAIT_S, seed_levels=_BOOK_LIMIT
+            )
+            channels.append(depth)
         if DataType.TICKER in wanted:
             channels.append(Channel(DataType.TICKER, "", "ticker"))
         if DataType.CANDLES in wanted:
@@ -377,7 +381,7 @@ class BinanceAdapter:
             if channel is not None:
                 return (_on_data(channel, head.data, recv_ns),)
             return self._on_control(head)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        except UNREADABLE:
             return (Malformed("not a frame of Binance's protocol"),)
 
     def _on_control(self, head: _Head) -> Sequence[Output]:
@@ -468,8 +472,21 @@ def _candle(row: _Kline, channel: Channel, recv_ns: int) -> Output:
     )
 
 
+def _read(body: bytes, decode: Callable[[bytes], _Answer]) -> _Answer:
+    """An answer of REST; errors are objects with a negative ``code`` (section 3).
+
+    A symbol that is not known is trouble like any other here: it was listed when the run began.
+    """
+    try:
+        return decode(body)
+    except UNREADABLE as error:
+        code = _code_of(body)
+        what = f"error code {code}" if code else "something that is not its protocol"
+        raise ExchangeUnavailableError(f"Binance answered with {what}") from error
+
+
 def _code_of(body: bytes) -> int:
     try:
         return _error(body).code
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         return 0

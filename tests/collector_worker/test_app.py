@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from collector_worker.exchanges.okx import Okx
-from collector_worker.publisher import StreamTakenError
+from collector_worker.stream_ends import StreamTakenError
 from common.errors import SubscriptionRefusedError, UnknownSymbolError
 from common.health import WorkerState
 from common.identity import DataType
@@ -53,6 +53,14 @@ async def test_an_exchange_whose_rest_does_not_answer_is_asked_again(redis_serve
         await until(lambda: (beat := heartbeat(redis_server)) and beat.state is WorkerState.RUNNING)
     state, error, _ = last_words(redis_server)
     assert (state, error) == (WorkerState.STOPPED, "REST of 127.0.0.1 cannot be reached")
+
+
+async def test_a_ban_that_the_exchange_answers_to_the_question_for_its_time_holds_for_all(
+    redis_server: RedisServer,
+) -> None:
+    banned = answer(b"{}", "418 I'm a teapot", "Retry-After: 3000")
+    async with surroundings(redis_server.config, a_ticker, instruments(), banned) as make, running(make()):
+        await until(lambda: redis_server.client.keys("md:v1:permits:*:ban"))
 
 
 async def test_a_symbol_that_is_not_there(redis_server: RedisServer) -> None:
@@ -106,6 +114,29 @@ async def test_another_writer_ends_it(redis_server: RedisServer) -> None:
         told.set()
         await asyncio.wait([work])
     assert isinstance(work.exception(), StreamTakenError)
+
+
+@pytest.mark.parametrize("cut", [False, True])
+async def test_a_stream_that_a_user_deletes_stops_nothing(redis_server: RedisServer, *, cut: bool) -> None:
+    told = asyncio.Event()
+
+    async def script(peer: Peer) -> None:
+        await a_ticker(peer)
+        await told.wait()
+        await peer.send(ticker("2", 1_767_225_600_001))
+
+    async with surroundings(redis_server.config, script) as make, running(make()) as work:
+        await until(lambda: "ticker" in published(redis_server))
+        redis_server.client.delete(PREFIX + "ticker")
+        if cut:
+            redis_server.client.client_kill_filter(_type="normal", skipme=True)
+        told.set()
+        await until(lambda: published(redis_server) == ["ticker"])
+        assert not work.done()
+    assert published(redis_server) == ["ticker", "feed_status"]
+    state, error, code = last_words(redis_server)
+    assert (state, code) == (WorkerState.STOPPED, 0)
+    assert bool(error) is cut
 
 
 async def test_junk_in_its_streams_does_not_stop_it(redis_server: RedisServer) -> None:

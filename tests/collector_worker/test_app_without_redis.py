@@ -23,6 +23,13 @@ from tests.support.worker_rig import (
 from tests.support.ws_server import Peer
 
 
+@pytest.fixture
+def own_redis(own_redis: RedisServer) -> RedisServer:
+    """One that has what it confirmed also after a kill: otherwise what waits for the disk just then is lost."""
+    own_redis.client.config_set("appendfsync", "always")
+    return own_redis
+
+
 async def test_no_redis_at_the_start(own_redis: RedisServer) -> None:
     own_redis.stop()
     async with surroundings(own_redis.config) as make:
@@ -88,6 +95,32 @@ async def test_an_exit_without_redis_is_quick_and_leaves_what_waits_to_the_next_
             await until(lambda: ledger(own_redis)[:2] == ["opened", "complete"])
     tickers = [fields["last"] for _, fields in own_redis.client.xrange(PREFIX + "ticker") if "last" in fields]
     assert tickers == [str(number + 1) for number in range(waiting + 1)]
+
+
+async def test_the_first_entries_of_all_are_not_lost_either(own_redis: RedisServer) -> None:
+    """Redis goes away before anything was published: what is left comes behind the beginning of the streams."""
+    began, told, sent = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def script(peer: Peer) -> None:
+        began.set()
+        await told.wait()
+        await a_ticker(peer)
+        await peer.settle()
+        sent.set()
+
+    async with surroundings(own_redis.config, script) as make:
+        with capture_logs():
+            async with running(make()) as work:
+                await began.wait()
+                await asyncio.to_thread(own_redis.kill)
+                told.set()
+                await sent.wait()
+                work.cancel()
+                await asyncio.wait([work])
+        own_redis.start()
+        async with running(make()):
+            await until(lambda: "complete" in ledger(own_redis))
+            assert published(own_redis)[:3] == ["feed_status", "ticker", "feed_status"]
 
 
 async def test_redis_still_away_at_the_next_start(own_redis: RedisServer) -> None:

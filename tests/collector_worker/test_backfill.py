@@ -12,14 +12,17 @@ from structlog.testing import capture_logs
 from collector_worker.backfill import Backfiller
 from collector_worker.exchanges.binance import BinanceSpot
 from collector_worker.exchanges.contract import Instrument
-from collector_worker.rest_client import RestClient
+from collector_worker.sequencer import PATIENCE_TRIES
+from collector_worker.tape import MAX_JUMP
 from common.config import ExchangeCollectorConfig
 from common.errors import ExchangeUnavailableError
-from common.events import Candle, Event, Trade
+from common.events import Candle, Event, Gap, Trade
+from common.health import WorkerState
 from common.identity import DataType
 from tests.support.clock import ManualClock
 from tests.support.flow_rig import FlowRig
 from tests.support.market_items import MINUTE_NS, START_NS, bar, trade
+from tests.support.shelf import Shelf, shelf
 from tests.support.waiting import PATIENCE_S, until
 from tests.support.ways import FREE, FreePermits
 
@@ -30,23 +33,6 @@ async def loop_turns() -> None:
     """Time enough for whatever can go on without waiting."""
     for _ in range(50):
         await asyncio.sleep(0)
-
-
-class Shelf(RestClient, frozen=True):
-    """A REST that answers what lies on the shelf."""
-
-    answers: list[bytes | Exception] = field(default_factory=list)
-    asked: list[tuple[str, float]] = field(default_factory=list)
-
-    async def fetch(self, path: str, units: float = 1.0) -> bytes:
-        """The next answer; after the last one nothing comes any more."""
-        self.asked.append((path, units))
-        if not self.answers:
-            await asyncio.Event().wait()
-        reply = self.answers.pop(0)
-        if isinstance(reply, Exception):
-            raise reply
-        return reply
 
 
 class Ease:
@@ -63,9 +49,9 @@ class Ease:
 class Rig(FlowRig):
     """A backfiller of both flows over a shelf; pages hold three trades."""
 
-    def __init__(self, clock: ManualClock, *answers: bytes | Exception) -> None:
+    def __init__(self, clock: ManualClock, *answers: bytes | Exception, rest: Shelf | None = None) -> None:
         super().__init__(clock)
-        self.rest = Shelf("http://x", FreePermits(), FREE, None, list(answers))
+        self.rest = rest or shelf(*answers)
         exchange = BinanceSpot(ExchangeCollectorConfig("binance", "BTC-USDT", (DataType.TRADE,)))
         exchange.trades_page = 3
         self.pace = Ease()
@@ -184,6 +170,57 @@ async def test_a_rest_that_hangs_does_not_hold_live_data_for_longer_than_it_may(
     assert rig.events == [rig.gap(from_id="10", to_id="12"), trade(12)]
 
 
+class Archive(Shelf, frozen=True):
+    """A REST that has every trade up to the newest; each answer takes a second."""
+
+    clock: ManualClock = field(default_factory=ManualClock)
+    newest: int = 0
+
+    async def fetch(self, path: str, units: float = 1.0) -> bytes:
+        """The page that begins where the path says."""
+        self.asked.append((path, units))
+        self.clock.advance(1.0)
+        await asyncio.sleep(0)
+        first = int(path.partition("fromId=")[2].partition("&")[0])
+        return trades(*range(first, min(first + 3, self.newest + 1)))
+
+
+@pytest.mark.parametrize("newest", [1_000_000, MAX_JUMP], ids=["a million", "a thousand million"])
+async def test_ids_that_jump_are_fetched_no_longer_than_live_trades_may_wait(clock: ManualClock, newest: int) -> None:
+    """Where REST says that all trades between were made, so that it would take days to fetch them."""
+    rig = Rig(clock, rest=Archive("http://x", FreePermits(), FREE, clock=clock, newest=newest))
+    flow = rig.backfiller.trades = rig.trades(10)
+    async with rig.fetching():
+        flow.on_live(trade(newest))
+        await rig.pass_time(0.3)
+        await until(lambda: rig.events[-1:] == [trade(newest)])
+        await loop_turns()
+        flow.on_live(trade(newest + 1))
+    assert len(rig.paths) == 60
+    last = 10 + 3 * 60
+    assert rig.ids == [
+        *((str(number), "backfill") for number in range(11, last + 1)), (str(newest), "live"), (str(newest + 1), "live")
+    ]  # fmt: skip
+    (gap,) = [event for event in rig.events if isinstance(event, Gap)]
+    assert (gap.from_id, gap.to_id, rig.events.index(gap)) == (str(last), str(newest), last - 10)
+    assert (rig.beat.gaps, rig.beat.backfilled, rig.state) == (1, last - 10, WorkerState.RUNNING)
+
+
+async def test_ids_that_jump_where_rest_has_nothing_between(clock: ManualClock) -> None:
+    """The answer that begins with the one behind the jump is believed after a few."""
+    answers = [trades(1_000_000, 1_000_001, 1_000_002)] * (PATIENCE_TRIES + 1)
+    rig = Rig(clock, *answers)
+    flow = rig.backfiller.trades = rig.trades(10)
+    async with rig.fetching():
+        flow.on_live(trade(1_000_000))
+        for tries in range(1, PATIENCE_TRIES + 1):
+            await rig.pass_time(8.0)
+            await until(lambda tries=tries: len(rig.paths) >= tries)  # type: ignore[misc]
+        await until(lambda: rig.ids)
+    assert rig.events[0] == rig.gap(from_id="10", to_id="1000000")
+    assert rig.ids[0] == ("1000000", "live")
+
+
 async def test_it_waits_while_redis_is_behind(clock: ManualClock) -> None:
     rig = Rig(clock, trades(11, 12, 13), trades(14, 15))
     flow = rig.backfiller.trades = rig.trades(10)
@@ -228,6 +265,15 @@ async def test_an_empty_stream_costs_nothing_while_no_data_comes(clock: ManualCl
         flow.probe()
         await loop_turns()
     assert turns <= 2
+
+
+async def test_a_probe_is_one_of_every_flow(clock: ManualClock) -> None:
+    rig = Rig(clock)
+    rig.backfiller.trades = trades = rig.trades(10)
+    rig.backfiller.candles["1m"] = candles = rig.candles(START_NS)
+    assert (trades.wish(), candles.wish()) == (None, None)
+    rig.backfiller.probe()
+    assert (trades.wish(), candles.wish()) == (11, START_NS // MINUTE_NS)
 
 
 @pytest.mark.parametrize("kind", ["trades", "candles"])

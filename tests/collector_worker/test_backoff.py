@@ -4,7 +4,7 @@ from random import Random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector_worker.backoff import full_jitter
+from collector_worker.backoff import GrowingPause, full_jitter
 
 
 class Highest(Random):
@@ -38,3 +38,18 @@ def test_two_collectors_do_not_come_back_in_step() -> None:
 
 def test_ten_thousand_attempts_are_no_overflow() -> None:
     assert next(islice(full_jitter(Highest(), 1e-9, 60.0), 10_000, None)) == 60.0
+
+
+def test_a_pause_that_grows_is_short_again_after_a_calm_time() -> None:
+    pause = GrowingPause(1.0, 8.0)
+    begun_s = [0.0, 1.0, 3.0, 7.0, 15.0, 31.0, 47.1, 50.0]  # from 15 to 23 a pause, to 31 calm: not longer than the cap
+
+    assert [pause.begin(now_s) for now_s in begun_s] == [1.0, 2.0, 4.0, 8.0, 8.0, 8.0, 1.0, 2.0]
+
+
+def test_a_pause_that_is_reset_is_the_first_one() -> None:
+    pause = GrowingPause(1.0, 8.0)
+    pause.begin(0.0)
+    pause.reset()
+
+    assert (pause.first_s, pause.begin(1.0)) == (1.0, 1.0)

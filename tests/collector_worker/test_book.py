@@ -66,6 +66,35 @@ def test_a_crossed_book(bids: list[Level], asks: list[Level], crossed: bool) -> 
     assert book.crossed is crossed
 
 
+KNOWN = {
+    "not cut": (0, [], None),
+    "fewer than it was cut at": (4, [], None),
+    "as many": (3, [], 3),
+    "a bid within": (3, [("bids", "9.5", "1")], 3),
+    "a better bid": (3, [("bids", "11", "1")], 3),
+    "a bid is gone": (3, [("bids", "10", "0")], 2),
+    "a bid beyond": (3, [("bids", "10", "0"), ("bids", "7", "1")], 2),
+    "an ask is gone": (3, [("asks", "22", "0")], 2),
+    "an ask beyond": (3, [("asks", "22", "0"), ("asks", "23", "1")], 2),
+    "all asks are gone": (3, [("asks", price, "0") for price in ("20", "21", "22")], 0),
+}
+
+
+@pytest.mark.parametrize(("cut_at", "changes", "depth"), KNOWN.values(), ids=KNOWN)
+def test_what_is_known_of_a_book_that_was_cut(
+    cut_at: int, changes: list[tuple[str, str, str]], depth: int | None
+) -> None:
+    book = Book()
+    bids, asks = ([Level(price, "1") for price in prices] for prices in (("10", "9", "8"), ("20", "21", "22")))
+    book.replace(bids, asks, cut_at)
+    for side, price, size in changes:
+        book.apply([Level(price, size)] if side == "bids" else [], [Level(price, size)] if side == "asks" else [])
+
+    assert book.known_depth == depth
+    book.replace(bids, asks)
+    assert book.known_depth is None
+
+
 BAD = ["", " ", ".", "-", "-1", "-0", "+1", "nan", "inf", "-inf", "1e5", "1_0", " 1", "1\n", "1,5", "1.2.3", "0x1",
        "\uff11", "\u00b2", "9" * 400, "null"]  # fmt: skip
 

@@ -6,6 +6,7 @@ from itertools import pairwise
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from collector_worker.book_sync import NOTHING, BookSync, Judged, Wish
 from collector_worker.exchanges.contract import BookFrame
@@ -25,6 +26,24 @@ def levels_of(sync: BookSync) -> Levels:
         "bids": {level.price: level.size for level in sync.book.bids()},
         "asks": {level.price: level.size for level in sync.book.asks()},
     }
+
+
+def chained(seq: int, deltas: list[BookDelta]) -> list[BookDelta]:
+    """As they are published behind an entry with this number: the first one takes the book from there."""
+    return [replace(delta, prev_seq=seq) if index == 0 else delta for index, delta in enumerate(deltas)]
+
+
+def assert_chained(published: list[BookSnapshot | BookDelta]) -> None:
+    """Each delta's ``prev_seq`` is the ``seq`` of the entry before it."""
+    for before, after in pairwise(published):
+        assert isinstance(after, BookSnapshot) or after.prev_seq == before.seq
+
+
+@st.composite
+def frames_of(draw: st.DrawFn, changes: list[Change]) -> list[Change]:
+    """The changes as one connection sends them: several in a frame, cut anywhere."""
+    cuts = sorted({0, *draw(st.lists(st.integers(1, len(changes)), max_size=6)), len(changes)})
+    return [reduce(joined, changes[begin:end]) for begin, end in pairwise(cuts)]
 
 
 @given(histories(jumps_back=True))
@@ -65,8 +84,7 @@ def test_a_lost_delta_is_one_doubt_and_a_new_snapshot_heals_it(changes: list[Cha
 @given(histories(jumps_back=False, min_size=1), st.data())
 def test_a_rest_snapshot_joins_the_deltas_of_the_socket(changes: list[Change], data: st.DataObject) -> None:
     """Frames hold several changes, so the snapshot may stand in the middle of one, before, or behind what is here."""
-    cuts = sorted({0, *data.draw(st.lists(st.integers(1, len(changes)), max_size=6)), len(changes)})
-    frames = [reduce(joined, changes[begin:end]) for begin, end in pairwise(cuts)]
+    frames = data.draw(frames_of(changes))
     first = data.draw(st.integers(0, len(frames) - 1))  # what the socket sent before is not known
     arrived = data.draw(st.integers(first, len(frames)))
     taken = data.draw(st.integers(0, len(changes)))
@@ -82,16 +100,74 @@ def test_a_rest_snapshot_joins_the_deltas_of_the_socket(changes: list[Change], d
         assert judged == NOTHING
         assert sync.state is BookState.SYNCING
         return
-    newer = [frame.delta for frame in frames[first:arrived] if frame.seq > seq]
-    assert judged == Judged((snapshot(books[taken], seq, "subscribe"), *newer))
+    newer = chained(seq, [frame.delta for frame in frames[first:] if frame.seq > seq])
+    waited = sum(frame.seq > seq for frame in frames[first:arrived])
+    assert judged == Judged((snapshot(books[taken], seq, "subscribe"), *newer[:waited]))
     if arrived == first and seq < frames[first].prev_seq:
         assert sync.on_frame(frames[first].frame) == Judged(wish=Wish.RESUBSCRIBE, doubt="sequence_gap")
         return
     later = [sync.on_frame(frame.frame) for frame in frames[arrived:]]
-    assert later == [Judged((frame.delta,)) if frame.seq > seq else NOTHING for frame in frames[arrived:]]
+    dropped = [NOTHING] * (len(later) - len(newer[waited:]))
+    assert later == [*dropped, *(Judged((delta,)) for delta in newer[waited:])]
     published = [event for step in (judged, *later) for event in step.events]
     assert levels_of(sync) == replayed(published) == books[-1]
+    assert_chained(published)
     assert sync.state is BookState.VALID
+
+
+@given(histories(jumps_back=False, min_size=1), st.data())
+def test_a_connection_that_joins_goes_on_where_the_one_before_it_ended(
+    changes: list[Change], data: st.DataObject
+) -> None:
+    """Both send the same changes, each cut at its own places; what the second one begins with may be too late."""
+    old, new = data.draw(frames_of(changes)), data.draw(frames_of(changes))
+    sent = data.draw(st.integers(0, len(old)))
+    first = data.draw(st.integers(0, len(new) - 1))
+    sync = new_sync()
+    judged = [sync.on_frame(BookFrame(snapshot(START, 100)))]
+    judged += [sync.on_frame(frame.frame) for frame in old[:sent]]
+    last = old[sent - 1].seq if sent else 100
+
+    sync.renewed(joins=True)
+    assert sync.state is BookState.VALID
+    judged += [sync.on_frame(frame.frame) for frame in new[first:]]
+
+    if new[first].prev_seq > last:
+        assert judged[sent + 1 :] == [
+            Judged(wish=Wish.RESUBSCRIBE, doubt="sequence_gap"),
+            *([NOTHING] * (len(new) - first - 1)),
+        ]
+        return
+    published = [event for step in judged for event in step.events]
+    expected = [frame.delta for frame in old[:sent]]
+    expected += chained(last, [frame.delta for frame in new[first:] if frame.seq > last])
+    assert published[1:] == expected
+    assert_chained(published)
+    assert levels_of(sync) == replayed(published) == states(START, changes)[-1]
+    assert sync.state is BookState.VALID
+
+
+@given(histories(jumps_back=False, min_size=1), st.data())
+def test_a_connection_that_joins_no_valid_book_brings_what_a_new_snapshot_is_joined_to(
+    changes: list[Change], data: st.DataObject
+) -> None:
+    """What the one before it had sent is forgotten: it was cut elsewhere."""
+    old, new = data.draw(frames_of(changes)), data.draw(frames_of(changes))
+    sync = new_sync()
+    for frame in old[: data.draw(st.integers(0, len(old)))]:
+        sync.on_frame(frame.frame)
+    sync.renewed(joins=True)
+    sync.subscribed(0.0, 0.5)
+    for frame in new:
+        sync.on_frame(frame.frame)
+    assert sync.due(0.5) is Wish.FETCH_SNAPSHOT
+
+    taken = data.draw(st.integers(0, len(changes)))
+    books = states(START, changes)
+    judged = sync.on_rest_snapshot(snapshot(books[taken], changes[taken - 1].seq if taken else 100))
+    assert judged.doubt == ""
+    assert_chained(list(judged.events))
+    assert levels_of(sync) == replayed(list(judged.events)) == books[-1]
 
 
 @given(histories(jumps_back=True, min_size=1), st.data())
@@ -151,7 +227,7 @@ def test_a_hole_among_the_waiting_deltas_is_one_doubt() -> None:
     assert sync.state is BookState.SYNCING
 
 
-ways = st.sampled_from(["delta", "snapshot", "rest"])
+ways = st.sampled_from(["delta", "delta", "snapshot", "rest", "join"])
 
 
 @given(st.lists(st.tuples(st.integers(-2, 9), st.integers(-2, 9), ways), max_size=12))
@@ -160,6 +236,9 @@ def test_any_order_of_frames_leaves_what_was_published(steps: list[tuple[int, in
     sync = new_sync()
     published: list[BookSnapshot | BookDelta] = []
     for prev_seq, seq, way in steps:
+        if way == "join":
+            sync.renewed(joins=True)
+            continue
         whole = snapshot({"bids": {str(10 + seq): "1"}, "asks": {}}, seq)
         if way == "delta":
             judged = sync.on_frame(Change(prev_seq, seq, (Level(str(10 + seq), "2"),), ()).frame)
@@ -169,6 +248,7 @@ def test_any_order_of_frames_leaves_what_was_published(steps: list[tuple[int, in
         assert (judged.wish is None) == (judged.doubt == "")
         if sync.state is BookState.VALID:
             assert levels_of(sync) == replayed(published)
+    assert_chained(published)
 
 
 @pytest.mark.parametrize("frames", [0, 1, 1_999])

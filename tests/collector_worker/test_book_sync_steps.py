@@ -36,6 +36,11 @@ def state_of(sync: BookSync) -> BookState:
     return sync.state
 
 
+def checksum_unusable(sync: BookSync) -> bool:
+    """A call, for the same reason."""
+    return sync.checksum_unusable
+
+
 def doubted(reason: str) -> Judged:
     return Judged(wish=Wish.RESUBSCRIBE, doubt=reason)
 
@@ -89,12 +94,36 @@ def test_frames_without_numbers_are_taken_in_order_and_judged_by_their_checksum(
     assert sync.on_frame(BookFrame(whole(None), 10)) == Judged((whole(None, "checksum"),))
 
 
-def test_a_checksum_that_fails_on_a_fresh_snapshot_is_not_believed_any_more() -> None:
+def test_a_snapshot_that_fails_its_own_checksum_is_asked_for_again() -> None:
+    """Once it may have been spoilt on the way."""
     sync = BookSync(best_bid, 25)
 
-    assert sync.on_frame(BookFrame(whole(), 99)) == Judged((whole(5, "subscribe"),))
+    assert sync.on_frame(BookFrame(whole(), 99)) == doubted("checksum")
+    assert sync.on_frame(BookFrame(whole(6), 10)) == Judged((whole(6, "checksum"),))
+    assert sync.on_frame(BookFrame(whole(7), 99)) == doubted("checksum")
+    assert not sync.checksum_unusable
+
+
+def test_a_checksum_that_fails_on_two_snapshots_in_a_row_is_not_believed_until_it_holds_again() -> None:
+    sync = BookSync(best_bid, 25)
+    sync.on_frame(BookFrame(whole(), 99))
+
+    assert sync.on_frame(BookFrame(whole(6), 98)) == Judged((whole(6, "checksum"),))
+    assert checksum_unusable(sync)
+    assert sync.on_frame(BookFrame(delta(6, 7), 97)) == Judged((delta(6, 7),))
+
+    sync.on_frame(BookFrame(whole(8), 10))
+    assert not checksum_unusable(sync)
+    assert sync.on_frame(BookFrame(delta(8, 9), 97)) == doubted("checksum")
+
+
+def test_a_snapshot_without_a_checksum_tells_nothing_about_checksums() -> None:
+    sync = BookSync(best_bid, 25)
+    sync.on_frame(BookFrame(whole(), 99))
+    sync.on_frame(BookFrame(whole(6)))
+
+    assert sync.on_frame(BookFrame(whole(7), 99)) == Judged((whole(7, "checksum"),))
     assert sync.checksum_unusable
-    assert sync.on_frame(BookFrame(delta(5, 6), 99)) == Judged((delta(5, 6),))
 
 
 def test_a_checksum_covers_the_best_levels() -> None:
@@ -151,11 +180,31 @@ def test_what_waited_on_a_lost_connection_is_forgotten() -> None:
 
 def test_a_second_connection_takes_over_with_a_snapshot_of_its_own() -> None:
     sync = valid_sync()
-    sync.renewed()
+    sync.renewed(joins=False)
 
     assert state_of(sync) is BookState.VALID
     assert sync.on_frame(BookFrame(whole(4))) == Judged((whole(4, "reconnect"),))
     assert sync.on_frame(BookFrame(delta(4, 6))) == Judged((delta(4, 6),))
+
+
+def test_only_the_first_delta_of_a_connection_that_joins_may_overlap() -> None:
+    sync = valid_sync()
+    sync.renewed(joins=True)
+
+    assert sync.on_frame(BookFrame(delta(1, 3))) == NOTHING
+    assert sync.on_frame(BookFrame(delta(3, 5))) == NOTHING
+    assert sync.on_frame(BookFrame(delta(4, 7))) == Judged((delta(5, 7),))
+    assert sync.on_frame(BookFrame(delta(7, 8))) == Judged((delta(7, 8),))
+    assert sync.on_frame(BookFrame(delta(7, 9))) == doubted("sequence_gap")
+
+
+def test_a_connection_that_joins_with_numbers_from_the_past_only_is_found_out() -> None:
+    """Numbers that began anew while nobody looked: to drop for ever would leave an old book that looks valid."""
+    sync = valid_sync()
+    sync.renewed(joins=True)
+
+    judged = [sync.on_frame(BookFrame(delta(1, 2))) for _ in range(1_001)]
+    assert judged == [*([NOTHING] * 1_000), doubted("sequence_gap")]
 
 
 # --- snapshots by REST ------------------------------------------------------------------------------------------------
@@ -227,5 +276,5 @@ def test_only_the_first_delta_may_overlap_a_rest_snapshot() -> None:
     sync.on_rest_snapshot(whole(5))
 
     assert sync.on_frame(BookFrame(delta(3, 5))) == NOTHING  # the snapshot holds it
-    assert sync.on_frame(BookFrame(delta(4, 7))) == Judged((delta(4, 7),))
+    assert sync.on_frame(BookFrame(delta(4, 7))) == Judged((delta(5, 7),))  # from where the readers are
     assert sync.on_frame(BookFrame(delta(6, 8))) == doubted("sequence_gap")

@@ -1,3 +1,4 @@
+import asyncio
 import json
 
 import pytest
@@ -231,6 +232,34 @@ async def test_a_silent_channel_is_first_resubscribed_then_reconnected() -> None
     assert asked == [(at_s, op, "candle1m") for at_s in (100, 260) for op in ("unsubscribe", "subscribe")]
     assert str(silent.value) == "candle1m is silent although the exchange promises a sign of life"
     assert [line["channel"] for line in logs if line["event"] == "channel_silent"] == ["candle1m"] * 2
+
+
+@pytest.mark.parametrize(("found_ago_s", "ends"), [(-1.0, True), (1.0, False)])
+async def test_a_connection_is_given_up_where_it_is_older_than_the_finding_that_it_is_mute(
+    clock: ManualClock, found_ago_s: float, ends: bool
+) -> None:
+    async def script(peer: Peer) -> None:
+        await acknowledge(peer)
+        await peer.settle()
+        rig.telemetry.mute_s[TRADE] = 1e9  # of another socket
+        rig.telemetry.mute_s[TICKER] = clock.monotonic_s() - found_ago_s
+
+    async with ScriptedServer(script) as server:
+        rig = Rig(clock, server.url, TICKER)
+        connection = rig.connection()
+
+        async def watched() -> None:
+            await connection.ready.wait()
+            await until(lambda: TICKER in rig.telemetry.mute_s)
+            for _ in range(5):
+                await asyncio.sleep(rig.around.timing.tick_s)
+
+        if ends:
+            with pytest.raises(FeedSilentError) as mute:
+                await rig.run(connection.run())
+            assert str(mute.value) == "the exchange has newer data than it sends (tickers)"
+        else:
+            await rig.run(connection.run(), watched())
 
 
 async def test_garbage_is_counted_and_sampled_once(clock: ManualClock) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import json
 
 import pytest
+from msgspec.structs import replace
 
 from common.errors import ConnectionLostError
 from common.events import BookDelta, BookSnapshot, Event, FeedState, FeedStatus, Level
@@ -197,16 +198,24 @@ async def test_without_a_first_snapshot_the_book_comes_by_rest() -> None:
 
 
 async def test_a_book_of_full_pushes_needs_no_snapshot() -> None:
+    """Nor is one asked for by REST, however long the first push takes: it would have more levels than the channel."""
+    clock = WatchedClock()
+    began_ns = clock.now_ns()
+
     async def script(peer: Peer) -> None:
         await acknowledge(peer)
+        await peer.settle()
+        await clock.pass_to_all(19)
         frame = json.loads(snapshot_frame(10))
         del frame["action"], frame["data"][0]["prevSeqId"]
         frame["arg"]["channel"] = "books5"
         await peer.send(json.dumps(frame))
         await peer.close()
 
-    async with ScriptedServer(script) as server:
-        rig = Rig(ManualClock(), server.url, DataType.ORDERBOOK, params={"book_channel": "books5"})
+    async with HttpServer(answer(rest_book(12, NOW_MS, BIDS, ASKS))) as http, ScriptedServer(script) as server:
+        rig = Rig(clock, server.url, DataType.ORDERBOOK, rest=http.root, params={"book_channel": "books5"})
         with pytest.raises(ConnectionLostError):
             await rig.run(rig.connection().run())
-    assert rig.events(DataType.ORDERBOOK) == [status(FeedState.CONNECTED, "start"), snapshot(10, "push", None)]
+    pushed = replace(snapshot(10, "push", None), ts_recv=began_ns + 19 * 10**9)
+    assert rig.events(DataType.ORDERBOOK) == [status(FeedState.CONNECTED, "start"), pushed]
+    assert http.requests == []

@@ -1,9 +1,11 @@
 import asyncio
+from collections.abc import Sequence
 
+import hiredis
 import pytest
 from msgspec.structs import replace
 
-from collector_worker.heartbeat import HeartbeatWriter
+from collector_worker.heartbeat import HeartbeatWriter, read_former
 from collector_worker.publisher import Publisher
 from collector_worker.streams import Stream
 from collector_worker.telemetry import Telemetry
@@ -12,6 +14,7 @@ from common.config import ExchangeCollectorConfig
 from common.events import Ticker
 from common.health import Heartbeat, WorkerState, read_heartbeat
 from common.identity import CollectorId, DataType
+from common.redis_client import Reply
 from tests.support.clock import ManualClock, WatchedClock
 from tests.support.fakes import FakePipe
 from tests.support.waiting import until
@@ -65,6 +68,16 @@ async def test_the_first_beat_of_a_run_removes_what_another_left(clock: ManualCl
     assert desk.pipe.hashes[KEY].keys() == desk.telemetry.beat.to_fields().keys()
     assert "exit_code" not in desk.pipe.hashes[KEY]
     assert [attempt[0][0] for attempt in desk.pipe.attempts] == ["DEL", "HSET"]
+
+
+def test_while_a_run_takes_over_it_beats_where_it_is_due(clock: ManualClock) -> None:
+    desk = Desk(clock)
+    beats = []
+    for passed_s in (0.0, 0.5, 0.4, 0.2, 5.0, 0.9):
+        clock.advance(passed_s)
+        desk.writer.beat_if_due()
+        beats.append(desk.telemetry.beat.beats)
+    assert beats == [1, 1, 1, 2, 3, 3]
 
 
 async def test_it_beats_each_second_and_says_how_late_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -126,6 +139,27 @@ async def test_last_words(clock: ManualClock, state: WorkerState, error: str, ex
     await desk.send()
     assert (desk.held.state, desk.held.last_error, desk.held.exit_code) == (state, error or "earlier", exit_code)
     assert desk.pipe.ttls == {KEY: ttl_s}
+
+
+@pytest.mark.parametrize(
+    ("reply", "fields"),
+    [
+        ([b"pid", b"7", b"mute", b""], {"pid": "7", "mute": ""}),
+        ([], {}),
+        ([b"last_error", b"\xff"], {"last_error": "\ufffd"}),
+        (hiredis.ReplyError("WRONGTYPE Operation against a key holding the wrong kind of value"), {}),
+    ],
+)
+async def test_what_an_earlier_run_has_left(reply: Reply, fields: dict[str, str]) -> None:
+    asked: list[bytes] = []
+
+    class Pipe:
+        async def execute(self, commands: Sequence[bytes]) -> list[Reply]:
+            asked.extend(commands)
+            return [reply]
+
+    assert await read_former(Pipe(), CollectorId("okx", "BTC-USDT")) == fields
+    assert asked == [b"*2\r\n$7\r\nHGETALL\r\n$30\r\n" + KEY.encode() + b"\r\n"]
 
 
 async def test_the_real_loop_beats(clock: ManualClock) -> None:

@@ -4,8 +4,9 @@ from structlog.testing import capture_logs
 
 from collector_worker.book_sync import Judged, Wish
 from collector_worker.exchanges.contract import BookFrame, Channel, Feed
+from common.coverage import Kind
 from common.events import BookDelta, BookSnapshot, FeedState, Level
-from common.health import BookState
+from common.health import BookState, WorkerState
 from common.identity import DataType
 from common.redis_client import Scalar
 from tests.support.clock import ManualClock
@@ -94,6 +95,71 @@ def test_a_snapshot_by_rest_takes_the_same_way(rig: PipelineRig) -> None:
     assert rig.pipeline.on_judged(rig.pipeline.book.on_rest_snapshot(SNAPSHOT)) is None
     assert rig.taken() == [("orderbook", replace(SNAPSHOT, reason="subscribe")), ("orderbook", DELTA)]
     assert rig.hashes() == [whole_hash(f"{MS}-1", DELTA, b'[["10","1"],["9","2"]]')]
+
+
+def book_ledger(rig: PipelineRig) -> list[Kind]:
+    return [entry.kind for entry in rig.ledger if entry.data_type is DataType.ORDERBOOK]
+
+
+def test_a_second_connection_that_joins_is_no_news_for_readers(rig: PipelineRig) -> None:
+    rig.pipeline.on_event(BookFrame(SNAPSHOT))
+    rig.taken(), rig.hashes()
+    rig.pipeline.book.renewed(joins=True)
+    wishes = [
+        rig.pipeline.on_event(BookFrame(replace(DELTA, seq=5, prev_seq=3))),
+        rig.pipeline.on_event(BookFrame(replace(DELTA, seq=7, prev_seq=3))),
+    ]
+
+    assert wishes == [None, None]
+    assert rig.taken() == [("orderbook", replace(DELTA, seq=7, prev_seq=5))]
+    assert (rig.beat.book_state, rig.beat.resyncs) == (BookState.VALID, 0)
+    assert book_ledger(rig) == [Kind.OPENED]
+
+
+def test_a_second_connection_that_begins_behind_a_hole_is_lost_time(rig: PipelineRig) -> None:
+    rig.pipeline.on_event(BookFrame(SNAPSHOT))
+    rig.pipeline.book.renewed(joins=True)
+    wish = rig.pipeline.on_event(BookFrame(replace(DELTA, seq=9, prev_seq=7)))
+    rig.pipeline.on_event(BookFrame(replace(SNAPSHOT, seq=9)))
+
+    assert (wish, rig.beat.resyncs) == (Wish.RESUBSCRIBE, 1)
+    assert book_ledger(rig) == [Kind.OPENED, Kind.GAP_LOST]
+
+
+def test_a_new_seed_takes_the_place_of_the_book_while_it_stays_valid(rig: PipelineRig) -> None:
+    seed = [Level(str(price), "1") for price in range(10, 1, -1)]
+    rig.pipeline.on_judged(rig.pipeline.book.on_rest_snapshot(replace(SNAPSHOT, bids=seed, prev_seq=None), len(seed)))
+    gone = replace(DELTA, bids=[Level(str(price), "0") for price in range(10, 3, -1)])
+    rig.pipeline.on_event(BookFrame(gone))
+    assert rig.pipeline.book.due(0.0) is Wish.FETCH_SNAPSHOT
+    rig.taken(), rig.hashes()
+
+    wider = BookSnapshot(ts_event=TS + 4, ts_recv=TS + 4, bids=[Level("3", "1"), BID], asks=[ASK], reason="", seq=6)
+    rig.clock.advance(0.5)
+    assert rig.pipeline.on_judged(rig.pipeline.book.on_rest_snapshot(wider, 1_000)) is None
+    published = replace(wider, bids=[BID, Level("3", "1")], reason="reseed")
+    assert rig.taken() == [("orderbook", published)]
+    assert rig.hashes() == [whole_hash(f"{MS}-2", published, b'[["10","1"],["3","1"]]')]
+    assert (rig.beat.book_state, rig.beat.resyncs) == (BookState.VALID, 0)
+    assert book_ledger(rig) == [Kind.OPENED]
+
+
+def test_a_checksum_that_means_something_else_is_told_once_until_it_holds_again(rig: PipelineRig) -> None:
+    """The rig's books all have the checksum 0."""
+    rig.telemetry.feed_is("public", WorkerState.RUNNING, 1)
+    with capture_logs() as logs:
+        assert rig.pipeline.on_event(BookFrame(SNAPSHOT, 7)) is Wish.RESUBSCRIBE
+        for seq in (6, 7):
+            assert rig.pipeline.on_event(BookFrame(replace(SNAPSHOT, seq=seq), 8)) is None
+
+    why = "the checksum of the exchange does not match its own snapshots any more"
+    warning = {"event": "checksum_unusable", "why": why, "log_level": "warning"}
+    assert [line for line in logs if line["event"] != "book_doubted"] == [warning]
+    assert (rig.beat.last_error, rig.telemetry.snapshot(1, 1.0).state) == (why, WorkerState.DEGRADED)
+    assert rig.beat.book_state is BookState.VALID
+
+    rig.pipeline.on_event(BookFrame(replace(SNAPSHOT, seq=8), 0))
+    assert rig.telemetry.snapshot(1, 2.0).state is WorkerState.RUNNING
 
 
 def test_behind_a_delta_that_found_no_room_stands_the_whole_book(rig: PipelineRig) -> None:

@@ -3,11 +3,13 @@ import asyncio
 import pytest
 from structlog.testing import capture_logs
 
-from collector_worker.publisher import Pacing, StreamTakenError
+from collector_worker.publisher import Pacing
+from collector_worker.stream_ends import StreamTakenError
 from common.events import Gap
 from common.health import WorkerState
 from tests.support.fakes import Fault
 from tests.support.publisher_desk import NOW, NOW_MS, QUICK, Desk, ticker, trade
+from tests.support.waiting import until
 
 
 async def test_batches_are_bounded_and_in_order() -> None:
@@ -30,7 +32,7 @@ async def test_batches_are_bounded_in_bytes() -> None:
     assert max(sizes) == 2
 
 
-@pytest.mark.parametrize("fault", [fault for fault in Fault if fault is not Fault.NONE])
+@pytest.mark.parametrize("fault", [Fault.BEFORE, Fault.MIDDLE, Fault.LATE, Fault.REFUSED])
 async def test_a_failed_attempt_is_repeated_as_it_was(fault: Fault) -> None:
     desk = Desk(fault, fault)
     ids = desk.publish_trades(1, 2, 3, 4)
@@ -45,6 +47,31 @@ async def test_a_failed_attempt_is_repeated_as_it_was(fault: Fault) -> None:
     beat = desk.telemetry.beat
     assert (beat.entries_published, beat.entries_dropped, beat.redis_reconnects) == (4, 0, 1)
     assert [line["event"] for line in logs] == ["redis_lost", "redis_regained"]
+
+
+async def test_what_was_carried_out_although_the_answer_was_lost_is_not_sent_again() -> None:
+    desk = Desk(Fault.AFTER, Fault.AFTER)
+    ids = desk.publish_trades(1, 2, 3, 4)
+    desk.publisher.set_hash("h", {"stream_id": "4"})
+    await desk.send_all()
+    assert (desk.trade_ids, desk.names) == (ids, [["XADD"] * 3, ["XADD", "HSET"]])
+    assert desk.pipe.hashes == {"h": {"stream_id": "4"}}
+    beat = desk.telemetry.beat
+    assert (beat.entries_published, beat.entries_dropped, beat.redis_reconnects) == (4, 0, 2)
+
+
+async def test_what_a_user_deleted_before_the_answer_was_missed_does_not_come_again() -> None:
+    """It was in the stream: whoever follows it has read it. And it is no reason to stop."""
+    desk = Desk(Fault.AFTER, *[Fault.BEFORE] * 100_000)
+    desk.publish_trades(1)
+    desk.publisher.publish(desk.tickers, ticker(1))
+    with capture_logs():
+        async with desk.sending():
+            await until(lambda: desk.telemetry.beat.last_error)
+            del desk.pipe.streams["t"]
+            desk.pipe.faults.clear()
+            desk.publish_trades(2)
+    assert (desk.trade_ids, desk.pipe.events("k")) == ([f"{NOW_MS}-2"], [ticker(1)])
 
 
 async def test_trouble_degrades_the_state_until_redis_is_back() -> None:

@@ -1,16 +1,17 @@
 """What the publisher keeps, gives up and says while Redis is away, and what it finds when Redis is back."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
 from structlog.testing import capture_logs
 
-from collector_worker.publisher import Publisher, StreamRolledBackError
+from collector_worker.publisher import Publisher
 from collector_worker.spool import Spool
+from collector_worker.stream_ends import StreamRolledBackError, StreamTakenError
 from collector_worker.streams import Stream
 from collector_worker.telemetry import Telemetry
 from common.config import ExchangeCollectorConfig
-from common.errors import RedisUnreachableError
 from common.events import Gap
 from common.health import WorkerState
 from common.identity import DataType
@@ -19,13 +20,14 @@ from tests.support.clock import ManualClock
 from tests.support.fakes import Fault
 from tests.support.publisher_desk import NOW, NOW_MS, QUICK, Desk, ticker, trade
 from tests.support.redis_server import RedisServer
+from tests.support.waiting import PATIENCE_S
 
 ROOM = 1_000
 """Bytes of memory for three trades."""
 
 
-def spool(folder: Path, limit: int = 1_000_000) -> Spool:
-    return Spool(folder / "a.spool", limit)
+def spool(folder: Path, limit: int = 1_000_000, run: str = "1") -> Spool:
+    return Spool(folder, "c", run, limit)
 
 
 def files(folder: Path) -> list[Path]:
@@ -82,7 +84,7 @@ async def test_a_hash_waits_for_the_entries_before_it_also_for_those_in_the_file
 
 
 async def test_the_first_that_finds_no_room_in_the_file_is_counted_and_marked(tmp_path: Path) -> None:
-    desk = Desk(buffer_bytes=ROOM, spool=spool(tmp_path, 1_000))
+    desk = Desk(buffer_bytes=ROOM, spool=spool(tmp_path, 1_500))
     desk.pipe.working.clear()
     published = desk.publish_trades(*range(1, 21))
     kept = published.index(None)
@@ -97,59 +99,6 @@ async def test_the_first_that_finds_no_room_in_the_file_is_counted_and_marked(tm
     desk.buffer.close()
 
 
-# --- what an earlier run left -----------------------------------------------------------------------------------------
-
-
-def left_by_a_run(folder: Path, *numbers: int) -> None:
-    desk = Desk(spool=spool(folder))
-    desk.publish_trades(*numbers)
-    assert desk.publisher.save() == 0
-    desk.buffer.close()
-
-
-async def test_what_an_earlier_run_left_is_published_first(tmp_path: Path) -> None:
-    left_by_a_run(tmp_path, *range(1, 8))
-    desk = Desk(spool=spool(tmp_path))
-    assert desk.publisher.buffered == 7
-    await desk.pipe.connect()
-    await desk.publisher.publish_left_over()
-    assert (desk.trade_ids, desk.publisher.buffered) == (ids(*range(1, 8)), 0)
-    desk.publish_trades(8)
-    desk.publisher.set_hash("h", {"stream_id": "8"})
-    await desk.send_all()
-    assert (desk.trade_ids, desk.pipe.hashes) == (ids(*range(1, 9)), {"h": {"stream_id": "8"}})
-    assert desk.telemetry.beat.entries_published == 8
-    desk.buffer.close()
-    assert files(tmp_path) == []
-
-
-async def test_what_it_had_published_itself_is_not_published_twice(tmp_path: Path) -> None:
-    left_by_a_run(tmp_path, 1, 2, 3, 4, 5)
-    desk = Desk(spool=spool(tmp_path))
-    desk.pipe.streams["t"] = [(entry_id, {}) for entry_id in ids(1, 2, 3)]
-    await desk.pipe.connect()
-    await desk.publisher.publish_left_over()
-    assert (desk.trade_ids, desk.publisher.buffered) == (ids(1, 2, 3, 4, 5), 0)
-    desk.buffer.close()
-
-
-@pytest.mark.parametrize("fault", [Fault.MIDDLE, Fault.AFTER, Fault.REFUSED])
-async def test_a_redis_that_goes_away_again_costs_nothing(tmp_path: Path, fault: Fault) -> None:
-    left_by_a_run(tmp_path, *range(1, 8))
-    desk = Desk(Fault.NONE, fault, spool=spool(tmp_path))
-    await desk.pipe.connect()
-    with pytest.raises(RedisUnreachableError):
-        await desk.publisher.publish_left_over()
-    assert desk.publisher.save() == 0
-    desk.buffer.close()
-    following = Desk(spool=spool(tmp_path))
-    following.pipe.streams = desk.pipe.streams
-    await following.pipe.connect()
-    await following.publisher.publish_left_over()
-    assert following.trade_ids == ids(*range(1, 8))
-    following.buffer.close()
-
-
 # --- a Redis that has lost what it had --------------------------------------------------------------------------------
 
 
@@ -161,11 +110,57 @@ async def test_a_redis_that_comes_back_without_what_it_had_confirmed(kept: int) 
     del desk.pipe.streams["t"][kept:]
     desk.pipe.faults = [Fault.MIDDLE]
     desk.publish_trades(4)
-    with capture_logs(), pytest.raises(StreamRolledBackError, match=r"^Redis came back without entries"):
+    with capture_logs(), pytest.raises(StreamRolledBackError, match=r"^Redis came back without "):
         await desk.publisher.run()
     assert desk.trade_ids == ids(1, 2, 3)[:kept]
-    desk.publisher.discard()
-    assert desk.publisher.buffered == 0
+    assert desk.publisher.buffered == 1
+
+
+async def test_a_redis_that_has_lost_what_an_earlier_run_had_written() -> None:
+    """Also of a stream that this run has not written to."""
+    desk = Desk(Fault.MIDDLE)
+    desk.pipe.streams["t"] = [(entry_id, {}) for entry_id in ids(1, 2)]
+    desk.publisher.follow({b"t": ids(3)[0].encode(), b"k": b"0-0"})
+    desk.publisher.publish(desk.tickers, ticker(1))
+    with capture_logs(), pytest.raises(StreamRolledBackError):
+        await desk.publisher.run()
+    assert desk.pipe.ids("k") == []
+
+
+async def test_a_redis_that_comes_back_with_entries_of_somebody_else() -> None:
+    """A failover to a server that another run has written to: its ids must not pass for ours."""
+    desk = Desk()
+    desk.publish_trades(1, 2, 3)
+    await desk.send_all()
+    desk.pipe.streams["t"].append((ids(9)[0], {}))
+    desk.pipe.faults = [Fault.MIDDLE]
+    desk.publish_trades(4)
+    with capture_logs(), pytest.raises(StreamTakenError, match=r"^Redis came back with entries"):
+        await desk.publisher.run()
+    assert desk.trade_ids == ids(1, 2, 3, 9)
+
+
+async def test_ids_that_somebody_else_wrote_meanwhile_do_not_pass_for_ours() -> None:
+    """Not even behind a lost answer, where all ids that are refused could be those of the first attempt."""
+    desk = Desk()
+    desk.publish_trades(1)
+    await desk.send_all()
+    desk.pipe.faults = [Fault.MIDDLE]
+    desk.publish_trades(2)
+    desk.pipe.working.clear()
+    desk.pipe.entered.clear()
+    with capture_logs():
+        sending = asyncio.create_task(desk.publisher.run())
+        await desk.pipe.entered.wait()
+        desk.pipe.working.set()
+        desk.pipe.working.clear()  # the first attempt goes on, and fails; the second one waits here again
+        desk.pipe.entered.clear()
+        await desk.pipe.entered.wait()
+        desk.pipe.streams["t"].append((ids(9)[0], {}))
+        desk.pipe.working.set()
+        await asyncio.wait([sending], timeout=PATIENCE_S)
+    with pytest.raises(StreamTakenError, match=r"^another process writes"):
+        sending.result()
 
 
 async def test_a_redis_that_comes_back_with_everything() -> None:
@@ -177,6 +172,19 @@ async def test_a_redis_that_comes_back_with_everything() -> None:
     desk.publish_trades(4)
     await desk.send_all()
     assert desk.trade_ids == ids(1, 2, 3, 4)
+
+
+async def test_a_stream_that_somebody_deleted_while_redis_was_away_begins_anew() -> None:
+    desk = Desk()
+    desk.publish_trades(1, 2)
+    desk.publisher.publish(desk.tickers, ticker(1))
+    await desk.send_all()
+    del desk.pipe.streams["t"]
+    desk.pipe.faults = [Fault.MIDDLE]
+    desk.publish_trades(3)
+    desk.publisher.publish(desk.tickers, ticker(2))
+    await desk.send_all()
+    assert (desk.trade_ids, desk.pipe.events("k")) == (ids(3), [ticker(1), ticker(2)])
 
 
 async def test_a_real_server_that_was_emptied(redis_server: RedisServer) -> None:

@@ -3,17 +3,20 @@
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import cast
 
 import pytest
 from structlog.testing import capture_logs
 
-from collector_worker.publisher import Pacing, Publisher, StreamTakenError
+from collector_worker.ledger_stream import LedgerStream
+from collector_worker.publisher import Pacing, Publisher
+from collector_worker.stream_ends import StreamTakenError
 from collector_worker.streams import Stream
 from collector_worker.telemetry import Telemetry
 from common.config import ExchangeCollectorConfig, RedisConfig
+from common.coverage import Kind, LedgerEntry
 from common.errors import RedisUnreachableError
 from common.events import Trade
 from common.identity import DataType
@@ -114,10 +117,11 @@ async def test_lost_answers_make_no_duplicates(redis_server: RedisServer) -> Non
         pass
     assert held(redis_server) == expected(250)
     beat = desk.telemetry.beat
-    assert (beat.entries_published, beat.entries_dropped, beat.redis_reconnects) == (250, 0, 1)
+    assert (beat.entries_published, beat.entries_dropped, beat.redis_reconnects) == (250, 0, 3)
 
 
 async def test_a_crash_of_the_server_loses_and_repeats_nothing(own_redis: RedisServer) -> None:
+    own_redis.client.config_set("appendfsync", "always")  # else it may lose what waits for the disk just then
     desk = Desk(own_redis.config)
     async with desk.sending():
         desk.publish(1_000)
@@ -178,6 +182,40 @@ async def test_another_writer_ends_this_one(redis_server: RedisServer) -> None:
     with pytest.raises(StreamTakenError):
         sending.result()
     assert [entry_id for entry_id, _ in held(redis_server)] == [f"{NOW_MS}-1", f"{NOW_MS + 1}-7"]
+
+
+DAMAGE: dict[str, Callable[[RedisServer], object]] = {
+    "deleted": lambda server: server.client.delete(KEY),
+    "trimmed": lambda server: server.client.xtrim(KEY, maxlen=0),
+    "emptied": lambda server: server.client.xdel(KEY, *(entry_id for entry_id, _ in held(server))),
+}
+
+
+@pytest.mark.parametrize("cut", [False, True])
+@pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE)
+async def test_behind_a_stream_that_a_user_emptied_it_goes_on(
+    redis_server: RedisServer, damage: Callable[[RedisServer], object], *, cut: bool
+) -> None:
+    """Whether the connection holds or not; what is published is what came since, under higher ids."""
+    desk = Desk(redis_server.config)
+    ledger = LedgerStream("md:v1:{okx:BTC-USDT}:coverage", desk.publisher)
+    complete = LedgerEntry(kind=Kind.COMPLETE, at=NOW, run_id="run", data_type=DataType.TRADE, to_ts=NOW)
+    async with desk.sending() as sending:
+        desk.publish(10)
+        ledger.append(complete)
+        await desk.publisher.drained()
+        damage(redis_server)
+        if cut:
+            redis_server.client.client_kill_filter(_type="normal", skipme=True)
+        desk.publish(10)
+        ledger.append(complete)
+        await desk.publisher.drained()
+        desk.publish(10)
+    assert not sending.done() or sending.cancelled()
+    assert held(redis_server) == expected(30)[10:]
+    assert redis_server.client.xlen("md:v1:{okx:BTC-USDT}:coverage") == 2
+    beat = desk.telemetry.beat
+    assert (beat.entries_published, beat.entries_dropped, beat.redis_reconnects) == (32, 0, int(cut))
 
 
 async def test_a_key_of_another_type_is_left_as_it_is(redis_server: RedisServer) -> None:

@@ -135,6 +135,23 @@ def test_the_oldest_go_and_all_together_stay_within_the_bound(tmp_path: Path, cl
     assert 3 <= len(files(tmp_path)) <= 5
 
 
+def test_a_file_that_somebody_removes_in_the_same_moment_does_not_end_the_recording(
+    tmp_path: Path, clock: ManualClock
+) -> None:
+    raw = recorder(tmp_path, clock, file_bytes=2_000, total_bytes=4_000)
+    raw.received(noise(0), 0)
+    gone = tmp_path / "okx" / "BTC-USDT" / "20000101T000000.000000Z.jsonl.gz"
+    gone.symlink_to(tmp_path / "nowhere")  # its name is found, but there is no file any more
+    with capture_logs() as logs:
+        for number in range(1, 30):
+            clock.advance(1.0)
+            raw.received(noise(number), number)
+    raw.close()
+    assert logs == []
+    assert not gone.is_symlink()
+    assert [number for path in files(tmp_path) for number, _ in read_capture(path).frames][-1] == 29
+
+
 def test_another_run_begins_a_file_of_its_own(tmp_path: Path, clock: ManualClock) -> None:
     for number in range(3):
         clock.advance(0.001)

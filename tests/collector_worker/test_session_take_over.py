@@ -154,6 +154,28 @@ async def test_a_second_connection_that_fails_disturbs_nothing(clock: ManualCloc
     assert server.opened == 3
 
 
+async def test_a_second_connection_that_fails_is_followed_by_another(clock: ManualClock) -> None:
+    """Binance leaves an hour between our renewal and its end of the connection."""
+    relay = Relay()
+
+    async def first(peer: Peer) -> None:
+        await acknowledge(peer)
+        await peer.send(trade(1, NOW_MS), notice())
+        await relay.opened.wait()
+        await peer.send(trade(2, NOW_MS))
+
+    async def fourth(peer: Peer) -> None:
+        await acknowledge(peer)
+        relay.opened.set()
+
+    async with ScriptedServer(first, Refuse(503), _confirm_then_close, fourth) as server:
+        rig = Rig(clock, server.url, TRADE)
+        session = rig.session("business", patience=replace(PATIENCE, again_s=0.001))
+        await rig.run(session.run(), until(lambda: rig.telemetry.beat.progress[TRADE].count == 2 and server.open == 1))
+    assert rig.events(TRADE) == [START, *trades(1, 2)]
+    assert (rig.telemetry.beat.reconnects, server.opened) == (1, 4)
+
+
 async def test_an_end_announced_before_the_beginning(clock: ManualClock) -> None:
     """The notice may come before the confirmations; the feed is connected when the second one has them."""
 

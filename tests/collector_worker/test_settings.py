@@ -5,8 +5,10 @@ import pytest
 from collector_worker.settings import WorkerSettings, load_settings
 from common.config import ExchangeCollectorConfig, RedisConfig
 from common.errors import ExchangeNotSupportedError, InvalidConfigurationError
+from common.fleet_file import load_fleet
 from common.identity import DataType
 from common.settings import Environment
+from common.worker_file import encode, worker_file
 
 FLEET = """
 [redis]
@@ -42,6 +44,17 @@ def test_a_collector_that_the_file_does_not_list_takes_the_defaults(environment:
         RedisConfig(url="redis://db/1"),
         "debug",
         tmp_path / "var",
+    )
+
+
+def test_a_file_of_the_manager_is_all_that_is_needed(environment: Environment, tmp_path: Path) -> None:
+    fleet = load_fleet(environment.fleet_path, environment)
+    path = tmp_path / "collector-okx-BTC-USDT.json"
+    path.write_text(encode(worker_file(fleet.collectors[0], fleet.redis, environment)))
+    environment.fleet_path.unlink()
+
+    assert load_settings(["--config", str(path)], environment) == WorkerSettings(
+        fleet.collectors[0], RedisConfig(url="redis://db/1"), "debug", tmp_path / "var"
     )
 
 
@@ -85,8 +98,15 @@ def test_an_unknown_exchange(environment: Environment) -> None:
 
 @pytest.mark.parametrize(
     ("arguments", "code"),
-    [(["--help"], 0), ([], 2), (["--exchange", "okx"], 2), (["--exchange", "okx", "--symbol", "BTC-USDT", "more"], 2)],
-    ids=["help", "nothing", "no symbol", "too much"],
+    [
+        (["--help"], 0),
+        ([], 2),
+        (["--exchange", "okx"], 2),
+        (["--exchange", "okx", "--symbol", "BTC-USDT", "more"], 2),
+        (["--config", "x.json", "--exchange", "okx"], 2),
+        (["--config", "x.json", "--fleet", "fleet.toml"], 2),
+    ],
+    ids=["help", "nothing", "no symbol", "too much", "two answers", "two files"],
 )
 def test_help_and_wrong_usage(
     arguments: list[str], code: int, environment: Environment, capsys: pytest.CaptureFixture[str]

@@ -17,7 +17,8 @@ def numbers(entry_id: str) -> tuple[int, int]:
 
 times = st.integers(0, 40) | st.integers(NOW - 200 * S, NOW + 200 * S) | st.just(0)
 steps = st.lists(
-    st.tuples(st.sampled_from(["next", "marker", "numbered", "numbered"]), times, times, st.integers(1, 5)), max_size=30
+    st.tuples(st.sampled_from(["next", "marker", "numbered", "numbered", "anew"]), times, times, st.integers(1, 5)),
+    max_size=30,
 )
 
 
@@ -33,7 +34,7 @@ def test_ids_rise_whatever_the_clocks_say_and_end_in_the_trades_number(
         elif kind == "marker":
             made.append(numbers(ids.next_marker(recv_ns)))
         else:
-            trade_id += jump
+            trade_id = jump if kind == "anew" else trade_id + jump
             made.append(numbers(ids.next_numbered(trade_id, event_ns, recv_ns)))
             assert made[-1][1] == trade_id
 

@@ -74,7 +74,7 @@ def test_other_entries_are_counted() -> None:
 
 
 def test_nothing_lost_nothing_marked() -> None:
-    assert new_stream().take_loss(trade(1), NOW) is None
+    assert new_stream().loss_before(trade(1), NOW) is None
 
 
 def test_lost_trades_are_marked_by_the_ids_around_them() -> None:
@@ -83,17 +83,21 @@ def test_lost_trades_are_marked_by_the_ids_around_them() -> None:
     stream.lose(trade(6))
     stream.lose(trade(7))
 
-    assert stream.take_loss(trade(8), NOW + 9) == Gap(
+    assert stream.loss_before(trade(8), NOW + 9) == Gap(
         ts_event=NOW + 9, ts_recv=NOW + 9, reason="buffer_full", from_id="5", to_id="8"
     )
-    assert stream.take_loss(trade(9), NOW + 9) is None
+    assert stream.loss_before(trade(9), NOW) == Gap(
+        ts_event=NOW, ts_recv=NOW, reason="buffer_full", from_id="5", to_id="9"
+    )
+    stream.loss_is_marked()
+    assert stream.loss_before(trade(9), NOW + 9) is None
 
 
 def test_a_loss_before_the_first_trade_is_open_to_the_past() -> None:
     stream = new_stream()
     stream.lose(trade(6))
 
-    assert stream.take_loss(trade(8), NOW) == Gap(ts_event=NOW, ts_recv=NOW, reason="buffer_full", to_id="8")
+    assert stream.loss_before(trade(8), NOW) == Gap(ts_event=NOW, ts_recv=NOW, reason="buffer_full", to_id="8")
 
 
 def test_other_losses_are_marked_by_their_times() -> None:
@@ -101,14 +105,27 @@ def test_other_losses_are_marked_by_their_times() -> None:
     for ts_event in (3, 4, 5):
         stream.lose(ticker(ts_event))
 
-    assert stream.take_loss(ticker(6), NOW) == Gap(ts_event=NOW, ts_recv=NOW, reason="buffer_full", from_ts=3, to_ts=5)
+    assert stream.loss_before(ticker(6), NOW) == Gap(
+        ts_event=NOW, ts_recv=NOW, reason="buffer_full", from_ts=3, to_ts=5
+    )
+
+
+def test_a_gap_that_finds_no_room_itself_is_part_of_the_loss() -> None:
+    stream = new_stream(DataType.CANDLES)
+    stream.lose(Gap(ts_event=NOW, ts_recv=NOW, reason="not_available", from_ts=3, to_ts=5))
+    stream.lose(ticker(9))
+    stream.lose(STATUS)
+
+    assert stream.loss_before(ticker(10), NOW) == Gap(
+        ts_event=NOW, ts_recv=NOW, reason="buffer_full", from_ts=3, to_ts=9
+    )
 
 
 def test_a_loss_of_trades_that_a_marker_follows_is_marked_by_times() -> None:
     stream = new_stream()
     stream.lose(trade(6))
 
-    assert stream.take_loss(STATUS, NOW + 1) == Gap(
+    assert stream.loss_before(STATUS, NOW + 1) == Gap(
         ts_event=NOW + 1, ts_recv=NOW + 1, reason="buffer_full", from_ts=NOW, to_ts=NOW
     )
 

@@ -1,4 +1,4 @@
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pytest
 
@@ -90,6 +90,14 @@ async def test_what_was_given_up_is_not_fetched_after_all(redis_server: RedisSer
     restored = await Restored.of(redis_server)
     assert (restored.trades.last_id, restored.trades.last_ts) == (59, 5_000_000)
     assert restored.streams.of_type(DataType.TRADE).last_trade_id == "59"
+
+
+async def test_the_numbers_of_the_last_trade_count_where_the_exchange_began_anew(redis_server: RedisServer) -> None:
+    add(redis_server, TRADE_KEY, "5-5000000", type="trade", trade_id="5000000", ts_event=5_000_000)
+    add(redis_server, TRADE_KEY, "6-0", type="gap", ts_event=6_000_000, reason="id_reset", from_ts=5, to_ts=6)
+    add(redis_server, TRADE_KEY, "6-1", type="trade", trade_id="1", ts_event=6_000_000)
+    restored = await Restored.of(redis_server)
+    assert (restored.trades.last_id, restored.trades.last_ts, restored.ids) == (1, 6_000_000, {TRADE_KEY: (6, 1)})
 
 
 async def test_a_gap_alone(redis_server: RedisServer) -> None:
@@ -195,10 +203,21 @@ async def test_a_key_that_is_no_stream_counts_as_empty(redis_server: RedisServer
     assert restored.ids == {CANDLE_KEY: (7, 3)}
 
 
+@pytest.mark.parametrize("emptied", ["trimmed", "deleted entry by entry"])
+async def test_an_emptied_stream_takes_no_ids_that_it_had(redis_server: RedisServer, emptied: str) -> None:
+    add(redis_server, TRADE_KEY, "5-42", type="trade", trade_id="42")
+    if emptied == "trimmed":
+        redis_server.client.xtrim(TRADE_KEY, maxlen=0)
+    else:
+        redis_server.client.xdel(TRADE_KEY, "5-42")
+    restored = await Restored.of(redis_server)
+    assert (restored.ids, restored.trades.last_id) == ({TRADE_KEY: (5, 42)}, None)
+
+
 class Refusing:
     """A Redis that refuses to be read."""
 
-    async def execute(self, commands: list[bytes]) -> list[Reply]:
+    async def execute(self, commands: Sequence[bytes]) -> list[Reply]:
         replies: Iterator[Reply] = (Exception("LOADING Redis is loading the dataset in memory") for _ in commands)
         return list(replies)
 

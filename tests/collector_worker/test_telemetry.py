@@ -74,6 +74,47 @@ def test_a_trouble_degrades_a_running_collector_until_it_is_settled(telemetry: T
     assert telemetry.beat.last_error == "REST did not answer"  # what was last amiss, not what is amiss
 
 
+def test_the_error_that_is_told_is_one_that_still_is(telemetry: Telemetry) -> None:
+    """As long as there is any: a reader takes it for the reason of the state."""
+    telemetry.feed_is("public", R, START_NS)
+    told = []
+    for step in ("+redis", "+book", "+publish", "+redis", "-publish", "-redis", "-publish", "-book"):
+        if step[0] == "+":
+            telemetry.trouble(step[1:], f"{step[1:]} fails")
+        else:
+            telemetry.settled(step[1:])
+        told.append((telemetry.snapshot(START_NS, 0.0).state is R, telemetry.beat.last_error.removesuffix(" fails")))
+
+    assert told == [
+        (False, "redis"), (False, "book"), (False, "publish"), (False, "redis"), (False, "redis"), (False, "book"),
+        (False, "book"), (True, "book"),
+    ]  # fmt: skip
+
+
+def test_a_socket_that_is_lost_is_the_reason_until_it_runs_again(telemetry: Telemetry) -> None:
+    for feed in ("public", "business"):
+        telemetry.feed_is(feed, R, START_NS)
+    seen = []
+
+    def look() -> None:
+        seen.append((telemetry.snapshot(START_NS, 0.0).state, telemetry.beat.last_error))
+
+    telemetry.feed_lost("public", "the connection broke", START_NS)
+    look()
+    telemetry.trouble("redis", "Redis is away")
+    telemetry.settled("redis")
+    look()
+    telemetry.feed_is("public", S, START_NS)
+    look()
+    telemetry.feed_is("public", R, START_NS)
+    telemetry.trouble("redis", "Redis is away")
+    telemetry.settled("redis")
+    look()
+
+    assert seen == [(WorkerState.DEGRADED, "the connection broke")] * 3 + [(R, "Redis is away")]
+    assert telemetry.beat.connected_since == START_NS
+
+
 @pytest.mark.parametrize("state", [WorkerState.STOPPING, WorkerState.STOPPED, WorkerState.ERROR])
 def test_the_end_is_not_overwritten(state: WorkerState, telemetry: Telemetry) -> None:
     telemetry.feed_is("public", R, START_NS)
@@ -110,6 +151,18 @@ def test_entries_are_counted_by_data_type(telemetry: Telemetry) -> None:
     }
 
 
+def test_what_the_feed_brings_and_what_becomes_an_entry_are_two_things(telemetry: Telemetry) -> None:
+    telemetry.seen(DataType.TICKER, 3)  # one that was there already
+    telemetry.traded(2, 4)
+    telemetry.counted(DataType.TRADE)  # one that REST has brought
+    telemetry.counted(DataType.TRADE)
+
+    assert telemetry.beat.progress == {
+        DataType.TRADE: Progress(count=2, last_event_at=4),
+        DataType.TICKER: Progress(count=0, last_event_at=3),
+    }
+
+
 def test_a_snapshot_carries_the_figures_of_the_process(telemetry: Telemetry) -> None:
     for us in (10, 10, 100):
         telemetry.latency.record(us)
@@ -120,6 +173,19 @@ def test_a_snapshot_carries_the_figures_of_the_process(telemetry: Telemetry) -> 
     assert 5_000_000 < beat.rss_bytes < 10**11
     assert beat.cpu_seconds > 0
     assert telemetry.snapshot(START_NS + 6, 2.0).beats == 2
+
+
+def test_the_lag_of_every_eighth_trade_counts_by_the_exchanges_clock(telemetry: Telemetry) -> None:
+    ms = 1_000_000
+    telemetry.snapshot(START_NS, 100.0)
+    telemetry.beat.clock_offset_ms = 30  # the exchange's clock is ahead of ours, so we measure too little
+    for number in range(17):
+        lag_ms = {0: 10, 8: -20, 16: 170}.get(number, 9_999)
+        telemetry.traded(START_NS, START_NS + lag_ms * ms)
+    beat = telemetry.snapshot(START_NS, 110.0)
+
+    assert (beat.lag_p50_ms, beat.lag_p99_ms) == (40, 212)
+    assert [telemetry.snapshot(START_NS, now_s).lag_p99_ms for now_s in (131.0, 162.0)] == [212, 0]
 
 
 def test_old_latencies_leave_the_snapshot(telemetry: Telemetry) -> None:

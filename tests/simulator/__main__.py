@@ -21,6 +21,7 @@ from tests.simulator.capture import CaptureError, read_capture
 from tests.simulator.clock import SystemClock
 from tests.simulator.faults import FaultError, Schedule, read_schedule
 from tests.simulator.faults_draw import draw_schedule
+from tests.simulator.hub import MAX_BACKLOG_BYTES
 from tests.simulator.okx import OkxOptions, OkxSource
 from tests.simulator.okx_instruments import DEFAULT_INSTRUMENTS, UnknownInstrumentError
 from tests.simulator.okx_replay import OkxReplay
@@ -79,7 +80,8 @@ async def _run(args: argparse.Namespace) -> int:
         loop.add_signal_handler(number, stop.set)
     clock = SystemClock()
     schedule = _schedule(args)
-    async with Simulator(_source(args, clock.now_ms()), host=args.host, port=args.port, clock=clock) as simulator:
+    source, backlog_bytes = _source(args, clock.now_ms()), int(args.backlog_bytes)
+    async with Simulator(source, host=args.host, port=args.port, clock=clock, backlog_bytes=backlog_bytes) as simulator:
         sys.stdout.write(json.dumps({"ready": True, "port": simulator.port}) + "\n")
         sys.stdout.flush()
         if schedule is not None:
@@ -150,6 +152,9 @@ def _parser() -> argparse.ArgumentParser:
     add("--host", type=_loopback, default="127.0.0.1", help="loopback address to listen on (%(default)s)")
     add("--port", type=_Number(int, 0, 65_535), default=0, help="port to listen on; 0 takes a free one")
     add("--exchange", choices=["okx", "binance"], default="okx", help="whose protocol to speak (%(default)s)")
+    backlog = _Number(int, 1, MAX_BACKLOG_BYTES)
+    backlog_help = "unsent bytes above which a reader is closed as too slow (%(default)s)"
+    add("--backlog-bytes", type=backlog, default=MAX_BACKLOG_BYTES, metavar="N", help=backlog_help)
     add("--verbose", action="store_true", help="log connections and requests to stderr")
     market = parser.add_argument_group("generated market")
     add = market.add_argument
@@ -180,7 +185,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--connect-limit", type=attempts, default=0, metavar="N", help=connect_help)
     replay = parser.add_argument_group("replay")
     add = replay.add_argument
-    add("--replay", type=Path, metavar="FILE", help="play a capture (.jsonl.gz) instead of a generated market")
+    add("--replay", type=Path, metavar="PATH", help="play a capture instead: a .jsonl.gz file, or a folder of them")
     speed = _Number(float, 0.0, 1e6)
     add("--speed", type=speed, default=1.0, metavar="X", help="1 its own pace, 10 ten times faster, 0 all at once")
     faults = parser.add_argument_group("faults")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from tests.simulator.binance_klines import PERIODS
 from tests.simulator.binance_requests import Requests
 from tests.simulator.binance_rest import BinanceRest
 from tests.simulator.binance_session import BinanceSession
-from tests.simulator.binance_streams import Stream, of_target
+from tests.simulator.binance_streams import CUTS, Stream, of_target
 from tests.simulator.binance_weights import WEIGHT_PER_MINUTE, Weights
 from tests.simulator.candles import MINUTE_MS
 from tests.simulator.desk import Activity
@@ -99,12 +100,13 @@ class BinanceSource(Door):
         self._states = dict.fromkeys(self._boards, TRADING)
         self._rest = BinanceRest(self._boards, self._states, Weights(options.weight_limit))
         self._sessions: dict[str, BinanceSession] = {}
+        self._servers = itertools.cycle(CUTS)
         self._step_ms = start_ms + STEP_MS
 
     def open_session(self, path: str, conn_id: str) -> BinanceSession:
-        """A new connection."""
+        """A new connection; the servers take turns, so that two in a row never cut depth at the same moments."""
         streams, combined = of_target(path)
-        session = BinanceSession(Requests(streams, combined=combined), self, conn_id)
+        session = BinanceSession(Requests(streams, combined=combined), self, conn_id, next(self._servers))
         self._sessions[conn_id] = session
         return session
 

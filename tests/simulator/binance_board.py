@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterator
+from dataclasses import dataclass
 
 from tests.simulator import binance_frames as frames
 from tests.simulator.binance_aggregates import Aggregates
 from tests.simulator.binance_depth import DepthDiff, PartialDepth
 from tests.simulator.binance_klines import KlinePushes
-from tests.simulator.binance_streams import PARTIAL_DEPTHS, Stream, name, wrap
+from tests.simulator.binance_streams import CUTS, PARTIAL_DEPTHS, Stream, name, topic, wrap
 from tests.simulator.candles import SECOND_MS
 from tests.simulator.desk import Desk
 from tests.simulator.events import BookChange, Candle, CandleClosed, Event, TakerOrder
@@ -17,10 +18,23 @@ from tests.simulator.source import Frame, Kind
 STEP_MS = 10
 """Grid of all pushes, so the longest that a real-time frame waits."""
 FAST_MS = 100
+CUT_MS = 50
+"""How much later than the first one the second server cuts depth."""
 SHOWN_MS = 50
 """Period of the book that REST shows: every other state is the end of a diff, which is the usual case on the real
 exchange, the others lie inside one (section 5.1)."""
 KLINE_MS = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class _Window:
+    """The depth streams of one speed, as one server cuts them."""
+
+    cut: int
+    every_ms: int
+    stream: str
+    diff: DepthDiff
+    tops: list[tuple[str, PartialDepth]]
 
 
 class Board:
@@ -44,12 +58,17 @@ class Board:
         self._trade, self._agg_trade = name(symbol, "trade"), name(symbol, "aggTrade")
         self._best, self._ticker, self._mini = (name(symbol, c) for c in ("bookTicker", "ticker", "miniTicker"))
         self._best_state: object = None
-        self._fast, self._slow = (
-            (name(symbol, "depth@100ms"), DepthDiff(desk)),
-            (name(symbol, "depth"), DepthDiff(desk)),
-        )
-        self._fast_tops = [(name(symbol, f"depth{n}@100ms"), PartialDepth(desk, n)) for n in PARTIAL_DEPTHS]
-        self._slow_tops = [(name(symbol, f"depth{n}"), PartialDepth(desk, n)) for n in PARTIAL_DEPTHS]
+        self._windows = [
+            _Window(
+                cut,
+                every_ms,
+                name(symbol, f"depth{speed}"),
+                DepthDiff(desk),
+                [(name(symbol, f"depth{n}{speed}"), PartialDepth(desk, n)) for n in PARTIAL_DEPTHS],
+            )
+            for cut in CUTS
+            for every_ms, speed in ((FAST_MS, "@100ms"), (SECOND_MS, ""))
+        ]
         self._klines = {interval: name(symbol, f"kline_{interval}") for interval in desk.candles}
         self._bars = KlinePushes(desk, lambda interval: self._wants(self._klines[interval]))
 
@@ -58,8 +77,8 @@ class Board:
         instrument = self.desk.instrument
         match event:
             case BookChange():
-                self._fast[1].note(event)
-                self._slow[1].note(event)
+                for window in self._windows:
+                    window.diff.note(event)
             case TakerOrder():
                 rows = self.aggregates.add(event)
                 if self._wants(self._trade):
@@ -77,12 +96,10 @@ class Board:
         yield from self._best_quotes()
         if since % SHOWN_MS == 0:
             self.shown_id = self.desk.seq
-        if since % FAST_MS == 0:
-            yield from self._depth(now_ms, *self._fast)
-            yield from self._tops(self._fast_tops)
+        for window in self._windows:
+            if (since - window.cut * CUT_MS) % window.every_ms == 0:
+                yield from self._depth(now_ms, window)
         if since % SECOND_MS == 0:
-            yield from self._depth(now_ms, *self._slow)
-            yield from self._tops(self._slow_tops)
             if self._wants(self._ticker):
                 yield from self._send(self._ticker, frames.ticker(self.desk, now_ms))
             if self._wants(self._mini):
@@ -112,21 +129,21 @@ class Board:
             self._best_state = state
             yield from self._send(self._best, frames.book_ticker(self.desk))
 
-    def _depth(self, now_ms: int, stream: str, diff: DepthDiff) -> Iterator[Frame]:
-        if text := diff.push(now_ms, wanted=self._wants(stream)):
-            yield from self._send(stream, text, Kind.BOOK_UPDATE, self.desk.instrument.name)
+    def _depth(self, now_ms: int, window: _Window) -> Iterator[Frame]:
+        cut, stream = window.cut, window.stream
+        if text := window.diff.push(now_ms, wanted=self._wants(stream, cut)):
+            yield from self._send(stream, text, Kind.BOOK_UPDATE, self.desk.instrument.name, cut)
+        for stream, top in window.tops:
+            if self._wants(stream, cut) and (text := top.push()):
+                yield from self._send(stream, text, cut=cut)
 
-    def _tops(self, tops: list[tuple[str, PartialDepth]]) -> Iterator[Frame]:
-        for stream, top in tops:
-            if self._wants(stream) and (text := top.push()):
-                yield from self._send(stream, text)
+    def _wants(self, stream: str, cut: int = 0) -> bool:
+        return any(topic(stream, combined=combined, cut=cut) in self._wanted for combined in (False, True))
 
-    def _wants(self, stream: str) -> bool:
-        return Stream(stream) in self._wanted or Stream(stream, combined=True) in self._wanted
-
-    def _send(self, stream: str, text: bytes, kind: Kind = Kind.DATA, instrument: str = "") -> Iterator[Frame]:
+    def _send(
+        self, stream: str, text: bytes, kind: Kind = Kind.DATA, instrument: str = "", cut: int = 0
+    ) -> Iterator[Frame]:
         """The frame in the forms that are wanted."""
-        if (raw := Stream(stream)) in self._wanted:
-            yield Frame(text, kind, raw, instrument)
-        if (combined := Stream(stream, combined=True)) in self._wanted:
-            yield Frame(wrap(stream, text), kind, combined, instrument)
+        for combined in (False, True):
+            if (form := topic(stream, combined=combined, cut=cut)) in self._wanted:
+                yield Frame(wrap(stream, text) if combined else text, kind, form, instrument)

@@ -31,7 +31,7 @@ class DepthDiff:
     def push(self, now_ms: int, *, wanted: bool) -> bytes | None:
         """The next diff, None if nothing changed: a quiet book is silent.
 
-        Must be called at every period, wanted or not: the ranges are the same for all connections.
+        Must be called at every period, wanted or not: the ranges are the same for all connections to a server.
         """
         first, last = self.last_id + 1, self._desk.seq
         if last < first:

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from typing import Protocol
 
 from tests.simulator.binance_requests import Requests
-from tests.simulator.binance_streams import Stream
+from tests.simulator.binance_streams import Stream, topic
 from tests.simulator.source import Frame, Kind
 
 
@@ -30,14 +30,16 @@ class BinanceSession:
         requests: Judge of this connection's requests; what the URL subscribed is in it already.
         feed: The market.
         conn_id: Name of the connection.
+        cut: Which server it is to.
     """
 
     finished: bool | None = None
 
-    def __init__(self, requests: Requests, feed: Feed, conn_id: str) -> None:
+    def __init__(self, requests: Requests, feed: Feed, conn_id: str, cut: int = 0) -> None:
         self._requests = requests
         self._feed = feed
         self._conn_id = conn_id
+        self._cut = cut
         self.topics: Collection[Stream] = ()
         """Streams subscribed, in order."""
         self._follow()
@@ -69,9 +71,9 @@ class BinanceSession:
 
     def _follow(self) -> None:
         combined = self._requests.combined
-        topics = {Stream(stream, combined=combined): None for stream in self._requests.streams}
-        for topic in topics.keys() - set(self.topics):
-            self._feed.want(topic)
-        for topic in set(self.topics) - topics.keys():
-            self._feed.unwant(topic)
+        topics = dict.fromkeys(topic(each, combined=combined, cut=self._cut) for each in self._requests.streams)
+        for stream in topics.keys() - set(self.topics):
+            self._feed.want(stream)
+        for stream in set(self.topics) - topics.keys():
+            self._feed.unwant(stream)
         self.topics = topics.keys()

@@ -10,6 +10,8 @@ RAW = "/ws"
 COMBINED = "/stream"
 
 PARTIAL_DEPTHS = (5, 10, 20)
+CUTS = (0, 1)
+"""Servers of the exchange."""
 
 
 class Stream(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -18,15 +20,23 @@ class Stream(msgspec.Struct, frozen=True, omit_defaults=True):
     Attributes:
         stream: The name as the client wrote it; only one in lower case, with a known symbol, carries data.
         combined: Whether frames are wrapped with the name.
+        cut: Which of the exchange's servers sends it, 0 or 1: each cuts the windows of the depth streams at moments
+            of its own (section 7); all else is the same from both.
     """
 
     stream: str
     combined: bool = False
+    cut: int = 0
 
 
 def name(symbol: str, channel: str) -> str:
     """The stream of a symbol, e.g. ``btcusdt@depth@100ms``."""
     return f"{symbol.lower()}@{channel}"
+
+
+def topic(stream: str, *, combined: bool, cut: int) -> Stream:
+    """The topic that a connection to one of the servers gets under a name."""
+    return Stream(stream, combined=combined, cut=cut if "@depth" in stream else 0)
 
 
 def is_socket(target: str) -> bool:

@@ -63,10 +63,22 @@ class Capture:
 def read_capture(path: Path) -> Capture:
     """Read a whole capture into memory; one that was cut off, because its recorder was killed, as far as it goes.
 
+    Args:
+        path: A file, or a folder whose files follow each other by their names, as a collector records them.
+
     Raises:
-        CaptureError: The file is missing, not gzip, damaged, or a line is not a capture row.
+        CaptureError: The file is missing, not gzip, damaged, or a line is not a capture row; or a folder has none.
     """
     capture = Capture()
+    files = sorted(path.glob("*.jsonl.gz")) if path.is_dir() else [path]
+    if not files:
+        raise CaptureError(f"folder {path} holds no capture (.jsonl.gz)")
+    for file in files:
+        _read_into(capture, file)
+    return capture
+
+
+def _read_into(capture: Capture, path: Path) -> None:
     try:
         for row in _rows(path):
             if row.kind == "ws_in":
@@ -78,7 +90,6 @@ def read_capture(path: Path) -> Capture:
         pass  # cut off: what was flushed before has been read
     except (OSError, zlib.error) as error:
         raise CaptureError(f"cannot read capture {path}: {error}") from error
-    return capture
 
 
 def _rows(path: Path) -> Iterator[_Row]:

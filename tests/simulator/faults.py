@@ -83,10 +83,18 @@ class Cut(_Fault, frozen=True, kw_only=True):
     path: str = ""
 
 
-class SlowReaderClosed(_Fault, frozen=True, kw_only=True):
-    """The exchange closes connections because they read too slowly (OKX 4005, Binance 1008)."""
+class SlowReaderClosed(_Lasting, frozen=True, kw_only=True):
+    """Connections open at the beginning read nothing for the exchange's patience (OKX 4005, Binance 1008).
+
+    What is sent to them waits. At the end, or once too much waits, they get it all at once, late, and then the close
+    frame; what happened meanwhile behind it they never see.
+
+    Attributes:
+        backlog_bytes: How much may wait.
+    """
 
     path: str = ""
+    backlog_bytes: Annotated[int, Meta(ge=1, le=8_388_608)] = 65_536
 
 
 class DropOnAccept(_Lasting, frozen=True, kw_only=True):
@@ -213,19 +221,26 @@ class UnknownMessage(_Lasting, frozen=True, kw_only=True):
 
 
 class LateAck(_Lasting, frozen=True, kw_only=True):
-    """Answers to requests come late, at the latest when the fault ends; data does not wait for them."""
+    """Answers to requests come late, at the latest when the fault ends; data does not wait for them.
+
+    Attributes:
+        cut_first: Also cut the connections that are open, so that somebody asks for something.
+    """
 
     delay_ms: DelayMs = 1_000
+    cut_first: bool = False
 
 
 class RefuseSubscription(_Lasting, frozen=True, kw_only=True):
     """Subscriptions are refused for the moment.
 
     Attributes:
-        code: A temporary error of the exchange. Binance knows none: there this does nothing.
+        code: A temporary error of the exchange. Binance knows none: there nothing is refused.
+        cut_first: Also cut the connections that are open, so that somebody subscribes.
     """
 
     code: str = "60014"
+    cut_first: bool = False
 
 
 class ClockOff(_Lasting, frozen=True, kw_only=True):

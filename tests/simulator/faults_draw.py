@@ -17,6 +17,7 @@ from tests.simulator.faults import (
     Malformation,
     Novelty,
     Schedule,
+    TradeGap,
     Wrongness,
 )
 
@@ -69,7 +70,7 @@ _ANY_INSTRUMENT: Sequence[object] = ()
 _SECONDS = range(1_000, 4_001, 250)
 _RECIPES: dict[str, _Recipe] = {
     "cut": _Recipe(Harm.RECONNECT, None),
-    "slow_reader_closed": _Recipe(Harm.RECONNECT, None),
+    "slow_reader_closed": _Recipe(Harm.RECONNECT, (500, 4_000), _pick(backlog_bytes=(4_096, 16_384, 65_536))),
     "drop_on_accept": _Recipe(Harm.RECONNECT, (500, 2_000)),
     "refuse_connect": _Recipe(Harm.RECONNECT, (500, 2_000), _pick(status=(503, 502, 429))),
     "half_open": _Recipe(Harm.RECONNECT, (1_000, 8_000)),
@@ -93,8 +94,8 @@ _RECIPES: dict[str, _Recipe] = {
         Harm.RESUBSCRIBE, (1_000, 4_000), _pick(style=get_args(Malformation), count=range(1, 3))
     ),  # random bytes end a connection, a truncated frame is a gap
     "unknown_message": _Recipe(Harm.NONE, (1_000, 5_000), _pick(style=get_args(Novelty), count=range(1, 11))),
-    "late_ack": _Recipe(Harm.NONE, (1_000, 5_000), _pick(delay_ms=range(100, 3_001, 100))),
-    "refuse_subscription": _Recipe(Harm.RESUBSCRIBE, (500, 3_000), _pick(code=_TEMPORARY)),
+    "late_ack": _Recipe(Harm.RECONNECT, (1_000, 5_000), _pick(delay_ms=range(100, 3_001, 100), cut_first=(True,))),
+    "refuse_subscription": _Recipe(Harm.RECONNECT, (500, 3_000), _pick(code=_TEMPORARY, cut_first=(True,))),
     "clock_off": _Recipe(
         Harm.NONE, (1_000, 6_000), _pick(shift_ms=[60_000 * minutes for minutes in range(-10, 11) if minutes])
     ),
@@ -114,6 +115,8 @@ def draw_schedule(
     seed: int, duration_ms: int, *, kinds: Iterable[str] = SURVIVABLE, instruments: Sequence[str] = ("",)
 ) -> Schedule:
     """Draw faults, about one every 2.5 s, all over by `duration_ms`.
+
+    With each fault of REST comes the loss of a trade, so that somebody asks.
 
     Args:
         seed: Same seed and arguments, same schedule.
@@ -154,4 +157,7 @@ def _draw_block(
             low, high = (min(bound, room_ms) for bound in recipe.for_ms)
             values["for_ms"] = for_ms = rng.randint(low, high)
             room_ms -= for_ms
-        yield TYPES[kind](at_ms=start_ms + rng.randint(0, room_ms), **values)  # type: ignore[arg-type]
+        fault = TYPES[kind](at_ms=start_ms + rng.randint(0, room_ms), **values)  # type: ignore[arg-type]
+        yield fault
+        if kind.startswith("rest_") and "trade_gap" in kinds:  # else hardly anybody would ask while REST is at fault
+            yield TradeGap(at_ms=fault.at_ms, for_ms=max(1, fault.length_ms), instrument=rng.choice(instruments))

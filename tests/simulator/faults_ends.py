@@ -28,12 +28,20 @@ class Ends:
         fault = active.fault
         connections = self._on(getattr(fault, "path", ""))
         match fault:
-            case faults.Cut() | faults.DropOnAccept(cut_first=True) | faults.RefuseConnect(cut_first=True):
+            case (
+                faults.Cut()
+                | faults.DropOnAccept(cut_first=True)
+                | faults.RefuseConnect(cut_first=True)
+                | faults.LateAck(cut_first=True)
+                | faults.RefuseSubscription(cut_first=True)
+            ):
                 for connection in connections:
                     connection.peer.abort()
             case faults.SlowReaderClosed():
                 for connection in connections:
-                    connection.end(self._source.slow_close())
+                    connection.peer.hold()
+                    connection.backlog_bytes = fault.backlog_bytes
+                self._concerned[active] = connections
             case faults.HalfOpen():
                 for connection in connections:
                     connection.peer.freeze()
@@ -70,6 +78,8 @@ class Ends:
                 continue
             if isinstance(active.fault, faults.HalfOpen):
                 connection.peer.abort()
+            elif isinstance(active.fault, faults.SlowReaderClosed):
+                connection.end(self._source.slow_close())
             elif isinstance(active.fault, faults.Notice):
                 connection.end(_NOTICE_CLOSE)
 

@@ -14,7 +14,7 @@ from tests.simulator.line import Line
 from tests.simulator.source import Frame, Kind, Session, Source, Topic
 
 MAX_BACKLOG_BYTES = 8 * 1024 * 1024
-"""Unsent bytes at which a reader is too slow."""
+"""Unsent bytes above which a reader is too slow."""
 
 
 class Peer(Protocol):
@@ -38,6 +38,9 @@ class Peer(Protocol):
     def freeze(self) -> None:
         """From now on send and read nothing, while the connection stays open; only `abort` ends it."""
 
+    def hold(self) -> None:
+        """From now on let what is written wait, as for a far end that reads nothing more; `close` sends it first."""
+
 
 @dataclass(slots=True, eq=False)
 class Connection:
@@ -49,6 +52,7 @@ class Connection:
         last_ms: Last time a frame went in either direction.
         line: What the exchange demands of it below its messages.
         opened_ms: When it was opened.
+        backlog_bytes: Unsent bytes above which it reads too slowly.
         wake: Set when the connection's own task has something to look at.
         closing: Close code and reason once the connection shall end.
         topics: Topics that it is indexed under.
@@ -64,6 +68,7 @@ class Connection:
     last_ms: int
     line: Line
     opened_ms: int
+    backlog_bytes: int = MAX_BACKLOG_BYTES
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     closing: tuple[int, str] | None = None
     topics: frozenset[Topic] = frozenset()
@@ -86,6 +91,7 @@ class Hub:
         clock: The time.
         encode: Turns a text into the bytes of a WebSocket frame.
         encode_binary: The same for a binary frame.
+        backlog_bytes: See `Connection`.
     """
 
     def __init__(
@@ -95,12 +101,14 @@ class Hub:
         clock: Clock,
         encode: Callable[[bytes], bytes],
         encode_binary: Callable[[bytes], bytes] | None = None,
+        backlog_bytes: int = MAX_BACKLOG_BYTES,
     ) -> None:
         self._source = source
         self._gate = gate
         self._clock = clock
         self._encode = encode
         self._encode_binary = encode_binary or encode
+        self._backlog_bytes = backlog_bytes
         self._receivers: dict[Topic, dict[Connection, None]] = {}
         self._opened = 0
         self.connections: dict[str, Connection] = {}
@@ -115,7 +123,8 @@ class Hub:
         conn_id = f"{zlib.crc32(str(self._opened).encode()):08x}"
         session = self._source.open_session(path, conn_id)
         now_ms = self._clock.now_ms()
-        connection = Connection(conn_id, path, session, peer, now_ms, Line(self._source.line_rules, now_ms), now_ms)
+        line = Line(self._source.line_rules, now_ms)
+        connection = Connection(conn_id, path, session, peer, now_ms, line, now_ms, self._backlog_bytes)
         self.connections[conn_id] = connection
         self._index(connection, frozenset(session.topics))
         self._tell()
@@ -243,7 +252,7 @@ class Hub:
             wire = connection.queue[0] if len(connection.queue) == 1 else b"".join(connection.queue)
             connection.queue.clear()
             connection.last_ms = now_ms
-            if connection.peer.write(wire) > MAX_BACKLOG_BYTES:
+            if connection.peer.write(wire) > connection.backlog_bytes:
                 connection.end(self._source.slow_close())
 
     def _index(self, connection: Connection, topics: frozenset[Topic]) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from contextlib import AsyncExitStack, suppress
 from functools import partial
 from http import HTTPStatus
+from socket import SO_SNDBUF, SOL_SOCKET
 from types import TracebackType
 from typing import Generic, Self, TypeVar
 from urllib.parse import parse_qsl, urlsplit
@@ -26,13 +27,16 @@ from tests.simulator.faults_dialect import Request as Asked
 from tests.simulator.faults_dialects import dialect_of
 from tests.simulator.faults_lab import FaultLab
 from tests.simulator.gate import Gate
-from tests.simulator.hub import Hub
+from tests.simulator.hub import MAX_BACKLOG_BYTES, Hub
 from tests.simulator.source import Answer, Source
 
 MAX_FRAME_BYTES = 65_536
 """A larger request is closed with 1009 (OKX sheet, section 2)."""
 _CLOSE_TIMEOUT_S = 0.3
 """Clients that do not answer a close frame are cut after this, so that the end takes less than a second."""
+
+_SMALL_BUFFER_BYTES = 32 * 1024
+"""Else the system takes several MiB for a reader that has stopped."""
 
 _OPEN_TIMEOUT_S = 70.0
 """For a request and its answer; longer than a fault may delay an answer."""
@@ -49,15 +53,27 @@ class Simulator(Generic[_S]):
         host: A loopback address.
         port: 0 for a free one.
         clock: The time; a ManualClock makes it a test's own.
+        backlog_bytes: Unsent bytes above which a reader is too slow; below the default the system's own buffers
+            are kept small, too.
 
     Entering raises OSError if the port cannot be used.
     """
 
-    def __init__(self, source: _S, *, host: str = "127.0.0.1", port: int = 0, clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        source: _S,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        clock: Clock | None = None,
+        backlog_bytes: int = MAX_BACKLOG_BYTES,
+    ) -> None:
         self.source = source
         self.gate = Gate()
         self._clock = clock or SystemClock()
-        self._hub = Hub(source, self.gate, self._clock, _encode, partial(_encode, opcode=Opcode.BINARY))
+        binary = partial(_encode, opcode=Opcode.BINARY)
+        self._hub = Hub(source, self.gate, self._clock, _encode, binary, backlog_bytes)
+        self._small_buffers = backlog_bytes < MAX_BACKLOG_BYTES
         self.faults = FaultLab(self._hub, self.gate, source, self._clock, dialect_of(source))
         """Runs schedules of faults."""
         self.controls = Controls(self._hub, self.gate, source, self.faults)
@@ -115,7 +131,10 @@ class Simulator(Generic[_S]):
                     server_header=None,
                 )
             )
-            self.port = next(iter(server.sockets)).getsockname()[1]
+            listening = next(iter(server.sockets))
+            if self._small_buffers:  # inherited by every connection
+                listening.setsockopt(SOL_SOCKET, SO_SNDBUF, _SMALL_BUFFER_BYTES)
+            self.port = listening.getsockname()[1]
             tasks = await stack.enter_async_context(asyncio.TaskGroup())
             driver = tasks.create_task(self._drive(), name="simulator-clock")
             stack.callback(driver.cancel)
@@ -203,10 +222,14 @@ class _Peer:
     def __init__(self, socket: ServerConnection) -> None:
         self._socket = socket
         self._frozen = False
+        self._held: bytearray | None = None
 
     def write(self, wire: bytes) -> int:
         if self._frozen or self._socket.state is not State.OPEN:
             return 0
+        if self._held is not None:
+            self._held += wire
+            return len(self._held)
         self._socket.transport.write(wire)
         return self._socket.transport.get_write_buffer_size()
 
@@ -219,8 +242,15 @@ class _Peer:
             await self._socket.drain()
 
     async def close(self, code: int, reason: str) -> None:
-        if not self._frozen:
-            await self._socket.close(code, reason)
+        if self._frozen:
+            return
+        if self._held is not None and self._socket.state is State.OPEN:
+            self._socket.transport.write(self._held)
+        try:
+            async with asyncio.timeout(2 * _CLOSE_TIMEOUT_S):
+                await self._socket.close(code, reason)
+        except TimeoutError:  # it does not even read: the library would wait for ever to send the close frame
+            self._socket.transport.abort()
 
     def abort(self) -> None:
         self._socket.transport.abort()
@@ -228,6 +258,9 @@ class _Peer:
     def freeze(self) -> None:
         self._frozen = True
         self._socket.transport.pause_reading()
+
+    def hold(self) -> None:
+        self._held = bytearray()
 
 
 def _encode(text: bytes, opcode: Opcode = Opcode.TEXT) -> bytes:

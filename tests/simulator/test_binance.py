@@ -124,7 +124,11 @@ async def test_snapshot_and_diffs_make_the_true_book(simulator: Simulator[Binanc
 
 async def test_both_ways_to_subscribe_give_the_same(simulator: Simulator[BinanceSource], clock: ManualClock) -> None:
     base, streams = simulator.ws_public, ["btcusdt@depth@100ms", "tonusdt@ticker", "btcusdt@nonsense"]
-    async with connect(f"{base}/stream?streams={'/'.join(streams)}") as one, connect(f"{base}/stream") as other:
+    async with (
+        connect(f"{base}/stream?streams={'/'.join(streams)}") as one,
+        connect(f"{base}/ws"),  # servers take turns: the third connection is to the server of the first
+        connect(f"{base}/stream") as other,
+    ):
         await other.send(json.dumps({"method": "SUBSCRIBE", "params": streams, "id": 1}))
         assert await _until(other, 1) == [{"result": None, "id": 1}]
         clock.move(1_000)
@@ -136,8 +140,26 @@ async def test_both_ways_to_subscribe_give_the_same(simulator: Simulator[Binance
         listed = (await _get(simulator, "/sim/connections"))["data"]
         assert [(row["path"], row["args"]) for row in listed] == [
             (f"/stream?streams={'/'.join(streams)}", args),
+            ("/ws", []),
             ("/stream", args),
         ]
+
+
+async def test_two_connections_in_a_row_get_windows_that_are_cut_at_other_moments(
+    simulator: Simulator[BinanceSource], clock: ManualClock
+) -> None:
+    """Section 7: ids are the same everywhere, but copies differ in time and in what a window holds."""
+    path = f"{simulator.ws_public}/ws/btcusdt@depth@100ms"
+    async with connect(path) as one, connect(path) as other:
+        await simulator.wait_until(lambda: len(simulator.connections) == 2)
+        clock.move(1_050)
+        copies = [await _until(one, 10), await _until(other, 10)]
+    for windows in copies:
+        assert all(before["u"] + 1 == after["U"] for before, after in itertools.pairwise(windows))
+    ends, other_ends = ({window["u"] for window in windows} for windows in copies)
+    assert not ends & other_ends
+    assert {window["E"] % 100 for window in copies[0]} == {0}
+    assert {window["E"] % 100 for window in copies[1]} == {50}
 
 
 async def test_record_pages(simulator: Simulator[BinanceSource]) -> None:

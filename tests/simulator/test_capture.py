@@ -50,6 +50,18 @@ def test_a_file_that_was_cut_off_is_read_as_far_as_it_goes(tmp_path: Path) -> No
     assert (read[0], read[-1], read) == (0, 40, sorted(read))
 
 
+def test_the_files_of_a_folder_follow_each_other(tmp_path: Path) -> None:
+    rows = [json.dumps({"ns": ns, "kind": "ws_in", "text": str(ns**9)}) for ns in range(30)]
+    _write(tmp_path / "20260102T000000.000000Z.jsonl.gz", rows[20:])
+    _write(tmp_path / "20260101T000000.000000Z.jsonl.gz", rows[:10])
+    cut = _write(tmp_path / "20260101T120000.000000Z.jsonl.gz", rows[10:20])
+    cut.write_bytes(cut.read_bytes()[:-8])  # its recorder was killed before it could end the file
+    (tmp_path / "other.txt").write_text("")
+
+    frames = [int(ns) for ns, _ in read_capture(tmp_path).frames]
+    assert frames == [*range(30)]
+
+
 def test_missing_foreign_and_damaged_files(tmp_path: Path) -> None:
     plain = tmp_path / "plain"
     plain.write_text("{}")
@@ -57,7 +69,9 @@ def test_missing_foreign_and_damaged_files(tmp_path: Path) -> None:
     damaged = tmp_path / "damaged"
     damaged.write_bytes(whole[:-6] + bytes(4) + whole[-2:])
 
-    for path in (tmp_path / "none", plain, damaged, tmp_path):
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    for path in (tmp_path / "none", plain, damaged, empty):
         with pytest.raises(CaptureError) as caught:
             read_capture(path)
         assert "\n" not in str(caught.value)

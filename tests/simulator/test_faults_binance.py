@@ -148,7 +148,7 @@ def test_instruments() -> None:
 _START_MS = 1_790_000_000_000
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def source() -> BinanceSource:
     return BinanceSource(BinanceOptions(instruments=("BTCUSDT",), trades_per_s=20, warmup_ms=120_000), _START_MS)
 
@@ -204,6 +204,8 @@ async def test_faults_of_streams_in_the_url() -> None:
             clock.move(100)
             assert _message(await socket.recv())["E"] == clock.now_ms() - 60_000
 
-            simulator.faults.start(faults.SlowReaderClosed())
+            simulator.faults.start(faults.SlowReaderClosed(backlog_bytes=1))
+            clock.move(100)
+            assert _message(await socket.recv())["e"] == "depthUpdate"
             with pytest.raises(ConnectionClosed, match="1008"):
                 await socket.recv()

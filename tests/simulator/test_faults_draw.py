@@ -4,7 +4,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.simulator.faults import KINDS, SURVIVABLE, FaultError, Schedule, from_json, to_json
+from tests.simulator.faults import (
+    KINDS,
+    SURVIVABLE,
+    FaultError,
+    Rest500,
+    Schedule,
+    TradeGap,
+    from_json,
+    to_json,
+)
 from tests.simulator.faults_draw import _RECIPES, BLOCK_MS, ROUGH_MS, Harm, draw_schedule
 
 _SEEDS = st.integers(-(2**40), 2**40)
@@ -20,7 +29,7 @@ def test_any_schedule_is_data_in_bounds_and_over_in_time(seed: int, duration_ms:
     assert from_json(to_json(schedule)) == schedule  # decoding checks every bound
     assert schedule == draw_schedule(seed, duration_ms, kinds=sorted(kinds, reverse=True), instruments=("A-B", "C-D"))
     assert schedule.seed == seed
-    assert 1 <= len(schedule.faults) <= -(-duration_ms // 2_500)
+    assert 1 <= len(schedule.faults) <= 2 * -(-duration_ms // 2_500)
     assert all(0 <= fault.at_ms <= fault.end_ms <= duration_ms for fault in schedule.faults)
     assert [fault.at_ms for fault in schedule.faults] == sorted(fault.at_ms for fault in schedule.faults)
     assert {fault.kind for fault in schedule.faults} <= kinds
@@ -33,10 +42,22 @@ def test_what_makes_clients_back_off_is_rare_and_early(seed: int, duration_ms: i
     counts: Counter[tuple[int, Harm]] = Counter()
     for fault in draw_schedule(seed, duration_ms).faults:
         harm = _RECIPES[fault.kind].harm
+        if isinstance(fault, TradeGap) and fault.count == 1:  # may have come with a fault of REST
+            continue
         if harm is not Harm.NONE:
             counts[fault.at_ms // BLOCK_MS, harm] += 1
             assert fault.end_ms % BLOCK_MS <= ROUGH_MS
     assert all(count <= harm.value[1] for (_, harm), count in counts.items())
+
+
+def test_with_a_fault_of_rest_comes_a_reason_to_ask() -> None:
+    alone = draw_schedule(3, 60_000, kinds=["rest_500"]).faults
+    together = draw_schedule(3, 60_000, kinds=["rest_500", "trade_gap"]).faults
+    asked = [fault for fault in together if isinstance(fault, Rest500)]
+    lost = {(fault.at_ms, fault.for_ms) for fault in together if isinstance(fault, TradeGap)}
+    assert {type(fault) for fault in alone} == {Rest500}
+    assert asked
+    assert {(fault.at_ms, fault.for_ms) for fault in asked} <= lost
 
 
 def test_every_kind_is_drawn_but_the_unsurvivable_one() -> None:

@@ -9,7 +9,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from tests.simulator import faults
 from tests.simulator.clock import ManualClock
-from tests.simulator.faults import Fault, Schedule
+from tests.simulator.faults import Schedule
 from tests.simulator.okx import OkxOptions, OkxSource
 from tests.simulator.server import Simulator
 from tests.support.waiting import until
@@ -117,14 +117,51 @@ async def test_schedule_runs_by_the_clock(simulator: Simulator[OkxSource], clock
     ]
 
 
-@pytest.mark.parametrize(
-    ("fault", "close"), [(faults.Cut(), None), (faults.SlowReaderClosed(), (4005, "Write buffer is full."))]
-)
-async def test_connections_end(simulator: Simulator[OkxSource], fault: Fault, close: tuple[int, str] | None) -> None:
+async def test_connections_are_cut(simulator: Simulator[OkxSource]) -> None:
     socket, other = await _subscribed(simulator), await connect(simulator.ws_business)
-    simulator.faults.start(fault)
-    assert [await _closed(socket), await _closed(other)] == [close, close]
+    simulator.faults.start(faults.Cut())
+    assert [await _closed(socket), await _closed(other)] == [None, None]
     assert _states(simulator) == [("done", 2)]
+
+
+async def _said(socket: ClientConnection) -> tuple[list[Any], tuple[int, str] | None]:
+    """The frames up to the end, and the close frame."""
+    frames = []
+    try:
+        while True:
+            frames.append(await _frame(socket))
+    except ConnectionClosed as closed:
+        return frames, None if closed.rcvd is None else (closed.rcvd.code, closed.rcvd.reason)
+
+
+async def test_a_slow_reader_gets_all_at_once_and_late_then_the_close_frame(
+    simulator: Simulator[OkxSource], clock: ManualClock
+) -> None:
+    slow = await _subscribed(simulator)
+    simulator.faults.start(faults.SlowReaderClosed(for_ms=1_000))
+    quick = await _subscribed(simulator)
+    for _ in range(9):
+        clock.move(100)
+        assert (await _frame(quick))["action"] == "update"
+    with pytest.raises(TimeoutError):  # the one time that nothing has to come
+        await asyncio.wait_for(slow.recv(), 0.05)
+    clock.move(100)
+    assert (await _frame(quick))["action"] == "update"
+    frames, close = await _said(slow)
+    assert ([frame["action"] for frame in frames[:9]], close) == (["update"] * 9, (4005, "Write buffer is full."))
+    assert _states(simulator) == [("done", 1)]
+    await quick.close()
+
+
+async def test_the_patience_with_a_slow_reader_ends_where_too_much_waits(
+    simulator: Simulator[OkxSource], clock: ManualClock
+) -> None:
+    slow = await _subscribed(simulator)
+    simulator.faults.start(faults.SlowReaderClosed(for_ms=60_000, backlog_bytes=1))
+    clock.move(100)
+    frames, close = await _said(slow)
+    assert (len(frames), close) == (1, (4005, "Write buffer is full."))
+    assert _states(simulator) == [("active", 1)]
 
 
 async def test_only_sockets_of_a_path_are_cut(simulator: Simulator[OkxSource]) -> None:
@@ -240,6 +277,13 @@ async def test_late_ack_after_its_data(simulator: Simulator[OkxSource], clock: M
         assert [(await _frame(socket))["action"] for _ in range(6)] == ["update"] * 6
         clock.move(1)
         assert (await _frame(socket))["event"] == "subscribe"
+
+
+@pytest.mark.parametrize("fault", [faults.LateAck(cut_first=True), faults.RefuseSubscription(cut_first=True)])
+async def test_who_is_connected_has_to_ask_again(simulator: Simulator[OkxSource], fault: faults.Fault) -> None:
+    socket = await _subscribed(simulator)
+    simulator.faults.start(fault)
+    assert await _closed(socket) is None
 
 
 async def test_refused_subscription_can_be_asked_again(simulator: Simulator[OkxSource], clock: ManualClock) -> None:

@@ -23,9 +23,14 @@ _TIME = "/api/v5/public/time"
 _TWO = envelope([{"instId": _NAME, "tradeId": str(n), "ts": str(_START_MS)} for n in range(9, 0, -1)])
 
 
-@pytest.fixture
-def source() -> OkxSource:
+def _new_source() -> OkxSource:
     return OkxSource(OkxOptions(instruments=(_NAME,), warmup_ms=120_000), _START_MS)
+
+
+@pytest.fixture(scope="module")
+def source() -> OkxSource:
+    """A market that stands still: two minutes of it take a while to make."""
+    return _new_source()
 
 
 def _effect(fault: Fault, source: OkxSource, now_ms: int = _START_MS) -> RestEffect:
@@ -173,7 +178,8 @@ def test_candles_that_had_not_ended_are_missing(source: OkxSource) -> None:
     assert 0 < len(rows) < len(true)
 
 
-def test_book_of_an_earlier_moment(source: OkxSource) -> None:
+def test_book_of_an_earlier_moment() -> None:
+    source = _new_source()
     effect = _effect(faults.RestBehind(behind_ms=1_000), source)
     books: dict[int, Any] = {}
     for now_ms in range(_START_MS, _START_MS + 3_000, 500):

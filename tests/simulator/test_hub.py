@@ -44,6 +44,9 @@ class _Peer:
     def freeze(self) -> None:
         self.backlog = 0
 
+    def hold(self) -> None:
+        self.backlog = 0
+
 
 class _Rig:
     def __init__(self) -> None:
@@ -156,9 +159,15 @@ async def _turns() -> None:
         await asyncio.sleep(0)
 
 
-async def test_slow_reader_is_closed(rig: _Rig) -> None:
+@pytest.mark.parametrize("limit", [None, 100])
+async def test_slow_reader_is_closed(rig: _Rig, limit: int | None) -> None:
     connection, peer = rig.connect("tickers")
-    peer.backlog = MAX_BACKLOG_BYTES + 1
+    if limit is not None:
+        connection.backlog_bytes = limit
+    peer.backlog = MAX_BACKLOG_BYTES if limit is None else limit
+    rig.hub.publish([_DATA])
+    assert connection.closing is None
+    peer.backlog += 1
     rig.hub.publish([_DATA])
     await _played(rig, connection)
 

@@ -126,6 +126,28 @@ async def test_request_over_64_kb_is_closed_with_1009(simulator: Simulator[OkxSo
     assert closed.value.rcvd.code == 1009
 
 
+async def test_who_does_not_read_at_all_is_cut(clock: ManualClock) -> None:
+    source = OkxSource(OkxOptions(instruments=("BTC-USDT",), warmup_ms=0), _START_MS)
+    async with (
+        asyncio.timeout(10),
+        Simulator(source, clock=clock, backlog_bytes=10_000) as simulator,
+        connect(simulator.ws_public, max_queue=1) as slow,
+        connect(simulator.ws_public) as quick,
+    ):
+        await simulator.wait_until(lambda: len(simulator.connections) == 2)
+        sent = 0
+        while len(simulator.connections) == 2:
+            simulator.controls.garbage("x" * 5_000)
+            sent += 1
+            assert len(await quick.recv()) == 5_000
+        read = 0
+        with pytest.raises(ConnectionClosedError) as closed:  # noqa: PT012 - the end is behind the data
+            while True:
+                read += len(await slow.recv())
+    assert closed.value.rcvd is None  # no room for a close frame, either
+    assert 0 < read < 5_000 * sent
+
+
 async def test_end_closes_connections(clock: ManualClock) -> None:
     source = OkxSource(OkxOptions(instruments=("BTC-USDT",), warmup_ms=0), _START_MS)
     async with asyncio.timeout(10):

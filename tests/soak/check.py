@@ -2,24 +2,29 @@
 
 import itertools
 import json
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 NS_PER_MS = 1_000_000
 
 Entry = tuple[str, dict[str, str]]
 Record = dict[str, Any]
+Book = Mapping[str, str]
+"""The fields of a ``:book`` hash."""
 
 _DEPTH = 400
 
 
-def trade_faults(entries: Sequence[Entry], record: Sequence[Record], *, times: bool, gaps: bool) -> list[str]:
+def trade_faults(
+    entries: Sequence[Entry], record: Sequence[Record], *, shifts_ms: Collection[int] = (0,), gaps: bool = False
+) -> list[str]:
     """Every trade once, in order, with every field; what is missing is marked by a gap, and only where that may be.
 
     Args:
         entries: The whole trade stream.
         record: What the exchange traded, at least from the first trade of the stream to its last.
-        times: Whether the exchange's times may be compared (not while its clock is wrong).
+        shifts_ms: By how much the exchange's clock was off, now and then; among it 0.
         gaps: Whether anything may be missing at all.
     """
     known = {int(row["id"]): row for row in record}
@@ -36,11 +41,11 @@ def trade_faults(entries: Sequence[Entry], record: Sequence[Record], *, times: b
             if last is not None and number != last + 1:
                 complaints.append(f"trade {number} follows {last}")
             last = number
-            complaints += _differences(entry_id, fields, known.get(number), times=times)
+            complaints += _differences(entry_id, fields, known.get(number), shifts_ms)
     return complaints
 
 
-def _differences(entry_id: str, fields: dict[str, str], row: Record | None, *, times: bool) -> list[str]:
+def _differences(entry_id: str, fields: dict[str, str], row: Record | None, shifts_ms: Collection[int]) -> list[str]:
     if row is None:
         return [f"trade {fields['trade_id']} was never made"]
     expected = {
@@ -50,19 +55,47 @@ def _differences(entry_id: str, fields: dict[str, str], row: Record | None, *, t
         "size": row["sz"],
         "side": row["side"],
     }
-    if times:
-        expected["ts_event"] = str(int(row["ts"]) * NS_PER_MS)
     found = {name: fields.get(name) for name in expected}
     complaints = [] if found == expected else [f"trade {row['id']}: {found} instead of {expected}"]
+    if int(fields["ts_event"]) not in {(int(row["ts"]) + shift_ms) * NS_PER_MS for shift_ms in shifts_ms}:
+        complaints.append(f"trade {row['id']} at {fields['ts_event']}, it was at {row['ts']} ms")
     if entry_id.partition("-")[2] != str(row["id"]):
         complaints.append(f"trade {row['id']} has the entry id {entry_id}")
     return complaints
 
 
+def followed(parts: Iterable[Sequence[Entry]]) -> list[Entry]:
+    """What one has read of a stream who has followed it all the time, although it was deleted in between.
+
+    What was deleted may come again, fetched anew: then it counts once, and what comes behind it must continue it.
+
+    Args:
+        parts: What was deleted each time, then what is there.
+    """
+    whole: list[Entry] = []
+    for part in parts:
+        first = min((_number(fields) for _, fields in part), default=math.inf)
+        again = (place for place, (_, fields) in enumerate(whole) if first <= _number(fields) < math.inf)
+        whole = [*whole[: next(again, None)], *part]
+    return whole
+
+
+def _number(fields: dict[str, str]) -> float:
+    """What numbers an entry: the id of a trade, the opening of a closed bar; infinite where nothing does."""
+    if fields["type"] == "trade":
+        return int(fields["trade_id"])
+    return int(fields["open_time"]) if fields["type"] == "candle" and fields["closed"] == "1" else math.inf
+
+
 def id_faults(entries: Iterable[Entry]) -> list[str]:
     """Entry ids rise."""
-    order = [tuple(map(int, entry_id.split("-"))) for entry_id, _ in entries]
+    order = [_order(entry_id) for entry_id, _ in entries]
     return [f"entry {b} behind {a}" for a, b in itertools.pairwise(order) if b <= a]
+
+
+def _order(entry_id: str) -> tuple[int, int]:
+    ms, _, n = entry_id.partition("-")
+    return int(ms), int(n)
 
 
 class BookReader:
@@ -73,7 +106,14 @@ class BookReader:
         self.seq: int | None = None
         self.complaints: list[str] = []
         self._valid = False
-        self._fresh = False
+
+    @classmethod
+    def joining(cls, book: Book) -> "BookReader":
+        """One who begins with the ``:book`` hash; he has to read the stream behind its ``stream_id``."""
+        reader = cls()
+        reader._apply(book)
+        reader.seq, reader._valid = int(book["seq"]), True
+        return reader
 
     def read(self, entries: Iterable[Entry]) -> "BookReader":
         """Apply entries in order; returns itself."""
@@ -82,7 +122,7 @@ class BookReader:
             if kind == "book_snapshot":
                 self.sides = {"bids": {}, "asks": {}}
                 self._apply(fields)
-                self.seq, self._valid, self._fresh = int(fields["seq"]), True, True
+                self.seq, self._valid = int(fields["seq"]), True
             elif kind == "book_delta":
                 self._delta(entry_id, fields)
             elif kind == "feed_status" and fields["state"] in ("stale", "disconnected"):
@@ -91,15 +131,14 @@ class BookReader:
 
     def _delta(self, entry_id: str, fields: dict[str, str]) -> None:
         prev, seq = int(fields["prev_seq"]), int(fields["seq"])
-        overlaps = self._fresh and self.seq is not None and prev <= self.seq < seq
         if not self._valid:
             self.complaints.append(f"delta {entry_id} on a doubtful book")
-        elif prev != self.seq and not overlaps:
+        elif prev != self.seq:
             self.complaints.append(f"delta {entry_id} continues {prev}, the book is at {self.seq}")
         self._apply(fields)
-        self.seq, self._fresh = seq, False
+        self.seq = seq
 
-    def _apply(self, fields: dict[str, str]) -> None:
+    def _apply(self, fields: Book) -> None:
         for side, levels in self.sides.items():
             for price, size in json.loads(fields[side]):
                 levels[price] = size
@@ -121,6 +160,18 @@ def book_faults(reader: BookReader, record: Record | None, depth: int = _DEPTH) 
     expected = {side: [list(level[:2]) for level in record[side]][:depth] for side in ("bids", "asks")}
     if reader.best(depth) != expected:
         complaints.append(f"the book at {reader.seq} is not the exchange's")
+    return complaints
+
+
+def joiner_faults(written: Book, entries: Iterable[Entry], reader: BookReader) -> list[str]:
+    """Whether one who joins late, by the hash, comes to the same book as one who has read everything."""
+    if "stream_id" not in written:
+        return ["there is no book to join"]
+    joined = _order(written["stream_id"])
+    late = BookReader.joining(written).read(entry for entry in entries if _order(entry[0]) > joined)
+    complaints = [f"who joins late: {complaint}" for complaint in late.complaints]
+    if (late.seq, late.sides) != (reader.seq, reader.sides):
+        complaints.append(f"who joins late has another book at {late.seq}")
     return complaints
 
 

@@ -2,7 +2,15 @@ from typing import Any
 
 import pytest
 
-from tests.soak.check import BookReader, book_faults, candle_faults, id_faults, trade_faults
+from tests.soak.check import (
+    BookReader,
+    book_faults,
+    candle_faults,
+    followed,
+    id_faults,
+    joiner_faults,
+    trade_faults,
+)
 
 Fields = dict[str, str]
 
@@ -35,16 +43,36 @@ RECORD = [{"id": str(number), "px": "1", "sz": "2", "side": "buy", "ts": "5"} fo
     ],
 )
 def test_trades_are_checked_by_their_ids(entries: list[tuple[str, Fields]], gaps: bool, complaints: list[str]) -> None:
-    assert trade_faults(entries, RECORD, times=True, gaps=gaps) == complaints
+    assert trade_faults(entries, RECORD, gaps=gaps) == complaints
 
 
 @pytest.mark.parametrize("wrong", [{"price": "3"}, {"size": "3"}, {"side": "sell"}, {"ts_event": "1"}])
 def test_every_field_of_a_trade_is_compared(wrong: Fields) -> None:
-    assert len(trade_faults([trade(1, **wrong)], RECORD, times=True, gaps=False)) == 1
+    assert len(trade_faults([trade(1, **wrong)], RECORD)) == 1
 
 
-def test_times_are_left_out_while_the_clock_is_wrong() -> None:
-    assert trade_faults([trade(1, ts_event="1")], RECORD, times=False, gaps=False) == []
+def test_times_may_be_off_by_what_the_clock_was_off() -> None:
+    early, right = trade(1, ts_event="2000000"), trade(1)
+    assert trade_faults([early], RECORD, shifts_ms=[0, -3]) == trade_faults([right], RECORD, shifts_ms=[0, -3]) == []
+    assert trade_faults([early], RECORD) == ["trade 1 at 2000000, it was at 5 ms"]
+
+
+@pytest.mark.parametrize(
+    ("parts", "expected"),
+    [
+        ([[]], []),
+        ([[trade(1), trade(2)], [trade(3)]], [trade(1), trade(2), trade(3)]),
+        ([[trade(1), trade(2)], []], [trade(1), trade(2)]),
+        ([[trade(1), trade(2), gap(3, 4)], [trade(2), trade(3)]], [trade(1), trade(2), trade(3)]),
+        ([[trade(4), trade(5)], [trade(5), trade(6)], [trade(4), trade(7)]], [trade(4), trade(7)]),
+        ([[trade(1)], [trade(3)]], [trade(1), trade(3)]),
+        ([[], [gap(1, 2)], [trade(3)]], [gap(1, 2), trade(3)]),
+    ],
+)
+def test_what_was_deleted_counts_once(
+    parts: list[list[tuple[str, Fields]]], expected: list[tuple[str, Fields]]
+) -> None:
+    assert followed(parts) == expected
 
 
 def test_ids_must_rise() -> None:
@@ -73,6 +101,25 @@ def test_a_delta_after_a_doubt_is_reported() -> None:
 def test_a_delta_that_does_not_follow_is_reported() -> None:
     reader = BookReader().read([book("book_snapshot", 5, -1), book("book_delta", 9, 8)])
     assert reader.complaints == ["delta 9-0 continues 8, the book is at 5"]
+
+
+SNAPSHOT = book("book_snapshot", 5, -1, '[["1","2"]]')
+DELTAS = [book("book_delta", 7, 5, '[["3","4"]]'), book("book_delta", 9, 7, '[["1","0"]]')]
+AT_7 = {"stream_id": "7-0", "seq": "7", "bids": '[["3","4"],["1","2"]]', "asks": "[]"}
+
+
+@pytest.mark.parametrize(
+    ("written", "complaints"),
+    [
+        (AT_7, []),
+        ({}, ["there is no book to join"]),
+        (AT_7 | {"bids": '[["3","5"],["1","2"]]'}, ["who joins late has another book at 9"]),
+        (AT_7 | {"stream_id": "5-0"}, ["who joins late: delta 7-0 continues 5, the book is at 7"]),
+    ],
+)
+def test_who_joins_late_comes_to_the_same_book(written: Fields, complaints: list[str]) -> None:
+    entries = [SNAPSHOT, *DELTAS]
+    assert joiner_faults(written, entries, BookReader().read(entries)) == complaints
 
 
 def test_closed_bars_come_once_each() -> None:

@@ -6,11 +6,15 @@ import shutil
 import signal
 import subprocess
 import tempfile
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
 import redis
 
+from common.identity import PROGRAM_PREFIX
+from manager.processes import Process
+from manager.supervisor_client import SupervisorClient
 from tests.support.ports import free_port, wait_until
 from tests.support.processes import BIN, ROOT
 
@@ -27,15 +31,25 @@ class Deployment:
         self.fleet = self.root / "deploy" / "fleet.toml"
         self.fleet.write_text(fleet, encoding="utf-8")
         self.redis_port = free_port()
+        self.metrics_port = free_port()
         self.redis: Any = redis.Redis(port=self.redis_port, decode_responses=True)
         self.env = {
             **os.environ,
             "TICKFLEET_ROOT": str(self.root),
             "TICKFLEET_FLEET": str(self.fleet),
             "TICKFLEET_REDIS_URL": f"redis://127.0.0.1:{self.redis_port}/0",
+            "TICKFLEET_METRICS_PORT": str(self.metrics_port),
             "VIRTUAL_ENV": str(BIN.parent),
         }
         self._supervisord: subprocess.Popen[bytes] | None = None
+
+    def configure(self, old: str, new: str) -> None:
+        """Change supervisord.conf before the start."""
+        path = self.root / "deploy" / "supervisord.conf"
+        text = path.read_text(encoding="utf-8")
+        if old not in text:
+            raise AssertionError(f"{old!r} does not stand in {path}")
+        path.write_text(text.replace(old, new), encoding="utf-8")
 
     def start(self) -> None:
         """Start supervisord, which starts the rest."""
@@ -58,8 +72,20 @@ class Deployment:
         return {row["id"]: row["verdict"] for row in self.status().get("collectors", [])}
 
     def pids(self) -> dict[str, int]:
-        """The process id of each collector, by supervisord."""
-        return {row["id"]: row["process"].get("pid", 0) for row in self.status().get("collectors", [])}
+        """The process id of each collector, by supervisord; 0 where there is no process."""
+        programs = {name: found.pid for name, found in self.processes().items() if name.startswith(PROGRAM_PREFIX)}
+        return {name.removeprefix(PROGRAM_PREFIX).replace("-", ":", 1): pid for name, pid in programs.items()}
+
+    @property
+    def supervisord_pid(self) -> int:
+        """The process id of supervisord."""
+        if self._supervisord is None:
+            raise AssertionError("it was not started")
+        return self._supervisord.pid
+
+    def processes(self) -> dict[str, Process]:
+        """Supervisord's own table of processes."""
+        return SupervisorClient(self.root / "var" / "supervisor.sock").processes()
 
     def wait_healthy(self, timeout_s: float = 40.0) -> None:
         """Wait until ``status`` exits with 0.
@@ -71,6 +97,16 @@ class Deployment:
             wait_until(lambda: self.cli("status").returncode == 0, timeout_s, "every collector is healthy")
         except AssertionError as error:
             raise AssertionError(f"{error}\n{self.cli('status').stdout}\n{self.log('manager')}") from error
+
+    def page(self, path: str) -> tuple[int, str]:
+        """Status and text of a page of the manager."""
+        connection = HTTPConnection("127.0.0.1", self.metrics_port, timeout=10)
+        try:
+            connection.request("GET", path)
+            answer = connection.getresponse()
+            return answer.status, answer.read().decode()
+        finally:
+            connection.close()
 
     def log(self, program: str) -> str:
         """What a program has written."""

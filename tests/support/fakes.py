@@ -87,12 +87,13 @@ class FakePipe:
 
     async def execute(self, commands: Sequence[bytes]) -> list[Reply]:
         """Carry out reading commands."""
+        assert self._connected, "a closed connection is used"
         return [self._read(*(part.decode() for part in _parse(command))) for command in commands]
 
-    def _read(self, name: str, key: str, *_: str) -> Reply:
-        assert name == "XREVRANGE", f"a publisher has no business with {name}"
-        stream = self.streams.get(key, [])
-        return [[stream[-1][0].encode(), []]] if stream else []
+    def _read(self, *words: str) -> Reply:
+        assert words[:2] == ("XINFO", "STREAM"), f"a publisher has no business with {words}"
+        stream = self.streams.get(words[2], [])
+        return [b"last-generated-id", stream[-1][0].encode()] if stream else redis.ResponseError("no such key")
 
     async def close(self) -> None:
         """Drop the connection."""

@@ -59,6 +59,11 @@ class FaultPlayer(Generic[_F]):
         self._thread.start()
         return self
 
+    @property
+    def playing(self) -> bool:
+        """Whether something is still to come."""
+        return self._thread.is_alive()
+
     def join(self, timeout_s: float) -> None:
         """Wait until the last fault is over.
 

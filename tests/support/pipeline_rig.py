@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from collector_worker.book_sync import BookSync
+from collector_worker.ledger import Ledger
 from collector_worker.pipeline import Pipeline
 from collector_worker.publisher import Publisher
 from collector_worker.streams import Stream, Streams
@@ -57,10 +58,11 @@ class PipelineRig:
         self.publisher = RecordingPublisher(self.telemetry, clock)
         streams = Streams(config, MaxLen())
         self.ledger: list[LedgerEntry] = []
+        ledger = Ledger("run", clock, self.ledger.append)
         self.pipeline = Pipeline(
             config,
             streams,
-            make_ways(config, streams, self.publisher, self.telemetry, clock, self.ledger),
+            make_ways(config, streams, self.publisher, self.telemetry, clock, ledger),
             BookSync(lambda bids, asks: 0, 25),
             self.publisher,
             self.telemetry,

@@ -2,13 +2,25 @@
 
 import os
 import signal
+from pathlib import Path
 from random import Random
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 import msgspec
 from msgspec import Meta
 
-ProcessFaultKind = Literal["sigkill", "sigstop"]
+ProcessFaultKind = Literal["sigkill", "sigstop", "blocked"]
+KINDS: tuple[ProcessFaultKind, ...] = get_args(ProcessFaultKind)
+_PATH = (str(Path(__file__).parent / "blocker"), os.environ.get("PYTHONPATH", ""))
+BLOCKABLE = {"PYTHONPATH": os.pathsep.join(filter(None, _PATH))}
+"""Environment of a program whose event loop can be blocked; without it ``blocked`` would end the program."""
+
+_BEGINS: dict[ProcessFaultKind, signal.Signals] = {
+    "sigkill": signal.SIGKILL,
+    "sigstop": signal.SIGSTOP,
+    "blocked": signal.SIGUSR1,
+}
+_ENDS: dict[ProcessFaultKind, signal.Signals] = {"sigstop": signal.SIGCONT, "blocked": signal.SIGUSR2}
 _FAULT_EVERY_MS = 10_000
 _STOPPED_MS = (200, 6_000)
 
@@ -18,8 +30,9 @@ class ProcessFault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
     Attributes:
         at_ms: When, after the start of its schedule.
-        kind: ``sigkill`` is a crash, ``sigstop`` a loop that is blocked until it goes on.
-        for_ms: How long it is stopped.
+        kind: ``sigkill`` is a crash; ``sigstop`` takes all time from it, as a machine does that is suspended;
+            ``blocked`` is an event loop that waits for a call, see ``blocker``.
+        for_ms: How long it does not go on.
     """
 
     at_ms: Annotated[int, Meta(ge=0)]
@@ -33,12 +46,12 @@ class ProcessFault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
     def begin(self, pid: int) -> None:
         """Let it happen to a process; one that is gone already does not matter."""
-        _send(pid, signal.SIGKILL if self.kind == "sigkill" else signal.SIGSTOP)
+        _send(pid, _BEGINS[self.kind])
 
     def end(self, pid: int) -> None:
         """Let a stopped process go on; the id must be the one that `begin` was given."""
-        if self.kind == "sigstop":
-            _send(pid, signal.SIGCONT)
+        if number := _ENDS.get(self.kind):
+            _send(pid, number)
 
 
 def draw_process_schedule(seed: int, duration_ms: int) -> tuple[ProcessFault, ...]:
@@ -48,8 +61,8 @@ def draw_process_schedule(seed: int, duration_ms: int) -> tuple[ProcessFault, ..
     slot_ms = duration_ms // count
     faults = []
     for start_ms in range(0, count * slot_ms, max(1, slot_ms)):
-        kind: ProcessFaultKind = rng.choice(["sigkill", "sigstop"])
-        for_ms = rng.randint(*(min(bound, slot_ms) for bound in _STOPPED_MS)) if kind == "sigstop" else 0
+        kind = rng.choice(KINDS)
+        for_ms = rng.randint(*(min(bound, slot_ms) for bound in _STOPPED_MS)) if kind in _ENDS else 0
         faults.append(ProcessFault(at_ms=start_ms + rng.randint(0, slot_ms - for_ms), kind=kind, for_ms=for_ms))
     return tuple(faults)
 

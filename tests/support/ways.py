@@ -48,11 +48,11 @@ def make_ways(
     publisher: Publisher,
     telemetry: Telemetry,
     clock: Clock,
-    ledger: list[LedgerEntry] | None = None,
+    book: Ledger | None = None,
 ) -> Ways:
     """The ways of a collector that begins with empty streams."""
-    written: list[LedgerEntry] = [] if ledger is None else ledger
-    book = Ledger("run", clock, written.append)
+    written: list[LedgerEntry] = []
+    book = book or Ledger("run", clock, written.append)
 
     def look() -> None:
         """Nobody fetches here."""

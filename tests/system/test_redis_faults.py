@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -16,18 +17,15 @@ import redis
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.support import process_faults, redis_faults
 from tests.support.fault_player import FaultPlayer, steps
 from tests.support.ports import wait_until
-from tests.support.process_faults import ProcessFault, draw_process_schedule
-from tests.support.redis_faults import (
-    RedisFault,
-    RedisFaultKind,
-    RedisProxy,
-    delete_stream,
-    draw_redis_schedule,
-    set_out_of_memory,
-)
+from tests.support.process_faults import BLOCKABLE, ProcessFault, draw_process_schedule
+from tests.support.processes import Process
+from tests.support.redis_faults import RedisFault, RedisFaultKind, draw_redis_schedule
+from tests.support.redis_proxy import RedisProxy
 from tests.support.redis_server import RedisServer
+from tests.support.redis_site import RedisSite
 
 pytestmark = pytest.mark.system
 
@@ -171,42 +169,98 @@ def test_stop_ends_everything_twice(redis_server: RedisServer) -> None:
     client.close()
 
 
-def test_out_of_memory(own_redis: RedisServer) -> None:
-    own_redis.client.xadd("s", {"a": "1"})
-    set_out_of_memory(own_redis.client, on=True)
-    with pytest.raises(redis.exceptions.OutOfMemoryError):
-        own_redis.client.xadd("s", {"a": "2"})
-    assert own_redis.client.xlen("s") == 1
-    set_out_of_memory(own_redis.client, on=False)
-    assert own_redis.client.xadd("s", {"a": "2"})
+@pytest.fixture(scope="module")
+def _site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisSite]:
+    site = RedisSite(tmp_path_factory.mktemp("site"), replica=True).start()
+    yield site
+    site.stop()
 
 
-def test_delete_stream(own_redis: RedisServer) -> None:
-    own_redis.client.xadd("s", {"a": "1"})
-    assert delete_stream(own_redis.client, "s")
-    assert not delete_stream(own_redis.client, "s")
+@pytest.fixture
+def site(_site: RedisSite) -> RedisSite:
+    """A server and its replica, both empty."""
+    _site.client.flushall()
+    _site.deleted.clear()
+    return _site
 
 
-@pytest.mark.parametrize("kind", ["cut", "cut_after_command", "refuse", "slow", "hang", "out_of_memory"])
-def test_after_each_fault_all_is_as_before(kind: RedisFaultKind, client: Any, own_redis: RedisServer) -> None:
-    proxy = RedisProxy(own_redis.port).start()
-    through = redis.Redis(
-        port=proxy.port,
+@pytest.fixture
+def through(site: RedisSite) -> Iterator[Any]:
+    """An impatient client that knows only the proxy."""
+    client = redis.Redis(
+        port=site.proxy.port,
+        decode_responses=True,
         single_connection_client=True,
         retry=redis.retry.Retry(redis.backoff.NoBackoff(), 0),
         socket_timeout=0.2,
     )
-    fault = RedisFault(at_ms=0, kind=kind, for_ms=1, chunk_ms=400)
-    try:
-        assert through.set("a", "0")
-        fault.begin(proxy, own_redis.client)
-        with pytest.raises(redis.RedisError):
-            through.set("a", "1")
-        fault.end(proxy, own_redis.client)
-        assert through.set("a", "2")
-    finally:
-        through.close()
-        proxy.stop()
+    yield client
+    client.close()
+
+
+@pytest.mark.parametrize("kind", ["cut", "cut_after_command", "refuse", "slow", "hang", "out_of_memory", "restart"])
+def test_during_a_fault_a_write_fails_and_after_it_all_is_as_before(
+    kind: RedisFaultKind, site: RedisSite, through: Any
+) -> None:
+    fault = RedisFault(at_ms=0, kind=kind, for_ms=1, chunk_ms=400, orderly=True)
+    assert through.set("a", "0")
+    fault.begin(site)
+    with pytest.raises(redis.RedisError):
+        through.set("a", "1")
+    fault.end(site)
+    assert through.get("a") in ("0", "1")
+    assert through.set("a", "2")
+
+
+def test_out_of_memory_refuses_what_needs_memory_and_keeps_what_is_there(site: RedisSite) -> None:
+    site.client.xadd("s", {"a": "1"})
+    site.out_of_memory(on=True)
+    with pytest.raises(redis.exceptions.OutOfMemoryError):
+        site.client.xadd("s", {"a": "2"})
+    assert site.client.xlen("s") == 1
+    site.out_of_memory(on=False)
+    assert site.client.xadd("s", {"a": "2"})
+
+
+@pytest.mark.parametrize("orderly", [True, False])
+def test_a_restart_keeps_the_data(site: RedisSite, through: Any, orderly: bool) -> None:
+    """Where it is killed perhaps not the last of it: on a slow disk a write to the file may wait for two seconds."""
+    fault = RedisFault(at_ms=0, kind="restart", for_ms=5, orderly=orderly)
+    for number in range(1, 50):
+        through.xadd("s", {"x": "y"}, id=f"{number}-0")
+    fault.begin(site)
+    with pytest.raises(redis.ConnectionError):
+        through.ping()
+    fault.end(site)
+    kept = [entry_id for entry_id, _ in through.xrange("s")]
+    assert kept == [f"{number}-0" for number in range(1, 50)][: None if orderly else len(kept)]
+
+
+def test_after_a_failover_the_last_entries_are_missing_and_the_next_one_works_back(
+    site: RedisSite, through: Any
+) -> None:
+    fault, first = RedisFault(at_ms=0, kind="failover", for_ms=5), site.server
+    for round_number in range(2):
+        through.xadd("s", {"n": "known to both"}, id=f"{round_number + 1}-1")
+        fault.begin(site)
+        through.xadd("s", {"n": "known to one"}, id=f"{round_number + 1}-2")
+        fault.end(site)
+        with pytest.raises(redis.ConnectionError):
+            through.ping()
+        assert [entry_id for entry_id, _ in through.xrange("s")] == [f"{n + 1}-1" for n in range(round_number + 1)]
+    assert site.server is first
+
+
+def test_what_users_delete_is_remembered(site: RedisSite, through: Any) -> None:
+    fault = RedisFault(at_ms=0, kind="delete", key="s")
+    fault.begin(site)
+    through.xadd("s", {"a": "1"}, id="1-1")
+    fault.begin(site)
+    through.xadd("s", {"a": "2"}, id="2-1")
+    fault.end(site)
+    assert through.xrange("s") == [("2-1", {"a": "2"})]
+    fault.begin(site)
+    assert site.deleted == {"s": [[], [("1-1", {"a": "1"})], [("2-1", {"a": "2"})]]}
 
 
 _SEEDS = st.integers(-(2**40), 2**40)
@@ -215,8 +269,8 @@ _SEEDS = st.integers(-(2**40), 2**40)
 @given(_SEEDS, st.integers(1, 300_000))
 @settings(deadline=None)
 def test_redis_schedules_are_data_in_bounds_and_over_in_time(seed: int, duration_ms: int) -> None:
-    faults = draw_redis_schedule(seed, duration_ms)
-    assert faults == draw_redis_schedule(seed, duration_ms)
+    faults = draw_redis_schedule(seed, duration_ms, ["a", "b"])
+    assert faults == draw_redis_schedule(seed, duration_ms, ["a", "b"])
     assert msgspec.json.decode(msgspec.json.encode(faults), type=tuple[RedisFault, ...]) == faults
     assert 1 <= len(faults) <= max(1, duration_ms // 3_000)
     assert all(first.end_ms <= second.at_ms for first, second in pairwise(faults))
@@ -235,10 +289,14 @@ def test_process_schedules_are_data_in_bounds_and_over_in_time(seed: int, durati
 
 
 def test_all_kinds_are_drawn() -> None:
-    assert {fault.kind for seed in range(20) for fault in draw_redis_schedule(seed, 60_000)} == {
-        *("cut", "cut_after_command", "refuse", "slow", "hang", "out_of_memory")
-    }
-    assert {fault.kind for seed in range(20) for fault in draw_process_schedule(seed, 60_000)} == {"sigkill", "sigstop"}
+    kinds = {fault.kind for seed in range(20) for fault in draw_redis_schedule(seed, 60_000, ["a", "b"])}
+    assert kinds == {*redis_faults.KINDS}
+    without_streams = {fault.kind for seed in range(20) for fault in draw_redis_schedule(seed, 60_000)}
+    assert without_streams == {*redis_faults.KINDS} - {"delete"}
+    keys = {fault.key for seed in range(20) for fault in draw_redis_schedule(seed, 60_000, ["a", "b"])}
+    assert keys == {"a", "b", ""}
+    kinds_of_process = {fault.kind for seed in range(20) for fault in draw_process_schedule(seed, 60_000)}
+    assert kinds_of_process == {*process_faults.KINDS}
 
 
 def state_of(pid: int) -> str:
@@ -257,6 +315,39 @@ def test_process_faults() -> None:
         assert process.wait(5) == -signal.SIGKILL
     stop.begin(process.pid)  # gone: nothing happens
     assert not os.path.exists(f"/proc/{process.pid}")
+
+
+_TICKING = """
+import asyncio, sys
+def tick():
+    sys.stdout.write("tick\\n")
+    sys.stdout.flush()
+    loop.call_later(0.005, tick)
+loop = asyncio.new_event_loop()
+loop.call_soon(tick)
+loop.run_forever()
+"""
+
+
+def test_a_blocked_event_loop_does_nothing_while_its_process_lives(tmp_path: Path) -> None:
+    process = Process([sys.executable, "-c", _TICKING], tmp_path / "log", BLOCKABLE)
+    fault = ProcessFault(at_ms=0, kind="blocked", for_ms=5)
+
+    def ticks() -> int:
+        return process.text().count("tick")
+
+    try:
+        wait_until(ticks, 5, "it runs")
+        fault.begin(process.pid)
+        before = ticks()
+        with pytest.raises(AssertionError):  # of twenty ticks in this time, those before the signal has arrived
+            wait_until(lambda: ticks() > before + 20, 0.3, "it goes on")
+        assert process.exit_code is None
+        wait_until(lambda: state_of(process.pid) == "S", 5, "it sleeps, as if it waited for an answer")
+        fault.end(process.pid)
+        wait_until(lambda: ticks() > before + 20, 5, "it goes on")
+    finally:
+        process.stop()
 
 
 def test_order_of_steps() -> None:
@@ -292,8 +383,10 @@ def test_player_stopped_early_ends_what_has_begun() -> None:
     assert begun.wait(5)
     with pytest.raises(AssertionError, match="not over within 0 s"):
         player.join(0)
+    assert player.playing
     player.stop()
     assert ended.is_set()
+    assert not player.playing
     player.join(1)
 
 

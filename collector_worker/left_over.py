@@ -1,0 +1,109 @@
+"""What earlier runs left in their files, published by the next run where it joins what Redis holds.
+
+A file is read by whoever has the fencing number: all other runs cannot publish any more, so it needs no lock, whether
+its run is dead or hangs. And it is harmless in the wrong hands, at the wrong time and twice: of each stream only those
+entries are published that come right behind its end. What does not join would hide a hole that nobody fetches (Redis
+has been restored to an older state), or stand there twice (another run has gone on meanwhile); it is left out, and the
+stream's tail tells what to fetch instead.
+"""
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+
+from collector_worker.spool import Packed, joints_of, read_records
+from common.log import get_logger
+
+
+class Joints:
+    """Decides of the records of one file, in their order, which are still to be published. Pure.
+
+    Where ``unsettled``, all records have to be shown to ``look`` first: whether the file holds the end of a stream is
+    seen only there.
+
+    Args:
+        behind: By stream, the id of the entry behind which the file's entries come.
+        ends: Where the streams end now; None where there is none, so that whatever comes first begins it.
+        ledger: The stream that vouches for the entries before it in the file. Once one of those has been left out,
+            its own are, too.
+    """
+
+    def __init__(self, behind: Mapping[bytes, bytes], ends: Mapping[bytes, bytes | None], ledger: bytes) -> None:
+        self._ledger = ledger
+        self._joined = {key for key, end in behind.items() if ends.get(key) in (None, end)}
+        self._sought = {key: ends.get(key) for key in behind if key not in self._joined}
+        self._inside: dict[bytes, bytes] = {}
+        self.left_out = 0
+        """Records that join nothing."""
+
+    @property
+    def unsettled(self) -> bool:
+        """Whether the end of a stream may be in the file."""
+        return bool(self._sought)
+
+    def look(self, packed: Packed) -> None:
+        """See whether a record is the end of its stream."""
+        end = self._sought.get(packed.key)
+        if end is not None and end == packed.id:
+            self._inside[packed.key] = end
+            del self._sought[packed.key]
+
+    def admits(self, packed: Packed) -> bool:
+        """Whether the record is to be published now."""
+        key = packed.key
+        if key in self._inside:  # it was published before
+            if self._inside[key] == packed.id:
+                del self._inside[key]
+                self._joined.add(key)
+            return False
+        admitted = key in self._joined and (key != self._ledger or not self.left_out)
+        self.left_out += not admitted
+        return admitted
+
+
+class LeftOver:
+    """An open file of an earlier run."""
+
+    def __init__(self, path: Path, file: int) -> None:
+        self._path = path
+        self._file = file
+        first, self._begin = read_records(file, 0, 1)
+        self.behind: dict[bytes, bytes] = {}
+        """By stream, the id of the entry behind which its entries come; empty where the file is none of ours."""
+        try:
+            self.behind = joints_of(first[0]) if first else {}
+        except msgspec.DecodeError:
+            get_logger().error("left_over_unreadable", file=path.name)
+
+    def batches(self, size_bytes: int) -> Iterator[list[Packed]]:
+        """All records in order, about ``size_bytes`` at a time."""
+        records, at = read_records(self._file, self._begin, size_bytes)
+        while records and self.behind:
+            yield records
+            records, at = read_records(self._file, at, size_bytes)
+        unread = os.fstat(self._file).st_size - at
+        if unread:
+            get_logger().error("left_over_damaged", file=self._path.name, unread_bytes=unread)
+
+    def remove(self) -> None:
+        """All of it is published, or not worth it. A run that hangs and has it open keeps no disk space by it."""
+        os.ftruncate(self._file, 0)
+        self._path.unlink(missing_ok=True)
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[LeftOver | None]:
+    """A file for the length of a block; None where it is gone or cannot be read."""
+    try:
+        file = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except OSError as error:
+        get_logger().warning("left_over_unreadable", file=path.name, why=error.strerror)
+        yield None
+        return
+    try:
+        yield LeftOver(path, file)
+    finally:
+        os.close(file)

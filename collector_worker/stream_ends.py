@@ -1,0 +1,85 @@
+"""Where streams end in Redis, and what that says of the entries that wait for it. Ids are Redis' own text.
+
+The end is the highest id that a stream ever had: it stays when the entries are trimmed away or deleted, and goes only
+with the key (https://redis.io/docs/latest/commands/xinfo-stream/, ``last-generated-id``).
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from common.errors import FleetError, RedisUnreachableError
+from common.redis_client import Reply, is_no_stream, pack_command
+
+NOWHERE = b"0-0"
+"""The end of a stream that never had an entry."""
+
+
+class StreamTakenError(FleetError):
+    """Redis holds ids above ours that we did not write: another writer. A new run reads the tail and goes on there."""
+
+
+class StreamRolledBackError(FleetError):
+    """Redis has lost entries that it had confirmed. A new run reads the tail and fetches what is missing behind it."""
+
+
+class Reader(Protocol):
+    """What is needed of a connection to Redis; see ``RedisPipe``."""
+
+    async def execute(self, commands: Sequence[bytes]) -> list[Reply]:
+        """Carry out packed commands; a refusal is a reply."""
+        ...
+
+
+def place(entry_id: bytes) -> tuple[int, int]:
+    """An entry id as numbers, which compare as Redis compares ids."""
+    ms, _, n = entry_id.partition(b"-")
+    return int(ms), int(n)
+
+
+async def read_ends(pipe: Reader, keys: Sequence[bytes | str]) -> list[bytes | None]:
+    """The end of each stream; None where there is none, or a key of another type.
+
+    Raises:
+        RedisUnreachableError: Redis went away, or does not let us read now.
+    """
+    replies = await pipe.execute([pack_command(("XINFO", "STREAM", key)) for key in keys])
+    return [_end(reply) for reply in replies]
+
+
+def _end(reply: Reply) -> bytes | None:
+    if isinstance(reply, list):
+        facts = dict(zip(reply[::2], reply[1::2], strict=True))
+        return bytes(facts[b"last-generated-id"])
+    if is_no_stream(reply):
+        return None
+    raise RedisUnreachableError("Redis does not let us read the streams of this collector")
+
+
+def check_ends(known: Mapping[bytes, bytes], sent: Mapping[bytes, bytes], found: Mapping[bytes, bytes | None]) -> bool:
+    """Redis was away: see that it still holds what it had confirmed, and nothing that is not ours.
+
+    A stream that is gone while others are there was deleted by somebody; it begins anew with the next entry.
+
+    Args:
+        known: By stream, the last id that Redis has confirmed.
+        sent: The last ids of the transaction whose answer was lost: all of it has been carried out or nothing.
+        found: Where all these streams end now.
+
+    Returns:
+        Whether that transaction has been carried out.
+
+    Raises:
+        StreamRolledBackError: Confirmed entries are gone.
+        StreamTakenError: There are entries that we did not write.
+    """
+    had = [key for key, end in known.items() if end != NOWHERE]
+    if had and all(end is None for end in found.values()):
+        raise StreamRolledBackError("Redis came back without anything that it had confirmed")
+    for key, end in known.items():
+        now = found[key]
+        if now is None or now in (end, sent.get(key)):
+            continue
+        if place(now) < place(end):
+            raise StreamRolledBackError("Redis came back without entries that it had confirmed")
+        raise StreamTakenError("Redis came back with entries that this collector did not write")
+    return any(found[key] == end for key, end in sent.items())
