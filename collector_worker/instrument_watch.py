@@ -91,7 +91,7 @@ class InstrumentWatch:
 
     def _not_traded(self, state: str, why: str) -> None:
         self._traded = False
-        self._telemetry.trouble("instrument", why)
+        self._telemetry.trouble("instrument", why, ours=False)
         self._note(replace(self._known, state=state))
 
     def _note(self, found: Instrument) -> None:

@@ -146,7 +146,7 @@ class Pipeline:
             return
         self._checksum_unusable = self.book.checksum_unusable
         if self._checksum_unusable:
-            self._telemetry.trouble("checksum", CHECKSUM_UNUSABLE)
+            self._telemetry.trouble("checksum", CHECKSUM_UNUSABLE, ours=False)
             get_logger().warning("checksum_unusable", why=CHECKSUM_UNUSABLE)
         else:
             self._telemetry.settled("checksum")

@@ -46,6 +46,7 @@ class Telemetry:
         """When data types were found mute (monotonic): a connection that is older is of no more use for them."""
         self._feeds: dict[str, WorkerState] = {}
         self._troubles: dict[str, str] = {}
+        self._ours: set[str] = set()
         self._catching_up: set[str] = set()
         self._dropped: dict[str, int] = {}
         self._garbled: dict[str, int] = {}
@@ -66,16 +67,21 @@ class Telemetry:
         self.feed_is(feed, WorkerState.CONNECTING, now_ns)
         self.trouble(f"feed {feed}", reason)
 
-    def trouble(self, about: str, phrase: str) -> None:
-        """Note that something does not work: it degrades the state until ``settled``.
+    def trouble(self, about: str, phrase: str, *, ours: bool = True) -> None:
+        """Note that something does not work, until it is ``settled``.
+
+        It degrades the state, unless it is the exchange's own affair: then all that can be collected is, and nothing
+        that anybody does to this process would help.
 
         ``last_error`` is the newest trouble that there is; where there is none, the one that was over last.
         """
         self._troubles.pop(about, None)
         self._troubles[about] = self.beat.last_error = phrase
+        (self._ours.add if ours else self._ours.discard)(about)
 
     def settled(self, about: str) -> None:
         """The trouble is over, if there was any."""
+        self._ours.discard(about)
         if self._troubles.pop(about, None) is not None and self._troubles:
             self.beat.last_error = next(reversed(self._troubles.values()))
 
@@ -141,7 +147,7 @@ class Telemetry:
         if not states:
             return WorkerState.STARTING
         if all(state is WorkerState.RUNNING for state in states):
-            if self._troubles:
+            if self._ours:
                 return WorkerState.DEGRADED
             return WorkerState.CATCHING_UP if self._catching_up else WorkerState.RUNNING
         if any(state is WorkerState.RUNNING for state in states):

