@@ -159,7 +159,7 @@ def test_a_checksum_that_means_something_else_is_told_once_until_it_holds_again(
     assert rig.beat.book_state is BookState.VALID
 
     rig.pipeline.on_event(BookFrame(replace(SNAPSHOT, seq=8), 0))
-    assert rig.telemetry.snapshot(1, 2.0).state is WorkerState.RUNNING
+    assert rig.pipeline.on_event(BookFrame(replace(SNAPSHOT, seq=9), 7)) is Wish.RESUBSCRIBE, "it is believed again"
 
 
 def test_behind_a_delta_that_found_no_room_stands_the_whole_book(rig: PipelineRig) -> None:
