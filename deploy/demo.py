@@ -53,7 +53,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog="ports: TICKFLEET_REDIS_PORT (6379, else the next free one), TICKFLEET_SIM_PORT (any free one)",
+        epilog="ports: TICKFLEET_REDIS_PORT (6379, else the next free one), TICKFLEET_SIM_PORT and "
+        "TICKFLEET_METRICS_PORT (any free one)",
     )
     parser.add_argument("--seconds", type=float, help="end by itself after this time; exit 0 only if all were healthy")
     arguments = parser.parse_args()
@@ -61,14 +62,16 @@ def main() -> int:
     try:
         redis_port = wanted_port("TICKFLEET_REDIS_PORT", redis_url_port() or 0) or next_redis_port()
         sim_port = wanted_port("TICKFLEET_SIM_PORT", 0) or any_port()
+        metrics_port = wanted_port("TICKFLEET_METRICS_PORT", 0) or any_port()
         root = prepare(redis_port, sim_port)
     except DemoError as error:
         sys.stderr.write(f"demo: {error}\n")
         return 2
     sys.stdout.write(f"demo: redis-cli -p {redis_port} XREVRANGE 'md:v1:{{okx:BTC-USDT}}:trade' + - COUNT 3\n")
     sys.stdout.write(f"demo: TICKFLEET_ROOT={os.path.relpath(root)} .venv/bin/manager-cli status\n")
+    sys.stdout.write(f"demo: curl http://127.0.0.1:{metrics_port}/metrics\n")
     sys.stdout.flush()
-    return run(root, redis_port, arguments.seconds)
+    return run(root, redis_port, metrics_port, arguments.seconds)
 
 
 def redis_url_port() -> int | None:
@@ -161,13 +164,14 @@ def prepare(redis_port: int, sim_port: int) -> Path:
     return root
 
 
-def run(root: Path, redis_port: int, seconds: float | None) -> int:
+def run(root: Path, redis_port: int, metrics_port: int, seconds: float | None) -> int:
     """Start the fleet, show it until Ctrl-C or for ``seconds``, stop it; 0 if all were healthy."""
     env = {
         **os.environ,
         "TICKFLEET_ROOT": str(root),
         "TICKFLEET_FLEET": str(root / "deploy" / "fleet.toml"),
         "TICKFLEET_REDIS_URL": f"redis://127.0.0.1:{redis_port}/0",
+        "TICKFLEET_METRICS_PORT": str(metrics_port),
         "VIRTUAL_ENV": str(BIN.parent),
     }
     signal.signal(signal.SIGTERM, interrupt)

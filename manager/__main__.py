@@ -7,6 +7,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from common.errors import EXIT_OK, FleetError
 from common.fleet_file import load_wanted_fleet
 from common.log import configure_logging
@@ -21,7 +23,9 @@ SIGHUP reads the fleet file again and applies what has changed; a file that cann
 exit codes: 0 told to stop, 78 the fleet file cannot be used
 
 environment: TICKFLEET_FLEET (another fleet file), TICKFLEET_ROOT (the folder with deploy/ and var/),
-TICKFLEET_REDIS_URL, TICKFLEET_REDIS_PASSWORD, TICKFLEET_LOG_LEVEL (debug, info, warning, error)
+TICKFLEET_REDIS_URL, TICKFLEET_REDIS_PASSWORD, TICKFLEET_LOG_LEVEL (debug, info, warning, error),
+TICKFLEET_METRICS_PORT (on 127.0.0.1, default 9464; off for none), TICKFLEET_ALERT_WEBHOOK (an https address, a
+secret) or TICKFLEET_ALERT_WEBHOOK_FILE (a file with mode 0600 that holds it)
 
 see also: manager-cli status
 """
@@ -41,14 +45,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # one that comes before the loop can take it must not end us
     environment = read_environment()
-    fleet_path: Path = (arguments.fleet or environment.fleet_path).absolute()
+    environment = replace(environment, fleet_path=(arguments.fleet or environment.fleet_path).absolute())
     try:
-        fleet = load_wanted_fleet(fleet_path, environment)
+        fleet = load_wanted_fleet(environment.fleet_path, environment)
     except FleetError as error:
         sys.stderr.write(f"manager: {error}\n")
         return error.exit_code
     configure_logging(environment.log_level, process="manager")
-    asyncio.run(run(environment, fleet_path, fleet))
+    asyncio.run(run(environment, fleet))
     return EXIT_OK
 
 

@@ -1,37 +1,83 @@
 """Builds the manager's objects and runs them; the only place that knows them all."""
 
-from pathlib import Path
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from typing import TypeVar
 
-from common.clock import SystemClock
+from common.clock import Clock, SystemClock
+from common.errors import FleetError
 from common.fleet_file import Fleet, load_wanted_fleet
 from common.lifecycle import run_until_signal
+from common.log import get_logger
+from common.parent_death import under_supervisord
 from common.redis_client import async_client
 from common.settings import Environment
+from manager.alerts.address import read_address
+from manager.alerts.webhook import Webhook
+from manager.board import Board
 from manager.fleet_keeper import FleetKeeper
 from manager.loop import Loop
+from manager.metrics.pages import Pages
+from manager.metrics.server import MetricsServer, read_port
 from manager.programs import launch_from
+from manager.reporter import Reporter
 from manager.settings import ManagerSettings
 from manager.supervisor_async import ThreadedSupervisor
 from manager.supervisor_client import SupervisorClient
+from manager.wanted import Wanted
+
+_T = TypeVar("_T")
 
 
-async def run(environment: Environment, fleet_path: Path, fleet: Fleet) -> None:
-    """Watch and heal the fleet until SIGTERM or SIGINT; SIGHUP reads ``fleet_path`` again."""
-    clock, settings = SystemClock(), ManagerSettings()
-    with ThreadedSupervisor(SupervisorClient(environment.supervisor_socket)) as supervisor:
+async def run(environment: Environment, fleet: Fleet) -> None:
+    """Watch and heal the fleet until SIGTERM or SIGINT; SIGHUP reads its file again."""
+    clock, settings, path = SystemClock(), ManagerSettings(), environment.fleet_path
+    with (
+        ThreadedSupervisor(SupervisorClient(environment.supervisor_socket)) as supervisor,
+        reporting(environment, clock, settings) as reporter,
+    ):
         loop = Loop(
-            fleet,
-            load=lambda: load_wanted_fleet(fleet_path, environment),
+            Wanted(fleet, str(path), lambda: load_wanted_fleet(path, environment)),
             connect=async_client,
             supervisor=supervisor,
             keeper=FleetKeeper(
                 environment,
-                lambda fleet: launch_from(environment, fleet_path, fleet.redis),
+                lambda fleet: launch_from(environment, fleet.redis),
                 supervisor,
                 clock,
                 settings,
             ),
             clock=clock,
             settings=settings,
+            reporter=reporter,
         )
         await run_until_signal(loop.run)
+
+
+@contextmanager
+def reporting(environment: Environment, clock: Clock, settings: ManagerSettings) -> Iterator[Reporter]:
+    """How others learn of us. What of it is not set as it should be does not keep the manager from its work."""
+    board, troubles = Board(clock.monotonic_s()), list[str]()
+
+    def read(setting: Callable[[], _T]) -> _T | None:
+        try:
+            return setting()
+        except FleetError as error:
+            get_logger().error("setting_unusable", why=str(error))
+            troubles.append(str(error))
+            return None
+
+    port = read(lambda: read_port(environment.metrics_port))
+    address = read(lambda: read_address(environment))
+    with MetricsServer(port, Pages(board, clock).answer) if port else nullcontext() as server:
+        yield Reporter(
+            environment.var,
+            clock,
+            settings,
+            watched=under_supervisord(),
+            board=board,
+            server=server,
+            webhook=Webhook(address, socket.gethostname(), board.count_alerts) if address else None,
+            troubles=troubles,
+        )

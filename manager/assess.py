@@ -6,10 +6,13 @@ Does data flow (``manager.flow``)? Without supervisord, as on another host, the 
 
 from collections.abc import Iterable, Mapping
 
+from msgspec.structs import replace
+
 from common.config import ExchangeCollectorConfig
 from common.errors import EXIT_BAD_CONFIGURATION
 from common.health import Heartbeat
 from common.identity import CollectorId
+from manager.crowd import start_limit_s
 from manager.flow import judge_flow
 from manager.processes import Process, ProcessState
 from manager.settings import ManagerSettings
@@ -17,6 +20,8 @@ from manager.verdicts import Judgement, Pulse, Verdict
 from manager.words import clock_time, phrase, span
 
 _Finding = tuple[Verdict, str]
+
+_DISABLED = "disabled in the fleet file"
 
 _NOT_RUNNING = {
     ProcessState.STOPPED: "its process was stopped",
@@ -42,10 +47,15 @@ def assess(
         parked: Collectors that were restarted too often and are left alone, with the time (ns) of their next try.
         settings: The limits.
     """
+    fleet = [
+        (config, pulses.get(config.id, Pulse()), None if processes is None else processes.get(config.id.program))
+        for config in desired
+    ]
+    settings = replace(
+        settings, start_limit_s=start_limit_s(((pulse, process) for _, pulse, process in fleet), settings)
+    )
     judgements = []
-    for config in desired:
-        pulse = pulses.get(config.id, Pulse())
-        process = None if processes is None else processes.get(config.id.program)
+    for config, pulse, process in fleet:
         verdict, why = _judge(config, pulse, process, processes is not None, settings)
         if verdict is Verdict.DEAD and config.id in parked:
             verdict, why = Verdict.CRASH_LOOPING, f"restarted too often; next try at {clock_time(parked[config.id])}"
@@ -53,11 +63,21 @@ def assess(
     return judgements
 
 
+def blind(desired: Iterable[ExchangeCollectorConfig]) -> list[Judgement]:
+    """The verdicts while Redis, and with it every heartbeat, is away."""
+    return [
+        Judgement(config=config, verdict=Verdict.UNKNOWN, why="Redis does not answer")
+        if config.enabled
+        else Judgement(config=config, verdict=Verdict.DISABLED, why=_DISABLED)
+        for config in desired
+    ]
+
+
 def _judge(
     config: ExchangeCollectorConfig, pulse: Pulse, process: Process | None, supervised: bool, settings: ManagerSettings
 ) -> _Finding:
     if not config.enabled:
-        return Verdict.DISABLED, "disabled in the fleet file"
+        return Verdict.DISABLED, _DISABLED
     if not supervised:
         return _by_heartbeat_alone(config, pulse, settings)
     if process is None:

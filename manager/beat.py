@@ -11,6 +11,7 @@ import msgspec
 
 from common import keys
 from common.identity import CollectorId
+from manager.marks import NO_MARKS, Marks
 
 if TYPE_CHECKING:
     from common.redis_client import AsyncRedis
@@ -24,15 +25,19 @@ class ManagerState(Enum):
 
 
 class Beat:
-    """Writes the hash. ``parked`` is a JSON object: collectors that are left alone, with the time of the next try."""
+    """Writes the hash. ``parked`` is a JSON object: collectors that are left alone, with the time of the next try.
 
-    def __init__(self, started_at_ns: int) -> None:
+    ``fleet_file`` is the path of the file that the manager takes.
+    """
+
+    def __init__(self, started_at_ns: int, fleet_file: str = "") -> None:
         self._beats = 0
         self._fixed: dict[str, str | int] = {
             "pid": os.getpid(),
             "host": socket.gethostname(),
             "version": _version(),
             "started_at": started_at_ns,
+            "fleet_file": fleet_file,
         }
 
     @property
@@ -41,7 +46,12 @@ class Beat:
         return str(self._fixed["pid"]), str(self._fixed["started_at"])
 
     def fields(
-        self, now_ns: int, trouble: str, summary: Mapping[str, int], parked: Mapping[CollectorId, int]
+        self,
+        now_ns: int,
+        trouble: str,
+        summary: Mapping[str, int],
+        parked: Mapping[CollectorId, int],
+        marks: Marks = NO_MARKS,
     ) -> dict[str, str | int]:
         """The next heartbeat; ``trouble`` is empty where there is none."""
         self._beats += 1
@@ -53,6 +63,7 @@ class Beat:
             "last_error": trouble,
             **summary,
             "parked": msgspec.json.encode({str(name): until_ns for name, until_ns in parked.items()}).decode(),
+            **marks.to_fields(),
         }
 
 

@@ -1,7 +1,7 @@
 """Keeps supervisord's programs in line with the fleet: at the start, after a change, and when somebody meddles."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from common.clock import Clock
 from common.errors import FleetError
@@ -9,11 +9,12 @@ from common.fleet_file import Fleet
 from common.identity import PROGRAM_PREFIX
 from common.log import get_logger
 from common.settings import Environment
+from common.worker_file import encode, worker_file
 from manager.hands import WHO, Hands, Spawn
-from manager.journal import Entry, What
+from manager.journal import Entry, What, answering
 from manager.processes import Process
-from manager.programs import Launch, render
-from manager.reconcile import Applied, carry_out, collector_name, find_differences, write_programs
+from manager.programs import Launch, render, worker_file_name
+from manager.reconcile import Applied, carry_out, collector_name, find_differences, write_files
 from manager.settings import ManagerSettings
 from manager.supervisor_async import Supervisor
 from manager.supervisor_client import SupervisorEndingError
@@ -37,13 +38,25 @@ class FleetKeeper:
         self._environment, self._launch = environment, launch
         self._supervisor, self._clock, self._settings = supervisor, clock, settings
         self._due, self._told, self._working = True, False, False
+        self._asked = list[str]()
+        self._in_line = False  # supervisord has what is in our files, as far as we know
         self._tried_at_s = float("-inf")
         self.trouble = ""
 
     def want(self) -> None:
-        """The fleet has changed: apply it, and say in the journal that it was, even if nothing had to be done."""
-        self._due = self._told = True
+        """The fleet has changed: apply it at once, and say so in the journal where something had to be done."""
+        self._due = True
         self._tried_at_s = float("-inf")
+
+    def want_told(self, asked: Iterable[str] = ()) -> None:
+        """As ``want``, and say so in any case.
+
+        Args:
+            asked: The journal's ids of the requests that this answers.
+        """
+        self.want()
+        self._told = True
+        self._asked.extend(asked)
 
     def keep(self, fleet: Fleet, processes: Mapping[str, Process], hands: Hands, spawn: Spawn) -> None:
         """Begin an attempt where one is due and none is under way."""
@@ -51,17 +64,20 @@ class FleetKeeper:
         if self._working or now_s - self._tried_at_s < self._settings.reapply_every_s:
             return
         present = {program for program in processes if program.startswith(PROGRAM_PREFIX)}
-        if self._due or present != {config.id.program for config in fleet.collectors}:
+        meddled = present != {config.id.program for config in fleet.collectors}
+        if self._due or meddled:
+            self._in_line = self._in_line and not (meddled or self._told)
             self._working, self._tried_at_s = True, now_s
             spawn(self._apply(fleet, hands))
 
     async def _apply(self, fleet: Fleet, hands: Hands) -> None:
-        told, self._told, self._due = self._told, False, False  # a change that comes while we work sets them again
+        # what comes while we work begins anew
+        told, asked, self._told, self._asked, self._due = self._told, self._asked, False, [], False
         try:
             applied = await self._bring_in_line(fleet, hands)
         except (FleetError, OSError) as error:
-            self._due, self._told = True, told or self._told
-            self._failed(error, hands)
+            self._due, self._told, self._in_line = True, told or self._told, False
+            self._failed(error, hands, answering(asked))
             return
         finally:
             self._working = False
@@ -72,13 +88,14 @@ class FleetKeeper:
                 "changed": " ".join(collector_name(program) for program in applied.changed),
                 "removed": " ".join(collector_name(program) for program in applied.removed),
             }
-            hands.note(self._entry(What.FLEET_APPLIED, "", details))
+            hands.note(self._entry(What.FLEET_APPLIED, "", {**details, **answering(asked)}))
             get_logger().info("fleet_applied", **details)
 
     async def _bring_in_line(self, fleet: Fleet, hands: Hands) -> Applied:
         launch = self._launch(fleet)
         wanted = {config.id.program: render(config, launch) for config in fleet.collectors}
-        await asyncio.to_thread(write_programs, self._environment.programs, self._environment.logs, wanted)
+        if not await asyncio.to_thread(self._write, fleet, wanted) and self._in_line:
+            return Applied()  # supervisord reads all sections in one go, which holds it up: spared for a stop or start
         plan = await find_differences(self._supervisor, wanted)
         held = [config.id for config in fleet.collectors if config.id.program in plan.changed]
         hands.hold(held)
@@ -86,15 +103,28 @@ class FleetKeeper:
             await carry_out(self._supervisor, plan)
         finally:
             hands.release(held)
+        self._in_line = True
         return plan
 
-    def _failed(self, error: FleetError | OSError, hands: Hands) -> None:
+    def _write(self, fleet: Fleet, sections: Mapping[str, str]) -> bool:
+        """Whether a section has changed.
+
+        Each worker's file comes before the section that names it, the logs' folder before supervisord reads either.
+        """
+        environment = self._environment
+        contents = (worker_file(config, fleet.redis, environment) for config in fleet.collectors)
+        write_files(environment.applied, {worker_file_name(each.collector.id): encode(each) for each in contents})
+        environment.logs.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return write_files(environment.programs, {f"{program}.conf": text for program, text in sections.items()})
+
+    def _failed(self, error: FleetError | OSError, hands: Hands, answers: dict[str, str]) -> None:
         if isinstance(error, SupervisorEndingError):  # the look says so; and soon it will end us too
             return
-        phrase = str(error) if isinstance(error, FleetError) else f"{self._environment.programs} cannot be written"
+        phrase = str(error) if isinstance(error, FleetError) else f"{self._environment.var} cannot be written"
         if phrase != self.trouble:  # tried again and again: said once
             get_logger().error("fleet_apply_failed", why=phrase, exc_info=error)
-            hands.note(self._entry(What.APPLY_FAILED, phrase, {}))
+        if phrase != self.trouble or answers:
+            hands.note(self._entry(What.APPLY_FAILED, phrase, answers))
         self.trouble = phrase
 
     def _entry(self, what: What, why: str, details: dict[str, str]) -> Entry:

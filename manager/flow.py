@@ -1,10 +1,19 @@
 """Pure judgement of a collector whose loop turns: does the data flow that should?
 
+| silent longer than usual | corroborated by | verdict |
+| --- | --- | --- |
+| anything | the worker has found that the exchange has newer data | silent |
+| anything | a recent look by REST that found no newer trade | quiet |
+| order book, candles | nothing | silent: a book moves without trades, bars come by the clock |
+| trades, tickers | other data types of the collector flow | quiet |
+| trades, tickers | frames still come in, keepalives at least | quiet |
+| everything, frames too | nothing | silent |
+
 All ages are differences between times in one heartbeat, so they are the worker's own clock and no other clock matters.
 """
 
 from common.config import ExchangeCollectorConfig
-from common.health import BookState, Heartbeat, Progress, WorkerState
+from common.health import BookState, Heartbeat, Progress, RestLook, WorkerState
 from common.identity import DataType
 from manager.settings import NS_PER_S, ManagerSettings
 from manager.verdicts import Verdict
@@ -16,7 +25,10 @@ _ON_THE_WAY = {
     WorkerState.SUBSCRIBING: "subscribing",
 }
 _NEVER_QUIET = frozenset({DataType.ORDERBOOK, DataType.CANDLES})
-"""A book moves even when nobody trades, and candles come by the clock."""
+"""By themselves. Some exchanges send neither while nobody trades (Binance), which only a look by REST can show."""
+
+RECONNECTS_BEFORE_RESTART = 2
+"""The worker's own step comes first: while it has connected a mute feed anew only once, that may still help."""
 
 
 def judge_flow(config: ExchangeCollectorConfig, heartbeat: Heartbeat, settings: ManagerSettings) -> tuple[Verdict, str]:
@@ -24,6 +36,8 @@ def judge_flow(config: ExchangeCollectorConfig, heartbeat: Heartbeat, settings: 
     state, error = heartbeat.state, phrase(heartbeat.last_error)
     if state in (WorkerState.STOPPING, WorkerState.STOPPED) or heartbeat.exit_code is not None:
         return Verdict.DEAD, "its process is ending" + (f": {error}" if error else "")
+    if heartbeat.mute:  # also while it connects anew for that
+        return Verdict.SILENT, f"the exchange has newer data than its socket brings ({phrase(heartbeat.mute)})"
     if state is WorkerState.CATCHING_UP:
         return _catching_up(config, heartbeat, settings)
     if state in _ON_THE_WAY:
@@ -39,6 +53,16 @@ def judge_flow(config: ExchangeCollectorConfig, heartbeat: Heartbeat, settings: 
         verdict = Verdict.STARTING if young and state is WorkerState.DEGRADED else Verdict.SILENT
         return verdict, error or "part of what it should collect does not arrive"
     return _running(config, heartbeat, settings)
+
+
+def can_be_cured(heartbeat: Heartbeat) -> bool:
+    """Whether a restart may bring back the data of a silent collector.
+
+    It cannot where there is no connection, which the worker goes on trying by itself for as long as it takes.
+    """
+    if heartbeat.state is not WorkerState.RUNNING:
+        return False
+    return not heartbeat.mute or heartbeat.mute_reconnects >= RECONNECTS_BEFORE_RESTART
 
 
 def _catching_up(
@@ -57,9 +81,11 @@ def _running(config: ExchangeCollectorConfig, heartbeat: Heartbeat, settings: Ma
         for data_type in config.data_types
         if (age_s := _silence_s(config, heartbeat, data_type)) is not None
     }
+    missing = ", ".join(f"no {data_type.value} for {span(age_s)}" for data_type, age_s in silences.items())
     if not silences:
         return Verdict.HEALTHY, "data flows"
-    missing = ", ".join(f"no {data_type.value} for {span(age_s)}" for data_type, age_s in silences.items())
+    if _market_rests(heartbeat, settings):
+        return Verdict.QUIET, f"{missing}; the exchange has nothing newer"
     if _NEVER_QUIET & silences.keys():
         return Verdict.SILENT, missing
     if len(silences) < len(config.data_types):
@@ -67,6 +93,11 @@ def _running(config: ExchangeCollectorConfig, heartbeat: Heartbeat, settings: Ma
     if _since_s(heartbeat, heartbeat.last_frame_at) <= settings.socket_fresh_s:
         return Verdict.QUIET, f"{missing}; the socket lives"
     return Verdict.SILENT, missing
+
+
+def _market_rests(heartbeat: Heartbeat, settings: ManagerSettings) -> bool:
+    age_s = _since_s(heartbeat, heartbeat.rest_looked_at)
+    return heartbeat.rest_look is RestLook.NOTHING_NEWER and age_s <= settings.look_holds_s
 
 
 def _silence_s(config: ExchangeCollectorConfig, heartbeat: Heartbeat, data_type: DataType) -> float | None:

@@ -25,12 +25,18 @@ class Hands:
 
     def __init__(self, supervisor: Supervisor, clock: Clock, note: Callable[[Entry], None]) -> None:
         self._supervisor, self._clock, self.note = supervisor, clock, note
+        self._restarting = set[CollectorId]()
         self._busy: Counter[CollectorId] = Counter()  # each hold counts: one that ends does not end another
 
     @property
     def busy(self) -> frozenset[CollectorId]:
         """Collectors that something is being done to."""
         return frozenset(self._busy)
+
+    @property
+    def restarting(self) -> frozenset[CollectorId]:
+        """Those of them that we have stopped to start them again."""
+        return frozenset(self._restarting)
 
     def hold(self, collectors: Iterable[CollectorId]) -> None:
         """Let no action touch these until they are released."""
@@ -42,12 +48,17 @@ class Hands:
         self._busy = +self._busy  # without those that nobody holds any more
 
     def begin(self, action: Action, spawn: Spawn) -> None:
-        """Start an action. A park counts from now, whether or not its process obeys."""
+        """Start an action. A park and a probe count from now, whether or not the process obeys."""
         if action.kind is ActionKind.PARK:
             details = {"until": str(action.until_ns), "parks": str(action.parks)}
             self.note(self._entry(What.PARKED, action, details))
             if not action.pid:
                 return
+        elif action.kind is ActionKind.STAND_DOWN:
+            self.note(self._entry(What.STOOD_DOWN, action, {}))
+            return
+        elif action.kind is ActionKind.PROBE:
+            self.note(self._entry(What.OUTAGE_PROBED, action, {"exchange": action.collector.exchange}))
         self.hold([action.collector])
         spawn(self._perform(action))
 
@@ -73,6 +84,16 @@ class Hands:
                 await self._supervisor.kill(program, action.pid)
             case ActionKind.STOP | ActionKind.PARK:
                 await self._supervisor.stop(program)
+            case ActionKind.RESTART | ActionKind.PROBE:
+                await self._restart(action.collector)
+
+    async def _restart(self, collector: CollectorId) -> None:
+        self._restarting.add(collector)
+        try:
+            await self._supervisor.stop(collector.program)
+            await self._supervisor.start(collector.program)
+        finally:
+            self._restarting.discard(collector)
 
     def _entry(self, what: What, action: Action, details: dict[str, str]) -> Entry:
         get_logger().warning(what.value, collector=str(action.collector), why=action.why, **details)

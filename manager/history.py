@@ -16,6 +16,9 @@ from manager.verdicts import WELL, Judgement, Verdict
 RESTARTS_KEPT = 32
 """More than any restart budget counts."""
 
+_ANEW = frozenset({"start", "enable", "add"})
+"""Commands that end a park and a standing down."""
+
 _WELL_NAMES = frozenset(verdict.value for verdict in WELL)
 
 
@@ -25,23 +28,33 @@ class Track(Struct, frozen=True, kw_only=True):
     Attributes:
         verdict: The last one in the journal (``healthy`` and ``quiet`` count as one).
         well_since_ns: Since when it is well; 0 while it is not.
+        unwell_since_ns: Since when it is not, however its verdict changed since; 0 while it is well.
+        silent_since_ns: Since when it is silent, or since the last restart for that was tried; 0 while it is not.
         run_started_s: The start of the last run seen, by supervisord's clock; 0 before the first.
         restarts_ns: When it was restarted or a start was refused, oldest first, since it was last parked or forgiven.
         parks: How often it was parked since it was last forgiven.
         parked_until_ns: When its next try is due; 0 where it was never parked.
         tried: Whether that try has been made.
+        acted_ns: When it was last started, killed or restarted by us, or that was tried.
         killed_pid, killed_at_ns: The last process that was killed.
+        recoveries: How often it was restarted because it was hung or silent, since it was last forgiven.
+        stood_down_ns: When we stood down: those recoveries did not hold. 0 where we have not, or were told to go on.
     """
 
     verdict: str = ""
     well_since_ns: int = 0
+    unwell_since_ns: int = 0
+    silent_since_ns: int = 0
     run_started_s: int = 0
     restarts_ns: tuple[int, ...] = ()
     parks: int = 0
     parked_until_ns: int = 0
     tried: bool = False
+    acted_ns: int = 0
     killed_pid: int = 0
     killed_at_ns: int = 0
+    recoveries: int = 0
+    stood_down_ns: int = 0
 
 
 History = Mapping[str, Track]
@@ -74,8 +87,13 @@ def rebuild(entries: Iterable[Entry], settings: ManagerSettings) -> History:
 def forgiven(track: Track, now_ns: int, settings: ManagerSettings) -> Track:
     """The track without its old trouble where the collector has been well for long enough."""
     if track.well_since_ns and now_ns - track.well_since_ns >= to_ns(settings.forgive_after_s):
-        return replace(track, restarts_ns=(), parks=0, parked_until_ns=0, tried=False)
+        return _clean(track)
     return track
+
+
+def stood_down(history: History, now_ns: int, settings: ManagerSettings) -> frozenset[str]:
+    """Ids of the collectors that need a person: we do not restart them any more for being hung or silent."""
+    return frozenset(name for name, track in history.items() if forgiven(track, now_ns, settings).stood_down_ns)
 
 
 def parked(history: History, now_ns: int, settings: ManagerSettings) -> dict[CollectorId, int]:
@@ -123,7 +141,13 @@ def _verdict_changed(track: Track, entry: Entry, settings: ManagerSettings) -> T
     well = verdict in _WELL_NAMES
     if well and track.well_since_ns:
         return replace(track, verdict=verdict)
-    return replace(forgiven(track, entry.at_ns, settings), verdict=verdict, well_since_ns=entry.at_ns if well else 0)
+    return replace(
+        forgiven(track, entry.at_ns, settings),
+        verdict=verdict,
+        well_since_ns=entry.at_ns if well else 0,
+        unwell_since_ns=0 if well else track.unwell_since_ns or entry.at_ns,
+        silent_since_ns=entry.at_ns if verdict == Verdict.SILENT.value else 0,
+    )
 
 
 def _run_seen(track: Track, entry: Entry, _settings: ManagerSettings) -> Track:
@@ -133,16 +157,43 @@ def _run_seen(track: Track, entry: Entry, _settings: ManagerSettings) -> Track:
 
 
 def _action(track: Track, entry: Entry, _settings: ManagerSettings) -> Track:
-    if entry.details.get("action") == "kill":
-        return replace(track, killed_pid=_number(entry, "pid"), killed_at_ns=entry.at_ns)
-    if entry.details.get("action") == "start" and entry.details.get("outcome", "").startswith(REFUSED):
+    action, outcome = entry.details.get("action"), entry.details.get("outcome", "")
+    if action in ("start", "kill", "restart", "probe"):
+        track = replace(track, acted_ns=entry.at_ns)
+    if action == "kill":
+        pid = _number(entry, "pid")
+        again = pid == track.killed_pid  # it was not reaped in time, or not killed at all
+        recoveries = track.recoveries + (not again)
+        return replace(track, killed_pid=pid, killed_at_ns=entry.at_ns, recoveries=recoveries)
+    if action == "restart":
+        since_ns = entry.at_ns if track.silent_since_ns else 0
+        return replace(track, silent_since_ns=since_ns, recoveries=track.recoveries + (outcome == "done"))
+    if action == "start" and outcome.startswith(REFUSED):
         return _count(track, entry.at_ns)
     return track
+
+
+def _stood_down(track: Track, entry: Entry, _settings: ManagerSettings) -> Track:
+    return replace(track, stood_down_ns=entry.at_ns)
+
+
+def _operated(track: Track, _entry: Entry, _settings: ManagerSettings) -> Track:
+    """A person has dealt with it: we go on."""
+    return replace(track, recoveries=0, stood_down_ns=0)
 
 
 def _parked(track: Track, entry: Entry, _settings: ManagerSettings) -> Track:
     until, parks = _number(entry, "until"), _number(entry, "parks")
     return replace(track, parks=parks, parked_until_ns=until, tried=False, restarts_ns=())
+
+
+def _asked(track: Track, entry: Entry, _settings: ManagerSettings) -> Track:
+    """Who asks for it to run has dealt with what was wrong: nothing is held against it any more."""
+    return _clean(track) if entry.details.get("command") in _ANEW else track
+
+
+def _clean(track: Track) -> Track:
+    return replace(track, restarts_ns=(), parks=0, parked_until_ns=0, tried=False, recoveries=0, stood_down_ns=0)
 
 
 def _count(track: Track, at_ns: int) -> Track:
@@ -161,4 +212,7 @@ _FOLDS = {
     What.RUN_SEEN: _run_seen,
     What.ACTION: _action,
     What.PARKED: _parked,
+    What.STOOD_DOWN: _stood_down,
+    What.RESTARTED: _operated,
+    What.ASKED: _asked,
 }

@@ -5,7 +5,7 @@ details under their own names. A new manager rebuilds its memory from it, and pe
 """
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +30,13 @@ class What(Enum):
 
     MANAGER_STARTED = "manager_started"  # pid, version
     MANAGER_STOPPED = "manager_stopped"
+    MANAGER_REVIVED = "manager_revived"  # pid, silent_s: the one before hung, and its watcher killed it
+    MANAGER_STANDBY = "manager_standby"  # another manager acts, this one looks on
+    MANAGER_TOOK_OVER = "manager_took_over"  # this one acts after having looked on
+    REDIS_AWAY = "redis_away"  # for long enough that a person should know; written when it is back
+    REDIS_BACK = "redis_back"  # away_s
+    DATA_LOST = "data_lost"  # gaps: so many holes could not be filled
+    # These three may hold ``asked``: the ids of the entries that they answer, separated by spaces.
     FLEET_APPLIED = "fleet_applied"  # added, changed, removed: collector ids, separated by spaces
     FLEET_REJECTED = "fleet_rejected"  # the fleet file cannot be used; all stays as it is
     APPLY_FAILED = "apply_failed"  # supervisord refused the programs; tried again
@@ -37,7 +44,26 @@ class What(Enum):
     RUN_SEEN = "run_seen"  # pid, started_s: a process that was not there the last time
     ACTION = "action"  # action, pid, outcome
     PARKED = "parked"  # until (ns), parks: restarted too often
+    ASKED = "asked"  # by an operator: command (start, stop, enable, disable, add, remove, apply)
     RESTARTED = "restarted"  # by an operator; outcome
+    STOOD_DOWN = "stood_down"  # restarts for silence or hanging did not hold: left alone, needs a person
+    OUTAGE_BEGAN = "outage_began"  # exchange, silent, of; needs a person
+    OUTAGE_PROBED = "outage_probed"  # exchange: the collector is restarted to see whether that helps
+    OUTAGE_ENDED = "outage_ended"  # exchange
+
+
+BY_OPERATORS = frozenset({What.ASKED, What.RESTARTED})
+"""What commands write: a manager listens for it; all other kinds are its own."""
+
+
+APPLY = "apply"
+"""The command of an ``ASKED`` entry by which the manager takes the fleet file."""
+
+
+def answering(asked: Iterable[str]) -> dict[str, str]:
+    """The detail of an entry that answers requests, by their ids."""
+    ids = " ".join(asked)
+    return {"asked": ids} if ids else {}
 
 
 class Entry(Struct, frozen=True, kw_only=True):
@@ -107,7 +133,7 @@ class Journal:
         entries = self.waiting
         async with client.pipeline(transaction=False) as pipe:
             for entry in entries:
-                pipe.xadd(keys.FLEET_EVENTS, _untyped(entry), maxlen=keys.FLEET_EVENTS_MAXLEN)
+                queue_entry(pipe, entry)
             replies = await pipe.execute(raise_on_error=False)
         refusal = next((reply for reply in replies if isinstance(reply, Exception)), None)
         if refusal is not None:
@@ -117,23 +143,35 @@ class Journal:
                 self._waiting.popleft()
 
 
-async def read_journal(client: "AsyncRedis") -> list[Entry]:
-    """All entries, oldest first. The stream's bound keeps this to some ten thousand.
+class Noted(Struct, frozen=True):
+    """An entry with its id in the stream."""
+
+    entry_id: str
+    entry: Entry
+
+
+async def read_journal(client: "AsyncRedis", after: str = "") -> list[Noted]:
+    """All entries, or those after an id, oldest first. The stream's bound keeps this to some ten thousand.
 
     Raises:
         JournalRefusedError: Redis does not let us read it.
     """
     async with client.pipeline(transaction=False) as pipe:
-        pipe.xrange(keys.FLEET_EVENTS)
+        pipe.xrange(keys.FLEET_EVENTS, f"({after}" if after else "-")
         (rows,) = await pipe.execute(raise_on_error=False)
     if isinstance(rows, Exception):
         raise JournalRefusedError(f"the journal {keys.FLEET_EVENTS} cannot be read") from rows
-    return [entry for _, fields in rows if (entry := from_fields(fields)) is not None]
+    return [Noted(row_id, entry) for row_id, fields in rows if (entry := from_fields(fields)) is not None]
 
 
-def write_now(client: "SyncRedis", entry: Entry) -> None:
-    """Write one entry from a command."""
-    client.xadd(keys.FLEET_EVENTS, _untyped(entry), maxlen=keys.FLEET_EVENTS_MAXLEN)
+def write_now(client: "SyncRedis", entry: Entry) -> str:
+    """Write one entry from a command; its id in the stream."""
+    return str(queue_entry(client, entry))
+
+
+def queue_entry(client: Any, entry: Entry) -> Any:
+    """Write one entry through a client of redis-py, or put that into its pipeline."""
+    return client.xadd(keys.FLEET_EVENTS, _untyped(entry), maxlen=keys.FLEET_EVENTS_MAXLEN)
 
 
 def _untyped(entry: Entry) -> dict[Any, Any]:

@@ -12,30 +12,33 @@ from typing import TYPE_CHECKING
 
 from common.clock import Clock
 from common.config import RedisConfig
-from common.errors import FleetError, RedisUnreachableError
-from common.fleet_file import Fleet
+from common.errors import RedisUnreachableError
 from common.identity import CollectorId
 from common.log import get_logger
-from common.redis_client import translated_errors
-from manager.assess import assess
+from common.redis_client import KeyRefusedError, translated_errors
+from manager.assess import blind
 from manager.beat import Beat, erase_beat, write_beat
 from manager.fleet_keeper import FleetKeeper
 from manager.hands import WHO, Hands
-from manager.history import observe, parked
-from manager.journal import Entry, What
+from manager.history import parked
+from manager.journal import APPLY, Entry, What, answering
+from manager.judge import Judge, Seen
+from manager.lease import Lease
+from manager.marks import marks_of
 from manager.memory import Memory
+from manager.news import log_news
+from manager.notices import Notices
 from manager.pace import Instant, was_late
-from manager.policy import Conditions, decide
+from manager.policy import Conditions
+from manager.reporter import Reporter
 from manager.senses import Facts, RedisLink, Senses
-from manager.settings import ManagerSettings
-from manager.steadiness import Steadiness
+from manager.settings import ManagerSettings, tuned
 from manager.supervisor_async import Supervisor
-from manager.verdicts import Pulse, Verdict, summarise
+from manager.verdicts import Pulse, summarise
+from manager.wanted import Wanted
 
 if TYPE_CHECKING:
     from common.redis_client import AsyncRedis
-
-_NO_ALARM = frozenset({Verdict.HEALTHY.value, Verdict.STARTING.value, Verdict.DISABLED.value})
 
 FAREWELL_LIMIT_S = 2.0
 """For the last words to Redis; well below the ``stopwaitsecs`` that supervisord grants the manager."""
@@ -45,43 +48,50 @@ class Loop:
     """See the module.
 
     Args:
-        fleet: The fleet to begin with.
-        load: Reads the fleet file again; raises InvalidConfigurationError.
+        wanted: The fleet to begin with, and where it comes from.
         connect: Makes a client for Redis.
         keeper: Keeps supervisord's programs in line.
+        settings: The limits where the fleet file does not say otherwise.
+        reporter: Tells others how we are.
     """
 
     def __init__(
         self,
-        fleet: Fleet,
+        wanted: Wanted,
         *,
-        load: Callable[[], Fleet],
         connect: "Callable[[RedisConfig], AsyncRedis]",
         supervisor: Supervisor,
         keeper: FleetKeeper,
         clock: Clock,
         settings: ManagerSettings,
+        reporter: Reporter,
     ) -> None:
-        self._fleet, self._load, self._connect = fleet, load, connect
-        self._keeper, self._clock, self._settings = keeper, clock, settings
-        self._link = RedisLink(fleet.redis, connect(fleet.redis))
+        self._wanted, self._connect, self._reporter = wanted, connect, reporter
+        self._keeper, self._clock, self._defaults = keeper, clock, settings
+        redis, tuning = wanted.desired.fleet.redis, wanted.desired.fleet.tuning
+        self._settings = settings = tuned(tuning, settings)
+        self._link = RedisLink(redis, connect(redis))
         self._senses = Senses(supervisor, clock)
-        self._memory = Memory(settings)
+        self._memory = Memory(settings, reporter)
+        self._lease, self._notices = Lease(clock), Notices(clock, settings)
         self._hands = Hands(supervisor, clock, self._memory.note)
-        self._steadiness = Steadiness(settings)
-        self._beat = Beat(clock.now_ns())
+        self._judge = Judge(settings)
+        self._beat = Beat(clock.now_ns(), wanted.path)
         self._summary: dict[str, int] = {}  # of the last judgement
         self._instant = self._now()
         self._late_at_s = float("-inf")
-        self._file_trouble = ""
+        self._asked = list[str]()  # requests to reload: ids of the journal
         self.reload_wanted = asyncio.Event()
 
     async def run(self) -> None:
         """Run until cancelled. SIGHUP reads the fleet file again."""
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self.reload_wanted.set)
+        if revival := self._reporter.revival():
+            self._memory.note(revival)
         self._tell(What.MANAGER_STARTED)
         try:
             async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._reporter.run(lambda: self._link))
                 while True:
                     began_s = self._clock.monotonic_s()
                     await self.round(tasks)
@@ -92,16 +102,30 @@ class Loop:
 
     async def round(self, tasks: asyncio.TaskGroup) -> None:
         """One round; actions are started in ``tasks``."""
+        await self._round(tasks)
+        self._reporter.turned(self._senses, leading=self._lease.leading)
+
+    async def _round(self, tasks: asyncio.TaskGroup) -> None:
         if self.reload_wanted.is_set():
             self.reload_wanted.clear()
             await self._reload()
         looked, began = self._instant, self._now()
         busy = self._hands.busy  # before the look: what ends during it may have been seen as it was before
-        facts = await self._senses.look(self._link, [config.id for config in self._fleet.collectors])
-        if facts.processes is not None:
-            self._keeper.keep(self._fleet, facts.processes, self._hands, tasks.create_task)
+        facts = await self._senses.look(self._link, [config.id for config in self._wanted.desired.fleet.collectors])
         self._instant = self._now()
+        if facts.pulses is not None:
+            await self._lead()
+        for entry in self._notices.look(self._lease, self._senses.redis_trouble, facts.pulses):
+            self._memory.note(entry)
+        if facts.pulses is not None and self._wanted.hear(facts.changes):
+            self._keeper.want()
+        if facts.processes is not None and self._wanted.known and self._lease.leading:
+            self._keeper.keep(self._wanted.desired.fleet, facts.processes, self._hands, tasks.create_task)
         if facts.pulses is None:
+            self._reporter.judged(self._wanted.desired.explained(blind(self._wanted.desired.fleet.collectors)))
+            return
+        if not self._lease.leading:  # another manager acts
+            await self._record()
             return
         if self._was_late(looked, began, self._instant):
             self._late_at_s = self._instant.monotonic_s
@@ -109,7 +133,19 @@ class Loop:
             # what was read may be old: look again before anything follows from it
         elif await self._memory.recall(self._link):
             self._judge_and_act(facts, facts.pulses, busy, tasks)
+        await self._wanted.tidy(self._link)
+        self._take_requests()
         await self._record()
+
+    async def _lead(self) -> None:
+        """Take or renew the lease; what another manager has written meanwhile is read anew."""
+        led = self._lease.leading
+        try:
+            await self._lease.hold(self._link)
+        except RedisUnreachableError as error:
+            self._senses.write_failed(error)
+        if self._lease.leading and not led:
+            self._memory.forget()
 
     def _was_late(self, looked: Instant, began: Instant, ended: Instant) -> bool:
         """Whether we were: between the last look and this one, or in this one by more than others keep us waiting."""
@@ -123,18 +159,23 @@ class Loop:
         busy: frozenset[CollectorId],
         tasks: asyncio.TaskGroup,
     ) -> None:
-        history = self._memory.history
-        now_ns, settings = self._instant.wall_ns, self._settings
-        left_alone = parked(history, now_ns, settings)
-        judgements = assess(self._fleet.collectors, pulses, facts.processes, left_alone, settings)
-        judgements = self._steadiness.steady(judgements, self._instant.monotonic_s)
-        for entry in observe(judgements, history, now_ns, WHO):
-            _log_verdict(entry)
-            self._memory.note(entry)
         conditions = Conditions(settling=self._settling(), busy=self._hands.busy | busy)
-        for action in decide(judgements, self._memory.history, now_ns, conditions, settings):
-            self._hands.begin(action, tasks.create_task)
+        seen = Seen(
+            at=self._instant,
+            desired=tuple(config for config in self._wanted.desired.fleet.collectors if config.id in pulses),
+            pulses=pulses,
+            processes=facts.processes,
+            restarting=self._hands.restarting,
+            explain=self._wanted.desired.explained,
+        )
+        judged = self._judge.judge(seen, self._memory, conditions)
+        log_news(judged.news)
+        judgements = judged.judgements
+        if self._lease.may_act:
+            for action in self._judge.decide(judgements, self._memory, self._instant.wall_ns, conditions):
+                self._hands.begin(action, tasks.create_task)
         self._summary = summarise(judgements)
+        self._reporter.judged(judgements)
 
     def _settling(self) -> bool:
         now_s, settings = self._instant.monotonic_s, self._settings
@@ -142,38 +183,52 @@ class Loop:
         return redis_settling or now_s - self._late_at_s < settings.late_settle_s
 
     async def _record(self) -> None:
-        """Write the journal and our own heartbeat; also where we know nothing new, as it says that we are there."""
-        now_ns = self._clock.now_ns()
-        left_alone = parked(self._memory.history, now_ns, self._settings)
+        """Write the journal and our own heartbeat; also where we know nothing new, as it says that we are there.
+
+        The heartbeat is that of the manager that acts; one that looks on writes none.
+        """
+        now_ns, memory = self._clock.now_ns(), self._memory
+        left_alone = parked(memory.history, now_ns, self._settings)
+        marks = marks_of(memory.outages, memory.history, now_ns, self._settings)
         try:
             await self._memory.save(self._link)
-            fields = self._beat.fields(now_ns, self._trouble(), self._summary, left_alone)
-            with translated_errors(self._link.config):
-                await write_beat(self._link.client, fields)
+            if self._lease.leading:
+                fields = self._beat.fields(now_ns, self._trouble(), self._summary, left_alone, marks)
+                fields["metrics_port"] = self._reporter.port
+                self._reporter.beaten(fields)
+                with translated_errors(self._link.config):
+                    await write_beat(self._link.client, fields)
         except RedisUnreachableError as error:
             self._senses.write_failed(error)
         else:
             self._senses.write_done()
 
     def _trouble(self) -> str:
-        found = (self._file_trouble, self._senses.supervisor_trouble, self._keeper.trouble, self._memory.trouble)
+        parts = (self._keeper, self._memory, self._lease, self._reporter)
+        found = (self._wanted.trouble, self._senses.supervisor_trouble, *(part.trouble for part in parts))
         return next(filter(None, found), "")
+
+    def _take_requests(self) -> None:
+        for request in self._memory.take_requests():
+            if request.entry.details.get("command") == APPLY:
+                self._asked.append(request.entry_id)
+                self.reload_wanted.set()
 
     async def _reload(self) -> None:
         """Take up the fleet file as it is now; one that cannot be used changes nothing."""
-        try:
-            fleet = self._load()
-        except FleetError as error:
-            self._file_trouble = str(error)
-            get_logger().error("fleet_rejected", why=str(error))
-            self._tell(What.FLEET_REJECTED, str(error))
+        asked, self._asked = self._asked, []
+        if why := self._wanted.take_file():
+            get_logger().error("fleet_rejected", why=why)
+            self._tell(What.FLEET_REJECTED, why, answering(asked))
             return
-        self._file_trouble = ""
-        if fleet.redis != self._link.config:
+        redis = self._wanted.desired.fleet.redis
+        if redis != self._link.config:
             await self._link.client.aclose()
-            self._link = RedisLink(fleet.redis, self._connect(fleet.redis))
-        self._fleet = fleet
-        self._keeper.want()
+            self._link = RedisLink(redis, self._connect(redis))
+            self._wanted.forget()
+        self._settings = tuned(self._wanted.desired.fleet.tuning, self._defaults)
+        self._judge.settings = self._memory.settings = self._settings
+        self._keeper.want_told(asked)
 
     def _round_s(self) -> float:
         ending = self._senses.supervisor_ending
@@ -188,20 +243,15 @@ class Loop:
     async def _farewell(self) -> None:
         """Say that we stop, so that nobody has to wait for the heartbeat to expire."""
         self._tell(What.MANAGER_STOPPED)
-        with suppress(RedisUnreachableError, TimeoutError), translated_errors(self._link.config):
+        with suppress(RedisUnreachableError, KeyRefusedError, TimeoutError), translated_errors(self._link.config):
             async with asyncio.timeout(FAREWELL_LIMIT_S):
                 await self._memory.save(self._link)
                 await erase_beat(self._link.client, self._beat.mark)
+                await self._lease.release(self._link)
         await self._link.client.aclose()
 
-    def _tell(self, what: What, why: str = "") -> None:
-        self._memory.note(Entry(at_ns=self._clock.now_ns(), who=WHO, what=what, why=why))
+    def _tell(self, what: What, why: str = "", details: dict[str, str] | None = None) -> None:
+        self._memory.note(Entry(at_ns=self._clock.now_ns(), who=WHO, what=what, why=why, details=details or {}))
 
     def _now(self) -> Instant:
         return Instant(self._clock.now_ns(), self._clock.monotonic_s())
-
-
-def _log_verdict(entry: Entry) -> None:
-    if entry.what is What.VERDICT_CHANGED:
-        log = get_logger().info if entry.details["to"] in _NO_ALARM else get_logger().warning
-        log("verdict_changed", collector=entry.collector, why=entry.why, **entry.details)

@@ -4,24 +4,33 @@
 | --- | --- |
 | dead, its process ended or never started | start; ``auto_restart = false`` allows the first start only |
 | hung | kill: a hung process would not obey TERM; supervisord restarts what dies by a signal |
+| silent, for long enough, and a restart may help | restart |
+| hung or silent again after ``recoveries_max`` of these did not hold | stand down |
 | any, restarted too often | park: stopped where it still runs, left alone until its next try is due |
+| exchange_outage | none, but one of the exchange's collectors is restarted now and then as a probe |
 | disabled, its process runs | stop |
-| misconfigured, crash_looping, unknown, silent, and all who are well | none |
+| misconfigured, crash_looping, unknown, and all who are well | none |
 
 A restart is granted while fewer than ``restarts_max`` lie within the window. The one that would be too many parks the
 collector instead. After each pause it has one try; when that fails too, the next pause is twice as long, until the
-collector has been well for ``forgive_after_s``.
+collector has been well for ``forgive_after_s``. So does standing down end, or by a person who deals with the collector;
+a process that dies is started all the same.
+
+Starts and restarts of all kinds come in turn, those first whose last start is longest ago, and only as many at once as
+may be in their start.
 """
 
-from collections.abc import Iterable, Set
+from collections.abc import Iterable, Mapping, Set
 from enum import Enum
 
 from msgspec import Struct
 
 from common.identity import CollectorId
+from manager.flow import can_be_cured
 from manager.history import History, Track, forgiven, in_force
+from manager.outage import Outage, Outages
 from manager.processes import STARTABLE, ProcessState
-from manager.settings import ManagerSettings, to_ns
+from manager.settings import NS_PER_S, ManagerSettings, to_ns
 from manager.verdicts import Judgement, Verdict
 from manager.words import clock_time, span
 
@@ -31,8 +40,14 @@ class ActionKind(Enum):
 
     START = "start"
     KILL = "kill"
+    RESTART = "restart"
+    PROBE = "probe"
     PARK = "park"
     STOP = "stop"
+    STAND_DOWN = "stand_down"
+
+
+_BRINGS_UP = frozenset({ActionKind.START, ActionKind.KILL, ActionKind.RESTART, ActionKind.PROBE})
 
 
 class Action(Struct, frozen=True, kw_only=True):
@@ -70,22 +85,22 @@ def decide(
     now_ns: int,
     conditions: Conditions,
     settings: ManagerSettings,
+    outages: Outages | None = None,
 ) -> list[Action]:
     """The actions for this round, at most one per collector."""
     judgements = list(judgements)
-    actions, starts = [], []
-    for judgement in judgements:
-        if judgement.id in conditions.busy:
-            continue
-        track = forgiven(history.get(str(judgement.id), Track()), now_ns, settings)
-        action = _decide_one(judgement, track, now_ns, conditions, settings)
-        if action is not None and action.kind is ActionKind.START:
-            starts.append((len(track.restarts_ns), action))
-        elif action is not None:
-            actions.append(action)
-    starts.sort(key=lambda start: start[0])  # who fails often waits behind who does not
-    free = settings.starting_max - sum(_in_its_start(j, conditions, settings) for j in judgements)
-    return actions + [action for _, action in starts[: max(0, free)]]
+    tracks = {each.id: forgiven(history.get(str(each.id), Track()), now_ns, settings) for each in judgements}
+    actions = [
+        action
+        for each in judgements
+        if each.id not in conditions.busy
+        and (action := _decide_one(each, tracks[each.id], now_ns, conditions, settings)) is not None
+    ]
+    actions += _probes(judgements, tracks, now_ns, conditions, settings, outages or {})
+    starts = [action for action in actions if action.kind in _BRINGS_UP]
+    starts.sort(key=lambda start: _last_start_ns(tracks[start.collector]))
+    free = settings.starting_max - sum(_in_its_start(each, conditions, settings) for each in judgements)
+    return [action for action in actions if action.kind not in _BRINGS_UP] + starts[: max(0, free)]
 
 
 def _decide_one(
@@ -104,18 +119,43 @@ def _decide_one(
         return _again(ActionKind.START, judgement, track, now_ns, settings)
     if verdict is Verdict.HUNG:
         just_killed = process.pid == track.killed_pid and now_ns - track.killed_at_ns < to_ns(settings.rekill_after_s)
-        if conditions.settling or just_killed or not judgement.config.auto_restart:
-            return None
-        return _again(ActionKind.KILL, judgement, track, now_ns, settings)
+        return None if just_killed else _recover(ActionKind.KILL, judgement, track, now_ns, conditions, settings)
     if process.alive and not judgement.well and _recent(track, now_ns, settings) > settings.restarts_max:
         return _park(judgement, track, now_ns, settings)  # supervisord restarts it faster than we allow
+    if verdict is Verdict.SILENT and _is_confirmed(judgement, track, now_ns, settings):
+        return _recover(ActionKind.RESTART, judgement, track, now_ns, conditions, settings)
     return None
+
+
+def _is_confirmed(judgement: Judgement, track: Track, now_ns: int, settings: ManagerSettings) -> bool:
+    """Whether a silence has lasted for long enough, and a restart may end it."""
+    heartbeat = judgement.pulse.heartbeat
+    if heartbeat is None or not can_be_cured(heartbeat):
+        return False
+    return 0 < track.silent_since_ns <= now_ns - to_ns(settings.silent_confirm_s)
+
+
+def _recover(
+    kind: ActionKind,
+    judgement: Judgement,
+    track: Track,
+    now_ns: int,
+    conditions: Conditions,
+    settings: ManagerSettings,
+) -> Action | None:
+    """Kill or restart a process that lives, unless that has been of no use."""
+    if conditions.settling or not judgement.config.auto_restart or track.stood_down_ns:
+        return None
+    if track.recoveries >= settings.recoveries_max and not in_force(track, now_ns, settings):
+        why = f"{track.recoveries} restarts did not hold ({judgement.why}); left alone until a person restarts it"
+        return Action(kind=ActionKind.STAND_DOWN, collector=judgement.id, why=why)
+    return _again(kind, judgement, track, now_ns, settings)
 
 
 def _again(
     kind: ActionKind, judgement: Judgement, track: Track, now_ns: int, settings: ManagerSettings
 ) -> Action | None:
-    """A start or a kill where the budget allows it, else a park, or nothing while one lasts."""
+    """A start, a kill or a restart where the budget allows it, else a park, or nothing while one lasts."""
     if in_force(track, now_ns, settings):
         return None
     if track.tried or _recent(track, now_ns, settings) >= settings.restarts_max:
@@ -142,9 +182,62 @@ def _park(judgement: Judgement, track: Track, now_ns: int, settings: ManagerSett
     )
 
 
+def _probes(
+    judgements: list[Judgement],
+    tracks: Mapping[CollectorId, Track],
+    now_ns: int,
+    conditions: Conditions,
+    settings: ManagerSettings,
+    outages: Outages,
+) -> list[Action]:
+    """One restart per outage where one is due, and the last one is through its start."""
+    if conditions.settling:
+        return []
+    actions = []
+    for exchange, outage in outages.items():
+        members = [each for each in judgements if each.id.exchange == exchange]
+        if not outage.lasts or not _is_probe_due(outage, now_ns, settings):
+            continue
+        if any(str(each.id) == outage.probed and _in_its_start(each, conditions, settings) for each in members):
+            continue
+        fit = [each for each in members if _may_probe(each, tracks[each.id], now_ns, conditions, settings)]
+        if fit:
+            chosen = min(fit, key=lambda each: (str(each.id) <= outage.probed, str(each.id)))  # each in turn
+            pid = chosen.process.pid if chosen.process else 0
+            why = f"to see whether {exchange} is back for a new process"
+            actions.append(Action(kind=ActionKind.PROBE, collector=chosen.id, why=why, pid=pid))
+    return actions
+
+
+def _is_probe_due(outage: Outage, now_ns: int, settings: ManagerSettings) -> bool:
+    """A pause that seems longer than any can be is the work of a clock that was set back."""
+    return not 0 < outage.next_probe_ns(settings) - now_ns <= to_ns(settings.probe_max_s)
+
+
+def _may_probe(
+    judgement: Judgement, track: Track, now_ns: int, conditions: Conditions, settings: ManagerSettings
+) -> bool:
+    return (
+        judgement.verdict is Verdict.EXCHANGE_OUTAGE
+        and judgement.process is not None
+        and judgement.process.alive
+        and judgement.config.auto_restart
+        and judgement.id not in conditions.busy
+        and not track.stood_down_ns
+        and not track.tried
+        and not in_force(track, now_ns, settings)
+        and _recent(track, now_ns, settings) < settings.restarts_max
+    )
+
+
 def _recent(track: Track, now_ns: int, settings: ManagerSettings) -> int:
     """Restarts within the window."""
     return sum(at_ns > now_ns - to_ns(settings.restart_window_s) for at_ns in track.restarts_ns)
+
+
+def _last_start_ns(track: Track) -> int:
+    """When it was last started, or that was tried: they take turns, so nobody starves."""
+    return max(track.run_started_s * NS_PER_S, track.acted_ns)
 
 
 def _in_its_start(judgement: Judgement, conditions: Conditions, settings: ManagerSettings) -> bool:

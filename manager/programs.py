@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from common.config import ExchangeCollectorConfig, RedisConfig
 from common.errors import EXIT_BAD_CONFIGURATION, EXIT_OK, InvalidConfigurationError
+from common.identity import CollectorId
 from common.settings import Environment
 
 START_S = 5
@@ -33,26 +34,26 @@ class Launch(Struct, frozen=True, kw_only=True):
 
     Attributes:
         command: The worker's program with its first arguments.
+        applied: Folder of the workers' configurations, one file each.
         redis_id: Digest of the settings of Redis: when they change, every collector has to be started anew.
     """
 
     command: tuple[str, ...]
-    fleet_path: Path
+    applied: Path
     root: Path
     logs: Path
     redis_id: str
 
 
-def launch_from(environment: Environment, fleet_path: Path, redis: RedisConfig) -> Launch:
+def launch_from(environment: Environment, redis: RedisConfig) -> Launch:
     """The settings of this installation: the worker is started by the Python that runs the manager."""
     script = Path(sys.executable).parent / "collector-worker"
     module = (sys.executable, "-P", "-m", "collector_worker")
     facts = msgspec.json.encode([redis.url, msgspec.to_builtins(redis.maxlen)], order="sorted")
     return Launch(
         command=(str(script),) if script.is_file() else module,
-        # Spelt the same however the manager was started, else another spelling would restart the fleet. The file's own
-        # name is kept where it is a link: its target may change.
-        fleet_path=fleet_path.parent.resolve() / fleet_path.name,
+        # Spelt the same however the manager was started, else another spelling would restart the fleet.
+        applied=environment.applied.resolve(),
         root=environment.root.resolve(),
         logs=environment.logs.resolve(),
         redis_id=hashlib.sha256(facts).hexdigest()[:12],
@@ -66,20 +67,21 @@ def render(config: ExchangeCollectorConfig, launch: Launch) -> str:
         InvalidConfigurationError: A path holds what supervisord cannot read back.
     """
     program = config.id.program
-    identity = ("--exchange", config.exchange, "--symbol", config.symbol, "--fleet", str(launch.fleet_path))
+    settings_file = str(launch.applied / worker_file_name(config.id))
     environment = {
         "TICKFLEET_ROOT": str(launch.root),
-        "TICKFLEET_CONFIG_ID": config.fingerprint(),  # a changed configuration is a changed section
+        # These two are for supervisord: what has changed in the worker's file has to change its section.
+        "TICKFLEET_CONFIG_ID": config.fingerprint(),
         "TICKFLEET_REDIS_ID": launch.redis_id,
         "PYTHONSAFEPATH": "1",
         "PYTHONUNBUFFERED": "1",
     }
     log = launch.logs / f"{program}.log"
-    for text in (*launch.command, str(launch.fleet_path), str(log)):
+    for text in (*launch.command, settings_file, str(log)):
         _refuse_unreadable(text, _FORBIDDEN)
     _refuse_unreadable(str(launch.root), _FORBIDDEN + _QUOTES)
     settings = {
-        "command": _escape(shlex.join((*launch.command, *identity))),
+        "command": _escape(shlex.join((*launch.command, "--config", settings_file))),
         "environment": ",".join(f'{name}="{_escape(value)}"' for name, value in environment.items()),
         "autostart": "false",  # the manager starts them, a few at a time
         "autorestart": "unexpected" if config.auto_restart else "false",
@@ -99,6 +101,11 @@ def render(config: ExchangeCollectorConfig, launch: Launch) -> str:
     }
     lines = (f"{name}={value}" for name, value in settings.items())
     return "\n".join(("; written by the manager: changes are lost", f"[program:{program}]", *lines, ""))
+
+
+def worker_file_name(collector: CollectorId) -> str:
+    """Name of the file that holds a worker's configuration."""
+    return f"{collector.program}.json"
 
 
 def _escape(text: str) -> str:

@@ -39,17 +39,17 @@ class Applied(Struct, frozen=True, kw_only=True):
 
 
 class FilePlan(Struct, frozen=True, kw_only=True):
-    """Program files to write (name and text) and to remove."""
+    """Files to write (name and text) and to remove."""
 
     write: dict[str, str]
     remove: tuple[str, ...]
 
 
 def plan_files(wanted: Mapping[str, str], present: Mapping[str, str]) -> FilePlan:
-    """Pure: what has to change for ``present`` (program, text) to become ``wanted``."""
+    """Pure: what has to change for ``present`` (name, text) to become ``wanted``."""
     return FilePlan(
-        write={program: text for program, text in wanted.items() if present.get(program) != text},
-        remove=tuple(program for program in present if program not in wanted),
+        write={name: text for name, text in wanted.items() if present.get(name) != text},
+        remove=tuple(name for name in present if name not in wanted),
     )
 
 
@@ -63,19 +63,23 @@ def plan_groups(wanted: Iterable[str], reread: Reread) -> Applied:
     )
 
 
-def write_programs(folder: Path, logs: Path, wanted: Mapping[str, str]) -> None:
-    """Bring the program files in line; the logs' folder must exist before supervisord reads them.
+def write_files(folder: Path, wanted: Mapping[str, str]) -> bool:
+    """Bring the files of collectors in a folder in line; all others in it are left alone. Whether there was a need.
+
+    Args:
+        folder: Made where it is not there, for its owner alone.
+        wanted: Text by file name; each name begins with ``PROGRAM_PREFIX``. Others of that kind are removed.
 
     Raises:
-        OSError: The folders cannot be written.
+        OSError: The folder cannot be written.
     """
-    for each in (folder, logs):
-        each.mkdir(mode=0o700, parents=True, exist_ok=True)
-    plan = plan_files(wanted, _read_programs(folder))
-    for program, text in plan.write.items():
-        _write_atomically(folder / f"{program}.conf", text)
-    for program in plan.remove:
-        (folder / f"{program}.conf").unlink(missing_ok=True)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    plan = plan_files(wanted, _read_files(folder))
+    for name, text in plan.write.items():
+        _write_atomically(folder / name, text)
+    for name in plan.remove:
+        (folder / name).unlink(missing_ok=True)
+    return bool(plan.write or plan.remove)
 
 
 async def find_differences(supervisor: Supervisor, wanted: Iterable[str]) -> Applied:
@@ -120,13 +124,13 @@ def collector_name(program: str) -> str:
     return f"{match['exchange']}:{match['symbol']}" if match else program
 
 
-def _read_programs(folder: Path) -> dict[str, str]:
-    files = folder.glob(f"{PROGRAM_PREFIX}*.conf")
-    return {path.stem: path.read_text(encoding="utf-8", errors="replace") for path in files}
+def _read_files(folder: Path) -> dict[str, str]:
+    files = (path for path in folder.glob(f"{PROGRAM_PREFIX}*") if path.is_file())
+    return {path.name: path.read_text(encoding="utf-8", errors="replace") for path in files}
 
 
 def _write_atomically(path: Path, text: str) -> None:
-    """Replace a file in one step: supervisord never reads half of one."""
+    """Replace a file in one step, so that nobody reads half of one; only its owner may read it."""
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}.")
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
+from common import keys
 from common.clock import Clock
 from common.config import RedisConfig
 from common.errors import FleetError, RedisUnreachableError
@@ -23,9 +24,14 @@ if TYPE_CHECKING:
 
 
 class Facts(Struct, frozen=True, kw_only=True):
-    """What a look has shown; None for a source that did not answer."""
+    """What a look has shown; None for a source that did not answer.
+
+    Attributes:
+        changes: The run-time changes to the fleet; None also where Redis answers and their key cannot be read.
+    """
 
     pulses: dict[CollectorId, Pulse] | None
+    changes: dict[str, str] | None
     processes: dict[str, Process] | None
 
 
@@ -57,26 +63,31 @@ class Senses:
     async def look(self, link: RedisLink, collectors: Sequence[CollectorId]) -> Facts:
         """Ask both sources at the same time; neither failing is an error here."""
         async with asyncio.TaskGroup() as tasks:
-            pulses = tasks.create_task(self._pulses(link, collectors))
+            in_redis = tasks.create_task(self._redis(link, collectors))
             processes = tasks.create_task(self._processes())
-        return Facts(pulses=pulses.result(), processes=processes.result())
+        pulses, changes = in_redis.result()
+        return Facts(pulses=pulses, changes=changes, processes=processes.result())
 
-    async def _pulses(self, link: RedisLink, collectors: Sequence[CollectorId]) -> dict[CollectorId, Pulse] | None:
+    async def _redis(
+        self, link: RedisLink, collectors: Sequence[CollectorId]
+    ) -> tuple[dict[CollectorId, Pulse] | None, dict[str, str] | None]:
         try:
             with translated_errors(link.config):
                 async with link.client.pipeline(transaction=False) as pipe:
                     queue_heartbeats(pipe, collectors)
-                    replies = await pipe.execute(raise_on_error=False)
+                    pipe.hgetall(keys.FLEET_DESIRED)
+                    *replies, changes = await pipe.execute(raise_on_error=False)
         except RedisUnreachableError as error:
             if not self.redis_trouble:
                 get_logger().error("redis_lost", why=str(error), exc_info=error)
             self.redis_trouble = str(error)
-            return None
+            return None, None
         if self.redis_trouble:
             self.redis_trouble, self.redis_back_at_s = "", self._clock.monotonic_s()
             get_logger().warning("redis_found")
         pulses = read_pulses(collectors, replies, self._clock.now_ns())
-        return self._memory.update(pulses, self._clock.monotonic_s())
+        known = changes if isinstance(changes, dict) else None
+        return self._memory.update(pulses, self._clock.monotonic_s()), known
 
     def write_failed(self, error: RedisUnreachableError) -> None:
         """Redis answers but takes nothing (it is full, or a replica): then the workers cannot write either."""

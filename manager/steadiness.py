@@ -1,16 +1,17 @@
 """Tells a blip from trouble: what is remembered from round to round of when each collector was last well.
 
-A socket that is replaced within seconds is everyday life: the verdict stays as it was. A collector whose sockets never
-last is not starting for ever.
+A socket that is replaced within seconds is everyday life: the verdict stays as it was. So does any other silence for a
+moment. A collector whose sockets never last is not starting for ever.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from common.health import BookState, Heartbeat, WorkerState
 from common.identity import CollectorId
+from manager.crowd import start_limit_s
 from manager.settings import ManagerSettings
 from manager.verdicts import Judgement, Verdict
 from manager.words import span
@@ -19,7 +20,12 @@ _PASSING = frozenset({WorkerState.CONNECTING, WorkerState.SUBSCRIBING, WorkerSta
 
 
 class _Seen(Struct, frozen=True):
-    """A run of a collector: when it was last well and how, else when it was first seen (monotonic)."""
+    """A run of a collector: when it was last well, else when it was first seen (monotonic).
+
+    Attributes:
+        verdict: How it was then; None where it was not well, or has been called unwell since: then nothing passes for
+            a blip before it is well again.
+    """
 
     run_id: str
     at_s: float
@@ -29,18 +35,36 @@ class _Seen(Struct, frozen=True):
 class Steadiness:
     """See the module."""
 
-    def __init__(self, settings: ManagerSettings) -> None:
-        self._settings = settings
+    def __init__(self) -> None:
         self._seen: dict[CollectorId, _Seen] = {}
 
-    def steady(self, judgements: Iterable[Judgement], now_s: float) -> list[Judgement]:
-        """The judgements with blips left out; collectors not among them are forgotten."""
-        steadied = [self._steady_one(judgement, now_s) for judgement in judgements]
+    def steady(
+        self,
+        judgements: Iterable[Judgement],
+        now_s: float,
+        settings: ManagerSettings,
+        well_runs: Mapping[str, int],
+    ) -> list[Judgement]:
+        """The judgements with blips left out; collectors not among them are forgotten.
+
+        Args:
+            judgements: Of this round.
+            now_s: Monotonic time.
+            settings: The limits.
+            well_runs: Collectors that were well when an earlier manager last saw them, with the start of that run by
+                supervisord's clock: a manager that begins in the middle of a blip calls it one, too.
+        """
+        judgements = list(judgements)
+        limit_s = start_limit_s(((judgement.pulse, judgement.process) for judgement in judgements), settings)
+        settings = replace(settings, start_limit_s=limit_s)
+        steadied = [self._steady_one(judgement, now_s, settings, well_runs) for judgement in judgements]
         present = {judgement.id for judgement in steadied}
         self._seen = {collector: seen for collector, seen in self._seen.items() if collector in present}
         return steadied
 
-    def _steady_one(self, judgement: Judgement, now_s: float) -> Judgement:
+    def _steady_one(
+        self, judgement: Judgement, now_s: float, settings: ManagerSettings, well_runs: Mapping[str, int]
+    ) -> Judgement:
         heartbeat, process = judgement.pulse.heartbeat, judgement.process
         if heartbeat is None or (process is not None and process.pid != heartbeat.pid):
             return judgement
@@ -48,23 +72,28 @@ class Steadiness:
         if judgement.well:
             seen = _Seen(heartbeat.run_id, now_s, judgement.verdict)
         elif seen is None or seen.run_id != heartbeat.run_id:
-            seen = _Seen(heartbeat.run_id, now_s)
+            was_well = process is not None and process.started_s == well_runs.get(str(judgement.id))
+            seen = _Seen(heartbeat.run_id, now_s, Verdict.HEALTHY if seen is None and was_well else None)
         self._seen[judgement.id] = seen
-        if judgement.verdict not in (Verdict.STARTING, Verdict.SILENT) or not _is_passing(heartbeat):
+        if judgement.verdict not in (Verdict.STARTING, Verdict.SILENT):
             return judgement
         passed_s = now_s - seen.at_s
-        if seen.verdict is not None and passed_s < self._settings.grace_s:
+        grace_s = settings.grace_s if _is_passing(heartbeat) else settings.blip_s
+        if seen.verdict is not None and passed_s < grace_s:
             return replace(judgement, verdict=seen.verdict)
-        if judgement.verdict is Verdict.STARTING and passed_s >= self._limit_s(judgement, heartbeat):
+        self._seen[judgement.id] = replace(seen, verdict=None)
+        limit_s = _limit_s(judgement, heartbeat, settings.start_limit_s)
+        if judgement.verdict is Verdict.STARTING and _is_passing(heartbeat) and passed_s >= limit_s:
             return replace(judgement, verdict=Verdict.SILENT, why=f"not running for {span(passed_s)}: {judgement.why}")
         return judgement
 
-    def _limit_s(self, judgement: Judgement, heartbeat: Heartbeat) -> float:
-        """How long it may be on its way to running, however often it begins anew."""
-        if heartbeat.state is WorkerState.CATCHING_UP:
-            return 2 * self._settings.start_limit_s + judgement.config.max_backfill_wait
-        return self._settings.start_limit_s
+
+def _limit_s(judgement: Judgement, heartbeat: Heartbeat, start_limit_s: float) -> float:
+    """How long it may be on its way to running, however often it begins anew."""
+    if heartbeat.state is WorkerState.CATCHING_UP:
+        return 2 * start_limit_s + judgement.config.max_backfill_wait
+    return start_limit_s
 
 
 def _is_passing(heartbeat: Heartbeat) -> bool:
-    return heartbeat.state in _PASSING or heartbeat.book_state is BookState.STALE
+    return not heartbeat.mute and (heartbeat.state in _PASSING or heartbeat.book_state is BookState.STALE)

@@ -124,6 +124,15 @@ class SupervisorClient:
         rows = self._call(lambda api: api.getAllProcessInfo())
         return {row["name"]: _process(row) for row in rows if row["name"] == row["group"]}
 
+    def about(self) -> tuple[str, int]:
+        """Version and process id of supervisord."""
+        return self._call(lambda api: str(api.getSupervisorVersion())), self._call(lambda api: int(api.getPID()))
+
+    def start_limits(self) -> dict[str, int]:
+        """``startsecs`` of each program."""
+        rows = self._call(lambda api: api.getAllConfigInfo())
+        return {row["name"]: int(row["startsecs"]) for row in rows}
+
     def process(self, program: str) -> Process:
         """One process."""
         return _process(self._call(lambda api: api.getProcessInfo(program)))

@@ -14,15 +14,16 @@ class Verdict(Enum):
     """How a collector is; what is to be done about it is the policy's business."""
 
     HEALTHY = "healthy"
-    QUIET = "quiet"  # some of its data rests and other data flows: a quiet market, which is healthy
+    QUIET = "quiet"  # silent, but something else shows that the market rests: healthy
     STARTING = "starting"
     SILENT = "silent"  # its loop turns but data that should flow does not
     HUNG = "hung"  # its process lives but its loop stands still
     DEAD = "dead"  # there is no process
     CRASH_LOOPING = "crash_looping"  # parked after too many restarts, until its next try
+    EXCHANGE_OUTAGE = "exchange_outage"  # silent together with most of its exchange; no restart helps
     MISCONFIGURED = "misconfigured"  # it refused its configuration; a restart cannot help
     DISABLED = "disabled"
-    UNKNOWN = "unknown"  # what is in Redis or supervisord allows no answer
+    UNKNOWN = "unknown"  # the manager is blind for it: Redis or supervisord gives no answer, or none that can be read
 
 
 WELL = frozenset({Verdict.HEALTHY, Verdict.QUIET})

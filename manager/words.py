@@ -24,6 +24,11 @@ def clock_time(at_ns: int) -> str:
     return f"{datetime.fromtimestamp(at_ns // NS_PER_S, UTC):%H:%M:%S} UTC"
 
 
+def date_and_time(at_ns: int) -> str:
+    """A point in time of any day, e.g. ``2026-03-29 14:03 UTC``."""
+    return f"{datetime.fromtimestamp(at_ns // NS_PER_S, UTC):%Y-%m-%d %H:%M} UTC"
+
+
 def phrase(text: str) -> str:
     """Text from a heartbeat as one printable line of bounded length: anybody may have written that key."""
     line = "".join(c if c.isprintable() else " " for c in text[:LONGEST_PHRASE])

@@ -11,10 +11,14 @@ from typer.core import TyperGroup
 
 from common.errors import EXIT_FAILURE, EXIT_OK, EXIT_USAGE, FleetError, InvalidConfigurationError, UsageError
 from manager.cli.coverage_command import coverage
+from manager.cli.doctor.command import doctor
 from manager.cli.events_command import events
 from manager.cli.fleet_commands import list_collectors, validate
 from manager.cli.logs_command import logs
-from manager.cli.restart_command import restart
+from manager.cli.membership_commands import add, remove
+from manager.cli.order_commands import disable, enable, start, stop
+from manager.cli.plan_command import apply_file, plan
+from manager.cli.restart_command import restart, restart_all
 from manager.cli.status_command import status
 from manager.cli.tools import Tools, default_tools
 from manager.cli.why_command import why
@@ -29,9 +33,13 @@ manager-cli status                      how is the fleet?
 manager-cli status --watch              the same, refreshed each second
 manager-cli why okx:BTC-USDT            why is it so, and what was done about it?
 manager-cli events --follow             what happens in the fleet?
+manager-cli doctor                      what would harm it, and how to mend that
 manager-cli restart okx:BTC-USDT        restart one collector, the others go on
+manager-cli stop okx:BTC-USDT           until it is started; 'disable' until it is enabled
+manager-cli add okx SOL-USDT            one collector more; 'remove' takes it out
 manager-cli logs okx:BTC-USDT -f        what does it say?
 manager-cli validate my-fleet.toml      would this fleet file work?
+manager-cli plan                        what would the fleet file change? 'apply' takes it
 
 \b
 exit codes: 0 done, 1 not all is well, 2 wrong usage or fleet file, 3 Redis or supervisord cannot be reached
@@ -110,8 +118,18 @@ def options(
 app.command()(status)
 app.command("list")(list_collectors)
 app.command()(validate)
+app.command()(start)
+app.command()(stop)
 app.command()(restart)
+app.command("restart-all")(restart_all)
+app.command()(enable)
+app.command()(disable)
+app.command()(add)
+app.command()(remove)
+app.command()(plan)
+app.command("apply")(apply_file)
 app.command()(logs)
 app.command()(coverage)
 app.command()(why)
 app.command()(events)
+app.command()(doctor)

@@ -110,6 +110,8 @@ def sentence(event: Event) -> str:
         head = f"verdict: {details.pop('from', '') or 'new'} -> {details.pop('to', '')}"
     elif event.what == What.ACTION.value:
         head = f"{details.pop('action', 'action')}: {details.pop('outcome', '')}"
+    elif event.what == What.ASKED.value:
+        head = f"asked to {details.pop('command', '')}"
     facts = ", ".join(f"{name} {_shown(value)}" for name, value in sorted(details.items()) if value)
     return phrase(", ".join(part for part in (head, event.why) if part)) + (f"  [{phrase(facts)}]" if facts else "")
 

@@ -29,6 +29,7 @@ from manager.cli.coverage import (
     up_to_line,
     verdict_line,
 )
+from manager.cli.effective import Site, at_site
 from manager.cli.select import is_pattern, select
 from manager.cli.times import parse_time
 from manager.cli.tools import Tools
@@ -75,9 +76,11 @@ def coverage(
     if from_ts is not None and to_ts is not None and from_ts >= to_ts:
         raise UsageError(f"--from {from_time} is not before --to {to_time}")
     asked = parse_data_types(data or [])
-    fleet = tools.fleet()
-    collector, entries, unreadable = _ledger(tools, fleet, name)
-    answers = [answer(entries, one, from_ts, to_ts) for one in subjects(entries, fleet.find(collector), asked)]
+    if is_pattern(name):
+        raise UsageError("coverage is told of one collector, not of a pattern (manager-cli list shows them)")
+    with at_site(tools) as site:
+        collector, entries, unreadable = _ledger(site, name)
+    answers = [answer(entries, one, from_ts, to_ts) for one in subjects(entries, site.fleet.find(collector), asked)]
     if as_json:
         sys.stdout.write(json.dumps(to_json(str(collector), answers, unreadable)) + "\n")
     else:
@@ -85,22 +88,16 @@ def coverage(
     raise typer.Exit(EXIT_OK if all_complete(answers, unreadable) else EXIT_FAILURE)
 
 
-def _ledger(tools: Tools, fleet: Fleet, name: str) -> tuple[CollectorId, list[LedgerEntry], int]:
+def _ledger(site: Site, name: str) -> tuple[CollectorId, list[LedgerEntry], int]:
     """The collector of that name, the entries of its ledger, and the number of those that cannot be read."""
-    if is_pattern(name):
-        raise UsageError("coverage is told of one collector, not of a pattern (manager-cli list shows them)")
     try:
         collector = CollectorId.parse(name)
     except InvalidConfigurationError:
-        select(fleet, [name])
+        select(site.fleet, [name])
         raise
-    client = tools.connect(fleet.redis)
-    try:
-        entries, unreadable = _read(client, fleet, collector)
-    finally:
-        client.close()
+    entries, unreadable = _read(site.client, site.file, collector)
     if not entries and not unreadable:
-        select(fleet, [name])  # one that has left the fleet may still have a ledger; this one has none
+        select(site.fleet, [name])  # one that has left the fleet may still have a ledger; this one has none
         raise FleetError(f"{name} has no coverage ledger yet ({keys.coverage(collector)})")
     return collector, entries, unreadable
 

@@ -1,4 +1,4 @@
-"""``manager-cli list`` and ``validate``: the fleet file, as it is understood."""
+"""``manager-cli list`` and ``validate``: the fleet as it is understood."""
 
 import json
 import sys
@@ -9,18 +9,32 @@ import typer
 
 from common.config import ExchangeCollectorConfig
 from common.fleet_file import Fleet, load_wanted_fleet
+from manager.cli.effective import at_site
 from manager.cli.tools import Tools
+from manager.desired import Desired, Wish
 
 
 def list_collectors(
     context: typer.Context,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON array and nothing else.")] = False,
 ) -> None:
-    """List the collectors of the fleet file with their settings."""
+    """List the collectors with their settings.
+
+    Those of the fleet file, with what was changed at run time.
+
+    \b
+    manager-cli list
+    manager-cli list --json | jq '.[] | select(.origin != "file") | .id'
+
+    \b
+    exit codes: 0 done, 2 wrong usage or fleet file, 3 Redis (with what was changed at run time) cannot be reached
+    """  # noqa: D301 - the backslash-b keeps the lines of the help apart
     tools: Tools = context.obj
-    fleet = tools.fleet()
+    with at_site(tools) as site:
+        desired = site.desired
     if as_json:
-        sys.stdout.write(json.dumps([describe(config) for config in fleet.collectors]) + "\n")
+        rows = [describe(desired, config) for config in (*desired.fleet.collectors, *removed_configs(desired))]
+        sys.stdout.write(json.dumps(rows) + "\n")
         return
     from rich.table import Table  # slow to import, and JSON needs none
     from rich.text import Text
@@ -28,18 +42,37 @@ def list_collectors(
     from manager.cli.table import console
 
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("collector", "enabled", "data", "candles", "auto restart", "silence s", "other"):
+    for name in ("collector", "state", "data", "candles", "auto restart", "silence s", "other", "changed at run time"):
         table.add_column(name)
-    for config in fleet.collectors:
-        table.add_row(*(Text(text) for text in _cells(config)))
+    for config in (*desired.fleet.collectors, *removed_configs(desired)):
+        table.add_row(*(Text(text) for text in _cells(desired, config)))
     console().print(table)
+    for trouble in desired.troubles:
+        typer.echo(trouble, err=True)
 
 
-def describe(config: ExchangeCollectorConfig) -> dict[str, Any]:
-    """The settings of one collector, for JSON."""
+def removed_configs(desired: Desired) -> list[ExchangeCollectorConfig]:
+    """The collectors that the file lists and an operator has removed, as they stand in the file."""
+    return [desired.in_file[name] for name in desired.removed]
+
+
+def state_of(desired: Desired, config: ExchangeCollectorConfig) -> str:
+    """``enabled``, or the run-time change that keeps it from running, or ``disabled`` by the file."""
+    wish = desired.wishes.get(config.id)
+    if wish is not None:
+        return wish.state.value
+    return "enabled" if config.enabled else "disabled"
+
+
+def describe(desired: Desired, config: ExchangeCollectorConfig) -> dict[str, Any]:
+    """What ``list --json`` says of one collector."""
+    wish = desired.wishes.get(config.id)
     return {
         "id": str(config.id),
-        "enabled": config.enabled,
+        "origin": "file" if config.id in desired.in_file else "added",
+        "state": state_of(desired, config),
+        "changed": wish and {"who": wish.who, "at": wish.at, "why": wish.why},
+        "enabled": config.enabled and state_of(desired, config) == "enabled",
         "data_types": [data_type.value for data_type in config.data_types],
         "candle_intervals": list(config.candle_intervals),
         "auto_restart": config.auto_restart,
@@ -51,19 +84,27 @@ def describe(config: ExchangeCollectorConfig) -> dict[str, Any]:
     }
 
 
-def _cells(config: ExchangeCollectorConfig) -> tuple[str, ...]:
+def _cells(desired: Desired, config: ExchangeCollectorConfig) -> tuple[str, ...]:
+    wish = desired.wishes.get(config.id)
     others = [f"{name}={value}" for name, value in (config.custom_params or {}).items()]
     if config.store_raw_data:
         others.append("raw data stored")
     return (
         str(config.id),
-        "yes" if config.enabled else "no",
+        state_of(desired, config),
         " ".join(data_type.value for data_type in config.data_types),
         " ".join(config.candle_intervals),
         "yes" if config.auto_restart else "no",
         f"{config.health_check_interval:g}",
         " ".join(others),
+        _history(wish) if wish else "",
     )
+
+
+def _history(wish: Wish) -> str:
+    """``stopped by alice at …``, with who added it where that was somebody before him."""
+    added = f"{wish.added.told('added')}; " if wish.added else ""
+    return added + wish.sentence()
 
 
 def validate(
@@ -73,7 +114,7 @@ def validate(
     """Check a fleet file: exit code 0 where it can be used, else 2 and one line that says where it is wrong and why.
 
     \b
-    manager-cli validate && supervisorctl -c deploy/supervisord.conf signal HUP manager
+    manager-cli validate && manager-cli apply
     """  # noqa: D301 - the backslash-b keeps the lines of the help apart
     tools: Tools = context.obj
     path = file or tools.fleet_path

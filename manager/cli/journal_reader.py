@@ -47,7 +47,7 @@ def _ask(client: "SyncRedis", fleet: Fleet, *command: str | int) -> Any:
     from common.redis_client import translated_errors  # the commands that need no Redis start faster
 
     with translated_errors(fleet.redis), client.pipeline(transaction=False) as pipe:
-        pipe.execute_command(*command)
+        pipe.execute_command(*command)  # type: ignore[no-untyped-call]
         (answer,) = pipe.execute(raise_on_error=False)
     if isinstance(answer, Exception):
         raise JournalRefusedError(f"the journal {keys.FLEET_EVENTS} cannot be read") from answer

@@ -1,4 +1,4 @@
-"""``manager-cli logs``: the log file of a collector, of the manager, or of Redis."""
+"""``manager-cli logs``: the log file of a collector, of the manager, of its watcher, or of Redis."""
 
 import sys
 from pathlib import Path
@@ -12,13 +12,13 @@ from common.nearest import did_you_mean
 from manager.cli.tail import follow, last_lines
 from manager.cli.tools import Tools
 
-OTHERS = ("manager", "redis")
+OTHERS = ("manager", "redis", "watchdog")
 """Programs with a log file of their own name."""
 
 
 def logs(
     context: typer.Context,
-    name: Annotated[str, typer.Argument(metavar="ID|manager|redis", help="Whose log.")],
+    name: Annotated[str, typer.Argument(metavar="ID|manager|redis|watchdog", help="Whose log.")],
     lines: Annotated[int, typer.Option("-n", "--lines", min=0, help="How many of its last lines.")] = 50,
     follow_on: Annotated[bool, typer.Option("-f", "--follow", help="Print what is added, until Ctrl-C.")] = False,
 ) -> None:

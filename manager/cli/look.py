@@ -7,12 +7,17 @@ from msgspec import Struct
 from common import keys
 from common.errors import FleetError
 from common.fleet_file import Fleet
+from common.identity import CollectorId
 from manager.assess import assess
 from manager.beat import read_parked
+from manager.cli.effective import readable
 from manager.cli.tools import Tools
+from manager.desired import merge
 from manager.facts import queue_heartbeats, read_pulses
+from manager.figures.document import Figures, read_figures
+from manager.marks import read_marks
 from manager.processes import Process
-from manager.settings import ManagerSettings
+from manager.settings import ManagerSettings, tuned
 from manager.verdicts import Judgement
 
 if TYPE_CHECKING:
@@ -27,6 +32,7 @@ class Look(Struct, frozen=True, kw_only=True):
 
     Attributes:
         manager: The hash of the manager's heartbeat; empty while no manager runs.
+        figures: The last ones that a manager took; None while none runs.
         supervisor_trouble: Why supervisord was not asked, else empty.
     """
 
@@ -34,32 +40,48 @@ class Look(Struct, frozen=True, kw_only=True):
     judgements: list[Judgement]
     manager: dict[str, str]
     supervisor_trouble: str = ""
+    figures: Figures | None = None
 
 
-def look(tools: Tools, fleet: Fleet, client: "SyncRedis") -> Look:
+def look(tools: Tools, fleet: Fleet, client: "SyncRedis", only: CollectorId | None = None) -> Look:
     """See the module.
+
+    ``fleet`` is the fleet file; the run-time changes are read with the rest. Where ``only`` is given, no other
+    collector is looked at.
 
     Raises:
         RedisUnreachableError: Redis does not answer.
     """
     from common.redis_client import translated_errors  # see ``tools``
 
-    ids = [config.id for config in fleet.collectors]
+    ids = [config.id for config in fleet.collectors if only in (None, config.id)]
     with translated_errors(fleet.redis), client.pipeline(transaction=False) as pipe:
         queue_heartbeats(pipe, ids)
+        pipe.hgetall(keys.FLEET_DESIRED)
         pipe.hgetall(keys.FLEET_MANAGER)
-        *replies, manager = pipe.execute(raise_on_error=False)
+        pipe.get(keys.FLEET_FIGURES)
+        *replies, changes, manager, figures = pipe.execute(raise_on_error=False)
+        desired = merge(fleet, readable(changes))
+        added = [each.id for each in desired.fleet.collectors if each.id not in ids and only in (None, each.id)]
+        queue_heartbeats(pipe, added)
+        ids, replies = ids + added, replies + pipe.execute(raise_on_error=False)
     now_ns = tools.clock.now_ns()
     manager = manager if isinstance(manager, dict) else {}
     processes, trouble = _processes(tools)
     judgements = assess(
-        fleet.collectors,
+        [config for config in desired.fleet.collectors if only in (None, config.id)],
         read_pulses(ids, replies, now_ns),
         processes,
         read_parked(manager, now_ns),
-        ManagerSettings(),
+        tuned(fleet.tuning, ManagerSettings()),
     )
-    return Look(at_ns=now_ns, judgements=judgements, manager=manager, supervisor_trouble=trouble)
+    return Look(
+        at_ns=now_ns,
+        judgements=read_marks(manager).applied(desired.explained(judgements)),
+        manager=manager,
+        supervisor_trouble=trouble,
+        figures=read_figures(figures),
+    )
 
 
 def _processes(tools: Tools) -> tuple[dict[str, Process] | None, str]:

@@ -4,8 +4,9 @@ from collections.abc import Iterable
 from fnmatch import fnmatchcase
 
 from common.config import ExchangeCollectorConfig
-from common.errors import UsageError
+from common.errors import InvalidConfigurationError, UsageError
 from common.fleet_file import Fleet
+from common.identity import CollectorId
 from common.nearest import did_you_mean
 
 ALL = "all"
@@ -49,3 +50,12 @@ def _one(fleet: Fleet, name: str) -> list[ExchangeCollectorConfig]:
 def is_pattern(name: str) -> bool:
     """Whether the name may mean several collectors."""
     return name == ALL or any(sign in name for sign in "*?[")
+
+
+def is_id(name: str) -> bool:
+    """Whether it is spelt as the ID of a collector, there or not."""
+    try:
+        CollectorId.parse(name)
+    except InvalidConfigurationError:
+        return False
+    return True

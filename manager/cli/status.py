@@ -1,27 +1,15 @@
 """Pure: what was seen becomes JSON, or rows for the table."""
 
-import re
-from collections.abc import Mapping
 from typing import Any
 
 from msgspec import Struct
 
 from common.health import Heartbeat
 from manager.cli.look import Look
-from manager.processes import Process
 from manager.settings import NS_PER_S
+from manager.status_document import NOT_RUNNING, status_document, typed
 from manager.verdicts import Judgement, Verdict, summarise
 from manager.words import phrase, span
-
-NOT_RUNNING = "not running"
-
-_TEXT_FIELDS = frozenset(
-    {"collector", "host", "run_id", "config_id", "version", "state", "last_error", "book_state", "parked"}
-)
-"""Never numbers, even if they look like one."""
-
-_INTEGER = re.compile(r"-?[0-9]{1,19}")
-_DECIMAL = re.compile(r"-?[0-9]{1,19}\.[0-9]{1,19}(e-?[0-9]{1,2})?")
 
 
 class Row(Struct, frozen=True, kw_only=True):
@@ -40,43 +28,7 @@ class Row(Struct, frozen=True, kw_only=True):
 
 def to_json(seen: Look) -> dict[str, Any]:
     """The document of ``status --json``."""
-    return {
-        "manager": typed(seen.manager) if seen.manager else {"state": NOT_RUNNING},
-        "summary": summarise(seen.judgements),
-        "collectors": [
-            {
-                "id": str(judgement.id),
-                "verdict": judgement.verdict.value,
-                "why": judgement.why,
-                "heartbeat": typed(judgement.pulse.fields),
-                "process": _process(judgement.process),
-            }
-            for judgement in seen.judgements
-        ],
-    }
-
-
-def typed(fields: Mapping[str, str]) -> dict[str, str | int | float]:
-    """The fields of a hash with numbers as numbers."""
-    return {name: value if name in _TEXT_FIELDS else _typed(value) for name, value in fields.items()}
-
-
-def _typed(value: str) -> str | int | float:
-    if _INTEGER.fullmatch(value):
-        return int(value)
-    return float(value) if _DECIMAL.fullmatch(value) else value
-
-
-def _process(process: Process | None) -> dict[str, str | int]:
-    if process is None:
-        return {}
-    return {
-        "state": process.state.value,
-        "pid": process.pid,
-        "uptime_s": process.uptime_s,
-        "started_at": process.started_s * NS_PER_S,
-        "exit_status": process.exit_status,
-    }
+    return status_document(seen.judgements, seen.manager, seen.figures)
 
 
 def to_rows(seen: Look, before: Look | None = None) -> list[Row]:

@@ -5,11 +5,11 @@ import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from msgspec.structs import replace
 
 from common.errors import EXIT_FAILURE, EXIT_OK
 from common.fleet_file import Fleet
 from manager.cli.chronicle import concerns, line, to_entry
+from manager.cli.effective import at_site
 from manager.cli.journal_reader import newest_first
 from manager.cli.look import Look, look
 from manager.cli.select import only_one
@@ -39,14 +39,9 @@ def why(
                 2 no such collector or fleet file, 3 Redis cannot be reached
     """  # noqa: D301 - the backslash-b keeps the lines of the help apart
     tools: Tools = context.obj
-    fleet = tools.fleet()
-    config = only_one(fleet, name)
-    client = tools.connect(fleet.redis)
-    try:
-        seen = look(tools, replace(fleet, collectors=(config,)), client)
-        story = _story(seen, fleet, client, lines)
-    finally:
-        client.close()
+    with at_site(tools) as site:
+        seen = look(tools, site.file, site.client, only=only_one(site.fleet, name).id)
+        story = _story(seen, site.file, site.client, lines)
     if as_json:
         sys.stdout.write(json.dumps(to_json(story)) + "\n")
     else:

@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import os
 import sys
 import tempfile
 import time
@@ -14,6 +13,7 @@ from common.config import ExchangeCollectorConfig
 from common.identity import DataType
 from common.redis_client import pack_command
 from tests.bench.frames import book_frame, trade_frame, write_capture
+from tests.bench.proc import cpu_s, pss_mib
 from tests.support.ports import wait_until
 from tests.support.processes import SimulatorProcess, start_worker
 from tests.support.redis_server import RedisServer
@@ -21,7 +21,6 @@ from tests.support.redis_server import RedisServer
 STREAM = "md:v1:{okx:BTC-USDT}:trade"
 _ROUNDS = 20_000
 _BATCH = 500
-_TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
 
 def adapter_ns() -> dict[str, float]:
@@ -76,28 +75,18 @@ def burst(server: RedisServer, folder: Path, count: int) -> dict[str, float]:
     worker = start_worker("okx", "BTC-USDT", fleet, folder / "worker.log", TICKFLEET_ROOT=str(folder))
     try:
         first = wait_until(lambda: server.client.xlen(STREAM), 30, "the first entry")
-        began_s, cpu_s = time.perf_counter(), _cpu_s(worker.pid)
+        began_s, used_before_s = time.perf_counter(), cpu_s(worker.pid)
         wait_until(lambda: server.client.xinfo_stream(STREAM)["entries-added"] >= count, 300, "the last entry")
         entries, took_s = count - first, time.perf_counter() - began_s
-        used_s = _cpu_s(worker.pid) - cpu_s
+        used_s = cpu_s(worker.pid) - used_before_s
         return {
             "burst_entries_per_s": round(entries / took_s),
             "burst_cpu_us_per_entry": round(used_s / entries * 1e6, 2),
-            "burst_pss_mib": round(_pss_kib(worker.pid) / 1024, 1),
+            "burst_pss_mib": round(pss_mib(worker.pid), 1),
         }
     finally:
         worker.stop()
         simulator.stop()
-
-
-def _cpu_s(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / _TICKS_PER_S
-
-
-def _pss_kib(pid: int) -> int:
-    lines = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii").splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
 
 
 def main() -> int:

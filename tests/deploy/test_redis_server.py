@@ -1,4 +1,6 @@
 import socket
+import socketserver
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,10 +18,27 @@ FLEET = '[[collectors]]\nexchange = "okx"\nsymbol = "BTC-USDT"\n'
 
 
 @pytest.fixture
-def listener() -> Iterator[int]:
-    """The port of a program that is no Redis."""
+def silent() -> Iterator[int]:
+    """The port of a program that says nothing."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         yield server.getsockname()[1]
+
+
+class _Web(socketserver.StreamRequestHandler):
+    def handle(self) -> None:
+        self.rfile.readline()
+        self.wfile.write(b"HTTP/1.0 400 Bad Request\r\n\r\n")
+
+
+@pytest.fixture
+def listener() -> Iterator[int]:
+    """The port of a program that is no Redis and says so."""
+    with socketserver.TCPServer(("127.0.0.1", 0), _Web) as server:
+        serving = threading.Thread(target=server.serve_forever, args=(0.01,))
+        serving.start()
+        yield server.server_address[1]
+        server.shutdown()
+        serving.join()
 
 
 def start(tmp_path: Path, url: str, password: str = "") -> Process:
@@ -62,12 +81,10 @@ def test_a_server_program_is_found() -> None:
     assert server.is_file()
 
 
-def test_who_listens_tells_redis_from_others(redis_server: RedisServer, listener: int) -> None:
-    free = free_port()
-    found = [
-        who_listens(RedisConfig(url=f"redis://127.0.0.1:{port}/0")) for port in (redis_server.port, listener, free)
-    ]
-    assert found == ["redis", "other", "nobody"]
+def test_who_listens_tells_redis_from_others(redis_server: RedisServer, listener: int, silent: int) -> None:
+    ports = (redis_server.port, listener, silent, free_port())
+    found = [who_listens(RedisConfig(url=f"redis://127.0.0.1:{port}/0")) for port in ports]
+    assert found == ["redis", "other", "other", "nobody"]
 
 
 @pytest.mark.system

@@ -111,6 +111,16 @@ class FakeSupervisor:
         for program in programs:
             self.table[program] = Process(program=program, state=ProcessState.STOPPED)
 
+    def about(self) -> tuple[str, int]:
+        """Version and process id; the latter is one that nobody has."""
+        self._reach()
+        return "4.3.0", 2**22 + 1
+
+    def start_limits(self) -> dict[str, int]:
+        """``startsecs``, as the manager's sections have it."""
+        self._reach()
+        return dict.fromkeys(self.table, 5)
+
     def processes(self) -> dict[str, Process]:
         """All processes."""
         self._reach()

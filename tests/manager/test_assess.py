@@ -2,9 +2,9 @@ import pytest
 from msgspec.structs import replace
 
 from common.config import ExchangeCollectorConfig
-from common.health import BookState, Progress, WorkerState
+from common.health import BookState, Progress, RestLook, WorkerState
 from common.identity import DataType
-from manager.assess import assess
+from manager.assess import assess, blind
 from manager.processes import Process, ProcessState
 from manager.settings import ManagerSettings
 from manager.verdicts import Judgement, Pulse, Verdict, summarise
@@ -23,6 +23,13 @@ def silent(*types: DataType, for_s: int = 45) -> Pulse:
     beat = heartbeat()
     late = Progress(count=9, last_event_at=NOW_NS - for_s * S, silence_limit=30 * S)
     return pulse(replace(beat, progress={**beat.progress, **dict.fromkeys(types, late)}))
+
+
+def looked(look: RestLook, *types: DataType, age_s: int = 60) -> Pulse:
+    """Silent for 45 s, and REST was asked."""
+    found = silent(*types)
+    assert found.heartbeat is not None
+    return replace(found, heartbeat=replace(found.heartbeat, rest_look=look, rest_looked_at=NOW_NS - age_s * S))
 
 
 def beating(state: WorkerState, age_s: float, **changes: object) -> Pulse:
@@ -138,6 +145,39 @@ def judge(pulse: Pulse, found: Process | None, of: ExchangeCollectorConfig | Non
         (silent(DataType.TRADE, for_s=30), process(), Verdict.HEALTHY, "data flows"),
         (silent(DataType.ORDERBOOK), process(), Verdict.SILENT, "no orderbook for 45 s"),
         (silent(DataType.CANDLES), process(), Verdict.SILENT, "no candles for 45 s"),
+        # what REST was found to have
+        (
+            looked(RestLook.NOTHING_NEWER, DataType.TRADE),
+            process(),
+            Verdict.QUIET,
+            "no trade for 45 s; the exchange has nothing newer",
+        ),
+        (
+            looked(RestLook.NOTHING_NEWER, DataType.ORDERBOOK, DataType.TRADE, age_s=900),
+            process(),
+            Verdict.QUIET,
+            "no trade for 45 s, no orderbook for 45 s; the exchange has nothing newer",
+        ),
+        (
+            looked(RestLook.NOTHING_NEWER, DataType.ORDERBOOK, age_s=901),
+            process(),
+            Verdict.SILENT,
+            "no orderbook for 45 s",
+        ),
+        (looked(RestLook.FAILED, DataType.ORDERBOOK), process(), Verdict.SILENT, "no orderbook for 45 s"),
+        (looked(RestLook.FAILED, DataType.TRADE), process(), Verdict.QUIET, "no trade for 45 s; other data flows"),
+        (
+            pulse(heartbeat(state=WorkerState.CONNECTING, mute="trade")),
+            process(),
+            Verdict.SILENT,
+            "the exchange has newer data than its socket brings (trade)",
+        ),
+        (
+            pulse(heartbeat(mute="trade", rest_look=RestLook.NEWER)),
+            process(),
+            Verdict.SILENT,
+            "the exchange has newer data than its socket brings (trade)",
+        ),
         (
             silent(DataType.TRADE, DataType.ORDERBOOK, DataType.TICKER, DataType.CANDLES, for_s=600),
             process(),
@@ -247,7 +287,40 @@ def test_the_summary_counts_quiet_as_healthy_and_disabled_as_not_desired() -> No
         "hung": 0,
         "dead": 1,
         "crash_looping": 0,
+        "exchange_outage": 0,
         "misconfigured": 0,
         "disabled": 1,
         "unknown": 0,
     }
+
+
+def crowd(young: int) -> list[tuple[ExchangeCollectorConfig, Pulse, Process]]:
+    """A collector that has not beaten within 40 s, and others that have just been started."""
+    slow = config()
+    others = [config(f"C{number}-USDT") for number in range(young)]
+    return [(slow, Pulse(), process(slow, uptime_s=40)), *((of, Pulse(), process(of, uptime_s=2)) for of in others)]
+
+
+@pytest.mark.parametrize(
+    ("young", "verdict", "why"),
+    [
+        (9, Verdict.HUNG, "no heartbeat 40 s after its start"),
+        (12, Verdict.HUNG, "no heartbeat 40 s after its start"),  # 13 in 39 s
+        (13, Verdict.STARTING, "started 40 s ago, no heartbeat yet"),
+        (199, Verdict.STARTING, "started 40 s ago, no heartbeat yet"),
+    ],
+)
+def test_in_a_crowd_a_start_takes_longer(young: int, verdict: Verdict, why: str) -> None:
+    members = crowd(young)
+    pulses = {of.id: pulse for of, pulse, _ in members}
+    processes = {of.id.program: found for of, _, found in members}
+    judgement, *_ = assess([of for of, _, _ in members], pulses, processes, {}, ManagerSettings())
+    assert (judgement.verdict, judgement.why) == (verdict, why)
+
+
+def test_of_a_blind_manager_all_is_unknown_that_should_run() -> None:
+    fleet = [config(), config("ETH-USDT", enabled=False)]
+    assert blind(fleet) == [
+        Judgement(config=fleet[0], verdict=Verdict.UNKNOWN, why="Redis does not answer"),
+        Judgement(config=fleet[1], verdict=Verdict.DISABLED, why="disabled in the fleet file"),
+    ]

@@ -7,18 +7,21 @@ import pytest
 from common import keys
 from common.identity import CollectorId
 from manager.beat import Beat, erase_beat, read_parked, write_beat
+from manager.marks import Marks
 from tests.manager.fakes import NOW_NS, S, config
 
 
 def test_the_hash_of_a_manager_in_trouble() -> None:
-    beat = Beat(NOW_NS - 60 * S)
+    beat = Beat(NOW_NS - 60 * S, "/srv/fleet.toml")
     beat.fields(NOW_NS, "", {}, {})
-    fields = beat.fields(NOW_NS, "supervisord is away", {"desired": 2, "healthy": 1}, {config().id: NOW_NS + S})
+    marks = Marks(stood_down=frozenset({"okx:BTC-USDT"}))
+    fields = beat.fields(NOW_NS, "supervisord is away", {"desired": 2, "healthy": 1}, {config().id: NOW_NS + S}, marks)
     host, version = fields.pop("host"), fields.pop("version")
     assert (bool(host), bool(version)) == (True, True)
     assert fields == {
         "pid": os.getpid(),
         "started_at": NOW_NS - 60 * S,
+        "fleet_file": "/srv/fleet.toml",
         "beat_at": NOW_NS,
         "beats": 2,
         "state": "degraded",
@@ -26,6 +29,8 @@ def test_the_hash_of_a_manager_in_trouble() -> None:
         "desired": 2,
         "healthy": 1,
         "parked": '{"okx:BTC-USDT":1800000001000000000}',
+        "outages": "{}",
+        "stood_down": '["okx:BTC-USDT"]',
     }
 
 

@@ -20,9 +20,11 @@ from manager.cli.tools import Tools
 from manager.fleet_keeper import FleetKeeper
 from manager.loop import Loop
 from manager.programs import Launch, launch_from
+from manager.reporter import Reporter
 from manager.settings import ManagerSettings
 from manager.supervisor_async import ThreadedSupervisor
 from manager.supervisor_client import SupervisorClient
+from manager.wanted import Wanted
 from tests.manager.real import eventually, real_redis, real_supervisord
 
 pytestmark = pytest.mark.system
@@ -61,13 +63,13 @@ class Site:
         clock = SystemClock()
         with ThreadedSupervisor(self.client) as supervisor:
             loop = Loop(
-                self.load(),
-                load=self.load,
+                Wanted(self.load(), str(self.environment.fleet_path), self.load),
                 connect=async_client,
                 supervisor=supervisor,
                 keeper=FleetKeeper(self.environment, self._launch, supervisor, clock, SETTINGS),
                 clock=clock,
                 settings=SETTINGS,
+                reporter=Reporter(self.environment.var, clock, SETTINGS),
             )
             task = asyncio.create_task(loop.run())
             yield loop
@@ -76,7 +78,7 @@ class Site:
                 await task
 
     def _launch(self, fleet: Fleet) -> Launch:
-        launch = launch_from(self.environment, self.environment.fleet_path, fleet.redis)
+        launch = launch_from(self.environment, fleet.redis)
         path = f"import sys; sys.path.insert(0, {str(CHECKOUT)!r}); sys.argv.pop(0); "
         run = "import runpy; runpy.run_path(sys.argv[0])"
         return replace(launch, command=(sys.executable, "-c", path + run, str(DOUBLE)))

@@ -1,7 +1,7 @@
 import pytest
 from msgspec.structs import replace
 
-from manager.history import Track, forgiven, in_force, observe, parked, rebuild, remember
+from manager.history import Track, forgiven, in_force, observe, parked, rebuild, remember, stood_down
 from manager.journal import Entry, What
 from manager.processes import Process
 from manager.settings import ManagerSettings
@@ -20,6 +20,9 @@ def verdict(to: str, at_s: int = 0) -> Entry:
     return replace(entry(What.VERDICT_CHANGED, at_s), details={"from": "", "to": to})
 
 
+GIVEN_UP = (entry(What.PARKED, until="9", parks="2"), entry(What.STOOD_DOWN))
+
+
 @pytest.mark.parametrize(
     ("entries", "track"),
     [
@@ -28,13 +31,47 @@ def verdict(to: str, at_s: int = 0) -> Entry:
             [entry(What.RUN_SEEN, started_s="5"), entry(What.RUN_SEEN, 3, started_s="8")],
             Track(run_started_s=8, restarts_ns=(NOW_NS + 3 * S,)),
         ),
-        ([entry(What.ACTION, action="start", outcome="done")], Track()),
+        ([entry(What.ACTION, action="start", outcome="done")], Track(acted_ns=NOW_NS)),
         (
             [entry(What.ACTION, action="start", outcome="refused: the program's file does not exist")],
-            Track(restarts_ns=(NOW_NS,)),
+            Track(restarts_ns=(NOW_NS,), acted_ns=NOW_NS),
         ),
-        ([entry(What.ACTION, action="start", outcome="failed: supervisord is shutting down")], Track()),
-        ([entry(What.ACTION, action="kill", pid="7", outcome="done")], Track(killed_pid=7, killed_at_ns=NOW_NS)),
+        ([entry(What.ACTION, action="start", outcome="failed: supervisord is shutting down")], Track(acted_ns=NOW_NS)),
+        ([entry(What.ACTION, action="stop", outcome="done")], Track()),
+        (
+            [entry(What.ACTION, action="kill", pid="7", outcome="done")],
+            Track(killed_pid=7, killed_at_ns=NOW_NS, recoveries=1, acted_ns=NOW_NS),
+        ),
+        (  # killed twice since it was not reaped in time: one recovery
+            [entry(What.ACTION, at_s, action="kill", pid=pid, outcome="done") for at_s, pid in ((0, "7"), (5, "7"))],
+            Track(killed_pid=7, killed_at_ns=NOW_NS + 5 * S, recoveries=1, acted_ns=NOW_NS + 5 * S),
+        ),
+        (
+            [entry(What.ACTION, at_s, action="kill", pid=pid, outcome="done") for at_s, pid in ((0, "7"), (5, "8"))],
+            Track(killed_pid=8, killed_at_ns=NOW_NS + 5 * S, recoveries=2, acted_ns=NOW_NS + 5 * S),
+        ),
+        (
+            [verdict("silent"), entry(What.ACTION, 70, action="restart", pid="7", outcome="done")],
+            Track(
+                verdict="silent",
+                unwell_since_ns=NOW_NS,
+                silent_since_ns=NOW_NS + 70 * S,
+                recoveries=1,
+                acted_ns=NOW_NS + 70 * S,
+            ),
+        ),
+        (  # a restart that could not be done is no recovery, and is not tried again at once
+            [verdict("silent"), entry(What.ACTION, 70, action="restart", pid="7", outcome="failed: no answer")],
+            Track(
+                verdict="silent",
+                unwell_since_ns=NOW_NS,
+                silent_since_ns=NOW_NS + 70 * S,
+                acted_ns=NOW_NS + 70 * S,
+            ),
+        ),
+        ([entry(What.ACTION, action="probe", pid="7", outcome="done")], Track(acted_ns=NOW_NS)),  # of an outage
+        ([entry(What.STOOD_DOWN)], Track(stood_down_ns=NOW_NS)),
+        ([entry(What.STOOD_DOWN), entry(What.RESTARTED)], Track()),
         (
             [entry(What.RUN_SEEN, started_s="5"), entry(What.PARKED, until=str(NOW_NS + 10 * S), parks="1")],
             Track(run_started_s=5, parks=1, parked_until_ns=NOW_NS + 10 * S),
@@ -58,14 +95,25 @@ def verdict(to: str, at_s: int = 0) -> Entry:
             ),
         ),
         ([verdict("healthy"), verdict("quiet", 9)], Track(verdict="quiet", well_since_ns=NOW_NS)),
-        ([verdict("healthy"), verdict("dead", 9)], Track(verdict="dead")),
+        ([verdict("healthy"), verdict("dead", 9)], Track(verdict="dead", unwell_since_ns=NOW_NS + 9 * S)),
         (
-            [entry(What.PARKED, until="9", parks="2"), verdict("healthy", 9), verdict("dead", 609)],
-            Track(verdict="dead"),
+            [verdict("silent"), verdict("exchange_outage", 9), verdict("silent", 60)],
+            Track(verdict="silent", unwell_since_ns=NOW_NS, silent_since_ns=NOW_NS + 60 * S),
+        ),
+        ([verdict("silent"), verdict("quiet", 9)], Track(verdict="quiet", well_since_ns=NOW_NS + 9 * S)),
+        (
+            [*GIVEN_UP, verdict("healthy", 9), verdict("dead", 609)],
+            Track(verdict="dead", unwell_since_ns=NOW_NS + 609 * S),
         ),
         (
-            [entry(What.PARKED, until="9", parks="2"), verdict("healthy", 9), verdict("dead", 608)],
-            Track(verdict="dead", parks=2, parked_until_ns=9),
+            [*GIVEN_UP, verdict("healthy", 9), verdict("dead", 608)],
+            Track(
+                verdict="dead",
+                unwell_since_ns=NOW_NS + 608 * S,
+                parks=2,
+                parked_until_ns=9,
+                stood_down_ns=NOW_NS,
+            ),
         ),
         ([entry(What.PARKED, until="9" * 5000, parks="1")], Track(parks=1)),
         ([entry(What.PARKED, until="soon", parks="-1")], Track()),  # nonsense in the journal does no harm
@@ -83,11 +131,20 @@ def test_a_collector_that_the_operator_changed_starts_with_a_clean_record() -> N
 
 
 def test_other_entries_change_nothing() -> None:
-    assert rebuild([entry(What.MANAGER_STARTED), entry(What.RESTARTED)], LIMITS) == {}
+    assert rebuild([entry(What.MANAGER_STARTED), entry(What.OUTAGE_PROBED)], LIMITS) == {}
 
 
 def test_forgiven_after_ten_healthy_minutes() -> None:
-    track = Track(parks=3, parked_until_ns=5, tried=True, restarts_ns=(1, 2), well_since_ns=NOW_NS, verdict="healthy")
+    track = Track(
+        parks=3,
+        parked_until_ns=5,
+        tried=True,
+        restarts_ns=(1, 2),
+        recoveries=3,
+        stood_down_ns=7,
+        well_since_ns=NOW_NS,
+        verdict="healthy",
+    )
     assert forgiven(track, NOW_NS + 599 * S, LIMITS) == track
     assert forgiven(track, NOW_NS + 600 * S, LIMITS) == Track(well_since_ns=NOW_NS, verdict="healthy")
 
@@ -97,6 +154,16 @@ def test_parked_names_those_whose_pause_lasts() -> None:
     history["nonsense"] = Track(parked_until_ns=NOW_NS + S)
     assert parked(history, NOW_NS, LIMITS) == {config().id: NOW_NS + S}
     assert not in_force(Track(parked_until_ns=NOW_NS + 301 * S), NOW_NS, LIMITS)
+
+
+def test_stood_down_names_those_who_need_a_person() -> None:
+    history = {
+        NAME: Track(stood_down_ns=NOW_NS),
+        "okx:A-B": Track(stood_down_ns=NOW_NS, well_since_ns=NOW_NS),
+        "okx:C-D": Track(),
+    }
+    assert stood_down(history, NOW_NS + 599 * S, LIMITS) == {NAME, "okx:A-B"}
+    assert stood_down(history, NOW_NS + 600 * S, LIMITS) == {NAME}
 
 
 def judged(verdict: Verdict, found: Process | None = None) -> Judgement:

@@ -55,7 +55,9 @@ async def test_entries_wait_for_redis_in_order() -> None:
     server.connected = True
     await journal.flush(client)
     await journal.flush(client)
-    assert (await read_journal(client), journal.waiting) == ([started, PARKED], [])
+    noted = await read_journal(client)
+    assert ([each.entry for each in noted], journal.waiting) == ([started, PARKED], [])
+    assert await read_journal(client, noted[0].entry_id) == noted[1:]
     await client.aclose()
 
 
@@ -86,7 +88,7 @@ async def test_a_full_journal_loses_its_oldest_and_nothing_that_came_while_it_wa
     await journal.flush(client)
     monkeypatch.undo()
     assert [entry.at_ns for entry in journal.waiting] == [-1, -2]
-    assert [entry.at_ns for entry in await read_journal(client)] == list(range(WAITING_MAX))
+    assert [noted.entry.at_ns for noted in await read_journal(client)] == list(range(WAITING_MAX))
     await client.aclose()
 
 

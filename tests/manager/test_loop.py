@@ -14,14 +14,20 @@ from common.config import RedisConfig
 from common.errors import InvalidConfigurationError
 from common.fleet_file import Fleet
 from common.health import WorkerState
+from common.identity import CollectorId
 from common.settings import Environment
+from common.tuning import Tuning
+from manager.board import Board
 from manager.fleet_keeper import FleetKeeper
-from manager.journal import What, from_fields
+from manager.journal import Entry, What, from_fields, write_now
 from manager.loop import Loop
 from manager.processes import ProcessState
 from manager.programs import Launch
+from manager.reporter import Reporter
 from manager.settings import ManagerSettings
 from manager.supervisor_client import Fault, Reread
+from manager.verdicts import Verdict
+from manager.wanted import Wanted
 from tests.manager.fakes import AsyncFakeSupervisor, FakeSupervisor, ManualClock, S, config, heartbeat
 
 BTC, ETH = config(), config("ETH-USDT")
@@ -39,27 +45,30 @@ class Stage:
         self.load: Callable[[], Fleet] = lambda: self.fleet
         self.environment = Environment(root=folder, fleet_path=folder / "fleet.toml")
         self.beating = True
+        self.symptoms: dict[CollectorId, dict[str, Any]] = {}  # what heartbeats say that are not those of health
+        self.board = Board(self.clock.passed_s)
         self.loop = self.new_loop()
 
     def new_loop(self) -> Loop:
-        """A manager that knows nothing yet."""
+        """A manager that knows nothing yet; the one before has ended, and its lease has expired."""
+        self.redis.delete(keys.FLEET_LEASE)
         supervisor, settings = AsyncFakeSupervisor(self.supervisor), ManagerSettings()
         environment = self.environment
         launch = Launch(
             command=("/w",),
-            fleet_path=environment.fleet_path,
+            applied=environment.applied,
             root=environment.root,
             logs=environment.logs,
             redis_id="1",
         )
         return Loop(
-            self.fleet,
-            load=lambda: self.load(),
+            Wanted(self.fleet, str(environment.fleet_path), lambda: self.load()),
             connect=lambda _: fakeredis.FakeAsyncRedis(server=self.server, decode_responses=True),
             supervisor=supervisor,
             keeper=FleetKeeper(environment, lambda _: launch, supervisor, self.clock, settings),
             clock=self.clock,
             settings=settings,
+            reporter=Reporter(environment.var, self.clock, settings, board=self.board),
         )
 
     async def round(self, seconds: float = 1.0) -> None:
@@ -77,7 +86,8 @@ class Stage:
             found = self.supervisor.table.get(of.id.program)
             if found is not None and found.alive:
                 key = keys.heartbeat(of.id)
-                fields = heartbeat(of, now_ns, pid=found.pid, beats=round(self.clock.passed_s), run_id=str(found.pid))
+                facts = {"pid": found.pid, "beats": round(self.clock.passed_s), "run_id": str(found.pid)}
+                fields = heartbeat(of, now_ns, **facts, **self.symptoms.get(of.id, {}))
                 self.redis.hset(key, mapping=dict(fields.to_fields()))
 
     def silence(self) -> None:
@@ -414,4 +424,125 @@ async def test_the_end_erases_the_heartbeat_and_is_told(stage: Stage) -> None:
             async with asyncio.timeout(0.05):
                 await stage.loop.run()
     assert stage.manager() == {}
+    assert stage.redis.exists(keys.FLEET_LEASE) == 0
     assert stage.journal()[-1] == ("manager_stopped", "", "")
+
+
+async def test_of_two_managers_one_acts_and_the_other_takes_over(stage: Stage) -> None:
+    async with running(stage):
+        lease, beats = stage.redis.get(keys.FLEET_LEASE), stage.manager()["beats"]
+        stage.loop = stage.new_loop()
+        stage.redis.set(keys.FLEET_LEASE, lease)  # the first one lives on
+        stage.supervisor.end(BTC.id.program, ProcessState.FATAL)
+        stage.loop.reload_wanted.set()
+        before = stage.journal()
+        for _ in range(10):
+            await stage.round()
+        assert (stage.supervisor.calls, stage.manager()["beats"]) == ([], beats)
+        assert stage.journal()[len(before) :] == [("manager_standby", "", f"another manager acts: {lease}")]
+        stage.redis.delete(keys.FLEET_LEASE)
+        await stage.round()
+        await stage.round()
+        assert ("start", BTC.id.program) in stage.supervisor.calls
+        assert stage.journal(What.MANAGER_TOOK_OVER) == [("manager_took_over", "", "the other manager has gone")]
+
+
+async def test_a_manager_that_led_and_leads_again_reads_what_the_other_one_did(stage: Stage) -> None:
+    async with running(stage):
+        stage.redis.set(keys.FLEET_LEASE, "another")
+        await stage.round()
+        until_ns = stage.clock.now_ns() + 60 * S
+        parked = Entry(
+            at_ns=stage.clock.now_ns(),
+            who="another",
+            what=What.PARKED,
+            collector=str(BTC.id),
+            details={"until": str(until_ns), "parks": "1"},
+        )
+        write_now(stage.redis, parked)
+        stage.supervisor.end(BTC.id.program, ProcessState.FATAL)
+        await stage.round()
+        assert stage.supervisor.calls == []
+        stage.redis.delete(keys.FLEET_LEASE)
+        for _ in range(3):
+            await stage.round()
+        assert (stage.supervisor.calls, stage.manager()["crash_looping"]) == ([], "1")
+
+
+async def test_each_round_is_on_the_board(stage: Stage) -> None:
+    async with running(stage):
+        shown = stage.board.shown
+        assert (shown.rounds, shown.leading, shown.at_s) == (4, True, stage.clock.passed_s)
+        assert [judgement.verdict for judgement in shown.judgements] == [Verdict.HEALTHY] * 2
+        assert (shown.beat["healthy"], shown.beat["metrics_port"]) == (2, 0)
+        stage.server.connected = False
+        await stage.round()
+        shown = stage.board.shown
+        assert (shown.rounds, shown.redis_trouble) == (5, "Redis at 127.0.0.1:6379 cannot be reached")
+
+
+MUTE = {"mute": "trade", "mute_reconnects": 2}
+
+
+def called(stage: Stage) -> list[tuple[str, str]]:
+    """What supervisord was asked to do to processes."""
+    return [call for call in stage.supervisor.calls if call[0] != "reread"]
+
+
+async def test_a_mute_collector_is_restarted_and_given_up_when_that_does_not_help(stage: Stage) -> None:
+    async with running(stage):
+        stage.symptoms[BTC.id] = MUTE
+        for _ in range(62):
+            await stage.round()
+        assert called(stage) == []
+        for _ in range(4 * 66):
+            await stage.round()
+        assert called(stage) == [("stop", BTC.id.program), ("start", BTC.id.program)] * 3
+        assert [collector for _, collector, _ in stage.journal(What.STOOD_DOWN)] == ["okx:BTC-USDT"]
+        assert stage.manager()["stood_down"] == '["okx:BTC-USDT"]'
+
+
+async def test_in_an_outage_a_new_manager_goes_on_with_the_probes(stage: Stage) -> None:
+    async with running(stage):
+        stage.symptoms = {BTC.id: MUTE, ETH.id: MUTE}
+        for _ in range(5):
+            await stage.round()
+        assert (stage.manager()["exchange_outage"], called(stage)) == ("2", [])
+        mark = stage.manager()["outages"]
+        assert "okx" in mark
+        stage.loop = stage.new_loop()
+        await stage.round()
+        assert stage.manager()["outages"] == mark
+        for _ in range(26):
+            await stage.round()
+        assert called(stage) == []
+        for _ in range(3):
+            await stage.round()
+        assert called(stage) == [("stop", BTC.id.program), ("start", BTC.id.program)]
+        stage.symptoms = {}
+        await stage.round()
+        assert (stage.manager()["healthy"], stage.manager()["outages"]) == ("2", "{}")
+        assert [kind for kind, _, _ in stage.journal(What.OUTAGE_BEGAN, What.OUTAGE_PROBED, What.OUTAGE_ENDED)] == [
+            "outage_began",
+            "outage_probed",
+            "outage_ended",
+        ]
+
+
+async def test_while_redis_is_away_all_is_unknown_to_those_who_ask(stage: Stage) -> None:
+    async with running(stage):
+        stage.server.connected = False
+        with capture_logs():
+            await stage.round()
+        assert [judgement.verdict for judgement in stage.board.shown.judgements] == [Verdict.UNKNOWN] * 2
+
+
+async def test_the_limits_of_a_changed_fleet_file_hold_at_once(stage: Stage) -> None:
+    async with running(stage):
+        stage.symptoms[BTC.id] = MUTE
+        stage.fleet = replace(stage.fleet, tuning=Tuning(silent_confirm_s=5.0, recoveries_max=1))
+        stage.loop.reload_wanted.set()
+        for _ in range(30):
+            await stage.round()
+        assert called(stage) == [("stop", BTC.id.program), ("start", BTC.id.program)]
+        assert [collector for _, collector, _ in stage.journal(What.STOOD_DOWN)] == ["okx:BTC-USDT"]

@@ -1,17 +1,18 @@
+from typing import Any
+
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from common.config import ExchangeCollectorConfig
+from common.health import BookState, WorkerState
 from manager.assess import assess
-from manager.history import History, Track, observe, parked, rebuild, remember
-from manager.journal import Entry, What
+from manager.history import Track
+from manager.outage import Outage
 from manager.policy import Action, ActionKind, Conditions, decide
 from manager.processes import Process, ProcessState
-from manager.settings import ManagerSettings, to_ns
+from manager.settings import ManagerSettings
 from manager.verdicts import Judgement, Pulse, Verdict
-from tests.manager.fakes import NOW_NS, FakeSupervisor, ManualClock, S, config, heartbeat, process, pulse
+from tests.manager.fakes import NOW_NS, S, config, heartbeat, process, pulse
 
 LIMITS = ManagerSettings()
 ID = config().id
@@ -45,7 +46,7 @@ KILL = Action(kind=ActionKind.KILL, collector=ID, why="because", pid=4242)
         (judged(Verdict.HEALTHY, process()), Track(), []),
         (judged(Verdict.QUIET, process()), Track(), []),
         (judged(Verdict.STARTING, process()), Track(), []),
-        (judged(Verdict.SILENT, process()), Track(), []),
+        (judged(Verdict.EXCHANGE_OUTAGE, process()), Track(silent_since_ns=1), []),
         (judged(Verdict.UNKNOWN, process()), Track(), []),
         (judged(Verdict.MISCONFIGURED, ended()), Track(), []),
         (judged(Verdict.CRASH_LOOPING, ended()), Track(), []),
@@ -154,144 +155,184 @@ def test_while_redis_settles_the_dead_are_started() -> None:
     assert decide([judged(Verdict.DEAD, ended())], {}, NOW_NS, Conditions(settling=True), LIMITS) == [start()]
 
 
-def test_starts_are_staggered_and_those_who_fail_often_wait() -> None:
-    fleet = [config(f"C{number}-USDT") for number in range(16)]
+def test_starts_are_staggered_and_come_in_turn() -> None:
+    fleet = [config(f"C{number}-USDT") for number in range(17)]
     young = process(uptime_s=3)
     judgements = [judged(Verdict.STARTING, young, of) for of in fleet[:2]]  # two slots taken
     judgements += [judged(Verdict.STARTING, process(uptime_s=31), fleet[2])]  # had its time
     judgements += [judged(Verdict.DEAD, NEVER_STARTED, of) for of in fleet[3:]]
-    history = {str(fleet[4].id): Track(restarts_ns=times(9, 4))}
+    history = {
+        str(fleet[4].id): Track(run_started_s=NOW_NS // S - 9),
+        str(fleet[5].id): Track(acted_ns=NOW_NS - 8 * S),  # its start was refused
+        str(fleet[6].id): Track(run_started_s=NOW_NS // S - 10),
+    }
     busy = Conditions(busy=frozenset({fleet[3].id}))  # one more slot
-    assert decide(judgements, history, NOW_NS, busy, LIMITS) == [start(of) for of in fleet[5:12]]
+    assert decide(judgements[:9], history, NOW_NS, busy, LIMITS) == [start(fleet[n]) for n in (7, 8, 6, 4, 5)]
+    assert decide(judgements, history, NOW_NS, busy, LIMITS) == [start(of) for of in fleet[7:14]]
 
 
-class World:
-    """One collector under a supervisord in memory, and a manager made of the pure parts alone."""
-
-    def __init__(self) -> None:
-        self.clock = ManualClock()
-        self.supervisor = FakeSupervisor(self.clock)
-        self.of = config()
-        self.supervisor.know(self.of.id.program)
-        self.history: History = {}
-        self.journal: list[Entry] = []
-        self.taken: list[tuple[int, Action, Verdict]] = []
-        self.hung = False
-
-    def step(self, event: str) -> None:
-        """One second: what happens to the collector, then a round of the manager."""
-        self.clock.move(1)
-        self._happen(event)
-        now_ns, program = self.clock.now_ns(), self.of.id.program
-        processes = self.supervisor.processes()
-        beat = heartbeat(self.of, now_ns, pid=processes[program].pid)
-        pulses = {self.of.id: pulse(beat, 60.0 if self.hung else 0.5)}
-        (judgement,) = assess([self.of], pulses, processes, parked(self.history, now_ns, LIMITS), LIMITS)
-        for entry in observe([judgement], self.history, now_ns, "test"):
-            self.note(entry)
-        for action in decide([judgement], self.history, now_ns, Conditions(), LIMITS):
-            self.taken.append((now_ns, action, judgement.verdict))
-            self._carry_out(action)
-
-    def note(self, entry: Entry) -> None:
-        self.journal.append(entry)
-        self.history = remember(self.history, entry, LIMITS)
-
-    def _happen(self, event: str) -> None:
-        program = self.of.id.program
-        alive = self.supervisor.table[program].alive
-        if event == "crash" and alive:
-            self.supervisor.end(program, ProcessState.FATAL)
-        elif event == "exit" and alive:
-            self.supervisor.end(program, ProcessState.EXITED, 1)
-        elif event == "restart" and alive:  # supervisord's own
-            self.supervisor.end(program, ProcessState.EXITED)
-            self.supervisor.start(program)
-        self.hung = event == "hang" and alive
-
-    def _carry_out(self, action: Action) -> None:
-        program, now_ns = self.of.id.program, self.clock.now_ns()
-        details = {"action": action.kind.value, "pid": str(action.pid), "outcome": "done"}
-        match action.kind:
-            case ActionKind.START:
-                self.supervisor.start(program)
-            case ActionKind.KILL:
-                self.supervisor.kill(program, action.pid)
-            case ActionKind.PARK:
-                more = {"until": str(action.until_ns), "parks": str(action.parks)}
-                self.note(Entry(at_ns=now_ns, who="test", what=What.PARKED, collector=str(ID), details=more))
-                self.supervisor.end(program, ProcessState.STOPPED)
-        self.note(Entry(at_ns=now_ns, who="test", what=What.ACTION, collector=str(ID), details=details))
-
-
-EVENTS = st.lists(
-    st.tuples(st.sampled_from(["fine", "crash", "exit", "restart", "hang"]), st.integers(1, 40)), max_size=25
-)
-
-
-def lived(events: list[tuple[str, int]]) -> World:
-    """A world in which each event goes on for some seconds; ``fine`` lasts twenty times as long."""
-    world = World()
-    for event, seconds in events:
-        for _ in range(seconds * 20 if event == "fine" else seconds):
-            world.step(event)
-    return world
-
-
-@settings(max_examples=60, deadline=None)
-@given(EVENTS)
-def test_a_healthy_collector_is_never_touched(events: list[tuple[str, int]]) -> None:
-    assert [taken for taken in lived(events).taken if taken[2] in (Verdict.HEALTHY, Verdict.QUIET)] == []
-
-
-@settings(max_examples=60, deadline=None)
-@given(EVENTS)
-def test_the_budget_is_never_exceeded(events: list[tuple[str, int]]) -> None:
-    granted: list[int] = []  # restarts since the last park
-    last_park: Action | None = None
-    for at_ns, action, _ in lived(events).taken[1:]:  # the first start is no restart
-        if action.kind is ActionKind.PARK:
-            if last_park is not None and action.parks > 1:
-                assert action.parks == last_park.parks + 1
-                assert len(granted) <= 1 or action.parks == 1  # one try per pause
-            assert action.until_ns - at_ns == to_ns(min(10 * 2 ** (action.parks - 1), 300))
-            granted, last_park = [], action
-            continue
-        assert last_park is None or at_ns >= last_park.until_ns
-        granted.append(at_ns)
-        assert sum(at_ns - 60 * S < other <= at_ns for other in granted) <= LIMITS.restarts_max
-
-
-@settings(max_examples=60, deadline=None)
-@given(EVENTS, st.sampled_from(list(Verdict)))
-def test_a_manager_that_read_the_journal_decides_the_same(events: list[tuple[str, int]], verdict: Verdict) -> None:
-    world = lived(events)
-    rebuilt = rebuild(world.journal, LIMITS)
-    assert rebuilt == world.history
-    judgement = Judgement(config=world.of, verdict=verdict, why="", process=ended())
-    for later_s in (0, 30, 700):
-        now_ns = world.clock.now_ns() + later_s * S
-        assert decide([judgement], rebuilt, now_ns, Conditions(), LIMITS) == decide(
-            [judgement], world.history, now_ns, Conditions(), LIMITS
-        )
-
-
-def test_a_crash_loop_from_the_first_start_to_forgiveness() -> None:
-    world = World()
-    for _ in range(200):
-        world.step("crash")
-    first_ns = world.taken[0][0]
-    assert [(round((at_ns - first_ns) / S), action.kind.value) for at_ns, action, _ in world.taken] == [
-        *((second, "start") for second in range(6)),
-        *((6, "park"), (16, "start"), (17, "park")),
-        *((37, "start"), (38, "park"), (78, "start"), (79, "park"), (159, "start"), (160, "park")),
+def test_kills_and_restarts_wait_for_their_turn_too() -> None:
+    fleet = [config(f"C{number}-USDT") for number in range(14)]
+    hung = [judged(Verdict.HUNG, process(), of) for of in fleet[:12]]
+    history = {str(of.id): Track(run_started_s=1) for of in fleet[:12]}
+    lately = Track(run_started_s=0, silent_since_ns=1)
+    history[str(fleet[12].id)] = lately
+    judgements = [*hung, silent(of=fleet[12]), judged(Verdict.DEAD, ended(), fleet[13])]
+    actions = decide(judgements, history, NOW_NS, Conditions(), LIMITS)
+    assert [(action.kind, action.collector) for action in actions] == [
+        (ActionKind.RESTART, fleet[12].id),
+        (ActionKind.START, fleet[13].id),
+        *((ActionKind.KILL, of.id) for of in fleet[:8]),
     ]
-    for _ in range(122 + 600):  # until its next try, and ten minutes of health
-        world.step("fine")
-    done = len(world.taken)
-    for _ in range(3):
-        world.step("crash")
-    assert [action.kind for _, action, _ in world.taken[done:]] == [ActionKind.START] * 3
+
+
+def test_a_stop_or_a_park_waits_for_nobody() -> None:
+    fleet = [config(f"C{number}-USDT") for number in range(12)]
+    judgements = [judged(Verdict.STARTING, process(uptime_s=3), of) for of in fleet[:10]]
+    judgements += [judged(Verdict.DISABLED, process(), fleet[10]), judged(Verdict.DEAD, ended(), fleet[11])]
+    history = {str(fleet[11].id): Track(restarts_ns=times(5, 4, 3, 2, 1))}
+    actions = decide(judgements, history, NOW_NS, Conditions(), LIMITS)
+    assert [(action.kind, action.collector) for action in actions] == [
+        (ActionKind.STOP, fleet[10].id),
+        (ActionKind.PARK, fleet[11].id),
+    ]
+
+
+def silent(of: ExchangeCollectorConfig | None = None, found: Process | None = None, **changes: Any) -> Judgement:
+    """A silent collector that is connected."""
+    of = of or config()
+    beat = heartbeat(of, **changes)
+    return replace(judged(Verdict.SILENT, found or process(of), of), pulse=pulse(beat))
+
+
+RESTART = Action(kind=ActionKind.RESTART, collector=ID, why="because", pid=4242)
+STAND_DOWN = Action(
+    kind=ActionKind.STAND_DOWN,
+    collector=ID,
+    why="3 restarts did not hold (because); left alone until a person restarts it",
+)
+CONFIRMED = Track(silent_since_ns=NOW_NS - 60 * S)
+
+
+@pytest.mark.parametrize(
+    ("judgement", "track", "actions"),
+    [
+        (silent(), Track(), []),  # nobody knows since when
+        (silent(), Track(silent_since_ns=NOW_NS - 59 * S), []),
+        (silent(), CONFIRMED, [RESTART]),
+        (silent(book_state=BookState.STALE), CONFIRMED, [RESTART]),
+        (silent(of=config(auto_restart=False)), CONFIRMED, []),
+        # the worker's own step comes first
+        (silent(mute="trade", mute_reconnects=1), CONFIRMED, []),
+        (silent(mute="trade", mute_reconnects=2), CONFIRMED, [RESTART]),
+        # what a restart cannot cure
+        (silent(state=WorkerState.CONNECTING), CONFIRMED, []),
+        (silent(state=WorkerState.SUBSCRIBING), CONFIRMED, []),
+        (silent(state=WorkerState.CATCHING_UP), CONFIRMED, []),
+        (silent(state=WorkerState.DEGRADED), CONFIRMED, []),
+        # the budget
+        (silent(), replace(CONFIRMED, parked_until_ns=NOW_NS + S, parks=1), []),
+        (silent(), replace(CONFIRMED, restarts_ns=times(50, 40, 30, 20)), [RESTART]),
+        # standing down
+        (silent(), replace(CONFIRMED, recoveries=2), [RESTART]),
+        (silent(), replace(CONFIRMED, recoveries=3), [STAND_DOWN]),
+        (silent(), replace(CONFIRMED, recoveries=3, stood_down_ns=NOW_NS - S), []),
+        (judged(Verdict.HUNG, process()), Track(recoveries=2), [KILL]),
+        (judged(Verdict.HUNG, process()), Track(recoveries=3), [STAND_DOWN]),
+        (judged(Verdict.HUNG, process()), Track(recoveries=3, stood_down_ns=NOW_NS - S), []),
+        (judged(Verdict.HUNG, process()), Track(recoveries=3, parked_until_ns=NOW_NS + S, parks=1), []),
+        (judged(Verdict.DEAD, ended()), Track(recoveries=3, stood_down_ns=NOW_NS - S), [start()]),
+        (
+            judged(Verdict.HUNG, process()),
+            Track(recoveries=3, stood_down_ns=NOW_NS - 900 * S, well_since_ns=NOW_NS - 600 * S),
+            [KILL],  # forgiven
+        ),
+    ],
+)
+def test_recoveries(judgement: Judgement, track: Track, actions: list[Action]) -> None:
+    assert decide([judgement], {str(ID): track}, NOW_NS, Conditions(), LIMITS) == actions
+
+
+@pytest.mark.parametrize("conditions", [Conditions(settling=True), Conditions(busy=frozenset({ID}))])
+@pytest.mark.parametrize("track", [CONFIRMED, replace(CONFIRMED, recoveries=3)])
+def test_no_recovery_where_what_we_know_may_be_old(conditions: Conditions, track: Track) -> None:
+    assert decide([silent()], {str(ID): track}, NOW_NS, conditions, LIMITS) == []
+
+
+FLEET = [config(f"{name}-USDT") for name in "ABC"]
+OUT = [replace(silent(of=of), verdict=Verdict.EXCHANGE_OUTAGE) for of in FLEET]
+
+
+def outage(**changes: Any) -> dict[str, Outage]:
+    """An outage of half a minute with no probe yet, or a longer one."""
+    began_ns = NOW_NS - (9000 if "probed_ns" in changes else 30) * S
+    return {"okx": Outage(**{"began_ns": began_ns, **changes})}
+
+
+def probed(judgements: list[Judgement], outages: dict[str, Outage], **more: Any) -> list[str]:
+    """Symbols of those that are probed."""
+    history, conditions = more.get("history", {}), more.get("conditions", Conditions())
+    actions = decide(judgements, history, NOW_NS, conditions, LIMITS, outages)
+    assert {action.kind for action in actions} <= {ActionKind.PROBE}
+    return [action.collector.symbol for action in actions]
+
+
+def test_a_probe_says_why() -> None:
+    assert decide(OUT, {}, NOW_NS, Conditions(), LIMITS, outage()) == [
+        Action(
+            kind=ActionKind.PROBE,
+            collector=FLEET[0].id,
+            why="to see whether okx is back for a new process",
+            pid=4242,
+        )
+    ]
+
+
+@pytest.mark.parametrize(
+    ("outages", "symbols"),
+    [
+        ({}, []),
+        ({"binance": Outage(began_ns=1)}, []),
+        (outage(), ["A-USDT"]),
+        (outage(began_ns=NOW_NS - 29 * S), []),
+        (outage(ended_ns=NOW_NS), []),
+        (outage(probes=1, probed="okx:A-USDT", probed_ns=NOW_NS - 59 * S), []),
+        (outage(probes=1, probed="okx:A-USDT", probed_ns=NOW_NS - 60 * S), ["B-USDT"]),
+        (outage(probes=2, probed="okx:B-USDT", probed_ns=NOW_NS - 120 * S), ["C-USDT"]),
+        (outage(probes=3, probed="okx:C-USDT", probed_ns=NOW_NS - 240 * S), ["A-USDT"]),
+        (outage(probes=4, probed="okx:A-USDT", probed_ns=NOW_NS - 299 * S), []),
+        (outage(probes=40, probed="okx:A-USDT", probed_ns=NOW_NS - 300 * S), ["B-USDT"]),
+        (outage(began_ns=NOW_NS + 900 * S), ["A-USDT"]),  # the clock was set back
+    ],
+)
+def test_probes_are_ever_rarer_and_each_time_another_one(outages: dict[str, Outage], symbols: list[str]) -> None:
+    assert probed(OUT, outages) == symbols
+
+
+@pytest.mark.parametrize(
+    ("first", "track", "conditions", "symbols"),
+    [
+        (replace(OUT[0], verdict=Verdict.HEALTHY), Track(), Conditions(), ["B-USDT"]),
+        (replace(OUT[0], config=config("A-USDT", auto_restart=False)), Track(), Conditions(), ["B-USDT"]),
+        (replace(OUT[0], process=None), Track(), Conditions(), ["B-USDT"]),
+        (OUT[0], Track(stood_down_ns=NOW_NS - S), Conditions(), ["B-USDT"]),
+        (OUT[0], Track(parks=1, parked_until_ns=NOW_NS + S), Conditions(), ["B-USDT"]),
+        (OUT[0], Track(restarts_ns=times(5, 4, 3, 2, 1)), Conditions(), ["B-USDT"]),
+        (OUT[0], Track(), Conditions(busy=frozenset({FLEET[0].id})), ["B-USDT"]),
+        (OUT[0], Track(), Conditions(settling=True), []),
+    ],
+)
+def test_who_may_be_a_probe(first: Judgement, track: Track, conditions: Conditions, symbols: list[str]) -> None:
+    history = {"okx:A-USDT": track}
+    assert probed([first, *OUT[1:]], outage(), history=history, conditions=conditions) == symbols
+
+
+def test_one_probe_at_a_time() -> None:
+    due = outage(probes=1, probed="okx:A-USDT", probed_ns=NOW_NS - 61 * S)
+    starting = judged(Verdict.STARTING, process(uptime_s=29), FLEET[0])
+    assert probed([starting, *OUT[1:]], due) == []
+    assert probed(OUT, due, conditions=Conditions(busy=frozenset({FLEET[0].id}))) == []
+    assert probed([replace(starting, process=process(uptime_s=30)), *OUT[1:]], due) == ["B-USDT"]
 
 
 def test_unknown_pulses_do_not_matter_to_a_collector_without_process() -> None:

@@ -17,7 +17,7 @@ from tests.manager.fakes import config
 
 LAUNCH = Launch(
     command=("/opt/venv/bin/collector-worker",),
-    fleet_path=Path("/srv/fleet/deploy/fleet.toml"),
+    applied=Path("/srv/fleet/var/applied"),
     root=Path("/srv/fleet"),
     logs=Path("/srv/fleet/var/log"),
     redis_id="0123456789ab",
@@ -42,7 +42,7 @@ def test_the_section_whole() -> None:
     assert render(of, LAUNCH) == (
         "; written by the manager: changes are lost\n"
         "[program:collector-okx-BTC-USDT]\n"
-        "command=/opt/venv/bin/collector-worker --exchange okx --symbol BTC-USDT --fleet /srv/fleet/deploy/fleet.toml\n"
+        "command=/opt/venv/bin/collector-worker --config /srv/fleet/var/applied/collector-okx-BTC-USDT.json\n"
         f'environment=TICKFLEET_ROOT="/srv/fleet",TICKFLEET_CONFIG_ID="{of.fingerprint()}",'
         'TICKFLEET_REDIS_ID="0123456789ab",PYTHONSAFEPATH="1",PYTHONUNBUFFERED="1"\n'
         "autostart=false\n"
@@ -80,7 +80,7 @@ def test_supervisord_restarts_nothing_that_must_not_be_restarted() -> None:
 def test_supervisord_reads_every_path_back_as_it_was(tmp_path_factory: Any, name: str) -> None:
     root = tmp_path_factory.mktemp("root") / f"x{name}x"
     paths = Launch(
-        command=(str(root / "bin" / "worker"),), fleet_path=root / "f.toml", root=root, logs=root / "log", redis_id="1"
+        command=(str(root / "bin" / "worker"),), applied=root / "applied", root=root, logs=root / "log", redis_id="1"
     )
     try:
         text = render(config(), paths)
@@ -89,7 +89,7 @@ def test_supervisord_reads_every_path_back_as_it_was(tmp_path_factory: Any, name
         return
     program = as_supervisord_reads(text, paths.logs)
     assert shlex.split(program.command) == [
-        *paths.command, "--exchange", "okx", "--symbol", "BTC-USDT", "--fleet", str(paths.fleet_path),
+        *paths.command, "--config", str(paths.applied / "collector-okx-BTC-USDT.json"),
     ]  # fmt: skip
     assert program.environment == {
         "TICKFLEET_ROOT": str(root),
@@ -103,7 +103,7 @@ def test_supervisord_reads_every_path_back_as_it_was(tmp_path_factory: Any, name
 
 @pytest.mark.parametrize("name", ['a"b', "a'b", "a\nb", "a%(here)sb", "a ;b", "a #b"])
 def test_a_path_that_supervisord_cannot_read_is_refused(name: str) -> None:
-    bad = Launch(command=("/w",), fleet_path=Path("/f"), root=Path("/") / name, logs=Path("/l"), redis_id="1")
+    bad = Launch(command=("/w",), applied=Path("/a"), root=Path("/") / name, logs=Path("/l"), redis_id="1")
     with pytest.raises(InvalidConfigurationError, match="which supervisord's files cannot express"):
         render(config(), bad)
 
@@ -111,7 +111,7 @@ def test_a_path_that_supervisord_cannot_read_is_refused(name: str) -> None:
 def test_secrets_are_in_no_section_and_the_address_of_redis_only_as_a_digest(tmp_path: Path) -> None:
     environment = Environment(root=tmp_path, fleet_path=tmp_path / "f.toml")
     secret = RedisConfig(url="redis://user@host.example/0", password="hunter2")  # noqa: S106 - made up
-    text = render(config(), launch_from(environment, environment.fleet_path, secret))
+    text = render(config(), launch_from(environment, secret))
     assert "hunter2" not in text
     assert "host.example" not in text
 
@@ -120,7 +120,7 @@ def test_the_digest_of_redis_follows_what_a_worker_depends_on(tmp_path: Path) ->
     environment = Environment(root=tmp_path, fleet_path=tmp_path / "f.toml")
 
     def digest(redis: RedisConfig) -> str:
-        return launch_from(environment, environment.fleet_path, redis).redis_id
+        return launch_from(environment, redis).redis_id
 
     plain = digest(RedisConfig())
     assert digest(RedisConfig(password="x")) == plain  # noqa: S106 - made up
@@ -130,8 +130,6 @@ def test_the_digest_of_redis_follows_what_a_worker_depends_on(tmp_path: Path) ->
 
 def test_a_root_spelt_otherwise_gives_the_same_launch(tmp_path: Path) -> None:
     (tmp_path / "deploy").mkdir()
-    plain = Environment(root=tmp_path, fleet_path=tmp_path / "deploy" / "f.toml")
-    crooked = Environment(root=tmp_path / "deploy" / "..", fleet_path=tmp_path / "deploy" / ".." / "deploy" / "f.toml")
-    assert launch_from(plain, plain.fleet_path, RedisConfig()) == launch_from(
-        crooked, crooked.fleet_path, RedisConfig()
-    )
+    plain = Environment(root=tmp_path, fleet_path=tmp_path / "f.toml")
+    crooked = Environment(root=tmp_path / "deploy" / "..", fleet_path=tmp_path / "f.toml")
+    assert launch_from(plain, RedisConfig()) == launch_from(crooked, RedisConfig())

@@ -16,7 +16,7 @@ from manager.reconcile import (
     find_differences,
     plan_files,
     plan_groups,
-    write_programs,
+    write_files,
 )
 from manager.supervisor_async import ThreadedSupervisor
 from manager.supervisor_client import Fault, Reread, SupervisorClient
@@ -61,7 +61,7 @@ def test_only_files_of_collectors_are_written_and_removed(tmp_path: Path) -> Non
     (folder / "somebody-elses.conf").write_text("theirs")
     (folder / "collector-okx-A-B.conf").write_text("same")
     kept = (folder / "collector-okx-A-B.conf").stat()
-    write_programs(folder, tmp_path / "log", {"collector-okx-A-B": "same", "collector-okx-C-D": "new"})
+    write_files(folder, {"collector-okx-A-B.conf": "same", "collector-okx-C-D.conf": "new"})
     assert {path.name: path.read_text() for path in folder.iterdir()} == {
         "collector-okx-A-B.conf": "same",
         "collector-okx-C-D.conf": "new",
@@ -69,7 +69,7 @@ def test_only_files_of_collectors_are_written_and_removed(tmp_path: Path) -> Non
     }
     now = (folder / "collector-okx-A-B.conf").stat()
     assert (now.st_ino, now.st_mtime_ns) == (kept.st_ino, kept.st_mtime_ns)
-    assert (tmp_path / "log").is_dir()
+    assert (folder / "collector-okx-C-D.conf").stat().st_mode & 0o777 == 0o600
 
 
 async def test_one_that_fails_does_not_keep_the_others() -> None:
@@ -123,9 +123,9 @@ async def _start(root: Path, supervisor: ThreadedSupervisor, of: ExchangeCollect
 async def _apply(root: Path, supervisor: ThreadedSupervisor, *fleet: ExchangeCollectorConfig) -> Applied:
     logs = root / "var" / "log"
     pause = (sys.executable, "-c", "import signal; print('up'); signal.pause()")
-    launch = Launch(command=pause, fleet_path=root / "fleet.toml", root=root, logs=logs, redis_id="1")
+    launch = Launch(command=pause, applied=root / "applied", root=root, logs=logs, redis_id="1")
     wanted = {of.id.program: render(of, launch) for of in fleet}
-    write_programs(root / "var" / "programs", logs, wanted)
+    write_files(root / "var" / "programs", {f"{program}.conf": text for program, text in wanted.items()})
     plan = await find_differences(supervisor, wanted)
     await carry_out(supervisor, plan)
     return plan
@@ -135,7 +135,6 @@ def _pids(client: SupervisorClient) -> dict[str, int]:
     return {name: found.pid for name, found in client.processes().items()}
 
 
-def test_folders_are_their_owners_alone(tmp_path: Path) -> None:
-    folders = (tmp_path / "programs", tmp_path / "log")
-    write_programs(*folders, {})
-    assert [folder.stat().st_mode & 0o777 for folder in folders] == [0o700, 0o700]
+def test_a_new_folder_is_its_owners_alone(tmp_path: Path) -> None:
+    write_files(tmp_path / "var" / "programs", {})
+    assert (tmp_path / "var" / "programs").stat().st_mode & 0o777 == 0o700

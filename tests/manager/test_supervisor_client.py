@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from supervisor.options import VERSION
 from supervisor.xmlrpc import Faults
 
 from common.errors import SupervisorUnreachableError
@@ -102,6 +103,14 @@ def test_the_life_of_a_process_under_the_real_one(short_folder: Path) -> None:
         with pytest.raises(SupervisorRefusedError, match="supervisord does not know the program") as refused:
             client.start("nobody")
         assert refused.value.fault == Fault.BAD_NAME
+
+
+@pytest.mark.system
+def test_what_the_real_one_says_of_itself(short_folder: Path) -> None:
+    with real_supervisord(short_folder) as client:
+        version, pid = client.about()
+        assert (version, pid > 1) == (VERSION, True)
+        assert client.start_limits() == {"bystander": 0}
 
 
 @pytest.mark.system

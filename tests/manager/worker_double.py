@@ -12,24 +12,18 @@ from pathlib import Path
 import redis
 
 from common import keys
-from common.fleet_file import load_fleet
 from common.health import Heartbeat, Progress, WorkerState
-from common.identity import CollectorId
 from common.settings import read_environment
+from common.worker_file import decode, redis_of
 
 parser = argparse.ArgumentParser()
-for option in ("--exchange", "--symbol", "--fleet"):
-    parser.add_argument(option)
-arguments = parser.parse_args()
-collector = CollectorId(arguments.exchange, arguments.symbol)
-behaviour = Path(os.environ["TICKFLEET_ROOT"], "behave", arguments.symbol)
+parser.add_argument("--config", type=Path)
+content = decode(parser.parse_args().config)
+config, collector = content.collector, content.collector.id
+behaviour = Path(os.environ["TICKFLEET_ROOT"], "behave", collector.symbol)
 behave = behaviour.read_text() if behaviour.is_file() else "run"
 if behave == "crash":
     sys.exit(1)
-environment = read_environment()
-fleet = load_fleet(Path(arguments.fleet), environment)
-config = fleet.find(collector)
-assert config is not None
 beat = Heartbeat(
     collector=str(collector),
     pid=os.getpid(),
@@ -42,7 +36,7 @@ beat = Heartbeat(
 )
 stop = threading.Event()
 signal.signal(signal.SIGTERM, lambda *_: stop.set())
-with redis.Redis.from_url(fleet.redis.url) as client:
+with redis.Redis.from_url(redis_of(content, read_environment()).url) as client:
     while True:
         beat.beats, beat.beat_at = beat.beats + 1, time.time_ns()
         progress = Progress(count=beat.beats, last_event_at=beat.beat_at, silence_limit=30_000_000_000)

@@ -1,16 +1,20 @@
 """A real fleet under faults: killed, hung and stopped processes, a Redis that goes away, broken configuration."""
 
+import json
 import os
 import signal
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import redis
+from prometheus_client.parser import text_string_to_metric_families
 
+from tests.support.alert_receiver import AlertReceiver
 from tests.support.deployment import Deployment
 from tests.support.ports import wait_until
-from tests.support.processes import SimulatorProcess
+from tests.support.processes import BIN, Process, SimulatorProcess
 
 pytestmark = pytest.mark.system
 
@@ -32,8 +36,16 @@ def simulator() -> Iterator[SimulatorProcess]:
 
 
 @pytest.fixture(scope="module")
-def _running(simulator: SimulatorProcess) -> Iterator[Deployment]:
+def alerts() -> Iterator[AlertReceiver]:
+    with AlertReceiver() as receiver:
+        yield receiver
+
+
+@pytest.fixture(scope="module")
+def _running(simulator: SimulatorProcess, alerts: AlertReceiver) -> Iterator[Deployment]:
     deployment = Deployment(fleet_text(simulator, *SYMBOLS))
+    deployment.env["TICKFLEET_ALERT_WEBHOOK"] = alerts.url
+    deployment.configure("-m manager.watchdog", "-m manager.watchdog --hung-after 4")
     deployment.start()
     yield deployment
     deployment.stop()
@@ -41,9 +53,15 @@ def _running(simulator: SimulatorProcess) -> Iterator[Deployment]:
 
 @pytest.fixture
 def fleet(_running: Deployment) -> Deployment:
-    """The module's fleet, healthy."""
+    """The module's fleet, healthy, and its manager acts."""
     _running.wait_healthy()
+    wait_until(lambda: leader(_running) == _running.processes()["manager"].pid, 20, "the manager acts")
     return _running
+
+
+def leader(fleet: Deployment) -> int:
+    """The manager that acts, by its heartbeat."""
+    return int(fleet.redis.hget("md:v1:fleet:manager", "pid") or 0)
 
 
 def last_trade(fleet: Deployment) -> str:
@@ -184,3 +202,76 @@ def test_sigterm_flushes_and_exits_with_0_within_5_s(fleet: Deployment) -> None:
     exits = [line for line in fleet.log("supervisord").splitlines() if "exited: collector-okx-BTC-USDT" in line]
     assert "exit status 0" in exits[-1]
     wait_for_new_trades(fleet, 10)
+
+
+# --- the manager ------------------------------------------------------------------------------------------------------
+
+
+def journal(fleet: Deployment, what: str) -> list[dict[str, str]]:
+    return [fields for _, fields in fleet.redis.xrange("md:v1:fleet:events") if fields["what"] == what]
+
+
+def silence_s(fleet: Deployment) -> float:
+    """How long ago the manager that acts has beaten."""
+    return time.time() - int(fleet.redis.hget("md:v1:fleet:manager", "beat_at") or 0) / 1e9
+
+
+def test_the_figures_are_shown_by_the_manager_and_by_the_command(fleet: Deployment) -> None:
+    wait_until(lambda: fleet.status()["collectors"][0]["figures"].get("entries_per_s"), 20, "there are rates")
+    status = fleet.status()
+    assert status["system"]["redis_used_bytes"] > 1_000_000
+    assert status["system"]["memory_forecast"]["redis_full_bytes"] > 3 * 30_000_000
+    assert status["totals"]["healthy"] == len(SYMBOLS)
+    btc = next(row["figures"] for row in status["collectors"] if row["id"] == BTC)
+    assert 10 < btc["entries_per_s"]["trade"] < 80
+    assert 10_000_000 < btc["rss_bytes"] < 100_000_000
+    assert [stream["kind"] for stream in btc["streams"]] == ["trade", "orderbook", "ticker", "candles", "coverage"]
+
+    code, text = fleet.page("/metrics")
+    samples = {
+        (sample.name, *sample.labels.values()): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+    assert code == 200
+    assert [samples["tickfleet_collector_up", f"okx:{symbol}"] for symbol in SYMBOLS] == [1.0] * 3
+    assert samples["tickfleet_collector_entries_total", BTC, "trade"] > 0
+    assert (samples["tickfleet_manager_leading",], samples["tickfleet_collectors_healthy",]) == (1.0, 3.0)
+    assert fleet.page("/healthz") == (200, "ok\n")
+    page = json.loads(fleet.page("/status")[1])
+    assert page.keys() == status.keys()
+    assert page["manager"]["metrics_port"] == status["manager"]["metrics_port"] == fleet.metrics_port
+
+
+def test_of_two_managers_one_acts_and_the_other_takes_over(fleet: Deployment, tmp_path: Path) -> None:
+    first, before = leader(fleet), fleet.pids()
+    second = Process([str(BIN / "manager")], tmp_path / "second.log", fleet.env)
+    wait_until(lambda: "is in use; TICKFLEET_METRICS_PORT names another" in second.text(), 10, "it has begun")
+    actions = journal(fleet, "action")
+
+    os.kill(first, signal.SIGSTOP)
+    wait_until(lambda: silence_s(fleet) > 2, 10, "it was suspended for a while")
+    os.kill(first, signal.SIGCONT)
+    wait_until(lambda: silence_s(fleet) < 1, 10, "it goes on")
+    assert (leader(fleet), fleet.pids(), journal(fleet, "action")) == (first, before, actions)
+
+    os.kill(first, signal.SIGKILL)
+    wait_until(lambda: leader(fleet) not in (0, first), 12, "another one acts, whichever was quicker")
+    assert second.stop() == 0
+    wait_until(lambda: leader(fleet) not in (0, second.pid), 5, "the one that supervisord started acts")
+    assert (leader(fleet), fleet.pids()) == (fleet.processes()["manager"].pid, before)
+    assert journal(fleet, "action") == actions
+
+
+def test_a_hung_manager_is_killed_and_started_anew(fleet: Deployment, alerts: AlertReceiver) -> None:
+    hung, before = leader(fleet), fleet.pids()
+
+    os.kill(hung, signal.SIGSTOP)
+    new = wait_until(lambda: fleet.processes()["manager"].pid not in (0, hung), 25, "supervisord has started another")
+    wait_until(lambda: leader(fleet) == fleet.processes()["manager"].pid, 10, "it acts")
+
+    assert new
+    assert fleet.pids() == before
+    assert [int(entry["pid"]) for entry in journal(fleet, "manager_revived")] == [hung]
+    assert f'"pid": {hung}' in fleet.log("watchdog")
+    wait_until(lambda: "fleet: the manager was revived" in "".join(alerts.texts), 10, "a person is told")

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.manager.cli.managed import ManagedStage
 from tests.manager.cli.stage import CliStage
 
 
@@ -14,3 +15,15 @@ def stage(tmp_path: Path) -> Iterator[CliStage]:
     stage = CliStage(tmp_path)
     yield stage
     stage.redis.close()
+
+
+@pytest.fixture
+def managed(tmp_path: Path) -> Iterator[ManagedStage]:
+    """The same fleet with a manager at work: the two enabled collectors run."""
+    stage = ManagedStage(tmp_path)
+    try:
+        stage.start_manager()
+        assert stage.pids() == {"BTC-USDT": 101, "ETH-USDT": 102, "SOL-USDT": 0}
+        yield stage
+    finally:
+        stage.close()

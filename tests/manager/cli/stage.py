@@ -14,6 +14,7 @@ from common.identity import CollectorId
 from common.settings import Environment
 from manager.cli.app import app
 from manager.cli.tools import Tools
+from manager.desired import Wish, encode
 from tests.manager.fakes import FakeSupervisor, ManualClock, heartbeat
 
 FLEET = """\
@@ -80,6 +81,20 @@ class CliStage:
             self.supervisor.table[collector.program] = replace(found, started_s=found.started_s - 600)
             self.beat(collector)
         self.supervisor.calls.clear()
+
+    def wishes(self) -> dict[str, str]:
+        """The run-time changes, as they stand in Redis."""
+        found: dict[str, str] = self.redis.hgetall(keys.FLEET_DESIRED)
+        return found
+
+    def asked(self) -> list[tuple[str, str, str, str]]:
+        """Who has asked for what, of whom and why, by the journal."""
+        rows = [fields for _, fields in self.redis.xrange(keys.FLEET_EVENTS) if fields["what"] == "asked"]
+        return [(row["who"], row["command"], row["collector"], row["why"]) for row in rows]
+
+    def wish(self, collector: str, wish: Wish) -> None:
+        """A run-time change made before."""
+        self.redis.hset(keys.FLEET_DESIRED, collector, encode(wish))
 
     def _wait(self, seconds: float) -> None:
         self.clock.move(seconds)

@@ -21,6 +21,7 @@ def event(what: str, collector: str = "okx:BTC-USDT", why: str = "", **details: 
         ),
         (event("verdict_changed", **{"from": "", "to": "starting"}), "verdict: new -> starting"),
         (event("action", action="start", outcome="done", pid="0"), "start: done  [pid 0]"),
+        (event("asked", command="stop", why="moved"), "asked to stop, moved"),
         (
             event("parked", why="too often", until=str(AT_NS), parks="2"),
             "parked, too often  [parks 2, until 10:00:00 UTC]",

@@ -20,9 +20,9 @@ def test_validate_another_file(stage: CliStage) -> None:
 def test_list_shows_every_collector(stage: CliStage) -> None:
     lines = stage.run("list").stdout.splitlines()
     assert [line.split() for line in lines[1:]] == [
-        ["okx:BTC-USDT", "yes", "trade", "orderbook", "ticker", "candles", "1m", "yes", "30"],
-        ["okx:ETH-USDT", "yes", "trade", "1m", "yes", "30", "trade_channel=trades"],
-        ["okx:SOL-USDT", "no", "trade", "orderbook", "ticker", "candles", "1m", "yes", "30"],
+        ["okx:BTC-USDT", "enabled", "trade", "orderbook", "ticker", "candles", "1m", "yes", "30"],
+        ["okx:ETH-USDT", "enabled", "trade", "1m", "yes", "30", "trade_channel=trades"],
+        ["okx:SOL-USDT", "disabled", "trade", "orderbook", "ticker", "candles", "1m", "yes", "30"],
     ]
 
 
@@ -32,6 +32,9 @@ def test_list_as_json(stage: CliStage) -> None:
     assert (len(rows), len(config_id)) == (3, 12)
     assert rows[1] == {
         "id": "okx:ETH-USDT",
+        "origin": "file",
+        "state": "enabled",
+        "changed": None,
         "enabled": True,
         "data_types": ["trade"],
         "candle_intervals": ["1m"],

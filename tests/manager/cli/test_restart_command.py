@@ -1,3 +1,5 @@
+import json
+
 import pytest
 from msgspec.structs import replace
 
@@ -5,6 +7,7 @@ from common import keys
 from common.errors import SupervisorUnreachableError
 from common.health import WorkerState
 from manager.cli.tools import login_name
+from manager.desired import Wish, WishState
 from manager.processes import ProcessState
 from manager.supervisor_client import Fault
 from tests.manager.cli.stage import BTC, ETH, CliStage, nothing
@@ -67,8 +70,8 @@ def test_a_refusal_of_supervisord_is_exit_1(stage: CliStage) -> None:
         ),
         (["okx:BTC-USDT", "nonsense"], "there is no collector 'nonsense' (manager-cli list shows them)"),
         (["kraken:*"], "no collector matches 'kraken:*' (manager-cli list shows them)"),
-        (["okx:SOL-USDT"], "okx:SOL-USDT is disabled in the fleet file"),
-        (["okx:S*"], "all collectors that the pattern names are disabled in the fleet file"),
+        (["okx:SOL-USDT"], "okx:SOL-USDT is disabled in the fleet file (manager-cli enable okx:SOL-USDT)"),
+        (["okx:S*"], "all collectors that okx:S* names are disabled or stopped"),
     ],
 )
 def test_a_name_that_means_nothing_is_exit_2_and_changes_nothing(
@@ -184,3 +187,59 @@ def test_a_program_that_stays_away_fails_and_the_others_go_on(stage: CliStage) -
             "okx:BTC-USDT: failed: supervisord has not known its program for 1 s",
         ],
     )
+
+
+def batches(stage: CliStage, *, failing: str = "") -> list[set[str]]:
+    """Let a fleet of five come up a wait after each is started; the sets of those that were down together."""
+    rows = [f'[[collectors]]\nexchange = "okx"\nsymbol = "C{number}-USDT"\n' for number in range(5)]
+    stage.fleet_path.write_text("".join(rows))
+    ids = [of.id for of in stage.tools.fleet().collectors]
+    stage.supervisor.know(*(collector.program for collector in ids))
+    down = list[set[str]]()
+
+    def beats() -> None:
+        up = [collector for collector in ids if stage.supervisor.table[collector.program].alive]
+        fresh = {each.symbol for each in up if not stage.redis.exists(keys.heartbeat(each))}
+        down.extend([fresh] if fresh else [])
+        for collector in up:
+            if collector.symbol == failing:
+                stage.supervisor.end(collector.program, ProcessState.FATAL)
+            else:
+                stage.beat(collector, run_id="new")
+
+    stage.on_wait = [beats] * 12
+    return down
+
+
+def test_a_rolling_restart_waits_for_each_batch(stage: CliStage) -> None:
+    down = batches(stage)
+    result = stage.run("restart-all", "--at-once", "2")
+    assert (result.exit_code, down) == (0, [{"C0-USDT", "C1-USDT"}, {"C2-USDT", "C3-USDT"}, {"C4-USDT"}])
+
+
+def test_a_rolling_restart_stops_at_the_first_batch_that_fails(stage: CliStage) -> None:
+    down = batches(stage, failing="C1-USDT")
+    result = stage.run("restart-all", "--at-once", "2", "--json")
+    assert (result.exit_code, down) == (1, [{"C0-USDT", "C1-USDT"}])
+    left = "left as it is, after one that failed"
+    assert sorted((row["id"], row["done"], row["outcome"]) for row in json.loads(result.stdout)["collectors"]) == [
+        ("okx:C0-USDT", True, "running after 0.2 s, pid 101"),
+        ("okx:C1-USDT", False, "its process ended at once (manager-cli logs okx:C1-USDT)"),
+        *((f"okx:C{number}-USDT", False, left) for number in (2, 3, 4)),
+    ]
+
+
+def test_a_rolling_restart_may_keep_going(stage: CliStage) -> None:
+    down = batches(stage, failing="C1-USDT")
+    result = stage.run("restart-all", "--at-once", "3", "--keep-going")
+    assert (result.exit_code, down) == (1, [{"C0-USDT", "C1-USDT", "C2-USDT"}, {"C3-USDT", "C4-USDT"}])
+
+
+def test_what_an_operator_stopped_is_not_restarted(stage: CliStage) -> None:
+    stage.all_up()
+    stage.wish("okx:BTC-USDT", Wish(state=WishState.STOPPED, who="alice", at=1_774_778_400_000_000_000))
+    result = stage.run("restart", "okx:BTC-USDT")
+    why = "okx:BTC-USDT is stopped by alice at 2026-03-29 10:00 UTC (manager-cli start okx:BTC-USDT)"
+    assert (result.exit_code, result.stderr) == (2, f"manager-cli: {why}\n")
+    stage.on_wait = [nothing, lambda: stage.beat(ETH, run_id="new")]
+    assert stage.run("restart", "all").stdout == "okx:ETH-USDT: done: running after 0.4 s, pid 103\n"

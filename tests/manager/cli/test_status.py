@@ -6,7 +6,7 @@ from common.health import Progress
 from common.identity import DataType
 from manager.assess import assess
 from manager.cli.look import Look
-from manager.cli.status import Row, all_well, manager_line, short, summary_line, to_rows, typed
+from manager.cli.status import Row, all_well, manager_line, short, summary_line, to_rows
 from manager.processes import ProcessState
 from manager.settings import ManagerSettings
 from manager.verdicts import Pulse, Verdict
@@ -75,17 +75,6 @@ def test_without_a_heartbeat_the_row_shows_the_process() -> None:
 )
 def test_short(count: int, text: str) -> None:
     assert short(count) == text
-
-
-def test_numbers_are_numbers_and_names_stay_names() -> None:
-    assert typed({"run_id": "12345", "pid": "7", "cpu_seconds": "0.25", "x": "-3", "y": "1e5", "z": "9" * 30}) == {
-        "run_id": "12345",
-        "pid": 7,
-        "cpu_seconds": 0.25,
-        "x": -3,
-        "y": "1e5",
-        "z": "9" * 30,
-    }
 
 
 def test_lines() -> None:

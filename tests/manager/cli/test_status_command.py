@@ -1,12 +1,16 @@
 import json
 import time
 
+import msgspec
 import pytest
 
 from common import keys
 from common.health import WorkerState
 from manager.cli.look import look
 from manager.cli.status import to_json
+from manager.figures.collectors import CollectorFigures, Totals
+from manager.figures.document import Figures
+from manager.figures.system import SystemFigures
 from tests.manager.cli.stage import BTC, ETH, SOL, CliStage, nothing
 from tests.manager.fakes import NOW_NS, S
 
@@ -33,6 +37,15 @@ def test_json_is_the_whole_truth_and_nothing_else(stage: CliStage) -> None:
     stage.redis.hset(
         keys.FLEET_MANAGER, mapping={"pid": "77", "state": "running", "host": "123", "parked": "{}", "beats": "5"}
     )
+    taken = Figures(
+        at=NOW_NS - S,
+        totals=Totals(
+            healthy=1, failed=1, restarted=4, reconnects=0, gaps=0, cpu_percent=1.0, rss_bytes=5, entries_per_s=2.0
+        ),
+        system=SystemFigures(cpu_count=2, manager_cpu_s=1.5),
+        collectors={str(BTC): CollectorFigures(restarts=4, cpu_percent=1.0)},
+    )
+    stage.redis.set(keys.FLEET_FIGURES, msgspec.json.encode(taken))
     result = stage.run("status", "--json")
     document = json.loads(result.stdout)
     beat = document["collectors"][0].pop("heartbeat")
@@ -48,10 +61,13 @@ def test_json_is_the_whole_truth_and_nothing_else(stage: CliStage) -> None:
             "hung": 1,
             "dead": 0,
             "crash_looping": 0,
+            "exchange_outage": 0,
             "misconfigured": 0,
             "disabled": 1,
             "unknown": 0,
         },
+        "system": {"measured_at": NOW_NS - S, "cpu_count": 2, "manager_cpu_s": 1.5},
+        "totals": msgspec.to_builtins(taken.totals),
         "collectors": [
             {
                 "id": "okx:BTC-USDT",
@@ -64,6 +80,7 @@ def test_json_is_the_whole_truth_and_nothing_else(stage: CliStage) -> None:
                     "started_at": NOW_NS - 600 * S,
                     "exit_status": 0,
                 },
+                "figures": {"restarts": 4, "cpu_percent": 1.0},
             },
             {
                 "id": "okx:ETH-USDT",
@@ -77,6 +94,7 @@ def test_json_is_the_whole_truth_and_nothing_else(stage: CliStage) -> None:
                     "started_at": NOW_NS - 600 * S,
                     "exit_status": 0,
                 },
+                "figures": {},
             },
             {
                 "id": "okx:SOL-USDT",
@@ -84,6 +102,7 @@ def test_json_is_the_whole_truth_and_nothing_else(stage: CliStage) -> None:
                 "why": "disabled in the fleet file",
                 "heartbeat": {},
                 "process": {"state": "STOPPED", "pid": 0, "uptime_s": 0, "started_at": 0, "exit_status": 0},
+                "figures": {},
             },
         ],
     }

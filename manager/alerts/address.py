@@ -1,0 +1,61 @@
+"""The address of the webhook for alerts: from the environment, or from a file that only its owner can read."""
+
+import stat
+from urllib.parse import urlsplit
+
+from msgspec import Struct
+
+from common.errors import InvalidConfigurationError
+from common.settings import Environment
+
+
+class Address(Struct, frozen=True):
+    """Where to send to. Its text names the host alone."""
+
+    host: str
+    port: int
+    tls: bool
+    host_header: str
+    target: str
+
+    def __repr__(self) -> str:
+        return f"Address({self.host!r})"
+
+
+def parse_address(url: str) -> Address:
+    """The parts of a webhook's URL.
+
+    Raises:
+        InvalidConfigurationError: It is none; the message does not hold it.
+    """
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError as error:
+        raise InvalidConfigurationError("the address of the webhook for alerts is none (host or port)") from error
+    plain = url.isascii() and url.isprintable() and " " not in url
+    if parts.scheme not in ("http", "https") or not host or not plain or "@" in parts.netloc:
+        raise InvalidConfigurationError("the address of the webhook for alerts is not http(s)://host/...")
+    tls = parts.scheme == "https"
+    target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    return Address(host, port or (443 if tls else 80), tls, parts.netloc, target)
+
+
+def read_address(environment: Environment) -> Address | None:
+    """The address that the environment names; None where it names none.
+
+    Raises:
+        InvalidConfigurationError: What it names cannot be used.
+    """
+    if environment.alert_webhook is not None:
+        return parse_address(environment.alert_webhook)
+    path = environment.alert_webhook_file
+    if path is None:
+        return None
+    try:
+        mode, text = stat.S_IMODE(path.stat().st_mode), path.read_text(encoding="ascii")
+    except (OSError, ValueError) as error:
+        raise InvalidConfigurationError(f"{path}: the webhook for alerts cannot be read from it") from error
+    if mode & 0o077:
+        raise InvalidConfigurationError(f"{path} holds a secret and others can read it; run: chmod 600 {path}")
+    return parse_address(text.strip())

@@ -1,0 +1,121 @@
+"""Looks at Redis, supervisord and the machine, and leaves the judging to the checks."""
+
+import os
+import shutil
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from common.errors import FleetError
+from common.fleet_file import Fleet
+from common.identity import PROGRAM_PREFIX
+from manager.cli.doctor.host_checks import HostFacts
+from manager.cli.doctor.redis_checks import RedisFacts
+from manager.cli.look import SUPERVISOR_LIMIT_S
+from manager.cli.tools import Tools
+
+if TYPE_CHECKING:
+    from common.redis_client import SyncRedis
+
+OTHER_PROGRAMS = 3
+"""Redis, the manager, and the listener that watches it."""
+
+_SETTINGS = ("maxmemory-policy", "appendonly", "save")
+_LOOPBACK = (None, "127.0.0.1", "::1", "localhost")
+
+
+def redis_facts(fleet: Fleet, client: "SyncRedis", full_bytes: int) -> RedisFacts:
+    """What Redis says of itself.
+
+    Raises:
+        RedisUnreachableError: It does not answer.
+    """
+    info, config = answers(fleet, client)
+    local = fleet.redis.url.startswith("unix:") or urlsplit(fleet.redis.url).hostname in _LOOPBACK
+    return RedisFacts(
+        info=info if isinstance(info, dict) else {},
+        config=config if isinstance(config, dict) and config else None,
+        full_bytes=full_bytes,
+        available_bytes=_available_bytes() if local else None,
+    )
+
+
+def answers(fleet: Fleet, client: "SyncRedis") -> tuple[Any, Any]:
+    """The answers to INFO and CONFIG GET; an exception in the place of one that is refused."""
+    from common.redis_client import translated_errors  # see ``tools``
+
+    with translated_errors(fleet.redis), client.pipeline(transaction=False) as pipe:
+        pipe.info("all")
+        pipe.config_get(*_SETTINGS)
+        info, config = pipe.execute(raise_on_error=False)
+    return info, config
+
+
+def host_facts(tools: Tools, collectors: int, disk_wanted_bytes: int, manager: Mapping[str, str]) -> HostFacts:
+    """What can be seen of supervisord, the folders and the port of the metrics.
+
+    Args:
+        tools: The folders, and the way to supervisord.
+        collectors: How many there are.
+        disk_wanted_bytes: What a full fleet writes.
+        manager: The manager's own heartbeat; empty while none runs.
+    """
+    environment = tools.environment
+    version, trouble, pid, start_s = "", "", 0, dict[str, int]()
+    supervisor = tools.supervisor(environment.supervisor_socket, SUPERVISOR_LIMIT_S)
+    try:
+        version, pid = supervisor.about()
+        start_s = {name: s for name, s in supervisor.start_limits().items() if name.startswith(PROGRAM_PREFIX)}
+    except FleetError as error:
+        trouble = str(error)
+    var = environment.var
+    port = int(environment.metrics_port) if environment.metrics_port.isdigit() else 0
+    return HostFacts(
+        supervisor=version,
+        supervisor_trouble=trouble,
+        programs=collectors + OTHER_PROGRAMS,
+        descriptors=_descriptors(pid) if pid else None,
+        start_s=start_s,
+        modes=_modes(environment.supervisor_socket, environment.programs, environment.logs),
+        var=str(var),
+        writable=os.access(var, os.W_OK | os.X_OK),
+        disk_free_bytes=shutil.disk_usage(_existing(var)).free,
+        disk_wanted_bytes=disk_wanted_bytes,
+        port=port,
+        port_taken_by_other=bool(port) and str(port) != manager.get("metrics_port") and _listens(port),
+    )
+
+
+def _modes(*paths: Path) -> dict[str, int]:
+    return {str(path): path.stat().st_mode for path in paths if path.exists()}
+
+
+def _existing(path: Path) -> Path:
+    return next(each for each in (path, *path.parents) if each.exists())
+
+
+def _descriptors(pid: int) -> int | None:
+    """The soft limit of a process' open files; None where the system does not show it."""
+    try:
+        lines = Path(f"/proc/{pid}/limits").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return None
+    limit = next((line.split()[3] for line in lines if line.startswith("Max open files")), "")
+    return int(limit) if limit.isdigit() else None
+
+
+def _available_bytes() -> int | None:
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return None
+    found = next((line.split()[1] for line in lines if line.startswith("MemAvailable:")), "")
+    return int(found) * 1024 if found.isdigit() else None
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.settimeout(1.0)
+        return probe.connect_ex(("127.0.0.1", port)) == 0

@@ -1,0 +1,115 @@
+"""Pure: is this machine, and supervisord on it, fit for the fleet?"""
+
+import stat
+from collections.abc import Mapping
+
+from msgspec import Struct
+
+from manager.cli.doctor.findings import Finding, bad, ok, size, skipped, warning
+from manager.programs import START_S
+
+DESCRIPTORS_PER_PROGRAM = 5
+"""Of supervisord (measured: 1,507 for 300 programs)."""
+
+DESCRIPTORS_OTHERS = 64
+_GIB = 1024**3
+_LEAST_DISK_BYTES = _GIB
+
+
+class HostFacts(Struct, frozen=True, kw_only=True):
+    """What was seen of the machine.
+
+    Attributes:
+        supervisor: Version of supervisord; empty where it cannot be asked, then ``supervisor_trouble`` says why.
+        descriptors: How many files supervisord may open; None where that cannot be seen.
+        start_s: ``startsecs`` by program.
+        modes: Permission bits of what should be ours alone, by path.
+        writable: Whether the folder for all that a run writes can be written.
+        disk_free_bytes, disk_wanted_bytes: There, and what a full fleet writes.
+        port: That of the metrics; 0 where they are off.
+        port_taken_by_other: Something answers there that is not our manager.
+    """
+
+    supervisor: str
+    supervisor_trouble: str
+    programs: int
+    descriptors: int | None
+    start_s: Mapping[str, int]
+    modes: Mapping[str, int]
+    var: str
+    writable: bool
+    disk_free_bytes: int
+    disk_wanted_bytes: int
+    port: int = 0
+    port_taken_by_other: bool = False
+
+
+def check_host(facts: HostFacts) -> list[Finding]:
+    """All checks."""
+    return [
+        *_supervisor(facts),
+        *[_mode(path, mode) for path, mode in facts.modes.items()],
+        _folder(facts),
+        _disk(facts),
+        *([_port(facts)] if facts.port else []),
+    ]
+
+
+def _supervisor(facts: HostFacts) -> list[Finding]:
+    if not facts.supervisor:
+        return [bad("supervisord", facts.supervisor_trouble, "supervisord -c deploy/supervisord.conf")]
+    return [ok("supervisord", f"version {facts.supervisor}"), _descriptors(facts), _start_s(facts)]
+
+
+def _descriptors(facts: HostFacts) -> Finding:
+    check, wanted = "file descriptors", DESCRIPTORS_PER_PROGRAM * facts.programs + DESCRIPTORS_OTHERS
+    if facts.descriptors is None:
+        return skipped(check, "supervisord's limit cannot be seen from here")
+    found = f"supervisord may open {facts.descriptors} files, {facts.programs} programs need {wanted}"
+    if facts.descriptors < wanted:
+        mend = f"set minfds={2 * wanted} in deploy/supervisord.conf and ulimit -n above it, then start it anew"
+        return bad(check, found, mend)
+    return ok(check, found)
+
+
+def _start_s(facts: HostFacts) -> Finding:
+    short = sorted(program for program, start_s in facts.start_s.items() if start_s < START_S)
+    if short:
+        return bad(
+            "supervisord programs",
+            f"startsecs is below {START_S} for {', '.join(short[:3])}: a process that dies at once may look alive",
+            "manager-cli apply (the manager writes these sections)",
+        )
+    return ok("supervisord programs", f"startsecs is {START_S} or more for {len(facts.start_s)} collectors")
+
+
+def _mode(path: str, mode: int) -> Finding:
+    shown = stat.filemode(mode)
+    if mode & 0o077:
+        return bad("permissions", f"others may use {path} ({shown})", f"chmod go= {path}")
+    return ok("permissions", f"{path} is ours alone ({shown})")
+
+
+def _folder(facts: HostFacts) -> Finding:
+    if not facts.writable:
+        return bad("permissions", f"{facts.var} cannot be written by this user", "chown it, or run as its owner")
+    return ok("permissions", f"{facts.var} can be written")
+
+
+def _disk(facts: HostFacts) -> Finding:
+    found = f"{size(facts.disk_free_bytes)} free at {facts.var}, a full fleet writes {size(facts.disk_wanted_bytes)}"
+    if facts.disk_free_bytes < _LEAST_DISK_BYTES:
+        return bad("disk", found, "free some: Redis stops taking writes when its disk is full")
+    if facts.disk_free_bytes < facts.disk_wanted_bytes:
+        return warning("disk", found, "free some, or lower [redis.maxlen] in the fleet file")
+    return ok("disk", found)
+
+
+def _port(facts: HostFacts) -> Finding:
+    if facts.port_taken_by_other:
+        return warning(
+            "ports",
+            f"something else listens on port {facts.port}, where the manager's metrics should be",
+            "TICKFLEET_METRICS_PORT names another port",
+        )
+    return ok("ports", f"port {facts.port} is free or the manager's")

@@ -1,0 +1,1 @@
+"""What the manager shows over HTTP on a loopback port: /metrics, /healthz and /status."""

@@ -1,0 +1,107 @@
+"""What the manager notices beside the verdicts, as entries of the journal: Redis away, data lost, two managers.
+
+Pure but for the clock that it is given.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from common.clock import Clock
+from common.identity import CollectorId
+from common.log import get_logger
+from manager.hands import WHO
+from manager.journal import Entry, What
+from manager.lease import Lease
+from manager.settings import ManagerSettings
+from manager.verdicts import Pulse
+from manager.words import span
+
+LOSSES_EVERY_S = 60.0
+"""A feed that loses data again and again must not fill the journal."""
+
+
+_GOOD_NEWS = frozenset({What.REDIS_BACK, What.MANAGER_TOOK_OVER})
+
+
+class Notices:
+    """See the module."""
+
+    def __init__(self, clock: Clock, settings: ManagerSettings) -> None:
+        self._clock, self._settings = clock, settings
+        self._away_since_s: float | None = None
+        self._away_told = self._standby_told = False
+        self._gaps: dict[CollectorId, tuple[str, int]] = {}
+        self._lost: dict[CollectorId, int] = {}
+        self._losses_due_s = float("-inf")
+
+    def look(self, lease: Lease, redis_trouble: str, pulses: Mapping[CollectorId, Pulse] | None) -> Iterator[Entry]:
+        """What is new in this round. What concerns the fleet is told by the manager that leads.
+
+        Args:
+            lease: Who leads.
+            redis_trouble: Why Redis is away; empty while it is not.
+            pulses: None while it is.
+        """
+        yield from self._of_lease(lease)
+        if not lease.holder:
+            yield from self._of_redis(redis_trouble)
+        if lease.leading and pulses is not None:
+            yield from self._of_data(pulses)
+
+    def _of_redis(self, trouble: str) -> Iterator[Entry]:
+        now_s = self._clock.monotonic_s()
+        if not trouble:
+            if self._away_told and self._away_since_s is not None:
+                away_s = now_s - self._away_since_s
+                yield self._entry(What.REDIS_BACK, f"after {span(away_s)}", {"away_s": f"{away_s:.0f}"})
+            self._away_since_s, self._away_told = None, False
+            return
+        if self._away_since_s is None:
+            self._away_since_s = now_s
+        elif not self._away_told and now_s - self._away_since_s >= self._settings.redis_away_alert_s:
+            self._away_told = True
+            yield self._entry(What.REDIS_AWAY, f"{trouble} for {span(now_s - self._away_since_s)}")
+
+    def _of_lease(self, lease: Lease) -> Iterator[Entry]:
+        if lease.standing_by and not self._standby_told:
+            self._standby_told = True
+            yield self._entry(What.MANAGER_STANDBY, f"another manager acts: {lease.holder}")
+        elif lease.leading and self._standby_told:
+            self._standby_told = False
+            yield self._entry(What.MANAGER_TOOK_OVER, "the other manager has gone")
+
+    def _of_data(self, pulses: Mapping[CollectorId, Pulse]) -> Iterator[Entry]:
+        for collector, count in _new_gaps(self._gaps, pulses):
+            self._lost[collector] = self._lost.get(collector, 0) + count
+        self._gaps = {
+            collector: (pulse.heartbeat.run_id, pulse.heartbeat.gaps)
+            for collector, pulse in pulses.items()
+            if pulse.heartbeat is not None
+        }
+        now_s = self._clock.monotonic_s()
+        if not self._lost or now_s < self._losses_due_s:
+            return
+        self._losses_due_s = now_s + LOSSES_EVERY_S
+        lost, self._lost = self._lost, {}
+        for collector, count in lost.items():
+            why = f"{count} hole{'' if count == 1 else 's'} could not be filled; manager-cli coverage {collector}"
+            yield self._entry(What.DATA_LOST, why, {"gaps": str(count)}, str(collector))
+
+    def _entry(self, what: What, why: str, details: dict[str, str] | None = None, collector: str = "") -> Entry:
+        log = get_logger().info if what in _GOOD_NEWS else get_logger().warning
+        log(what.value, why=why, **({"collector": collector} if collector else {}), **(details or {}))
+        return Entry(
+            at_ns=self._clock.now_ns(), who=WHO, what=what, collector=collector, why=why, details=details or {}
+        )
+
+
+def _new_gaps(
+    before: Mapping[CollectorId, tuple[str, int]], pulses: Mapping[CollectorId, Pulse]
+) -> Iterable[tuple[CollectorId, int]]:
+    """Another run counts from 0. What a collector had lost before we saw it first is told already, or long ago."""
+    for collector, pulse in pulses.items():
+        if pulse.heartbeat is None or collector not in before:
+            continue
+        run_id, gaps = before[collector]
+        new = pulse.heartbeat.gaps - (gaps if run_id == pulse.heartbeat.run_id else 0)
+        if new > 0:
+            yield collector, new

@@ -1,0 +1,102 @@
+"""What the manager is to bring about: the fleet file as last taken, with the run-time changes as last read."""
+
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any
+
+from common import keys
+from common.errors import FleetError, RedisUnreachableError
+from common.fleet_file import Fleet
+from common.log import get_logger
+from common.redis_client import translated_errors
+from manager.desired import Wish, encode, merge
+from manager.senses import RedisLink
+
+
+class Wanted:
+    """See the module.
+
+    Args:
+        fleet: The fleet file as taken to begin with.
+        path: Its path, to be shown.
+        load: Reads it again; raises InvalidConfigurationError.
+
+    Attributes:
+        desired: What should be, as far as it is known.
+        known: Whether the run-time changes have been read: before that nothing must be added, removed or started.
+    """
+
+    def __init__(self, fleet: Fleet, path: str, load: Callable[[], Fleet]) -> None:
+        self._fleet, self.path, self._load = fleet, path, load
+        self._entries: Mapping[str, str] = {}
+        self._file_trouble = self._entries_trouble = ""
+        self.known = False
+        self.desired = merge(fleet, {})
+
+    @property
+    def trouble(self) -> str:
+        """Why something that was asked for is not taken up, a phrase of ours; else empty."""
+        troubles = self.desired.troubles
+        more = f" (and {len(troubles) - 1} more)" if len(troubles) > 1 else ""
+        return self._file_trouble or self._entries_trouble or (f"{troubles[0]}{more}" if troubles else "")
+
+    def take_file(self) -> str:
+        """Take up the fleet file as it is now; one that cannot be used changes nothing and the answer says why."""
+        try:
+            self._fleet = self._load()
+        except FleetError as error:
+            self._file_trouble = str(error)
+            return self._file_trouble
+        self._file_trouble = ""
+        self._merge()
+        return ""
+
+    def hear(self, entries: Mapping[str, str] | None) -> bool:
+        """Take up the run-time changes as they are now; whether the fleet is another thereby.
+
+        Args:
+            entries: The hash; None where its key cannot be read although Redis answers. Then what was known holds.
+        """
+        first, self.known = not self.known, True
+        self._entries_trouble = (
+            "" if entries is not None else f"the run-time changes {keys.FLEET_DESIRED} cannot be read"
+        )
+        if entries is None or entries == self._entries:
+            return first
+        before, self._entries = self.desired, dict(entries)
+        self._merge()
+        return first or self.desired.fleet != before.fleet
+
+    def forget(self) -> None:
+        """Another Redis is in use: its run-time changes are not known yet."""
+        self.known = False
+
+    async def tidy(self, link: RedisLink) -> None:
+        """Drop what is left over of wishes that the fleet file has overtaken, unless somebody changes them now."""
+        for field, left in self.desired.spent.items():
+            try:
+                with translated_errors(link.config):
+                    await link.client.transaction(_exchange(field, self._entries[field], left), keys.FLEET_DESIRED)
+            except RedisUnreachableError:  # the next round tries again
+                return
+            get_logger().info("run_time_change_spent", collector=field)
+
+    def _merge(self) -> None:
+        before = self.desired.troubles
+        self.desired = merge(self._fleet, self._entries)
+        for trouble in self.desired.troubles:
+            if trouble not in before:
+                get_logger().error("run_time_change_ignored", why=trouble)
+
+
+def _exchange(field: str, expected: str, left: Wish | None) -> Callable[[Any], Coroutine[Any, Any, None]]:
+    """A transaction that replaces an entry where it still is as it was read."""
+
+    async def run(pipe: Any) -> None:
+        found = await pipe.hget(keys.FLEET_DESIRED, field)
+        pipe.multi()
+        if found == expected and left is None:
+            pipe.hdel(keys.FLEET_DESIRED, field)
+        elif found == expected and left is not None:
+            pipe.hset(keys.FLEET_DESIRED, field, encode(left))
+
+    return run

@@ -1,0 +1,66 @@
+"""One look at the manager after the other, and what follows from it."""
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from manager.watchdog import signs, supervisord
+from manager.watchdog.judge import Seen, judge
+
+HUNG_AFTER_S = 35.0
+"""A round takes a second, and some twenty where Redis and supervisord let it wait for every answer. Whoever stops the
+manager for half a minute, with a debugger say, finds it as it was."""
+
+
+class Guard:
+    """See the module. Times in seconds; ``var`` holds supervisord's socket and ``run/``."""
+
+    def __init__(
+        self, var: Path, program: str, hung_after_s: float, monotonic_s: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._var, self._program, self._hung_after_s = var, program, hung_after_s
+        self._monotonic_s = monotonic_s
+        self._socket = var / "supervisor.sock"
+        self._seen: Seen | None = None
+        self._trouble = ""
+
+    def look(self) -> None:
+        """Look once; a manager that hangs is killed."""
+        try:
+            pid = supervisord.pid_of(self._socket, self._program)
+        except supervisord.NoAnswerError as error:
+            self._tell_once(str(error))
+            return
+        self._trouble = ""
+        sign = signs.read(signs.alive_file(self._var))
+        verdict = judge(self._seen, self._monotonic_s(), sign, pid, self._hung_after_s)
+        self._seen = verdict.seen
+        if verdict.silent_s is not None:
+            self._revive(signs.Revival(pid, round(verdict.silent_s)))
+
+    def _revive(self, revival: signs.Revival) -> None:
+        try:
+            if supervisord.pid_of(self._socket, self._program) != revival.pid:
+                return  # another one by now
+            supervisord.kill(self._socket, self._program)
+        except supervisord.NoAnswerError as error:
+            _tell("manager_kill_failed", why=str(error), **revival._asdict())
+            return
+        _tell("manager_killed", why=f"its loop stood still for {revival.silent_s} s", **revival._asdict())
+        with suppress(OSError):  # the line above says it too
+            signs.leave(signs.revival_file(self._var), revival)
+
+    def _tell_once(self, trouble: str) -> None:
+        if trouble != self._trouble:
+            _tell("supervisord_lost", why=trouble)
+        self._trouble = trouble
+
+
+def _tell(event: str, **facts: object) -> None:
+    """A line for the log; standard output belongs to supervisord's protocol."""
+    now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    sys.stderr.write(json.dumps({"event": event, **facts, "process": "watchdog", "timestamp": now}) + "\n")
+    sys.stderr.flush()

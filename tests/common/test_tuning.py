@@ -1,0 +1,42 @@
+from pathlib import Path
+
+import pytest
+
+from common.errors import InvalidConfigurationError
+from common.fleet_file import load_fleet
+from common.settings import Environment
+from common.tuning import Tuning
+
+COLLECTOR = '[[collectors]]\nexchange = "okx"\nsymbol = "BTC-USDT"\n'
+
+
+def loaded(folder: Path, text: str) -> Tuning:
+    path = folder / "fleet.toml"
+    path.write_text(text + COLLECTOR)
+    return load_fleet(path, Environment(root=folder, fleet_path=path)).tuning
+
+
+def test_what_the_file_sets_and_nothing_else(tmp_path: Path) -> None:
+    tuning = loaded(tmp_path, "[manager]\nsilent_confirm_s = 5\nrestarts_max = 9\noutage_fraction = 0.8\n")
+    assert tuning.given() == {"silent_confirm_s": 5.0, "restarts_max": 9, "outage_fraction": 0.8}
+    assert loaded(tmp_path, "").given() == {}
+
+
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        ("hung_after_s = 1", "manager.hung_after_s: Expected `float` >= 3.0"),
+        ("start_limit_s = inf", "manager.start_limit_s: Expected `float` <= 86400.0"),
+        ("grace_s = nan", "manager.grace_s: Expected `float` >= 0.5"),
+        ("restarts_max = 0", "manager.restarts_max: Expected `int` >= 1"),
+        ("restarts_max = 1.5", "manager.restarts_max: Expected `int`, got `float`"),
+        ("outage_least = 1", "manager.outage_least: Expected `int` >= 2"),
+        ("outage_fraction = 1.0", "manager.outage_fraction: Expected `float` <= 0.95"),
+        ("round_every_s = 9", "manager: unknown key 'round_every_s'"),
+        ("silent_confirm = 9", "manager: unknown key 'silent_confirm'; did you mean 'silent_confirm_s'?"),
+    ],
+)
+def test_what_cannot_work_is_refused_with_its_place(tmp_path: Path, line: str, why: str) -> None:
+    with pytest.raises(InvalidConfigurationError) as refused:
+        loaded(tmp_path, f"[manager]\n{line}\n")
+    assert str(refused.value) == f"{tmp_path / 'fleet.toml'}: {why}"

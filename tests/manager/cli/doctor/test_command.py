@@ -1,0 +1,96 @@
+import json
+from typing import Any
+
+import msgspec
+import pytest
+
+from common import keys
+from manager.figures.collectors import Totals
+from manager.figures.document import Figures
+from manager.figures.forecast import MemoryForecast
+from manager.figures.system import SystemFigures
+from tests.manager.cli.stage import CliStage
+from tests.manager.fakes import NOW_NS
+
+GIB = 1024**3
+
+
+def doctor(stage: CliStage, *arguments: str) -> tuple[int, dict[str, list[Any]]]:
+    result = stage.run("doctor", "--offline", "--json", *arguments)
+    assert result.stderr == ""
+    found: dict[str, list[Any]] = {}
+    for finding in json.loads(result.stdout):
+        found.setdefault(finding.pop("check"), []).append(finding)
+    return result.exit_code, found
+
+
+@pytest.fixture(autouse=True)
+def _a_good_host(stage: CliStage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Folders of our own; and fakeredis knows no INFO and no CONFIG, so what a good Redis says stands in for them."""
+    stage.environment.logs.chmod(0o700)
+    facts = {"redis_version": "7.4.2", "used_memory": 1, "maxmemory": 64 * GIB}
+    monkeypatch.setattr(
+        "manager.cli.doctor.gather.answers", lambda *_: (facts, {"maxmemory-policy": "noeviction", "appendonly": "yes"})
+    )
+
+
+def test_a_fleet_that_is_well(stage: CliStage) -> None:
+    stage.all_up()
+    code, found = doctor(stage)
+    assert (code, {name: rows[0]["level"] for name, rows in found.items()}) == (
+        0,
+        {
+            "redis version": "ok",
+            "redis eviction": "ok",
+            "redis persistence": "ok",
+            "redis disk": "ok",
+            "redis memory": "ok",
+            "redis clients": "ok",
+            "supervisord": "ok",
+            "file descriptors": "skipped",
+            "supervisord programs": "ok",
+            "permissions": "ok",
+            "disk": "ok",
+            "ports": "ok",
+        },
+    )
+
+
+def test_what_is_bad_is_exit_1_and_says_how_to_mend_it(stage: CliStage) -> None:
+    stage.environment.logs.chmod(0o755)
+    code, found = doctor(stage)
+    assert code == 1
+    assert found["permissions"][0]["mend"] == f"chmod go= {stage.environment.logs}"
+
+
+def test_without_redis_the_rest_is_still_looked_at(stage: CliStage) -> None:
+    stage.server.connected = False
+    code, found = doctor(stage)
+    assert code == 1
+    assert found["redis"][0]["level"] == "bad"
+    assert "supervisord" in found
+
+
+def test_the_managers_forecast_outranks_typical_sizes(stage: CliStage) -> None:
+    none = Totals(
+        healthy=0, failed=0, restarted=0, reconnects=0, gaps=0, cpu_percent=0.0, rss_bytes=0, entries_per_s=0.0
+    )
+    memory = MemoryForecast(streams_bytes=1, streams_full_bytes=2, redis_full_bytes=100 * GIB, measured=1, streams=1)
+    system = SystemFigures(cpu_count=2, manager_cpu_s=0.1)
+    figures = Figures(at=NOW_NS, totals=none, system=system, collectors={}, memory=memory)
+    stage.redis.set(keys.FLEET_FIGURES, msgspec.json.encode(figures))
+    code, found = doctor(stage)
+    assert (code, found["redis memory"][0]["found"]) == (
+        1,
+        "the streams take 100.0 GiB when full, maxmemory is 64.0 GiB",
+    )
+
+
+def test_it_is_readable(stage: CliStage) -> None:
+    stage.environment.logs.chmod(0o755)
+    stage.all_up()
+    result = stage.run("doctor", "--offline")
+    lines = result.stdout.splitlines()
+    assert lines[0] == "ok       redis version         Redis 7.4.2"
+    assert any(line.strip() == f"-> chmod go= {stage.environment.logs}" for line in lines)
+    assert lines[-1].endswith("1 bad, 1 skipped")

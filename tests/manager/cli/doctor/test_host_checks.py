@@ -1,0 +1,78 @@
+import stat
+from typing import Any
+
+import pytest
+
+from manager.cli.doctor.findings import Finding, Level, bad, ok
+from manager.cli.doctor.host_checks import HostFacts, check_host
+
+GIB = 1024**3
+
+
+def facts(**changes: Any) -> HostFacts:
+    usual = {
+        "supervisor": "4.3.0",
+        "supervisor_trouble": "",
+        "programs": 103,
+        "descriptors": 4096,
+        "start_s": {"collector-okx-BTC-USDT": 5},
+        "modes": {"/srv/var/supervisor.sock": stat.S_IFSOCK | 0o700},
+        "var": "/srv/var",
+        "writable": True,
+        "disk_free_bytes": 100 * GIB,
+        "disk_wanted_bytes": 10 * GIB,
+    }
+    return HostFacts(**{**usual, **changes})
+
+
+def found(check: str, **changes: Any) -> list[Finding]:
+    return [finding for finding in check_host(facts(**changes)) if finding.check == check]
+
+
+def test_a_fit_machine_has_nothing_to_mend() -> None:
+    assert check_host(facts(port=9464)) == [
+        ok("supervisord", "version 4.3.0"),
+        ok("file descriptors", "supervisord may open 4096 files, 103 programs need 579"),
+        ok("supervisord programs", "startsecs is 5 or more for 1 collectors"),
+        ok("permissions", "/srv/var/supervisor.sock is ours alone (srwx------)"),
+        ok("permissions", "/srv/var can be written"),
+        ok("disk", "100.0 GiB free at /srv/var, a full fleet writes 10.0 GiB"),
+        ok("ports", "port 9464 is free or the manager's"),
+    ]
+
+
+def test_without_supervisord_its_settings_are_not_judged() -> None:
+    findings = check_host(facts(supervisor="", supervisor_trouble="supervisord does not answer"))
+    assert findings[0] == bad("supervisord", "supervisord does not answer", "supervisord -c deploy/supervisord.conf")
+    assert {finding.check for finding in findings[1:]} == {"permissions", "disk"}
+
+
+@pytest.mark.parametrize(("limit", "level"), [(1024, Level.OK), (512, Level.BAD), (None, Level.SKIPPED)])
+def test_descriptors(limit: int | None, level: Level) -> None:
+    (finding,) = found("file descriptors", descriptors=limit)
+    assert finding.level is level
+
+
+def test_a_program_that_counts_as_started_too_soon() -> None:
+    (finding,) = found("supervisord programs", start_s={"collector-okx-A-B": 1, "collector-okx-C-D": 5})
+    assert finding.level is Level.BAD
+    assert "collector-okx-A-B" in finding.found
+    assert "collector-okx-C-D" not in finding.found
+
+
+def test_what_others_may_use() -> None:
+    findings = found("permissions", modes={"/srv/var/log": stat.S_IFDIR | 0o755}, writable=False)
+    assert [finding.level for finding in findings] == [Level.BAD, Level.BAD]
+    assert findings[0].mend == "chmod go= /srv/var/log"
+
+
+@pytest.mark.parametrize(("free", "level"), [(100 * GIB, Level.OK), (5 * GIB, Level.WARNING), (GIB // 2, Level.BAD)])
+def test_disk(free: int, level: Level) -> None:
+    (finding,) = found("disk", disk_free_bytes=free)
+    assert finding.level is level
+
+
+def test_a_port_that_somebody_else_has() -> None:
+    (finding,) = found("ports", port=9464, port_taken_by_other=True)
+    assert (finding.level, finding.mend) == (Level.WARNING, "TICKFLEET_METRICS_PORT names another port")
+    assert found("ports") == []

@@ -1,0 +1,113 @@
+from typing import Any
+
+import pytest
+
+from common.identity import CollectorId
+from manager.journal import Entry, What
+from manager.lease import Lease
+from manager.notices import LOSSES_EVERY_S, Notices
+from manager.settings import ManagerSettings
+from manager.verdicts import Pulse
+from tests.manager.fakes import ManualClock, config, heartbeat, pulse
+
+BTC, ETH = config().id, config("ETH-USDT").id
+AWAY = "Redis at 127.0.0.1:6379 cannot be reached"
+
+
+class FixedLease(Lease):
+    """One that is as the test says."""
+
+    leading = True
+    standing_by = False
+
+
+class Scene:
+    """Rounds of a manager, a second apart."""
+
+    def __init__(self) -> None:
+        self.clock = ManualClock()
+        self.lease = FixedLease(self.clock)
+        self.notices = Notices(self.clock, ManagerSettings())
+        self.pulses: dict[CollectorId, Pulse] = {}
+
+    def beat(self, collector: str, gaps: int, run_id: str = "a") -> None:
+        of = config(collector)
+        self.pulses[of.id] = pulse(heartbeat(of, gaps=gaps, run_id=run_id))
+
+    def rounds(self, count: float, redis_trouble: str = "") -> list[Entry]:
+        news = list[Entry]()
+        for _ in range(round(count)):
+            self.clock.move(1)
+            news += self.notices.look(self.lease, redis_trouble, None if redis_trouble else self.pulses)
+        return news
+
+
+@pytest.fixture
+def scene() -> Scene:
+    return Scene()
+
+
+def short(entries: list[Entry]) -> list[tuple[What, str, dict[str, str]]]:
+    assert {entry.who for entry in entries} <= {"manager"}
+    return [(entry.what, entry.why, entry.details) for entry in entries]
+
+
+def test_redis_away_for_long_is_told_once_and_that_it_is_back(scene: Scene) -> None:
+    assert scene.rounds(60, AWAY) == []
+    assert short(scene.rounds(600, AWAY)) == [(What.REDIS_AWAY, f"{AWAY} for 60 s", {})]
+    assert short(scene.rounds(5)) == [(What.REDIS_BACK, "after 11 min", {"away_s": "660"})]
+
+
+def test_a_short_absence_of_redis_is_no_news(scene: Scene) -> None:
+    assert [scene.rounds(59, AWAY), scene.rounds(1), scene.rounds(59, AWAY), scene.rounds(1)] == [[], [], [], []]
+
+
+def test_a_second_manager_is_told_by_the_one_that_looks_on(scene: Scene) -> None:
+    scene.lease.leading, scene.lease.holder = False, "web-1:7:ab"
+    assert scene.rounds(3) == []
+    scene.lease.standing_by = True
+    assert short(scene.rounds(3)) == [(What.MANAGER_STANDBY, "another manager acts: web-1:7:ab", {})]
+    scene.lease.leading, scene.lease.standing_by, scene.lease.holder = True, False, ""
+    assert short(scene.rounds(3)) == [(What.MANAGER_TOOK_OVER, "the other manager has gone", {})]
+
+
+def test_one_that_looks_on_leaves_the_rest_to_the_other(scene: Scene) -> None:
+    scene.lease.leading, scene.lease.holder = False, "web-1:7:ab"
+    scene.beat("BTC-USDT", 0)
+    scene.rounds(1)
+    scene.beat("BTC-USDT", 5)
+    assert scene.rounds(1) + scene.rounds(100, AWAY) == []
+
+
+def test_data_lost_is_told_at_once_and_then_summed_up(scene: Scene) -> None:
+    scene.beat("BTC-USDT", 7)
+    scene.beat("ETH-USDT", 0)
+    assert scene.rounds(2) == [], "what was lost before is no news"
+    scene.beat("BTC-USDT", 8)
+    (first,) = scene.rounds(1)
+    why = "1 hole could not be filled; manager-cli coverage okx:BTC-USDT"
+    assert (first.what, first.collector, first.why, first.details) == (What.DATA_LOST, str(BTC), why, {"gaps": "1"})
+    for gaps in (10, 11):
+        scene.beat("BTC-USDT", gaps)
+        scene.beat("ETH-USDT", gaps)
+        assert scene.rounds(1) == []
+    later = scene.rounds(LOSSES_EVERY_S)
+    assert [(entry.collector, entry.details) for entry in later] == [
+        (str(BTC), {"gaps": "3"}),
+        (str(ETH), {"gaps": "11"}),
+    ]
+
+
+@pytest.mark.parametrize(("gaps", "lost"), [(0, []), (2, [{"gaps": "2"}])])
+def test_another_run_counts_from_nothing(gaps: int, lost: list[Any], scene: Scene) -> None:
+    scene.beat("BTC-USDT", 7)
+    scene.rounds(1)
+    scene.beat("BTC-USDT", gaps, run_id="b")
+    assert [entry.details for entry in scene.rounds(1)] == lost
+
+
+def test_a_collector_without_a_heartbeat_has_lost_nothing(scene: Scene) -> None:
+    scene.pulses = {BTC: Pulse()}
+    scene.rounds(1)
+    scene.beat("BTC-USDT", 9)
+    assert scene.rounds(1) == []

@@ -1,0 +1,102 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from manager.watchdog import signs, supervisord
+from manager.watchdog.guard import Guard
+from manager.watchdog.supervisord import NoAnswerError
+
+
+class Scene:
+    """supervisord, the clock and the manager's file, as the test says they are."""
+
+    def __init__(self, var: Path) -> None:
+        self.var, self.now_s, self.pid, self.away = var, 100.0, 42, False
+        self.kills = list[str]()
+        self.guard = Guard(var, "manager", 10.0, lambda: self.now_s)
+
+    def pid_of(self, path: Path, program: str) -> int:
+        if self.away:
+            raise NoAnswerError("supervisord does not answer")
+        assert (path, program) == (self.var / "supervisor.sock", "manager")
+        return self.pid
+
+    def kill(self, _: Path, program: str) -> None:
+        if self.away:
+            raise NoAnswerError("supervisord does not answer")
+        self.kills.append(program)
+
+    def look(self, times: int = 1) -> None:
+        """Ticks, 5 s apart."""
+        for _ in range(times):
+            self.guard.look()
+            self.now_s += 5.0
+
+
+@pytest.fixture
+def scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Scene:
+    scene = Scene(tmp_path)
+    monkeypatch.setattr(supervisord, "pid_of", scene.pid_of)
+    monkeypatch.setattr(supervisord, "kill", scene.kill)
+    return scene
+
+
+def events(capsys: pytest.CaptureFixture[str]) -> list[dict[str, object]]:
+    """The lines of the log without their time; standard output must stay empty."""
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    return [{k: v for k, v in json.loads(line).items() if k != "timestamp"} for line in captured.err.splitlines()]
+
+
+def test_a_manager_without_signs_is_killed_and_a_note_is_left(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
+    scene.look(times=4)
+    assert scene.kills == ["manager"]
+    assert signs.take(signs.revival_file(scene.var)) == signs.Revival(pid=42, silent_s=10)
+    why = "its loop stood still for 10 s"
+    assert events(capsys) == [{"event": "manager_killed", "why": why, "pid": 42, "silent_s": 10, "process": "watchdog"}]
+
+
+def test_a_manager_that_gives_signs_lives(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
+    for _ in range(9):
+        signs.give(signs.alive_file(scene.var))
+        scene.look()
+    assert (scene.kills, events(capsys)) == ([], [])
+
+
+def test_another_process_at_the_last_moment_is_spared(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    scene.look(times=2)
+    pids = iter([42, 43])
+    monkeypatch.setattr(supervisord, "pid_of", lambda *_: next(pids))
+    scene.look()
+    assert (scene.kills, signs.take(signs.revival_file(scene.var))) == ([], None)
+
+
+def test_a_supervisord_that_does_not_answer_is_told_once_and_proves_nothing(
+    scene: Scene, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scene.look(times=2)
+    scene.away = True
+    scene.look(times=3)
+    scene.away = False
+    scene.look(times=2)
+    assert scene.kills == []
+    lost = {"event": "supervisord_lost", "why": "supervisord does not answer", "process": "watchdog"}
+    assert events(capsys) == [lost]
+    scene.look()
+    assert scene.kills == ["manager"]
+
+
+def test_a_kill_that_fails_is_told(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(*_: object) -> None:
+        raise NoAnswerError("supervisord refuses")
+
+    monkeypatch.setattr(supervisord, "kill", refuse)
+    scene.look(times=3)
+    why = "supervisord refuses"
+    assert events(capsys) == [
+        {"event": "manager_kill_failed", "why": why, "pid": 42, "silent_s": 10, "process": "watchdog"}
+    ]
+    assert signs.take(signs.revival_file(scene.var)) is None

@@ -1,0 +1,41 @@
+"""Taking a few things from readers that go on for ever, always under a time limit."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import TypeVar
+
+from common.reading.entries import Batch, Entry, Missed
+from common.subscriber import Subscriber
+from tests.support.waiting import PATIENCE_S
+
+T = TypeVar("T")
+
+
+async def take(items: AsyncIterator[T], count: int) -> list[T]:
+    """The next ``count`` items."""
+    taken: list[T] = []
+    async with asyncio.timeout(PATIENCE_S):
+        while len(taken) < count:
+            taken.append(await anext(items))
+    return taken
+
+
+async def entries(subscriber: Subscriber, count: int) -> list[Entry]:
+    """The next ``count`` entries of a subscriber, by a loop that is then left."""
+    return await take(aiter(subscriber), count)
+
+
+async def until_idle(subscriber: Subscriber) -> list[Batch]:
+    """The batches that there are now."""
+    taken: list[Batch] = []
+    async with asyncio.timeout(PATIENCE_S):
+        async for batch in subscriber.batches(idle_s=0.05):
+            if not batch.entries:
+                break
+            taken.append(batch)
+    return taken
+
+
+def numbers(taken: list[Entry]) -> list[str | Missed]:
+    """What was taken: trades by their ids, and what was missed."""
+    return [entry.event if isinstance(entry.event, Missed) else entry.id for entry in taken]
