@@ -29,7 +29,7 @@ from collector_worker.settings import WorkerSettings
 from collector_worker.silence import SilenceWatch
 from collector_worker.spool import Spool
 from collector_worker.streams import Streams
-from collector_worker.tail import read_tails
+from collector_worker.tail import read_tails, recall
 from collector_worker.tape import CandleTape, TradeTape
 from collector_worker.telemetry import Telemetry
 from collector_worker.usual import Usual, floors_of, limits_of_former_run
@@ -171,6 +171,7 @@ class Worker:
         self._trades, self._candles = _empty_tapes(self._config)  # an attempt that failed may have read another Redis
         await read_tails(self._pipe, self._streams, self._trades, self._candles)
         await self._ledger_stream.restore(self._pipe)
+        recall(self._ledger_stream.history, self._streams, self._trades, self._candles)
         self._ledger.remember(self._ledger_stream.history)
         self._publisher.follow({ledger.encode(): self._ledger_stream.ids.last})
         self._publisher.follow({stream.key.encode(): stream.ids.last for stream in self._streams.all()})

@@ -15,6 +15,7 @@ from pathlib import Path
 import msgspec
 
 from collector_worker.spool import Packed, joints_of, read_records
+from collector_worker.stream_ends import NOWHERE
 from common.log import get_logger
 
 
@@ -26,15 +27,17 @@ class Joints:
 
     Args:
         behind: By stream, the id of the entry behind which the file's entries come.
-        ends: Where the streams end now; None where there is none, so that whatever comes first begins it.
+        ends: Where the streams end now; None where there is none: whatever comes first begins it, if no other stream
+            tells that Redis holds an older state.
         ledger: The stream that vouches for the entries before it in the file. Once one of those has been left out,
             its own are, too.
     """
 
     def __init__(self, behind: Mapping[bytes, bytes], ends: Mapping[bytes, bytes | None], ledger: bytes) -> None:
         self._ledger = ledger
-        self._joined = {key for key, end in behind.items() if ends.get(key) in (None, end)}
-        self._sought = {key: ends.get(key) for key in behind if key not in self._joined}
+        self._joined = {key for key, end in behind.items() if end == (ends.get(key) or NOWHERE)}
+        self._gone = {key for key in behind if ends.get(key) is None}
+        self._sought = {key: ends.get(key) for key in behind if key not in self._joined | self._gone}
         self._inside: dict[bytes, bytes] = {}
         self.left_out = 0
         """Records that join nothing."""
@@ -59,7 +62,8 @@ class Joints:
                 del self._inside[key]
                 self._joined.add(key)
             return False
-        admitted = key in self._joined and (key != self._ledger or not self.left_out)
+        joins = key in self._joined or (key in self._gone and not self._sought)
+        admitted = joins and (key != self._ledger or not self.left_out)
         self.left_out += not admitted
         return admitted
 

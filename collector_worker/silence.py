@@ -25,7 +25,7 @@ from collector_worker.usual import NS_PER_S, Usual
 from collector_worker.websocket import Pace
 from common.clock import Clock
 from common.errors import ExchangeUnavailableError
-from common.health import RestLook, WorkerState
+from common.health import RestLook
 from common.identity import DataType
 from common.log import get_logger
 
@@ -110,9 +110,9 @@ class SilenceWatch:
             for usual in self._types.values():
                 usual.excuse(now_s)
             return
-        if beat.state is not WorkerState.RUNNING:
-            return
         self._forget_what_is_over(now_s)
+        if not beat.connected_since:
+            return
         if self._finds.due(now_s) and (mute := self._proven_mute(now_s)):
             self._found_mute(mute, now_s, "it follows no trade, or the protocol promises more")
         elif self._looks.due(now_s) and self._silent(now_s):

@@ -1,11 +1,13 @@
 """What the streams already hold: the only state that a new run needs."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from collector_worker.stream_ends import NOWHERE, Reader, place, read_ends
 from collector_worker.streams import Stream, Streams
 from collector_worker.tape import CandleTape, TradeTape
+from common.coverage import Kind, LedgerEntry, State, intervals
+from common.coverage_fold import number_of
 from common.errors import RedisUnreachableError
 from common.identity import DataType
 from common.redis_client import Reply, is_wrong_type, pack_command
@@ -44,6 +46,43 @@ async def read_tails(pipe: Reader, streams: Streams, trades: TradeTape, candles:
             if not found and count > 1 and len(page) == count:
                 further.append((stream, f"({page[-1][0]}", _PAGE))
         unread = further
+
+
+def recall(
+    history: Sequence[LedgerEntry], streams: Streams, trades: TradeTape, candles: Mapping[str, CandleTape]
+) -> None:
+    """Where a stream says nothing of how far it had come, the ledger does: somebody has emptied it.
+
+    The ledger may be some seconds behind; what is fetched again for that comes into an empty stream.
+    """
+    for stream in streams.all():
+        reached = _reached(history, DataType.TRADE) if stream.data_type is DataType.TRADE else None
+        if trades.last_id is None and reached is not None and reached[1] is not None:
+            trades.restore(reached[1], reached[0])
+            stream.last_trade_id = str(reached[1])
+    for interval, tape in candles.items():
+        reached = _reached(history, DataType.CANDLES, interval)
+        if tape.reached is None and reached is not None:
+            tape.restore(reached[0])
+
+
+def _reached(history: Sequence[LedgerEntry], kind: DataType, interval: str = "") -> tuple[int, int | None] | None:
+    """Time and number of the last item below which nothing is being fetched or unknown; None: nothing is known."""
+    known = intervals(history, kind, interval)
+    unknown = [index for index, part in enumerate(known) if part.state is State.UNKNOWN]
+    newest = known[unknown[-1] + 1 :] if unknown else known
+    being_fetched = next((part for part in newest if part.state is State.OPEN), None)
+    if being_fetched is not None:
+        return being_fetched.from_ts, number_of(being_fetched.from_id)
+    if newest:
+        last = newest[-1]
+        number = number_of(last.to_id)
+        if number is not None and last.state is not State.COMPLETE:
+            number -= 1  # the item behind a gap was about to be published
+        return last.to_ts, number
+    begun = (entry for entry in reversed(history) if entry.kind is Kind.OPENED)
+    opened = next((entry for entry in begun if (entry.data_type, entry.interval) == (kind, interval)), None)
+    return None if opened is None else (opened.from_ts or 0, number_of(opened.from_id))
 
 
 def _restores(stream: Stream, fields: dict[str, str], trades: TradeTape, candles: Mapping[str, CandleTape]) -> bool:

@@ -81,6 +81,18 @@ def test_the_streams_of_a_file_join_each_for_itself() -> None:
     assert [packed for packed in mixed if joints.admits(packed)] == FILE[1:]
 
 
+def test_a_stream_that_is_gone_is_not_begun_with_what_comes_behind_a_hole() -> None:
+    """Deleted by a user, and another one shows that Redis has lost entries: so it had, too, before it was deleted."""
+    behind: dict[bytes, bytes] = {b"t": b"5-3", b"k": b"5-3"}
+    mixed = [packed for pair in zip(FILE, entries(b"k", range(4, 8)), strict=True) for packed in pair]
+    joints = joints_of(behind, {b"t": None, b"k": b"5-1"}, mixed)
+    assert [packed for packed in mixed if joints.admits(packed)] == []
+    joints = joints_of(behind | {b"t": b"0-0"}, {b"t": None, b"k": b"5-1"}, mixed)
+    assert [packed for packed in mixed if joints.admits(packed)] == FILE  # it never had an entry
+    joints = joints_of(behind, {b"t": None, b"k": b"5-5"}, mixed)
+    assert [packed for packed in mixed if joints.admits(packed)] == [FILE[0], FILE[1], *mixed[4:]]
+
+
 def test_the_ledger_does_not_vouch_for_what_was_left_out() -> None:
     joints = Joints({b"t": b"5-3", LEDGER: b"5-0"}, {b"t": b"5-1", LEDGER: b"5-0"}, LEDGER)
     before, after = entries(LEDGER, (1, 2))

@@ -332,13 +332,16 @@ async def test_there_are_no_looks_without_a_connection_or_while_we_do_not_read(c
     assert rig.rest.asked == []
 
 
-async def test_live_data_that_waits_behind_missed_data_is_no_silence(clock: ManualClock) -> None:
-    rig = Rig(clock, floors={TRADE: FREE})
+async def test_a_trouble_of_another_kind_hides_nothing(clock: ManualClock) -> None:
+    rig = Rig(clock, page(clock.now_ns() + S), floors={TRADE: FREE})
     rig.flowing = set()
-    rig.telemetry.catching_up("trades", waiting=True)
+    rig.telemetry.trouble("checksum", "it does not match any more")
     async with rig.looking():
-        await rig.live(100)
-    assert rig.rest.asked == []
+        await rig.live(33)
+        assert rig.said() == ("newer", "trade", 1)
+        rig.flowing = {TRADE}
+        await rig.live(1)
+    assert (rig.said(), rig.beat.state) == (("none", "", 0), WorkerState.DEGRADED)
 
 
 async def test_a_new_connection_heals_it() -> None:

@@ -1,15 +1,19 @@
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import pytest
+from msgspec.structs import replace
 
+from collector_worker.ledger import Missing, Track
 from collector_worker.streams import Streams
-from collector_worker.tail import read_tails
+from collector_worker.tail import read_tails, recall
 from collector_worker.tape import CandleTape, TradeTape
 from common.config import ExchangeCollectorConfig, MaxLen
+from common.coverage import LedgerEntry
 from common.errors import RedisUnreachableError
 from common.events import Event, FeedState, FeedStatus, Gap, Trade
 from common.identity import DataType
 from common.redis_client import RedisPipe, Reply
+from tests.support.clock import ManualClock
 from tests.support.redis_server import RedisServer
 
 TRADE_KEY = "md:v1:{okx:BTC-USDT}:trade"
@@ -212,6 +216,86 @@ async def test_an_emptied_stream_takes_no_ids_that_it_had(redis_server: RedisSer
         redis_server.client.xdel(TRADE_KEY, "5-42")
     restored = await Restored.of(redis_server)
     assert (restored.ids, restored.trades.last_id) == ({TRADE_KEY: (5, 42)}, None)
+
+
+# --- what the ledger knows of a stream that is empty ------------------------------------------------------------------
+
+S = 1_000_000_000
+
+
+def written(*acts: Callable[[Track], None], kind: DataType = DataType.TRADE, interval: str = "") -> list[LedgerEntry]:
+    """The ledger of a run that did this."""
+    entries: list[LedgerEntry] = []
+    track = Track(kind, interval, "run", ManualClock(), entries.append)
+    for act in acts:
+        act(track)
+    return entries
+
+
+def passed(number: int) -> Callable[[Track], None]:
+    return lambda track: track.passed(number * S, number)
+
+
+def hole(after: int, before: int) -> Missing:
+    return Missing(from_ts=after * S, to_ts=before * S, after=after, before=before)
+
+
+HISTORIES: dict[str, tuple[list[LedgerEntry], tuple[int, int | None] | None]] = {
+    "nothing": ([], None),
+    "just begun": (written(passed(3)), (3 * S, 3)),
+    "complete": (written(passed(3), passed(7), Track.tick), (7 * S, 7)),
+    "being fetched": (written(passed(3), lambda track: track.missing(hole(3, 9)), Track.tick), (3 * S, 3)),
+    "filled": (written(passed(3), lambda track: track.missing(hole(3, 9)), Track.filled), (9 * S, 8)),
+    "lost": (written(passed(3), lambda track: track.lost(hole(3, 9), "x")), (9 * S + 1, 8)),
+    "filled and gone on": (
+        written(passed(3), lambda track: track.missing(hole(3, 9)), Track.filled, passed(12), Track.tick),
+        (12 * S, 12),
+    ),
+    "behind a run of which nothing is known": (
+        [*written(passed(3), passed(7), Track.tick), replace(written(passed(20))[0], run_id="b")],
+        (20 * S, 20),
+    ),
+    "of something else": (written(passed(3), kind=DataType.TICKER), None),
+}
+
+
+@pytest.mark.parametrize(("history", "expected"), HISTORIES.values(), ids=HISTORIES)
+def test_an_empty_stream_goes_on_where_the_ledger_has_come_to(
+    history: list[LedgerEntry], expected: tuple[int, int | None] | None
+) -> None:
+    restored = Restored()
+    recall(history, restored.streams, restored.trades, restored.candles)
+    assert restored.trades.reached == expected
+    number = None if expected is None else str(expected[1])
+    assert restored.streams.of_type(DataType.TRADE).last_trade_id == number
+
+
+def test_bars_go_on_where_the_ledger_has_come_to() -> None:
+    restored = Restored()
+    history = written(
+        lambda track: track.passed(5 * MINUTE),
+        lambda track: track.passed(9 * MINUTE),
+        Track.tick,
+        kind=DataType.CANDLES,
+        interval="1m",
+    )
+    recall(history, restored.streams, restored.trades, restored.candles)
+    assert (restored.closed_until(), restored.closed_until("1h"), restored.trades.reached) == (9, None, None)
+
+
+async def test_a_stream_that_holds_something_needs_no_ledger(redis_server: RedisServer) -> None:
+    add(redis_server, TRADE_KEY, "5-42", type="trade", trade_id="42", ts_event=5_000_000)
+    candle(redis_server, "7-3", 9, 1)
+    restored = await Restored.of(redis_server)
+    recall(written(passed(3)), restored.streams, restored.trades, restored.candles)
+    assert (restored.trades.reached, restored.closed_until()) == ((5_000_000, 42), 10)
+
+
+def test_what_is_not_collected_is_not_recalled() -> None:
+    restored = Restored()
+    restored.streams = Streams(ExchangeCollectorConfig("okx", "BTC-USDT", (DataType.TICKER,)), MaxLen())
+    recall(written(passed(3)), restored.streams, restored.trades, {})
+    assert restored.trades.reached is None
 
 
 class Refusing:
