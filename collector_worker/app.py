@@ -29,7 +29,7 @@ from collector_worker.settings import WorkerSettings
 from collector_worker.silence import SilenceWatch
 from collector_worker.spool import Spool
 from collector_worker.streams import Streams
-from collector_worker.tail import read_tails, recall
+from collector_worker.tail import begin_later, read_tails, recall
 from collector_worker.tape import CandleTape, TradeTape
 from collector_worker.telemetry import Telemetry
 from collector_worker.usual import Usual, floors_of, limits_of_former_run
@@ -175,6 +175,8 @@ class Worker:
         self._ledger.remember(self._ledger_stream.history)
         self._publisher.follow({ledger.encode(): self._ledger_stream.ids.last})
         self._publisher.follow({stream.key.encode(): stream.ids.last for stream in self._streams.all()})
+        if self._ledger_stream.history:
+            begin_later(self._streams, self._clock.now_ns())
 
     async def _collect(self) -> None:
         instrument = await self._find_instrument()

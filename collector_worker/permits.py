@@ -42,7 +42,7 @@ local per_unit, burst, units = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(AR
 local free = math.max(tonumber(redis.call('GET', KEYS[1]) or '0'), now)
 local banned = tonumber(redis.call('GET', KEYS[2]) or '0')
 local start = math.max(free - per_unit * (burst - units), now, banned)
-local next_free = math.max(free, start - per_unit * (burst - units)) + per_unit * units
+local next_free = math.max(free, start) + per_unit * units
 redis.call('SET', KEYS[1], string.format('%.0f', next_free), 'PX', math.ceil((next_free - now) / 1000) + 60000)
 return string.format('%.0f', start - now)
 """

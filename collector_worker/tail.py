@@ -66,6 +66,17 @@ def recall(
             tape.restore(reached[0])
 
 
+def begin_later(streams: Streams, now_ns: int) -> None:
+    """Where earlier runs have written: a stream that is not there was deleted, and begins again above the ids it had.
+
+    Its readers wait behind the last of those. They are not known any more, but none was above the clock of then, or
+    hardly, and that is below the clock of now.
+    """
+    for stream in streams.all():
+        if stream.ids.last == NOWHERE:
+            stream.ids.next_marker(now_ns)
+
+
 def _reached(history: Sequence[LedgerEntry], kind: DataType, interval: str = "") -> tuple[int, int | None] | None:
     """Time and number of the last item below which nothing is being fetched or unknown; None: nothing is known."""
     known = intervals(history, kind, interval)

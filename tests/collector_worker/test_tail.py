@@ -5,7 +5,7 @@ from msgspec.structs import replace
 
 from collector_worker.ledger import Missing, Track
 from collector_worker.streams import Streams
-from collector_worker.tail import read_tails, recall
+from collector_worker.tail import begin_later, read_tails, recall
 from collector_worker.tape import CandleTape, TradeTape
 from common.config import ExchangeCollectorConfig, MaxLen
 from common.coverage import LedgerEntry
@@ -296,6 +296,16 @@ def test_what_is_not_collected_is_not_recalled() -> None:
     restored.streams = Streams(ExchangeCollectorConfig("okx", "BTC-USDT", (DataType.TICKER,)), MaxLen())
     recall(written(passed(3)), restored.streams, restored.trades, {})
     assert restored.trades.reached is None
+
+
+async def test_a_stream_that_is_gone_begins_again_above_the_ids_it_had(redis_server: RedisServer) -> None:
+    """A follower that has read up to 12:00:40 would never see a bar of 12:00:00."""
+    candle(redis_server, "7-3", 9, 1)
+    restored = await Restored.of(redis_server)
+    begin_later(restored.streams, 40 * S)
+    entry_ids = {stream.data_type: stream.ids.next(20 * S, 41 * S) for stream in restored.streams.all()}
+    assert entry_ids[DataType.TRADE] == "40000-1"
+    assert restored.streams.of_channel(DataType.CANDLES, "1m").ids.last_ms == 20_000, "it is there, and goes on"
 
 
 class Refusing:
