@@ -124,12 +124,9 @@ async def test_without_redis_it_delays_and_never_blocks() -> None:
 
 
 async def test_the_end_of_a_ban_lets_no_more_through_than_a_quiet_time_does(redis_config: RedisConfig) -> None:
-    asker, rate = permits(redis_config), Rate(per_s=50.0, burst=10.0)
-    await asker.ban(20)
-    waits_s = [await asker._reserve("rest", rate, 1.0) for _ in range(30)]
-    at_once = [wait_s for wait_s in waits_s if wait_s < waits_s[0] + 0.015]
-    assert len(at_once) == 10
-    assert waits_s[-1] - waits_s[0] == pytest.approx(20 / 50.0, abs=0.2)
+    await permits(redis_config).ban(30)
+    waits = await reserve(redis_config, 5, Rate(per_s=0.1, burst=3.0), kind="rest")
+    assert waits == pytest.approx([30, 30, 30, 40, 50], abs=BLUR_S)
 
 
 async def test_a_ban_that_redis_cannot_be_told_of_holds_for_who_met_it() -> None:

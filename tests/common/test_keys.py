@@ -23,6 +23,13 @@ def test_the_keys_of_the_fleet() -> None:
     assert (keys.FLEET_EVENTS, keys.FLEET_MANAGER) == ("md:v1:fleet:events", "md:v1:fleet:manager")
 
 
+def test_the_keys_of_readers() -> None:
+    assert keys.streams_like("okx:*", "candles:*") == "md:v1:{okx:*}:candles:*"
+    assert keys.position("archive") == "md:v1:reader:archive:position"
+    assert keys.acknowledged(BTC, "archive") == "md:v1:{okx:BTC-USDT}:acknowledged:archive"
+    assert keys.dead(BTC, "archive") == "md:v1:{okx:BTC-USDT}:dead:archive"
+
+
 @pytest.mark.parametrize("data_type", DataType)
 def test_every_stream_has_a_bound(data_type: DataType) -> None:
     assert keys.DEFAULT_MAXLEN[data_type] >= 10_000

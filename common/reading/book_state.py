@@ -1,0 +1,130 @@
+"""A book that is followed from its stream, and whether it may be believed. Pure.
+
+| state | on | becomes |
+| --- | --- | --- |
+| doubtful | a snapshot in the stream, or the ``:book`` hash as it was at the doubt or later | sure |
+| sure | a delta that does not continue it (``prev_seq``), a feed that is stale or disconnected, a gap | doubtful |
+| sure | entries that were missed or cannot be read, a level that is no number | doubtful |
+
+Deltas that come while it is doubtful are passed over. That the collector lives and the stream is up to date is judged
+apart (``common.reading.book_watch``).
+"""
+
+from collections.abc import Mapping
+
+from msgspec import Struct
+
+from common.codec import decode
+from common.errors import UndecodableFrameError
+from common.events import BookDelta, BookSnapshot, FeedState, FeedStatus, Gap
+from common.health import BookState
+from common.reading.entries import Entry, Missed
+from common.reading.ladder import BadLevelError, Ladder
+from common.reading.position import BEGINNING, id_order
+
+__all__ = ["BookHash", "FollowedBook", "read_book_hash"]
+
+NOT_JOINED = "not joined yet"
+_BAD_STATES = (FeedState.STALE, FeedState.DISCONNECTED)
+
+
+class BookHash(Struct, frozen=True):
+    """What the ``:book`` hash says: the book right after the entry ``stream_id``."""
+
+    stream_id: str
+    book: BookSnapshot
+
+
+def read_book_hash(fields: Mapping[str, str]) -> BookHash | None:
+    """The book in the ``:book`` hash; None where it says that it is not valid, or is damaged."""
+    if fields.get("state") != BookState.VALID.value:
+        return None
+    values = {**fields, "type": "book_snapshot", "reason": "join"}
+    if not values.get("seq"):
+        values.pop("seq", None)
+    values.pop("prev_seq", None)
+    try:
+        book = decode(values)
+        id_order(fields["stream_id"])
+    except (UndecodableFrameError, KeyError, ValueError):
+        return None
+    return BookHash(fields["stream_id"], book) if isinstance(book, BookSnapshot) else None
+
+
+class FollowedBook:
+    """The levels as they are known, and what is amiss with them.
+
+    Attributes:
+        doubt: Why it is not to be believed; empty: it is.
+        stream_id: The entry that it corresponds to.
+        seq: The exchange's number of that entry, where it gives one.
+        ts_event, ts_recv: The times of that entry.
+        based_at: ``ts_recv`` of the snapshot that it was built from.
+    """
+
+    def __init__(self) -> None:
+        self.doubt = NOT_JOINED
+        self.stream_id = BEGINNING
+        self.seq: int | None = None
+        self.ts_event = 0
+        self.ts_recv = 0
+        self.based_at = 0
+        self.bids = Ladder(highest_first=True)
+        self.asks = Ladder(highest_first=False)
+        self._read_to = BEGINNING
+        self._doubted_at = BEGINNING
+
+    def join(self, known: BookHash) -> bool:
+        """Begin with what the hash says; False where that is older than the doubt, and so may be wrong itself."""
+        if id_order(known.stream_id) < id_order(self._doubted_at):
+            return False
+        self._replace(known.stream_id, known.book)
+        return not self.doubt
+
+    def doubt_it(self, reason: str) -> None:
+        """Believe it no more from here on."""
+        self.doubt, self._doubted_at = reason, self._read_to
+
+    def apply(self, entry: Entry) -> None:
+        """Take the next entry of the stream."""
+        event = entry.event
+        self._read_to = entry.id
+        if isinstance(event, BookSnapshot):
+            self._replace(entry.id, event)
+        elif isinstance(event, BookDelta):
+            if not self.doubt:
+                self._update(entry.id, event)
+        elif isinstance(event, Missed):
+            self.doubt_it(f"entries were missed ({event.reason})")
+        elif isinstance(event, Gap):
+            self.doubt_it(f"gap ({event.reason})")
+        elif isinstance(event, FeedStatus) and event.state in _BAD_STATES:
+            self.doubt_it(f"feed {event.state.value} ({event.reason})")
+
+    def _replace(self, entry_id: str, snapshot: BookSnapshot) -> None:
+        self._read_to = entry_id
+        try:
+            self.bids = Ladder(snapshot.bids, highest_first=True)
+            self.asks = Ladder(snapshot.asks, highest_first=False)
+        except BadLevelError:
+            self.doubt_it("bad level")
+            return
+        self.based_at = snapshot.ts_recv
+        self._reached(entry_id, snapshot)
+        self.doubt = ""
+
+    def _update(self, entry_id: str, delta: BookDelta) -> None:
+        if delta.prev_seq != self.seq:
+            self.doubt_it(f"sequence gap: {delta.prev_seq} does not continue {self.seq}")
+            return
+        try:
+            self.bids.apply(delta.bids)
+            self.asks.apply(delta.asks)
+        except BadLevelError:
+            self.doubt_it("bad level")
+            return
+        self._reached(entry_id, delta)
+
+    def _reached(self, entry_id: str, event: BookSnapshot | BookDelta) -> None:
+        self.stream_id, self.seq = entry_id, event.seq
+        self.ts_event, self.ts_recv = event.ts_event, event.ts_recv

@@ -1,0 +1,63 @@
+"""Commands of Redis that more than one kind of reader sends, and what their answers mean."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, cast
+
+from common.errors import RedisUnreachableError
+from common.reading.cursor import Facts, read_facts
+from common.reading.names import StreamName
+from common.redis_client import RedisPipe, Reply, is_no_stream, pack_command
+
+_SCAN_COUNT = 1_000
+
+
+def accepted(reply: Reply) -> Any:
+    """An answer that is no refusal.
+
+    Raises:
+        RedisUnreachableError: It is one: Redis does not let us do what a reader does.
+    """
+    if isinstance(reply, Exception):
+        raise RedisUnreachableError("Redis refuses what a reader asks of it (rights, or its state)") from reply
+    return reply
+
+
+def xinfo(key: str) -> bytes:
+    """Look at a stream."""
+    return pack_command(("XINFO", "STREAM", key))
+
+
+def facts_of(reply: Reply) -> Facts | None:
+    """The answer to ``xinfo``; None where there is no stream.
+
+    Raises:
+        RedisUnreachableError: As ``accepted``.
+    """
+    return None if is_no_stream(reply) else read_facts(accepted(reply))
+
+
+def by_key(reply: Reply) -> dict[str, list[Any]]:
+    """The answer to XREAD or XREADGROUP: raw entries by the key of their stream.
+
+    Raises:
+        RedisUnreachableError: As ``accepted``.
+    """
+    return dict(accepted(reply) or ())
+
+
+async def find(pipe: RedisPipe, patterns: Iterable[str]) -> set[StreamName]:
+    """The streams of data that there are under some patterns.
+
+    Raises:
+        RedisUnreachableError: Redis does not answer, or refuses.
+    """
+    found: set[StreamName] = set()
+    for pattern in patterns:
+        place = "0"
+        while True:
+            command = pack_command(("SCAN", place, "MATCH", pattern, "COUNT", _SCAN_COUNT))
+            place, keys = cast("tuple[str, Sequence[str]]", accepted(*await pipe.execute([command])))
+            found |= {name for key in keys if (name := StreamName.of_key(key))}
+            if place == "0":
+                break
+    return found

@@ -1,0 +1,138 @@
+"""The streams of a consumer group: the group is made in each, and made again where it is gone."""
+
+from collections.abc import Iterable
+
+from common import keys
+from common.clock import Clock
+from common.reading.commands import accepted, facts_of, xinfo
+from common.reading.connect import LOGGER
+from common.reading.cursor import Facts
+from common.reading.discovery import NO_STREAM, NOT_THERE, Discovery
+from common.reading.group_state import done_up_to, group_mark
+from common.reading.names import Selection, StreamName
+from common.reading.position import BEGINNING, Mark, Position, id_order
+from common.reading.start import Start, first_mark
+from common.redis_client import RedisPipe, is_group_there, is_no_group, is_no_stream, is_wrong_type, pack_command
+
+NOTE_EVERY_S = 1.0
+"""How often it is noted up to where a group is done: so much work at most comes twice when the group is lost."""
+
+
+class GroupStreams:
+    """Takes up streams for a group.
+
+    Args:
+        group: Its name.
+        selection: Which streams.
+        start: Where the group begins in a stream where it does not exist yet.
+        clock: The time.
+    """
+
+    def __init__(self, group: str, selection: Selection, start: Start, clock: Clock) -> None:
+        self.names: dict[str, StreamName] = {}
+        """By key, the streams that are taken up."""
+        self.absent: set[StreamName] = set(selection.names)
+        """Streams that were asked for by name and are not there, as far as we know."""
+        self._group = group
+        self._discovery = Discovery(selection, start, clock)
+        self._clock = clock
+        self._done: dict[StreamName, str] = {}
+        self._note_at_s = 0.0
+
+    async def take_up(self, pipe: RedisPipe) -> list[StreamName]:
+        """Look for streams where that is due, and see that the group is in each; those that are new.
+
+        Raises:
+            RedisUnreachableError: It will be looked again at once.
+        """
+        if not self._discovery.due:
+            return []
+        names = await self._discovery.waiting(pipe)
+        replies = await pipe.execute([xinfo(name.key) for name in names]) if names else []
+        taken: list[StreamName] = []
+        for name, reply in zip(names, replies, strict=True):
+            if is_wrong_type(reply):
+                self._discovery.warn(name, NO_STREAM)
+            elif (facts := facts_of(reply)) is None:
+                self._discovery.warn(name, NOT_THERE)
+                self._await(name, first_mark(name, self._discovery.start_of(name), None))
+            elif await self._make(pipe, name, await self._first_mark(pipe, name, facts), facts):
+                self._discovery.take(name)
+                self.names[name.key] = name
+                self.absent.discard(name)
+                taken.append(name)
+        self._discovery.looked()
+        await self._read_done(pipe, taken)
+        return taken
+
+    async def _first_mark(self, pipe: RedisPipe, name: StreamName, facts: Facts) -> Mark:
+        """Where a group begins that is not there: where it was before, if it ever was, else where it was asked to."""
+        done = await self._known_done(pipe, name)
+        start = self._discovery.start_of(name) if done == BEGINNING else Position({name: Mark(done)})
+        return first_mark(name, start, facts)
+
+    async def restore(self, pipe: RedisPipe) -> None:
+        """The group, or a stream, is gone somewhere: make the group again where it was done with all."""
+        for name in [*self.names.values()]:
+            mark = Mark(await self._known_done(pipe, name))
+            (reply,) = await pipe.execute([xinfo(name.key)])
+            facts = None if is_wrong_type(reply) else facts_of(reply)
+            if facts is None or not await self._make(pipe, name, mark, facts):
+                del self.names[name.key]
+                self._await(name, mark)
+
+    def _await(self, name: StreamName, mark: Mark) -> None:
+        """It is not there: when it comes, begin behind the mark."""
+        self._discovery.give_back(name, Position({name: mark}))
+
+    async def _make(self, pipe: RedisPipe, name: StreamName, mark: Mark, facts: Facts) -> bool:
+        """See that the group is in a stream; where it has to be made, it begins behind the mark."""
+        counted = ("ENTRIESREAD", mark.added) if mark.added is not None and facts.added is not None else ()
+        (reply,) = await pipe.execute([pack_command(("XGROUP", "CREATE", name.key, self._group, mark.id, *counted))])
+        if is_group_there(reply):
+            return True
+        if is_no_stream(reply):
+            return False
+        accepted(reply)
+        LOGGER.info("group %s begins in %s behind %s", self._group, name, mark.id)
+        return True
+
+    # --- up to where all is done ---------------------------------------------------------------------------------
+
+    async def note_done(self, pipe: RedisPipe) -> None:
+        """Note beside each stream up to where the group is done with all, where that is due.
+
+        Raises:
+            RedisUnreachableError: It is still due.
+        """
+        now_s = self._clock.monotonic_s()
+        if now_s < self._note_at_s:
+            return
+        names = [*self.names.values()]
+        await self._read_done(pipe, names)
+        known = [(name, self._done[name]) for name in names if name in self._done]
+        if known:
+            await pipe.execute(
+                [
+                    pack_command(("HSET", keys.acknowledged(name.collector, self._group), name.key, entry_id))
+                    for name, entry_id in known
+                ]
+            )
+        self._note_at_s = now_s + NOTE_EVERY_S
+
+    async def _read_done(self, pipe: RedisPipe, names: Iterable[StreamName]) -> None:
+        wanted = [*names]
+        looks = [(("XINFO", "GROUPS", name.key), ("XPENDING", name.key, self._group)) for name in wanted]
+        replies = await pipe.execute([pack_command(command) for pair in looks for command in pair]) if looks else []
+        for name, groups, pending in zip(wanted, replies[::2], replies[1::2], strict=True):
+            if is_no_stream(groups) or is_no_group(pending):
+                continue
+            delivered = group_mark(accepted(groups), self._group)
+            if delivered is not None:
+                self._done[name] = done_up_to(delivered, accepted(pending)[1])
+
+    async def _known_done(self, pipe: RedisPipe, name: StreamName) -> str:
+        """The highest id that this process or another one knows to be done."""
+        command = pack_command(("HGET", keys.acknowledged(name.collector, self._group), name.key))
+        noted = accepted(*await pipe.execute([command]))
+        return max(noted or BEGINNING, self._done.get(name, BEGINNING), key=id_order)

@@ -1,0 +1,118 @@
+import sys
+from array import array
+from collections.abc import Callable
+from math import isnan
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from common.events import BookDelta, Candle, FeedState, FeedStatus, Gap, Ticker, Trade
+from common.reading.columns import columns, to_arrow, to_pandas, to_polars
+from common.reading.entries import Entry, Missed
+from tests.support import strategies
+from tests.support.market_items import START_NS
+from tests.support.stream_writer import BTC_BOOK, BTC_TRADES, ETH_TRADES, delta, trade
+
+TICKER = Ticker(ts_event=1, ts_recv=2, last="1.5", bid=None)
+NAMES = st.sampled_from([BTC_TRADES, ETH_TRADES])
+
+
+@given(st.lists(st.tuples(NAMES, strategies.events)))
+def test_each_entry_of_the_kind_is_a_row(read: list[tuple[Any, Any]]) -> None:
+    entries = [Entry(name, f"1-{number}", event) for number, (name, event) in enumerate(read)]
+    mine = [entry for entry in entries if isinstance(entry.event, Trade)]
+    table = columns(entries, Trade)
+    assert [*table] == ["collector", "id", *Trade.__struct_fields__]
+    assert table["collector"] == [str(entry.collector) for entry in mine]
+    assert table["id"] == [entry.id for entry in mine]
+    for name in Trade.__struct_fields__:
+        assert table[name] == [getattr(entry.event, name) for entry in mine]
+
+
+def test_decimals_may_be_floats_and_nothing_is_not_a_number() -> None:
+    table = columns([Entry(BTC_TRADES, "1-1", TICKER)], Ticker, decimals="float")
+    assert table["last"] == array("d", [1.5])
+    assert isinstance(table["bid"], array)
+    assert isnan(table["bid"][0])
+    assert table["ts_event"] == [1]
+
+
+def test_levels_and_states_are_text() -> None:
+    status = FeedStatus(ts_event=1, ts_recv=2, state=FeedState.STALE, reason="checksum")
+    entries = [Entry(BTC_BOOK, "1-1", status), Entry(BTC_BOOK, "1-2", delta(7, 6))]
+    book, states = columns(entries, BookDelta), columns(entries, FeedStatus)
+    assert (book["bids"], book["asks"], book["seq"]) == (['[["99","7"]]'], ['[["101","7"]]'], [7])
+    assert (states["state"], states["reason"]) == (["stale"], ["checksum"])
+    assert columns(entries, Candle)["open"] == []
+
+
+# --- tables ----------------------------------------------------------------------------------------------------------
+
+TRADES = [Entry(BTC_TRADES, "1-1", trade(7))]
+GAPS = [
+    Entry(BTC_TRADES, "1-1", Gap(ts_event=1, ts_recv=2, reason="x", from_ts=START_NS + 1, to_ts=START_NS + 2)),
+    Entry(BTC_TRADES, "1-2", Gap(ts_event=1, ts_recv=2, reason="x", from_id="7")),
+]
+
+
+def test_tables_of_pandas() -> None:
+    pandas = pytest.importorskip("pandas")
+    frame = to_pandas(columns(TRADES, Trade, decimals="float"))
+    assert (frame["price"].tolist(), frame["side"].tolist(), frame["count"].tolist()) == ([42219.9], ["buy"], [None])
+    assert frame["ts_event"].tolist() == [pandas.Timestamp(START_NS + 7, tz="UTC")]
+    assert to_pandas(columns(GAPS, Gap))["from_ts"].tolist() == [pandas.Timestamp(START_NS + 1, tz="UTC"), pandas.NaT]
+    assert to_pandas(columns([], Trade)).dtypes.equals(to_pandas(columns(TRADES, Trade)).dtypes)
+
+
+def test_tables_of_polars() -> None:
+    polars = pytest.importorskip("polars")
+    frame = to_polars(columns(TRADES, Trade, decimals="float"))
+    assert (frame["price"].to_list(), frame["side"].to_list(), frame["count"].to_list()) == ([42219.9], ["buy"], [None])
+    assert frame.schema["ts_event"] == polars.Datetime("ns", "UTC")
+    assert frame["ts_event"].dt.epoch("ns").to_list() == [START_NS + 7]
+    assert to_polars(columns(GAPS, Gap))["from_ts"].dt.epoch("ns").to_list() == [START_NS + 1, None]
+    assert to_polars(columns([], Trade)).schema == to_polars(columns(TRADES, Trade)).schema
+
+
+def test_tables_of_arrow() -> None:
+    arrow = pytest.importorskip("pyarrow")
+    table = to_arrow(columns(TRADES, Trade, decimals="float"))
+    assert (table["price"].to_pylist(), table["side"].to_pylist()) == ([42219.9], ["buy"])
+    assert table.schema.field("ts_event").type == arrow.timestamp("ns", tz="UTC")
+    assert table["ts_event"].cast(arrow.int64()).to_pylist() == [START_NS + 7]
+    assert to_arrow(columns(GAPS, Gap))["from_ts"].cast(arrow.int64()).to_pylist() == [START_NS + 1, None]
+    for kind in (Trade, Gap, Candle, Ticker, BookDelta, FeedStatus, Missed):
+        assert to_arrow(columns([], kind)).schema.names == ["collector", "id", *kind.__struct_fields__]
+    assert to_arrow(columns([], Trade)).schema == to_arrow(columns(TRADES, Trade)).schema
+
+
+@pytest.mark.parametrize("make", [to_pandas, to_polars, to_arrow])
+def test_a_library_that_is_not_there_is_named(make: Callable[[Any], Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    name = {"to_pandas": "pandas", "to_polars": "polars", "to_arrow": "pyarrow"}[make.__name__]
+    monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(ModuleNotFoundError, match=name):
+        make({"ts_event": []})
+
+
+def test_each_column_has_the_type_that_its_name_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = {name: lambda name=name: name for name in ("string", "float64", "int64", "bool_")}
+    fake = SimpleNamespace(
+        **names,
+        timestamp=lambda unit, tz: f"{unit} {tz}",
+        array=lambda values, type: (type, [*values]),
+        table=lambda columns: columns,
+    )
+    monkeypatch.setitem(sys.modules, "pyarrow", fake)
+    table = {"ts_event": [1], "price": array("d", [2.0]), "seq": [None], "closed": [True], "count": [None], "id": ["1"]}
+    assert to_arrow(table) == {
+        "ts_event": ("ns UTC", [1]),
+        "price": ("float64", [2.0]),
+        "seq": ("int64", [None]),
+        "closed": ("bool_", [True]),
+        "count": ("string", [None]),
+        "id": ("string", ["1"]),
+    }
+    assert to_arrow({"count": [None, 3]}) == {"count": ("int64", [None, 3])}

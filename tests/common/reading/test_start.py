@@ -1,0 +1,56 @@
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+
+from common.errors import InvalidConfigurationError
+from common.reading.cursor import Facts
+from common.reading.position import Mark, Position
+from common.reading.start import Start, check_start, first_mark
+from tests.support.stream_writer import BTC_TRADES, ETH_TRADES
+
+THERE = Facts(length=10, last_id="2000-5", first_id="1000-0", added=25)
+OLD_REDIS = Facts(length=10, last_id="2000-5", first_id="1000-0", added=None)
+LAST = 2**64 - 1
+SECOND = datetime(1970, 1, 1, 0, 0, 1, 500_999, UTC)
+
+
+@pytest.mark.parametrize(
+    ("start", "facts", "expected"),
+    [
+        ("new", THERE, Mark("2000-5", 25)),
+        ("new", OLD_REDIS, Mark("2000-5")),
+        ("new", None, Mark("0-0", 0)),
+        ("oldest", THERE, Mark("0-0", 15)),
+        ("oldest", OLD_REDIS, Mark("0-0")),
+        ("oldest", None, Mark("0-0", 0)),
+        ("1500-0", THERE, Mark("1500-0")),
+        ("2000-5", THERE, Mark("2000-5", 25)),
+        ("3000", THERE, Mark("3000")),
+        ("1500-0", None, Mark("1500-0")),
+        (SECOND, THERE, Mark(f"1499-{LAST}")),
+        (SECOND.astimezone(timezone(timedelta(hours=9))), THERE, Mark(f"1499-{LAST}")),
+        (Position({BTC_TRADES: Mark("1200-0", 17)}), THERE, Mark("1200-0", 17)),
+        (Position({BTC_TRADES: Mark("2000-5", 17)}), THERE, Mark("2000-5", 25)),
+        (Position({BTC_TRADES: Mark("2000-6", 17)}), THERE, Mark("2000-6")),
+        (Position({BTC_TRADES: Mark("1200-0", 17)}), None, Mark("1200-0", 17)),
+        (Position({ETH_TRADES: Mark("1200-0", 17)}), THERE, Mark("0-0", 15)),
+        (Position(), None, Mark("0-0", 0)),
+    ],
+)
+def test_the_first_mark(start: Start, facts: Facts | None, expected: Mark) -> None:
+    assert first_mark(BTC_TRADES, check_start(start), facts) == expected
+
+
+@pytest.mark.parametrize(
+    ("start", "message"),
+    [
+        ("newest", "a start is new, oldest"),
+        ("", "a start is new, oldest"),
+        ("2026-01-01T00:00", "a start is new, oldest"),
+        (datetime(2026, 1, 1), "time zone"),  # noqa: DTZ001 - that is what is refused
+        (datetime(1970, 1, 1, tzinfo=UTC), "after 1970"),
+    ],
+)
+def test_what_is_no_start_is_refused(start: Start, message: str) -> None:
+    with pytest.raises(InvalidConfigurationError, match=message):
+        check_start(start)

@@ -1,0 +1,209 @@
+import asyncio
+from collections.abc import Awaitable
+from decimal import Decimal
+
+import pytest
+
+from common import keys
+from common.errors import ExchangeNotSupportedError, InvalidConfigurationError
+from common.events import FeedState, FeedStatus, Level
+from common.health import BookState
+from common.live_book import LiveBook
+from tests.support.market_items import START_NS
+from tests.support.redis_proxy import RedisProxy
+from tests.support.redis_server import RedisServer
+from tests.support.stream_writer import (
+    BTC,
+    BTC_BOOK,
+    beat,
+    delta,
+    snapshot,
+    write,
+    write_beat,
+    write_book_hash,
+)
+from tests.support.waiting import PATIENCE_S, until
+
+NOBODY: tuple[object, ...] = (None, None, None, None, ([], []))
+S = 1_000_000_000
+
+
+class Market:
+    """A collector's book in Redis, and a book that follows it."""
+
+    def __init__(self, server: RedisServer) -> None:
+        self.server = server
+        self.client = server.client
+
+    def open(self) -> None:
+        """A collector runs, and its book has the number 7."""
+        write(self.client, BTC_BOOK, "1-7", snapshot(7))
+        write_book_hash(self.client, "1-7", snapshot(7))
+        write_beat(self.client, beat())
+
+    def book(self, url: str = "") -> LiveBook:
+        return LiveBook("okx:BTC-USDT", redis=url or self.server.url)
+
+
+@pytest.fixture
+def market(redis_server: RedisServer) -> Market:
+    """Nothing runs yet."""
+    return Market(redis_server)
+
+
+async def soon(waiting: Awaitable[None]) -> None:
+    async with asyncio.timeout(PATIENCE_S):
+        await waiting
+
+
+def seen(book: LiveBook) -> tuple[object, ...]:
+    """What somebody sees who wants to trade."""
+    return book.best_bid, book.best_ask, book.mid, book.spread, book.depth()
+
+
+def at(seq: int) -> tuple[object, ...]:
+    """What is to be seen at a sequence number."""
+    bids, asks = [Level("99", str(seq)), Level("98", "2")], [Level("101", str(seq)), Level("102", "2")]
+    return bids[0], asks[0], Decimal(100), Decimal(2), (bids, asks)
+
+
+async def test_a_book_is_joined_and_followed(market: Market) -> None:
+    market.open()
+    write(market.client, BTC_BOOK, "1-8", delta(8, 7))  # behind the hash
+    async with market.book() as book:
+        assert (book.valid, seen(book)) == (False, NOBODY)
+        await soon(book.become_valid())
+        await until(lambda: book.last_known.seq == 8, "what came behind the hash is read")
+        assert (book.reason, seen(book), book.joins) == ("", at(8), 1)
+        assert book.depth(1) == ([Level("99", "8")], [Level("101", "8")])
+        changes = book.changes()
+        await soon(_next(changes))
+        write(market.client, BTC_BOOK, "1-9", delta(9, 8))
+        await soon(_next(changes))
+        assert seen(book) == at(9)
+
+
+async def _next(changes: object) -> None:
+    await anext(changes)  # type: ignore[call-overload]
+
+
+async def test_a_broken_chain_is_a_doubt_until_it_is_joined_again(market: Market) -> None:
+    market.open()
+    async with market.book() as book:
+        await soon(book.become_valid())
+        write(market.client, BTC_BOOK, "1-9", delta(9, 8))
+        await until(lambda: not book.valid, "the gap is noticed")
+        assert (book.reason, seen(book)) == ("sequence gap: 8 does not continue 7", NOBODY)
+        assert book.last_known.bids.best == Level("99", "7")
+        write(market.client, BTC_BOOK, "1-10", delta(10, 9))
+        write_book_hash(market.client, "1-9", snapshot(9))
+        await soon(book.become_valid())
+        await until(lambda: book.last_known.seq == 10, "what came behind the hash is read")
+        assert (seen(book), book.joins) == (at(10), 2)
+
+
+async def test_an_entry_that_cannot_be_read_is_a_doubt(market: Market) -> None:
+    market.open()
+    async with market.book() as book:
+        await soon(book.become_valid())
+        market.client.xadd(BTC_BOOK.key, {"type": "book_delta", "bids": "[["}, "1-8")
+        await until(lambda: not book.valid, "it is noticed")
+        assert book.reason == "an entry cannot be read"
+        write(market.client, BTC_BOOK, "1-9", snapshot(9))
+        await soon(book.become_valid())
+        assert seen(book) == at(9)
+
+
+async def test_what_the_collector_says_of_its_feed_counts_until_the_next_snapshot(market: Market) -> None:
+    market.open()
+    async with market.book() as book:
+        await soon(book.become_valid())
+        stale = FeedStatus(ts_event=1, ts_recv=1, state=FeedState.STALE, reason="checksum")
+        write(market.client, BTC_BOOK, "1-8", stale)
+        await until(lambda: not book.valid, "it is noticed")
+        assert book.reason == "feed stale (checksum)"
+        write(market.client, BTC_BOOK, "1-9", snapshot(9))
+        await soon(book.become_valid())
+        assert (seen(book), book.joins) == (at(9), 1)
+
+
+async def test_a_collector_that_is_gone_is_a_doubt_until_it_is_back(market: Market) -> None:
+    market.open()
+    async with market.book() as book:
+        await soon(book.become_valid())
+        market.client.delete(keys.heartbeat(BTC))
+        await until(lambda: not book.valid, "it is noticed")
+        assert (book.reason, seen(book)) == ("no heartbeat: the collector does not run", NOBODY)
+        write_beat(market.client, beat(2))
+        await soon(book.become_valid())
+        assert seen(book) == at(7)
+
+
+async def test_the_book_of_an_earlier_run_is_not_believed(market: Market) -> None:
+    market.open()
+    async with market.book() as book:
+        await soon(book.become_valid())
+        write_beat(market.client, beat(1, run="r2", started_at=START_NS + S))
+        await until(lambda: not book.valid, "it is noticed")
+        assert book.reason == "the collector has started anew"
+        write(market.client, BTC_BOOK, "2-1", snapshot(20, recv=2 * S))
+        await soon(book.become_valid())
+        assert (seen(book), book.joins) == (at(20), 1)
+
+
+async def test_a_hash_of_an_earlier_run_is_not_joined(market: Market) -> None:
+    market.open()
+    write_beat(market.client, beat(1, run="r2", started_at=START_NS + S))
+    async with market.book() as book:
+        await until(lambda: book.reason == "not joined yet", "Redis was asked")
+        write_book_hash(market.client, "2-1", snapshot(20, recv=2 * S))
+        write(market.client, BTC_BOOK, "2-1", snapshot(20, recv=2 * S))
+        await soon(book.become_valid())
+        assert seen(book) == at(20)
+
+
+@pytest.mark.parametrize("state", [BookState.SYNCING, BookState.STALE])
+async def test_a_hash_that_is_not_valid_is_waited_for(market: Market, state: BookState) -> None:
+    market.open()
+    market.client.hset(keys.book(BTC), "state", state.value)
+    async with market.book() as book:
+        await until(lambda: book.reason == "not joined yet", "Redis was asked")
+        write_book_hash(market.client, "1-7", snapshot(7))
+        await soon(book.become_valid())
+        assert (seen(book), book.joins) == (at(7), 1)
+
+
+async def test_a_redis_that_is_away_is_a_doubt_until_it_is_back(market: Market) -> None:
+    market.open()
+    proxy = RedisProxy(market.server.port).start()
+    try:
+        proxy.refuse(on=True)
+        async with market.book(f"redis://127.0.0.1:{proxy.port}/0") as book:
+            assert book.reason == "Redis does not answer"
+            proxy.refuse(on=False)
+            await soon(book.become_valid())
+            proxy.refuse(on=True)
+            proxy.cut()
+            await until(lambda: not book.valid, "it is noticed")
+            assert (book.reason, seen(book)) == ("Redis does not answer", NOBODY)
+            write(market.client, BTC_BOOK, "1-8", delta(8, 7))
+            proxy.refuse(on=False)
+            await soon(book.become_valid())
+            await until(lambda: seen(book) == at(8), "what came meanwhile is read")
+            assert book.joins == 1
+    finally:
+        proxy.stop()
+
+
+async def test_an_error_in_the_block_comes_out_as_it_is(market: Market) -> None:
+    with pytest.raises(KeyError, match="mine"):
+        async with market.book():
+            raise KeyError("mine")
+
+
+@pytest.mark.parametrize(
+    ("collector", "error"), [("BTC-USDT", InvalidConfigurationError), ("okxx:BTC-USDT", ExchangeNotSupportedError)]
+)
+def test_a_collector_that_is_misspelt_is_refused(collector: str, error: type[Exception]) -> None:
+    with pytest.raises(error):
+        LiveBook(collector)
