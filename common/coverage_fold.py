@@ -6,7 +6,7 @@ that is missing between two others may bear the time of either, so a hole covers
 """
 
 from bisect import bisect_left, insort
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from enum import Enum
 from itertools import pairwise
 
@@ -78,6 +78,12 @@ class Span(Struct, frozen=True):
         """Whether there is no number between its two ids."""
         return self.from_id is not None and self.to_id is not None and self.to_id - self.from_id <= 1
 
+    def shares_items(self, other: "Span") -> bool:
+        """Whether both are bounded by ids and there is a number between those of both."""
+        if self.from_id is None or self.to_id is None or other.from_id is None or other.to_id is None:
+            return False
+        return max(self.from_id, other.from_id) + 1 < min(self.to_id, other.to_id)
+
     def without(self, piece: "Span") -> "Iterator[Span]":
         """What is left of it, before and after the piece."""
         if self.from_id is None or self.to_id is None or piece.from_id is None or piece.to_id is None:
@@ -120,6 +126,7 @@ class Timeline:
         self._end = 0
         self._end_id: int | None = None
         self._holes: list[Span] = []  # by place; they share no item, so they are sorted by stop as well
+        self._open = 0  # of the holes
         self._filled: list[Span] = []
 
     def open(self, run_id: str, ts: int, number: int | None, *, continues: bool) -> None:
@@ -158,14 +165,29 @@ class Timeline:
 
     def _put(self, span: Span) -> None:
         """Note a span in place of what was known of its items."""
+        if self._open and span.numbered:
+            self._settle_elsewhere(span)
         first = last = bisect_left(self._holes, (span.stop, 0), key=_place)
         while first > 0 and self._holes[first - 1].stop > span.start:
             first -= 1
-        self._holes[first:last] = [rest for hole in self._holes[first:last] for rest in hole.without(span)]
+        replaced = self._holes[first:last]
+        left = [rest for hole in replaced for rest in hole.without(span)]
+        self._holes[first:last] = left
+        self._open += _count_open(left) - _count_open(replaced)
         if span.state is State.FILLED:
             self._filled.append(span)
         elif not span.void:
             insort(self._holes, span, key=_place)
+            self._open += _count_open([span])
+
+    def _settle_elsewhere(self, span: Span) -> None:
+        """Take the items out of open holes at other times: the exchange's clock was wrong when those were seen."""
+        self._holes = [
+            rest
+            for hole in self._holes
+            for rest in (hole.without(span) if hole.state is State.OPEN and hole.shares_items(span) else (hole,))
+        ]
+        self._open = _count_open(self._holes)
 
     def _reach(self, ts: int, number: int | None) -> None:
         if number is None:  # numbers from here on need not compare with those before
@@ -224,6 +246,10 @@ def _merged(spans: Iterator[Span]) -> list[Span]:
         else:
             merged.append(span)
     return merged
+
+
+def _count_open(spans: Iterable[Span]) -> int:
+    return sum(span.state is State.OPEN for span in spans)
 
 
 def _text(number: int | None) -> str | None:

@@ -17,6 +17,9 @@ from manager.words import clock_time, phrase
 
 _OWN_FIELDS = frozenset({"at", "who", "what", "collector", "why"})
 _NS_PER_MS = 1_000_000
+_INTERNAL = frozenset({"asked", "started_s"})
+"""Details that only the manager has a use for."""
+
 _NS_DIGITS = 19
 """Of a time in ns between 2001 and 2262."""
 
@@ -109,11 +112,15 @@ def sentence(event: Event) -> str:
     if event.what == What.VERDICT_CHANGED.value:
         head = f"verdict: {details.pop('from', '') or 'new'} -> {details.pop('to', '')}"
     elif event.what == What.ACTION.value:
-        head = f"{details.pop('action', 'action')}: {details.pop('outcome', '')}"
+        cause = f" because {event.why}" if event.why else ""
+        head = f"{details.pop('action', 'action')}{cause}: {details.pop('outcome', '')}"
     elif event.what == What.ASKED.value:
         head = f"asked to {details.pop('command', '')}"
-    facts = ", ".join(f"{name} {_shown(value)}" for name, value in sorted(details.items()) if value)
-    return phrase(", ".join(part for part in (head, event.why) if part)) + (f"  [{phrase(facts)}]" if facts else "")
+    if event.why and event.what != What.ACTION.value:
+        head += f", {event.why}"
+    shown = {name: value for name, value in details.items() if value not in ("", "0") and name not in _INTERNAL}
+    facts = ", ".join(f"{name} {_shown(value)}" for name, value in sorted(shown.items()))
+    return phrase(head) + (f"  [{phrase(facts)}]" if facts else "")
 
 
 def line(event: Event) -> str:

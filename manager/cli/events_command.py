@@ -11,7 +11,7 @@ from common.errors import RedisUnreachableError
 from common.fleet_file import Fleet
 from manager.cli.chronicle import Event, Mood, concerns, line, to_json
 from manager.cli.journal_reader import added_after, newest_first
-from manager.cli.select import ALL
+from manager.cli.select import ALL, select
 from manager.cli.times import parse_time
 from manager.cli.tools import Tools
 
@@ -51,6 +51,8 @@ def events(
     client = tools.connect(fleet.redis)
     try:
         past, last_id = _past(newest_first(client, fleet), pattern, lines, since_ns)
+        if name != ALL and not any(event.collector for event in past):
+            select(fleet, [name])  # one that has left the fleet may still be told of; this one is not
         for event in past:
             _print(event, as_json)
         if follow:

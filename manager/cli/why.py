@@ -7,6 +7,7 @@ from msgspec import Struct
 from manager.cli.chronicle import Event
 from manager.cli.chronicle import to_json as event_to_json
 from manager.history import Track, forgiven, in_force
+from manager.processes import ProcessState
 from manager.settings import NS_PER_S, ManagerSettings, to_ns
 from manager.verdicts import Judgement
 from manager.words import clock_time, phrase, span
@@ -42,7 +43,8 @@ def _process(judgement: Judgement) -> str:
         return "not known: supervisord cannot be asked, or has no such program"
     if process.alive:
         return f"{process.state.value.lower()}, pid {process.pid}, up {span(process.uptime_s)}"
-    ended = f", exit code {process.exit_status}" if process.started_s and process.exit_status >= 0 else ""
+    known = process.state is ProcessState.EXITED and process.exit_status >= 0  # of shorter runs supervisord keeps none
+    ended = f", exit code {process.exit_status}" if known else ""
     return f"{process.state.value.lower()}{ended}"
 
 
@@ -69,10 +71,14 @@ def _restarts(track: Track, now_ns: int, settings: ManagerSettings) -> str:
     count = sum(at_ns > now_ns - to_ns(settings.restart_window_s) for at_ns in track.restarts_ns)
     text = f"{count} of {settings.restarts_max} allowed within {span(settings.restart_window_s)}"
     if track.parks:
-        text += f"; left alone {track.parks} time{'s' if track.parks > 1 else ''}"
+        text += f", counted anew since it was left alone for the {_ordinal(track.parks)} time"
     if in_force(track, now_ns, settings):
         text += f"; next try at {clock_time(track.parked_until_ns)}"
     return text
+
+
+def _ordinal(number: int) -> str:
+    return {1: "first", 2: "second", 3: "third"}.get(number, f"{number}th")
 
 
 def to_json(story: Story) -> dict[str, Any]:

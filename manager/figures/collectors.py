@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from msgspec import Struct
 
 from common.health import Heartbeat
-from common.identity import CollectorId
+from common.identity import CollectorId, DataType
 from manager.figures.forecast import StreamForecast
 from manager.settings import NS_PER_S
 from manager.verdicts import Judgement
@@ -85,14 +85,19 @@ def figures_of(
         cpu_percent=round(100 * cpu_s / passed_s, 2) if passed_s > 0 else None,
         rss_bytes=now.rss_bytes,
         entries_per_s=rates(window, now),
-        lag_p50_ms=now.lag_p50_ms or None,
-        lag_p99_ms=now.lag_p99_ms or None,
-        latency_p50_ms=now.latency_p50_us / 1000 or None,
-        latency_p99_ms=now.latency_p99_us / 1000 or None,
+        lag_p50_ms=now.lag_p50_ms if has_traded(now) else None,
+        lag_p99_ms=now.lag_p99_ms if has_traded(now) else None,
+        latency_p50_ms=now.latency_p50_us / 1000 if now.entries_published else None,
+        latency_p99_ms=now.latency_p99_us / 1000 if now.entries_published else None,
         reconnects=now.reconnects,
         gaps=now.gaps,
         streams=streams,
     )
+
+
+def has_traded(beat: Heartbeat) -> bool:
+    """Whether this run has had a trade, so that a lag of 0 is one."""
+    return DataType.TRADE in beat.progress and beat.progress[DataType.TRADE].count > 0
 
 
 def living(judgement: Judgement) -> Heartbeat | None:

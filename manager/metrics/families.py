@@ -14,7 +14,7 @@ from prometheus_client.registry import Collector, CollectorRegistry
 
 from common.health import Heartbeat, Progress
 from manager.board import Board, Shown
-from manager.figures.collectors import CollectorFigures, living
+from manager.figures.collectors import CollectorFigures, has_traded, living
 from manager.figures.document import Figures
 from manager.settings import NS_PER_S
 from manager.verdicts import Judgement
@@ -23,15 +23,30 @@ _Kind = type[GaugeMetricFamily] | type[CounterMetricFamily]
 _Read = Callable[[Heartbeat], float]
 _ReadIfKnown = Callable[[Heartbeat], float | None]
 
+
+def _known(value: float, evidence: int) -> float | None:
+    """A figure that may well be 0, where there is something that it is a figure of."""
+    return value if evidence else None
+
+
 _GAUGES: Mapping[str, tuple[str, _ReadIfKnown]] = {
     "start_time_seconds": ("When its process began.", lambda beat: beat.started_at / NS_PER_S),
     "last_frame_timestamp_seconds": ("Its last frame of any kind.", lambda b: b.last_frame_at / NS_PER_S or None),
     "resident_memory_bytes": ("Memory of its process.", lambda beat: beat.rss_bytes),
     "buffered_entries": ("Entries that wait for Redis.", lambda beat: beat.entries_buffered),
-    "publish_latency_p50_seconds": ("Receipt to confirmation, median.", lambda b: b.latency_p50_us / 1e6 or None),
-    "publish_latency_p99_seconds": ("The same, 99th percentile.", lambda beat: beat.latency_p99_us / 1e6 or None),
-    "exchange_lag_p50_seconds": ("Time of a trade to its receipt, median.", lambda b: b.lag_p50_ms / 1e3 or None),
-    "exchange_lag_p99_seconds": ("The same, 99th percentile.", lambda beat: beat.lag_p99_ms / 1e3 or None),
+    "publish_latency_p50_seconds": (
+        "Receipt to confirmation, median.",
+        lambda b: _known(b.latency_p50_us / 1e6, b.entries_published),
+    ),
+    "publish_latency_p99_seconds": (
+        "The same, 99th percentile.",
+        lambda b: _known(b.latency_p99_us / 1e6, b.entries_published),
+    ),
+    "exchange_lag_p50_seconds": (
+        "Time of a trade to its receipt, median.",
+        lambda b: _known(b.lag_p50_ms / 1e3, has_traded(b)),
+    ),
+    "exchange_lag_p99_seconds": ("The same, 99th percentile.", lambda b: _known(b.lag_p99_ms / 1e3, has_traded(b))),
     "clock_offset_seconds": ("The exchange's clock minus ours.", lambda beat: beat.clock_offset_ms / 1e3),
     "loop_lag_seconds": ("How late its loop was at its last beat.", lambda beat: beat.loop_lag_ms / 1e3),
 }

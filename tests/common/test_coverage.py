@@ -234,6 +234,21 @@ def test_what_a_ledger_tells(entries: list[LedgerEntry], expected: str, end: int
     assert complete_up_to(entries, DataType.TRADE) == end
 
 
+def test_what_was_missing_by_a_wrong_clock_is_settled_by_its_numbers() -> None:
+    """The exchange's clock was 500 ahead when the hole was seen, and right again when another run filled it."""
+    ledger = [opened(10, 1), complete(520, 5), gap("opened", 525, 525, 5, 9)]
+    assert State.OPEN in states_told(ledger)
+    assert State.OPEN in states_told([*ledger, opened(30, 12, run="b", continues=True)])
+    filled = gap("filled", 24, 30, 5, 12, run="b")
+    assert State.OPEN not in states_told([*ledger, opened(30, 5, run="b", continues=True), filled])
+    part = gap("filled", 24, 27, 5, 7, run="b")
+    assert State.OPEN in states_told([*ledger, opened(30, 5, run="b", continues=True), part])
+
+
+def states_told(ledger: Sequence[LedgerEntry]) -> set[State]:
+    return {part.state for part in intervals(ledger, DataType.TRADE)}
+
+
 def test_other_data_does_not_mix_in() -> None:
     entries = [
         opened(10),

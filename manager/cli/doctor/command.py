@@ -54,7 +54,9 @@ def doctor(
         findings = check_redis(redis_facts(fleet, client, wanted_bytes))
     except RedisUnreachableError as error:
         seen, wanted_bytes = None, _wanted_bytes(fleet, collectors, None)
-        findings = [bad("redis", str(error), "supervisorctl -c deploy/supervisord.conf status redis, then its log")]
+        findings = [
+            bad("redis", str(error), "manager-cli logs redis, where it is the fleet's own; is TICKFLEET_ROOT right?")
+        ]
     finally:
         client.close()
     manager = {} if seen is None else seen.manager

@@ -71,10 +71,13 @@ def host_facts(tools: Tools, collectors: int, disk_wanted_bytes: int, manager: M
     except FleetError as error:
         trouble = str(error)
     var = environment.var
-    port = int(environment.metrics_port) if environment.metrics_port.isdigit() else 0
+    named = manager.get("metrics_port") or environment.metrics_port  # that of a manager that runs comes first
+    port = int(named) if named.isdigit() else 0
     return HostFacts(
+        conf=str(environment.root / "deploy" / "supervisord.conf"),
         supervisor=version,
         supervisor_trouble=trouble,
+        supervisor_pid=_living_pid(var / "supervisord.pid"),
         programs=collectors + OTHER_PROGRAMS,
         descriptors=_descriptors(pid) if pid else None,
         start_s=start_s,
@@ -86,6 +89,16 @@ def host_facts(tools: Tools, collectors: int, disk_wanted_bytes: int, manager: M
         port=port,
         port_taken_by_other=bool(port) and str(port) != manager.get("metrics_port") and _listens(port),
     )
+
+
+def _living_pid(path: Path) -> int:
+    """The process that a pid file names, where it is there; else 0."""
+    try:
+        pid = int(path.read_text(encoding="ascii"))
+        os.kill(pid, 0)
+    except (OSError, ValueError):
+        return 0
+    return pid
 
 
 def _modes(*paths: Path) -> dict[str, int]:

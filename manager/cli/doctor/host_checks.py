@@ -20,7 +20,9 @@ class HostFacts(Struct, frozen=True, kw_only=True):
     """What was seen of the machine.
 
     Attributes:
+        conf: Its configuration file.
         supervisor: Version of supervisord; empty where it cannot be asked, then ``supervisor_trouble`` says why.
+        supervisor_pid: The living process that its pid file names; else 0.
         descriptors: How many files supervisord may open; None where that cannot be seen.
         start_s: ``startsecs`` by program.
         modes: Permission bits of what should be ours alone, by path.
@@ -30,6 +32,7 @@ class HostFacts(Struct, frozen=True, kw_only=True):
         port_taken_by_other: Something answers there that is not our manager.
     """
 
+    conf: str
     supervisor: str
     supervisor_trouble: str
     programs: int
@@ -40,6 +43,7 @@ class HostFacts(Struct, frozen=True, kw_only=True):
     writable: bool
     disk_free_bytes: int
     disk_wanted_bytes: int
+    supervisor_pid: int = 0
     port: int = 0
     port_taken_by_other: bool = False
 
@@ -57,7 +61,9 @@ def check_host(facts: HostFacts) -> list[Finding]:
 
 def _supervisor(facts: HostFacts) -> list[Finding]:
     if not facts.supervisor:
-        return [bad("supervisord", facts.supervisor_trouble, "supervisord -c deploy/supervisord.conf")]
+        hangs = f"it is there and does not answer: kill -CONT {facts.supervisor_pid}, or end it and start it anew"
+        mend = hangs if facts.supervisor_pid else f"supervisord -c {facts.conf}"
+        return [bad("supervisord", facts.supervisor_trouble, mend)]
     return [ok("supervisord", f"version {facts.supervisor}"), _descriptors(facts), _start_s(facts)]
 
 
@@ -67,7 +73,7 @@ def _descriptors(facts: HostFacts) -> Finding:
         return skipped(check, "supervisord's limit cannot be seen from here")
     found = f"supervisord may open {facts.descriptors} files, {facts.programs} programs need {wanted}"
     if facts.descriptors < wanted:
-        mend = f"set minfds={2 * wanted} in deploy/supervisord.conf and ulimit -n above it, then start it anew"
+        mend = f"set minfds={2 * wanted} in {facts.conf} and ulimit -n above it, then start it anew"
         return bad(check, found, mend)
     return ok(check, found)
 

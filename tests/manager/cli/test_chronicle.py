@@ -20,7 +20,11 @@ def event(what: str, collector: str = "okx:BTC-USDT", why: str = "", **details: 
             "verdict: healthy -> dead, its process ended by a signal",
         ),
         (event("verdict_changed", **{"from": "", "to": "starting"}), "verdict: new -> starting"),
-        (event("action", action="start", outcome="done", pid="0"), "start: done  [pid 0]"),
+        (event("action", action="start", outcome="done", pid="0"), "start: done"),
+        (
+            event("action", why="its process was stopped", action="start", outcome="done", pid="7"),
+            "start because its process was stopped: done  [pid 7]",
+        ),
         (event("asked", command="stop", why="moved"), "asked to stop, moved"),
         (
             event("parked", why="too often", until=str(AT_NS), parks="2"),

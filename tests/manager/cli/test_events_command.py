@@ -74,6 +74,15 @@ def test_a_wrong_time_is_a_usage_error(stage: CliStage) -> None:
     assert "'yesterday' is not a time" in result.stderr
 
 
+def test_a_collector_that_nobody_knows_is_told_with_the_nearest(stage: CliStage) -> None:
+    tell(stage, "manager_started")
+    tell(stage, "run_seen", collector="okx:GONE-USDT")
+    assert stage.run("events", "okx:GONE-USDT").exit_code == 0, "it has left the fleet, and there is something to tell"
+    result = stage.run("events", "okx:BTC-USTD")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "did you mean 'okx:BTC-USDT'?" in result.stderr
+
+
 def test_without_redis_it_is_exit_3(stage: CliStage) -> None:
     stage.server.connected = False
     assert stage.run("events").exit_code == 3

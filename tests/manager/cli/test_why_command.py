@@ -40,7 +40,9 @@ def test_one_that_is_left_alone(stage: CliStage) -> None:
     assert result.exit_code == 1
     assert document["verdict"] == "crash_looping"
     assert document["facts"]["heartbeat"] == "none"
-    assert document["facts"]["restarts"].startswith("0 of 5 allowed within 60 s; left alone 3 times; next try at ")
+    assert document["facts"]["restarts"].startswith(
+        "0 of 5 allowed within 60 s, counted anew since it was left alone for the third time; next try at "
+    )
     assert [event["what"] for event in document["events"]] == ["parked"]
 
 

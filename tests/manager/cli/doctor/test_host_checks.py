@@ -11,6 +11,7 @@ GIB = 1024**3
 
 def facts(**changes: Any) -> HostFacts:
     usual = {
+        "conf": "/srv/deploy/supervisord.conf",
         "supervisor": "4.3.0",
         "supervisor_trouble": "",
         "programs": 103,
@@ -43,8 +44,15 @@ def test_a_fit_machine_has_nothing_to_mend() -> None:
 
 def test_without_supervisord_its_settings_are_not_judged() -> None:
     findings = check_host(facts(supervisor="", supervisor_trouble="supervisord does not answer"))
-    assert findings[0] == bad("supervisord", "supervisord does not answer", "supervisord -c deploy/supervisord.conf")
+    assert findings[0] == bad(
+        "supervisord", "supervisord does not answer", "supervisord -c /srv/deploy/supervisord.conf"
+    )
     assert {finding.check for finding in findings[1:]} == {"permissions", "disk"}
+
+
+def test_a_supervisord_that_hangs_is_not_started_a_second_time() -> None:
+    finding = check_host(facts(supervisor="", supervisor_trouble="no answer", supervisor_pid=77))[0]
+    assert finding.mend == "it is there and does not answer: kill -CONT 77, or end it and start it anew"
 
 
 @pytest.mark.parametrize(("limit", "level"), [(1024, Level.OK), (512, Level.BAD), (None, Level.SKIPPED)])
