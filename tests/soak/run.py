@@ -1,8 +1,9 @@
 """Plays one plan against one collector; what the streams hold in the end is checked."""
 
+import os
 import shutil
 import tempfile
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -159,8 +160,11 @@ def _suffer(site: Site) -> None:
     stopped: dict[ProcessFault, int] = {}
 
     def hurt(fault: ProcessFault) -> None:
-        stopped[fault] = collector.pid
-        fault.begin(collector.pid)
+        pid = stopped[fault] = collector.pid
+        fault.begin(pid)
+        if fault.kind == "sigkill":  # it is over when the process is gone, else a last one would seem to be well
+            with suppress(ChildProcessError):
+                os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
 
     players: list[FaultPlayer[Any]] = [
         FaultPlayer[RedisFault](plan.redis, lambda f: f.begin(redis), lambda f: f.end(redis)).start(),
