@@ -47,8 +47,9 @@ _FRAMES_BEHIND_REST = 50
 """How far the socket may be behind a REST snapshot: five seconds. More means that the exchange has reset its counter in
 between, and to drop on would leave an old book that looks valid."""
 
-_FRAMES_BEHIND_ANOTHER = 1_000
-"""How far a successor may be behind: it holds back what it reads while it is made ready, half a minute at most."""
+_FRAMES_BEHIND_ANOTHER = 300
+"""How far a successor may be behind: it holds back what it reads while it is made ready, half a minute at most. More
+means that its counter is lower, and to drop on would leave an old book that looks valid."""
 
 _NARROW = 4
 """A book is narrow where less than one in so many of the seeded levels is left on a side: time for a new seed, and

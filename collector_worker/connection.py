@@ -80,7 +80,8 @@ class Connection:
     """The life of one socket of a feed.
 
     A successor (``held``) opens while its predecessor still works: what it reads is held back until ``take_over``, then
-    passed on in order; the gates let through only what the predecessor has not brought.
+    passed on in order; the gates let through only what the predecessor has not brought. Where the predecessor ends
+    before that, ``follow`` makes of it the connection that comes after any loss.
     """
 
     def __init__(self, feed: Feed, around: Surroundings, *, held: bool = False) -> None:
@@ -95,6 +96,7 @@ class Connection:
         self._book_joins = self._book_channel is not None and self._book_channel.seed_levels > 0
         self._book_ready = self._book_channel is None
         self._last_frame_s = 0.0
+        self._opened = False
         self._opened_s = 0.0
         self._pinged_s: float | None = None
         self._subscribed_s = 0.0
@@ -103,6 +105,8 @@ class Connection:
         self._resubscribed: set[Channel] = set()
         self._retired = False
         self._delivered = False
+        self.permitted = asyncio.Event()
+        """Set when the permit to connect is there: only from then on the time it takes is the exchange's."""
         self.ready = asyncio.Event()
         """Set when every channel is confirmed and, for a successor, it delivers: its book has begun or can go on."""
         self.closing_soon = asyncio.Event()
@@ -117,6 +121,7 @@ class Connection:
         """
         timing = self._around.timing
         await self._around.permits.acquire("connect", self._around.connect_rate)
+        self.permitted.set()
         socket = await WebSocket.open(self._feed.url, timing.open_s, timing.close_s)
         try:
             now_s = self._now_s()
@@ -124,10 +129,9 @@ class Connection:
                 self._around.recorder.opened(self._feed.url)
             self._opened_s = self._last_frame_s = self._subscribed_s = now_s
             self._seen_s = dict.fromkeys(self._seen_s, now_s)
+            self._opened = True
             if self._held is None:
-                self._note(WorkerState.SUBSCRIBING)
-                if self._book_channel is not None:
-                    self._around.pipeline.book.begin()
+                self._begin()
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(socket.pump(self._on_frame, self._around.pace))
                 tasks.create_task(self._watch(socket, tasks))
@@ -160,6 +164,25 @@ class Connection:
             self._pass_on(output)
         self._around.telemetry.beat.reconnects += 1
         get_logger().info("feed_renewed", feed=self._feed.name)
+
+    def follow(self) -> None:
+        """The predecessor has ended, and readers know: from now on this is the feed's connection, however far it is."""
+        held, self._held = self._held or [], None
+        if not self._opened:
+            return
+        self._begin()
+        if not self._unconfirmed:
+            self.ready.set()
+            self._announce()
+        for output in held:
+            self._delivered = self._delivered or not isinstance(output, Acknowledged)
+            self._pass_on(output)
+
+    def _begin(self) -> None:
+        """The socket is open and the only one: the book on it starts from nothing."""
+        self._note(WorkerState.SUBSCRIBING)
+        if self._book_channel is not None:
+            self._around.pipeline.book.begin()
 
     # --- frames --------------------------------------------------------------------------------------------------
 

@@ -91,11 +91,11 @@ class _FlowOf(ABC, Generic[Tape]):
     @property
     def next_at_s(self) -> float | None:
         """See ``Flow``."""
-        return self.tape.sequence.next_at_s()
+        return self.tape.next_at_s()
 
     def pass_time(self) -> None:
         """See ``Flow``."""
-        self._pass(self.tape.sequence.due(self._now_s()))
+        self._pass(self.tape.due(self._now_s()))
 
     @abstractmethod
     def _pass(self, passed: Sequence[Any]) -> None:
@@ -168,9 +168,9 @@ class TradeFlow(_FlowOf[TradeTape]):
             self._track.missing(Missing(from_ts=self.tape.last_ts, to_ts=trade.ts_event, after=after, before=before))
 
     def _pass(self, passed: Sequence[Trade | Lost | Renumbered], page: Sequence[Trade] = ()) -> None:
-        for item in passed:
-            if isinstance(item, Lost):
-                known = [each for each in (*passed, *page) if isinstance(each, Trade)]
+        for position, item in enumerate(passed):
+            if isinstance(item, Lost):  # what stands before it may be of another numbering
+                known = [each for each in (*passed[position:], *page) if isinstance(each, Trade)]
                 behind = (each.ts_event for each in known if int(each.trade_id) >= item.before)
                 self._lose(item, min(behind, default=self._clock.now_ns()))
             elif isinstance(item, Renumbered):

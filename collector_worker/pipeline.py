@@ -162,9 +162,14 @@ class Pipeline:
         self.write_book_hash()
 
     def write_book_hash(self) -> None:
-        """Bring the ``:book`` hash up to date, unless that was done a moment ago."""
+        """Bring the ``:book`` hash up to date, unless that was done a moment ago.
+
+        While what changed the book last finds no room, no entry stands for the book, and the hash stays as it is.
+        """
         now_s = self._clock.monotonic_s()
         if self._book_entry is None or now_s < self._book_hash_due_s:
+            return
+        if self._book_hole and self.book.state is BookState.VALID:
             return
         self._book_hash_due_s = now_s + BOOK_HASH_EVERY_S
         state = self.book.state

@@ -1,12 +1,13 @@
 """Keeps one feed alive for months: connect, and after every end back off and connect again.
 
 An end that the exchange announces is met in advance: a second connection is made ready while the first one still
-works, then takes over without a hole.
+works, then takes over without a hole. Where the first one ends before that, the second one is simply the next one.
 """
 
 import asyncio
 from collections.abc import Iterator
 from random import Random
+from typing import NamedTuple, NoReturn
 
 from msgspec import Struct
 
@@ -26,8 +27,8 @@ class Patience(Struct, frozen=True, kw_only=True):
     Attributes:
         steady_s: A connection that held this long was a good one: the next pause starts small again. One that is
             accepted and dropped at once never gets there, so its pauses keep growing.
-        take_over_s: For a successor to be ready; the exchange closes a connection 30 to 60 s after its notice (OKX
-            sheet, section 2).
+        take_over_s: For a successor to be ready once it may connect; the exchange closes a connection 30 to 60 s after
+            its notice (OKX sheet, section 2).
         overlap_s: That both connections go on side by side, where what one brings is not brought again: the old one
             may lag behind the new one, and what is under way on it was sent before the new one was subscribed.
         again_s: After a successor that failed, before the next one; longer each time. Binance leaves an hour for it.
@@ -45,6 +46,13 @@ _BROUGHT_ONCE = frozenset({DataType.TRADE, DataType.CANDLES})
 """A ticker is complete in itself and a book that begins with a snapshot, too: these need no overlap."""
 
 
+class _Running(NamedTuple):
+    """A connection and its life, which ends with the reason why."""
+
+    connection: Connection
+    work: asyncio.Task[str]
+
+
 class Session:
     """One feed of a collector."""
 
@@ -56,57 +64,74 @@ class Session:
         overlap = any(channel.data_type in _BROUGHT_ONCE or channel.seed_levels for channel in feed.channels)
         self._overlap_s = self._patience.overlap_s if overlap else 0.0
 
-    async def run(self) -> None:
+    async def run(self) -> NoReturn:
         """Collect until cancelled.
 
         Raises:
             SubscriptionRefusedError: The exchange refuses a channel for good.
         """
-        telemetry, clock = self._around.telemetry, self._around.clock
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                await self._keep(tasks)
+        except BaseExceptionGroup as group:
+            raise worst_of(group) from group
+        raise AssertionError("unreachable: a session ends by an error only")
+
+    async def _keep(self, tasks: asyncio.TaskGroup) -> NoReturn:
+        telemetry, clock, pipeline = self._around.telemetry, self._around.clock, self._around.pipeline
         pauses_s = self._fresh_pauses()
+        successor: _Running | None = None
         while True:
             telemetry.feed_is(self._feed.name, WorkerState.CONNECTING, clock.now_ns())
             began_s = clock.monotonic_s()
-            reason, concerns_readers = await self._collect(Connection(self._feed, self._around))
-            if concerns_readers:
-                self._around.pipeline.on_disconnected(self._feed, reason)
+            if successor is not None:
+                successor.connection.follow()
+            ended, successor = await self._relay(successor or self._start(tasks), tasks)
+            reason = await ended.work
+            if ended.connection.reached_streams:
+                pipeline.on_disconnected(self._feed, reason)
             if clock.monotonic_s() - began_s > self._patience.steady_s:
                 pauses_s = self._fresh_pauses()
-            pause_s = next(pauses_s)
+            pause_s = next(pauses_s) if successor is None else 0.0
             telemetry.feed_lost(self._feed.name, reason, clock.now_ns())
             telemetry.beat.reconnects += 1
             get_logger().warning("feed_lost", feed=self._feed.name, why=reason, pause_s=round(pause_s, 2))
-            await asyncio.sleep(pause_s)
+            if successor is None:
+                await asyncio.sleep(pause_s)
 
-    async def _collect(self, connection: Connection) -> tuple[str, bool]:
-        """Run a connection and the successors that take over from it, until one ends with none to follow.
+    def _start(self, tasks: asyncio.TaskGroup, *, held: bool = False) -> _Running:
+        connection = Connection(self._feed, self._around, held=held)
+        return _Running(connection, tasks.create_task(_until_lost(connection)))
 
-        Returns why it ended, and whether readers have seen anything of it.
+    async def _relay(self, current: _Running, tasks: asyncio.TaskGroup) -> tuple[_Running, _Running | None]:
+        """Run a connection and the successors that take over from it, until one ends.
+
+        Returns that one and its successor, if there is one that was not ready: it has a place in the queue of those who
+        may connect, or a socket already, and to ask anew would mean to queue behind everybody again.
         """
-        try:
-            async with asyncio.TaskGroup() as tasks:
-                return await self._relay(connection, tasks)
-        except BaseExceptionGroup as group:
-            raise worst_of(group) from group
-
-    async def _relay(self, connection: Connection, tasks: asyncio.TaskGroup) -> tuple[str, bool]:
-        work = tasks.create_task(_until_lost(connection))
         again = GrowingPause(self._patience.again_s, self._patience.pause_cap_s)
-        while await _happens(connection.closing_soon, tasks, work):
-            successor = Connection(self._feed, self._around, held=True)
-            successor_work = tasks.create_task(_until_lost(successor))
-            both = (work, successor_work)
-            in_time = await _happens(successor.ready, tasks, *both, timeout_s=self._patience.take_over_s)
-            if in_time:
-                await asyncio.wait(both, timeout=self._overlap_s, return_when=asyncio.FIRST_COMPLETED)
-            if not in_time or successor_work.done():
-                successor_work.cancel()
-                await asyncio.wait((work,), timeout=again.begin(self._around.clock.monotonic_s()))
-                continue
-            successor.take_over(connection)
-            work.cancel()
-            connection, work = successor, successor_work
-        return await work, connection.reached_streams
+        while await _happens(current.connection.closing_soon, tasks, current.work):
+            successor = self._start(tasks, held=True)
+            if await self._can_take_over(successor, current, tasks):
+                successor.connection.take_over(current.connection)
+                current.work.cancel()
+                current = successor
+            elif current.work.done() and not successor.work.done():
+                return current, successor
+            else:
+                successor.work.cancel()
+                await asyncio.wait((current.work,), timeout=again.begin(self._around.clock.monotonic_s()))
+        return current, None
+
+    async def _can_take_over(self, successor: _Running, current: _Running, tasks: asyncio.TaskGroup) -> bool:
+        """Wait until a successor is ready and both have gone on side by side; False where it must not take over."""
+        both = (current.work, successor.work)
+        if not await _happens(successor.connection.permitted, tasks, *both):
+            return False
+        if not await _happens(successor.connection.ready, tasks, *both, timeout_s=self._patience.take_over_s):
+            return False
+        await asyncio.wait(both, timeout=self._overlap_s, return_when=asyncio.FIRST_COMPLETED)
+        return not successor.work.done()
 
     def _fresh_pauses(self) -> Iterator[float]:
         return full_jitter(self._random, self._patience.first_pause_s, self._patience.pause_cap_s)

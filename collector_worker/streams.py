@@ -9,7 +9,7 @@ from collector_worker.stream_ids import StreamIds
 from common import keys
 from common.codec import encode, encode_trade
 from common.config import ExchangeCollectorConfig, MaxLen
-from common.events import Candle, Event, FeedStatus, Gap, Trade
+from common.events import Event, FeedStatus, Gap, Trade
 from common.identity import DataType
 from common.redis_client import pack_command
 
@@ -93,10 +93,6 @@ class Streams:
     def of_type(self, data_type: DataType) -> Stream:
         """The stream of a data type other than candles."""
         return self._by_type[data_type]
-
-    def of_candle(self, candle: Candle) -> Stream:
-        """The stream of a bar's interval."""
-        return self._candles[candle.interval]
 
     def of_channel(self, data_type: DataType, interval: str) -> Stream:
         """The stream that a channel feeds."""

@@ -2,11 +2,15 @@
 
 An exchange may begin to count its trades anew, far below the old numbers or out of reach above them. One such trade may
 be garbage and is only kept. ``ELSEWHERE_TRADES`` of them in a row, with ids that rise and none of the old numbering
-between them, are the new numbering: what is held is passed on, then ``Renumbered``, then those that were kept. An old
-trade that is sent again never counts: its time is not later than that of the last trade that was passed on.
+between them, are the new numbering: what is held is passed on, then ``Renumbered``, then those that were kept. Where
+trades are rare, two that agree are enough once the first of them has waited for as long as any trade may wait. One that
+is alone by then is dropped; the next one is still compared with it, or where a trade is rarer than that wait none would
+ever be believed. An old trade that is sent again never counts: its time is not later than that of the last trade that
+was passed on.
 """
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from msgspec import Struct
 
@@ -39,6 +43,11 @@ class Renumbered(Struct, frozen=True):
     to_ts: int
 
 
+class _Kept(NamedTuple):
+    trade: Trade
+    arrived_s: float
+
+
 class TradeTape:
     """The trades of one stream."""
 
@@ -48,7 +57,10 @@ class TradeTape:
         self.sequence: Sequencer[Trade] = Sequencer(None, Patience(max_wait_s=max_wait_s, grace_s=TRADE_GRACE_S))
         self.last_ts = 0
         self.implausible = 0
-        self._elsewhere: list[Trade] = []
+        self._max_wait_s = max_wait_s
+        self._elsewhere: list[_Kept] = []
+        self._dropped_alone: Trade | None = None
+        """The last one that was kept and dropped because nothing came to agree with it."""
         self._former = (0, 0)
         """Where the numbering before this one ended: its last id and time (ns)."""
 
@@ -81,7 +93,7 @@ class TradeTape:
                 return []
             if last > known + MAX_JUMP or (last < known - MAX_FALL and trade.ts_event > self.last_ts):
                 return self._keep(trade, now_s)
-        if self._elsewhere and known is not None and last > known:  # the old numbering goes on
+        if (self._elsewhere or self._dropped_alone) and known is not None and last > known:  # the old numbering goes on
             self._forget()
         first = last if trade.count is None else _first_of(trade)
         return self.sequence.offer(trade, first, last, now_s)
@@ -90,6 +102,37 @@ class TradeTape:
         """Take a page of trades that was fetched."""
         return self.sequence.fill([(int(trade.trade_id), trade) for trade in trades], now_s, more=more)
 
+    def next_at_s(self) -> float | None:
+        """The next moment at which ``due`` or the sequence's ``wish`` may have something, or None."""
+        moments = [self.sequence.next_at_s(), self._elsewhere_until_s()]
+        return min((moment for moment in moments if moment is not None), default=None)
+
+    def due(self, now_s: float) -> list[Trade | Lost | Renumbered]:
+        """What the passing of time sets free: nothing waits longer than ``max_wait_s``."""
+        until_s = self._elsewhere_until_s()
+        passed: list[Trade | Lost | Renumbered] = []
+        if until_s is not None and now_s >= until_s:
+            if self._agree():
+                passed += self._renumber(now_s)
+            else:
+                last = self._elsewhere[-1].trade
+                self._forget()
+                self._dropped_alone = last
+        passed += self.sequence.due(now_s)
+        return passed
+
+    def _elsewhere_until_s(self) -> float | None:
+        return self._elsewhere[0].arrived_s + self._max_wait_s if self._elsewhere else None
+
+    def _agree(self) -> bool:
+        """Whether at least two trades in a row speak for a new numbering: their ids rise, and their times with them."""
+        row = [kept.trade for kept in self._elsewhere]
+        alone = self._dropped_alone
+        if alone is not None and 0 < int(row[0].trade_id) - int(alone.trade_id) <= MAX_JUMP:
+            row.insert(0, alone)
+        times = [self.last_ts + 1, *(trade.ts_event for trade in row)]
+        return len(row) > 1 and times == sorted(times)
+
     def _is_former(self, number: int, ts: int) -> bool:
         """Whether a trade of the numbering before this one is sent again."""
         former_id, former_ts = self._former
@@ -97,34 +140,35 @@ class TradeTape:
 
     def _keep(self, trade: Trade, now_s: float) -> Sequence[Trade | Lost | Renumbered]:
         """Keep a trade that may be of another numbering, until enough of them tell."""
-        if any(kept.trade_id == trade.trade_id for kept in self._elsewhere):
+        if any(kept.trade.trade_id == trade.trade_id for kept in self._elsewhere):
             self.sequence.dropped += 1
             return []
         if trade.ts_event <= self.last_ts:
             self.implausible += 1
             return []
-        if self._elsewhere and not 0 < int(trade.trade_id) - int(self._elsewhere[-1].trade_id) <= MAX_JUMP:
+        if self._elsewhere and not 0 < int(trade.trade_id) - int(self._elsewhere[-1].trade.trade_id) <= MAX_JUMP:
             self._forget()
-        self._elsewhere.append(trade)
+        self._elsewhere.append(_Kept(trade, now_s))
         return self._renumber(now_s) if len(self._elsewhere) == ELSEWHERE_TRADES else []
 
     def _forget(self) -> None:
         """What was kept is of no numbering: ids out of reach are garbage, low ones were there already."""
         known = self.sequence.last or 0
-        garbage = sum(int(kept.trade_id) > known for kept in self._elsewhere)
+        garbage = sum(int(kept.trade.trade_id) > known for kept in self._elsewhere)
         self.implausible += garbage
         self.sequence.dropped += len(self._elsewhere) - garbage
         self._elsewhere.clear()
+        self._dropped_alone = None
 
     def _renumber(self, now_s: float) -> list[Trade | Lost | Renumbered]:
-        kept, self._elsewhere = self._elsewhere, []
+        kept, self._elsewhere, self._dropped_alone = self._elsewhere, [], None
         known = self.sequence.last or 0
-        waited = self.sequence.begin_anew(_first_of(kept[0]), now_s)
+        waited = self.sequence.begin_anew(_first_of(kept[0].trade), now_s)
         former = [(int(item.trade_id), item.ts_event) for item in waited if isinstance(item, Trade)]
         self._former = max([known, *(number for number, _ in former)]), max([self.last_ts, *(ts for _, ts in former)])
-        passed: list[Trade | Lost | Renumbered] = [*waited, Renumbered(kept[0].ts_event)]
-        for trade in kept:
-            passed += self.sequence.offer(trade, _first_of(trade), int(trade.trade_id), now_s)
+        passed: list[Trade | Lost | Renumbered] = [*waited, Renumbered(kept[0].trade.ts_event)]
+        for trade, arrived_s in kept:
+            passed += self.sequence.offer(trade, _first_of(trade), int(trade.trade_id), arrived_s)
         return passed
 
 
@@ -169,6 +213,14 @@ class CandleTape:
     def fill(self, candles: Sequence[Candle], now_s: float, *, more: bool) -> list[Candle | Lost]:
         """Take a page of closed bars that was fetched."""
         return self.sequence.fill([(self._number(c.open_time), c) for c in candles], now_s, more=more)
+
+    def next_at_s(self) -> float | None:
+        """The next moment at which ``due`` or the sequence's ``wish`` may have something, or None."""
+        return self.sequence.next_at_s()
+
+    def due(self, now_s: float) -> list[Candle | Lost]:
+        """What the passing of time sets free: nothing waits longer than ``max_wait_s``."""
+        return self.sequence.due(now_s)
 
     def opens_at(self, number: int) -> int:
         """When the bar of a number opens (ns)."""

@@ -199,6 +199,31 @@ def test_an_exchange_that_counts_anew_is_followed_and_the_place_is_marked(rig: F
     assert (last.kind, last.to_id) == (Kind.COMPLETE, "21")
 
 
+def test_a_rare_trade_of_a_new_numbering_does_not_wait_for_many_others(rig: FlowRig) -> None:
+    flow = rig.trades(OLD, trade_ts(0))
+    flow.on_live(replace(trade(OLD + 2), ts_event=trade_ts(1)))
+    began_s = rig.clock.monotonic_s()
+    first, third = replace(trade(OLD - 1_000), ts_event=trade_ts(5)), replace(trade(OLD - 998), ts_event=trade_ts(9))
+    for each in (first, third):
+        flow.on_live(each)
+    rig.clock.advance(0.3)
+    assert flow.wish() == OLD + 1
+    flow.failed()
+    while flow.next_at_s is not None and flow.next_at_s < began_s + 60.0:
+        rig.clock.advance(flow.next_at_s - rig.clock.monotonic_s())
+        if flow.wish() is not None:
+            flow.failed()
+    assert flow.next_at_s == began_s + 60.0
+    rig.clock.advance(began_s + 60.0 - rig.clock.monotonic_s())
+    flow.pass_time()
+    assert rig.events == [
+        rig.gap(from_id=str(OLD), to_id=str(OLD + 2)), replace(trade(OLD + 2), ts_event=trade_ts(1)),
+        replace(rig.gap(from_ts=trade_ts(1), to_ts=trade_ts(5)), reason="id_reset"), first,
+        rig.gap(from_id=str(OLD - 1_000), to_id=str(OLD - 998)), third,
+    ]  # fmt: skip
+    assert coverage(rig) == [(0, 1, State.LOST), (1, 5, State.LOST), (5, 9, State.LOST)]
+
+
 def test_entry_ids_rise_where_an_exchange_counts_anew_within_a_millisecond(rig: FlowRig) -> None:
     flow = rig.trades(OLD, trade_ts(0))
     stream = rig.streams.of_type(DataType.TRADE)

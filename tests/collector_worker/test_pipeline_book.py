@@ -187,6 +187,32 @@ def test_behind_a_delta_that_found_no_room_stands_the_whole_book(rig: PipelineRi
     ]  # fmt: skip
 
 
+def test_the_hash_stays_with_its_entry_while_deltas_find_no_room(rig: PipelineRig) -> None:
+    rig.pipeline.on_event(BookFrame(SNAPSHOT))
+    rig.hashes()
+    rig.publisher.without_room = True
+    rig.clock.advance(5.0)
+    rig.pipeline.on_event(BookFrame(DELTA))
+    rig.pipeline.write_book_hash()
+    assert rig.hashes() == []
+
+    rig.publisher.without_room = False
+    following = replace(DELTA, bids=[], seq=7, prev_seq=6)
+    rig.pipeline.on_event(BookFrame(following))
+    assert rig.hashes() == [whole_hash(f"{MS}-1", following, b'[["10","1"],["9","2"]]')]
+
+
+def test_a_doubt_reaches_the_hash_while_deltas_find_no_room(rig: PipelineRig) -> None:
+    rig.pipeline.on_event(BookFrame(SNAPSHOT))
+    rig.publisher.without_room = True
+    rig.pipeline.on_event(BookFrame(DELTA))
+    rig.hashes()
+    rig.pipeline.on_event(BookFrame(replace(DELTA, prev_seq=9, seq=10)))
+    assert rig.hashes() == [{"state": "syncing"}]
+    rig.pipeline.on_event(BookFrame(replace(SNAPSHOT, seq=11)))
+    assert rig.hashes() == [], "no entry stands for it yet"
+
+
 def test_a_snapshot_that_found_no_room_is_made_good_too(rig: PipelineRig) -> None:
     rig.publisher.without_room = True
     rig.pipeline.on_event(BookFrame(SNAPSHOT))

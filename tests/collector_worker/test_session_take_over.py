@@ -1,12 +1,15 @@
 """An end that the exchange announces: a second connection takes over, without a hole and without a duplicate."""
 
 import asyncio
+from random import Random
 
 import pytest
 from msgspec.structs import replace
 
+from collector_worker.session import Patience, Session
 from common.errors import SubscriptionRefusedError
 from common.events import BookDelta, BookSnapshot, FeedState, FeedStatus, Trade
+from common.exchanges import Rate
 from common.health import BookState, WorkerState
 from common.identity import DataType
 from tests.support import okx_wire
@@ -14,6 +17,7 @@ from tests.support.clock import ManualClock
 from tests.support.feed_rig import PATIENCE, Rig
 from tests.support.okx_wire import acknowledge, book, notice, trade
 from tests.support.waiting import until
+from tests.support.ways import FreePermits
 from tests.support.ws_server import Peer, Refuse, Script, ScriptedServer
 
 TRADE, BOOK, TICKER = DataType.TRADE, DataType.ORDERBOOK, DataType.TICKER
@@ -30,6 +34,7 @@ def trades(*numbers: int) -> list[Trade]:
 
 
 START = status(FeedState.CONNECTED, "start")
+RECONNECTED = status(FeedState.CONNECTED, "reconnect")
 
 
 class Relay:
@@ -100,6 +105,7 @@ async def test_the_book_starts_from_the_snapshot_of_the_new_connection(clock: Ma
 async def test_the_old_connection_ends_before_the_new_one_is_ready(clock: ManualClock) -> None:
     """Then the streams say that the feed was away; what was missed is another's business (see ``flows``)."""
     relay = Relay()
+    lost = status(FeedState.DISCONNECTED, "the exchange closed the connection (code 1001)")
 
     async def first(peer: Peer) -> None:
         await acknowledge(peer)
@@ -108,18 +114,147 @@ async def test_the_old_connection_ends_before_the_new_one_is_ready(clock: Manual
         await peer.close(1001)
 
     async def second(peer: Peer) -> None:
-        await peer.receive()
+        request = await peer.receive()
         relay.opened.set()
+        await until(lambda: lost in rig.events(TRADE), "the loss is told")
+        await peer.send(okx_wire.ack(request), trade(2, NOW_MS))
 
-    async def third(peer: Peer) -> None:
+    async with ScriptedServer(first, second) as server:
+        rig = Rig(clock, server.url, TRADE)
+        await rig.run(rig.session("business").run(), until(lambda: rig.telemetry.beat.progress[TRADE].count == 2))
+    assert rig.events(TRADE) == [START, *trades(1), lost, RECONNECTED, *trades(2)]
+    assert (rig.telemetry.beat.reconnects, server.opened) == (1, 2)
+    assert rig.telemetry.snapshot(NOW, 0.0).state is WorkerState.RUNNING
+
+
+async def test_what_the_new_connection_held_back_stands_behind_the_loss_of_the_old_one(clock: ManualClock) -> None:
+    relay = Relay()
+
+    async def first(peer: Peer) -> None:
+        await acknowledge(peer, 2)
+        await peer.send(book("snapshot", 10, -1, NOW_MS, [["1", "1"]], [["2", "1"]]), notice())
+        await relay.opened.wait()
+        await peer.close(1001)
+
+    async def second(peer: Peer) -> None:
+        requests = [await peer.receive(), await peer.receive()]
+        await peer.send(okx_wire.ack(requests[0]), book("snapshot", 11, -1, NOW_MS, [["1", "3"]], [["2", "1"]]))
+        await peer.settle()
+        relay.opened.set()
+        await until(lambda: len(rig.events(BOOK)) >= 4, "what was held back is passed on")
+        await peer.send(okx_wire.ack(requests[1]), book("update", 12, 11, NOW_MS, [["1", "4"]], []))
+
+    async with ScriptedServer(first, second) as server:
+        rig = Rig(clock, server.url, BOOK, TICKER)
+        await rig.run(rig.session().run(), until(lambda: rig.telemetry.beat.progress[BOOK].count == 3))
+    told = [(type(event), getattr(event, "seq", None), getattr(event, "reason", "")) for event in rig.events(BOOK)]
+    assert told == [
+        (FeedStatus, None, "start"),
+        (BookSnapshot, 10, "subscribe"),
+        (FeedStatus, None, "the exchange closed the connection (code 1001)"),
+        (BookSnapshot, 11, "reconnect"),
+        (FeedStatus, None, "reconnect"),
+        (BookDelta, 12, ""),
+    ]
+    assert (server.opened, rig.telemetry.beat.book_state) == (2, BookState.VALID)
+
+
+class Queue(FreePermits):
+    """Lets the first one in, all others when ``moves`` is set."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked = 0
+        self.moves = asyncio.Event()
+
+    async def acquire(self, kind: str, rate: Rate, units: float = 1.0) -> float:
+        """Wait for the queue to move."""
+        self.asked += 1
+        if self.asked > 1:
+            await self.moves.wait()
+        return 0.0
+
+
+def queued(rig: Rig, queue: Queue, patience: Patience) -> Session:
+    return Session(rig.feed("business"), replace(rig.around, permits=queue), Random(1), patience)
+
+
+async def test_the_wait_for_the_permit_is_not_the_second_connections_time(clock: ManualClock) -> None:
+    """To ask anew would mean to queue behind everybody else again, and all the later for the next one."""
+    queue = Queue()
+    patience = replace(PATIENCE, take_over_s=0.7)
+
+    async def first(peer: Peer) -> None:
+        await acknowledge(peer)
+        await peer.send(trade(1, NOW_MS), notice())
+        await until(lambda: queue.asked == 2, "the second connection queues")
+        late_s = asyncio.get_running_loop().time() + patience.take_over_s + 0.1
+        await until(lambda: asyncio.get_running_loop().time() > late_s, "the time that it has from its permit on")
+        queue.moves.set()
+
+    async def second(peer: Peer) -> None:
         await acknowledge(peer)
         await peer.send(trade(2, NOW_MS))
 
-    async with ScriptedServer(first, second, third) as server:
+    async with ScriptedServer(first, second) as server:
         rig = Rig(clock, server.url, TRADE)
-        await rig.run(rig.session("business").run(), until(lambda: rig.telemetry.beat.progress[TRADE].count == 2))
-    lost = status(FeedState.DISCONNECTED, "the exchange closed the connection (code 1001)")
-    assert rig.events(TRADE) == [START, *trades(1), lost, status(FeedState.CONNECTED, "reconnect"), *trades(2)]
+        await rig.run(queued(rig, queue, patience).run(), until(lambda: rig.telemetry.beat.progress[TRADE].count == 2))
+    assert rig.events(TRADE) == [START, *trades(1, 2)]
+    assert (queue.asked, server.opened) == (2, 2)
+
+
+async def test_the_old_connection_ends_while_the_new_one_waits_for_its_permit(clock: ManualClock) -> None:
+    queue = Queue()
+    lost = status(FeedState.DISCONNECTED, "the connection broke")
+
+    async def first(peer: Peer) -> None:
+        await acknowledge(peer)
+        await peer.send(trade(1, NOW_MS), notice())
+        await until(lambda: queue.asked == 2, "the second connection queues")
+        peer.cut()
+
+    async def second(peer: Peer) -> None:
+        await acknowledge(peer)
+        await peer.send(trade(2, NOW_MS))
+
+    async def move() -> None:
+        await until(lambda: lost in rig.events(TRADE), "the loss is told")
+        assert rig.telemetry.snapshot(NOW, 0.0).state is WorkerState.CONNECTING
+        queue.moves.set()
+        await until(lambda: rig.telemetry.beat.progress[TRADE].count == 2)
+
+    async with ScriptedServer(first, second) as server:
+        rig = Rig(clock, server.url, TRADE)
+        await rig.run(queued(rig, queue, PATIENCE).run(), move())
+    assert rig.events(TRADE) == [START, *trades(1), lost, RECONNECTED, *trades(2)]
+    assert (queue.asked, server.opened, rig.telemetry.beat.reconnects) == (2, 2, 1)
+
+
+@pytest.mark.parametrize("old_ends", [True, False])
+async def test_cancelling_ends_a_connection_that_waits_for_its_permit(clock: ManualClock, old_ends: bool) -> None:
+    queue = Queue()
+    reached = asyncio.Event()
+
+    async def first(peer: Peer) -> None:
+        await acknowledge(peer)
+        await peer.send(notice())
+        await until(lambda: queue.asked == 2, "the second connection queues")
+        if old_ends:
+            peer.cut()
+            await until(lambda: rig.telemetry.beat.reconnects == 1, "the loss is met")
+        reached.set()
+
+    async with ScriptedServer(first) as server:
+        rig = Rig(clock, server.url, TRADE)
+        before = asyncio.all_tasks()
+        work = asyncio.ensure_future(queued(rig, queue, PATIENCE).run())
+        await until(reached.is_set)
+        work.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await work
+        await until(lambda: not server.open)
+        assert asyncio.all_tasks() == before
+    assert queue.asked == 2
 
 
 async def _never_confirm(peer: Peer) -> None:

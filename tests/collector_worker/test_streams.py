@@ -7,7 +7,7 @@ from hypothesis import given
 from collector_worker.streams import Stream, Streams
 from common.codec import decode
 from common.config import ExchangeCollectorConfig, MaxLen
-from common.events import BookDelta, Candle, Event, FeedState, FeedStatus, Gap, Ticker, Trade
+from common.events import BookDelta, Event, FeedState, FeedStatus, Gap, Ticker, Trade
 from common.identity import DataType
 from tests.support.strategies import events
 
@@ -157,15 +157,11 @@ def test_a_stream_per_data_type_and_interval() -> None:
     assert bounds == ["1", "2", "3", "4", "4"]
 
 
-def test_the_stream_of_a_channel_or_a_bar() -> None:
+def test_the_stream_of_a_channel() -> None:
     streams = Streams(config(), MaxLen())
-    hour = Candle(
-        ts_event=1, ts_recv=2, interval="1h", open_time=1, close_time=2, open="1", high="1", low="1", close="1",
-        volume="1",
-    )  # fmt: skip
 
     assert streams.of_type(DataType.TRADE) is streams.of_channel(DataType.TRADE, "")
-    assert streams.of_candle(hour) is streams.of_channel(DataType.CANDLES, "1h") is streams.candles["1h"]
+    assert streams.of_channel(DataType.CANDLES, "1h") is streams.candles["1h"]
     assert list(streams.candles) == ["1m", "1h"]
 
 

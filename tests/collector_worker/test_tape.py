@@ -244,6 +244,87 @@ def test_of_a_new_numbering_nothing_is_lost_and_nothing_comes_twice(data: st.Dat
     assert len(trades) == numbers[-1] + 1 - first
 
 
+def test_two_that_agree_are_a_new_numbering_when_the_first_has_waited_long_enough() -> None:
+    made = old_tape()
+    first, second = at(7, 1), at(8, 2)
+    assert offered(made, [first], 100.0) == []
+    assert (made.next_at_s(), made.waiting) == (160.0, False)
+    assert offered(made, [second], 130.0) == []
+    assert (made.due(159.9), made.next_at_s()) == ([], 160.0)
+    assert made.due(160.0) == [Renumbered(trade_ts(1)), first, second]
+    assert (made.last_id, made.waiting, made.next_at_s()) == (8, False, None)
+
+
+def test_each_of_a_new_numbering_waits_by_its_own_arrival() -> None:
+    made = old_tape()
+    trades = [at(7, 1), at(9, 2)]
+    assert offered(made, trades[:1], 100.0) + offered(made, trades[1:], 150.0) == []
+    assert made.due(160.0) == [Renumbered(trade_ts(1)), trades[0]]
+    assert (made.sequence.wish(160.0), made.due(209.9)) == (8, [])
+    assert made.due(210.0) == [Lost(7, 9), trades[1]]
+
+
+@pytest.mark.parametrize(("number", "counts"), [(7, (0, 1)), (OLD + 2 * MAX_JUMP, (1, 0))])
+def test_one_that_stays_alone_is_dropped(number: int, counts: tuple[int, int]) -> None:
+    made = old_tape()
+    offered(made, [at(number, 1)], 100.0)
+    assert (made.due(160.0), made.next_at_s()) == ([], None)
+    assert (made.implausible, made.sequence.dropped) == counts
+    assert made.offer(at(OLD + 1, 200), 200.0) == [at(OLD + 1, 200)]
+
+
+def test_where_trades_are_rarer_than_the_wait_a_new_numbering_is_found_too() -> None:
+    made = old_tape()
+    passed = []
+    for index in range(4):
+        passed += offered(made, [at(7 + index, 600 * index + 1)], 600.0 * index)
+        passed += made.due(600.0 * index + 60.0)
+    assert passed == [Renumbered(trade_ts(601)), at(8, 601), at(9, 1_201), at(10, 1_801)]
+
+
+@pytest.mark.parametrize("between", [at(OLD + 1, 300), at(5, 300)], ids=["the old numbering goes on", "an id falls"])
+def test_one_that_was_dropped_agrees_with_none_behind_another(between: Trade) -> None:
+    made = old_tape()
+    offered(made, [at(7, 1)], 0.0)
+    made.due(60.0)
+    offered(made, [between], 300.0)
+    made.last_ts = max(made.last_ts, trade_ts(300))
+    made.due(360.0)
+    offered(made, [at(4, 600)], 600.0)
+    assert made.due(660.0) == []
+
+
+def test_two_whose_times_fall_are_dropped() -> None:
+    made = old_tape()
+    offered(made, [at(7, 5), at(8, 4)], 100.0)
+    assert (made.due(160.0), made.next_at_s(), made.sequence.dropped) == ([], None, 2)
+
+
+@given(st.lists(st.tuples(st.sampled_from(["old", "new"]), st.integers(1, 40), st.integers(0, 50)), max_size=40))
+def test_no_trade_waits_longer_than_it_may(steps: list[tuple[str, int, int]]) -> None:
+    """Whatever passes late or is dropped: a look at each moment that is named finds nothing that is older."""
+    made = old_tape()
+    now_s, arrived_s = 0.0, dict[str, float]()
+    numbers = {"old": OLD, "new": 0}
+    for number, (which, ahead, pause_s) in enumerate(steps, 1):
+        until_s = now_s + pause_s
+        while (at_s := made.next_at_s()) is not None and at_s <= until_s:
+            made.sequence.wish(at_s)
+            passed = made.due(at_s)
+            waits_s = [at_s - arrived_s[out.trade_id] for out in passed if isinstance(out, Trade)]
+            assert max(waits_s, default=0.0) <= 60.0
+        now_s = until_s
+        numbers[which] += ahead
+        each = at(numbers[which], number)
+        arrived_s[each.trade_id] = now_s
+        for out in made.offer(each, now_s):
+            assert not isinstance(out, Trade) or now_s - arrived_s[out.trade_id] <= 60.0
+    while (at_s := made.next_at_s()) is not None and at_s <= now_s + 60.0:
+        made.sequence.wish(at_s)
+        made.due(at_s)
+    assert not made.waiting
+
+
 # --- bars -------------------------------------------------------------------------------------------------------------
 
 

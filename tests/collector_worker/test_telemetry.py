@@ -203,3 +203,28 @@ def test_old_latencies_leave_the_snapshot(telemetry: Telemetry) -> None:
     telemetry.latency.record(10)
 
     assert [telemetry.snapshot(START_NS, now_s).latency_p99_us for now_s in (110.0, 131.0, 162.0)] == [10, 10, 0]
+
+
+def test_the_beginning_of_catching_up_is_that_of_the_oldest_hole(telemetry: Telemetry) -> None:
+    told = []
+
+    def look(now_ns: int) -> None:
+        told.append(telemetry.snapshot(now_ns, 0.0).catching_up_since)
+
+    look(1)
+    telemetry.catching_up("trade", waiting=True)
+    look(2)
+    telemetry.catching_up("candles", waiting=True)
+    telemetry.catching_up("trade", waiting=True)
+    look(3)
+    telemetry.catching_up("trade", waiting=False)
+    look(4)
+    telemetry.catching_up("candles", waiting=False)
+    look(5)
+    telemetry.catching_up("trade", waiting=True)
+    look(6)
+    telemetry.catching_up("trade", waiting=False)  # and another hole before the next beat
+    telemetry.catching_up("trade", waiting=True)
+    look(7)
+
+    assert told == [0, 2, 2, 2, 0, 6, 7]
