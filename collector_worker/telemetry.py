@@ -89,8 +89,10 @@ class Telemetry:
         """Note whether live data waits behind data that was missed."""
         if waiting:
             self._catching_up.add(what)
-        else:
+        elif self._catching_up:
             self._catching_up.discard(what)
+            if not self._catching_up:
+                self.beat.catching_up_since = 0  # the next hole is another one, also where it comes before the beat
 
     def dropped(self, what: str, count: int) -> None:
         """Note how many repeated items of a kind were dropped so far."""
@@ -128,6 +130,8 @@ class Telemetry:
         beat = self.beat
         beat.beats += 1
         beat.beat_at = now_ns
+        if self._catching_up and not beat.catching_up_since:
+            beat.catching_up_since = now_ns
         beat.rss_bytes = _rss_bytes()
         usage = resource.getrusage(resource.RUSAGE_SELF)
         beat.cpu_seconds = round(usage.ru_utime + usage.ru_stime, 3)

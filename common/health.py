@@ -66,6 +66,7 @@ class Heartbeat(Struct, kw_only=True):
         config_id: Fingerprint of the configuration that the run was started with.
         last_error: What is amiss, else what was amiss last. A phrase of ours; never the text of a foreign exception.
         exit_code: Set in the last heartbeat of a run that ended by itself.
+        catching_up_since: Since when live data waits behind data that was missed; 0 where none does.
         entries_published: Entries that Redis has confirmed.
         entries_buffered: Entries that wait for Redis now.
         entries_dropped: Entries lost because the buffer was full.
@@ -94,6 +95,7 @@ class Heartbeat(Struct, kw_only=True):
     last_error: str = ""
     exit_code: int | None = None
     connected_since: int = 0
+    catching_up_since: int = 0
     reconnects: int = 0
     resyncs: int = 0
     gaps: int = 0

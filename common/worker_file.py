@@ -16,8 +16,8 @@ from common.redis_url import split_secret
 from common.settings import Environment
 
 
-class WorkerFile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What the file says.
+class RedisPlace(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where Redis is, and where its password is found.
 
     Attributes:
         redis_url: The address without its password; ``TICKFLEET_REDIS_URL`` outranks it, as everywhere.
@@ -25,24 +25,33 @@ class WorkerFile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         fleet_file: Set only where the password stands in the address in the fleet file.
     """
 
-    collector: ExchangeCollectorConfig
     redis_url: str
     maxlen: MaxLen
     password_file: str = ""
     fleet_file: str = ""
 
 
-def worker_file(collector: ExchangeCollectorConfig, redis: RedisConfig, environment: Environment) -> WorkerFile:
-    """What a worker has to be told so that it needs no fleet file; ``environment`` is the workers' too."""
+class WorkerFile(RedisPlace, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the file says."""
+
+    collector: ExchangeCollectorConfig
+
+
+def redis_place(redis: RedisConfig, environment: Environment) -> RedisPlace:
+    """Redis as it may be written down; ``environment`` is that of those who read it, too."""
     by_environment = environment.redis_password is not None or environment.redis_url is not None
     in_fleet_file = redis.password is not None and not redis.password_file and not by_environment
-    return WorkerFile(
-        collector=collector,
+    return RedisPlace(
         redis_url=redis.url,
         maxlen=redis.maxlen,
         password_file=redis.password_file,
         fleet_file=str(environment.fleet_path.absolute()) if in_fleet_file else "",
     )
+
+
+def worker_file(collector: ExchangeCollectorConfig, redis: RedisConfig, environment: Environment) -> WorkerFile:
+    """What a worker has to be told so that it needs no fleet file; ``environment`` is the workers' too."""
+    return WorkerFile(collector=collector, **msgspec.structs.asdict(redis_place(redis, environment)))
 
 
 def encode(content: WorkerFile) -> str:
@@ -66,7 +75,7 @@ def decode(path: Path) -> WorkerFile:
         raise InvalidConfigurationError(f"{path}: {error}") from error
 
 
-def redis_of(content: WorkerFile, environment: Environment) -> RedisConfig:
+def redis_of(content: RedisPlace, environment: Environment) -> RedisConfig:
     """Where Redis is, with its password.
 
     Raises:

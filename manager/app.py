@@ -13,6 +13,7 @@ from common.log import get_logger
 from common.parent_death import under_supervisord
 from common.redis_client import async_client
 from common.settings import Environment
+from common.taken_file import write_taken
 from manager.alerts.address import read_address
 from manager.alerts.webhook import Webhook
 from manager.board import Board
@@ -38,7 +39,12 @@ async def run(environment: Environment, fleet: Fleet) -> None:
         reporting(environment, clock, settings) as reporter,
     ):
         loop = Loop(
-            Wanted(fleet, str(path), lambda: load_wanted_fleet(path, environment)),
+            Wanted(
+                fleet,
+                str(path),
+                lambda: load_wanted_fleet(path, environment),
+                record=lambda taken: write_taken(taken, environment),
+            ),
             connect=async_client,
             supervisor=supervisor,
             keeper=FleetKeeper(

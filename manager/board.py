@@ -17,8 +17,8 @@ class Shown(Struct, frozen=True, kw_only=True):
     Attributes:
         at_s: When that was (monotonic).
         rounds: Rounds so far.
-        judgements: The last ones made.
-        beat: The last heartbeat written.
+        judgements: The last ones made; none while another manager acts.
+        beat: The last heartbeat written; empty while another manager acts.
         redis_trouble, supervisor_trouble: Why the source is away; empty while it answers.
         leading: Whether we act; else another manager does.
     """
@@ -37,7 +37,7 @@ class Board:
 
     Attributes:
         shown: Of the last round; at first that none has been.
-        figures: The last ones taken; None before the first.
+        figures: The last ones taken; None before the first, and while another manager acts.
         alerts_sent, alerts_dropped: Since our start.
     """
 

@@ -81,8 +81,8 @@ class FleetKeeper:
             return
         finally:
             self._working = False
-        self.trouble = ""
-        if told or not applied.nothing:
+        mended, self.trouble = bool(self.trouble), ""
+        if told or mended or not applied.nothing:  # what was told to have failed is told to be over
             details = {
                 "added": " ".join(collector_name(program) for program in applied.added),
                 "changed": " ".join(collector_name(program) for program in applied.changed),

@@ -68,7 +68,9 @@ def can_be_cured(heartbeat: Heartbeat) -> bool:
 def _catching_up(
     config: ExchangeCollectorConfig, heartbeat: Heartbeat, settings: ManagerSettings
 ) -> tuple[Verdict, str]:
-    age_s = _since_s(heartbeat, heartbeat.started_at, heartbeat.connected_since)
+    # counted from this hole, not from the connection: that may be days old
+    since_ns = heartbeat.catching_up_since or max(heartbeat.started_at, heartbeat.connected_since)
+    age_s = _since_s(heartbeat, since_ns)
     verdict = Verdict.STARTING if age_s < settings.start_limit_s + config.max_backfill_wait else Verdict.SILENT
     return verdict, f"fetching missed data for {span(age_s)}"
 

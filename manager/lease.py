@@ -22,8 +22,10 @@ TOLD_AFTER_S = _TTL_S + 2.0
 class Lease:
     """See the module.
 
-    A key that Redis does not let us use (it holds something else, Redis is full) changes nothing: who led leads on, and
-    where nobody is known to lead, we do. An unhealed fleet is worse than one that is healed twice.
+    A key that Redis does not let us use (it holds something else, Redis is full) changes nothing: who led leads on, who
+    stood by stands by, and where nobody is known to lead, we do: an unhealed fleet is worse than one that is healed
+    twice. The price: where the holder ends while the key cannot be used, those who stand by do not learn of it, and
+    nobody leads before the key can be used again or a manager is started anew; ``trouble`` says why.
 
     Attributes:
         holder: The other manager that was last seen to hold it, ``host:pid:...``; empty while none does.

@@ -114,17 +114,21 @@ class Loop:
         facts = await self._senses.look(self._link, [config.id for config in self._wanted.desired.fleet.collectors])
         self._instant = self._now()
         if facts.pulses is not None:
+            link = self._link
             await self._lead()
+            if self._link is not link:  # the file names another Redis: nothing that was seen is of that one
+                return
         for entry in self._notices.look(self._lease, self._senses.redis_trouble, facts.pulses):
             self._memory.note(entry)
         if facts.pulses is not None and self._wanted.hear(facts.changes):
             self._keeper.want()
-        if facts.processes is not None and self._wanted.known and self._lease.leading:
+        if facts.processes is not None and self._wanted.sure and self._lease.may_act:
             self._keeper.keep(self._wanted.desired.fleet, facts.processes, self._hands, tasks.create_task)
         if facts.pulses is None:
             self._reporter.judged(self._wanted.desired.explained(blind(self._wanted.desired.fleet.collectors)))
             return
         if not self._lease.leading:  # another manager acts
+            self._reporter.stood_by()
             await self._record()
             return
         if self._was_late(looked, began, self._instant):
@@ -133,12 +137,13 @@ class Loop:
             # what was read may be old: look again before anything follows from it
         elif await self._memory.recall(self._link):
             self._judge_and_act(facts, facts.pulses, busy, tasks)
+        await self._wanted.record()
         await self._wanted.tidy(self._link)
         self._take_requests()
         await self._record()
 
     async def _lead(self) -> None:
-        """Take or renew the lease; what another manager has written meanwhile is read anew."""
+        """Take or renew the lease; what another manager has written or applied meanwhile is read anew."""
         led = self._lease.leading
         try:
             await self._lease.hold(self._link)
@@ -146,6 +151,9 @@ class Loop:
             self._senses.write_failed(error)
         if self._lease.leading and not led:
             self._memory.forget()
+            self._wanted.doubt_file()
+            if await self._take_file({}):
+                self._keeper.want()
 
     def _was_late(self, looked: Instant, began: Instant, ended: Instant) -> bool:
         """Whether we were: between the last look and this one, or in this one by more than others keep us waiting."""
@@ -215,12 +223,17 @@ class Loop:
                 self.reload_wanted.set()
 
     async def _reload(self) -> None:
-        """Take up the fleet file as it is now; one that cannot be used changes nothing."""
+        """Do what was asked for: take up the fleet file, and say what came of it."""
         asked, self._asked = self._asked, []
+        if await self._take_file(answering(asked)):
+            self._keeper.want_told(asked)
+
+    async def _take_file(self, answers: dict[str, str]) -> bool:
+        """Take up the fleet file as it is now; whether that was possible: one that cannot be used changes nothing."""
         if why := self._wanted.take_file():
             get_logger().error("fleet_rejected", why=why)
-            self._tell(What.FLEET_REJECTED, why, answering(asked))
-            return
+            self._tell(What.FLEET_REJECTED, why, answers)
+            return False
         redis = self._wanted.desired.fleet.redis
         if redis != self._link.config:
             await self._link.client.aclose()
@@ -228,7 +241,7 @@ class Loop:
             self._wanted.forget()
         self._settings = tuned(self._wanted.desired.fleet.tuning, self._defaults)
         self._judge.settings = self._memory.settings = self._settings
-        self._keeper.want_told(asked)
+        return True
 
     def _round_s(self) -> float:
         ending = self._senses.supervisor_ending

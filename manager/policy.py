@@ -71,7 +71,8 @@ class Conditions(Struct, frozen=True, kw_only=True):
     """What stands in the way of some actions. While the manager is blind or late the loop asks for none at all.
 
     Attributes:
-        settling: Redis was away, or we were late, until a moment ago: a missing heartbeat proves nothing yet.
+        settling: Redis was away, or we were late or not there, until a moment ago: a missing heartbeat proves nothing
+            yet. What has no process is started all the same.
         busy: Collectors that an action is under way for.
     """
 

@@ -80,13 +80,15 @@ class Reporter:
                 await self.survey(link())
 
     async def survey(self, link: RedisLink) -> None:
-        """Take the figures once; only the manager that leads keeps them in Redis."""
-        shown = self.board.shown
-        self.board.figures = await self._survey.take(shown.judgements, self._restarts.counts, link)
-        if not shown.leading:
+        """Take the figures once, and keep them in Redis; a manager that does not lead has none."""
+        if not self.board.shown.leading:
             return
+        figures = await self._survey.take(self.board.shown.judgements, self._restarts.counts, link)
+        if not self.board.shown.leading:  # any more
+            return
+        self.board.figures = figures
         try:
-            await self._survey.keep(self.board.figures, link)
+            await self._survey.keep(figures, link)
         except RedisUnreachableError:
             return  # the loop says so
 
@@ -98,6 +100,11 @@ class Reporter:
     def beaten(self, fields: Mapping[str, str | int]) -> None:
         """The heartbeat of this round."""
         self.board.shown = replace(self.board.shown, beat=fields)
+
+    def stood_by(self) -> None:
+        """In this round another manager acts: what we knew as long as we did grows old, and is shown no longer."""
+        self.board.shown = replace(self.board.shown, judgements=(), beat={}, leading=False)
+        self.board.figures = None
 
     def turned(self, senses: Senses, *, leading: bool) -> None:
         """The end of a round: the loop turns."""

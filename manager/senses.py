@@ -46,7 +46,8 @@ class Senses:
     """See the module.
 
     Attributes:
-        redis_back_at_s: When Redis began to work for us again (monotonic); minus infinity where it always has.
+        redis_back_at_s: When Redis began to work for us (monotonic), at first our own start: it may have come back just
+            before that, and heartbeats that expired meanwhile are not there again.
         redis_trouble, supervisor_trouble: Why the source is away, a phrase of ours; empty while it answers.
         supervisor_ending: Whether supervisord was shutting down when it was last asked.
     """
@@ -54,7 +55,7 @@ class Senses:
     def __init__(self, supervisor: Supervisor, clock: Clock) -> None:
         self._supervisor, self._clock = supervisor, clock
         self._memory = PulseMemory()
-        self.redis_back_at_s = float("-inf")
+        self.redis_back_at_s = clock.monotonic_s()
         self.redis_trouble = ""
         self.supervisor_trouble = ""
         self.supervisor_ending = False

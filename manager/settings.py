@@ -38,7 +38,8 @@ class ManagerSettings(Struct, frozen=True, kw_only=True):
             those still silent are given ``silent_confirm_s`` from the end on.
         probe_first_s: In an outage one collector is restarted after this time, another after twice that, and so on.
         probe_max_s: The longest pause between two such probes.
-        redis_settle_s: No process is called hung so soon after Redis came back: workers reconnect with backoff.
+        redis_settle_s: Nothing that lives is killed or restarted so soon after Redis came back, or after our own start:
+            workers reconnect with backoff.
         late_after_s: A longer pause between two looks means that we were suspended; what we know may be old.
         look_may_take_s: A look may last longer by this: supervisord has that much time to answer it.
         clock_jump_s: Wall and monotonic clock apart by more than this between two rounds: one of them was set.

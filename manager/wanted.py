@@ -1,5 +1,6 @@
 """What the manager is to bring about: the fleet file as last taken, with the run-time changes as last read."""
 
+import asyncio
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
@@ -19,18 +20,29 @@ class Wanted:
         fleet: The fleet file as taken to begin with.
         path: Its path, to be shown.
         load: Reads it again; raises InvalidConfigurationError.
+        record: Writes down the file as it was taken, for the commands; raises OSError.
 
     Attributes:
         desired: What should be, as far as it is known.
         known: Whether the run-time changes have been read: before that nothing must be added, removed or started.
+        sure: Whether supervisord's programs may be brought in line with it: ``known``, and no other manager may have
+            applied a newer file than ours.
     """
 
-    def __init__(self, fleet: Fleet, path: str, load: Callable[[], Fleet]) -> None:
-        self._fleet, self.path, self._load = fleet, path, load
+    def __init__(
+        self, fleet: Fleet, path: str, load: Callable[[], Fleet], record: Callable[[Fleet], None] = lambda _: None
+    ) -> None:
+        self._fleet, self.path, self._load, self._record = fleet, path, load, record
+        self._recorded: Fleet | None = None
         self._entries: Mapping[str, str] = {}
         self._file_trouble = self._entries_trouble = ""
-        self.known = False
+        self.known, self._file_doubted = False, False
         self.desired = merge(fleet, {})
+
+    @property
+    def sure(self) -> bool:
+        """See the class."""
+        return self.known and not self._file_doubted
 
     @property
     def trouble(self) -> str:
@@ -46,9 +58,13 @@ class Wanted:
         except FleetError as error:
             self._file_trouble = str(error)
             return self._file_trouble
-        self._file_trouble = ""
+        self._file_trouble, self._file_doubted = "", False
         self._merge()
         return ""
+
+    def doubt_file(self) -> None:
+        """Another manager may have applied a newer file: what is applied must stay until ours has been read again."""
+        self._file_doubted, self._recorded = True, None  # that one may have written its own
 
     def hear(self, entries: Mapping[str, str] | None) -> bool:
         """Take up the run-time changes as they are now; whether the fleet is another thereby.
@@ -69,6 +85,21 @@ class Wanted:
     def forget(self) -> None:
         """Another Redis is in use: its run-time changes are not known yet."""
         self.known = False
+
+    async def record(self) -> None:
+        """Write down the file as it was taken, for the commands; tried again until it is done.
+
+        Only for the manager that acts: what another one has taken does not hold.
+        """
+        fleet = self._fleet
+        if fleet == self._recorded or self._file_doubted:
+            return
+        try:
+            await asyncio.to_thread(self._record, fleet)
+        except OSError as error:  # what was written before goes on to be shown; the keeper tells of the folder
+            get_logger().warning("taken_file_not_written", why=str(error))
+            return
+        self._recorded = fleet
 
     async def tidy(self, link: RedisLink) -> None:
         """Drop what is left over of wishes that the fleet file has overtaken, unless somebody changes them now."""

@@ -1,6 +1,6 @@
 """The fleet as it should be now, for commands: the fleet file with the run-time changes."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +9,7 @@ from msgspec import Struct
 from common import keys
 from common.errors import FleetError
 from common.fleet_file import Fleet
-from manager.cli.tools import Tools
+from manager.cli.tools import Standing, Tools
 from manager.desired import Desired, merge
 
 if TYPE_CHECKING:
@@ -20,14 +20,22 @@ class Site(Struct, frozen=True):
     """What a command works on.
 
     Attributes:
-        file: The fleet file as it stands.
+        standing: Whether the fleet file says more than ``file``.
+        changes: Those at run time.
+        file: The fleet file as the manager has taken it; as it stands where none has, or for what would take it.
         desired: With the run-time changes.
     """
 
     tools: Tools
     client: "SyncRedis"
-    file: Fleet
+    standing: Standing
+    changes: Mapping[str, str]
     desired: Desired
+
+    @property
+    def file(self) -> Fleet:
+        """See the attributes."""
+        return self.standing.fleet
 
     @property
     def fleet(self) -> Fleet:
@@ -37,22 +45,24 @@ class Site(Struct, frozen=True):
 
 @contextmanager
 def at_site(tools: Tools, file: Fleet | None = None) -> Iterator[Site]:
-    """Read the fleet file, where it is not given, and the run-time changes; keep the connection to Redis for the block.
+    """Read the fleet that holds, where none is given, and the run-time changes; the block has a connection to Redis.
 
     Raises:
-        InvalidConfigurationError: The fleet file cannot be used.
+        InvalidConfigurationError: The fleet file cannot be used, and no manager has taken it.
         RedisUnreachableError: Redis does not answer.
         FleetError: The run-time changes cannot be read.
     """
-    file = file or tools.fleet()
-    client = tools.connect(file.redis)
+    standing = tools.standing() if file is None else Standing(fleet=file)
+    standing.warn()
+    client = tools.connect(standing.fleet.redis)
     try:
-        yield Site(tools, client, file, _read(file, client))
+        changes = _read(standing.fleet, client)
+        yield Site(tools, client, standing, changes, merge(standing.fleet, changes))
     finally:
         client.close()
 
 
-def _read(file: Fleet, client: "SyncRedis") -> Desired:
+def _read(file: Fleet, client: "SyncRedis") -> dict[str, str]:
     from common.redis_client import translated_errors  # see ``tools``
 
     with translated_errors(file.redis), client.pipeline(transaction=False) as pipe:
@@ -60,7 +70,7 @@ def _read(file: Fleet, client: "SyncRedis") -> Desired:
         (found,) = pipe.execute(raise_on_error=False)
     if isinstance(found, Exception):
         raise FleetError(f"the run-time changes {keys.FLEET_DESIRED} cannot be read") from found
-    return merge(file, found)
+    return readable(found)
 
 
 def readable(reply: Any) -> dict[str, str]:

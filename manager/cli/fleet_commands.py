@@ -10,7 +10,8 @@ import typer
 from common.config import ExchangeCollectorConfig
 from common.fleet_file import Fleet, load_wanted_fleet
 from manager.cli.effective import at_site
-from manager.cli.tools import Tools
+from manager.cli.tools import Tools, tell
+from manager.cli.unapplied import count_unapplied, unapplied_line
 from manager.desired import Desired, Wish
 
 
@@ -20,7 +21,7 @@ def list_collectors(
 ) -> None:
     """List the collectors with their settings.
 
-    Those of the fleet file, with what was changed at run time.
+    Those of the fleet file as the manager has taken it, with what was changed at run time.
 
     \b
     manager-cli list
@@ -32,6 +33,7 @@ def list_collectors(
     tools: Tools = context.obj
     with at_site(tools) as site:
         desired = site.desired
+        unapplied = unapplied_line(count_unapplied(site.standing, site.changes, tools.environment))
     if as_json:
         rows = [describe(desired, config) for config in (*desired.fleet.collectors, *removed_configs(desired))]
         sys.stdout.write(json.dumps(rows) + "\n")
@@ -49,6 +51,8 @@ def list_collectors(
     console().print(table)
     for trouble in desired.troubles:
         typer.echo(trouble, err=True)
+    if unapplied:
+        tell(unapplied)
 
 
 def removed_configs(desired: Desired) -> list[ExchangeCollectorConfig]:

@@ -1,13 +1,12 @@
 """Writes orders into Redis: what is wanted and the journal's entry of it, in one transaction."""
 
-import sys
 from collections.abc import Callable
 from typing import Any
 
 from common import keys
 from manager.cli.effective import Site, readable
 from manager.cli.orders import Change, Order
-from manager.cli.tools import Tools, login_name
+from manager.cli.tools import Tools, login_name, tell
 from manager.desired import Desired, Stamp, encode, merge
 from manager.journal import Entry, What, queue_entry
 
@@ -56,4 +55,4 @@ def give(site: Site, order: Order, stamp: Stamp, decide: Callable[[Desired], lis
 
 def tell_no_manager() -> None:
     """One line for an order that waits for the manager."""
-    sys.stderr.write(f"manager-cli: {NO_MANAGER}\n")
+    tell(NO_MANAGER)

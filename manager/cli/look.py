@@ -1,5 +1,6 @@
 """One look at the fleet from a command: Redis in one round trip, supervisord where it can be reached."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
@@ -33,6 +34,7 @@ class Look(Struct, frozen=True, kw_only=True):
     Attributes:
         manager: The hash of the manager's heartbeat; empty while no manager runs.
         figures: The last ones that a manager took; None while none runs.
+        changes: Those made at run time.
         supervisor_trouble: Why supervisord was not asked, else empty.
     """
 
@@ -41,13 +43,14 @@ class Look(Struct, frozen=True, kw_only=True):
     manager: dict[str, str]
     supervisor_trouble: str = ""
     figures: Figures | None = None
+    changes: Mapping[str, str] = {}
 
 
 def look(tools: Tools, fleet: Fleet, client: "SyncRedis", only: CollectorId | None = None) -> Look:
     """See the module.
 
-    ``fleet`` is the fleet file; the run-time changes are read with the rest. Where ``only`` is given, no other
-    collector is looked at.
+    ``fleet`` is the fleet without the run-time changes; these are read with the rest. Where ``only`` is given,
+    no other collector is looked at.
 
     Raises:
         RedisUnreachableError: Redis does not answer.
@@ -81,6 +84,7 @@ def look(tools: Tools, fleet: Fleet, client: "SyncRedis", only: CollectorId | No
         manager=manager,
         supervisor_trouble=trouble,
         figures=read_figures(figures),
+        changes=readable(changes),
     )
 
 

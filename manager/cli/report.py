@@ -9,6 +9,7 @@ import typer
 
 from common.errors import EXIT_FAILURE, EXIT_OK
 from manager.cli.goal import Result
+from manager.cli.tools import tell
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -42,6 +43,13 @@ class Report:
             typer.echo(line(result))
         if self._bar is not None and self._job is not None:
             self._bar.update(self._job, completed=len(self.results))
+
+    def note(self, text: str) -> None:
+        """A line beside the results, on stderr; above the bar where there is one."""
+        if self._bar is None:
+            tell(text)
+        else:
+            self._bar.console.print(f"manager-cli: {text}", markup=False, highlight=False)
 
     def __enter__(self) -> "Report":
         if sys.stderr.isatty():

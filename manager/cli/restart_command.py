@@ -9,9 +9,9 @@ from manager.cli.goal import Result
 from manager.cli.order_commands import AsJson
 from manager.cli.orders import choose
 from manager.cli.report import Report
-from manager.cli.restart_job import RestartJob
+from manager.cli.restart_job import RestartJob, known
 from manager.cli.select import ALL
-from manager.cli.tools import Tools
+from manager.cli.tools import Tools, tell
 
 AT_ONCE = 10
 """Collectors that are down together while many are restarted."""
@@ -30,7 +30,8 @@ def restart(
 ) -> None:
     """Restart collectors and wait until they are running again; the others go on untouched.
 
-    Many are restarted ten at a time. Disabled and stopped collectors are left out. Works without the manager.
+    Many are restarted ten at a time. Disabled and stopped collectors are left out, and so are those of a pattern that
+    the manager has not brought in yet. Works without the manager.
 
     \b
     exit codes: 0 all are running again, 1 some are not,
@@ -70,12 +71,12 @@ def _restart(
     tools: Tools, names: list[str], at_once: int, limit_s: float, *, as_json: bool, go_on: bool, rolling: bool
 ) -> None:
     with at_site(tools) as site:
-        waiting = choose(site.desired, names)
+        waiting, unknown = known(site, choose(site.desired, names), names)
+        for each in unknown:
+            tell(f"{each} is left out: supervisord does not know it yet (manager-cli plan)")
         batch_size = at_once if rolling else len(waiting)
         with Report("restart-all" if rolling else "restart", len(waiting), as_json=as_json) as report:
-            job = RestartJob(site, limit_s, report)
-            job.refuse_unknown(waiting)
-            well = True
+            job, well = RestartJob(site, limit_s, report), True
             while waiting and (well or go_on):
                 batch, waiting = waiting[:batch_size], waiting[batch_size:]
                 well = job.run(batch, at_once)

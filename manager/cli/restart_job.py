@@ -1,9 +1,12 @@
 """Restarts collectors by supervisord's own means, so that it works without the manager."""
 
+from collections.abc import Iterable
+
 from common.errors import UsageError
 from common.identity import CollectorId
 from manager.cli.effective import Site
 from manager.cli.goal import Result
+from manager.cli.patience import Patience, reason
 from manager.cli.report import Report
 from manager.cli.restart import Command, Restart, Step, advance, begin, fail, replaced
 from manager.cli.tools import login_name
@@ -19,20 +22,10 @@ class RestartJob:
         self._site, self._watch = site, Watch(site)
         self._limit_s, self._report = limit_s, report
 
-    def refuse_unknown(self, collectors: list[CollectorId]) -> None:
-        """See that all can be restarted, before any is.
-
-        Raises:
-            UsageError: supervisord does not know one of the collectors.
-        """
-        processes = self._watch.supervisor.processes()
-        missing = next((each for each in collectors if each.program not in processes), None)
-        if missing is not None:
-            raise UsageError(f"supervisord does not know {missing} yet (does the manager run?)")
-
     def run(self, collectors: list[CollectorId], at_once: int) -> bool:
         """Restart them all, so many at the same time; whether all are running again."""
         waiting, active, failures = list(collectors), list[Restart](), 0
+        patience = Patience(self._watch.now_s())
         processes = self._watch.supervisor.processes()
         while waiting or active:
             fresh, waiting = waiting[: at_once - len(active)], waiting[at_once - len(active) :]
@@ -46,6 +39,9 @@ class RestartJob:
             for restart in (restart for restart in done if restart.over):
                 failures += restart.step is Step.FAILED
                 self._tell(restart)
+            reasons = {each.id: reason(processes.get(each.id.program), pulses[each.id]) for each in active}
+            if line := patience.line(self._watch.now_s(), reasons):
+                self._report.note(line)
             if waiting or active:
                 self._site.tools.wait(LOOK_EVERY_S)
                 processes = self._watch.supervisor.processes()
@@ -75,3 +71,20 @@ class RestartJob:
         )
         with translated_errors(self._site.file.redis):
             write_now(self._site.client, entry)
+
+
+def known(
+    site: Site, collectors: list[CollectorId], names: Iterable[str]
+) -> tuple[list[CollectorId], list[CollectorId]]:
+    """Those that can be restarted, and those that supervisord does not know yet.
+
+    Raises:
+        UsageError: supervisord does not know one that is named by its ID, or none at all.
+    """
+    processes, named = Watch(site).supervisor.processes(), set(names)
+    found = [each for each in collectors if each.program in processes]
+    unknown = [each for each in collectors if each.program not in processes]
+    missing = next((each for each in unknown if not found or str(each) in named), None)
+    if missing is not None:
+        raise UsageError(f"supervisord does not know {missing} yet (does the manager run?)")
+    return found, unknown

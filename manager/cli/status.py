@@ -26,9 +26,9 @@ class Row(Struct, frozen=True, kw_only=True):
     why: str = ""
 
 
-def to_json(seen: Look) -> dict[str, Any]:
-    """The document of ``status --json``."""
-    return status_document(seen.judgements, seen.manager, seen.figures)
+def to_json(seen: Look, unapplied: int | None = 0) -> dict[str, Any]:
+    """The document of ``status --json``; ``unapplied`` as ``count_unapplied`` has it."""
+    return {**status_document(seen.judgements, seen.manager, seen.figures), "unapplied": unapplied}
 
 
 def to_rows(seen: Look, before: Look | None = None) -> list[Row]:

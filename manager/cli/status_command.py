@@ -5,12 +5,13 @@ import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from msgspec import Struct
 
-from common.errors import EXIT_FAILURE, EXIT_OK, RedisUnreachableError
-from common.fleet_file import Fleet
+from common.errors import EXIT_FAILURE, EXIT_OK, InvalidConfigurationError, RedisUnreachableError
 from manager.cli.look import Look, look
 from manager.cli.status import all_well, to_json
-from manager.cli.tools import Tools
+from manager.cli.tools import Standing, Tools, tell
+from manager.cli.unapplied import count_unapplied, unapplied_line
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -28,7 +29,7 @@ def status(
     """Show how every collector is.
 
     Works from the heartbeats in Redis alone, whether the manager runs or not; supervisord is asked where its socket
-    can be reached.
+    can be reached. The fleet is as the manager has taken it from the fleet file; a note tells of later edits.
 
     \b
     exit codes: 0 all desired collectors are healthy, 1 some are not,
@@ -39,66 +40,85 @@ def status(
     manager-cli status --json | jq '.collectors[] | select(.verdict != "healthy")'
     """  # noqa: D301 - the backslash-b keeps the lines of the help apart
     tools: Tools = context.obj
-    fleet = tools.fleet()
-    client = tools.connect(fleet.redis)
+    standing = tools.standing()
+    standing.warn()
+    client = tools.connect(standing.fleet.redis)
     try:
+        seen = _see(tools, client, standing)
         if watch:
-            _watch(tools, fleet, client, as_json)
+            _watch(tools, client, as_json, seen)
             return
-        seen = look(tools, fleet, client)
         _print(seen, as_json)
     finally:
         client.close()
-    raise typer.Exit(EXIT_OK if all_well(seen) else EXIT_FAILURE)
+    raise typer.Exit(EXIT_OK if all_well(seen.look) else EXIT_FAILURE)
 
 
-def _print(seen: Look, as_json: bool, before: Look | None = None) -> None:
+class _Sight(Struct, frozen=True):
+    """What was seen; ``unapplied`` as ``count_unapplied`` has it."""
+
+    look: Look
+    unapplied: int | None
+
+
+def _see(tools: Tools, client: "SyncRedis", standing: Standing) -> _Sight:
+    seen = look(tools, standing.fleet, client)
+    return _Sight(seen, count_unapplied(standing, seen.changes, tools.environment))
+
+
+def _print(seen: _Sight, as_json: bool, before: _Sight | None = None) -> None:
     if as_json:
-        sys.stdout.write(json.dumps(to_json(seen)) + "\n")
+        sys.stdout.write(json.dumps(to_json(seen.look, seen.unapplied)) + "\n")
         sys.stdout.flush()
         return
     from manager.cli.table import console, render  # rich is slow to import, and JSON needs none
 
-    console().print(render(seen, before))
+    console().print(render(seen.look, before.look if before else None))
+    if note := unapplied_line(seen.unapplied):
+        tell(note)
 
 
-def _watch(tools: Tools, fleet: Fleet, client: "SyncRedis", as_json: bool) -> None:
-    """Look again and again until Ctrl-C. Redis has to answer the first look; later it may be away for a while."""
-    seen = look(tools, fleet, client)
+def _watch(tools: Tools, client: "SyncRedis", as_json: bool, seen: _Sight) -> None:
+    """Look again and again until Ctrl-C. Redis had to answer the first look; later it may be away for a while."""
     try:
         if as_json or not sys.stdout.isatty():
-            _watch_plainly(tools, fleet, client, as_json, seen)
+            _watch_plainly(tools, client, as_json, seen)
         else:
-            _watch_live(tools, fleet, client, seen)
+            _watch_live(tools, client, seen)
     except KeyboardInterrupt:
         return
 
 
-def _watch_plainly(tools: Tools, fleet: Fleet, client: "SyncRedis", as_json: bool, seen: Look) -> None:
-    before: Look | None = None
+def _watch_plainly(tools: Tools, client: "SyncRedis", as_json: bool, seen: _Sight) -> None:
+    before: _Sight | None = None
     while True:
         _print(seen, as_json, before)
         tools.wait(WATCH_EVERY_S)
         before = seen
         try:
-            seen = look(tools, fleet, client)
-        except RedisUnreachableError as error:
-            typer.echo(f"manager-cli: {error}", err=True)
+            seen = _see(tools, client, tools.standing())  # the fleet may have become another
+        except (RedisUnreachableError, InvalidConfigurationError) as error:
+            tell(str(error))
 
 
-def _watch_live(tools: Tools, fleet: Fleet, client: "SyncRedis", seen: Look) -> None:
-    from rich.live import Live  # see above
+def _watch_live(tools: Tools, client: "SyncRedis", seen: _Sight) -> None:
+    from rich.console import Group  # see above
+    from rich.live import Live
 
     from manager.cli.table import console, render
 
+    def view(now: _Sight, before: _Sight | None = None) -> Group:
+        note = unapplied_line(now.unapplied)
+        return Group(*([note] if note else []), render(now.look, before.look if before else None))
+
     out: Console = console()
-    with Live(render(seen), console=out, auto_refresh=False, screen=True) as live:
+    with Live(view(seen), console=out, auto_refresh=False, screen=True) as live:
         while True:
             tools.wait(WATCH_EVERY_S)
             before = seen
             try:
-                seen = look(tools, fleet, client)
-            except RedisUnreachableError as error:
+                seen = _see(tools, client, tools.standing())
+            except (RedisUnreachableError, InvalidConfigurationError) as error:
                 live.update(f"manager-cli: {error}", refresh=True)
                 continue
-            live.update(render(seen, before), refresh=True)
+            live.update(view(seen, before), refresh=True)

@@ -2,6 +2,7 @@
 
 import getpass
 import os
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -11,8 +12,10 @@ from msgspec import Struct
 
 from common.clock import Clock, SystemClock
 from common.config import RedisConfig
-from common.fleet_file import Fleet, load_fleet
+from common.errors import InvalidConfigurationError
+from common.fleet_file import Fleet, load_fleet, load_wanted_fleet
 from common.settings import Environment, read_environment
+from common.taken_file import read_taken
 from manager.supervisor_client import SupervisorClient
 
 if TYPE_CHECKING:
@@ -23,6 +26,25 @@ def _redis_client(config: RedisConfig) -> "SyncRedis":
     from common.redis_client import sync_client  # the commands that need no Redis start faster
 
     return sync_client(config)
+
+
+class Standing(Struct, frozen=True, kw_only=True):
+    """How the fleet file stands to what the manager has taken from it.
+
+    Attributes:
+        fleet: What the manager has taken; the file itself where none has.
+        edited: The file as it is now, where it differs.
+        trouble: Why the file cannot be used now; else empty.
+    """
+
+    fleet: Fleet
+    edited: Fleet | None = None
+    trouble: str = ""
+
+    def warn(self) -> None:
+        """Tell the trouble, where there is one."""
+        if self.trouble:
+            tell(f"the fleet file cannot be used ({self.trouble}): shown is what was applied")
 
 
 class Tools(Struct, frozen=True, kw_only=True):
@@ -43,8 +65,34 @@ class Tools(Struct, frozen=True, kw_only=True):
     clock: Clock = SystemClock()
 
     def fleet(self) -> Fleet:
-        """The fleet, read from its file."""
-        return load_fleet(self.fleet_path, self.environment)
+        """The fleet that holds; what is wrong with its file meanwhile is told in one line.
+
+        Raises:
+            InvalidConfigurationError: As ``standing``.
+        """
+        standing = self.standing()
+        standing.warn()
+        return standing.fleet
+
+    def standing(self) -> Standing:
+        """The fleet that holds, and what the fleet file says beyond it.
+
+        Raises:
+            InvalidConfigurationError: No manager has taken the fleet file, and it cannot be used.
+        """
+        taken = read_taken(self.fleet_path, self.environment)
+        if taken is None:
+            return Standing(fleet=load_fleet(self.fleet_path, self.environment))
+        try:
+            file = load_wanted_fleet(self.fleet_path, self.environment)
+        except InvalidConfigurationError as error:
+            return Standing(fleet=taken, trouble=str(error))
+        return Standing(fleet=taken, edited=None if file == taken else file)
+
+
+def tell(text: str) -> None:
+    """A line beside the command's output."""
+    sys.stderr.write(f"manager-cli: {text}\n")
 
 
 def default_tools() -> Tools:

@@ -1,12 +1,13 @@
 """Waits until collectors are where an order wants them, by supervisord, their heartbeats and the manager's."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from common import keys
 from common.identity import CollectorId
 from manager.cli.effective import Site
 from manager.cli.goal import Ear, Task, ear_at, failed, heard, look_at, too_late
+from manager.cli.patience import Patience, reason
 from manager.cli.report import Report
 from manager.facts import queue_heartbeats, read_pulses
 from manager.processes import Process
@@ -38,7 +39,7 @@ class Watch:
 
         ``manager`` is its heartbeat after the order was given; tasks that are not ``unheard`` do without it.
         """
-        ear, reached_s = ear_at(manager), self.now_s()
+        ear, reached_s, patience = ear_at(manager), self.now_s(), Patience(self.now_s())
         while tasks:
             processes = self.supervisor.processes()
             pulses, manager = self._look([task.id for task in tasks])
@@ -58,6 +59,9 @@ class Watch:
             if len(waiting) < len(tasks):
                 reached_s = self.now_s()
             tasks = waiting
+            reasons = {each.id: _reason(each, processes, pulses) for each in tasks}
+            if line := patience.line(self.now_s(), reasons):
+                report.note(line)
             if tasks:
                 self._tools.wait(LOOK_EVERY_S)
 
@@ -78,6 +82,12 @@ class Watch:
 def start_of(process: Process | None) -> int:
     """The process' last start, by supervisord's clock; 0 where there was none."""
     return process.started_s if process else 0
+
+
+def _reason(task: Task, processes: Mapping[str, Process], pulses: Mapping[CollectorId, Pulse]) -> str:
+    if task.unheard:
+        return "the manager has not taken it up yet"
+    return reason(processes.get(task.id.program), pulses[task.id])
 
 
 def _listen(ear: Ear, manager: dict[str, str], tasks: list[Task]) -> tuple[Ear, list[Task]]:

@@ -45,6 +45,7 @@ BEAT = Heartbeat(
 FIELDS = {
     "collector": "okx:BTC-USDT", "pid": 7, "host": "h", "run_id": "abc", "config_id": "", "version": "0.1.0",
     "started_at": 5, "beat_at": 0, "beats": 0, "state": "running", "last_error": "", "connected_since": 0,
+    "catching_up_since": 0,
     "reconnects": 0, "resyncs": 0, "gaps": 0, "backfilled": 0, "duplicates_dropped": 0, "decode_errors": 0,
     "entries_published": 0, "entries_buffered": 0, "entries_dropped": 0, "redis_reconnects": 0, "last_frame_at": 0,
     "rss_bytes": 0, "cpu_seconds": 1.5, "latency_p50_us": 0, "latency_p99_us": 0, "lag_p50_ms": 0, "lag_p99_ms": 0,

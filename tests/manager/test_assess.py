@@ -108,6 +108,18 @@ def judge(pulse: Pulse, found: Process | None, of: ExchangeCollectorConfig | Non
         (beating(WorkerState.SUBSCRIBING, 31), process(), Verdict.SILENT, "subscribing for 31 s"),
         (beating(WorkerState.CATCHING_UP, 89), process(), Verdict.STARTING, "fetching missed data for 89 s"),
         (beating(WorkerState.CATCHING_UP, 91), process(), Verdict.SILENT, "fetching missed data for 91 s"),
+        (  # a hole in a connection that is days old
+            beating(WorkerState.CATCHING_UP, 200_000, catching_up_since=NOW_NS - 20 * S),
+            process(),
+            Verdict.STARTING,
+            "fetching missed data for 20 s",
+        ),
+        (
+            beating(WorkerState.CATCHING_UP, 200_000, catching_up_since=NOW_NS - 91 * S),
+            process(),
+            Verdict.SILENT,
+            "fetching missed data for 91 s",
+        ),
         (
             pulse(heartbeat(state=WorkerState.DEGRADED, last_error="no ticker")),
             process(),

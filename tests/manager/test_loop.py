@@ -29,6 +29,7 @@ from manager.supervisor_client import Fault, Reread
 from manager.verdicts import Verdict
 from manager.wanted import Wanted
 from tests.manager.fakes import AsyncFakeSupervisor, FakeSupervisor, ManualClock, S, config, heartbeat
+from tests.manager.metrics.scene import figures
 
 BTC, ETH = config(), config("ETH-USDT")
 
@@ -504,6 +505,8 @@ async def test_a_mute_collector_is_restarted_and_given_up_when_that_does_not_hel
 
 async def test_in_an_outage_a_new_manager_goes_on_with_the_probes(stage: Stage) -> None:
     async with running(stage):
+        for _ in range(round(ManagerSettings().redis_settle_s)):
+            await stage.round()
         stage.symptoms = {BTC.id: MUTE, ETH.id: MUTE}
         for _ in range(5):
             await stage.round()
@@ -546,3 +549,151 @@ async def test_the_limits_of_a_changed_fleet_file_hold_at_once(stage: Stage) -> 
             await stage.round()
         assert called(stage) == [("stop", BTC.id.program), ("start", BTC.id.program)]
         assert [collector for _, collector, _ in stage.journal(What.STOOD_DOWN)] == ["okx:BTC-USDT"]
+
+
+SOL = config("SOL-USDT")
+
+
+@asynccontextmanager
+async def standing_by(stage: Stage) -> AsyncIterator[str]:
+    """The stage's manager looks on while another one acts, who has applied a newer file; gives the other's lease."""
+    async with running(stage):
+        lease: str = stage.redis.get(keys.FLEET_LEASE)
+        stage.loop = stage.new_loop()
+        stage.redis.set(keys.FLEET_LEASE, lease)
+        await stage.round()
+        stage.fleet = replace(stage.fleet, collectors=(BTC, ETH, SOL))
+        stage.supervisor.know(SOL.id.program)
+        stage.supervisor.start(SOL.id.program)
+        stage.supervisor.calls.clear()
+        yield lease
+
+
+async def take_over(stage: Stage) -> None:
+    """The other manager ends; supervisord finds what this one's sections would change."""
+    programs = stage.environment.programs
+    (programs / f"{SOL.id.program}.conf").write_text("as the other one wrote it")
+    stage.redis.delete(keys.FLEET_LEASE)
+
+    def reread() -> Reread:
+        stage.supervisor.calls.append(("reread", ""))
+        sections = {path.stem for path in programs.iterdir()}
+        return Reread(removed=tuple(sorted(stage.supervisor.table.keys() - sections)))
+
+    stage.supervisor.reread = reread  # type: ignore[method-assign]
+    for _ in range(12):
+        await stage.round()
+
+
+async def test_whoever_takes_over_applies_the_file_as_it_is_then(stage: Stage) -> None:
+    async with standing_by(stage):
+        await take_over(stage)
+        assert stage.supervisor.calls == [("reread", "")]
+        assert SOL.id.program in stage.supervisor.table
+        assert (stage.manager()["desired"], stage.manager()["healthy"], stage.manager()["last_error"]) == ("3", "3", "")
+
+
+async def test_whoever_leads_again_applies_the_file_as_it_is_then(stage: Stage) -> None:
+    async with running(stage):
+        stage.redis.set(keys.FLEET_LEASE, "another")
+        await stage.round()
+        stage.fleet = replace(stage.fleet, collectors=(BTC, ETH, SOL))
+        stage.supervisor.know(SOL.id.program)
+        stage.supervisor.start(SOL.id.program)
+        stage.supervisor.calls.clear()
+        await take_over(stage)
+        assert (stage.supervisor.calls, stage.manager()["healthy"]) == ([("reread", "")], "3")
+
+
+async def test_whoever_takes_over_and_cannot_use_the_file_leaves_what_is_applied(stage: Stage) -> None:
+    async with standing_by(stage):
+
+        def broken() -> Fleet:
+            raise InvalidConfigurationError("fleet.toml: unknown key 'symbl'")
+
+        stage.load = broken
+        await take_over(stage)
+        assert (stage.supervisor.calls, SOL.id.program in stage.supervisor.table) == ([], True)
+        assert (stage.environment.programs / f"{SOL.id.program}.conf").exists()
+        assert stage.journal(What.FLEET_REJECTED) == [("fleet_rejected", "", "fleet.toml: unknown key 'symbl'")]
+        assert stage.manager()["last_error"] == "fleet.toml: unknown key 'symbl'"
+        stage.supervisor.end(BTC.id.program, ProcessState.FATAL)
+        await stage.round()
+        assert stage.supervisor.calls == [("start", BTC.id.program)], "it heals all the same"
+        stage.load = lambda: stage.fleet
+        stage.loop.reload_wanted.set()
+        await stage.round()
+        await stage.round()
+        assert stage.supervisor.calls[1:] == [("reread", "")]
+        assert (stage.manager()["healthy"], stage.manager()["last_error"]) == ("3", "")
+
+
+async def test_whoever_takes_over_with_another_redis_in_the_file_acts_on_nothing_seen_in_the_old_one(
+    stage: Stage,
+) -> None:
+    async with standing_by(stage):
+        stage.fleet = replace(stage.fleet, redis=RedisConfig(url="redis://127.0.0.1:7000/0"))
+        stage.supervisor.end(BTC.id.program, ProcessState.FATAL)
+        stage.redis.delete(keys.FLEET_LEASE)
+        await stage.round()
+        assert stage.supervisor.calls == []
+        await stage.round()
+        assert ("start", BTC.id.program) in stage.supervisor.calls
+
+
+async def test_a_manager_that_begins_just_after_redis_came_back_kills_nobody_and_starts_who_is_dead(
+    stage: Stage,
+) -> None:
+    async with running(stage):
+        for _ in range(60):
+            await stage.round()
+        stage.silence()  # what Redis knew has expired while it was away
+        stage.supervisor.end(ETH.id.program, ProcessState.FATAL)
+        stage.loop = stage.new_loop()
+        for _ in range(round(ManagerSettings().redis_settle_s) - 1):
+            await stage.round()
+        assert called(stage) == [("start", ETH.id.program)]
+        await stage.round()
+        assert ("kill", BTC.id.program) in stage.supervisor.calls
+
+
+async def test_a_manager_that_redis_is_away_from_leaves_the_programs_to_whoever_may_lead(stage: Stage) -> None:
+    async with running(stage):
+        stage.server.connected = False
+        for _ in range(keys.FLEET_LEASE_TTL_MS // 1000):
+            await stage.round()
+        stage.supervisor.know(SOL.id.program)  # another manager's doing
+        for _ in range(2 * round(ManagerSettings().reapply_every_s)):
+            await stage.round()
+        assert stage.supervisor.calls == []
+        stage.server.connected = True
+        stage.supervisor.next_reread = Reread(removed=(SOL.id.program,))
+        await stage.round()
+        assert ("remove", SOL.id.program) in stage.supervisor.calls
+
+
+async def test_whoever_has_lost_the_lease_shows_no_verdicts_any_more(stage: Stage) -> None:
+    async with running(stage):
+        stage.board.figures = figures()
+        stage.redis.set(keys.FLEET_LEASE, "another")
+        await stage.round()
+        shown = stage.board.shown
+        assert (list(shown.judgements), dict(shown.beat), shown.leading) == ([], {}, False)
+        assert stage.board.figures is None
+        stage.redis.delete(keys.FLEET_LEASE)
+        await stage.round()
+        assert [judgement.verdict for judgement in stage.board.shown.judgements] == [Verdict.HEALTHY] * 2
+
+
+async def test_programs_that_were_not_taken_are_told_to_be_in_line_again_where_nothing_was_left_to_do(
+    stage: Stage,
+) -> None:
+    async with running(stage):
+        stage.loop = stage.new_loop()
+        stage.supervisor.refusals["reread"] = Fault.CANT_REREAD
+        await stage.round()
+        del stage.supervisor.refusals["reread"]
+        for _ in range(30):
+            await stage.round()
+        told = stage.journal(What.APPLY_FAILED, What.FLEET_APPLIED)
+        assert [kind for kind, _, _ in told] == ["fleet_applied", "apply_failed", "fleet_applied"]

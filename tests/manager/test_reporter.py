@@ -133,21 +133,34 @@ async def test_a_new_manager_tells_the_end_of_what_another_has_told(tmp_path: Pa
     assert webhook.lines == ["okx:BTC-USDT: over: misconfigured"]
 
 
-async def test_the_figures_are_taken_again_and_again_and_kept_by_the_one_that_leads(
+async def test_the_figures_are_taken_and_kept_again_and_again_by_the_one_that_leads(
     tmp_path: Path, clock: ManualClock, senses: Senses, link: RedisLink, redis_server: RedisServer
 ) -> None:
     reporter = Reporter(tmp_path, clock, SETTINGS)
     reporter.judged([HEALTHY])
+    await reporter.survey(link)
+    assert (reporter.board.figures, redis_server.client.get(keys.FLEET_FIGURES)) == (None, None)
     async with asyncio.TaskGroup() as tasks:
         task = tasks.create_task(reporter.run(lambda: link))
-        await until(lambda: reporter.board.figures)
-        assert redis_server.client.get(keys.FLEET_FIGURES) is None
         reporter.turned(senses, leading=True)
         text = await until(lambda: redis_server.client.get(keys.FLEET_FIGURES))
         task.cancel()
     figures = read_figures(text)
     assert figures is not None
     assert list(figures.collectors) == ["okx:BTC-USDT"]
+
+
+async def test_figures_that_come_when_another_manager_leads_are_not_shown(
+    tmp_path: Path, clock: ManualClock, senses: Senses, link: RedisLink, redis_server: RedisServer
+) -> None:
+    reporter = Reporter(tmp_path, clock, SETTINGS)
+    reporter.judged([HEALTHY])
+    reporter.turned(senses, leading=True)
+    survey = asyncio.create_task(reporter.survey(link))
+    await asyncio.sleep(0)  # it has begun
+    reporter.stood_by()
+    await survey
+    assert (reporter.board.figures, redis_server.client.get(keys.FLEET_FIGURES)) == (None, None)
 
 
 async def test_a_redis_that_is_away_ends_no_survey(tmp_path: Path, clock: ManualClock, senses: Senses) -> None:

@@ -144,3 +144,40 @@ async def test_a_redis_that_does_not_answer_is_tidied_later() -> None:
     await ours.tidy(RedisLink(RedisConfig(), client))
     assert ours.desired.spent == {"okx:BTC-USDT": None}
     await client.aclose()
+
+
+def test_a_file_that_another_manager_may_have_overtaken_is_not_sure_before_it_is_read_again() -> None:
+    ours = wanted(InvalidConfigurationError("bad"), FILE)
+    seen = [ours.sure]
+    ours.hear({})
+    seen.append(ours.sure)
+    ours.doubt_file()
+    seen.append(ours.sure)
+    assert ours.take_file() == "bad"
+    seen.append(ours.sure)
+    assert ours.take_file() == ""
+    seen.append(ours.sure)
+    ours.forget()
+    seen.append(ours.sure)
+    assert seen == [False, True, False, False, True, False]
+
+
+async def test_the_file_as_taken_is_written_down_once_and_tried_again_where_that_fails() -> None:
+    other, written, troubles = Fleet(redis=RedisConfig(), collectors=(ETH,)), list[Fleet](), [OSError("disk full")]
+
+    def record(fleet: Fleet) -> None:
+        if troubles:
+            raise troubles.pop()
+        written.append(fleet)
+
+    ours = Wanted(FILE, "/fleet.toml", lambda: other, record)
+    ours.hear({"okx:BTC-USDT": encode(STOPPED)})
+    counts = list[int]()
+    with capture_logs() as logs:
+        for _ in range(3):
+            await ours.record()
+            counts.append(len(written))
+        ours.take_file()
+        await ours.record()
+    assert (counts, written) == ([0, 1, 1], [FILE, other])
+    assert [entry["event"] for entry in logs] == ["taken_file_not_written"]

@@ -11,6 +11,7 @@ from structlog.testing import capture_logs
 from common import keys
 from common.fleet_file import Fleet, load_wanted_fleet
 from common.health import WorkerState
+from common.taken_file import write_taken
 from common.worker_file import decode
 from manager.cli.tools import Tools
 from manager.fleet_keeper import FleetKeeper
@@ -67,7 +68,7 @@ class ManagedStage(CliStage):
 
         self.redis.delete(keys.FLEET_LEASE)
         self.manager = Loop(
-            Wanted(load(), str(environment.fleet_path), load),
+            Wanted(load(), str(environment.fleet_path), load, record=lambda taken: write_taken(taken, environment)),
             connect=lambda _: fakeredis.FakeAsyncRedis(server=self.server, decode_responses=True),
             supervisor=supervisor,
             keeper=FleetKeeper(environment, lambda _: launch, supervisor, self.clock, settings),

@@ -86,12 +86,49 @@ def test_a_name_that_means_nothing_is_exit_2_and_changes_nothing(
 def test_a_program_that_supervisord_does_not_know_yet_is_exit_2(stage: CliStage) -> None:
     stage.all_up()
     del stage.supervisor.table[BTC.program]
-    result = stage.run("restart", "all")
+    result = stage.run("restart", "all", "okx:BTC-USDT")
     assert (result.exit_code, result.stderr) == (
         2,
         "manager-cli: supervisord does not know okx:BTC-USDT yet (does the manager run?)\n",
     )
     assert stage.supervisor.calls == []
+
+
+@pytest.mark.parametrize("command", [["restart-all"], ["restart", "all"], ["restart", "okx:*"]])
+def test_one_that_is_not_there_yet_is_left_out_and_the_others_are_restarted(
+    stage: CliStage, command: list[str]
+) -> None:
+    stage.all_up()
+    del stage.supervisor.table[BTC.program]
+    stage.on_wait = [nothing, lambda: stage.beat(ETH, run_id="new")]
+    result = stage.run(*command)
+    assert (result.exit_code, result.stdout, result.stderr) == (
+        0,
+        "okx:ETH-USDT: done: running after 0.4 s, pid 103\n",
+        "manager-cli: okx:BTC-USDT is left out: supervisord does not know it yet (manager-cli plan)\n",
+    )
+
+
+def test_where_none_is_there_yet_a_restart_is_exit_2(stage: CliStage) -> None:
+    stage.supervisor.table.clear()
+    result = stage.run("restart-all")
+    why = "supervisord does not know okx:BTC-USDT yet (does the manager run?)"
+    assert (result.exit_code, result.stderr) == (2, f"manager-cli: {why}\n")
+
+
+def test_who_waits_is_told_what_for_and_again_when_that_changes(stage: CliStage) -> None:
+    stage.all_up()
+    doing = {"state": WorkerState.CONNECTING, "run_id": "new", "progress": {}}
+    stage.on_wait = [nothing, lambda: stage.beat(BTC, **doing, last_error="refused"), *[nothing] * 40]
+    stage.on_wait += [lambda: stage.beat(BTC, **doing, last_error="no such name"), *[nothing] * 10]
+    stage.on_wait += [lambda: stage.beat(BTC, run_id="new")]
+    result = stage.run("restart", "okx:BTC-USDT", "--json")
+    assert json.loads(result.stdout)["done"]
+    assert (result.exit_code, result.stderr) == (
+        0,
+        "manager-cli: waiting for okx:BTC-USDT: connecting: refused\n"
+        "manager-cli: waiting for okx:BTC-USDT: connecting: no such name\n",
+    )
 
 
 def test_supervisord_away_is_exit_3(stage: CliStage) -> None:
