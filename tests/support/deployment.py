@@ -83,9 +83,22 @@ class Deployment:
             raise AssertionError("it was not started")
         return self._supervisord.pid
 
+    @property
+    def supervisor(self) -> SupervisorClient:
+        """The way to supervisord."""
+        return SupervisorClient(self.root / "var" / "supervisor.sock")
+
     def processes(self) -> dict[str, Process]:
         """Supervisord's own table of processes."""
-        return SupervisorClient(self.root / "var" / "supervisor.sock").processes()
+        return self.supervisor.processes()
+
+    def kill(self) -> None:
+        """SIGKILL supervisord, and wait until all below it have died with it."""
+        children = [found.pid for found in self.processes().values() if found.pid]
+        os.kill(self.supervisord_pid, signal.SIGKILL)
+        if self._supervisord is not None:
+            self._supervisord.wait(timeout=_STOP_TIMEOUT_S)
+        wait_until(lambda: not any(_lives(pid) for pid in children), 20, "no process is left")
 
     def wait_healthy(self, timeout_s: float = 40.0) -> None:
         """Wait until ``status`` exits with 0.
@@ -124,3 +137,10 @@ class Deployment:
                 raise
         self.redis.close()
         shutil.rmtree(self.root)
+
+
+def _lives(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False

@@ -1,0 +1,111 @@
+"""A real manager that must do the right thing, or nothing: crash loops, blindness, suspension, a new supervisord."""
+
+import os
+import signal
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.deployment import Deployment
+from tests.support.ports import wait_until
+from tests.support.processes import SimulatorProcess
+
+pytestmark = pytest.mark.system
+
+BTC = "okx:BTC-USDT"
+TRADES = "md:v1:{okx:BTC-USDT}:trade"
+AWAY_S = 30
+
+
+@pytest.fixture(scope="module")
+def _running() -> Iterator[Deployment]:
+    simulator = SimulatorProcess("--seed", "11", "--trades-per-s", "10")
+    collectors = (f'[[collectors]]\nexchange = "okx"\nsymbol = "{name}"\n' for name in ("BTC-USDT", "ETH-USDT"))
+    deployment = Deployment(f'{simulator.endpoints}[defaults]\ndata_types = ["trade"]\n{"".join(collectors)}')
+    deployment.start()
+    yield deployment
+    deployment.stop()
+    assert simulator.stop() == 0
+
+
+@pytest.fixture
+def fleet(_running: Deployment) -> Deployment:
+    """The module's fleet, healthy, and its manager acts."""
+    _running.wait_healthy()
+    wait_until(lambda: _running.redis.hget("md:v1:fleet:manager", "pid"), 20, "the manager acts")
+    return _running
+
+
+def uptimes(fleet: Deployment) -> dict[str, int]:
+    """By collector: seconds since its process began."""
+    return {name: found.uptime_s for name, found in fleet.processes().items() if name.startswith("collector-")}
+
+
+def wait_for(fleet: Deployment, seconds: int) -> None:
+    """Let the fleet run on for so long, by supervisord's clock."""
+    end_s = min(uptimes(fleet).values()) + seconds
+    wait_until(lambda: min(uptimes(fleet).values()) >= end_s, seconds + 20, f"{seconds} s have passed")
+
+
+def actions(fleet: Deployment) -> list[str]:
+    """What the manager did so far, by the journal."""
+    return [
+        f"{fields.get('action')} {fields['collector']}"
+        for _, fields in fleet.redis.xrange("md:v1:fleet:events")
+        if fields["what"] in ("action", "parked")
+    ]
+
+
+def test_a_crash_loop_is_parked_with_the_time_of_its_next_try(fleet: Deployment) -> None:
+    before = fleet.pids()
+    killed = set[int]()
+
+    def parked() -> bool:
+        pid = fleet.pids()[BTC]
+        if pid and pid not in killed:
+            killed.add(pid)
+            os.kill(pid, signal.SIGKILL)
+        return fleet.verdicts()[BTC] == "crash_looping"
+
+    wait_until(parked, 60, "the collector is parked")
+    (row,) = [row for row in fleet.status()["collectors"] if row["id"] == BTC]
+    assert len(killed) >= 6
+    assert "next try at" in row["why"]
+    assert {name: pid for name, pid in fleet.pids().items() if name != BTC} == {
+        name: pid for name, pid in before.items() if name != BTC
+    }
+    assert fleet.cli("start", BTC).returncode == 0
+    assert fleet.verdicts()[BTC] in ("healthy", "quiet")
+
+
+def test_with_redis_away_for_half_a_minute_nobody_is_restarted(fleet: Deployment) -> None:
+    before, done = fleet.pids(), actions(fleet)
+    fleet.supervisor.begin_stop("redis")
+    wait_for(fleet, AWAY_S)
+    assert fleet.cli("status").returncode == 3
+    fleet.supervisor.start("redis")
+    fleet.wait_healthy()
+    wait_for(fleet, 12)  # longer than a heartbeat is given before its process counts as hung
+    assert (fleet.pids(), actions(fleet)) == (before, done)
+
+
+def test_a_manager_that_was_suspended_for_half_a_minute_does_nothing_about_it(fleet: Deployment) -> None:
+    before, done, manager = fleet.pids(), actions(fleet), fleet.processes()["manager"].pid
+    os.kill(manager, signal.SIGSTOP)
+    try:
+        wait_for(fleet, AWAY_S)
+    finally:
+        os.kill(manager, signal.SIGCONT)
+    wait_until(lambda: fleet.redis.hget("md:v1:fleet:manager", "pid") == str(manager), 15, "the manager acts again")
+    wait_for(fleet, 5)
+    assert (fleet.pids(), actions(fleet), fleet.processes()["manager"].pid) == (before, done, manager)
+
+
+def test_a_new_supervisord_goes_on_where_the_old_one_was_killed(fleet: Deployment) -> None:
+    before = fleet.pids()
+    fleet.kill()
+    fleet.start()
+    fleet.wait_healthy()
+    assert not set(before.values()) & set(fleet.pids().values())
+    ids = [int(fields["trade_id"]) for _, fields in fleet.redis.xrange(TRADES) if fields["type"] == "trade"]
+    assert ids == list(range(ids[0], ids[-1] + 1)), "each trade once, in order, also those of the time between"
