@@ -51,7 +51,7 @@ def track(world: World, collector: CollectorId) -> Track:
     return forgiven(world.past.history.get(str(collector), Track()), world.clock.now_ns(), BRISK)
 
 
-@settings(max_examples=800, deadline=None)
+@settings(max_examples=1_500, deadline=None)
 @given(events)
 def test_no_history_makes_it_do_harm(events: list[Event]) -> None:
     world = World(SIZE)
@@ -122,7 +122,7 @@ def who_is_parked_is_tried_again_in_time(world: World) -> None:
                 assert until_s <= later[0] <= until_s + 2 * BRISK.start_limit_s
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(st.lists(st.sampled_from(Trouble), min_size=6, max_size=6), st.integers(0, 5))
 def test_nobody_starves(troubles: list[Trouble], victim: int) -> None:
     world = World(6)  # and only two may be in their start at once
@@ -140,7 +140,7 @@ def test_nobody_starves(troubles: list[Trouble], victim: int) -> None:
         assert waiting <= 3 * BRISK.start_limit_s
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=250, deadline=None)
 @given(st.lists(one, max_size=3), st.integers(20, 60), st.lists(one, max_size=3))
 def test_in_an_outage_nobody_is_restarted_but_one_probe_at_a_time(
     before: list[Event], lasts_s: int, after: list[Event]
@@ -164,7 +164,7 @@ def test_in_an_outage_nobody_is_restarted_but_one_probe_at_a_time(
                 began_s = None
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=250, deadline=None)
 @given(events, events)
 def test_a_manager_killed_at_any_point_and_started_again_takes_the_same_decisions(
     before: list[Event], after: list[Event]

@@ -1,5 +1,6 @@
 """A real manager that must do the right thing, or nothing: crash loops, blindness, suspension, a new supervisord."""
 
+import json
 import os
 import signal
 from collections.abc import Iterator
@@ -83,6 +84,8 @@ def test_with_redis_away_for_half_a_minute_nobody_is_restarted(fleet: Deployment
     fleet.supervisor.begin_stop("redis")
     wait_for(fleet, AWAY_S)
     assert fleet.cli("status").returncode == 3
+    assert fleet.page("/healthz")[0] == 503
+    assert {row["verdict"] for row in json.loads(fleet.page("/status")[1])["collectors"]} == {"unknown"}
     fleet.supervisor.start("redis")
     fleet.wait_healthy()
     wait_for(fleet, 12)  # longer than a heartbeat is given before its process counts as hung
