@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Iterable
 
+from common import keys
 from tests.bench.proc import cpu_s, pss_mib
 from tests.support.deployment import Deployment
 from tests.support.ports import wait_until
@@ -41,6 +42,9 @@ def measure(deployment: Deployment, collectors: int, steady_s: float) -> dict[st
         lambda: deployment.status().get("summary", {}).get("healthy") == collectors, _COME_UP_S, "all are healthy"
     )
     results = {"collectors": float(collectors), "all_healthy_s": round(time.monotonic() - began_s, 1)}
+    journal = [fields for _, fields in deployment.redis.xrange(keys.FLEET_EVENTS)]
+    results["called_hung"] = float(sum(fields.get("to") == "hung" for fields in journal))
+    results["restarted_meanwhile"] = float(sum(fields.get("action") == "kill" for fields in journal))
     results |= _use(_parties(deployment), steady_s)
     results["killed_back_s"] = _killed_back_s(deployment)
     took_s = []
