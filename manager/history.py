@@ -105,6 +105,11 @@ def parked(history: History, now_ns: int, settings: ManagerSettings) -> dict[Col
     }
 
 
+def recent_restarts(track: Track, now_ns: int, settings: ManagerSettings) -> int:
+    """Restarts within the window that the budget is for."""
+    return sum(at_ns > now_ns - to_ns(settings.restart_window_s) for at_ns in track.restarts_ns)
+
+
 def in_force(track: Track, now_ns: int, settings: ManagerSettings) -> bool:
     """Whether a park lasts; one that seems longer than any can be is the work of a clock that was set back."""
     return 0 < track.parked_until_ns - now_ns <= to_ns(settings.park_max_s)

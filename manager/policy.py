@@ -27,7 +27,7 @@ from msgspec import Struct
 
 from common.identity import CollectorId
 from manager.flow import can_be_cured
-from manager.history import History, Track, forgiven, in_force
+from manager.history import History, Track, forgiven, in_force, recent_restarts
 from manager.outage import Outage, Outages
 from manager.processes import STARTABLE, ProcessState
 from manager.settings import NS_PER_S, ManagerSettings, to_ns
@@ -121,7 +121,7 @@ def _decide_one(
     if verdict is Verdict.HUNG:
         just_killed = process.pid == track.killed_pid and now_ns - track.killed_at_ns < to_ns(settings.rekill_after_s)
         return None if just_killed else _recover(ActionKind.KILL, judgement, track, now_ns, conditions, settings)
-    if process.alive and not judgement.well and _recent(track, now_ns, settings) > settings.restarts_max:
+    if process.alive and not judgement.well and recent_restarts(track, now_ns, settings) > settings.restarts_max:
         return _park(judgement, track, now_ns, settings)  # supervisord restarts it faster than we allow
     if verdict is Verdict.SILENT and _is_confirmed(judgement, track, now_ns, settings):
         return _recover(ActionKind.RESTART, judgement, track, now_ns, conditions, settings)
@@ -159,7 +159,7 @@ def _again(
     """A start, a kill or a restart where the budget allows it, else a park, or nothing while one lasts."""
     if in_force(track, now_ns, settings):
         return None
-    if track.tried or _recent(track, now_ns, settings) >= settings.restarts_max:
+    if track.tried or recent_restarts(track, now_ns, settings) >= settings.restarts_max:
         return _park(judgement, track, now_ns, settings)
     pid = judgement.process.pid if judgement.process else 0
     return Action(kind=kind, collector=judgement.id, why=judgement.why, pid=pid)
@@ -171,7 +171,7 @@ def _park(judgement: Judgement, track: Track, now_ns: int, settings: ManagerSett
     cause = (
         f"its try number {track.parks} did not hold"
         if track.parks
-        else f"restarted {_recent(track, now_ns, settings)} times within {span(settings.restart_window_s)}"
+        else f"restarted {recent_restarts(track, now_ns, settings)} times within {span(settings.restart_window_s)}"
     )
     return Action(
         kind=ActionKind.PARK,
@@ -227,13 +227,8 @@ def _may_probe(
         and not track.stood_down_ns
         and not track.tried
         and not in_force(track, now_ns, settings)
-        and _recent(track, now_ns, settings) < settings.restarts_max
+        and recent_restarts(track, now_ns, settings) < settings.restarts_max
     )
-
-
-def _recent(track: Track, now_ns: int, settings: ManagerSettings) -> int:
-    """Restarts within the window."""
-    return sum(at_ns > now_ns - to_ns(settings.restart_window_s) for at_ns in track.restarts_ns)
 
 
 def _last_start_ns(track: Track) -> int:

@@ -74,7 +74,7 @@ class Report:
 
 def line(result: Result) -> str:
     """``okx:BTC-USDT: done: stopped after 1.2 s``."""
-    return f"{result.id}: {'done' if result.done else 'failed'}: {result.outcome}"
+    return f"{result.id}: {'done' if result.done else 'not done'}: {result.outcome}"
 
 
 def to_json(command: str, results: list[Result]) -> dict[str, object]:
@@ -93,6 +93,6 @@ def _print_table(results: list[Result]) -> None:
     for name in ("collector", "", "outcome"):
         table.add_column(name, no_wrap=name != "outcome", overflow="fold")
     for result in results:
-        state = Text("done", style="green") if result.done else Text("failed", style="red")
+        state = Text("done", style="green") if result.done else Text("not done", style="red")
         table.add_row(Text(str(result.id)), state, Text(result.outcome))
     console().print(table)

@@ -6,9 +6,9 @@ from msgspec import Struct
 
 from manager.cli.chronicle import Event
 from manager.cli.chronicle import to_json as event_to_json
-from manager.history import Track, forgiven, in_force
+from manager.history import Track, forgiven, in_force, recent_restarts
 from manager.processes import ProcessState
-from manager.settings import NS_PER_S, ManagerSettings, to_ns
+from manager.settings import NS_PER_S, ManagerSettings
 from manager.verdicts import Judgement
 from manager.words import clock_time, phrase, span
 
@@ -68,7 +68,7 @@ def _heartbeat(judgement: Judgement, now_ns: int) -> list[tuple[str, str]]:
 
 
 def _restarts(track: Track, now_ns: int, settings: ManagerSettings) -> str:
-    count = sum(at_ns > now_ns - to_ns(settings.restart_window_s) for at_ns in track.restarts_ns)
+    count = recent_restarts(track, now_ns, settings)
     text = f"{count} of {settings.restarts_max} allowed within {span(settings.restart_window_s)}"
     if track.parks:
         text += f", counted anew since it was left alone for the {_ordinal(track.parks)} time"

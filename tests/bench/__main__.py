@@ -1,7 +1,6 @@
 """Measures the adapter alone and a burst from socket to stream: ``python -m tests.bench [--count N] [--json]``."""
 
 import argparse
-import json
 import sys
 import tempfile
 import time
@@ -14,6 +13,7 @@ from common.identity import DataType
 from common.redis_client import pack_command
 from tests.bench.frames import book_frame, trade_frame, write_capture
 from tests.bench.proc import cpu_s, pss_mib
+from tests.bench.report import print_results
 from tests.support.ports import wait_until
 from tests.support.processes import SimulatorProcess, start_worker
 from tests.support.redis_server import RedisServer
@@ -106,11 +106,7 @@ def main() -> int:
             server.stop()
     share = results["burst_entries_per_s"] / results["redis_limit_entries_per_s"]
     results["burst_share_of_redis_limit"] = round(share, 3)
-    if options.json:
-        sys.stdout.write(json.dumps(results) + "\n")
-    else:
-        for key, value in results.items():
-            sys.stdout.write(f"{key:32} {value:>12,}\n")
+    print_results(results, as_json=options.json)
     return 0
 
 

@@ -15,6 +15,7 @@ from collections.abc import Iterable
 
 from common import keys
 from tests.bench.proc import cpu_s, pss_mib
+from tests.bench.report import print_results
 from tests.support.deployment import Deployment
 from tests.support.ports import wait_until
 from tests.support.processes import SimulatorProcess
@@ -109,11 +110,7 @@ def main() -> int:
     finally:
         deployment.stop()
         simulator.stop()
-    if options.json:
-        sys.stdout.write(json.dumps(results) + "\n")
-    else:
-        for key, value in results.items():
-            sys.stdout.write(f"{key:32} {value:>12,}\n")
+    print_results(results, as_json=options.json)
     return 0
 
 

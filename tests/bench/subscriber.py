@@ -5,7 +5,6 @@ Per second of CPU of the reading process, so that other load on the machine does
 
 import argparse
 import asyncio
-import json
 import os
 import sys
 import tempfile
@@ -19,6 +18,7 @@ from common.events import Trade
 from common.subscriber import Batch, Subscriber, columns
 from tests.bench.frames import NOW_MS
 from tests.bench.proc import pss_mib
+from tests.bench.report import print_results
 from tests.support.redis_server import RedisServer
 from tests.support.stream_writer import BTC_TRADES
 
@@ -103,11 +103,7 @@ def main() -> int:
             results = asyncio.run(measure(server.url, options.count))
         finally:
             server.stop()
-    if options.json:
-        sys.stdout.write(json.dumps(results) + "\n")
-    else:
-        for key, value in results.items():
-            sys.stdout.write(f"{key:32} {value:>12,}\n")
+    print_results(results, as_json=options.json)
     return 0
 
 

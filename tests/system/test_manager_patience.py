@@ -13,7 +13,9 @@ from tests.support.processes import SimulatorProcess
 
 pytestmark = pytest.mark.system
 
-BTC = "okx:BTC-USDT"
+BTC, ETH, SOL = "okx:BTC-USDT", "okx:ETH-USDT", "okx:SOL-USDT"
+"""The last one is not to be restarted by itself."""
+
 TRADES = "md:v1:{okx:BTC-USDT}:trade"
 AWAY_S = 30
 
@@ -21,8 +23,12 @@ AWAY_S = 30
 @pytest.fixture(scope="module")
 def _running() -> Iterator[Deployment]:
     simulator = SimulatorProcess("--seed", "11", "--trades-per-s", "10")
-    collectors = (f'[[collectors]]\nexchange = "okx"\nsymbol = "{name}"\n' for name in ("BTC-USDT", "ETH-USDT"))
-    deployment = Deployment(f'{simulator.endpoints}[defaults]\ndata_types = ["trade"]\n{"".join(collectors)}')
+    names = (BTC, ETH, SOL)
+    collectors = "".join(f'[[collectors]]\nexchange = "okx"\nsymbol = "{name.partition(":")[2]}"\n' for name in names)
+    deployment = Deployment(
+        f"{simulator.endpoints}[manager]\nhung_after_s = 4.0\nrecoveries_max = 2\n"
+        f'[defaults]\ndata_types = ["trade"]\n{collectors}auto_restart = false\n'
+    )
     deployment.start()
     yield deployment
     deployment.stop()
@@ -46,6 +52,20 @@ def wait_for(fleet: Deployment, seconds: int) -> None:
     """Let the fleet run on for so long, by supervisord's clock."""
     end_s = min(uptimes(fleet).values()) + seconds
     wait_until(lambda: min(uptimes(fleet).values()) >= end_s, seconds + 20, f"{seconds} s have passed")
+
+
+def wait_for_others(fleet: Deployment, seconds: int) -> None:
+    """The same, by a collector that lives: that of others may not."""
+    program = "collector-okx-BTC-USDT"
+    end_s = uptimes(fleet)[program] + seconds
+    wait_until(lambda: uptimes(fleet)[program] >= end_s, seconds + 20, f"{seconds} s have passed")
+
+
+def hang_until_replaced(fleet: Deployment, collector: str) -> None:
+    """Stop its process, and wait for another."""
+    pid = fleet.pids()[collector]
+    os.kill(pid, signal.SIGSTOP)
+    wait_until(lambda: fleet.pids()[collector] not in (0, pid), 30, "the hung one is replaced")
 
 
 def actions(fleet: Deployment) -> list[str]:
@@ -77,6 +97,35 @@ def test_a_crash_loop_is_parked_with_the_time_of_its_next_try(fleet: Deployment)
     }
     assert fleet.cli("start", BTC).returncode == 0
     assert fleet.verdicts()[BTC] in ("healthy", "quiet")
+
+
+def test_one_that_is_not_to_be_restarted_stays_dead_until_it_is_started(fleet: Deployment) -> None:
+    before = fleet.pids()
+    os.kill(before[SOL], signal.SIGKILL)
+    wait_until(lambda: fleet.verdicts()[SOL] == "dead", 10, "it is dead")
+    wait_for_others(fleet, 8)  # long enough for any restart
+    assert (fleet.verdicts()[SOL], fleet.pids()) == ("dead", {**before, SOL: 0})
+    assert fleet.cli("start", SOL).returncode == 0
+    assert fleet.verdicts()[SOL] in ("healthy", "quiet")
+
+
+def test_one_that_no_restart_helps_is_left_alone_for_a_person(fleet: Deployment) -> None:
+    for _ in range(2):
+        hang_until_replaced(fleet, ETH)
+        wait_until(lambda: fleet.verdicts()[ETH] == "starting", 10, "the new one is starting")
+        fleet.wait_healthy()
+    pid = fleet.pids()[ETH]
+    os.kill(pid, signal.SIGSTOP)
+
+    def given_up() -> bool:
+        (row,) = [row for row in fleet.status()["collectors"] if row["id"] == ETH]
+        return row["verdict"] == "hung" and "left alone until a person restarts it" in row["why"]
+
+    wait_until(given_up, 30, "the manager stands down")
+    wait_for_others(fleet, 5)
+    assert fleet.pids()[ETH] == pid
+    assert fleet.cli("restart", ETH).returncode == 0
+    assert fleet.verdicts()[ETH] in ("healthy", "quiet")
 
 
 def test_with_redis_away_for_half_a_minute_nobody_is_restarted(fleet: Deployment) -> None:

@@ -55,7 +55,7 @@ def test_an_unknown_symbol_is_told_with_its_cure(managed: ManagedStage) -> None:
     managed.refusing.add("NOPE-USDT")
     result = managed.run("add", "okx", "NOPE-USDT")
     why = "it refused its configuration: unknown (take it out again: manager-cli remove okx:NOPE-USDT)"
-    assert (result.exit_code, timeless(result.stdout)) == (1, f"okx:NOPE-USDT: failed: {why}\n")
+    assert (result.exit_code, timeless(result.stdout)) == (1, f"okx:NOPE-USDT: not done: {why}\n")
     managed.rounds(2)
     assert managed.redis.hget(keys.FLEET_MANAGER, "misconfigured") == "1"
     assert managed.run("remove", "okx:NOPE-USDT").exit_code == 0
@@ -97,7 +97,7 @@ def test_without_the_manager_an_addition_is_kept(managed: ManagedStage) -> None:
     result = managed.run("add", "okx", "XRP-USDT")
     assert (result.exit_code, timeless(result.stdout), result.stderr) == (
         1,
-        f"{XRP}: failed: kept, carried out when the manager starts\n",
+        f"{XRP}: not done: kept, carried out when the manager starts\n",
         "manager-cli: the manager is not running; kept, carried out when it starts\n",
     )
     managed.start_manager()

@@ -97,7 +97,10 @@ def test_one_that_refuses_its_configuration_again_fails(managed: ManagedStage) -
     managed.refusing.add("BTC-USDT")
     managed.run("restart", BTC)
     result = managed.run("start", BTC)
-    assert (result.exit_code, timeless(result.stdout)) == (1, f"{BTC}: failed: it refused its configuration: unknown\n")
+    assert (result.exit_code, timeless(result.stdout)) == (
+        1,
+        f"{BTC}: not done: it refused its configuration: unknown\n",
+    )
 
 
 def test_one_that_ends_at_once_fails_and_the_others_are_started(managed: ManagedStage) -> None:
@@ -121,7 +124,7 @@ def test_one_that_does_not_come_up_is_given_up(managed: ManagedStage) -> None:
     result = managed.run("start", BTC, "--timeout", "5")
     assert (result.exit_code, timeless(result.stdout)) == (
         1,
-        f"{BTC}: failed: not running after 5 s (it is stopped; manager-cli why {BTC})\n",
+        f"{BTC}: not done: not running after 5 s (it is stopped; manager-cli why {BTC})\n",
     )
 
 
@@ -134,7 +137,7 @@ def test_without_the_manager_the_wish_is_kept_and_carried_out_later(managed: Man
     result = managed.run(command, BTC)
     assert (result.exit_code, timeless(result.stdout), result.stderr) == (
         1,
-        f"{BTC}: failed: kept, carried out when the manager starts\n",
+        f"{BTC}: not done: kept, carried out when the manager starts\n",
         "manager-cli: the manager is not running; kept, carried out when it starts\n",
     )
     assert managed.pids() == before
@@ -153,7 +156,7 @@ def test_what_only_rests_is_started_without_the_manager(managed: ManagedStage) -
     )
     managed.supervisor.end("collector-okx-BTC-USDT", ProcessState.EXITED)
     managed.supervisor.refusals["start"] = Fault.BAD_NAME
-    assert managed.run("start", BTC).stdout == f"{BTC}: failed: supervisord does not know the program\n"
+    assert managed.run("start", BTC).stdout == f"{BTC}: not done: supervisord does not know the program\n"
 
 
 def test_a_manager_that_goes_meanwhile_is_told(managed: ManagedStage) -> None:
@@ -161,7 +164,7 @@ def test_a_manager_that_goes_meanwhile_is_told(managed: ManagedStage) -> None:
     result = managed.run("stop", BTC)
     assert (result.exit_code, timeless(result.stdout)) == (
         1,
-        f"{BTC}: failed: kept, carried out when the manager starts\n",
+        f"{BTC}: not done: kept, carried out when the manager starts\n",
     )
 
 

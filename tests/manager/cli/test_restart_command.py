@@ -49,7 +49,7 @@ def test_one_that_does_not_come_up_is_exit_1(stage: CliStage) -> None:
     stage.on_wait = [nothing, lambda: stage.supervisor.end(BTC.program, ProcessState.FATAL)]
     result = stage.run("restart", "okx:BTC-USDT")
     assert result.exit_code == 1
-    assert result.stdout == "okx:BTC-USDT: failed: its process ended at once (manager-cli logs okx:BTC-USDT)\n"
+    assert result.stdout == "okx:BTC-USDT: not done: its process ended at once (manager-cli logs okx:BTC-USDT)\n"
     assert journal(stage)[0][3].startswith("failed: ")
 
 
@@ -58,7 +58,7 @@ def test_a_refusal_of_supervisord_is_exit_1(stage: CliStage) -> None:
     stage.supervisor.end(ETH.program, ProcessState.FATAL)
     stage.supervisor.refusals["start"] = Fault.NO_FILE
     result = stage.run("restart", "okx:ETH-USDT")
-    assert (result.exit_code, result.stdout) == (1, "okx:ETH-USDT: failed: the program's file does not exist\n")
+    assert (result.exit_code, result.stdout) == (1, "okx:ETH-USDT: not done: the program's file does not exist\n")
 
 
 @pytest.mark.parametrize(
@@ -221,7 +221,7 @@ def test_a_program_that_stays_away_fails_and_the_others_go_on(stage: CliStage) -
         1,
         [
             "okx:ETH-USDT: done: running after 0.4 s, pid 103",
-            "okx:BTC-USDT: failed: supervisord has not known its program for 1 s",
+            "okx:BTC-USDT: not done: supervisord has not known its program for 1 s",
         ],
     )
 
