@@ -41,7 +41,7 @@ from common.health import WorkerState
 from common.identity import DataType
 from common.lifecycle import run_together
 from common.log import get_logger
-from common.redis_client import RedisPipe
+from common.redis_pipe import RedisPipe
 
 SPOOL_BYTES = 1024 * 1024 * 1024
 HOUSEKEEPING_S = 1.0
@@ -192,6 +192,7 @@ class Worker:
             rest=self._rest,
             permits=self._permits,
             connect_rate=self._config.rates.connect,
+            transport=self._config.transport,
             recorder=self._recorder,
             pipeline=self._pipeline,
             pace=self._publisher,

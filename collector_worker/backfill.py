@@ -7,7 +7,7 @@ from functools import partial
 from collector_worker.exchanges.contract import ExchangeCollector, Instrument
 from collector_worker.flows import CandleFlow, Flow, TradeFlow
 from collector_worker.rest_client import RestClient
-from collector_worker.websocket import Pace
+from collector_worker.transport.contract import Pace
 from common.clock import Clock
 from common.errors import ExchangeUnavailableError
 from common.log import get_logger

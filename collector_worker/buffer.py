@@ -27,9 +27,12 @@ class Buffer:
         self._entries: deque[Packed] = deque()
         self._bytes = 0
         self._copied = 0
+        self.full = False
+        """Whether there is room neither in memory nor in the file."""
         self.ends: dict[bytes, bytes] = {}
         """By stream, the id of the last entry that Redis is known to hold: what is here comes behind it. Kept by the
         publisher."""
+        self._note_room()
 
     def __len__(self) -> int:
         return len(self._entries) + self.spooled
@@ -45,25 +48,22 @@ class Buffer:
         return 0 if self._spool is None else self._spool.pending
 
     @property
-    def full(self) -> bool:
-        """Whether there is room neither in memory nor in the file."""
-        if self._bytes < self._memory_bytes and not self.spooled:
-            return False
-        return self._spool is None or self._spool.full
-
-    @property
     def left_over(self) -> list[Path]:
         """The files that earlier runs left, the oldest first."""
         return [] if self._spool is None else self._spool.others
 
     def append(self, entry: Packed) -> bool:
         """Take an entry; False where there is no room."""
-        if self._bytes < self._memory_bytes and not self.spooled:
-            self._take(entry)
+        if self._bytes < self._memory_bytes and (self._spool is None or not self._spool.pending):
+            self._entries.append(entry)
+            self._bytes += len(entry.command) + _ENTRY_OVERHEAD_BYTES
+            if self._bytes >= self._memory_bytes:
+                self._note_room()
             return True
-        if self._spool is None or (not self.spooled and self._copy(self._spool)):
-            return False
-        return self._spool.append(entry, self.ends)
+        spool = self._spool
+        taken = spool is not None and (self.spooled or not self._copy(spool)) and spool.append(entry, self.ends)
+        self._note_room()
+        return bool(taken)
 
     def head(self, entries: int, size_bytes: int) -> list[Packed]:
         """The oldest entries, left in place: at most ``entries``, about ``size_bytes`` of them."""
@@ -78,17 +78,25 @@ class Buffer:
 
     def drop_head(self, count: int) -> None:
         """Forget the oldest entries, which are published; the file moves up."""
-        for _ in range(count):
-            self._bytes -= len(self._entries.popleft().command) + _ENTRY_OVERHEAD_BYTES
-        if self._spool is None:
-            return
+        popleft = self._entries.popleft
+        self._bytes -= sum([len(popleft().command) for _ in range(count)]) + count * _ENTRY_OVERHEAD_BYTES
+        if self._spool is not None:
+            self._move_up(self._spool, count)
+        self._note_room()
+
+    def _move_up(self, spool: Spool, count: int) -> None:
         self._copied = max(0, self._copied - count)
         if not self._entries:
-            for entry in self._spool.take(_REFILL_BYTES):
-                self._take(entry)
+            taken = spool.take(_REFILL_BYTES)
+            self._entries.extend(taken)
+            self._bytes += sum(len(entry.command) + _ENTRY_OVERHEAD_BYTES for entry in taken)
             self._copied = len(self._entries)
         if not self._copied:
-            self._spool.clear()
+            spool.clear()
+
+    def _note_room(self) -> None:
+        in_memory = self._bytes < self._memory_bytes and not self.spooled
+        self.full = not in_memory and (self._spool is None or self._spool.full)
 
     def save(self) -> int:
         """At the end of a run: leave everything in the file; how many entries found no room there."""
@@ -104,7 +112,3 @@ class Buffer:
         if not spool.pending:
             self._copied += spool.copy(list(islice(self._entries, self._copied, None)), self.ends)
         return len(self._entries) - self._copied
-
-    def _take(self, entry: Packed) -> None:
-        self._entries.append(entry)
-        self._bytes += len(entry.command) + _ENTRY_OVERHEAD_BYTES

@@ -29,7 +29,8 @@ from collector_worker.raw_recorder import RawRecorder
 from collector_worker.rest_client import RestClient
 from collector_worker.resubscriptions import Resubscriptions
 from collector_worker.telemetry import Telemetry
-from collector_worker.websocket import CLOSE_TIMEOUT_S, OPEN_TIMEOUT_S, Pace, WebSocket
+from collector_worker.transport import open_socket
+from collector_worker.transport.contract import CLOSE_TIMEOUT_S, OPEN_TIMEOUT_S, Pace, Socket
 from common.clock import Clock
 from common.errors import (
     ExchangeUnavailableError,
@@ -68,6 +69,7 @@ class Surroundings(Struct, frozen=True):
     rest: RestClient
     permits: Permits
     connect_rate: Rate
+    transport: str
     recorder: RawRecorder | None
     pipeline: Pipeline
     pace: Pace
@@ -105,6 +107,9 @@ class Connection:
         self._resubscribed: set[Channel] = set()
         self._retired = False
         self._delivered = False
+        self._flows = False
+        """Whether trades go straight to the pipeline: this is the feed's connection, and it delivers."""
+        self._on_trade = around.pipeline.on_trade
         self.permitted = asyncio.Event()
         """Set when the permit to connect is there: only from then on the time it takes is the exchange's."""
         self.ready = asyncio.Event()
@@ -122,7 +127,7 @@ class Connection:
         timing = self._around.timing
         await self._around.permits.acquire("connect", self._around.connect_rate)
         self.permitted.set()
-        socket = await WebSocket.open(self._feed.url, timing.open_s, timing.close_s)
+        socket = await open_socket(self._around.transport, self._feed.url, timing.open_s, timing.close_s)
         try:
             now_s = self._now_s()
             if self._around.recorder is not None:
@@ -196,7 +201,9 @@ class Connection:
         if around.recorder is not None:
             around.recorder.received(frame, recv_ns)
         for output in self._adapter.on_frame(frame, recv_ns):
-            if isinstance(output, (Trade, Ticker, Candle, BookFrame)):
+            if self._flows and isinstance(output, Trade):
+                self._on_trade(output)
+            elif isinstance(output, (Trade, Ticker, Candle, BookFrame)):
                 self._on_data(output)
             else:
                 self._on_control(output, frame)
@@ -211,6 +218,7 @@ class Connection:
             self._check_ready()
         if self._held is None:
             self._delivered = True
+            self._flows = self._book_ready or not self._book_joins
             self._pass_on(output)
         else:
             self._hold(output)
@@ -294,7 +302,7 @@ class Connection:
 
     # --- the watch -----------------------------------------------------------------------------------------------
 
-    async def _watch(self, socket: WebSocket, tasks: asyncio.TaskGroup) -> None:
+    async def _watch(self, socket: Socket, tasks: asyncio.TaskGroup) -> None:
         while True:
             await asyncio.sleep(self._around.timing.tick_s)
             now_s = self._now_s()
@@ -328,7 +336,7 @@ class Connection:
         self._last_frame_s, self._pinged_s = now_s, None
         self._seen_s = dict.fromkeys(self._seen_s, now_s)
 
-    async def _keep_alive(self, socket: WebSocket, now_s: float) -> None:
+    async def _keep_alive(self, socket: Socket, now_s: float) -> None:
         keepalive = self._adapter.keepalive
         if self._pinged_s is not None and self._last_frame_s >= self._pinged_s:
             self._pinged_s = None
@@ -359,7 +367,7 @@ class Connection:
     def _on_pong(self) -> None:
         self._last_frame_s = self._now_s()
 
-    async def _send(self, socket: WebSocket, request: str) -> None:
+    async def _send(self, socket: Socket, request: str) -> None:
         if self._around.recorder is not None:
             self._around.recorder.sent(request)
         await socket.send(request)

@@ -72,6 +72,7 @@ class _FlowOf(ABC, Generic[Tape]):
         self._telemetry = telemetry
         self._clock = clock
         self._look = look
+        self._progress = telemetry.beat.progress[stream.data_type]
         if tape.reached is not None:
             track.continues(*tape.reached)
 
@@ -109,16 +110,13 @@ class _FlowOf(ABC, Generic[Tape]):
             self._note()
             self._look()
 
-    def _has_room(self) -> bool:
-        """Whether a live item finds room; one that does not is left out: the next one that does shows the hole."""
-        if self._publisher.full:
-            self._telemetry.beat.entries_dropped += 1
-            return False
-        return True
+    def _leave_out(self) -> None:
+        """A live item finds no room: the next one that does shows the hole, and it is fetched."""
+        self._telemetry.beat.entries_dropped += 1
 
     def _publish(self, event: Event) -> bool:
         """Whether it found room: the buffer may have become full since the tape let the event pass."""
-        self._telemetry.counted(self._stream.data_type)
+        self._progress.count += 1
         return self._publisher.publish(self._stream, event) is not None
 
     def _mark(self, reason: str, **bounds: str | int) -> None:
@@ -144,7 +142,11 @@ class TradeFlow(_FlowOf[TradeTape]):
     def on_live(self, trade: Trade) -> None:
         """Take a trade from the socket."""
         self._telemetry.traded(trade.ts_event, trade.ts_recv)
-        if self._has_room():
+        if self._publisher.full:
+            self._leave_out()
+        elif trade.count is None and self.tape.takes(number := int(trade.trade_id)):
+            self._pass_trade(trade, number)
+        else:
             self._take(self.tape.offer(trade, self._now_s()))
 
     def on_page(self, trades: Sequence[Trade], *, more: bool) -> None:
@@ -176,11 +178,11 @@ class TradeFlow(_FlowOf[TradeTape]):
             elif isinstance(item, Renumbered):
                 self._renumber(item)
             else:
-                self._pass_trade(item)
+                self._pass_trade(item, int(item.trade_id))
         self._note()
 
-    def _pass_trade(self, trade: Trade) -> None:
-        before_ts, number = self.tape.last_ts, int(trade.trade_id)
+    def _pass_trade(self, trade: Trade, number: int) -> None:
+        before_ts = self.tape.last_ts
         self.tape.last_ts = max(trade.ts_event, before_ts)
         if not self._publish(trade):
             after = number - max(int(trade.count or 1), 1)
@@ -209,7 +211,9 @@ class CandleFlow(_FlowOf[CandleTape]):
     def on_live(self, candle: Candle) -> None:
         """Take a bar from the socket."""
         self._telemetry.seen(DataType.CANDLES, candle.ts_recv)
-        if self._has_room():
+        if self._publisher.full:
+            self._leave_out()
+        else:
             self._take(self.tape.offer(candle, self._now_s()))
 
     def on_page(self, candles: Sequence[Candle], *, more: bool) -> None:

@@ -10,7 +10,7 @@ from common.clock import Clock
 from common.errors import EXIT_BAD_CONFIGURATION
 from common.health import WorkerState
 from common.identity import CollectorId
-from common.redis_client import pack_command
+from common.resp import pack_command
 
 BEAT_EVERY_S = 1.0
 

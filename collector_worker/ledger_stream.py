@@ -19,7 +19,7 @@ from common.coverage import Kind, LedgerEntry, State, decode, encode
 from common.coverage_fold import Span, number_of
 from common.errors import UndecodableFrameError
 from common.identity import DataType
-from common.redis_client import Reply, pack_command
+from common.resp import Reply, pack_command
 
 LOOK_BACK = 500
 """Entries of earlier runs that are read: over an hour of them, more than a hole can last."""

@@ -26,7 +26,8 @@ from common.config import RedisConfig
 from common.errors import RedisUnreachableError
 from common.exchanges import Rate
 from common.log import get_logger
-from common.redis_client import RedisPipe, pack_command
+from common.redis_pipe import RedisPipe
+from common.resp import pack_command
 
 ASK_TIMEOUT_S = 3.0
 BLIND_PAUSE_S = 5.0

@@ -1,6 +1,6 @@
 """The way of the data inside a collector: what an adapter read -> integrity -> streams. Decides, sends nothing."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from msgspec import Struct
 
@@ -58,6 +58,8 @@ class Pipeline:
         clock: Clock,
     ) -> None:
         self.book = book
+        self.on_trade: Callable[[Trade], None] = _nowhere if ways.trades is None else ways.trades.on_live
+        """Passes a live trade on."""
         self._collector = config.id
         self._streams = streams
         self._ways = ways
@@ -80,8 +82,7 @@ class Pipeline:
     def on_event(self, event: Trade | Ticker | Candle | BookFrame) -> Wish | None:
         """Pass one event on; returns what the order book needs, if it needs something."""
         if isinstance(event, Trade):
-            if self._ways.trades is not None:
-                self._ways.trades.on_live(event)
+            self.on_trade(event)
         elif isinstance(event, BookFrame):
             return self.on_judged(self.book.on_frame(event))
         elif isinstance(event, Ticker):
@@ -230,3 +231,7 @@ class Pipeline:
     def _status(self, stream: Stream, state: FeedState, reason: str) -> None:
         now_ns = self._clock.now_ns()
         self._publisher.publish(stream, FeedStatus(ts_event=now_ns, ts_recv=now_ns, state=state, reason=reason))
+
+
+def _nowhere(_: Trade) -> None:
+    """Trades are not collected."""

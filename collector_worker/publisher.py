@@ -1,53 +1,33 @@
 """From events to Redis Streams: a bounded buffer, batches in transactions, explicit ids, no loss over a restart.
 
-A batch goes out as one MULTI/EXEC in one write. A server that refuses (loading, out of memory, read-only) refuses the
-whole transaction, so no later entry can overtake an earlier one; a batch whose answer was lost is sent again as it
-was, and Redis refuses the ids it already has. Entries wait in bounded memory, then in a bounded file. What fits neither
-while Redis is away is counted, and a ``gap`` entry stands in its place.
+While nothing is under way an entry goes out at once, from the frame handler that brought it; what comes before the
+answer waits and goes out together, as one MULTI/EXEC in one write. A server that refuses (loading, out of memory,
+read-only) refuses the whole transaction, so no later entry can overtake an earlier one; a batch whose answer was lost
+is sent again as it was, and Redis refuses the ids it already has. Entries wait in bounded memory, then in a bounded
+file. What fits neither while Redis is away is counted, and a ``gap`` entry stands in its place.
 """
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from random import Random
-from typing import Protocol
+from functools import partial
 
 from msgspec import Struct
 
-from collector_worker.backoff import full_jitter
 from collector_worker.buffer import Buffer
+from collector_worker.delivery import Delivery, Outcome, Pipe
 from collector_worker.left_over import Joints, LeftOver, opened
+from collector_worker.shipment import Shipment, all_ids
 from collector_worker.spool import Packed
-from collector_worker.stream_ends import StreamTakenError, check_ends, read_ends
+from collector_worker.stream_ends import read_ends
 from collector_worker.streams import Stream
 from collector_worker.telemetry import Telemetry
 from common.clock import Clock
-from common.errors import FleetError, RedisUnreachableError
 from common.events import Event
 from common.log import get_logger
-from common.redis_client import Reply, Scalar, is_stale_id, pack_command
+from common.resp import Reply, Scalar, is_stale_id, pack_command
 
 _LATENCY_SAMPLES = 16
 """Entries of a batch whose latency is recorded: enough for a percentile, and a burst does not pay per entry."""
-
-
-class Pipe(Protocol):
-    """What a publisher needs of a connection to Redis; see ``RedisPipe``."""
-
-    async def connect(self) -> None:
-        """Open the connection where it is not open."""
-        ...
-
-    async def transaction(self, commands: Sequence[bytes]) -> list[Reply]:
-        """Carry out packed commands, all of them or none."""
-        ...
-
-    async def execute(self, commands: Sequence[bytes]) -> list[Reply]:
-        """Carry out packed commands."""
-        ...
-
-    async def close(self) -> None:
-        """Drop the connection."""
-        ...
 
 
 class Pacing(Struct, frozen=True, kw_only=True):
@@ -84,14 +64,19 @@ class Publisher:
         self._pacing = pacing or Pacing()
         self._telemetry = telemetry
         self._clock = clock
-        self._random = Random()  # noqa: S311 - jitter is no secret
         self._buffer = Buffer() if buffer is None else buffer
         self._appended = 0
         self._ordered: dict[str, tuple[int, bytes]] = {}
         self._done = 0
         self._refused: set[bytes] = set()
         self._urgent: dict[str, list[bytes]] = {}
-        self._wake = asyncio.Event()
+        self._delivery = Delivery(
+            *(pipe, telemetry, self._buffer, self._on_away, self._pacing.retry_first_s, self._pacing.retry_cap_s)
+        )
+        self._busy = True
+        """Whether something is under way, or nothing may be sent: before ``run`` has begun and after it."""
+        self._in_trouble: tuple[Shipment, Outcome] | None = None
+        self._trouble = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
         self._relieved = asyncio.Event()
@@ -100,8 +85,9 @@ class Publisher:
     @property
     def congested(self) -> bool:
         """Whether the reader should wait for ``relief`` before it reads on."""
-        waiting = self._buffer.in_memory > self._pacing.congested_entries
-        return waiting and not self._away and not self._buffer.spooled
+        if self._appended - self._done <= self._pacing.congested_entries or self._away:
+            return False
+        return not self._buffer.spooled
 
     async def relief(self) -> None:
         """Wait until Redis has caught up, or has gone away."""
@@ -122,10 +108,13 @@ class Publisher:
 
     def publish(self, stream: Stream, event: Event) -> str | None:
         """Buffer one event; returns its entry id, or None where the buffer is full and the event is lost."""
-        if not self._buffer.full and self._mark_loss(stream, event):
+        if not self._buffer.full and (stream.loss is None or self._mark_loss(stream, event)):
             before = stream.last_trade_id
-            entry_id, packed = stream.pack(event)
-            if self.append(packed, event.ts_recv):
+            entry_id, command = stream.pack(event)
+            if self._buffer.append(Packed(command, event.ts_recv, stream.key_bytes)):
+                self._appended += 1
+                if not self._busy:
+                    self._send()
                 return entry_id
             stream.last_trade_id = before
         self._telemetry.beat.entries_dropped += 1
@@ -149,24 +138,23 @@ class Publisher:
         if not self._buffer.append(Packed(command, recv_ns)):
             return False
         self._appended += 1
-        self._signal()
+        if not self._busy:
+            self._send()
         return True
 
     def set_hash(self, key: str, fields: Mapping[str, Scalar]) -> None:
         """Set fields of a hash behind all entries buffered so far; of several for one key only the latest is sent."""
         self._ordered[key] = (self._appended, _hset(key, fields))
-        self._signal()
+        if not self._busy:
+            self._send()
 
     def set_expiring_hash(self, key: str, fields: Mapping[str, Scalar], ttl_s: int, *, fresh: bool = False) -> None:
         """Set fields of a hash that expires, ahead of the entries; ``fresh`` first removes what was there."""
         remove = pack_command(("DEL", key))
         fresh = fresh or remove in self._urgent.get(key, ())  # the one that is replaced has not been sent
         self._urgent[key] = [*([remove] if fresh else []), _hset(key, fields), pack_command(("EXPIRE", key, ttl_s))]
-        self._signal()
-
-    def _signal(self) -> None:
-        self._wake.set()
-        self._idle.clear()
+        if not self._busy:
+            self._send()
 
     # --- sending -------------------------------------------------------------------------------------------------
 
@@ -179,12 +167,129 @@ class Publisher:
             SupersededError: A newer run of this collector has begun.
             SpoolLostError: What waited in the file is gone.
         """
-        while True:
-            await self._wake.wait()
-            self._wake.clear()
-            while self._buffer or self._ordered or self._urgent:
-                await self._send_batch()
+        try:
+            self._send()
+            while True:
+                await self._trouble.wait()
+                self._trouble.clear()
+                if self._in_trouble is not None:
+                    shipment, outcome = self._in_trouble
+                    replies = await self._delivery.carry_out(shipment, outcome)
+                    self._away = False
+                    self._confirm(shipment, replies)
+                    self._send()
+        finally:
+            self._busy = True
+
+    def _send(self) -> None:
+        """Send what is buffered, with nothing under way; what takes more than a write is for ``run``."""
+        self._busy = self._has_work
+        if not self._busy:
             self._idle.set()
+            return
+        shipment = self._load()
+        if not self._pipe.begin(shipment.commands, partial(self._on_outcome, shipment)):
+            self._ask_for_help(shipment, None)
+
+    @property
+    def _has_work(self) -> bool:
+        return bool(self._appended > self._done or self._ordered or self._urgent)
+
+    def _load(self) -> Shipment:
+        batch = self._buffer.head(self._pacing.batch_entries, self._pacing.batch_bytes)
+        commands = [entry.command for entry in batch]
+        if not self._urgent and not self._ordered:
+            return Shipment({}, batch, {}, commands)
+        ahead = [command for parts in self._urgent.values() for command in parts]
+        # A hash that names a stream id must not be seen before that entry.
+        reached = self._done + len(batch)
+        ordered = {key: due for key, due in self._ordered.items() if due[0] <= reached}
+        behind = [packed for _, packed in ordered.values()]
+        return Shipment(dict(self._urgent), batch, ordered, [*ahead, *commands, *behind])
+
+    def _on_outcome(self, shipment: Shipment, outcome: Outcome) -> None:
+        """Called from the event loop."""
+        if isinstance(outcome, list) and all_ids(replies := shipment.of_entries(outcome)):
+            self._confirm(shipment, replies)
+            self._send()
+        else:
+            self._ask_for_help(shipment, outcome)
+
+    def _ask_for_help(self, shipment: Shipment, outcome: Outcome) -> None:
+        self._in_trouble = shipment, outcome
+        self._trouble.set()
+
+    def _on_away(self) -> None:
+        self._away = True
+        self._relieved.set()
+
+    def _confirm(self, shipment: Shipment, replies: Sequence[Reply]) -> None:
+        """Take note of the answers."""
+        batch = shipment.batch
+        if all_ids(replies) and not self._refused:
+            self._buffer.ends.update(zip([entry.stream or entry.key for entry in batch], replies, strict=True))
+            self._telemetry.beat.entries_published += len(batch)
+        else:
+            for entry, reply in zip(batch, replies, strict=True):
+                self._confirm_one(entry, reply)
+        if batch:
+            self._buffer.drop_head(len(batch))
+            self._done += len(batch)
+            self._record_latency(batch)
+        if self._appended - self._done <= self._pacing.relieved_entries:
+            self._relieved.set()
+        self._forget_urgent(shipment.urgent)
+        for key, sent in shipment.ordered.items():
+            if self._ordered[key] is sent:
+                del self._ordered[key]
+
+    def _forget_urgent(self, sent: Mapping[str, list[bytes]]) -> None:
+        for key, commands in sent.items():
+            if self._urgent[key] is commands:
+                del self._urgent[key]
+
+    def _confirm_one(self, entry: Packed, reply: Reply) -> None:
+        """An id that was there already counts as published."""
+        beat = self._telemetry.beat
+        if isinstance(reply, bytes):
+            self._buffer.ends[entry.key] = reply
+            beat.entries_published += 1
+            self._accepted(entry)
+        elif is_stale_id(reply):
+            self._buffer.ends[entry.key] = entry.id
+            beat.entries_published += 1
+        else:
+            beat.entries_dropped += 1
+            self._refused.add(entry.key)
+            self._telemetry.trouble("publish", "Redis refuses entries: a key of ours holds something else")
+
+    def _accepted(self, entry: Packed) -> None:
+        """The trouble with a stream that was refused is over when that stream takes entries again."""
+        if self._refused and entry.key in self._refused:
+            self._refused.discard(entry.key)
+            if not self._refused:
+                self._telemetry.settled("publish")
+
+    def _record_latency(self, batch: list[Packed]) -> None:
+        now_ns = self._clock.now_ns()
+        for entry in batch[:: len(batch) // _LATENCY_SAMPLES + 1]:
+            self._telemetry.latency.record((now_ns - entry.recv_ns) // 1000)
+
+    async def drained(self) -> None:
+        """Wait until everything buffered is confirmed."""
+        if self._has_work:
+            self._idle.clear()
+        await self._idle.wait()
+
+    def save(self) -> int:
+        """At the end of the run: leave what is buffered to the next one; how many entries found no room."""
+        return self._buffer.save()
+
+    # --- before the first entry ----------------------------------------------------------------------------------
+
+    def follow(self, ends: Mapping[bytes, bytes]) -> None:
+        """Where the streams end that we are going to write: what is buffered comes behind that."""
+        self._buffer.ends.update(ends)
 
     async def publish_left_over(self, ledger: str, meanwhile: Callable[[], None]) -> None:
         """Publish what earlier runs left in their files, before anything else is known of the streams.
@@ -226,132 +331,13 @@ class Publisher:
 
     async def _carry_out(self, commands: list[bytes]) -> list[Reply]:
         """Carry out commands behind what is urgent; their replies."""
-        urgent, ahead = self._look_at_urgent()
+        urgent = dict(self._urgent)
+        ahead = [command for parts in urgent.values() for command in parts]
         if not ahead and not commands:
             return []
         replies = await self._pipe.transaction([*ahead, *commands])
         self._forget_urgent(urgent)
         return replies[len(ahead) :]
-
-    def follow(self, ends: Mapping[bytes, bytes]) -> None:
-        """Where the streams end that we are going to write: what is buffered comes behind that."""
-        self._buffer.ends.update(ends)
-
-    async def drained(self) -> None:
-        """Wait until everything buffered is confirmed."""
-        await self._idle.wait()
-
-    async def _send_batch(self) -> None:
-        batch = self._buffer.head(self._pacing.batch_entries, self._pacing.batch_bytes)
-        urgent, commands = self._look_at_urgent()
-        first = len(commands)
-        # A hash that names a stream id must not be seen before that entry.
-        reached = self._done + len(batch)
-        ordered = {key: due for key, due in self._ordered.items() if due[0] <= reached}
-        commands += [entry.command for entry in batch]
-        commands += [packed for _, packed in ordered.values()]
-        self._confirm(batch, await self._transact(commands, batch, first))
-        self._forget_urgent(urgent)
-        for key, sent in ordered.items():
-            if self._ordered[key] is sent:
-                del self._ordered[key]
-
-    def _look_at_urgent(self) -> tuple[dict[str, list[bytes]], list[bytes]]:
-        """What is to be sent ahead of the entries, by key and in a row."""
-        return dict(self._urgent), [command for parts in self._urgent.values() for command in parts]
-
-    def _forget_urgent(self, sent: Mapping[str, list[bytes]]) -> None:
-        for key, commands in sent.items():
-            if self._urgent[key] is commands:
-                del self._urgent[key]
-
-    async def _transact(self, commands: list[bytes], batch: list[Packed], first: int) -> list[Reply]:
-        """Carry out one transaction, however long Redis is away; the answers to its entries, from ``first`` on."""
-        delays_s = full_jitter(self._random, self._pacing.retry_first_s, self._pacing.retry_cap_s)
-        lost = False
-        while True:
-            try:
-                await self._pipe.connect()
-                if lost and await self._was_carried_out(batch):
-                    replies: list[Reply] = [entry.id for entry in batch]
-                else:
-                    replies = (await self._pipe.transaction(commands))[first : first + len(batch)]
-                    await self._check_ids(batch, replies, retried=lost)
-            except RedisUnreachableError as error:
-                await self._pipe.close()
-                if not lost:
-                    get_logger().warning("redis_lost", why=str(error), exc_info=True)
-                lost = self._away = True
-                self._relieved.set()
-                self._telemetry.trouble("redis", str(error))
-                await asyncio.sleep(next(delays_s))
-            else:
-                self._away = False
-                if lost:
-                    self._telemetry.beat.redis_reconnects += 1
-                    self._telemetry.settled("redis")
-                    get_logger().info("redis_regained", entries_waiting=len(self._buffer))
-                return replies
-
-    async def _was_carried_out(self, batch: list[Packed]) -> bool:
-        """Redis was away: see that the streams end as we left them, or with the batch whose answer was lost."""
-        known, sent = self._buffer.ends, {entry.key: entry.id for entry in batch}
-        streams = list(known | sent)
-        found = dict(zip(streams, await read_ends(self._pipe, streams), strict=True))
-        try:
-            return check_ends(known, sent, found)
-        except FleetError:
-            await self._pipe.transaction([])  # a newer run explains it, if there is one: that is the error to end with
-            raise
-
-    async def _check_ids(self, batch: list[Packed], replies: list[Reply], *, retried: bool) -> None:
-        """See that ids which Redis had already are those of this batch: a server that hung has just carried it out.
-
-        A transaction is carried out whole or not at all: of ours, either all ids are there or none.
-        """
-        stale = {entry.key: entry.id for entry, reply in zip(batch, replies, strict=True) if is_stale_id(reply)}
-        if not stale:
-            return
-        ours = retried and not any(isinstance(reply, bytes) for reply in replies)
-        if not ours or await read_ends(self._pipe, list(stale)) != list(stale.values()):
-            raise StreamTakenError("another process writes the streams of this collector")
-
-    def _confirm(self, batch: list[Packed], replies: list[Reply]) -> None:
-        """Take note of the answers; an id that was there already counts as published."""
-        beat = self._telemetry.beat
-        for entry, reply in zip(batch, replies, strict=True):
-            if isinstance(reply, bytes):
-                self._buffer.ends[entry.key] = reply
-                beat.entries_published += 1
-                self._accepted(entry)
-            elif is_stale_id(reply):
-                self._buffer.ends[entry.key] = entry.id
-                beat.entries_published += 1
-            else:
-                beat.entries_dropped += 1
-                self._refused.add(entry.key)
-                self._telemetry.trouble("publish", "Redis refuses entries: a key of ours holds something else")
-        self._buffer.drop_head(len(batch))
-        self._done += len(batch)
-        if self._buffer.in_memory <= self._pacing.relieved_entries:
-            self._relieved.set()
-        self._record_latency(batch)
-
-    def _accepted(self, entry: Packed) -> None:
-        """The trouble with a stream that was refused is over when that stream takes entries again."""
-        if self._refused and entry.key in self._refused:
-            self._refused.discard(entry.key)
-            if not self._refused:
-                self._telemetry.settled("publish")
-
-    def save(self) -> int:
-        """At the end of the run: leave what is buffered to the next one; how many entries found no room."""
-        return self._buffer.save()
-
-    def _record_latency(self, batch: list[Packed]) -> None:
-        now_ns = self._clock.now_ns()
-        for entry in batch[:: len(batch) // _LATENCY_SAMPLES + 1]:
-            self._telemetry.latency.record((now_ns - entry.recv_ns) // 1000)
 
 
 def _hset(key: str, fields: Mapping[str, Scalar]) -> bytes:

@@ -88,6 +88,13 @@ class Sequencer(Generic[T]):
             return None
         return self.last, self._held[0].first, self._held[0].item
 
+    def takes(self, number: int) -> bool:
+        """Whether an item of one number is simply the next one, with nothing waiting: ``offer`` would pass it on."""
+        if self._held or self.last is None or number != self.last + 1:
+            return False
+        self.last = number
+        return True
+
     def offer(self, item: T, first: int, last: int, now_s: float, *, advances: bool = True) -> list[T | Lost]:
         """Take an item that has arrived; returns what may be passed on now, in order.
 

@@ -21,8 +21,8 @@ from collector_worker.backoff import GrowingPause
 from collector_worker.exchanges.contract import ExchangeCollector, Instrument
 from collector_worker.rest_client import RestClient
 from collector_worker.telemetry import Telemetry
+from collector_worker.transport.contract import Pace
 from collector_worker.usual import NS_PER_S, Usual
-from collector_worker.websocket import Pace
 from common.clock import Clock
 from common.errors import ExchangeUnavailableError
 from common.health import RestLook

@@ -31,15 +31,20 @@ class SpoolLostError(FleetError):
 
 
 class Packed(Struct, frozen=True, gc=False):
-    """One packed XADD, as ``Stream.pack`` makes it, and when its event was received (ns)."""
+    """One packed XADD, as ``Stream.pack`` makes it, and when its event was received (ns).
+
+    Attributes:
+        stream: Key of the stream that it goes to, where whoever made it said so.
+    """
 
     command: bytes
     recv_ns: int
+    stream: bytes = b""
 
     @property
     def key(self) -> bytes:
-        """The stream that it goes to: the second word of the command, in Redis' protocol."""
-        return self.command.split(b"\r\n", 5)[4]
+        """The stream that it goes to: else it is the second word of the command, in Redis' protocol."""
+        return self.stream or self.command.split(b"\r\n", 5)[4]
 
     @property
     def id(self) -> bytes:

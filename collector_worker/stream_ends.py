@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from common.errors import FleetError, RedisUnreachableError
-from common.redis_client import Reply, is_no_stream, pack_command
+from common.resp import Reply, is_no_stream, pack_command
 
 NOWHERE = b"0-0"
 """The end of a stream that never had an entry."""

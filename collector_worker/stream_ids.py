@@ -33,7 +33,8 @@ class StreamIds:
 
     def next_numbered(self, number: int, event_ns: int, recv_ns: int) -> str:
         """The id of a trade; numbers rise, until an exchange begins to count anew."""
-        ms = _trusted_ms(event_ns, recv_ns)
+        trusted = -MAX_CLOCK_DIFFERENCE_NS <= event_ns - recv_ns <= MAX_CLOCK_DIFFERENCE_NS
+        ms = (event_ns if trusted else recv_ns) // _NS_PER_MS
         if ms > self.last_ms:
             self.last_ms = ms
         elif number <= self.last_n:  # behind an entry of another numbering or making: a new millisecond is free

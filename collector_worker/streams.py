@@ -6,18 +6,19 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from collector_worker.stream_ids import StreamIds
+from collector_worker.trade_command import TradeCommand
 from common import keys
-from common.codec import encode, encode_trade
+from common.codec import encode
 from common.config import ExchangeCollectorConfig, MaxLen
 from common.events import Event, FeedStatus, Gap, Trade
 from common.identity import DataType
-from common.redis_client import pack_command
+from common.resp import pack_command
 
 NO_ROOM = "buffer_full"
 """Reason of a gap in whose place entries found room neither in memory nor in the file."""
 
 
-class _Loss(Struct):
+class Loss(Struct):
     """A run of events that found no room: ``after_id`` is the last trade before it, times are ns."""
 
     after_id: str | None
@@ -30,24 +31,25 @@ class Stream:
 
     def __init__(self, key: str, data_type: DataType, maxlen: int) -> None:
         self.key = key
+        self.key_bytes = key.encode()
         self.data_type = data_type
         self.ids = StreamIds()
         self.last_trade_id: str | None = None
-        self._maxlen = maxlen
-        self._loss: _Loss | None = None
+        self._words = ("XADD", key, "MAXLEN", "~", maxlen)
+        self._trade_command = TradeCommand(key, maxlen)
+        self.loss: Loss | None = None
+        """What was lost and is not marked yet."""
 
     def pack(self, event: Event) -> tuple[str, bytes]:
         """The entry id of an event, and the XADD command that publishes it under that id."""
         if isinstance(event, Trade):
             self.last_trade_id = event.trade_id
             entry_id = self.ids.next_numbered(int(event.trade_id), event.ts_event, event.ts_recv)
-            fields = encode_trade(event)
-        else:
-            marker = isinstance(event, (Gap, FeedStatus))
-            ids = self.ids
-            entry_id = ids.next_marker(event.ts_recv) if marker else ids.next(event.ts_event, event.ts_recv)
-            fields = encode(event)
-        return entry_id, pack_command(("XADD", self.key, "MAXLEN", "~", self._maxlen, entry_id, *fields))
+            return entry_id, self._trade_command.pack(entry_id, event)
+        marker = isinstance(event, (Gap, FeedStatus))
+        ids = self.ids
+        entry_id = ids.next_marker(event.ts_recv) if marker else ids.next(event.ts_event, event.ts_recv)
+        return entry_id, pack_command((*self._words, entry_id, *encode(event)))
 
     def lose(self, event: Event) -> None:
         """Note that an event found no room; of a marker nobody misses the content."""
@@ -56,13 +58,13 @@ class Stream:
         from_ts = to_ts = event.ts_event
         if isinstance(event, Gap) and event.from_ts is not None and event.to_ts is not None:
             from_ts, to_ts = event.from_ts, event.to_ts
-        if self._loss is None:
-            self._loss = _Loss(self.last_trade_id, from_ts, to_ts)
-        self._loss.to_ts = to_ts
+        if self.loss is None:
+            self.loss = Loss(self.last_trade_id, from_ts, to_ts)
+        self.loss.to_ts = to_ts
 
     def loss_before(self, following: Event, now_ns: int) -> Gap | None:
         """The entry that marks what was lost before ``following``; the same until ``loss_is_marked``."""
-        loss = self._loss
+        loss = self.loss
         if loss is None:
             return None
         gap = Gap(ts_event=now_ns, ts_recv=now_ns, reason=NO_ROOM)
@@ -72,7 +74,7 @@ class Stream:
 
     def loss_is_marked(self) -> None:
         """The entry of ``loss_before`` has found room."""
-        self._loss = None
+        self.loss = None
 
 
 class Streams:

@@ -10,7 +10,7 @@ from common.coverage import Kind, LedgerEntry, State, intervals
 from common.coverage_fold import number_of
 from common.errors import RedisUnreachableError
 from common.identity import DataType
-from common.redis_client import Reply, is_wrong_type, pack_command
+from common.resp import Reply, is_wrong_type, pack_command
 
 _LOOK_BACK = {DataType.TRADE: 100, DataType.CANDLES: 100, DataType.ORDERBOOK: 1, DataType.TICKER: 1}
 """Entries to read at first. Mostly enough: behind the last trade stand only the markers of a bad hour, behind a

@@ -83,6 +83,15 @@ class TradeTape:
         """What the stream holds already: its last trade's id and time (ns)."""
         self.sequence.last, self.last_ts = last_id, last_ts
 
+    def takes(self, number: int) -> bool:
+        """Whether a single trade is simply the next one, with nothing waiting: then it is passed on, and noted as such.
+
+        Nearly all are. The others, and aggregates, are for ``offer``.
+        """
+        if self._elsewhere or self._dropped_alone:
+            return False
+        return self.sequence.takes(number)
+
     def offer(self, trade: Trade, now_s: float) -> Sequence[Trade | Lost | Renumbered]:
         """Take a live trade. An aggregate of ``count`` matches carries the id of the last of them."""
         last = int(trade.trade_id)

@@ -108,12 +108,8 @@ class Telemetry:
         """Note that the feed has brought something of a data type, whatever becomes of it."""
         self.beat.progress[data_type].last_event_at = recv_ns
 
-    def counted(self, data_type: DataType) -> None:
-        """Count one entry of a data type, which REST may have brought."""
-        self.beat.progress[data_type].count += 1
-
     def event(self, data_type: DataType, recv_ns: int) -> None:
-        """Both at once."""
+        """Note that the feed has brought one entry of a data type."""
         progress = self.beat.progress[data_type]
         progress.count += 1
         progress.last_event_at = recv_ns

@@ -15,6 +15,10 @@ from common.identity import CollectorId, DataType, Symbol
 from common.nearest import did_you_mean
 
 DEFAULT_REDIS_URL = "redis://127.0.0.1:6379/0"
+TRANSPORT_PICOWS, TRANSPORT_WEBSOCKETS = TRANSPORTS = ("picows", "websockets")
+"""The libraries that can read an exchange's socket."""
+
+DEFAULT_TRANSPORT = TRANSPORT_PICOWS
 MAX_WAIT_S = 7 * 86_400
 """Longer than any weekend of a market; it keeps infinity out of what is computed from a setting."""
 
@@ -64,6 +68,7 @@ class ExchangeCollectorConfig(Struct, frozen=True):
         health_check_interval: Seconds without data before a feed counts as silent; the floor of the adaptive limit.
         max_backfill_wait: Seconds that live trades may wait for missed ones.
         store_raw_data: Record the raw frames.
+        transport: The library that reads the exchange's socket, one of ``TRANSPORTS``.
         custom_params: Settings that only this exchange knows; see ``common.exchanges``.
         endpoints: Addresses to use instead of the exchange's own, each may be empty.
         limits: Rates to keep instead of the exchange's own, never more than those.
@@ -83,6 +88,7 @@ class ExchangeCollectorConfig(Struct, frozen=True):
     candle_intervals: tuple[str, ...] = ("1m",)
     max_backfill_wait: float = 60.0
     enabled: bool = True
+    transport: str = DEFAULT_TRANSPORT
     endpoints: Endpoints = field(default_factory=Endpoints)
     limits: LowerLimits = field(default_factory=LowerLimits)
 
@@ -95,6 +101,8 @@ class ExchangeCollectorConfig(Struct, frozen=True):
         Symbol.parse(self.symbol)
         _check_lists(self, known)
         _check_params(self.custom_params or {}, known)
+        if self.transport not in TRANSPORTS:
+            raise InvalidConfigurationError(f"transport is {self.transport!r}, must be one of: {', '.join(TRANSPORTS)}")
         if not 0 < self.health_check_interval <= MAX_WAIT_S:
             raise InvalidConfigurationError(f"health_check_interval must be above 0 and at most {MAX_WAIT_S} seconds")
         if not 0 <= self.max_backfill_wait <= MAX_WAIT_S:

@@ -34,6 +34,7 @@ class _Options(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     health_check_interval: float | UnsetType = UNSET
     max_backfill_wait: float | UnsetType = UNSET
     store_raw_data: bool | UnsetType = UNSET
+    transport: str | UnsetType = UNSET
     enabled: bool | UnsetType = UNSET
     custom_params: dict[str, str] | UnsetType = UNSET
 

@@ -48,7 +48,8 @@ from common.reading.group_streams import GroupStreams
 from common.reading.left_behind import LeftBehind, Member
 from common.reading.names import StreamName, select
 from common.reading.start import Start, check_start
-from common.redis_client import RedisPipe, Reply, is_no_group, is_no_stream, is_wrong_type, pack_command
+from common.redis_pipe import RedisPipe
+from common.resp import Reply, is_no_group, is_no_stream, is_wrong_type, pack_command
 
 __all__ = ["Entry", "GroupReader", "Missed", "Work"]
 

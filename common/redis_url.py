@@ -4,7 +4,10 @@ What redis-py would pass over in silence (a database that is no number) or stumb
 error here. No message repeats a part of the address: with an unescaped character in a password any part may be secret.
 """
 
+from collections.abc import Mapping
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
+
+from msgspec import Struct
 
 from common.errors import InvalidConfigurationError
 
@@ -32,6 +35,43 @@ def split_secret(url: str, name: str) -> tuple[str, str | None]:
     user = f"{parts.username}@" if parts.username else ""
     query = f"?{parts.query}" if parts.query else ""
     return f"{parts.scheme}://{user}{_host(parts)}{parts.path}{query}", unquote(parts.password)
+
+
+class Address(Struct, frozen=True):
+    """Where Redis is, of an address that ``split_secret`` has let pass.
+
+    Attributes:
+        path: Of a unix socket; empty for a host.
+        tls: Its options as they stand in the address; None without TLS.
+    """
+
+    host: str
+    port: int
+    path: str
+    user: str
+    database: int
+    tls: Mapping[str, str] | None
+
+    @property
+    def shown(self) -> str:
+        """For messages: no user, no password."""
+        return self.path or f"{self.host}:{self.port}"
+
+
+def read_address(url: str) -> Address:
+    """The parts of an address without a password."""
+    parts = urlsplit(url)
+    options = dict(parse_qsl(parts.query))
+    unix = parts.scheme == "unix"
+    in_path = "" if unix else parts.path.strip("/")
+    return Address(
+        host=parts.hostname or "127.0.0.1",
+        port=parts.port or 6379,
+        path=unquote(parts.path) if unix else "",
+        user=unquote(parts.username or ""),
+        database=int(options.get("db") or in_path or 0),
+        tls=options if parts.scheme == "rediss" else None,
+    )
 
 
 def _split(url: str, name: str) -> SplitResult:

@@ -3,6 +3,7 @@
 import ast
 import re
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,17 +17,19 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("common", "collector_worker", "manager")
 
 OWNERS = {
-    "websockets": {"collector_worker/websocket.py"},
+    "picows": {"collector_worker/transport/with_picows.py"},
+    "websockets": {"collector_worker/transport/with_websockets.py"},
     "h11": {"collector_worker/rest.py"},
     "redis": {"common/redis_client.py"},
-    "hiredis": {"common/redis_client.py"},
+    "hiredis": {"common/resp.py"},
+    "pyarrow": {"common/reading/arrow.py"},
     "structlog": {"common/log.py"},
     "prometheus_client": {"manager/metrics/families.py"},
     "xmlrpc": {"manager/supervisor_client.py"},
 }
 """Each outside library is known to one file; the others see what that file makes of it."""
 
-NO_IO = {"asyncio", "socket", "ssl", "time", "os", "redis", "websockets", "h11", "structlog", "subprocess"}
+NO_IO = {"asyncio", "socket", "ssl", "time", "os", "redis", "picows", "websockets", "h11", "structlog", "subprocess"}
 
 
 def sources(package: str) -> Iterator[Path]:
@@ -115,6 +118,13 @@ def test_entry_points_are_tiny() -> None:
         "manager/watchdog/__main__.py",
     ):
         assert len((ROOT / entry).read_text(encoding="utf-8").splitlines()) <= 60, entry
+
+
+def test_every_package_is_installed() -> None:
+    """A folder that pyproject.toml does not list works in the checkout, and nowhere else."""
+    listed = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]["packages"]
+    folders = {path.parent for package in PACKAGES for path in sources(package)}
+    assert sorted(listed) == sorted(name_of(folder).replace("/", ".") for folder in folders)
 
 
 def test_no_detached_tasks() -> None:

@@ -8,9 +8,10 @@ exchange is one file: who mends or adds one has all of its words before him, and
 import zlib
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from itertools import chain, zip_longest
 from math import inf
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Any, Generic, Literal, TypeVar
 
 import msgspec
 from msgspec import Meta, Raw, Struct, field
@@ -45,7 +46,7 @@ _Ms = Annotated[int, Meta(ge=0, lt=10**_MS_DIGITS)]
 
 _Number = Annotated[str, Meta(pattern=r"^-?[0-9]+(\.[0-9]+)?\Z")]
 _NumberOrNothing = Annotated[str, Meta(pattern=r"^(-?[0-9]+(\.[0-9]+)?)?\Z")]
-_Count = Annotated[str, Meta(pattern=r"^[0-9]{1,18}\Z")]
+_ID_DIGITS = 18
 
 # --- wire structs: only the fields we use; unknown ones are skipped -----------------------------------------------
 
@@ -56,14 +57,23 @@ class _Arg(Struct, rename="camel", gc=False):
 
 
 class _Head(Struct, rename="camel", gc=False):
-    """Enough of any frame to know what it is (section 3); ``data`` stays undecoded until the channel is known."""
+    """Enough of any frame to know what it is (section 3)."""
 
     arg: _Arg | None = None
-    data: Raw = Raw(b"")
-    action: str = ""
     event: str = ""
     id: str = ""
     code: str = ""
+
+
+class _Push(Struct, Generic[_Row], gc=False):
+    """A frame with the data of a known channel; one with an ``event`` is none."""
+
+    data: list[_Row]
+    action: str = ""
+    event: str = ""
+
+
+_Reader = tuple[Callable[[bytes], _Push[Any]], Callable[[_Push[Any], int], Sequence[Output]]]
 
 
 class _Trade(Struct, rename="camel", gc=False):
@@ -74,7 +84,7 @@ class _Trade(Struct, rename="camel", gc=False):
     sz: str
     side: Literal["buy", "sell"]
     ts: _Ms
-    count: _Count | None = None
+    count: str | None = None
     inst_id: str = ""
 
 
@@ -159,6 +169,10 @@ _trades = Decoder(list[_Trade], strict=False).decode
 _tickers = Decoder(list[_Ticker], strict=False).decode
 _books = Decoder(list[_Book], strict=False).decode
 _candles = Decoder(list[_Candle], strict=False).decode
+_trade_push = Decoder(_Push[_Trade], strict=False).decode
+_ticker_push = Decoder(_Push[_Ticker], strict=False).decode
+_book_push = Decoder(_Push[_Book], strict=False).decode
+_candle_push = Decoder(_Push[_Candle], strict=False).decode
 _envelope = Decoder(_Envelope).decode
 _instruments = Decoder(list[_Instrument]).decode
 _times = Decoder(list[_Time], strict=False).decode
@@ -303,7 +317,9 @@ class Okx:
         rows = _rest_rows(body, _trades)
         if any(row.inst_id != instrument.native or not _is_sound(row) for row in rows):
             raise ExchangeUnavailableError("OKX answered trades that are not those of this instrument")
-        trades = [_trade(row, recv_ns, "backfill", None) for row in rows]
+        trades = [
+            Trade(row.ts * NS_PER_MS, recv_ns, row.trade_id, row.px, row.sz, row.side, "backfill") for row in rows
+        ]
         return sorted(trades, key=lambda trade: int(trade.trade_id))
 
     def candles_path(self, instrument: Instrument, interval: str, open_ns: int, now_ns: int) -> str:
@@ -369,6 +385,8 @@ class OkxAdapter:
         self._native = instrument.native
         self._volume_is_quote = volume_is_quote
         self._channels = {channel.name: channel for channel in feed.channels}
+        self._readers = {channel.name: self._reader(channel) for channel in feed.channels}
+        self._by_beginning = {self._beginning(channel): self._readers[channel.name] for channel in feed.channels}
         self._requests = 0
 
     def subscribe(self) -> list[str]:
@@ -384,18 +402,47 @@ class OkxAdapter:
         args = [{"channel": channel.name, "instId": self._native}]
         return msgspec.json.encode({"id": f"r{self._requests}", "op": op, "args": args}).decode()
 
+    def _reader(self, channel: Channel) -> _Reader:
+        """How to decode the data frames of a channel, and what to make of them."""
+        match channel.data_type:
+            case DataType.TRADE:
+                return _trade_push, partial(_on_trades, channel.name == "trades")
+            case DataType.ORDERBOOK:
+                return _book_push, partial(_on_books, channel.name == "books")
+            case DataType.TICKER:
+                return _ticker_push, self._on_tickers
+            case DataType.CANDLES:
+                return _candle_push, partial(_on_candles, channel.interval)
+
+    def _beginning(self, channel: Channel) -> bytes:
+        """How OKX begins the data frames of a channel, up to the first closing brace (section 4, real frames)."""
+        return f'{{"arg":{{"channel":"{channel.name}","instId":"{self._native}"'.encode()
+
     def on_frame(self, frame: bytes, recv_ns: int) -> Sequence[Output]:
         """Read one frame; see the contract."""
+        reader = self._by_beginning.get(frame[: frame.find(b"}")])
+        if reader is None:
+            return self._on_any(frame, recv_ns)
+        decode, on_push = reader  # one pass over the frame is enough, where it is what it seems to be
+        try:
+            push = decode(frame)
+        except UNREADABLE:
+            return self._on_any(frame, recv_ns)
+        return self._on_any(frame, recv_ns) if push.event else on_push(push, recv_ns)
+
+    def _on_any(self, frame: bytes, recv_ns: int) -> Sequence[Output]:
+        """A frame of any form."""
         if frame == b"pong":  # plain text, not JSON (section 2)
             return ()
         try:
             head = _head(frame)
             if head.event:
                 return self._on_event(head)
-            channel = self._channels.get(head.arg.channel) if head.arg else None
-            if channel is None or head.arg is None or head.arg.inst_id != self._native:
+            reader = self._readers.get(head.arg.channel) if head.arg else None
+            if reader is None or head.arg is None or head.arg.inst_id != self._native:
                 return (Malformed("data for nothing we subscribed to"),)
-            return self._on_data(channel, head.action, head.data, recv_ns)
+            decode, on_push = reader
+            return on_push(decode(frame), recv_ns)
         except UNREADABLE:
             return (Malformed("not a frame of OKX' protocol"),)
 
@@ -410,21 +457,8 @@ class OkxAdapter:
             return (ClosingSoon("the exchange announced that it will close the connection"),)
         return ()  # unsubscribe, channel-conn-count and whatever comes later need no reaction
 
-    def _on_data(self, channel: Channel, action: str, data: Raw, recv_ns: int) -> Sequence[Output]:
-        match channel.data_type:
-            case DataType.TRADE:
-                return [self._trade(row, channel, recv_ns) for row in _trades(data)]
-            case DataType.ORDERBOOK:
-                return [_book(row, action, channel, recv_ns) for row in _books(data)]
-            case DataType.TICKER:
-                return [self._ticker(row, recv_ns) for row in _tickers(data)]
-            case DataType.CANDLES:
-                return [_candle(row, channel.interval, recv_ns) for row in _candles(data)]
-
-    def _trade(self, row: _Trade, channel: Channel, recv_ns: int) -> Output:
-        if not _is_sound(row):
-            return Malformed("a trade whose id, price or size is not a number")
-        return _trade(row, recv_ns, "live", row.count if channel.name == "trades" else None)
+    def _on_tickers(self, push: _Push[_Ticker], recv_ns: int) -> Sequence[Output]:
+        return [self._ticker(row, recv_ns) for row in push.data]
 
     def _ticker(self, row: _Ticker, recv_ns: int) -> Ticker:
         return Ticker(
@@ -446,22 +480,39 @@ class OkxAdapter:
 
 def is_decimal(text: str) -> bool:
     """Whether a text is a plain decimal number such as ``42219.9``: digits, at most one point, perhaps a sign."""
-    return text.isascii() and text.removeprefix("-").replace(".", "", 1).isdecimal()
+    digits = text.replace(".", "", 1)
+    return text.isascii() and (digits.isdecimal() or (text[:1] == "-" and digits[1:].isdecimal()))
 
 
 def _is_sound(row: _Trade) -> bool:
     """Ids are consecutive integers (section 4.1); more than 18 digits cannot be one of them, nor a stream id."""
-    number = row.trade_id
-    sound_id = number.isascii() and number.isdecimal() and len(number) <= 18
-    return sound_id and is_decimal(row.px) and is_decimal(row.sz)
+    number, price, size = row.trade_id, row.px, row.sz
+    return (
+        number.isdecimal()
+        and len(number) <= _ID_DIGITS
+        and (price.replace(".", "", 1).isdecimal() or is_decimal(price))  # nearly all are without a sign
+        and (size.replace(".", "", 1).isdecimal() or is_decimal(size))
+        and (number + price + size).isascii()
+    )
 
 
-def _trade(row: _Trade, recv_ns: int, origin: Literal["live", "backfill"], count: str | None) -> Trade:
-    return Trade(row.ts * NS_PER_MS, recv_ns, row.trade_id, row.px, row.sz, row.side, origin, count)
+def _on_trades(aggregated: bool, push: _Push[_Trade], recv_ns: int) -> Sequence[Output]:
+    trades: list[Output] = []
+    for row in push.data:
+        count = row.count if aggregated else None
+        if _is_sound(row) and (count is None or _is_count(count)):
+            trade = Trade(row.ts * NS_PER_MS, recv_ns, row.trade_id, row.px, row.sz, row.side, "live", count)
+            trades.append(trade)
+        else:
+            trades.append(Malformed("a trade whose id, price or size is not a number"))
+    return trades
 
 
-def _book(row: _Book, action: str, channel: Channel, recv_ns: int) -> Output:
-    incremental = channel.name == "books"
+def _is_count(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and len(text) <= _ID_DIGITS
+
+
+def _book(row: _Book, action: str, recv_ns: int, *, incremental: bool) -> Output:
     if incremental and action == "update":
         delta = BookDelta(
             ts_event=row.ts * NS_PER_MS,
@@ -506,6 +557,14 @@ def _candle(row: _Candle, interval: str, recv_ns: int) -> Candle:
         quote_volume=row.vol_ccy_quote or None,
         closed=row.confirm == "1",
     )
+
+
+def _on_books(incremental: bool, push: _Push[_Book], recv_ns: int) -> Sequence[Output]:
+    return [_book(row, push.action, recv_ns, incremental=incremental) for row in push.data]
+
+
+def _on_candles(interval: str, push: _Push[_Candle], recv_ns: int) -> Sequence[Output]:
+    return [_candle(row, interval, recv_ns) for row in push.data]
 
 
 def _expiry(expires_at_ms: str) -> str:

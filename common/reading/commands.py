@@ -6,7 +6,8 @@ from typing import Any, cast
 from common.errors import RedisUnreachableError
 from common.reading.cursor import Facts, read_facts
 from common.reading.names import StreamName
-from common.redis_client import RedisPipe, Reply, is_no_stream, pack_command
+from common.redis_pipe import RedisPipe
+from common.resp import Reply, is_no_stream, pack_command
 
 _SCAN_COUNT = 1_000
 

@@ -61,6 +61,8 @@ def is_whole(mark: Mark, read: int, facts: Facts) -> bool:
         read: How many entries he got.
         facts: The stream as it was at some moment after that.
     """
+    if facts.first_id is None and mark.added is not None and facts.added is not None:
+        return mark.added + read == facts.added  # emptied meanwhile: only the counts tell
     if not _is_behind(mark, facts):
         return True
     if mark.added is None or facts.added is None or facts.removed is None:

@@ -6,7 +6,7 @@ from common.reading.connect import LOGGER
 from common.reading.names import Selection, StreamName
 from common.reading.position import BEGINNING, Mark, Position
 from common.reading.start import Start
-from common.redis_client import RedisPipe
+from common.redis_pipe import RedisPipe
 
 DISCOVER_EVERY_S = 5.0
 """How soon a new stream that fits a pattern is taken up."""

@@ -12,7 +12,8 @@ from common.reading.group_state import done_up_to, group_mark
 from common.reading.names import Selection, StreamName
 from common.reading.position import BEGINNING, Mark, Position, id_order
 from common.reading.start import Start, first_mark
-from common.redis_client import RedisPipe, is_group_there, is_no_group, is_no_stream, is_wrong_type, pack_command
+from common.redis_pipe import RedisPipe
+from common.resp import is_group_there, is_no_group, is_no_stream, is_wrong_type, pack_command
 
 NOTE_EVERY_S = 1.0
 """How often it is noted up to where a group is done: so much work at most comes twice when the group is lost."""

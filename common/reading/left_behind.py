@@ -13,7 +13,8 @@ from common.reading.entries import Work, missed
 from common.reading.group_state import Pending, next_run, read_pending
 from common.reading.names import StreamName
 from common.reading.position import BEGINNING
-from common.redis_client import RedisPipe, is_no_group, is_wrong_type, pack_command
+from common.redis_pipe import RedisPipe
+from common.resp import is_no_group, is_wrong_type, pack_command
 
 _LEFT_FOR_GOOD_MS = 86_400_000
 """A member that has nothing and has not asked for anything for a day is forgotten."""

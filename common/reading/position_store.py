@@ -7,7 +7,8 @@ from common import keys
 from common.reading.commands import accepted
 from common.reading.connect import RedisPlace, redis_config
 from common.reading.position import Position
-from common.redis_client import RedisPipe, Reply, pack_command
+from common.redis_pipe import RedisPipe
+from common.resp import Reply, pack_command
 
 
 class PositionStore:

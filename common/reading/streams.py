@@ -20,7 +20,8 @@ from common.reading.discovery import DISCOVER_EVERY_S, NO_STREAM, NOT_THERE, Dis
 from common.reading.names import Selection, StreamName
 from common.reading.position import Mark, Position
 from common.reading.start import Start, first_mark
-from common.redis_client import RedisPipe, is_wrong_type, pack_command
+from common.redis_pipe import RedisPipe
+from common.resp import is_wrong_type, pack_command
 
 LONGEST_WAIT_S = 2.0
 """Of one XREAD: well below the time after which a Redis that does not answer counts as lost."""

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from common.config import ExchangeCollectorConfig
+from common.config import DEFAULT_TRANSPORT, ExchangeCollectorConfig
 from common.fleet_file import Fleet, load_wanted_fleet
 from manager.cli.effective import at_site
 from manager.cli.tools import Tools, tell
@@ -83,6 +83,7 @@ def describe(desired: Desired, config: ExchangeCollectorConfig) -> dict[str, Any
         "health_check_interval": config.health_check_interval,
         "max_backfill_wait": config.max_backfill_wait,
         "store_raw_data": config.store_raw_data,
+        "transport": config.transport,
         "custom_params": dict(config.custom_params or {}),
         "config_id": config.fingerprint(),
     }
@@ -93,6 +94,8 @@ def _cells(desired: Desired, config: ExchangeCollectorConfig) -> tuple[str, ...]
     others = [f"{name}={value}" for name, value in (config.custom_params or {}).items()]
     if config.store_raw_data:
         others.append("raw data stored")
+    if config.transport != DEFAULT_TRANSPORT:
+        others.append(f"transport={config.transport}")
     return (
         str(config.id),
         state_of(desired, config),

@@ -4,6 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
+from common.config import TRANSPORTS
 from common.errors import UsageError
 from manager.cli.carry import carry_out
 from manager.cli.order_commands import AsJson, Timeout, Why
@@ -25,6 +26,10 @@ def add(
         list[str] | None, typer.Option("--param", metavar="NAME=VALUE", help="One of the exchange's custom_params.")
     ] = None,
     raw: Annotated[bool, typer.Option("--raw", help="Record the raw frames too.")] = False,
+    transport: Annotated[
+        str,
+        typer.Option("--transport", metavar="|".join(TRANSPORTS), help="What reads the socket (default: as the file)."),
+    ] = "",
     why: Why = "",
     timeout: Timeout = 90.0,
     as_json: AsJson = False,
@@ -43,7 +48,7 @@ def add(
                     or the manager is not there (it is added when it is),
                 2 it is there already, or cannot work; 3 Redis or supervisord cannot be reached
     """  # noqa: D301 - the backslash-b keeps the lines of the help apart
-    table = _table(exchange, symbol, data, intervals, param, raw)
+    table = _table(exchange, symbol, data, intervals, param, raw, transport)
 
     def decide(desired: Desired, stamp: Stamp) -> list[Change]:
         return [addition(desired, table, stamp)]
@@ -85,6 +90,7 @@ def _table(
     intervals: list[str] | None,
     params: list[str] | None,
     raw: bool,
+    transport: str,
 ) -> dict[str, Any]:
     """The collector's table as it would stand under ``[[collectors]]``: only what is said."""
     table: dict[str, Any] = {"exchange": exchange, "symbol": symbol}
@@ -96,6 +102,8 @@ def _table(
         table["custom_params"] = dict(_pair(text) for text in params)
     if raw:
         table["store_raw_data"] = True
+    if transport:
+        table["transport"] = transport
     return table
 
 

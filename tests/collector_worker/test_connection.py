@@ -22,6 +22,8 @@ from tests.support.okx_wire import acknowledge
 from tests.support.waiting import until
 from tests.support.ws_server import Peer, Refuse, Script, ScriptedServer, drop
 
+pytestmark = pytest.mark.usefixtures("each_transport")
+
 TRADE, TICKER, CANDLES = DataType.TRADE, DataType.TICKER, DataType.CANDLES
 
 

@@ -17,6 +17,8 @@ from tests.support.okx_wire import Levels, acknowledge, book, rest_book
 from tests.support.waiting import until
 from tests.support.ws_server import Peer, Play, ScriptedServer
 
+pytestmark = pytest.mark.usefixtures("each_transport")
+
 BIDS: Levels = [["3366.1", "7"], ["3366", "6"]]
 ASKS: Levels = [["3366.8", "9"], ["3368", "8"]]
 CHECKSUM = -1881014294

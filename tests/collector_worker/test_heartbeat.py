@@ -14,7 +14,7 @@ from common.config import ExchangeCollectorConfig
 from common.events import Ticker
 from common.health import Heartbeat, WorkerState, read_heartbeat
 from common.identity import CollectorId, DataType
-from common.redis_client import Reply
+from common.resp import Reply
 from tests.support.clock import ManualClock, WatchedClock
 from tests.support.fakes import FakePipe
 from tests.support.waiting import until

@@ -14,7 +14,7 @@ from common import keys
 from common.config import ExchangeCollectorConfig
 from common.coverage import Kind, LedgerEntry, State, decode, intervals
 from common.identity import DataType
-from common.redis_client import RedisPipe
+from common.redis_pipe import RedisPipe
 from tests.support.clock import ManualClock
 from tests.support.publisher_desk import NOW, Desk
 from tests.support.redis_server import RedisServer

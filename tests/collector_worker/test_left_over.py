@@ -8,7 +8,7 @@ from structlog.testing import capture_logs
 
 from collector_worker.left_over import Joints, opened
 from collector_worker.spool import Packed, Spool
-from common.redis_client import pack_command
+from common.resp import pack_command
 
 LEDGER = b"c"
 LIMIT = 1_000_000

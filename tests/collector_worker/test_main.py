@@ -154,7 +154,7 @@ def test_the_book_is_the_exchange_s_book(running: Running, exchange: SimulatorPr
 
 def test_the_instrument_is_described(running: Running, exchange: SimulatorProcess) -> None:
     rows = cast("list[dict[str, str]]", exchange.get("/api/v5/public/instruments?instType=SPOT"))
-    described = running.redis.client.hgetall(PREFIX + "instrument")
+    described = wait_until(lambda: running.redis.client.hgetall(PREFIX + "instrument"), WAIT_S, "it is described")
     expected = {"symbol": "BTC-USDT", "native": "BTC-USDT", "state": "live"}
     expected |= {"tick_size": rows[0]["tickSz"], "lot_size": rows[0]["lotSz"], "min_size": rows[0]["minSz"]}
     assert {name: described[name] for name in expected} == expected

@@ -2,7 +2,6 @@
 
 import signal
 import sys
-import time
 from pathlib import Path
 
 from common.health import WorkerState, read_heartbeat
@@ -36,10 +35,8 @@ def test_a_worker_ends_in_order_while_its_resolver_hangs(redis_server: RedisServ
     worker = Process([sys.executable, "-c", WORKER, *arguments], tmp_path / "log")
     try:
         wait_until(lambda: "asked for exchange.test" in worker.text(), 15, "a lookup")
-        began_s = time.monotonic()
         worker.signal(signal.SIGTERM)
-        assert worker.wait(timeout_s=10) == 0
-        assert time.monotonic() - began_s < 3.0
+        assert worker.wait(timeout_s=5) == 0
     finally:
         worker.stop()
     beat = read_heartbeat(redis_server.client.hgetall("md:v1:{okx:BTC-USDT}:heartbeat"))

@@ -110,7 +110,7 @@ async def test_a_redis_that_leaves_while_somebody_waits_delays_him_by_no_more_th
         os.kill(own_redis.pid, sig)
         try:
             began_s = time.monotonic()
-            assert await work == pytest.approx(0.5, abs=0.25)
+            assert 0 <= await work <= 0.5
             assert await mine.acquire("connect", rate) <= 0.2
             assert time.monotonic() - began_s < BLUR_S
         finally:

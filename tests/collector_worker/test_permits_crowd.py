@@ -37,8 +37,11 @@ def test_all_who_live_are_served_once_and_in_the_time_that_the_rate_takes(outcom
     assert len(pids) == len(set(pids)) == CROWD + LATE - KILLED
     assert len(outcome.killed) == KILLED
     assert not set(pids) & set(outcome.killed)
-    took_s = grants[-1].granted_s - grants[0].asked_s
-    assert took_s < (CROWD + LATE) / PER_S + max(grant.late_s for grant in grants)  # nobody waits for the dead
+    asked_s = [grant.asked_s for grant in grants]
+    began_s, late_s = min(asked_s), max(grant.late_s for grant in grants)
+    all_s, turn_s = (CROWD + LATE) / PER_S, max(asked_s) - began_s + LATE / PER_S  # nobody waits for the dead
+    # somebody may be late to ask while all others have been served already, and somebody else late to wake up
+    assert grants[-1].granted_s - began_s < max(all_s, turn_s) + 2 * late_s
 
 
 def test_never_more_than_the_rate_since_the_first_asked(outcome: Outcome) -> None:

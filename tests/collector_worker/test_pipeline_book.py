@@ -8,7 +8,7 @@ from common.coverage import Kind
 from common.events import BookDelta, BookSnapshot, FeedState, Level
 from common.health import BookState, WorkerState
 from common.identity import DataType
-from common.redis_client import Scalar
+from common.resp import Scalar
 from tests.support.clock import ManualClock
 from tests.support.pipeline_rig import PipelineRig
 

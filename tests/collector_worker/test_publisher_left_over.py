@@ -8,7 +8,7 @@ from structlog.testing import capture_logs
 from collector_worker.publisher import Pacing
 from collector_worker.spool import Spool
 from common.errors import RedisUnreachableError
-from common.redis_client import pack_command
+from common.resp import pack_command
 from tests.support.fakes import Fault
 from tests.support.publisher_desk import NOW, NOW_MS, Desk, ticker, trade
 

@@ -15,7 +15,7 @@ from common.config import ExchangeCollectorConfig
 from common.events import Gap
 from common.health import WorkerState
 from common.identity import DataType
-from common.redis_client import RedisPipe
+from common.redis_pipe import RedisPipe
 from tests.support.clock import ManualClock
 from tests.support.fakes import Fault
 from tests.support.publisher_desk import NOW, NOW_MS, QUICK, Desk, ticker, trade

@@ -15,7 +15,7 @@ from collector_worker.telemetry import Telemetry
 from common.config import ExchangeCollectorConfig
 from common.events import Event, FeedState, FeedStatus, Gap, Ticker, Trade
 from common.identity import DataType
-from common.redis_client import Reply
+from common.resp import Reply
 from tests.support.clock import ManualClock
 from tests.support.fakes import FakePipe, Fault
 from tests.support.waiting import PATIENCE_S

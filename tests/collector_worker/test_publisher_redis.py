@@ -20,7 +20,8 @@ from common.coverage import Kind, LedgerEntry
 from common.errors import RedisUnreachableError
 from common.events import Trade
 from common.identity import DataType
-from common.redis_client import RedisPipe, Reply
+from common.redis_pipe import Done, RedisPipe
+from common.resp import Reply
 from tests.support.clock import ManualClock
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import PATIENCE_S, until
@@ -35,12 +36,18 @@ class LossyPipe(RedisPipe):
 
     lost = 0
 
+    def begin(self, commands: Sequence[bytes], done: Done) -> bool:
+        return super().begin(commands, lambda outcome: done(self._lose() or outcome))
+
     async def transaction(self, commands: Sequence[bytes]) -> list[Reply]:
         replies = await super().transaction(commands)
-        if self.lost < 3:
-            self.lost += 1
-            raise RedisUnreachableError("the answer was lost")
+        if error := self._lose():
+            raise error
         return replies
+
+    def _lose(self) -> RedisUnreachableError | None:
+        self.lost += 1
+        return RedisUnreachableError("the answer was lost") if self.lost <= 3 else None
 
 
 class Desk:

@@ -105,7 +105,7 @@ async def test_an_exchange_that_turns_one_away_hears_of_none_until_the_time_is_o
     heard: list[tuple[float, int]] = []
 
     async def collector(root: str, number: int) -> None:
-        client = RestClient(root, Permits(redis_config, "binance", Random(number)), Rate(per_s=5.0))
+        client = RestClient(root, Permits(redis_config, "binance", Random(number)), Rate(per_s=2.0))
         while True:
             try:
                 await client.fetch("/api/v3/time")
@@ -114,7 +114,7 @@ async def test_an_exchange_that_turns_one_away_hears_of_none_until_the_time_is_o
             return
 
     source = BinanceSource(BinanceOptions(instruments=("BTCUSDT",), warmup_ms=1_000), time.time_ns() // 1_000_000)
-    faults = (Rest429(for_ms=500, retry_after_s=1), Rest418(at_ms=500, for_ms=1_500, retry_after_s=2))
+    faults = (Rest429(for_ms=1_000, retry_after_s=1), Rest418(at_ms=1_000, for_ms=1_900, retry_after_s=2))
     async with asyncio.timeout(PATIENCE_S), Simulator(source) as simulator:
         answer = simulator.gate.answer
 

@@ -16,6 +16,8 @@ from tests.support.okx_wire import acknowledge, book, candle, trade
 from tests.support.waiting import until
 from tests.support.ws_server import Peer, Refuse, Script, ScriptedServer, drop, hold
 
+pytestmark = pytest.mark.usefixtures("each_transport")
+
 TRADE, BOOK, TICKER, CANDLES = DataType.TRADE, DataType.ORDERBOOK, DataType.TICKER, DataType.CANDLES
 NOW = ManualClock().now_ns()
 NOW_MS = NOW // 1_000_000

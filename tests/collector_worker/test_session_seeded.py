@@ -4,6 +4,7 @@ import asyncio
 import json
 from random import Random
 
+import pytest
 from msgspec.structs import replace
 
 from collector_worker.session import Session
@@ -17,6 +18,8 @@ from tests.support.feed_rig import PATIENCE, Rig
 from tests.support.http_server import HttpServer, answer
 from tests.support.waiting import until
 from tests.support.ws_server import Peer, Play, ScriptedServer
+
+pytestmark = pytest.mark.usefixtures("each_transport")
 
 BOOK = DataType.ORDERBOOK
 SHUTDOWN = b'{"stream":"!serverShutdown","data":{"e":"serverShutdown","E":1770123456789}}'

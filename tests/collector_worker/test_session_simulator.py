@@ -18,6 +18,8 @@ from tests.support.clock import ManualClock
 from tests.support.feed_rig import Rig
 from tests.support.waiting import until
 
+pytestmark = pytest.mark.usefixtures("each_transport")
+
 TRADE, BOOK = DataType.TRADE, DataType.ORDERBOOK
 _NATIVE = "BTC-USDT"
 

@@ -20,6 +20,8 @@ from tests.support.waiting import until
 from tests.support.ways import FreePermits
 from tests.support.ws_server import Peer, Refuse, Script, ScriptedServer
 
+pytestmark = pytest.mark.usefixtures("each_transport")
+
 TRADE, BOOK, TICKER = DataType.TRADE, DataType.ORDERBOOK, DataType.TICKER
 NOW = ManualClock().now_ns()
 NOW_MS = NOW // 1_000_000

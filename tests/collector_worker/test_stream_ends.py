@@ -11,7 +11,8 @@ from collector_worker.stream_ends import (
     read_ends,
 )
 from common.errors import FleetError, RedisUnreachableError
-from common.redis_client import RedisPipe, Reply
+from common.redis_pipe import RedisPipe
+from common.resp import Reply
 from tests.support.redis_server import RedisServer
 
 

@@ -12,7 +12,8 @@ from common.coverage import LedgerEntry
 from common.errors import RedisUnreachableError
 from common.events import Event, FeedState, FeedStatus, Gap, Trade
 from common.identity import DataType
-from common.redis_client import RedisPipe, Reply
+from common.redis_pipe import RedisPipe
+from common.resp import Reply
 from tests.support.clock import ManualClock
 from tests.support.redis_server import RedisServer
 

@@ -34,6 +34,7 @@ def test_fields_and_defaults() -> None:
         "candle_intervals": ("1m",),
         "max_backfill_wait": 60.0,
         "enabled": True,
+        "transport": "picows",
         "endpoints": Endpoints(),
         "limits": LowerLimits(),
     }
@@ -79,6 +80,7 @@ REFUSED = {
         {"custom_params": {"book_channel": "books400"}},
         "custom_params.book_channel is 'books400', must be one of: books, books5, bbo-tbt",
     ),
+    "an unknown transport": Bad({"transport": "aiohttp"}, "transport is 'aiohttp', must be one of: picows, websockets"),
     "no patience": Bad(
         {"health_check_interval": 0.0}, "health_check_interval must be above 0 and at most 604800 seconds"
     ),
@@ -180,6 +182,7 @@ CHANGES: dict[str, Any] = {
     "custom_params": {"book_channel": "books5"},
     "candle_intervals": ("5m",),
     "max_backfill_wait": 61.0,
+    "transport": "websockets",
     "endpoints": Endpoints(rest="http://127.0.0.1:1"),
     "limits": LowerLimits(connects_per_s=1.0),
 }

@@ -56,6 +56,7 @@ def test_everything_that_can_be_said(fleet_file: FleetFile) -> None:
         health_check_interval = 5
         max_backfill_wait = 1.5
         store_raw_data = true
+        transport = "websockets"
         custom_params = { trade_channel = "trades" }
         [exchanges.okx]
         rest = "http://127.0.0.1:8000"
@@ -73,6 +74,7 @@ def test_everything_that_can_be_said(fleet_file: FleetFile) -> None:
         health_check_interval = 60.0
         max_backfill_wait = 0
         store_raw_data = false
+        transport = "picows"
         enabled = false
         custom_params = { book_channel = "books5" }
         """)
@@ -91,6 +93,7 @@ def test_everything_that_can_be_said(fleet_file: FleetFile) -> None:
                 health_check_interval=5.0,
                 max_backfill_wait=1.5,
                 store_raw_data=True,
+                transport="websockets",
                 custom_params={"trade_channel": "trades"},
                 endpoints=endpoints,
                 limits=limits,
@@ -104,6 +107,7 @@ def test_everything_that_can_be_said(fleet_file: FleetFile) -> None:
                 health_check_interval=60.0,
                 max_backfill_wait=0.0,
                 store_raw_data=False,
+                transport="picows",
                 enabled=False,
                 custom_params={"book_channel": "books5"},
                 endpoints=endpoints,

@@ -60,6 +60,11 @@ MISTAKES = {
     "no symbol": ("[[collectors]]\nexchange = 'okx'", "collectors[0]: Object missing required field `symbol`"),
     "no exchange": ("[[collectors]]\nsymbol = 'BTC-USDT'", "collectors[0]: Object missing required field `exchange`"),
     "a stream of no length": ("[redis.maxlen]\ntrade = 0", "redis.maxlen.trade must be at least 1"),
+    "a number for a transport": (BTC + "transport = 1", "collectors[0].transport: Expected `str`, got `int`"),
+    "an unknown transport": (
+        BTC + "[defaults]\ntransport = 'websocket'",
+        f"{AT_BTC}: transport is 'websocket', must be one of: picows, websockets",
+    ),
     "no data types": (BTC + "data_types = []", f"{AT_BTC}: data_types must name at least one data type"),
     "no data types by default": (
         BTC + "[defaults]\ndata_types = []",

@@ -5,14 +5,14 @@ from collections.abc import Iterable, Sequence
 from enum import Enum
 
 import hiredis
-import redis
 
 from common.codec import decode
 from common.errors import RedisUnreachableError
 from common.events import Event
-from common.redis_client import Reply
+from common.redis_pipe import Done
+from common.resp import Refusal, Reply
 
-STALE_ID = "The ID specified in XADD is equal or smaller than the target stream top item"
+STALE_ID = "ERR The ID specified in XADD is equal or smaller than the target stream top item"
 
 
 class Fault(Enum):
@@ -61,6 +61,24 @@ class FakePipe:
             self._connected = True
             self.opened += 1
 
+    def begin(self, commands: Sequence[bytes], done: Done) -> bool:
+        """Carry out all or nothing, and tell later; what is to fail before or meanwhile is for ``transaction``."""
+        ready = self._connected and self.working.is_set() and not self._late
+        if not ready or (self.faults and self.faults[0] not in (Fault.NONE, Fault.AFTER)):
+            return False
+        self.entered.set()
+        fault = self.faults.pop(0) if self.faults else Fault.NONE
+        replies = self._attempt(commands, fault)
+        lost = RedisUnreachableError("Redis at nowhere cannot be reached")
+        asyncio.get_running_loop().call_soon(done, lost if fault is Fault.AFTER else replies)
+        return True
+
+    def _attempt(self, commands: Sequence[bytes], fault: Fault) -> list[Reply]:
+        parsed = [_parse(command) for command in commands]
+        self.attempts.append([[part.decode() for part in command] for command in parsed])
+        self.faults_seen.add(fault)
+        return [self._carry_out(command) for command in parsed]
+
     async def transaction(self, commands: Sequence[bytes]) -> list[Reply]:
         """Carry out all or nothing."""
         assert self._connected, "a closed connection is used"
@@ -93,7 +111,7 @@ class FakePipe:
     def _read(self, *words: str) -> Reply:
         assert words[:2] == ("XINFO", "STREAM"), f"a publisher has no business with {words}"
         stream = self.streams.get(words[2], [])
-        return [b"last-generated-id", stream[-1][0].encode()] if stream else redis.ResponseError("no such key")
+        return [b"last-generated-id", stream[-1][0].encode()] if stream else Refusal("ERR no such key")
 
     async def close(self) -> None:
         """Drop the connection."""
@@ -110,7 +128,7 @@ class FakePipe:
     def _carry_out(self, command: list[bytes]) -> Reply:
         name, key, *rest = (part.decode() for part in command)
         if key in self.wrong_types:
-            return redis.ResponseError("WRONGTYPE Operation against a key holding the wrong kind of value")
+            return Refusal("WRONGTYPE Operation against a key holding the wrong kind of value")
         match name, rest:
             case "XADD", ["MAXLEN", "~", _, entry_id, *flat]:
                 return self._xadd(key, entry_id, flat)
@@ -127,7 +145,7 @@ class FakePipe:
     def _xadd(self, key: str, entry_id: str, flat: list[str]) -> Reply:
         stream = self.streams.setdefault(key, [])
         if stream and _as_numbers(stream[-1][0]) >= _as_numbers(entry_id):
-            return redis.ResponseError(STALE_ID)
+            return Refusal(STALE_ID)
         stream.append((entry_id, _pairs(flat)))
         return entry_id.encode()
 

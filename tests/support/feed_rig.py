@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable
 from random import Random
+from typing import ClassVar
 
 from msgspec.structs import replace
 
@@ -17,7 +18,7 @@ from collector_worker.streams import Streams
 from collector_worker.telemetry import Telemetry
 from common import keys
 from common.clock import Clock
-from common.config import ExchangeCollectorConfig, MaxLen
+from common.config import DEFAULT_TRANSPORT, ExchangeCollectorConfig, MaxLen
 from common.events import Event
 from common.exchanges import Endpoints
 from common.identity import DataType
@@ -39,6 +40,9 @@ class Rig:
         rest: Address of the REST server.
     """
 
+    transport: ClassVar[str] = DEFAULT_TRANSPORT
+    """What reads the sockets; the fixture ``each_transport`` sets it."""
+
     def __init__(
         self,
         clock: Clock,
@@ -50,7 +54,12 @@ class Rig:
     ) -> None:
         endpoints = Endpoints(ws_public=f"{ws}/ws/v5/public", ws_business=f"{ws}/ws/v5/business", rest=rest)
         config = ExchangeCollectorConfig(
-            "okx", "BTC-USDT", data_types or tuple(DataType), endpoints=endpoints, custom_params=params
+            "okx",
+            "BTC-USDT",
+            data_types or tuple(DataType),
+            endpoints=endpoints,
+            custom_params=params,
+            transport=self.transport,
         )
         self.config = config
         self.clock = clock
@@ -77,6 +86,7 @@ class Rig:
             rest=free_rest(rest),
             permits=FreePermits(),
             connect_rate=FREE,
+            transport=config.transport,
             recorder=None,
             pipeline=self.pipeline,
             pace=self.publisher,

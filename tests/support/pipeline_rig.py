@@ -13,7 +13,7 @@ from common.config import ExchangeCollectorConfig, MaxLen
 from common.coverage import LedgerEntry
 from common.events import Event, FeedState, FeedStatus
 from common.identity import DataType
-from common.redis_client import Scalar
+from common.resp import Scalar
 from tests.support.clock import ManualClock
 from tests.support.fakes import FakePipe
 from tests.support.ways import make_ways

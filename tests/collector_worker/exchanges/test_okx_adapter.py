@@ -111,6 +111,7 @@ ROW = {
     "instId": NATIVE, "tradeId": "2832749645", "px": "63913.4", "sz": "34.95", "side": "sell", "ts": "1786540436090",
     "count": "10", "source": "0", "seqId": 333793118093,
 }  # fmt: skip
+NO_NUMBER = [Malformed("a trade whose id, price or size is not a number")]
 TRADE = Trade(1_786_540_436_090_000_000, RECV, "2832749645", "63913.4", "34.95", "sell", "live")
 
 
@@ -124,6 +125,13 @@ def test_an_aggregate_says_how_many_matches_it_holds() -> None:
     assert read(new_adapter(trade_channel="trades"), pushed("trades", ROW)) == [aggregate]
 
 
+@pytest.mark.parametrize("count", ["many", "", "-1", "1" * 19, "\u0665"])
+def test_an_aggregate_of_no_number(count: str) -> None:
+    frame = pushed("trades", {**ROW, "count": count})
+    assert read(new_adapter(trade_channel="trades"), frame) == NO_NUMBER
+    assert read(new_adapter("business"), pushed("trades-all", {**ROW, "count": count})) == [TRADE], "a match has none"
+
+
 def test_several_trades_in_one_frame_keep_their_order() -> None:
     rows = [{**ROW, "tradeId": str(number)} for number in (3, 1, 2)]
 
@@ -132,7 +140,6 @@ def test_several_trades_in_one_frame_keep_their_order() -> None:
     assert read(new_adapter("business"), pushed("trades-all")) == []
 
 
-NO_NUMBER = [Malformed("a trade whose id, price or size is not a number")]
 NO_FRAME = [Malformed("not a frame of OKX' protocol")]
 
 
@@ -155,7 +162,6 @@ NO_FRAME = [Malformed("not a frame of OKX' protocol")]
         ({"ts": "-1"}, NO_FRAME),
         ({"ts": "9" * 14}, NO_FRAME),
         ({"ts": None}, NO_FRAME),
-        ({"count": "many"}, NO_FRAME),
     ],
     ids=str,
 )

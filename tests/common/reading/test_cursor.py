@@ -1,7 +1,7 @@
 from typing import Literal
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from common.reading.cursor import Facts, Loss, advanced, behind, is_whole, loss, passed_loss, read_facts
@@ -64,6 +64,7 @@ STEPS = st.lists(
 
 
 @given(st.integers(0, 9), st.integers(0, 9), st.sampled_from(["new", "oldest"]), STEPS)
+@example(0, 0, "oldest", [("add", 2), ("trim", 1), ("read", 1, 0, 0), ("add", 1), ("read", 5, 0, 9)])
 def test_what_was_read_and_what_was_missed_is_all_that_there_was(
     there: int, trimmed: int, start: Literal["new", "oldest"], steps: list[tuple[object, ...]]
 ) -> None:

@@ -42,5 +42,6 @@ def test_list_as_json(stage: CliStage) -> None:
         "health_check_interval": 30.0,
         "max_backfill_wait": 60.0,
         "store_raw_data": False,
+        "transport": "picows",
         "custom_params": {"trade_channel": "trades"},
     }

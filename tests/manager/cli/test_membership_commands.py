@@ -14,6 +14,7 @@ XRP = "okx:XRP-USDT"
 
 def test_one_is_added_and_survives_and_is_removed_and_no_other_is_touched(managed: ManagedStage) -> None:
     arguments = ["--data", "trade,candles", "--intervals", "1m, 5m", "--param", "book_channel=books5", "--raw"]
+    arguments += ["--transport", "websockets"]
     result = managed.run("add", "okx", "XRP-USDT", *arguments, "--why", "new listing")
     assert (result.exit_code, timeless(result.stdout)) == (0, f"{XRP}: done: running after a while, pid 103\n")
     added = {"BTC-USDT": 101, "ETH-USDT": 102, "SOL-USDT": 0, "XRP-USDT": 103}
@@ -27,6 +28,7 @@ def test_one_is_added_and_survives_and_is_removed_and_no_other_is_touched(manage
             "candle_intervals": ["1m", "5m"],
             "custom_params": {"book_channel": "books5"},
             "store_raw_data": True,
+            "transport": "websockets",
         },
         ME,
         "enabled",

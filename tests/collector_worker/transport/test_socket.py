@@ -3,108 +3,90 @@ from collections.abc import Callable
 
 import pytest
 
-from collector_worker.websocket import MAX_FRAME_BYTES, WebSocket
+from collector_worker.transport import open_socket
+from collector_worker.transport.contract import MAX_FRAME_BYTES, Pace, Socket
 from common.errors import ConnectionLostError, InvalidConfigurationError
+from tests.support.paces import Congestion, Ease
 from tests.support.ports import free_port
 from tests.support.proxies import set_dead_proxies
 from tests.support.ws_server import Peer, Refuse, Script, ScriptedServer, drop, hold, silent_listener
 
 
-class Congestion:
-    """Asks for a pause after every frame, until told otherwise."""
-
-    def __init__(self) -> None:
-        self.congested = True
-        self.asked = asyncio.Event()
-        self.granted = asyncio.Event()
-
-    async def relief(self) -> None:
-        self.asked.set()
-        await self.granted.wait()
-
-
-class Ease:
-    congested = False
-
-    async def relief(self) -> None:
-        raise AssertionError("nobody is congested")
-
-
-async def pumped(script: Script) -> tuple[list[bytes], str]:
+async def pumped(transport: str, script: Script) -> tuple[list[bytes], str]:
     """The frames that a script brings, and why the connection ended."""
     frames: list[bytes] = []
     async with asyncio.timeout(5), ScriptedServer(script) as server:
-        socket = await WebSocket.open(server.url)
+        socket = await open_socket(transport, server.url)
         with pytest.raises(ConnectionLostError) as lost:
             await socket.pump(frames.append, Ease())
         await socket.close()
     return frames, str(lost.value)
 
 
-async def test_frames_come_whole_and_in_order_as_bytes() -> None:
+async def test_frames_come_whole_and_in_order_as_bytes(each_transport: str) -> None:
     async def script(peer: Peer) -> None:
         await peer.send("one", b"two", "", "vier €")
         await peer.close(4004, "No data received in 30s.")
 
-    assert await pumped(script) == (
+    assert await pumped(each_transport, script) == (
         [b"one", b"two", b"", "vier €".encode()],
         "the exchange closed the connection (code 4004)",
     )
 
 
-async def test_cut_without_a_close_frame() -> None:
+async def test_cut_without_a_close_frame(each_transport: str) -> None:
     async def script(peer: Peer) -> None:
         await peer.send("one")
         peer.cut()
 
-    _, why = await pumped(script)
+    _, why = await pumped(each_transport, script)
     assert why == "the connection broke"
 
 
-async def test_dropped_at_once() -> None:
-    assert await pumped(drop) == ([], "the connection broke")
+async def test_dropped_at_once(each_transport: str) -> None:
+    assert await pumped(each_transport, drop) == ([], "the connection broke")
 
 
-async def test_frame_beyond_all_reason_ends_the_connection() -> None:
+async def test_frame_beyond_all_reason_ends_the_connection(each_transport: str) -> None:
     async def script(peer: Peer) -> None:
         await peer.send("a", b"x" * (MAX_FRAME_BYTES + 1))
 
-    assert await pumped(script) == ([b"a"], "the connection broke")
+    assert await pumped(each_transport, script) == ([b"a"], "the connection broke")
 
 
-async def test_refused_handshake_names_host_and_status() -> None:
+async def test_refused_handshake_names_host_and_status(each_transport: str) -> None:
     async with ScriptedServer(Refuse(503)) as server:
         with pytest.raises(ConnectionLostError) as lost:
-            await WebSocket.open(server.url)
+            await open_socket(each_transport, server.url)
     assert str(lost.value) == "127.0.0.1 turned the connection away (HTTP 503)"
 
 
-async def test_handshake_that_is_never_answered_ends_in_time() -> None:
+async def test_handshake_that_is_never_answered_ends_in_time(each_transport: str) -> None:
     async with silent_listener() as port, asyncio.timeout(2):
         with pytest.raises(ConnectionLostError) as lost:
-            await WebSocket.open(f"ws://127.0.0.1:{port}", open_timeout_s=0.05)
+            await open_socket(each_transport, f"ws://127.0.0.1:{port}", open_timeout_s=0.05)
     assert str(lost.value) == "127.0.0.1 cannot be reached"
 
 
-async def test_nobody_listens() -> None:
+async def test_nobody_listens(each_transport: str) -> None:
     with pytest.raises(ConnectionLostError) as lost:
-        await WebSocket.open(f"ws://127.0.0.1:{free_port()}")
+        await open_socket(each_transport, f"ws://127.0.0.1:{free_port()}")
     assert str(lost.value) == "127.0.0.1 cannot be reached"
 
 
 @pytest.mark.parametrize("url", ["ws://", "ws:///path", "ws://127.0.0.1:99999/", "ws://127.0.0.1:port/", "ws://[::1"])
-async def test_what_is_no_address_is_a_matter_of_configuration(url: str) -> None:
+async def test_what_is_no_address_is_a_matter_of_configuration(each_transport: str, url: str) -> None:
     with pytest.raises(InvalidConfigurationError, match="is not the address of a WebSocket"):
-        await WebSocket.open(url)
+        await open_socket(each_transport, url)
 
 
-async def test_refused_address_is_shown_without_its_password() -> None:
+async def test_refused_address_is_shown_without_its_password(each_transport: str) -> None:
     with pytest.raises(InvalidConfigurationError) as refused:
-        await WebSocket.open("ws://user:secret@127.0.0.1:port/path?key=secret")
+        await open_socket(each_transport, "ws://user:secret@127.0.0.1:port/path?key=secret")
     assert str(refused.value) == "ws://127.0.0.1:port is not the address of a WebSocket"
 
 
-async def test_send_reaches_the_server_and_fails_after_the_end() -> None:
+async def test_send_reaches_the_server_and_fails_after_the_end(each_transport: str) -> None:
     heard: list[str] = []
 
     async def script(peer: Peer) -> None:
@@ -112,7 +94,7 @@ async def test_send_reaches_the_server_and_fails_after_the_end() -> None:
         await peer.close(1001)
 
     async with asyncio.timeout(5), ScriptedServer(script) as server:
-        socket = await WebSocket.open(server.url)
+        socket = await open_socket(each_transport, server.url)
         await socket.send("ping")
         with pytest.raises(ConnectionLostError):
             await socket.pump(lambda _: None, Ease())
@@ -123,7 +105,7 @@ async def test_send_reaches_the_server_and_fails_after_the_end() -> None:
     assert str(lost.value) == "the exchange closed the connection (code 1001)"
 
 
-async def test_close_does_not_wait_for_a_server_that_hangs() -> None:
+async def test_close_does_not_wait_for_a_server_that_hangs(each_transport: str) -> None:
     frozen = asyncio.Event()
 
     async def script(peer: Peer) -> None:
@@ -131,13 +113,13 @@ async def test_close_does_not_wait_for_a_server_that_hangs() -> None:
         frozen.set()
 
     async with ScriptedServer(script) as server:
-        socket = await WebSocket.open(server.url, close_timeout_s=0.05)
+        socket = await open_socket(each_transport, server.url, close_timeout_s=0.05)
         await frozen.wait()
         async with asyncio.timeout(1):
             await socket.close()
 
 
-async def test_close_is_polite() -> None:
+async def test_close_is_polite(each_transport: str) -> None:
     ended = asyncio.Event()
 
     async def script(peer: Peer) -> None:
@@ -145,13 +127,13 @@ async def test_close_is_polite() -> None:
         ended.set()
 
     async with asyncio.timeout(5), ScriptedServer(script) as server:
-        socket = await WebSocket.open(server.url)
+        socket = await open_socket(each_transport, server.url)
         await socket.close()
         await socket.close()
         await ended.wait()
 
 
-async def test_no_frame_is_read_while_the_pace_asks_for_a_pause() -> None:
+async def test_no_frame_is_read_while_the_pace_asks_for_a_pause(each_transport: str) -> None:
     frames: list[bytes] = []
     pace = Congestion()
 
@@ -160,7 +142,7 @@ async def test_no_frame_is_read_while_the_pace_asks_for_a_pause() -> None:
         await peer.close()
 
     async with asyncio.timeout(5), ScriptedServer(script) as server, asyncio.TaskGroup() as tasks:
-        socket = await WebSocket.open(server.url)
+        socket = await open_socket(each_transport, server.url)
         pumping = tasks.create_task(_lost(socket, frames.append, pace))
         await pace.asked.wait()
         assert frames == [b"one"]
@@ -171,12 +153,12 @@ async def test_no_frame_is_read_while_the_pace_asks_for_a_pause() -> None:
     assert frames == [b"one", b"two", b"three"]
 
 
-async def _lost(socket: WebSocket, on_frame: Callable[[bytes], None], pace: Congestion) -> None:
+async def _lost(socket: Socket, on_frame: Callable[[bytes], None], pace: Pace) -> None:
     with pytest.raises(ConnectionLostError):
         await socket.pump(on_frame, pace)
 
 
-async def test_an_error_of_the_handler_comes_through_as_it_is() -> None:
+async def test_an_error_of_the_handler_comes_through_as_it_is(each_transport: str) -> None:
     async def script(peer: Peer) -> None:
         await peer.send("one")
 
@@ -184,25 +166,14 @@ async def test_an_error_of_the_handler_comes_through_as_it_is() -> None:
         raise KeyError(frame)
 
     async with asyncio.timeout(5), ScriptedServer(script) as server:
-        socket = await WebSocket.open(server.url)
+        socket = await open_socket(each_transport, server.url)
         with pytest.raises(KeyError):
             await socket.pump(fail, Ease())
         await socket.close()
 
 
-async def test_compression_and_library_pings_are_off() -> None:
-    async with asyncio.timeout(5), ScriptedServer(hold) as server:
-        socket = await WebSocket.open(server.url)
-        request = socket._connection.request
-        assert request is not None
-        assert "Sec-WebSocket-Extensions" not in request.headers
-        assert request.headers["User-Agent"] == "tickfleet"
-        assert socket._connection.ping_interval is None
-        await socket.close()
-
-
-async def test_proxies_of_the_environment_are_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_proxies_of_the_environment_are_not_used(each_transport: str, monkeypatch: pytest.MonkeyPatch) -> None:
     set_dead_proxies(monkeypatch)
     async with asyncio.timeout(5), ScriptedServer(hold) as server:
-        socket = await WebSocket.open(server.url)
+        socket = await open_socket(each_transport, server.url)
         await socket.close()

@@ -1,0 +1,135 @@
+"""How a transaction gets through that met trouble: Redis is away, refuses, or its answer was lost."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from random import Random
+from typing import Protocol
+
+from collector_worker.backoff import full_jitter
+from collector_worker.buffer import Buffer
+from collector_worker.shipment import Shipment, all_ids
+from collector_worker.spool import Packed
+from collector_worker.stream_ends import StreamTakenError, check_ends, read_ends
+from collector_worker.telemetry import Telemetry
+from common.errors import FleetError, RedisUnreachableError
+from common.log import get_logger
+from common.redis_pipe import Done
+from common.resp import Reply, is_stale_id
+
+Outcome = list[Reply] | RedisUnreachableError | None
+"""What became of a transaction that was begun; see ``RedisPipe.begin``. None: nothing was done so far."""
+
+
+class Pipe(Protocol):
+    """What a publisher needs of a connection to Redis; see ``RedisPipe``."""
+
+    async def connect(self) -> None:
+        """Open the connection where there is none."""
+        ...
+
+    def begin(self, commands: Sequence[bytes], done: Done) -> bool:
+        """Send a transaction where that takes only a write; else False."""
+        ...
+
+    async def transaction(self, commands: Sequence[bytes]) -> list[Reply]:
+        """Carry out packed commands, all of them or none."""
+        ...
+
+    async def execute(self, commands: Sequence[bytes]) -> list[Reply]:
+        """Carry out packed commands."""
+        ...
+
+    async def close(self) -> None:
+        """Drop the connection."""
+        ...
+
+
+class Delivery:
+    """Carries out one shipment however long it takes.
+
+    Args:
+        on_away: Called when Redis was found to be away.
+        first_s: The first pause between attempts, seconds; each is a random part of twice the one before.
+        cap_s: The longest.
+    """
+
+    def __init__(
+        self,
+        pipe: Pipe,
+        telemetry: Telemetry,
+        buffer: Buffer,
+        on_away: Callable[[], None],
+        first_s: float,
+        cap_s: float,
+    ) -> None:
+        self._pipe = pipe
+        self._telemetry = telemetry
+        self._buffer = buffer
+        self._on_away = on_away
+        self._pauses_s = first_s, cap_s
+        self._random = Random()  # noqa: S311 - jitter is no secret
+
+    async def carry_out(self, shipment: Shipment, outcome: Outcome) -> list[Reply]:
+        """The replies to the entries of a shipment, which was begun with the given outcome.
+
+        Raises:
+            StreamTakenError: Somebody else writes these streams.
+            StreamRolledBackError: Redis came back without what it had.
+            SupersededError: A newer run of this collector has begun.
+        """
+        delays_s = full_jitter(self._random, *self._pauses_s)
+        lost = False
+        while True:
+            try:
+                replies = await self._attempt(shipment, outcome, again=lost)
+            except RedisUnreachableError as error:
+                outcome = None
+                await self._pipe.close()
+                if not lost:
+                    get_logger().warning("redis_lost", why=str(error), exc_info=True)
+                lost = True
+                self._on_away()
+                self._telemetry.trouble("redis", str(error))
+                await asyncio.sleep(next(delays_s))
+            else:
+                if lost:
+                    self._telemetry.beat.redis_reconnects += 1
+                    self._telemetry.settled("redis")
+                    get_logger().info("redis_regained", entries_waiting=len(self._buffer))
+                return replies
+
+    async def _attempt(self, shipment: Shipment, outcome: Outcome, *, again: bool) -> list[Reply]:
+        if isinstance(outcome, RedisUnreachableError):
+            raise outcome
+        if outcome is None:
+            await self._pipe.connect()
+            if again and await self._was_carried_out(shipment.batch):
+                return [entry.id for entry in shipment.batch]
+            outcome = await self._pipe.transaction(shipment.commands)
+        replies = shipment.of_entries(outcome)
+        if not all_ids(replies):
+            await self._check_ids(shipment.batch, replies, retried=again)
+        return replies
+
+    async def _was_carried_out(self, batch: list[Packed]) -> bool:
+        """Redis was away: see that the streams end as we left them, or with the batch whose answer was lost."""
+        known, sent = self._buffer.ends, {entry.key: entry.id for entry in batch}
+        streams = list(known | sent)
+        found = dict(zip(streams, await read_ends(self._pipe, streams), strict=True))
+        try:
+            return check_ends(known, sent, found)
+        except FleetError:
+            await self._pipe.transaction([])  # a newer run explains it, if there is one: that is the error to end with
+            raise
+
+    async def _check_ids(self, batch: list[Packed], replies: list[Reply], *, retried: bool) -> None:
+        """See that ids which Redis had already are those of this batch: a server that hung has just carried it out.
+
+        A transaction is carried out whole or not at all: of ours, either all ids are there or none.
+        """
+        stale = {entry.key: entry.id for entry, reply in zip(batch, replies, strict=True) if is_stale_id(reply)}
+        if not stale:
+            return
+        ours = retried and not any(isinstance(reply, bytes) for reply in replies)
+        if not ours or await read_ends(self._pipe, list(stale)) != list(stale.values()):
+            raise StreamTakenError("another process writes the streams of this collector")

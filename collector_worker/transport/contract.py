@@ -1,0 +1,111 @@
+"""What a connection needs of a socket, whichever library is behind it."""
+
+from collections.abc import Callable
+from typing import NoReturn, Protocol
+from urllib.parse import urlsplit
+
+from common.errors import InvalidConfigurationError
+
+OPEN_TIMEOUT_S = 10.0
+CLOSE_TIMEOUT_S = 1.0
+"""A polite close must leave time to flush before supervisord's patience ends."""
+
+MAX_FRAME_BYTES = 16 * 1024 * 1024
+"""Far above any frame of market data; bounds what a broken server can make us hold. Fragments count together."""
+
+USER_AGENT = "tickfleet"
+
+BROKEN = "the connection broke"
+"""Why a connection ended that nobody has closed."""
+
+_NO_CODE = 1005
+"""RFC 6455, 7.1.5: stands for the code of a close frame that has none."""
+
+
+class Pace(Protocol):
+    """What is behind the reader, and may need time."""
+
+    @property
+    def congested(self) -> bool:
+        """Whether to wait before reading on."""
+        ...
+
+    async def relief(self) -> None:
+        """Wait until reading may go on."""
+        ...
+
+
+class Socket(Protocol):
+    """One open connection."""
+
+    async def pump(self, on_frame: Callable[[bytes], None], pace: Pace) -> NoReturn:
+        """Hand every incoming frame to ``on_frame``, in order, until the connection ends; read no faster than ``pace``.
+
+        A frame is a whole message: fragments come joined, text as its UTF-8. Frames that came before this was called
+        come first.
+
+        Raises:
+            ConnectionLostError: It ended. Errors of ``on_frame`` come through as they are.
+        """
+        ...
+
+    async def send(self, text: str) -> None:
+        """Send one text frame.
+
+        Raises:
+            ConnectionLostError: The connection has ended.
+        """
+        ...
+
+    async def ping(self, on_pong: Callable[[], None]) -> None:
+        """Send a ping of the WebSocket protocol; ``on_pong`` is called when it is answered.
+
+        Raises:
+            ConnectionLostError: The connection has ended.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Close politely, within the time given to ``open_socket``; a connection that has ended stays so."""
+        ...
+
+
+def host_of(url: str) -> str:
+    """The host of a WebSocket's address.
+
+    Raises:
+        InvalidConfigurationError: ``url`` is not such an address.
+    """
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError as error:  # a port or a host that cannot be one
+        raise _no_address(url) from error
+    if parts.scheme not in ("ws", "wss") or not parts.hostname or parts.fragment:
+        raise _no_address(url)
+    return parts.hostname
+
+
+def _no_address(url: str) -> InvalidConfigurationError:
+    return InvalidConfigurationError(f"{_without_secrets(url)} is not the address of a WebSocket")
+
+
+def _without_secrets(url: str) -> str:
+    """The address up to its path and without a password, for messages."""
+    scheme, slashes, rest = url.partition("://")
+    return scheme + slashes + rest.partition("/")[0].rpartition("@")[2]
+
+
+def unreachable(host: str) -> str:
+    """Why there is no connection: nobody there, or somebody who does not speak WebSocket."""
+    return f"{host} cannot be reached"
+
+
+def turned_away(host: str, status: int) -> str:
+    """Why there is no connection: the handshake was answered with an HTTP status."""
+    return f"{host} turned the connection away (HTTP {status})"
+
+
+def closed(code: int) -> str:
+    """Why a connection ended: the exchange said goodbye; ``code`` is 0 where it gave none."""
+    return f"the exchange closed the connection (code {code or _NO_CODE})"

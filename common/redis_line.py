@@ -1,0 +1,224 @@
+"""One connection to Redis: bytes out, replies in, in order. Opens it in all the ways that an address can ask for.
+
+Without a client library: a collector writes batches that are packed already, and the ways through a client cost more
+CPU per entry, and more memory per process, than all the rest of a collector.
+"""
+
+import asyncio
+import ssl
+from collections.abc import Callable
+
+from common.config import RedisConfig
+from common.errors import FleetError, RedisUnreachableError
+from common.redis_url import Address, read_address
+from common.resp import NotRedisError, Refusal, Replies, Reply, Scalar, pack_command
+
+CONNECT_TIMEOUT_S = 2.0
+ANSWER_TIMEOUT_S = 5.0
+"""Without a byte of an answer that is awaited."""
+
+_NO_ENTRY = ("NOAUTH", "WRONGPASS", "NOPERM", "ERR")
+_FALSE = frozenset({"0", "f", "false", "n", "no"})
+
+
+class LineBrokenError(FleetError):
+    """The connection has ended, or Redis is silent; what was sent last may have been carried out or not."""
+
+
+Answered = Callable[[list[Reply] | FleetError], None]
+"""Takes the replies, or why there are none: ``LineBrokenError`` or ``NotRedisError``. Must not raise."""
+
+
+class Line(asyncio.Protocol):
+    """An open connection. One question at a time; a question that was cancelled leaves a line to be closed."""
+
+    def __init__(self, *, text: bool) -> None:
+        self._parser = Replies(text=text)
+        self._loop = asyncio.get_running_loop()
+        self._transport: asyncio.Transport
+        self._replies: list[Reply] = []
+        self._awaited = 0
+        self._answered: Answered | None = None
+        self._heard_s = 0.0
+        self._watch: asyncio.TimerHandle | None = None
+        self._broken: FleetError | None = None
+        self._gone = asyncio.Event()
+
+    @property
+    def idle(self) -> bool:
+        """Whether a question can be asked now."""
+        return self._broken is None and not self._awaited
+
+    def post(self, data: bytes, replies: int, answered: Answered) -> None:
+        """Send packed commands in one write; ``answered`` is called from the event loop. Only where ``idle``.
+
+        Args:
+            data: The commands.
+            replies: How many they bring, at least one.
+            answered: Gets them, a refusal among them is a reply.
+        """
+        self._awaited, self._answered = replies, answered
+        self._heard_s = self._loop.time()
+        if self._watch is None:
+            self._watch = self._loop.call_later(ANSWER_TIMEOUT_S, self._look)
+        self._transport.write(data)
+
+    async def ask(self, data: bytes, replies: int) -> list[Reply]:
+        """As ``post``, and wait for the replies.
+
+        Raises:
+            LineBrokenError: The connection has ended, or nothing was heard for ``ANSWER_TIMEOUT_S``.
+            NotRedisError: Who answers there is no Redis.
+        """
+        if self._broken is not None:
+            raise self._broken
+        if self._awaited:
+            raise LineBrokenError("an earlier question was given up")
+        if not replies:
+            return []
+        answer: asyncio.Future[list[Reply]] = self._loop.create_future()
+
+        def answered(outcome: list[Reply] | FleetError) -> None:
+            if answer.done():  # whoever asked was cancelled
+                return
+            if isinstance(outcome, FleetError):
+                answer.set_exception(outcome)
+            else:
+                answer.set_result(outcome)
+
+        self.post(data, replies, answered)
+        return await answer
+
+    async def close(self) -> None:
+        """Drop the connection, without a word to the other side."""
+        self._end(LineBrokenError("closed"))
+        await self._gone.wait()
+
+    # --- called by the event loop --------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """See ``asyncio.Protocol``."""
+        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - for the type: streams give no other
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        """See ``asyncio.Protocol``."""
+        self._heard_s = self._loop.time()
+        try:
+            self._replies += self._parser.feed(data)
+        except NotRedisError as error:
+            self._end(error)
+            return
+        if len(self._replies) == self._awaited:
+            replies, self._replies = self._replies, []
+            self._finish(replies)
+        elif len(self._replies) > self._awaited:
+            self._end(NotRedisError("more replies than questions"))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """See ``asyncio.Protocol``."""
+        self._gone.set()
+        self._end(LineBrokenError("the connection broke"))
+
+    def _look(self) -> None:
+        """One timer for many questions: those that are answered in time need none of their own."""
+        self._watch = None
+        if not self._awaited or self._broken is not None:
+            return
+        left_s = self._heard_s + ANSWER_TIMEOUT_S - self._loop.time()
+        if left_s > 0:
+            self._watch = self._loop.call_later(left_s, self._look)
+        else:
+            self._end(LineBrokenError("no answer"))
+
+    def _end(self, why: FleetError) -> None:
+        if self._broken is not None:
+            return
+        self._broken = why
+        if self._watch is not None:
+            self._watch.cancel()
+        self._transport.abort()
+        self._finish(why)
+
+    def _finish(self, outcome: list[Reply] | FleetError) -> None:
+        answered, self._answered, self._awaited = self._answered, None, 0
+        if answered is not None:
+            answered(outcome)
+
+
+async def open_line(config: RedisConfig, *, text: bool) -> Line:
+    """Connect, within ``CONNECT_TIMEOUT_S``, and be let in.
+
+    Raises:
+        RedisUnreachableError: Nobody answers there, or it does not let us in.
+    """
+    address = read_address(config.url)
+    try:
+        async with asyncio.timeout(CONNECT_TIMEOUT_S):
+            line = await _connect(address, text=text)
+            try:
+                await _enter(line, address, config.password)
+            except BaseException:
+                await line.close()
+                raise
+    except (OSError, TimeoutError, LineBrokenError) as error:
+        raise RedisUnreachableError(f"Redis at {address.shown} cannot be reached") from error
+    except NotRedisError as error:
+        raise RedisUnreachableError(f"Redis at {address.shown} does not work for us as it stands") from error
+    return line
+
+
+async def _connect(address: Address, *, text: bool) -> Line:
+    loop = asyncio.get_running_loop()
+    if address.path:
+        _, line = await loop.create_unix_connection(lambda: Line(text=text), address.path)
+    else:
+        tls = None if address.tls is None else _tls_context(dict(address.tls))
+        _, line = await loop.create_connection(lambda: Line(text=text), address.host, address.port, ssl=tls)
+    return line
+
+
+async def _enter(line: Line, address: Address, password: str | None) -> None:
+    """Authenticate and choose the database."""
+    commands: list[tuple[Scalar, ...]] = []
+    if password is not None or address.user:
+        commands.append(("AUTH", *([address.user] if address.user else []), password or ""))
+    if address.database:
+        commands.append(("SELECT", address.database))
+    replies = await line.ask(b"".join(map(pack_command, commands)), len(commands))
+    for (name, *_), reply in zip(commands, replies, strict=True):
+        if not isinstance(reply, Refusal):
+            continue
+        if name == "AUTH" and reply.code in _NO_ENTRY:
+            raise RedisUnreachableError(f"Redis at {address.shown} refuses our password or rights")
+        raise refused(address, reply)
+
+
+def refused(address: Address, cause: Refusal | None) -> RedisUnreachableError:
+    """The server's refusal of a whole batch, in our own words: its text may hold anything."""
+    code = "" if cause is None else cause.code
+    return RedisUnreachableError(f"Redis at {address.shown} {_REFUSALS.get(code, 'refuses our writes')}")
+
+
+_REFUSALS = {
+    "OOM": "is out of memory",
+    "LOADING": "is still loading its data",
+    "READONLY": "is a read-only replica",
+    "MASTERDOWN": "is a replica without its master",
+    "MISCONF": "cannot save to its disk and takes no writes",
+    "NOPERM": "does not give us the rights we need",
+    "NOAUTH": "refuses our password or rights",
+    "WRONGPASS": "refuses our password or rights",
+}
+
+
+def _tls_context(options: dict[str, str]) -> ssl.SSLContext:
+    """What the options ask for; without any, the system's authorities and the name of the host."""
+    rule = options.get("ssl_cert_reqs", "required")
+    context = ssl.create_default_context(cafile=options.get("ssl_ca_certs"))
+    context.check_hostname = rule == "required" and options.get("ssl_check_hostname", "").lower() not in _FALSE
+    rules = {"none": ssl.CERT_NONE, "optional": ssl.CERT_OPTIONAL, "required": ssl.CERT_REQUIRED}
+    context.verify_mode = rules[rule]
+    if "ssl_certfile" in options:
+        context.load_cert_chain(options["ssl_certfile"], options.get("ssl_keyfile"))
+    return context

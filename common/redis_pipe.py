@@ -1,0 +1,213 @@
+"""Batches of packed commands to Redis, their replies in order, in transactions that a newer writer can fence off."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from common.config import RedisConfig
+from common.errors import FleetError, RedisUnreachableError, SupersededError
+from common.redis_line import Line, LineBrokenError, open_line, refused
+from common.redis_url import read_address
+from common.resp import NotRedisError, Refusal, Reply, is_wrong_type, pack_command
+
+_MULTI = pack_command(("MULTI",))
+_EXEC = pack_command(("EXEC",))
+_TIME = pack_command(("TIME",))
+
+_NOT_LET_IN = frozenset({"NOAUTH", "WRONGPASS", "LOADING"})
+"""Refusals that stand for the whole server, whatever was asked."""
+
+_MOST_DIGITS = 100
+"""Of a fencing number: a time in ms has 13. What is longer was not written by us."""
+
+
+Done = Callable[[list[Reply] | RedisUnreachableError | None], None]
+"""What became of a transaction that was begun; see ``RedisPipe.begin``."""
+
+
+def _number(reply: Reply) -> int:
+    """What a key holds that should hold a number; 0 for anything else."""
+    return int(reply) if isinstance(reply, bytes) and reply.isdigit() and len(reply) <= _MOST_DIGITS else 0
+
+
+def _watch_commands(key: str) -> list[bytes]:
+    """Watch a key and look at it."""
+    return [pack_command(("WATCH", key)), pack_command(("GET", key))]
+
+
+def _time_ms(reply: Reply) -> int:
+    """The answer to TIME, as ms since the epoch; 0 where it is refused."""
+    return int(reply[0]) * 1000 + int(reply[1]) // 1000 if isinstance(reply, list) else 0
+
+
+class RedisPipe:
+    """One connection that takes packed commands in batches and gives their replies in order.
+
+    Not safe for concurrent use.
+
+    Args:
+        config: Where Redis is.
+        text: Replies hold ``str``, for readers; else ``bytes``, which a fence needs.
+    """
+
+    def __init__(self, config: RedisConfig, *, text: bool = False) -> None:
+        self._config = config
+        self._address = read_address(config.url)
+        self._text = text
+        self._line: Line | None = None
+        self._fence: tuple[str, int] | None = None
+        self._behind: list[bytes] = []
+        self._watching = False
+
+    async def take_fence(self, key: str) -> int:
+        """Become the one writer: take the next number of ``key`` and carry out transactions only while it holds it.
+
+        The key is watched, so a newer run that takes the next number makes the transaction fail that would have come
+        after it: there is no moment in which both write.
+
+        A number is above the one before it and not below the time of Redis' clock (ms since the epoch), so it is
+        higher than all earlier ones also where Redis has been restored to a state in which it held a lower number, or
+        none. A run that finds a lower number than its own is the newer one, and writes its own again.
+
+        Returns:
+            The number.
+
+        Raises:
+            RedisUnreachableError: The connection failed, or the server takes no writes now.
+        """
+        while True:
+            self._fence, self._behind, self._watching = None, [], False
+            held = await self._watch(key)
+            (now,) = await self.execute([_TIME])
+            number = max(held + 1, _time_ms(now))
+            if await self._set_watched(key, number):
+                self._fence, self._behind = (key, number), _watch_commands(key)
+                return number
+
+    async def _watch(self, key: str) -> int:
+        """Watch a key; the number that it holds."""
+        replies = await self.execute(_watch_commands(key))
+        if isinstance(replies[1], Exception) and not is_wrong_type(replies[1]):
+            raise self._refused(replies)
+        return _number(replies[1])
+
+    async def _set_watched(self, key: str, number: int) -> bool:
+        """Set a key that is being watched; False where somebody else wrote it meanwhile."""
+        replies = await self.execute([_MULTI, pack_command(("SET", key, number)), _EXEC])
+        if isinstance(replies[-1], Exception):
+            raise self._refused(replies)
+        return replies[-1] is not None
+
+    @property
+    def connected(self) -> bool:
+        """Whether there is a connection. One that broke stays one until ``close``: whoever uses it is to learn that."""
+        return self._line is not None
+
+    async def connect(self) -> None:
+        """Open the connection where there is none.
+
+        Raises:
+            RedisUnreachableError: Nobody answers there, or it does not let us in.
+        """
+        if self._line is None:
+            self._line = await open_line(self._config, text=self._text)
+
+    async def execute(self, commands: Sequence[bytes]) -> list[Reply]:
+        """Send packed commands in one write and return their replies; a refusal is a reply, not raised.
+
+        Cancel safety: a cancelled call leaves the connection in the middle of a reply; close it then.
+
+        Raises:
+            RedisUnreachableError: The connection failed; any part of the batch may have been carried out.
+        """
+        if self._line is None:
+            self._line = await open_line(self._config, text=self._text)
+        try:
+            replies = await self._line.ask(b"".join(commands), len(commands))
+        except (LineBrokenError, NotRedisError) as error:
+            raise self._translated(error) from error
+        if isinstance(replies[0] if replies else None, Refusal):  # then they all are
+            cause = replies[0]
+            if isinstance(cause, Refusal) and cause.code in _NOT_LET_IN:
+                raise refused(self._address, cause)
+        return replies
+
+    async def transaction(self, commands: Sequence[bytes]) -> list[Reply]:
+        """Carry out packed commands as one MULTI/EXEC: all of them or none. Returns the reply of each.
+
+        Raises:
+            RedisUnreachableError: The connection failed (all or nothing was done), or the server takes no writes
+                now (nothing was done).
+            SupersededError: The fence holds a higher number than ours (nothing was done).
+        """
+        while True:
+            if self._fence is not None and not self._watching:
+                await self._hold_fence()
+            # Behind each transaction in the same write: it costs no round trip.
+            replies = await self.execute([_MULTI, *commands, _EXEC, *self._behind])
+            result = replies[len(commands) + 1]
+            self._watching = self._fence is not None and _number(replies[-1]) == self._fence[1]
+            if isinstance(result, list):
+                return result
+            if result is not None:
+                self._watching = False
+                raise self._refused(replies)
+            self._watching = False  # somebody wrote the fence: look who
+
+    def begin(self, commands: Sequence[bytes], done: Done) -> bool:
+        """Send a transaction now; False where that takes more than a write: then ``transaction`` does it.
+
+        Args:
+            commands: Packed.
+            done: Called from the event loop with the reply of each; or with ``None`` where nothing was done because
+                somebody wrote the fence, so that ``transaction`` must look who; or with the error that ``transaction``
+                would raise. Must not raise.
+        """
+        line = self._line
+        if line is None or not line.idle or (self._fence is not None and not self._watching):
+            return False
+        data = b"".join((_MULTI, *commands, _EXEC, *self._behind))
+        line.post(data, len(commands) + 2 + len(self._behind), partial(self._judge, len(commands), done))
+        return True
+
+    def _judge(self, count: int, done: Done, outcome: list[Reply] | FleetError) -> None:
+        if isinstance(outcome, FleetError):
+            done(self._translated(outcome))
+            return
+        self._watching = self._fence is not None and _number(outcome[-1]) == self._fence[1]
+        result = outcome[count + 1]
+        if result is None or isinstance(result, list):
+            done(result)
+        else:
+            self._watching = False
+            done(self._refused(outcome))
+
+    async def _hold_fence(self) -> None:
+        """Watch the fence and see that it is still ours."""
+        while self._fence is not None and not self._watching:
+            key, number = self._fence
+            held = await self._watch(key)
+            if held > number:
+                raise SupersededError("a newer run of this collector has begun")
+            if held < number:  # Redis has forgotten us; watched, so that a newer run's number is not overwritten
+                await self._set_watched(key, number)
+            else:
+                self._watching = True
+
+    def _refused(self, replies: list[Reply]) -> RedisUnreachableError:
+        """EXEC itself only says that something went wrong before; the command that did says what."""
+        return refused(self._address, next((reply for reply in replies if isinstance(reply, Refusal)), None))
+
+    def _translated(self, error: FleetError) -> RedisUnreachableError:
+        """What became of the connection, as those see it who use it."""
+        broken = isinstance(error, LineBrokenError)
+        why = "cannot be reached" if broken else "does not work for us as it stands"
+        translated = RedisUnreachableError(f"Redis at {self._address.shown} {why}")
+        translated.__cause__ = error
+        return translated
+
+    async def close(self) -> None:
+        """Drop the connection; what was sent and not answered is unknown."""
+        self._watching = False
+        line, self._line = self._line, None
+        if line is not None:
+            await line.close()

@@ -1,0 +1,83 @@
+"""What is said to Redis and what it answers, as bytes and values. Does no I/O; the only owner of ``hiredis``."""
+
+from collections.abc import Callable
+from typing import Any
+
+import hiredis
+
+from common.errors import FleetError
+
+
+class Refusal(Exception):  # noqa: N818 - an answer, which is raised nowhere
+    """The server says no; the text is its own, with the error code first: ``WRONGTYPE Operation against a key …``."""
+
+    @property
+    def code(self) -> str:
+        """The first word, ``ERR`` where the server has no better one."""
+        return str(self).partition(" ")[0]
+
+
+class NotRedisError(FleetError):
+    """Somebody answers who does not speak Redis' protocol."""
+
+
+Reply = bytes | int | list[Any] | str | None | Exception
+Scalar = str | int | float | bytes
+
+pack_command: Callable[[tuple[Scalar, ...]], bytes] = hiredis.pack_command  # type: ignore[assignment]  # stub: 1-tuple
+"""One command in Redis' protocol, packed in C."""
+
+
+class Replies:
+    """Takes bytes as they come and gives whole replies, in order; parsed in C.
+
+    Args:
+        text: Strings are ``str``, with a mark in place of what is no UTF-8: a foreign value in one of our keys is read
+            as damaged text and does not break the reply that it stands in. Else they are ``bytes``.
+    """
+
+    def __init__(self, *, text: bool = False) -> None:
+        encoding = {"encoding": "utf-8", "errors": "replace"} if text else {}
+        self._none = object()
+        self._reader = hiredis.Reader(
+            protocolError=NotRedisError, replyError=Refusal, notEnoughData=self._none, **encoding
+        )
+
+    def feed(self, data: bytes) -> list[Reply]:
+        """The replies that are complete with these bytes.
+
+        Raises:
+            NotRedisError: They are not Redis' protocol.
+        """
+        self._reader.feed(data)
+        gets, none = self._reader.gets, self._none
+        replies: list[Reply] = []
+        while (reply := gets()) is not none:
+            replies.append(reply)
+        return replies
+
+
+def is_stale_id(reply: Reply) -> bool:
+    """Whether XADD was refused because the stream already has this id or a higher one."""
+    return isinstance(reply, Refusal) and "equal or smaller" in str(reply)
+
+
+def is_wrong_type(reply: Reply) -> bool:
+    """Whether a command was refused because the key holds something of another type."""
+    return isinstance(reply, Refusal) and reply.code == "WRONGTYPE"
+
+
+def is_no_stream(reply: Reply) -> bool:
+    """Whether XINFO or XGROUP was refused because there is no such key, or it holds something of another type."""
+    no_key = ("no such key", "requires the key to exist")
+    return is_wrong_type(reply) or (isinstance(reply, Refusal) and any(text in str(reply) for text in no_key))
+
+
+def is_no_group(reply: Reply) -> bool:
+    """Whether a command of a consumer group was refused because there is no such group, or its stream is gone."""
+    return isinstance(reply, Refusal) and reply.code in ("NOGROUP", "UNBLOCKED")
+
+
+def is_group_there(reply: Reply) -> bool:
+    """Whether XGROUP CREATE was refused because the group exists already."""
+    return isinstance(reply, Refusal) and reply.code == "BUSYGROUP"

@@ -1,0 +1,51 @@
+"""What is behind the reader of a socket, in tests."""
+
+import asyncio
+
+
+class Ease:
+    """Never asks for a pause."""
+
+    congested = False
+
+    async def relief(self) -> None:
+        """Nobody asks for it."""
+        raise AssertionError("nobody is congested")
+
+
+class Congestion:
+    """Asks for a pause after every frame, until told otherwise."""
+
+    def __init__(self) -> None:
+        self.congested = True
+        self.asked = asyncio.Event()
+        self.granted = asyncio.Event()
+
+    async def relief(self) -> None:
+        """Wait until the test grants it."""
+        self.asked.set()
+        await self.granted.wait()
+
+
+class Hiccups:
+    """Asks for a pause after every ``each``-th frame of those in ``frames``; it is over at the loop's next turn."""
+
+    def __init__(self, frames: list[bytes], each: int) -> None:
+        self._frames = frames
+        self._each = each
+        self.pauses = 0
+        self.moved = 0
+        """Frames that came during a pause."""
+
+    @property
+    def congested(self) -> bool:
+        """Whether a pause is due."""
+        return len(self._frames) % self._each == 0
+
+    async def relief(self) -> None:
+        """A pause of a few turns of the loop, in which more arrives."""
+        before = len(self._frames)
+        for _ in range(3):
+            await asyncio.sleep(0)
+        self.pauses += 1
+        self.moved += len(self._frames) - before
