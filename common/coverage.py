@@ -32,7 +32,7 @@ from common.identity import DataType
 
 __all__ = [
     "Interval", "Kind", "LedgerEntry", "State", "clip", "complete_up_to", "decode", "encode", "intervals",
-    "is_complete", "up_to",
+    "is_complete", "note", "up_to",
 ]  # fmt: skip
 
 Ns = Annotated[int, Meta(ge=0, le=2**63 - 1)]
@@ -58,11 +58,16 @@ class LedgerEntry(Struct, frozen=True, kw_only=True):
     """One entry of the ledger; see the module.
 
     Attributes:
-        at: When it was written, the collector's own clock.
+        kind: What it says.
+        at: When it was written, the collector's own clock, ns since the Unix epoch.
         run_id: The run that wrote it.
+        data_type: Of which data.
         interval: Of candles, e.g. ``1m``; empty for other data.
+        from_ts: From when, ns since the Unix epoch; ``opened`` and the gaps have it.
+        to_ts: Up to when, ns since the Unix epoch; ``complete`` and the gaps have it.
+        from_id, to_id: The numbered items that belong to these times.
         reason: Why something is lost.
-        continues: Only for ``opened``.
+        continues: Only for ``opened``: nothing is missing behind what was complete.
 
     Raises:
         ValueError: A time that this kind needs is not there.
@@ -135,12 +140,13 @@ def intervals(entries: Iterable[LedgerEntry], data_type: DataType, interval: str
     timeline = Timeline()
     for entry in entries:
         if entry.data_type is data_type and entry.interval == interval:
-            _note(timeline, entry)
+            note(timeline, entry)
     return timeline.intervals()
 
 
-def _note(timeline: Timeline, entry: LedgerEntry) -> None:
-    """Tell the timeline one entry. ``LedgerEntry`` has checked that the times are there."""
+def note(timeline: Timeline, entry: LedgerEntry) -> None:
+    """Tell a timeline the next entry of its data; for readers who follow a ledger."""
+    # ``LedgerEntry`` has checked that the times are there.
     from_ts, to_ts = entry.from_ts or 0, entry.to_ts or 0
     from_id, to_id = number_of(entry.from_id), number_of(entry.to_id)
     if entry.kind is Kind.OPENED:

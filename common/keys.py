@@ -121,6 +121,14 @@ def read_stream(key: str) -> tuple[CollectorId, DataType, str] | None:
 _STREAM = re.compile(rf"{_PREFIX}\{{(?P<collector>[^{{}}]+)\}}:(?P<type>[a-z]+)(:(?P<interval>[0-9A-Za-z]+))?")
 
 
+def is_reserved(key: str) -> bool:
+    """Whether a key belongs to the collectors and the manager; a service that publishes takes another prefix."""
+    return key.startswith(_RESERVED)
+
+
+_RESERVED = "md:"
+
+
 def position(reader: str) -> str:
     """Hash with the saved position of a reader: stream key to JSON (``common.reading.position``)."""
     return f"{_PREFIX}reader:{reader}:position"

@@ -1,7 +1,8 @@
-"""Entries as columns, and columns as the tables of pandas, polars or Arrow, where one of those is installed.
+"""Entries as columns, and columns as the tables of pandas or polars, where one of those is installed.
 
 Decimals stay text, with the exchange's own digits, unless floats are asked for. Times are ns since the epoch in columns
 and time stamps in tables. Levels of a book are one JSON text per side, as in the stream.
+For Arrow and Parquet see ``common.reading.arrow``.
 """
 
 import importlib
@@ -21,7 +22,7 @@ Columns = dict[str, "list[Any] | array[float]"]
 
 _TIMES = frozenset({"ts_event", "ts_recv", "open_time", "close_time", "from_ts", "to_ts"})
 _INTEGERS = frozenset({"seq", "prev_seq"})
-_DECIMALS = frozenset(
+DECIMALS = frozenset(
     {
         *("price", "size", "last", "last_size", "bid", "bid_size", "ask", "ask_size"),
         *("open_24h", "high_24h", "low_24h", "volume_24h", "quote_volume_24h"),
@@ -48,7 +49,7 @@ def columns(
     table: Columns = {"collector": _collectors(wanted), "id": [entry.id for entry in wanted]}
     for name in kind.__struct_fields__:
         values = list(map(attrgetter(name), events))
-        if decimals == "float" and name in _DECIMALS:
+        if decimals == "float" and name in DECIMALS:
             table[name] = array("d", [nan if value is None else float(value) for value in values])
         else:
             table[name] = _plain(name, values)
@@ -90,7 +91,7 @@ def to_pandas(table: Mapping[str, Any]) -> Any:
         made = pandas.Series(values, dtype=types[kind])
         return pandas.to_datetime(made, unit="ns", utc=True) if kind == "time" else made
 
-    return pandas.DataFrame({name: series(_kind(name, values), values) for name, values in table.items()})
+    return pandas.DataFrame({name: series(kind_of(name, values), values) for name, values in table.items()})
 
 
 def to_polars(table: Mapping[str, Any]) -> Any:
@@ -108,27 +109,10 @@ def to_polars(table: Mapping[str, Any]) -> Any:
         made = polars.Series(values=values, dtype=types[kind])
         return made.cast(stamp) if kind == "time" else made
 
-    return polars.DataFrame({name: series(_kind(name, values), values) for name, values in table.items()})
+    return polars.DataFrame({name: series(kind_of(name, values), values) for name, values in table.items()})
 
 
-def to_arrow(table: Mapping[str, Any]) -> Any:
-    """A ``pyarrow.Table``. Tables of one kind of event have one schema, also where a column holds nothing.
-
-    Raises:
-        ModuleNotFoundError: pyarrow is not installed.
-    """
-    arrow = importlib.import_module("pyarrow")
-    types = {
-        "text": arrow.string(),
-        "float": arrow.float64(),
-        "integer": arrow.int64(),
-        "flag": arrow.bool_(),
-        "time": arrow.timestamp("ns", tz="UTC"),
-    }
-    return arrow.table({name: arrow.array(values, type=types[_kind(name, values)]) for name, values in table.items()})
-
-
-def _kind(name: str, values: Any) -> str:
+def kind_of(name: str, values: Any) -> str:
     """What a column holds: by its name, so that it does not depend on what happens to stand in it."""
     if name in _TIMES:
         return "time"

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from itertools import accumulate
-from typing import Literal
+from typing import Any, Literal
 
 from msgspec import Struct
 
@@ -34,6 +34,10 @@ class Missed(Struct, frozen=True, kw_only=True, tag="missed", tag_field="type"):
     after_id: str
     before_id: str
     reason: MissedReason
+
+
+class Unreadable(Struct, frozen=True, tag="unreadable", tag_field="type"):
+    """An entry of a type that this version does not know, or malformed; only ``Chunk.whole`` tells of it."""
 
 
 class Entry(Struct, frozen=True, gc=False):
@@ -86,6 +90,15 @@ class Chunk(Struct, frozen=True):
     origin: Mark
     before: Mark
     after: Mark
+
+    def whole(self) -> list[Entry]:
+        """What is handed out, and in its place, as ``Unreadable``, what is not."""
+        told = [entry for entry in self.entries if isinstance(entry.event, Missed)]
+        if len(told) + len(self.ids) == len(self.entries):
+            return [*self.entries]
+        known = {entry.id: entry for entry in self.entries if not isinstance(entry.event, Missed)}
+        unreadable: Any = Unreadable()  # no type of event for every reader to think of
+        return [*told, *(known.get(entry_id) or Entry(self.name, entry_id, unreadable) for entry_id in self.ids)]
 
     def mark_behind(self, handed: int) -> Mark:
         """The mark once only the first ``handed`` entries, less than all, have been handed out."""

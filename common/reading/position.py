@@ -4,7 +4,6 @@ Saved together with the output, in one transaction or one file, it makes the out
 happens to the process: what was written is behind the position, what was not is read again.
 """
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Self
@@ -12,6 +11,7 @@ from typing import Self
 import msgspec
 from msgspec import Struct
 
+from common.durable import put_in_place
 from common.errors import InvalidConfigurationError
 from common.reading.names import StreamName
 
@@ -87,11 +87,8 @@ class Position(Struct, frozen=True):
             OSError: It cannot be written.
         """
         temporary = path.with_name(f"{path.name}.new")
-        with temporary.open("w", encoding="utf-8") as file:
-            file.write(self.to_json())
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        temporary.write_text(self.to_json(), encoding="utf-8")
+        put_in_place(temporary, path)
 
     @classmethod
     def load(cls, path: Path) -> Self:

@@ -1,5 +1,6 @@
 """The command line: global options, the list of commands, and how an error is told: one line and an exit code."""
 
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +14,7 @@ from common.errors import EXIT_FAILURE, EXIT_OK, EXIT_USAGE, FleetError, Invalid
 from manager.cli.coverage_command import coverage
 from manager.cli.doctor.command import doctor
 from manager.cli.events_command import events
+from manager.cli.export_command import export
 from manager.cli.fleet_commands import list_collectors, validate
 from manager.cli.logs_command import logs
 from manager.cli.membership_commands import add, remove
@@ -20,6 +22,7 @@ from manager.cli.order_commands import disable, enable, start, stop
 from manager.cli.plan_command import apply_file, plan
 from manager.cli.restart_command import restart, restart_all
 from manager.cli.status_command import status
+from manager.cli.tail_command import tail
 from manager.cli.tools import Tools, default_tools
 from manager.cli.why_command import why
 
@@ -38,6 +41,8 @@ manager-cli restart okx:BTC-USDT        restart one collector, the others go on
 manager-cli stop okx:BTC-USDT           until it is started; 'disable' until it is enabled
 manager-cli add okx SOL-USDT            one collector more; 'remove' takes it out
 manager-cli logs okx:BTC-USDT -f        what does it say?
+manager-cli tail okx:BTC-USDT trade     what does it publish? live; also orderbook, ticker, candles, coverage
+manager-cli export okx:BTC-USDT trade --from -1h x.parquet       its data as a file
 manager-cli validate my-fleet.toml      would this fleet file work?
 manager-cli plan                        what would the fleet file change? 'apply' takes it
 
@@ -65,6 +70,9 @@ class OneLineErrors(TyperGroup):
             _fail(f"{' '.join(message.split())} (see manager-cli --help)", EXIT_USAGE)
         except typer.Abort:
             sys.exit(EXIT_FAILURE)
+        except BrokenPipeError:  # as of ``| head``: who reads has seen enough
+            _leave_output()
+            code = EXIT_OK
         sys.exit(code if isinstance(code, int) else EXIT_OK)
 
 
@@ -85,6 +93,13 @@ def global_first(arguments: Sequence[str]) -> list[str]:
         else:
             others.append(argument)
     return first + others
+
+
+def _leave_output() -> None:
+    """What is still to be written goes nowhere; else Python would complain at its end that it cannot be written."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
 
 
 def _fail(message: str, code: int) -> None:
@@ -129,6 +144,8 @@ app.command()(remove)
 app.command()(plan)
 app.command("apply")(apply_file)
 app.command()(logs)
+app.command()(tail)
+app.command()(export)
 app.command()(coverage)
 app.command()(why)
 app.command()(events)

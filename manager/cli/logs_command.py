@@ -9,7 +9,7 @@ import typer
 from common.errors import FleetError, InvalidConfigurationError, UsageError
 from common.identity import CollectorId
 from common.nearest import did_you_mean
-from manager.cli.tail import follow, last_lines
+from manager.cli.log_tail import follow, last_lines
 from manager.cli.tools import Tools
 
 OTHERS = ("manager", "redis", "watchdog")

@@ -9,7 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from common.groups import GroupReader
+from common.lifecycle import run_until_signal
 from common.subscriber import Position, Subscriber
+from deploy.examples.archiver import write_archive
+from deploy.examples.candle_builder import build
 
 _FORKS = multiprocessing.get_context("forkserver")
 MIN_IDLE_S = 0.3
@@ -23,6 +26,16 @@ def archiver(url: str, path: Path) -> BaseProcess:
 def member(url: str, path: Path, consumer: str) -> BaseProcess:
     """A member of a group: writes the ids of each piece of work to a file, then confirms it."""
     return _start(_work, url, path, consumer)
+
+
+def example_archiver(url: str, root: Path, every_s: float) -> BaseProcess:
+    """The example service, as it runs by hand."""
+    return _start(_example_archiver, url, root, every_s)
+
+
+def example_candle_builder(url: str) -> BaseProcess:
+    """The example service, as it runs by hand."""
+    return _start(_example_candle_builder, url)
 
 
 def lines(path: Path) -> list[dict[str, Any]]:
@@ -45,6 +58,16 @@ def _start(target: Any, *arguments: Any) -> BaseProcess:
     process = _FORKS.Process(target=target, args=arguments, daemon=True)
     process.start()
     return process
+
+
+def _example_archiver(url: str, root: Path, every_s: float) -> None:
+    os.environ["TICKFLEET_REDIS_URL"] = url
+    asyncio.run(run_until_signal(lambda: write_archive(root, every_s, ["*"])))
+
+
+def _example_candle_builder(url: str) -> None:
+    os.environ["TICKFLEET_REDIS_URL"] = url
+    asyncio.run(run_until_signal(lambda: build(["okx:*"])))
 
 
 def _archive(url: str, path: Path) -> None:

@@ -2,7 +2,6 @@ import sys
 from array import array
 from collections.abc import Callable
 from math import isnan
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -10,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.events import BookDelta, Candle, FeedState, FeedStatus, Gap, Ticker, Trade
-from common.reading.columns import columns, to_arrow, to_pandas, to_polars
-from common.reading.entries import Entry, Missed
+from common.reading.columns import columns, to_pandas, to_polars
+from common.reading.entries import Entry
 from tests.support import strategies
 from tests.support.market_items import START_NS
 from tests.support.stream_writer import BTC_BOOK, BTC_TRADES, ETH_TRADES, delta, trade
@@ -77,42 +76,9 @@ def test_tables_of_polars() -> None:
     assert to_polars(columns([], Trade)).schema == to_polars(columns(TRADES, Trade)).schema
 
 
-def test_tables_of_arrow() -> None:
-    arrow = pytest.importorskip("pyarrow")
-    table = to_arrow(columns(TRADES, Trade, decimals="float"))
-    assert (table["price"].to_pylist(), table["side"].to_pylist()) == ([42219.9], ["buy"])
-    assert table.schema.field("ts_event").type == arrow.timestamp("ns", tz="UTC")
-    assert table["ts_event"].cast(arrow.int64()).to_pylist() == [START_NS + 7]
-    assert to_arrow(columns(GAPS, Gap))["from_ts"].cast(arrow.int64()).to_pylist() == [START_NS + 1, None]
-    for kind in (Trade, Gap, Candle, Ticker, BookDelta, FeedStatus, Missed):
-        assert to_arrow(columns([], kind)).schema.names == ["collector", "id", *kind.__struct_fields__]
-    assert to_arrow(columns([], Trade)).schema == to_arrow(columns(TRADES, Trade)).schema
-
-
-@pytest.mark.parametrize("make", [to_pandas, to_polars, to_arrow])
+@pytest.mark.parametrize("make", [to_pandas, to_polars])
 def test_a_library_that_is_not_there_is_named(make: Callable[[Any], Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    name = {"to_pandas": "pandas", "to_polars": "polars", "to_arrow": "pyarrow"}[make.__name__]
+    name = make.__name__.removeprefix("to_")
     monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(ModuleNotFoundError, match=name):
         make({"ts_event": []})
-
-
-def test_each_column_has_the_type_that_its_name_says(monkeypatch: pytest.MonkeyPatch) -> None:
-    names = {name: lambda name=name: name for name in ("string", "float64", "int64", "bool_")}
-    fake = SimpleNamespace(
-        **names,
-        timestamp=lambda unit, tz: f"{unit} {tz}",
-        array=lambda values, type: (type, [*values]),
-        table=lambda columns: columns,
-    )
-    monkeypatch.setitem(sys.modules, "pyarrow", fake)
-    table = {"ts_event": [1], "price": array("d", [2.0]), "seq": [None], "closed": [True], "count": [None], "id": ["1"]}
-    assert to_arrow(table) == {
-        "ts_event": ("ns UTC", [1]),
-        "price": ("float64", [2.0]),
-        "seq": ("int64", [None]),
-        "closed": ("bool_", [True]),
-        "count": ("string", [None]),
-        "id": ("string", ["1"]),
-    }
-    assert to_arrow({"count": [None, 3]}) == {"count": ("int64", [None, 3])}

@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.reading.entries import Batch, Chunk, Entry, Missed
+from common.reading.entries import Batch, Chunk, Entry, Missed, Unreadable
 from common.reading.names import StreamName
 from common.reading.position import Mark, Position
 from tests.support.stream_writer import BTC_BOOK, BTC_TRADES, ETH_TRADES, trade, trade_id
@@ -66,3 +66,14 @@ def test_the_rest_of_a_batch_goes_on_where_it_was_left(first: Chunk, second: Chu
 
 def test_an_empty_batch_knows_where_the_reader_stands() -> None:
     assert Batch((), AROUND).position == Position(AROUND)
+
+
+@given(st.integers(0, 6), st.sets(st.integers(1, 6)), st.integers(0, 2))
+def test_a_whole_chunk_has_a_row_for_each_entry_of_the_stream(size: int, skipped: set[int], missed: int) -> None:
+    part = chunk(BTC_TRADES, size, skipped, missed)
+    rows = part.whole()
+    told = rows[: bool(missed)]
+    assert told == [*part.entries][: bool(missed)]
+    assert [row.id for row in rows[len(told) :]] == part.ids
+    unreadable = [int(row.id.partition("-")[2]) for row in rows if isinstance(row.event, Unreadable)]
+    assert unreadable == sorted(number for number in skipped if number <= size)

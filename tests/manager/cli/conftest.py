@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 from tests.manager.cli.managed import ManagedStage
+from tests.manager.cli.redis_stage import RedisStage
 from tests.manager.cli.stage import CliStage
+from tests.support.redis_server import RedisServer
 
 
 @pytest.fixture
@@ -27,3 +29,9 @@ def managed(tmp_path: Path) -> Iterator[ManagedStage]:
         yield stage
     finally:
         stage.close()
+
+
+@pytest.fixture
+def streams(tmp_path: Path, redis_server: RedisServer) -> RedisStage:
+    """The same fleet with a real Redis, in which no stream is yet."""
+    return RedisStage(tmp_path, redis_server)

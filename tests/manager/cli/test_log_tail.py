@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from manager.cli.tail import follow, last_lines
+from manager.cli.log_tail import follow, last_lines
 
 LINE = st.binary(max_size=30).map(lambda line: line.replace(b"\n", b"") + b"\n")
 

@@ -1,0 +1,64 @@
+"""A connection for questions, and for commands that may be carried out twice: it asks until Redis has answered."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from math import inf
+from typing import TypeVar
+
+from common.clock import SystemClock
+from common.errors import RedisUnreachableError
+from common.identity import DataType
+from common.reading.commands import find
+from common.reading.connect import Perseverance, RedisPlace, redis_config
+from common.reading.names import StreamName, select
+from common.redis_pipe import RedisPipe
+from common.resp import Reply
+
+T = TypeVar("T")
+
+
+class PatientPipe:
+    """Not safe for concurrent use. While Redis is away it waits, for ever; cancel it to end that.
+
+    Args:
+        redis: Address of Redis; else ``TICKFLEET_REDIS_URL``, else this machine.
+    """
+
+    def __init__(self, redis: RedisPlace = None) -> None:
+        self._pipe = RedisPipe(redis_config(redis), text=True)
+        self._perseverance = Perseverance(SystemClock(), inf)
+
+    async def do(self, work: Callable[[RedisPipe], Awaitable[T]]) -> T:
+        """Do some work on the connection, from its beginning whenever Redis fails meanwhile."""
+        while True:
+            try:
+                await self._pipe.connect()
+                done = await work(self._pipe)
+            except RedisUnreachableError as error:
+                await self._pipe.close()
+                await asyncio.sleep(self._perseverance.pause_s(error))
+            except BaseException:
+                await self._pipe.close()
+                raise
+            else:
+                self._perseverance.works()
+                return done
+
+    async def transaction(self, commands: Sequence[bytes]) -> list[Reply]:
+        """Carry out packed commands together: all of them or none. A refusal of one command is its reply."""
+        return await self.do(lambda pipe: pipe.transaction(commands))
+
+    async def streams(
+        self, collectors: str | Iterable[str], data_types: str | DataType | Iterable[str | DataType]
+    ) -> set[StreamName]:
+        """The streams that there are now, of those that a ``Subscriber`` with these arguments would read.
+
+        Raises:
+            InvalidConfigurationError: Something is misspelt.
+        """
+        selection = select(collectors, data_types)
+        return await self.do(lambda pipe: find(pipe, [*selection.patterns, *(name.key for name in selection.names)]))
+
+    async def close(self) -> None:
+        """Drop the connection; the next call opens another."""
+        await self._pipe.close()

@@ -1,0 +1,149 @@
+"""Bars of one minute made from the trades of every collector, each with the word whether all its trades are in it.
+
+    python deploy/examples/candle_builder.py [COLLECTOR ...]       # okx:BTC-USDT, okx:*; default: all
+
+They go to ``app:v1:{okx:BTC-USDT}:bars:1m``, one entry per minute, its id the bar's open time: ``open_time close_time``
+(ns, UTC, the end exclusive), ``open high low close volume`` (without trades only ``volume``), ``trades``, of them
+``backfilled``, and ``complete``: ``1`` where the ledger says that every trade of the minute is here, else ``0`` and the
+``reason``. A bar is final and comes once, when the ledger is complete up to its end (some 10 s later; in a market that
+rests, with the next trade): trades that are being fetched are waited for. A minute that nobody collected has no bar.
+There is no state but these streams (``resume`` is the place in the trades): kill it, run two of it, nothing changes.
+"""
+
+import logging
+import sys
+from collections import OrderedDict
+from collections.abc import Iterator
+from decimal import Decimal
+from itertools import islice
+
+from msgspec import Struct
+
+from common.clock import SystemClock
+from common.coverage_reader import UNKNOWN, CoverageReader, Look
+from common.event_loop import run
+from common.events import Trade
+from common.intervals import number_at, opens_at
+from common.lifecycle import run_until_signal
+from common.output import OutputEntry, OutputStreams
+from common.reading.entries import Chunk, Unreadable
+from common.reading.position import BEGINNING, id_order
+from common.subscriber import Entry, Mark, Missed, Position, StreamName, Subscriber
+
+LOOK_EVERY_S = 1.0
+LOG = logging.getLogger("candle_builder")
+
+
+class Bar:
+    """One that is being made. ``resume`` is the place before its first trade."""
+
+    def __init__(self, resume: Mark) -> None:
+        self.resume = resume
+        self.trades = self.backfilled = 0
+        self.prices: dict[str, str] = {}
+        self.volume = Decimal(0)
+
+    def add(self, trade: Trade) -> None:
+        """Take the next trade."""
+        known = self.prices or dict.fromkeys(("open", "high", "low"), trade.price)
+        high, low = max(known["high"], trade.price, key=Decimal), min(known["low"], trade.price, key=Decimal)
+        self.prices = {"open": known["open"], "high": high, "low": low, "close": trade.price}
+        self.volume += Decimal(trade.size)
+        self.trades += 1
+        self.backfilled += trade.origin == "backfill"
+
+
+class Hole(Struct):
+    """Bars that this reader may lack trades of, found behind ``resume``; ``last`` is None until the next trade."""
+
+    first: int
+    why: str
+    resume: Mark
+    last: int | None = None
+
+
+class BarMaker:
+    """The bars of one stream of trades, by their numbers. Pure. ``last`` is the bar that was published last, if any."""
+
+    def __init__(self, name: StreamName, last: OutputEntry | None = None) -> None:
+        said = last[1] if last else {}
+        self.name = name
+        self.mark = Position.from_json(str(said["resume"])).marks[name] if said else Mark(BEGINNING)
+        self.next = number_at("1m", int(said["close_time"])) if said else None
+        self._newest = 0
+        self._read_to = str(said.get("read_to", BEGINNING))
+        self._bars: OrderedDict[int, Bar] = OrderedDict()  # in the order of their first trades
+        self._holes = [] if said else [Hole(0, "stream_begins", self.mark)]  # what was before may be trimmed
+
+    @property
+    def ripe(self) -> bool:
+        """Whether a trade has come that lies behind the next bar: time to look at the ledger."""
+        return self.next is not None and self._newest > self.next
+
+    def take(self, chunk: Chunk) -> None:
+        """Read on in the trade stream."""
+        for entry in chunk.whole():
+            if isinstance(entry.event, Trade):
+                self._take_trade(entry, entry.event, chunk.origin)
+            elif isinstance(entry.event, (Missed, Unreadable)):
+                self._holes.append(Hole(self._newest, f"{entry.event.__struct_config__.tag}_by_reader", chunk.origin))
+        self.mark = chunk.after
+
+    def _take_trade(self, entry: Entry, trade: Trade, origin: Mark) -> None:
+        number = number_at("1m", trade.ts_event)
+        self.next = self.next or number
+        for hole in self._holes:
+            hole.last = max(hole.first, number) if hole.last is None else hole.last
+        self._newest = max(self._newest, number)
+        if number >= self.next:
+            self._bars.setdefault(number, Bar(origin)).add(trade)
+        elif id_order(entry.id) > id_order(self._read_to):  # else it is read again after a restart
+            LOG.warning("%s %s comes after its bar was published: it is in none", entry.stream, entry.id)
+
+    def due(self, look: Look, now_ns: int) -> Iterator[OutputEntry]:
+        """The bars that are final, if all is read that ``look`` vouches for."""
+        if id_order(self.mark.id) < id_order(look.read_to):
+            return
+        end, self._read_to = number_at("1m", min(look.up_to, now_ns)), look.read_to  # what is to come is a wrong clock
+        while self.next is not None and self.next < end:
+            number, self.next = self.next, self.next + 1
+            from_ts, to_ts = opens_at("1m", number), opens_at("1m", number + 1)
+            bar = self._bars.pop(number, None) or Bar(self.mark)
+            self._holes = [hole for hole in self._holes if hole.last is None or hole.last >= number]
+            why = next((hole.why for hole in self._holes if hole.first <= number), "") or look.lacks(from_ts, to_ts)
+            if not bar.trades and why == UNKNOWN:
+                continue
+            held = [hole.resume for hole in self._holes if hole.last is None or hole.last > number]
+            held += [bar.resume for bar in islice(self._bars.values(), 1)]
+            head = {"type": "bar", "interval": "1m", "open_time": str(from_ts), "close_time": str(to_ts)}
+            figures = {"volume": f"{bar.volume:f}", "trades": str(bar.trades), "backfilled": str(bar.backfilled)}
+            verdict = {"complete": "0" if why else "1", "reason": why}
+            mark = min(held, key=lambda mark: id_order(mark.id), default=self.mark)
+            place = {"resume": Position({self.name: mark}).to_json(), "read_to": look.read_to}
+            yield f"{from_ts // 1_000_000}-0", {**head, **bar.prices, **figures, **verdict, **place}
+
+
+def bars_of(name: StreamName) -> str:
+    """The stream of the bars: in the collector's slot of a Redis Cluster, but not under its prefix."""
+    return f"app:v1:{{{name.collector}}}:bars:1m"
+
+
+async def build(collectors: list[str]) -> None:
+    """Make bars until cancelled."""
+    clock, makers = SystemClock(), dict[StreamName, BarMaker]()
+    async with OutputStreams(maxlen=100_000) as outputs, CoverageReader(every_s=LOOK_EVERY_S) as coverage:
+        for name in await outputs.inputs(collectors, "trade"):
+            makers[name] = BarMaker(name, await outputs.last(bars_of(name)))
+        places = Position({name: maker.mark for name, maker in makers.items() if maker.next is not None})
+        async with Subscriber(collectors, "trade", start=places) as subscriber:
+            async for batch in subscriber.batches(idle_s=LOOK_EVERY_S):
+                for chunk in batch.chunks:
+                    makers.setdefault(chunk.name, BarMaker(chunk.name)).take(chunk)
+                for maker in filter(lambda maker: maker.ripe, makers.values()):
+                    look = await coverage.look(maker.name)
+                    await outputs.add(bars_of(maker.name), maker.due(look, clock.now_ns()))
+
+
+if __name__ == "__main__":
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    run(run_until_signal(lambda: build(sys.argv[1:] or ["*"])))

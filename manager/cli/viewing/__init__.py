@@ -1,0 +1,1 @@
+"""What ``manager-cli tail`` shows, and how."""

@@ -1,0 +1,1 @@
+"""Tests of what ``manager-cli export`` writes."""
