@@ -62,10 +62,14 @@ class Heartbeat(Struct, kw_only=True):
     """The facts of one collector's process. Times are ns since the epoch (0: never), counters start with the run.
 
     Attributes:
+        collector: Its id, ``exchange:SYMBOL``.
         run_id: Random name of this run of the process; a restart has another.
         config_id: Fingerprint of the configuration that the run was started with.
         last_error: What is amiss, else what was amiss last. A phrase of ours; never the text of a foreign exception.
         exit_code: Set in the last heartbeat of a run that ended by itself.
+        beat_at: When the worker's loop turned last; each second.
+        beats: How often it has turned.
+        connected_since: Since when all of its sockets have been connected; 0 while one is not.
         catching_up_since: Since when live data waits behind data that was missed; 0 where none does.
         entries_published: Entries that Redis has confirmed.
         entries_buffered: Entries that wait for Redis now.

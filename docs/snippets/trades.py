@@ -1,0 +1,50 @@
+"""Follows the trades of one collector: python trades.py okx:BTC-USDT [FILE].
+
+FILE keeps the id of the last entry that was dealt with; without it, it begins with what is new. It ends when Redis goes
+away; started again, it goes on behind that entry.
+"""
+
+import json
+import os
+import sys
+from pathlib import Path
+
+import redis
+
+
+def deal_with(entry_id: str, fields: dict[str, str]) -> None:
+    """Prices and sizes are text with the exchange's own digits; ``decimal.Decimal`` reckons with them."""
+    if fields["type"] == "trade":
+        tell(id=entry_id, side=fields["side"], size=fields["size"], price=fields["price"])
+    elif fields["type"] == "gap":  # missing for good, between two trades or between two times
+        bounds = {name: fields[name] for name in ("from_id", "to_id", "from_ts", "to_ts") if name in fields}
+        tell(id=entry_id, missing=bounds, reason=fields["reason"])
+    elif fields["type"] == "feed_status":
+        tell(id=entry_id, feed=fields["state"], reason=fields["reason"])
+    # other types belong to later versions
+
+
+def tell(**words: object) -> None:
+    """One line of JSON."""
+    print(json.dumps(words), flush=True)
+
+
+collector = sys.argv[1]
+place = Path(sys.argv[2] if len(sys.argv) > 2 else "trades.position")
+key = f"md:v1:{{{collector}}}:trade"
+client = redis.Redis.from_url(os.environ.get("TICKFLEET_REDIS_URL", "redis://127.0.0.1:6379/0"), decode_responses=True)
+
+if place.exists():
+    last = place.read_text()
+    if not client.xrange(key, last, last):
+        tell(missed_behind=last)  # retention has passed this reader
+else:
+    newest = client.xrevrange(key, count=1)
+    last = newest[0][0] if newest else "0-0"
+
+while True:
+    for _, entries in client.xread({key: last}, count=100, block=5000):
+        for last, fields in entries:
+            deal_with(last, fields)
+        place.with_suffix(".new").write_text(last)
+        place.with_suffix(".new").replace(place)
