@@ -27,8 +27,12 @@ class Pipe(Protocol):
         """Open the connection where there is none."""
         ...
 
-    def begin(self, commands: Sequence[bytes], done: Done) -> bool:
+    def begin(self, commands: Sequence[bytes], done: Done, *, patient: bool = False) -> bool:
         """Send a transaction where that takes only a write; else False."""
+        ...
+
+    def hurry(self) -> None:
+        """Something waits for the outcome of a patient one."""
         ...
 
     async def transaction(self, commands: Sequence[bytes]) -> list[Reply]:

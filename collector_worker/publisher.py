@@ -30,6 +30,10 @@ _LATENCY_SAMPLES = 16
 """Entries of a batch whose latency is recorded: enough for a percentile, and a burst does not pay per entry."""
 
 
+_PROMPT_EVERY = 8
+"""Of so many transactions the answer to one is waited for at once, so that the latency is known in quiet times, too."""
+
+
 class Pacing(Struct, frozen=True, kw_only=True):
     """How much at a time, and how often.
 
@@ -75,6 +79,11 @@ class Publisher:
         )
         self._busy = True
         """Whether something is under way, or nothing may be sent: before ``run`` has begun and after it."""
+        self._patient = False
+        """Whether the answer to what is under way is not looked for yet."""
+        self._found = False
+        """While an answer is taken that has been there for some time: how long says nothing of Redis."""
+        self._begun = 0
         self._in_trouble: tuple[Shipment, Outcome] | None = None
         self._trouble = asyncio.Event()
         self._idle = asyncio.Event()
@@ -113,8 +122,7 @@ class Publisher:
             entry_id, command = stream.pack(event)
             if self._buffer.append(Packed(command, event.ts_recv, stream.key_bytes)):
                 self._appended += 1
-                if not self._busy:
-                    self._send()
+                self._hasten()
                 return entry_id
             stream.last_trade_id = before
         self._telemetry.beat.entries_dropped += 1
@@ -138,23 +146,20 @@ class Publisher:
         if not self._buffer.append(Packed(command, recv_ns)):
             return False
         self._appended += 1
-        if not self._busy:
-            self._send()
+        self._hasten()
         return True
 
     def set_hash(self, key: str, fields: Mapping[str, Scalar]) -> None:
         """Set fields of a hash behind all entries buffered so far; of several for one key only the latest is sent."""
         self._ordered[key] = (self._appended, _hset(key, fields))
-        if not self._busy:
-            self._send()
+        self._hasten()
 
     def set_expiring_hash(self, key: str, fields: Mapping[str, Scalar], ttl_s: int, *, fresh: bool = False) -> None:
         """Set fields of a hash that expires, ahead of the entries; ``fresh`` first removes what was there."""
         remove = pack_command(("DEL", key))
         fresh = fresh or remove in self._urgent.get(key, ())  # the one that is replaced has not been sent
         self._urgent[key] = [*([remove] if fresh else []), _hset(key, fields), pack_command(("EXPIRE", key, ttl_s))]
-        if not self._busy:
-            self._send()
+        self._hasten()
 
     # --- sending -------------------------------------------------------------------------------------------------
 
@@ -176,10 +181,20 @@ class Publisher:
                     shipment, outcome = self._in_trouble
                     replies = await self._delivery.carry_out(shipment, outcome)
                     self._away = False
+                    self._record_latency(shipment.batch)
                     self._confirm(shipment, replies)
                     self._send()
         finally:
             self._busy = True
+
+    def _hasten(self) -> None:
+        """Something is there to be sent."""
+        if not self._busy:
+            self._send()
+        elif self._patient:  # the answer to the last one is there by now, or must be waited for
+            self._patient, self._found = False, True
+            self._pipe.hurry()
+            self._found = False
 
     def _send(self) -> None:
         """Send what is buffered, with nothing under way; what takes more than a write is for ``run``."""
@@ -188,7 +203,9 @@ class Publisher:
             self._idle.set()
             return
         shipment = self._load()
-        if not self._pipe.begin(shipment.commands, partial(self._on_outcome, shipment)):
+        self._begun += 1
+        self._patient = self._begun % _PROMPT_EVERY != 1 and self._appended - self._done == len(shipment.batch)
+        if not self._pipe.begin(shipment.commands, partial(self._on_outcome, shipment), patient=self._patient):
             self._ask_for_help(shipment, None)
 
     @property
@@ -210,6 +227,9 @@ class Publisher:
     def _on_outcome(self, shipment: Shipment, outcome: Outcome) -> None:
         """Called from the event loop."""
         if isinstance(outcome, list) and all_ids(replies := shipment.of_entries(outcome)):
+            if not (self._patient or self._found):
+                self._record_latency(shipment.batch)
+            self._patient = False
             self._confirm(shipment, replies)
             self._send()
         else:
@@ -235,7 +255,6 @@ class Publisher:
         if batch:
             self._buffer.drop_head(len(batch))
             self._done += len(batch)
-            self._record_latency(batch)
         if self._appended - self._done <= self._pacing.relieved_entries:
             self._relieved.set()
         self._forget_urgent(shipment.urgent)
@@ -279,6 +298,7 @@ class Publisher:
         """Wait until everything buffered is confirmed."""
         if self._has_work:
             self._idle.clear()
+            self._hasten()
         await self._idle.wait()
 
     def save(self) -> int:

@@ -1,9 +1,11 @@
 """The event loop of a process that must be able to end at any time, also while a name is being looked up.
 
-asyncio hands lookups to the threads of its default executor. The loop waits for these when it ends (before Python 3.12
-without a limit), and the interpreter waits for them once more, so a resolver that hangs would keep the process until it
-is killed. Here they run in daemon threads, which nobody waits for. No other work of ours goes to the executor of a
-collector.
+uvloop: a process that is woken for one frame at a time runs its code cold each time, and there is a third of it to run
+(README, decisions).
+
+Loops hand lookups to threads, and wait for these when they end (asyncio before Python 3.12 without a limit, libuv
+always), so a resolver that hangs would keep the process until it is killed. Here they run in daemon threads, which
+nobody waits for. No other work of ours goes to the threads of a collector.
 """
 
 import asyncio
@@ -13,14 +15,18 @@ from contextlib import suppress
 from threading import Thread
 from typing import Any
 
+import uvloop
+
+from common.dial import dial
+
 _Question = tuple[Any, ...]
 """The arguments of ``getaddrinfo``, in its order."""
 
 _Answer = list[Any]
 
 
-class EventLoop(asyncio.SelectorEventLoop):
-    """asyncio's own, but for the lookups.
+class EventLoop(uvloop.Loop):
+    """uvloop's, but for the lookups.
 
     A name that is being looked up is not asked for a second time: there are never more threads than names.
     """
@@ -28,6 +34,17 @@ class EventLoop(asyncio.SelectorEventLoop):
     def __init__(self) -> None:
         super().__init__()
         self._lookups: dict[_Question, asyncio.Future[_Answer]] = {}
+
+    async def create_connection(
+        self, protocol_factory: Any, host: str | None = None, port: int | None = None, **options: Any
+    ) -> Any:
+        """See ``asyncio.loop.create_connection``. uvloop's own looks names up past ``getaddrinfo``."""
+        if host is None or port is None or options.get("sock") is not None:
+            return await super().create_connection(protocol_factory, host, port, **options)  # type: ignore[arg-type]
+        if options.get("ssl") and not options.get("server_hostname"):
+            options["server_hostname"] = host
+        options["sock"] = await dial(host, port)
+        return await super().create_connection(protocol_factory, **options)
 
     async def getaddrinfo(
         self,
@@ -40,6 +57,8 @@ class EventLoop(asyncio.SelectorEventLoop):
         flags: int = 0,
     ) -> _Answer:
         """See ``asyncio.loop.getaddrinfo``; raises what ``socket.getaddrinfo`` does."""
+        if isinstance(host, str) and isinstance(port, int) and (known := _literal(host, port, type, proto)):
+            return known
         question = (host, port, family, type, proto, flags)
         lookup = self._lookups.get(question)
         if lookup is None:
@@ -65,6 +84,15 @@ class EventLoop(asyncio.SelectorEventLoop):
             lookup.exception()  # nobody may be waiting any more: that is no error of ours
         else:
             lookup.set_result(answer)
+
+
+def _literal(host: str, port: int, kind: int, protocol: int) -> _Answer:
+    """An address needs no resolver, which might hang; nothing for a name."""
+    for family, place in ((socket.AF_INET, (host, port)), (socket.AF_INET6, (host, port, 0, 0))):
+        with suppress(OSError, ValueError):  # ValueError: not even a text for an address
+            socket.inet_pton(family, host)
+            return [(family, kind, protocol, "", place)]
+    return []
 
 
 def run(main: Coroutine[Any, Any, None]) -> None:

@@ -5,8 +5,10 @@ CPU per entry, and more memory per process, than all the rest of a collector.
 """
 
 import asyncio
+import os
 import ssl
 from collections.abc import Callable
+from typing import cast
 
 from common.config import RedisConfig
 from common.errors import FleetError, RedisUnreachableError
@@ -16,6 +18,11 @@ from common.resp import NotRedisError, Refusal, Replies, Reply, Scalar, pack_com
 CONNECT_TIMEOUT_S = 2.0
 ANSWER_TIMEOUT_S = 5.0
 """Without a byte of an answer that is awaited."""
+
+PATIENT_S = 0.1
+"""A patient question's answer is looked for by then, if nothing asked for it before."""
+
+_READ_BYTES = 256 * 1024
 
 _NO_ENTRY = ("NOAUTH", "WRONGPASS", "NOPERM", "ERR")
 _FALSE = frozenset({"0", "f", "false", "n", "no"})
@@ -30,15 +37,27 @@ Answered = Callable[[list[Reply] | FleetError], None]
 
 
 class Line(asyncio.Protocol):
-    """An open connection. One question at a time; a question that was cancelled leaves a line to be closed."""
+    """An open connection. One question at a time; a question that was cancelled leaves a line to be closed.
 
-    def __init__(self, *, text: bool) -> None:
+    To be woken for an answer costs more CPU than everything else that is done for one entry. Where nothing waits for
+    it, a question can be patient: its answer stays with the operating system until the next one, or ``PATIENT_S``.
+
+    Args:
+        text: See ``Replies``.
+        patient: Whether questions can be: not so under TLS, where what arrives is not yet an answer.
+    """
+
+    def __init__(self, *, text: bool, patient: bool = False) -> None:
         self._parser = Replies(text=text)
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport
         self._replies: list[Reply] = []
         self._awaited = 0
         self._answered: Answered | None = None
+        self._can_be_patient = patient
+        self._waits_patiently = False
+        self._asked_s = 0.0
+        self._look_again: asyncio.TimerHandle | None = None
         self._heard_s = 0.0
         self._watch: asyncio.TimerHandle | None = None
         self._broken: FleetError | None = None
@@ -49,19 +68,40 @@ class Line(asyncio.Protocol):
         """Whether a question can be asked now."""
         return self._broken is None and not self._awaited
 
-    def post(self, data: bytes, replies: int, answered: Answered) -> None:
+    def post(self, data: bytes, replies: int, answered: Answered, *, patient: bool = False) -> None:
         """Send packed commands in one write; ``answered`` is called from the event loop. Only where ``idle``.
 
         Args:
             data: The commands.
             replies: How many they bring, at least one.
             answered: Gets them, a refusal among them is a reply.
+            patient: Nothing waits for them, until ``hurry``.
         """
         self._awaited, self._answered = replies, answered
-        self._heard_s = self._loop.time()
+        self._heard_s = self._asked_s = self._loop.time()
         if self._watch is None:
             self._watch = self._loop.call_later(ANSWER_TIMEOUT_S, self._look)
+        if patient and self._can_be_patient:
+            self._waits_patiently = True
+            self._transport.pause_reading()
+            if self._look_again is None:
+                self._look_again = self._loop.call_later(PATIENT_S, self._end_patience)
         self._transport.write(data)
+
+    def hurry(self) -> None:
+        """Something waits for the answer to a patient question: take it where it is there, else be woken for it."""
+        if not self._waits_patiently:
+            return
+        self._waits_patiently = False
+        try:
+            data = os.read(self._transport.get_extra_info("socket").fileno(), _READ_BYTES)
+        except BlockingIOError:
+            data = b""
+        except OSError:  # the transport will meet it, too, and end
+            data = b""
+        self._transport.resume_reading()
+        if data:
+            self.data_received(data)
 
     async def ask(self, data: bytes, replies: int) -> list[Reply]:
         """As ``post``, and wait for the replies.
@@ -98,8 +138,7 @@ class Line(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """See ``asyncio.Protocol``."""
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - for the type: streams give no other
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)
 
     def data_received(self, data: bytes) -> None:
         """See ``asyncio.Protocol``."""
@@ -120,6 +159,17 @@ class Line(asyncio.Protocol):
         self._gone.set()
         self._end(LineBrokenError("the connection broke"))
 
+    def _end_patience(self) -> None:
+        """One timer for many patient questions, as ``_look``."""
+        self._look_again = None
+        if not self._waits_patiently:
+            return
+        left_s = self._asked_s + PATIENT_S - self._loop.time()
+        if left_s > 0:
+            self._look_again = self._loop.call_later(left_s, self._end_patience)
+        else:
+            self.hurry()
+
     def _look(self) -> None:
         """One timer for many questions: those that are answered in time need none of their own."""
         self._watch = None
@@ -135,8 +185,9 @@ class Line(asyncio.Protocol):
         if self._broken is not None:
             return
         self._broken = why
-        if self._watch is not None:
-            self._watch.cancel()
+        for timer in (self._watch, self._look_again):
+            if timer is not None:
+                timer.cancel()
         self._transport.abort()
         self._finish(why)
 
@@ -171,10 +222,12 @@ async def open_line(config: RedisConfig, *, text: bool) -> Line:
 async def _connect(address: Address, *, text: bool) -> Line:
     loop = asyncio.get_running_loop()
     if address.path:
-        _, line = await loop.create_unix_connection(lambda: Line(text=text), address.path)
+        _, line = await loop.create_unix_connection(lambda: Line(text=text, patient=True), address.path)
     else:
         tls = None if address.tls is None else _tls_context(dict(address.tls))
-        _, line = await loop.create_connection(lambda: Line(text=text), address.host, address.port, ssl=tls)
+        _, line = await loop.create_connection(
+            lambda: Line(text=text, patient=tls is None), address.host, address.port, ssl=tls
+        )
     return line
 
 

@@ -153,7 +153,7 @@ class RedisPipe:
                 raise self._refused(replies)
             self._watching = False  # somebody wrote the fence: look who
 
-    def begin(self, commands: Sequence[bytes], done: Done) -> bool:
+    def begin(self, commands: Sequence[bytes], done: Done, *, patient: bool = False) -> bool:
         """Send a transaction now; False where that takes more than a write: then ``transaction`` does it.
 
         Args:
@@ -161,13 +161,20 @@ class RedisPipe:
             done: Called from the event loop with the reply of each; or with ``None`` where nothing was done because
                 somebody wrote the fence, so that ``transaction`` must look who; or with the error that ``transaction``
                 would raise. Must not raise.
+            patient: Nothing waits for the outcome, until ``hurry``; see ``Line``.
         """
         line = self._line
         if line is None or not line.idle or (self._fence is not None and not self._watching):
             return False
         data = b"".join((_MULTI, *commands, _EXEC, *self._behind))
-        line.post(data, len(commands) + 2 + len(self._behind), partial(self._judge, len(commands), done))
+        replies = len(commands) + 2 + len(self._behind)
+        line.post(data, replies, partial(self._judge, len(commands), done), patient=patient)
         return True
+
+    def hurry(self) -> None:
+        """Something waits for the outcome of a patient transaction. ``done`` may be called at once."""
+        if self._line is not None:
+            self._line.hurry()
 
     def _judge(self, count: int, done: Done, outcome: list[Reply] | FleetError) -> None:
         if isinstance(outcome, FleetError):

@@ -16,6 +16,12 @@ settings.load_profile("tickfleet")
 CAPTURES = Path(__file__).resolve().parent.parent.parent / "shared" / "captures"
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Where several workers share the run they take the long modules first: else one of them would end late."""
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: item.get_closest_marker("system") is None)
+
+
 @pytest.fixture
 def clock() -> ManualClock:
     """A clock that stands still until the test moves it."""

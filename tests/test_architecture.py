@@ -23,6 +23,7 @@ OWNERS = {
     "redis": {"common/redis_client.py"},
     "hiredis": {"common/resp.py"},
     "pyarrow": {"common/reading/arrow.py"},
+    "uvloop": {"common/event_loop.py"},
     "structlog": {"common/log.py"},
     "prometheus_client": {"manager/metrics/families.py"},
     "xmlrpc": {"manager/supervisor_client.py"},

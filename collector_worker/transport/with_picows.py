@@ -42,15 +42,17 @@ from collector_worker.transport.contract import (
     turned_away,
     unreachable,
 )
+from common.dial import dial
 from common.errors import ConnectionLostError
 from common.log import get_logger
 
 _TEXT, _BINARY, _CONTINUATION = WSMsgType.TEXT, WSMsgType.BINARY, WSMsgType.CONTINUATION
 _CLOSE, _PONG = WSMsgType.CLOSE, WSMsgType.PONG
 
-_PLAIN_RECEIVE_BYTES = 512 * 1024
-"""What the kernel may hold of a connection without TLS. The library's buffer doubles whenever one read fills it, up to
-all that the kernel had, and never shrinks; with TLS asyncio reads 256 KiB at a time, whatever the kernel has."""
+_PLAIN_RECEIVE_BYTES = 128 * 1024
+"""What the kernel may hold of a connection without TLS, as a simulator's. The library's buffer doubles whenever one
+read fills it, up to all that the kernel had, and never shrinks; and what comes in one read is handled in one go, while
+Redis waits for work. With TLS the reads are small, whatever the kernel has."""
 
 _MUTE = logging.getLogger("tickfleet.picows")
 _MUTE.setLevel(logging.CRITICAL + 1)
@@ -82,8 +84,8 @@ async def _connect(url: str, tls: dict[str, Any]) -> "_Listener":
     """
     listener, dialled = _Listener(), list[socket.socket]()
 
-    async def dial(at: WSParsedURL) -> socket.socket:
-        dialled.append(await _dial(at))
+    async def dial_at(at: WSParsedURL) -> socket.socket:
+        dialled.append(await dial(at.host, at.port, receive_bytes=0 if at.is_secure else _PLAIN_RECEIVE_BYTES))
         return dialled[-1]
 
     try:
@@ -94,7 +96,7 @@ async def _connect(url: str, tls: dict[str, Any]) -> "_Listener":
             max_frame_size=MAX_FRAME_BYTES,
             extra_headers={"User-Agent": USER_AGENT},
             logger_name=_MUTE,
-            socket_factory=dial,
+            socket_factory=dial_at,
             use_aiofastnet=False,
             **tls,
         )
@@ -106,33 +108,6 @@ async def _connect(url: str, tls: dict[str, Any]) -> "_Listener":
                 each.shutdown(socket.SHUT_RDWR)  # whoever of asyncio holds it now sees its end, and closes it
         raise
     return listener
-
-
-async def _dial(at: WSParsedURL) -> socket.socket:
-    """Connect to the first address of the host that answers.
-
-    Raises:
-        OSError: There is none.
-        ValueError: The host is no name that can be looked up.
-    """
-    loop = asyncio.get_running_loop()
-    trouble = OSError("no address")
-    for family, kind, protocol, _, address in await loop.getaddrinfo(at.host, at.port, type=socket.SOCK_STREAM):
-        line = socket.socket(family, kind, protocol)
-        try:
-            line.setblocking(False)
-            if not at.is_secure:
-                line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _PLAIN_RECEIVE_BYTES)
-            await loop.sock_connect(line, address)
-        except OSError as error:
-            trouble = error
-            line.close()
-        except BaseException:
-            line.close()
-            raise
-        else:
-            return line
-    raise trouble
 
 
 class PicowsSocket:

@@ -139,11 +139,16 @@ class Totals(Struct, frozen=True, kw_only=True):
     entries_per_s: float
 
 
+def count_failed(summary: Mapping[str, int]) -> int:
+    """How many of the collectors have failed, by the summary of their verdicts; see ``Totals``."""
+    return summary["desired"] - summary["healthy"] - summary["starting"]
+
+
 def total(summary: Mapping[str, int], figures: Sequence[CollectorFigures]) -> Totals:
     """Sums over all collectors; ``summary`` is that of their verdicts."""
     return Totals(
         healthy=summary["healthy"],
-        failed=summary["desired"] - summary["healthy"] - summary["starting"],
+        failed=count_failed(summary),
         restarted=sum(each.restarts for each in figures),
         reconnects=sum(each.reconnects or 0 for each in figures),
         gaps=sum(each.gaps or 0 for each in figures),

@@ -14,10 +14,10 @@ from prometheus_client.registry import Collector, CollectorRegistry
 
 from common.health import Heartbeat, Progress
 from manager.board import Board, Shown
-from manager.figures.collectors import CollectorFigures, has_traded, living
+from manager.figures.collectors import CollectorFigures, count_failed, has_traded, living
 from manager.figures.document import Figures
 from manager.settings import NS_PER_S
-from manager.verdicts import Judgement
+from manager.verdicts import Judgement, summarise
 
 _Kind = type[GaugeMetricFamily] | type[CounterMetricFamily]
 _Read = Callable[[Heartbeat], float]
@@ -127,6 +127,10 @@ def _collectors(judgements: Iterable[Judgement]) -> Iterator[Metric]:
         desired.add_metric([str(judgement.id)], judgement.config.enabled)
     yield up
     yield desired
+    if judgements:  # those of ``up``, not of the last survey: a page must not contradict itself
+        summary = summarise(judgements)
+        yield _gauge("collectors_healthy", "Collectors that are well.", summary["healthy"])
+        yield _gauge("collectors_failed", "Collectors that should run and do not work.", count_failed(summary))
     beats = [(str(each.id), beat) for each in judgements if (beat := living(each)) is not None]
     tables: tuple[tuple[_Kind, Mapping[str, tuple[str, _Read]] | Mapping[str, tuple[str, _ReadIfKnown]]], ...]
     tables = (GaugeMetricFamily, _GAUGES), (CounterMetricFamily, _COUNTERS)
@@ -145,8 +149,6 @@ def _collectors(judgements: Iterable[Judgement]) -> Iterator[Metric]:
 
 
 def _figures(figures: Figures) -> Iterator[Metric]:
-    yield _gauge("collectors_healthy", "Collectors that are well.", figures.totals.healthy)
-    yield _gauge("collectors_failed", "Collectors that should run and do not work.", figures.totals.failed)
     restarts = _family(CounterMetricFamily, "restarts", "New processes since the manager began to watch it.")
     for collector, each in figures.collectors.items():
         restarts.add_metric([collector], each.restarts)

@@ -36,8 +36,8 @@ class LossyPipe(RedisPipe):
 
     lost = 0
 
-    def begin(self, commands: Sequence[bytes], done: Done) -> bool:
-        return super().begin(commands, lambda outcome: done(self._lose() or outcome))
+    def begin(self, commands: Sequence[bytes], done: Done, *, patient: bool = False) -> bool:
+        return super().begin(commands, lambda outcome: done(self._lose() or outcome), patient=patient)
 
     async def transaction(self, commands: Sequence[bytes]) -> list[Reply]:
         replies = await super().transaction(commands)

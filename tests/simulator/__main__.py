@@ -47,6 +47,7 @@ and, for tests, the simulator's own pages:
   /sim/do/garbage?text=               send a text frame as it is
   /sim/do/state?instId=&state=        change an instrument's state (suspend, expired, ...)
   /sim/do/fault?kind=&...             begin one fault now; parameters as in a schedule
+  /sim/do/calm                        end all faults
   /sim/do/schedule?seed=&duration_s=  draw faults and run them from now; also kinds=, instruments= (a,b)
   /sim/faults                         faults waiting, active and done, until when, and what each has hit
 

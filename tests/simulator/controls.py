@@ -38,6 +38,7 @@ class Controls:
             "mute": lambda query: self.mute(on=query.get("on", "1") == "1"),
             "garbage": lambda query: self.garbage(query.get("text", "{")),
             "fault": self._start_fault,
+            "calm": lambda _: self._faults.end(),
             "schedule": self._run_schedule,
             "state": lambda query: source.set_state(query["instId"], query["state"]),
         }

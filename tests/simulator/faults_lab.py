@@ -79,6 +79,14 @@ class FaultLab:
         """Start a single fault; it begins after its `at_ms`."""
         self.run(Schedule(seed=seed, faults=(fault,)))
 
+    def end(self) -> None:
+        """End all faults that are at work, and forget those to come."""
+        for run in self._runs:
+            run.waiting.clear()
+            for active in list(run.active):
+                self._end(run, active)
+        self._wake.set()
+
     @property
     def over(self) -> bool:
         """Whether no fault is at work or to come."""

@@ -57,7 +57,7 @@ async def test_ready_line_service_and_end_by_signal(number: signal.Signals) -> N
             await client.send('{"op":"subscribe","args":[{"channel":"books","instId":"BTC-USD-270326"}]}')
             frames: list[Any] = [json.loads(await client.recv()) for _ in range(3)]
             process.send_signal(number)
-            async with asyncio.timeout(1):
+            async with asyncio.timeout(10):
                 rest, errors = await process.communicate()
 
     assert [frame.get("event") or frame["action"] for frame in frames] == ["subscribe", "snapshot", "update"]

@@ -152,6 +152,12 @@ async def test_faults_by_name_and_by_seed(simulator: Simulator[OkxSource], clock
     simulator.tick()
     assert [run["state"] for run in _do(simulator, "faults")["data"]] == ["done", "done"]
 
+    _do(simulator, "do/fault", kind="mute", for_ms="7000")
+    _do(simulator, "do/fault", kind="mute", at_ms="7000", for_ms="7000")
+    assert _do(simulator, "do/calm") == _DONE
+    assert {run["state"] for run in _do(simulator, "faults")["data"]} == {"done"}
+    assert simulator.faults.over
+
     (run,) = _do(simulator, "do/schedule", seed="9")["data"]
     assert [row["fault"] for row in run["faults"]] == [
         msgspec.to_builtins(fault) for fault in draw_schedule(9, 30_000).faults

@@ -1,4 +1,8 @@
-"""Begins the schedules of ``test_run`` when the whole run begins: mostly they wait, and other tests need not."""
+"""Begins the schedules of ``test_run`` when the whole run begins: mostly they wait, and other tests need not.
+
+Where several workers share the run (pytest-xdist), only one of them will ask for the outcome, and the others have work
+to do meanwhile: there the schedules begin when they are asked for.
+"""
 
 import os
 import signal
@@ -49,7 +53,9 @@ def begun() -> Schedules:
 
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Begin where somebody will ask."""
-    if not session.config.option.collectonly and any(item.path == _RUN for item in session.items):
+    if session.config.option.collectonly or hasattr(session.config, "workerinput"):
+        return
+    if any(item.path == _RUN for item in session.items):
         begun()
 
 

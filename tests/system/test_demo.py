@@ -22,7 +22,7 @@ def processes_of(folder: str) -> list[str]:
     return found
 
 
-def demo(port: int, log: Path, seconds: int = 15) -> Process:
+def demo(port: int, log: Path, seconds: int = 25) -> Process:
     command = [str(BIN / "python"), str(ROOT / "deploy" / "demo.py"), "--seconds", str(seconds)]
     return Process(command, log, {"TICKFLEET_REDIS_PORT": str(port), "TICKFLEET_REDIS_URL": ""})
 
@@ -31,7 +31,7 @@ def test_two_demos_run_side_by_side_and_leave_nothing(tmp_path: Path) -> None:
     ports = (free_port(), free_port())
     demos = [demo(port, tmp_path / f"{port}.log") for port in ports]
 
-    codes = [process.wait(70) for process in demos]
+    codes = [process.wait(90) for process in demos]
 
     assert codes == [0, 0], "\n".join(process.text() for process in demos)
     for process, port in zip(demos, ports, strict=True):

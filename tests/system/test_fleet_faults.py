@@ -6,6 +6,7 @@ import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
@@ -13,7 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.support.alert_receiver import AlertReceiver
 from tests.support.deployment import Deployment
-from tests.support.ports import wait_until
+from tests.support.ports import wait_until, wait_until_passes
 from tests.support.processes import BIN, Process, SimulatorProcess
 
 pytestmark = pytest.mark.system
@@ -21,6 +22,8 @@ pytestmark = pytest.mark.system
 SYMBOLS = ("BTC-USDT", "ETH-USDT", "SOL-USDT")
 BTC = "okx:BTC-USDT"
 TRADES = "md:v1:{okx:BTC-USDT}:trade"
+HUNG_AFTER_S = 6
+"""For the manager: longer than it is suspended on purpose and then late, on a busy machine."""
 
 
 def fleet_text(simulator: SimulatorProcess, *symbols: str) -> str:
@@ -43,9 +46,10 @@ def alerts() -> Iterator[AlertReceiver]:
 
 @pytest.fixture(scope="module")
 def _running(simulator: SimulatorProcess, alerts: AlertReceiver) -> Iterator[Deployment]:
-    deployment = Deployment(fleet_text(simulator, *SYMBOLS))
+    restarts = "[manager]\nrestarts_max = 50\n"  # what the tests do to one collector in a minute is no crash loop
+    deployment = Deployment(fleet_text(simulator, *SYMBOLS) + restarts)
     deployment.env["TICKFLEET_ALERT_WEBHOOK"] = alerts.url
-    deployment.configure("-m manager.watchdog", "-m manager.watchdog --hung-after 4")
+    deployment.configure("-m manager.watchdog", f"-m manager.watchdog --hung-after {HUNG_AFTER_S}")
     deployment.start()
     yield deployment
     deployment.stop()
@@ -70,18 +74,23 @@ def last_trade(fleet: Deployment) -> str:
     return entries[0][0] if entries else ""
 
 
-def wait_for_new_trades(fleet: Deployment, timeout_s: float) -> None:
-    """Wait until live trades of a run that is not the old one have arrived."""
-    seen = last_trade(fleet)
+def wait_for_new_trades(fleet: Deployment, old: int, timeout_s: float) -> int:
+    """Wait until a run that is not that of the old process has published trades; its process."""
+    began_s = time.monotonic()
+    new = wait_until(lambda: new_pid(fleet, old), timeout_s, "a new process")
+    seen = last_trade(fleet)  # nothing of the old one can come any more
     wait_until(
         lambda: any(fields["type"] == "trade" for _, fields in fleet.redis.xrange(TRADES, min=f"({seen}")),
-        timeout_s,
-        "new trades arrive",
+        timeout_s - (time.monotonic() - began_s),
+        f"new trades arrive, all within {timeout_s} s",
     )
+    return new
 
 
-def others(pids: dict[str, int]) -> dict[str, int]:
-    return {collector: pid for collector, pid in pids.items() if collector != BTC}
+def new_pid(fleet: Deployment, old: int) -> int:
+    """The process of BTC, once it is not the old one; before that 0."""
+    pid = fleet.pids()[BTC]
+    return pid if pid != old else 0
 
 
 def trade_ids(fleet: Deployment) -> list[int]:
@@ -92,13 +101,9 @@ def test_a_killed_collector_is_back_within_8_s(fleet: Deployment) -> None:
     before = fleet.pids()
 
     os.kill(before[BTC], signal.SIGKILL)
-    began_s = time.monotonic()
-    wait_for_new_trades(fleet, 8)
+    new = wait_for_new_trades(fleet, before[BTC], 8)
 
-    assert time.monotonic() - began_s < 8
-    after = fleet.pids()
-    assert after[BTC] != before[BTC]
-    assert others(after) == others(before)
+    assert fleet.pids() == {**before, BTC: new}
 
 
 def test_a_collector_killed_in_its_first_seconds_is_back_within_8_s(fleet: Deployment) -> None:
@@ -107,26 +112,18 @@ def test_a_collector_killed_in_its_first_seconds_is_back_within_8_s(fleet: Deplo
     young = wait_until(lambda: new_pid(fleet, before[BTC]), 8, "a new process")
 
     os.kill(young, signal.SIGKILL)
-    wait_for_new_trades(fleet, 8)
+    new = wait_for_new_trades(fleet, young, 8)
 
-    assert fleet.pids()[BTC] not in (before[BTC], young)
-
-
-def new_pid(fleet: Deployment, old: int) -> int:
-    pid = fleet.pids()[BTC]
-    return pid if pid not in (0, old) else 0
+    assert fleet.pids() == {**before, BTC: new}
 
 
 def test_a_hung_collector_is_replaced_within_25_s(fleet: Deployment) -> None:
     before = fleet.pids()
 
     os.kill(before[BTC], signal.SIGSTOP)
-    wait_for_new_trades(fleet, 25)
+    new = wait_for_new_trades(fleet, before[BTC], 25)
 
-    assert not os.path.exists(f"/proc/{before[BTC]}") or before[BTC] not in fleet.pids().values()
-    after = fleet.pids()
-    assert after[BTC] not in (0, before[BTC])
-    assert others(after) == others(before)
+    assert fleet.pids() == {**before, BTC: new}
     reasons = [fields for _, fields in fleet.redis.xrange("md:v1:fleet:events") if fields.get("collector") == BTC]
     assert any("heartbeat" in fields.get("why", "") for fields in reasons)
 
@@ -138,6 +135,7 @@ def test_no_trade_is_twice_and_none_out_of_order_after_all_that(fleet: Deploymen
 
 def test_redis_restarted_loses_nothing_and_restarts_nobody(fleet: Deployment) -> None:
     before = fleet.pids()
+    fleet.redis.config_set("appendfsync", "always")  # else a kill may cost what waits for a slow disk
     seen = trade_ids(fleet)[-1]
 
     pid = int(fleet.redis.info("server")["process_id"])
@@ -187,21 +185,25 @@ def test_an_unknown_symbol_stops_only_itself(fleet: Deployment, simulator: Simul
     finally:
         fleet.fleet.write_text(good)
         os.kill(manager, signal.SIGHUP)
-        wait_until(lambda: "okx:NOPE-USDT" not in fleet.verdicts(), 20, "it has left the fleet")
+        wait_until(lambda: "okx:NOPE-USDT" not in fleet.pids(), 20, "it has left the fleet")
 
     assert "OKX lists no instrument for symbol NOPE-USDT" in row["why"]
+    assert "okx:NOPE-USDT" not in fleet.verdicts()
     assert fleet.pids() == before
 
 
 def test_sigterm_flushes_and_exits_with_0_within_5_s(fleet: Deployment) -> None:
-    pid = fleet.pids()[BTC]
-    began_s = time.monotonic()
+    pid, before = fleet.pids()[BTC], exits(fleet)
     os.kill(pid, signal.SIGTERM)
     wait_until(lambda: not os.path.exists(f"/proc/{pid}"), 5, "the process has ended")
-    assert time.monotonic() - began_s < 5
-    exits = [line for line in fleet.log("supervisord").splitlines() if "exited: collector-okx-BTC-USDT" in line]
-    assert "exit status 0" in exits[-1]
-    wait_for_new_trades(fleet, 10)
+    (exit_line,) = wait_until(lambda: exits(fleet)[len(before) :], 5, "supervisord has told")
+    assert "exit status 0" in exit_line
+    wait_for_new_trades(fleet, pid, 10)
+
+
+def exits(fleet: Deployment) -> list[str]:
+    """What supervisord has told so far of the ends of BTC's processes."""
+    return [line for line in fleet.log("supervisord").splitlines() if "exited: collector-okx-BTC-USDT" in line]
 
 
 # --- the manager ------------------------------------------------------------------------------------------------------
@@ -217,16 +219,29 @@ def silence_s(fleet: Deployment) -> float:
 
 
 def test_the_figures_are_shown_by_the_manager_and_by_the_command(fleet: Deployment) -> None:
-    wait_until(lambda: fleet.status()["collectors"][0]["figures"].get("entries_per_s"), 20, "there are rates")
-    status = fleet.status()
-    assert status["system"]["redis_used_bytes"] > 1_000_000
+    """A survey is up to 5 s old, a round up to 1 s, and both may still show what another test did to a collector."""
+    wait_until_passes(lambda: assert_the_command_shows_figures(fleet.status()), 40)
+    wait_until_passes(lambda: assert_the_metrics_are_those_of_the_fleet(fleet), 10)
+
+    assert fleet.page("/healthz") == (200, "ok\n")
+    status, page = fleet.status(), json.loads(fleet.page("/status")[1])
+    assert page.keys() == status.keys() - {"unapplied"}, (
+        "that is a matter of the file, which the manager does not look at"
+    )
+    assert page["manager"]["metrics_port"] == status["manager"]["metrics_port"] == fleet.metrics_port
+
+
+def assert_the_command_shows_figures(status: dict[str, Any]) -> None:
+    assert status["system"].get("redis_used_bytes", 0) > 1_000_000
     assert status["system"]["memory_forecast"]["redis_full_bytes"] > 3 * 30_000_000
-    assert status["totals"]["healthy"] == len(SYMBOLS)
+    assert status["totals"].get("healthy") == len(SYMBOLS)
     btc = next(row["figures"] for row in status["collectors"] if row["id"] == BTC)
-    assert 10 < btc["entries_per_s"]["trade"] < 80
+    assert 10 < btc.get("entries_per_s", {}).get("trade", 0) < 80
     assert 10_000_000 < btc["rss_bytes"] < 100_000_000
     assert [stream["kind"] for stream in btc["streams"]] == ["trade", "orderbook", "ticker", "candles", "coverage"]
 
+
+def assert_the_metrics_are_those_of_the_fleet(fleet: Deployment) -> None:
     code, text = fleet.page("/metrics")
     samples = {
         (sample.name, *sample.labels.values()): sample.value
@@ -237,12 +252,6 @@ def test_the_figures_are_shown_by_the_manager_and_by_the_command(fleet: Deployme
     assert [samples["tickfleet_collector_up", f"okx:{symbol}"] for symbol in SYMBOLS] == [1.0] * 3
     assert samples["tickfleet_collector_entries_total", BTC, "trade"] > 0
     assert (samples["tickfleet_manager_leading",], samples["tickfleet_collectors_healthy",]) == (1.0, 3.0)
-    assert fleet.page("/healthz") == (200, "ok\n")
-    page = json.loads(fleet.page("/status")[1])
-    assert page.keys() == status.keys() - {"unapplied"}, (
-        "that is a matter of the file, which the manager does not look at"
-    )
-    assert page["manager"]["metrics_port"] == status["manager"]["metrics_port"] == fleet.metrics_port
 
 
 def test_of_two_managers_one_acts_and_the_other_takes_over(fleet: Deployment, tmp_path: Path) -> None:

@@ -192,7 +192,7 @@ def through(site: RedisSite) -> Iterator[Any]:
         decode_responses=True,
         single_connection_client=True,
         retry=redis.retry.Retry(redis.backoff.NoBackoff(), 0),
-        socket_timeout=0.2,
+        socket_timeout=1.0,
     )
     yield client
     client.close()
@@ -202,7 +202,7 @@ def through(site: RedisSite) -> Iterator[Any]:
 def test_during_a_fault_a_write_fails_and_after_it_all_is_as_before(
     kind: RedisFaultKind, site: RedisSite, through: Any
 ) -> None:
-    fault = RedisFault(at_ms=0, kind=kind, for_ms=1, chunk_ms=400, orderly=True)
+    fault = RedisFault(at_ms=0, kind=kind, for_ms=1, chunk_ms=2_000, orderly=True)
     assert through.set("a", "0")
     fault.begin(site)
     with pytest.raises(redis.RedisError):

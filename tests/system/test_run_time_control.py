@@ -112,6 +112,7 @@ def _orders_without_a_manager_wait_for_it(fleet: Deployment, before: dict[str, i
     for answer in together(fleet, ["start", BTC], ["disable", ETH]):
         assert (answer.returncode, answer.stderr) == (1, NO_MANAGER)
     assert pids(fleet) == before
+    fleet.redis.config_set("appendfsync", "always")  # else a kill may cost what waits for a slow disk
     os.kill(int(fleet.redis.info("server")["process_id"]), signal.SIGKILL)
     fleet.redis.close()
     wait_until(lambda: answers(fleet), 20, "supervisord has brought Redis back")

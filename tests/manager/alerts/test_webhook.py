@@ -99,7 +99,7 @@ async def test_an_alert_is_one_post() -> None:
 )
 async def test_what_fails_is_sent_again(failure: bytes) -> None:
     receiver = Receiver(failure, failure, OK)
-    async with receiver.listening() as port, Sender(port, timeout_s=0.1).working() as sender:
+    async with receiver.listening() as port, Sender(port, timeout_s=0.5).working() as sender:
         sender.webhook.put("one")
         await until(lambda: sender.sent == 1)
     assert receiver.texts == ["tickfleet on web-1\none"] * 3

@@ -1,14 +1,16 @@
 import re
 
 import pytest
+from msgspec.structs import replace
 from prometheus_client import Metric
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_plain
 
 from manager.board import Board
 from manager.metrics.families import render
+from manager.verdicts import Verdict
 from tests.manager.fakes import NOW_NS, S
-from tests.manager.metrics.scene import BTC, ETH, NOW_S, SOL, board
+from tests.manager.metrics.scene import BTC, ETH, NOW_S, SOL, board, judgements
 
 UNITS = ("_seconds", "_bytes", "_ratio", "_entries")
 WITHOUT_UNIT = {
@@ -74,6 +76,7 @@ def test_labels_are_collectors_and_data_types_alone() -> None:
         ("collector_stream_entries", {("okx:BTC-USDT", "trade"): 100.0, ("okx:BTC-USDT", "candles"): 12.0}),
         ("collector_stream_bytes", {("okx:BTC-USDT", "trade"): 1_000.0, ("okx:BTC-USDT", "candles"): 120.0}),
         ("collector_stream_full_bytes", {("okx:BTC-USDT", "trade"): 10_000.0, ("okx:BTC-USDT", "candles"): 20_000.0}),
+        ("collectors_healthy", {(): 1.0}),
         ("collectors_failed", {(): 1.0}),
         ("manager_info", {("0.1.0",): 1.0}),
         ("manager_start_time_seconds", {(): NOW_NS / S - 60}),
@@ -95,6 +98,15 @@ def test_labels_are_collectors_and_data_types_alone() -> None:
 )
 def test_values(name: str, expected: dict[tuple[str, ...], float]) -> None:
     assert values(f"tickfleet_{name}") == expected
+
+
+def test_the_fleet_s_counts_are_those_of_the_verdicts_beside_them_not_of_the_last_survey() -> None:
+    later = board()
+    later.shown = replace(later.shown, judgements=[replace(each, verdict=Verdict.HEALTHY) for each in judgements()])
+    up = values("tickfleet_collector_up", later).values()
+    assert sum(up) == 3
+    assert values("tickfleet_collectors_healthy", later) == {(): 3.0}
+    assert values("tickfleet_collectors_failed", later) == {(): 0.0}
 
 
 def test_a_manager_that_has_just_begun() -> None:

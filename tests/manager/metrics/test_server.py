@@ -17,7 +17,7 @@ LARGE = b"x" * 20_000_000
 
 
 def answer(path: str, accept: str) -> Page:
-    return Page(200, "text/plain", LARGE if path == "/large" else f"{path} {accept}".encode())
+    return Page(200, "text/plain", f"{path} {accept}".encode())
 
 
 @pytest.fixture
@@ -79,19 +79,23 @@ def test_what_is_no_request_is_turned_away(sent: bytes, first_line: bytes, serve
     assert ask(server)[0] == 200
 
 
-def test_clients_that_do_not_read_are_cut_off_and_others_are_served(server: MetricsServer) -> None:
+def test_clients_that_do_not_read_are_cut_off_and_others_are_served(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = list[str]()
+
+    def answer_all(path: str, _: str) -> Page:
+        asked.append(path)
+        return Page(200, "text/plain", LARGE if path == "/large" else b"small")
+
+    monkeypatch.setattr(module, "CLIENT_LIMIT_S", 0.3)
     with ExitStack() as stack:
+        server = stack.enter_context(MetricsServer(free_port(), answer_all))
         slow = [stack.enter_context(socket.create_connection((HOST, server.port))) for _ in range(CLIENTS_MAX)]
         for connection in slow:
             connection.sendall(b"GET /large HTTP/1.1\r\n\r\n")
 
-        def served() -> bool:
-            try:
-                return ask(server)[0] == 200
-            except OSError:
-                return False  # turned away while the slow ones hold all places
-
-        assert wait_until(served, 5, "their time is over")
+        wait_until(lambda: asked.count("/large") == CLIENTS_MAX, 5, "they hold all places")
+        wait_until(lambda: not server._clients, 5, "their time is over")
+        assert ask(server)[0] == 200
         for connection in slow:
             connection.settimeout(5)
             assert len(until_closed(connection)) < len(LARGE)

@@ -1,38 +1,48 @@
-"""How fast a full stream of trades is read: ``python -m tests.bench.subscriber [--count 200000] [--json]``.
+"""How fast a full stream of trades is read with ``common.subscriber``, entry by entry, in batches, and as columns.
 
 Per second of CPU of the reading process, so that other load on the machine does not count; Redis has a core of its own.
+It is a process of its own, so that its memory is the reader's: ``python -m tests.bench.scenarios.subscriber``.
 """
 
 import argparse
 import asyncio
+import json
 import os
 import sys
-import tempfile
 import time
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import Any, Literal
 
 from common.codec import encode
 from common.events import Trade
 from common.subscriber import Batch, Subscriber, columns
-from tests.bench.frames import NOW_MS
+from tests.bench.plan import Plan
 from tests.bench.proc import pss_mib
-from tests.bench.report import print_results
-from tests.support.redis_server import RedisServer
+from tests.bench.site import Site
+from tests.bench.stats import Row
 from tests.support.stream_writer import BTC_TRADES
 
 _ROUNDS = 3
 _WRITE_AT_ONCE = 5_000
+_NOW_MS = 1_767_225_600_000
 _NS_PER_MS = 1_000_000
 _SIDES: list[Literal["buy", "sell"]] = ["sell", "buy"]
+
+
+def measure(site: Site, plan: Plan) -> Row:
+    """Trades per second of CPU, the best of some rounds each, and the reader's memory."""
+    site.say("subscriber")
+    with site.run() as run:
+        fill(site.redis.client, plan.subscriber_trades)
+        reader = run.helper("scenarios.subscriber", "--redis", site.redis.url, "--count", plan.subscriber_trades)
+        return {"trades": plan.subscriber_trades, **reader.told()}
 
 
 def fill(client: Any, count: int) -> None:
     """A stream of so many trades."""
     pipe = client.pipeline(transaction=False)
     for number in range(1, count + 1):
-        ms = NOW_MS + number // 10
+        ms = _NOW_MS + number // 10
         price, side = f"{42219.9 + number % 100 / 10:.1f}", _SIDES[number % 2]
         trade = Trade(ms * _NS_PER_MS, ms * _NS_PER_MS, str(700_000_000 + number), price, "0.12060306", side)
         pipe.execute_command("XADD", BTC_TRADES.key, f"{ms}-{number}", *encode(trade))
@@ -74,8 +84,7 @@ async def float_columns(subscriber: Subscriber, count: int) -> None:
     await _batches(subscriber, count, lambda batch: columns(batch.entries, Trade, decimals="float"))
 
 
-async def measure(url: str, count: int) -> dict[str, float]:
-    """Trades per second of CPU, the best of some rounds each."""
+async def _read(url: str, count: int) -> dict[str, float]:
     ways: list[Callable[[Subscriber, int], Awaitable[None]]] = [one_by_one, batches, text_columns, float_columns]
     results: dict[str, float] = {}
     for way in ways:
@@ -90,20 +99,12 @@ async def measure(url: str, count: int) -> dict[str, float]:
 
 
 def main() -> int:
-    """Measure and print."""
-    parser = argparse.ArgumentParser(prog="python -m tests.bench.subscriber", description=__doc__)
-    parser.add_argument("--count", type=int, default=200_000, help="trades in the stream")
-    parser.add_argument("--json", action="store_true")
+    """Read a stream that is there, and tell the figures."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.scenarios.subscriber", description=__doc__)
+    parser.add_argument("--redis", required=True)
+    parser.add_argument("--count", type=int, required=True)
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="tf-bench-") as name:
-        server = RedisServer(Path(name))
-        server.start()
-        try:
-            fill(server.client, options.count)
-            results = asyncio.run(measure(server.url, options.count))
-        finally:
-            server.stop()
-    print_results(results, as_json=options.json)
+    sys.stdout.write(json.dumps(asyncio.run(_read(options.redis, options.count))) + "\n")
     return 0
 
 

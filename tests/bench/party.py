@@ -1,0 +1,83 @@
+"""Who is measured: our collector, with one transport or another, as a real fleet runs it; or the peer."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+from msgspec import Struct
+
+from common import keys
+from common.identity import CollectorId, DataType
+from tests.bench.site import LoadProcess, Run
+from tests.support.processes import Process, start_worker
+
+_ID = CollectorId("okx", "BTC-USDT")
+
+Facts = Mapping[bytes, bytes | int]
+"""What XINFO STREAM says."""
+
+
+def entries_added(facts: Facts) -> int:
+    """How many entries a stream has taken."""
+    return int(facts[b"entries-added"])
+
+
+def last_number(facts: Facts) -> int:
+    """The number of the last trade in a stream of ours: it stands in the entry's id."""
+    return int(bytes(facts[b"last-generated-id"]).partition(b"-")[2])
+
+
+class Party(Struct, frozen=True):
+    """One that reads frames and writes entries.
+
+    Attributes:
+        transport: The library that reads its socket.
+        channel: What it subscribes to.
+        key: The stream it writes.
+        field: The field of an entry that holds the number of its frame.
+        progress: How many frames are in its stream.
+        start: Starts it; it ends with the run.
+    """
+
+    transport: str
+    channel: str
+    key: str
+    field: str
+    progress: Callable[[Facts], int]
+    start: Callable[[Run, LoadProcess], Process]
+
+
+def fleet_text(redis_url: str, load: LoadProcess, data_types: Sequence[str], transport: str) -> str:
+    """A fleet file of one collector, all else as it is by default."""
+    web, http = ("wss", "https") if load.tls else ("ws", "http")
+    names = ", ".join(f'"{name}"' for name in data_types)
+    return (
+        f'[redis]\nurl = "{redis_url}"\n'
+        f'[exchanges.okx]\nws_public = "{web}://127.0.0.1:{load.port}/ws/v5/public"\n'
+        f'ws_business = "{web}://127.0.0.1:{load.port}/ws/v5/business"\nrest = "{http}://127.0.0.1:{load.port}"\n'
+        f'[[collectors]]\nexchange = "{_ID.exchange}"\nsymbol = "{_ID.symbol}"\ndata_types = [{names}]\n'
+        f'transport = "{transport}"\n'
+    )
+
+
+def collector(transport: str, data_types: Sequence[str]) -> Callable[[Run, LoadProcess], Process]:
+    """How a collector is started: the real program, from a real fleet file."""
+
+    def start(run: Run, load: LoadProcess) -> Process:
+        fleet = run.folder / "fleet.toml"
+        fleet.write_text(fleet_text(run.site.redis.url, load, data_types, transport), encoding="utf-8")
+        env = {**run.site.trust, "TICKFLEET_ROOT": str(run.folder)}
+        worker = start_worker(_ID.exchange, _ID.symbol, fleet, run.folder / "worker.log", **env)
+        return run.keep(worker, worker.stop)
+
+    return start
+
+
+def our_trades(transport: str) -> Party:
+    """A collector of trades."""
+    key = keys.stream(_ID, DataType.TRADE)
+    return Party(transport, "trades-all", key, "trade_id", last_number, collector(transport, ["trade"]))
+
+
+def our_book(transport: str) -> Party:
+    """A collector of a book."""
+    key = keys.stream(_ID, DataType.ORDERBOOK)
+    return Party(transport, "books", key, "seq", entries_added, collector(transport, ["orderbook"]))
