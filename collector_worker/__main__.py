@@ -1,5 +1,6 @@
 """Entry point of one collector's process."""
 
+import gc
 import sys
 from collections.abc import Sequence
 
@@ -22,6 +23,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         settings = load_settings(argv, environment)
         configure_logging(environment.log_level, collector=str(settings.collector.id))
+        gc.freeze()  # what is there now stays: the collector of garbage need not look through it again and again
         run(run_until_signal(Worker(settings).run))
     except FleetError as error:
         get_logger().error("collector_failed", why=str(error), exit_code=error.exit_code)

@@ -4,24 +4,17 @@ import os
 import resource
 import secrets
 import socket
-from importlib.metadata import PackageNotFoundError, version
 
 from collector_worker.latency import LatencyHistogram
 from common.config import ExchangeCollectorConfig
 from common.health import Heartbeat, Progress, WorkerState
 from common.identity import DataType
+from common.version import VERSION
 
 LAG_EVERY = 8
 """Of so many trades the lag of one is recorded: the path of a trade is the hottest there is."""
 
 _PAGE_BYTES = resource.getpagesize()
-
-
-def _version() -> str:
-    try:
-        return version("tickfleet")
-    except PackageNotFoundError:
-        return "unknown"
 
 
 class Telemetry:
@@ -34,7 +27,7 @@ class Telemetry:
             host=socket.gethostname(),
             run_id=secrets.token_hex(6),
             config_id=config.fingerprint(),
-            version=_version(),
+            version=VERSION,
             started_at=now_ns,
             progress={data_type: Progress() for data_type in config.data_types},
         )

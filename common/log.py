@@ -4,17 +4,40 @@ An event is one fixed snake_case phrase, noun then past verb (``feed_connected``
 per message of the market: what repeats is counted. Errors carry ``exc_info``.
 """
 
+import importlib
 import logging
 import sys
-from typing import Any, TextIO
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, TextIO
 
-import structlog
+if TYPE_CHECKING:
+    import structlog
+
+
+def _import_structlog() -> ModuleType:
+    """The library loads rich where it finds it, for tracebacks in colour: 4 MiB and 30 ms for each process of a fleet.
+
+    So it is not found where nobody will see colours; whoever wants it later finds it.
+    """
+    if sys.stdout.isatty() or "rich" in sys.modules:
+        return importlib.import_module("structlog")
+    sys.modules["rich"] = None  # type: ignore[assignment]  # what the import system takes for "there is none"
+    try:
+        return importlib.import_module("structlog")
+    finally:
+        del sys.modules["rich"]
+
+
+if not TYPE_CHECKING:
+    structlog = _import_structlog()
 
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
 # Both without the variables of the frames: one of them may hold a secret.
 _traceback = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
-_traceback_for_people = structlog.dev.RichTracebackFormatter(show_locals=False)
+_traceback_for_people = (
+    structlog.dev.RichTracebackFormatter(show_locals=False) if "rich" in sys.modules else structlog.dev.plain_traceback
+)
 
 Logger = structlog.typing.FilteringBoundLogger
 

@@ -56,6 +56,8 @@ class Line(asyncio.Protocol):
         self._answered: Answered | None = None
         self._can_be_patient = patient
         self._waits_patiently = False
+        self._reads = True
+        self._file = -1
         self._asked_s = 0.0
         self._look_again: asyncio.TimerHandle | None = None
         self._heard_s = 0.0
@@ -81,11 +83,10 @@ class Line(asyncio.Protocol):
         self._heard_s = self._asked_s = self._loop.time()
         if self._watch is None:
             self._watch = self._loop.call_later(ANSWER_TIMEOUT_S, self._look)
-        if patient and self._can_be_patient:
-            self._waits_patiently = True
-            self._transport.pause_reading()
-            if self._look_again is None:
-                self._look_again = self._loop.call_later(PATIENT_S, self._end_patience)
+        self._waits_patiently = patient and self._can_be_patient
+        self._read(not self._waits_patiently)
+        if self._waits_patiently and self._look_again is None:
+            self._look_again = self._loop.call_later(PATIENT_S, self._end_patience)
         self._transport.write(data)
 
     def hurry(self) -> None:
@@ -94,14 +95,19 @@ class Line(asyncio.Protocol):
             return
         self._waits_patiently = False
         try:
-            data = os.read(self._transport.get_extra_info("socket").fileno(), _READ_BYTES)
-        except BlockingIOError:
+            data = os.read(self._file, _READ_BYTES)
+        except OSError:  # nothing there yet; or the connection broke, which the transport will meet, too
             data = b""
-        except OSError:  # the transport will meet it, too, and end
-            data = b""
-        self._transport.resume_reading()
         if data:
             self.data_received(data)
+        if self._awaited and not self._waits_patiently:
+            self._read(True)
+
+    def _read(self, wanted: bool) -> None:
+        """Have the event loop read, or not."""
+        if wanted is not self._reads:
+            self._reads = wanted
+            (self._transport.resume_reading if wanted else self._transport.pause_reading)()
 
     async def ask(self, data: bytes, replies: int) -> list[Reply]:
         """As ``post``, and wait for the replies.
@@ -139,6 +145,7 @@ class Line(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """See ``asyncio.Protocol``."""
         self._transport = cast("asyncio.Transport", transport)
+        self._file = transport.get_extra_info("socket").fileno()
 
     def data_received(self, data: bytes) -> None:
         """See ``asyncio.Protocol``."""

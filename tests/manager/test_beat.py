@@ -1,5 +1,4 @@
 import os
-from importlib.metadata import PackageNotFoundError
 
 import fakeredis
 import pytest
@@ -58,11 +57,3 @@ async def test_a_manager_erases_its_own_hash_and_not_that_of_its_successor() -> 
     assert await client.exists(keys.FLEET_MANAGER) == 0
     await erase_beat(client, new.mark)
     await client.aclose()
-
-
-def test_a_distribution_that_is_not_installed_has_no_version(monkeypatch: pytest.MonkeyPatch) -> None:
-    def missing(name: str) -> str:
-        raise PackageNotFoundError(name)
-
-    monkeypatch.setattr("manager.beat.version", missing)
-    assert Beat(NOW_NS).fields(NOW_NS, "", {}, {})["version"] == "unknown"

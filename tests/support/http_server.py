@@ -21,7 +21,7 @@ class HttpServer:
         self.answers = list(answers)
         self.requests: list[str] = []
         """What was asked: each request's head, line by line."""
-        self._server: asyncio.Server | None = None
+        self._serving = Serving(self._serve)
         self._ended = asyncio.Event()
         self.port = 0
 
@@ -36,28 +36,20 @@ class HttpServer:
         return [request.split(" ")[1] for request in self.requests]
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        self.port = self._server.sockets[0].getsockname()[1]
+        self.port = await self._serving.begin()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._ended.set()
-        if self._server is not None:
-            self._server.close()
-            await self._server.wait_closed()
+        await self._serving.end()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            head = await reader.readuntil(b"\r\n\r\n")
-            reply = self.answers[min(len(self.requests), len(self.answers) - 1)]
-            self.requests.append(head.decode())
-            if reply is STALL:
-                await self._ended.wait()
-            writer.write(reply)
-            await writer.drain()
-        except (ConnectionError, asyncio.IncompleteReadError):
-            pass  # the client may leave at any time
-        finally:
-            writer.close()
+        head = await reader.readuntil(b"\r\n\r\n")
+        reply = self.answers[min(len(self.requests), len(self.answers) - 1)]
+        self.requests.append(head.decode())
+        if reply is STALL:
+            await self._ended.wait()
+        writer.write(reply)
+        await writer.drain()

@@ -75,13 +75,15 @@ class _Crowd:
 
     def run(self) -> Outcome:
         """Until all have their permit or are dead."""
-        plan, expected = self._plan, self._plan.crowd + self._plan.late - self._plan.kill
+        plan, killed = self._plan, self._outcome.killed
         self._let_in(plan.crowd)
         with os.fdopen(self._results[0], "rb") as results:
-            while len(self._outcome.grants) < expected:
+            while self._waiting - set(killed):
                 grant = msgspec.json.decode(results.readline(), type=Grant)
                 self._outcome.grants.append(grant)
                 self._waiting.discard(grant.pid)
+                if grant.pid in killed:  # it came to its permit just before
+                    killed.remove(grant.pid)
                 if len(self._outcome.grants) == plan.turn_at:
                     self._kill()
                     self._let_in(plan.late)

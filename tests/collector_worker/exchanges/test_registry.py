@@ -36,11 +36,11 @@ def test_an_exchange_can_do_what_its_profile_promises(name: str) -> None:
         exchange=name, symbol="BTC-USDT", data_types=known.data_types, candle_intervals=known.candle_intervals
     )
 
-    channels = [channel for feed in REGISTRY[name](everything).feeds() for channel in feed.channels]
+    channels = [channel for feed in ExchangeFactory.create_collector(everything).feeds() for channel in feed.channels]
     assert {channel.data_type for channel in channels} == set(known.data_types)
     assert sorted(channel.interval for channel in channels if channel.interval) == sorted(known.candle_intervals)
     assert len({channel.name for channel in channels}) == len(channels)
-    addresses = {feed.url for feed in REGISTRY[name](everything).feeds()}
+    addresses = {feed.url for feed in ExchangeFactory.create_collector(everything).feeds()}
     roots = {known.endpoints.ws_public, known.endpoints.ws_business} - {""}
     assert addresses == {root + PATHS[name] for root in roots}
 
@@ -56,7 +56,7 @@ BARS = {"binance": ("kline_", binance_klines.PERIODS), "okx": ("candle", okx_bar
 def test_bars_begin_where_those_of_the_exchange_do(name: str, interval: str, ts_ms: int) -> None:
     """The channel that we subscribe to, against bars that were written from the exchange's documentation."""
     collected = ExchangeCollectorConfig(name, "BTC-USDT", (DataType.CANDLES,), candle_intervals=(interval,))
-    (channel,) = [channel for feed in REGISTRY[name](collected).feeds() for channel in feed.channels]
+    (channel,) = [channel for feed in ExchangeFactory.create_collector(collected).feeds() for channel in feed.channels]
     before, periods = BARS[name]
     period = next(each for each in periods if each.name == channel.name.removeprefix(before))
     opened_ns = period.open_of(ts_ms) * 1_000_000
@@ -78,7 +78,8 @@ def test_every_value_of_a_parameter_leads_to_a_channel_of_that_name(name: str, p
         exchange=name, symbol="BTC-USDT", data_types=PROFILES[name].data_types, custom_params={parameter: value}
     )
 
-    assert value in [channel.name for feed in REGISTRY[name](made).feeds() for channel in feed.channels]
+    feeds = ExchangeFactory.create_collector(made).feeds()
+    assert value in [channel.name for feed in feeds for channel in feed.channels]
 
 
 def test_the_factory_makes_a_collector_of_its_configuration() -> None:
