@@ -4,6 +4,8 @@ import asyncio
 from types import TracebackType
 from typing import Self
 
+from tests.support.serving import Serving
+
 STALL = b"never sent"
 """An answer that never comes."""
 
