@@ -80,9 +80,11 @@ class Buffer:
         """Forget the oldest entries, which are published; the file moves up."""
         popleft = self._entries.popleft
         self._bytes -= sum([len(popleft().command) for _ in range(count)]) + count * _ENTRY_OVERHEAD_BYTES
-        if self._spool is not None:
-            self._move_up(self._spool, count)
-        self._note_room()
+        spool = self._spool
+        if spool is not None and (self._copied or spool.pending or spool.full):
+            self._move_up(spool, count)
+        if self.full:
+            self._note_room()
 
     def _move_up(self, spool: Spool, count: int) -> None:
         self._copied = max(0, self._copied - count)

@@ -198,10 +198,11 @@ class Publisher:
 
     def _send(self) -> None:
         """Send what is buffered, with nothing under way; what takes more than a write is for ``run``."""
-        self._busy = self._has_work
-        if not self._busy:
+        if not self._has_work:
+            self._busy = False
             self._idle.set()
             return
+        self._busy = True
         shipment = self._load()
         self._begun += 1
         self._patient = self._begun % _PROMPT_EVERY != 1 and self._appended - self._done == len(shipment.batch)
@@ -226,14 +227,19 @@ class Publisher:
 
     def _on_outcome(self, shipment: Shipment, outcome: Outcome) -> None:
         """Called from the event loop."""
-        if isinstance(outcome, list) and all_ids(replies := shipment.of_entries(outcome)):
-            if not (self._patient or self._found):
-                self._record_latency(shipment.batch)
-            self._patient = False
-            self._confirm(shipment, replies)
-            self._send()
-        else:
+        if not (isinstance(outcome, list) and all_ids(replies := shipment.of_entries(outcome))):
             self._ask_for_help(shipment, outcome)
+            return
+        if not (self._patient or self._found):
+            self._record_latency(shipment.batch)
+        self._patient = False
+        if self._refused:
+            self._confirm(shipment, replies)
+        else:
+            self._buffer.ends.update(zip([entry.stream or entry.key for entry in shipment.batch], replies, strict=True))
+            self._telemetry.beat.entries_published += len(replies)
+            self._forget(shipment)
+        self._send()
 
     def _ask_for_help(self, shipment: Shipment, outcome: Outcome) -> None:
         self._in_trouble = shipment, outcome
@@ -244,20 +250,21 @@ class Publisher:
         self._relieved.set()
 
     def _confirm(self, shipment: Shipment, replies: Sequence[Reply]) -> None:
-        """Take note of the answers."""
-        batch = shipment.batch
-        if all_ids(replies) and not self._refused:
-            self._buffer.ends.update(zip([entry.stream or entry.key for entry in batch], replies, strict=True))
-            self._telemetry.beat.entries_published += len(batch)
-        else:
-            for entry, reply in zip(batch, replies, strict=True):
-                self._confirm_one(entry, reply)
-        if batch:
-            self._buffer.drop_head(len(batch))
-            self._done += len(batch)
+        """Take note of answers of any kind."""
+        for entry, reply in zip(shipment.batch, replies, strict=True):
+            self._confirm_one(entry, reply)
+        self._forget(shipment)
+
+    def _forget(self, shipment: Shipment) -> None:
+        """It has been carried out."""
+        count = len(shipment.batch)
+        if count:
+            self._buffer.drop_head(count)
+            self._done += count
         if self._appended - self._done <= self._pacing.relieved_entries:
             self._relieved.set()
-        self._forget_urgent(shipment.urgent)
+        if shipment.urgent:
+            self._forget_urgent(shipment.urgent)
         for key, sent in shipment.ordered.items():
             if self._ordered[key] is sent:
                 del self._ordered[key]

@@ -56,6 +56,8 @@ class RedisPipe:
         self._line: Line | None = None
         self._fence: tuple[str, int] | None = None
         self._behind: list[bytes] = []
+        self._ours: bytes | None = None
+        """The fencing number, as Redis gives it."""
         self._watching = False
 
     async def take_fence(self, key: str) -> int:
@@ -80,7 +82,7 @@ class RedisPipe:
             (now,) = await self.execute([_TIME])
             number = max(held + 1, _time_ms(now))
             if await self._set_watched(key, number):
-                self._fence, self._behind = (key, number), _watch_commands(key)
+                self._fence, self._behind, self._ours = (key, number), _watch_commands(key), b"%d" % number
                 return number
 
     async def _watch(self, key: str) -> int:
@@ -180,7 +182,7 @@ class RedisPipe:
         if isinstance(outcome, FleetError):
             done(self._translated(outcome))
             return
-        self._watching = self._fence is not None and _number(outcome[-1]) == self._fence[1]
+        self._watching = self._fence is not None and outcome[-1] == self._ours
         result = outcome[count + 1]
         if result is None or isinstance(result, list):
             done(result)
