@@ -30,8 +30,8 @@ _LATENCY_SAMPLES = 16
 """Entries of a batch whose latency is recorded: enough for a percentile, and a burst does not pay per entry."""
 
 
-_PROMPT_EVERY = 8
-"""Of so many transactions the answer to one is waited for at once, so that the latency is known in quiet times, too."""
+_SAMPLE_EVERY_NS = 1_000_000_000
+"""So often an answer is waited for at once although nothing needs it: the latency is to be known at all times."""
 
 
 class Pacing(Struct, frozen=True, kw_only=True):
@@ -83,25 +83,22 @@ class Publisher:
         """Whether the answer to what is under way is not looked for yet."""
         self._found = False
         """While an answer is taken that has been there for some time: how long says nothing of Redis."""
-        self._begun = 0
+        self._sampled_ns = 0
+        """When the entry was received whose latency was recorded last."""
         self._in_trouble: tuple[Shipment, Outcome] | None = None
         self._trouble = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
+        self.congested = False
+        """Whether the reader should wait for ``relief`` before it reads on."""
         self._relieved = asyncio.Event()
         self._away = False
-
-    @property
-    def congested(self) -> bool:
-        """Whether the reader should wait for ``relief`` before it reads on."""
-        if self._appended - self._done <= self._pacing.congested_entries or self._away:
-            return False
-        return not self._buffer.spooled
 
     async def relief(self) -> None:
         """Wait until Redis has caught up, or has gone away."""
         self._relieved.clear()
-        await self._relieved.wait()
+        if self.congested:
+            await self._relieved.wait()
 
     @property
     def buffered(self) -> int:
@@ -195,6 +192,8 @@ class Publisher:
             self._patient, self._found = False, True
             self._pipe.hurry()
             self._found = False
+        elif self._appended - self._done > self._pacing.congested_entries:
+            self.congested = not self._away and not self._buffer.spooled
 
     def _send(self) -> None:
         """Send what is buffered, with nothing under way; what takes more than a write is for ``run``."""
@@ -204,8 +203,9 @@ class Publisher:
             return
         self._busy = True
         shipment = self._load()
-        self._begun += 1
-        self._patient = self._begun % _PROMPT_EVERY != 1 and self._appended - self._done == len(shipment.batch)
+        newest_ns = shipment.batch[-1].recv_ns if shipment.batch else self._sampled_ns
+        alone = self._appended - self._done == len(shipment.batch)
+        self._patient = alone and 0 <= newest_ns - self._sampled_ns < _SAMPLE_EVERY_NS
         if not self._pipe.begin(shipment.commands, partial(self._on_outcome, shipment), patient=self._patient):
             self._ask_for_help(shipment, None)
 
@@ -247,6 +247,10 @@ class Publisher:
 
     def _on_away(self) -> None:
         self._away = True
+        self._relieve()
+
+    def _relieve(self) -> None:
+        self.congested = False
         self._relieved.set()
 
     def _confirm(self, shipment: Shipment, replies: Sequence[Reply]) -> None:
@@ -261,8 +265,8 @@ class Publisher:
         if count:
             self._buffer.drop_head(count)
             self._done += count
-        if self._appended - self._done <= self._pacing.relieved_entries:
-            self._relieved.set()
+        if self.congested and self._appended - self._done <= self._pacing.relieved_entries:
+            self._relieve()
         if shipment.urgent:
             self._forget_urgent(shipment.urgent)
         for key, sent in shipment.ordered.items():
@@ -298,6 +302,7 @@ class Publisher:
 
     def _record_latency(self, batch: list[Packed]) -> None:
         now_ns = self._clock.now_ns()
+        self._sampled_ns = batch[-1].recv_ns if batch else self._sampled_ns
         for entry in batch[:: len(batch) // _LATENCY_SAMPLES + 1]:
             self._telemetry.latency.record((now_ns - entry.recv_ns) // 1000)
 

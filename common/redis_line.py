@@ -149,7 +149,6 @@ class Line(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """See ``asyncio.Protocol``."""
-        self._heard_s = self._loop.time()
         try:
             self._replies += self._parser.feed(data)
         except NotRedisError as error:
@@ -160,6 +159,8 @@ class Line(asyncio.Protocol):
             self._finish(replies)
         elif len(self._replies) > self._awaited:
             self._end(NotRedisError("more replies than questions"))
+        else:
+            self._heard_s = self._loop.time()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """See ``asyncio.Protocol``."""

@@ -6,6 +6,7 @@ from a real fleet file, with a Redis of its own beside it. Figures compare withi
 
 import argparse
 import json
+import signal
 import sys
 import tempfile
 import time
@@ -54,6 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         plan = replace(plan, rounds=options.rounds)
     if options.transport:
         plan = replace(plan, transports=(options.transport,))
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that no fleet is left behind
     began_s = time.monotonic()
 
     def say(line: str) -> None:

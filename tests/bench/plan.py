@@ -33,7 +33,7 @@ class Plan(Struct, frozen=True, kw_only=True):
     burst_trades: int = 200_000
     rates: tuple[int, ...] = (100, 1_000, 5_000)
     warm_s: float = 3.0
-    steady_s: float = 20.0
+    steady_s: float = 15.0
     book_rates: tuple[int, ...] = (10, 100)
     memory_trades: int = 1_000_000
     idle_s: float = 5.0
