@@ -4,8 +4,8 @@ from common.codec import encode_trade
 from common.events import Trade
 from common.resp import pack_command
 
-_DIGITS_19 = 10**18
-"""Times from 2001 on have nineteen digits, until 2286."""
+_2001, _2286 = 10**18, 10**19
+"""Times between have nineteen digits."""
 
 
 class _Texts(dict[int, str]):
@@ -45,7 +45,7 @@ class TradeCommand:
         Raises:
             UnicodeEncodeError: A text is not ASCII; its length in bytes would be another.
         """
-        if trade.count is not None or trade.ts_event < _DIGITS_19 or trade.ts_recv < _DIGITS_19:
+        if trade.count is not None or not (_2001 <= trade.ts_event < _2286 and _2001 <= trade.ts_recv < _2286):
             return pack_command((*self._words, entry_id, *encode_trade(trade)))
         trade_id, price, size = trade.trade_id, trade.price, trade.size
         return (

@@ -393,3 +393,18 @@ def test_the_length_of_a_bar_is_that_of_its_interval() -> None:
     made = CandleTape("1h", 60.0)
     made.restore(7_200_000_000_000)
     assert (made.sequence.last, made.opens_at(2), made.interval) == (1, 7_200_000_000_000, "1h")
+
+
+@given(st.lists(st.integers(1, 40), max_size=30), st.integers(0, 5))
+def test_the_short_way_is_the_long_one(numbers: list[int], last_id: int) -> None:
+    """Whether ``takes`` is asked first changes nothing, in what is passed on and in what comes after it."""
+    long, short = tape(last_id), tape(last_id)
+    for number in numbers:
+        passed = long.offer(trade(number), 0.0)
+        assert ([trade(number)] if short.takes(number) else short.offer(trade(number), 0.0)) == passed
+        assert (short.last_id, short.waiting, short.sequence.dropped) == (
+            long.last_id,
+            long.waiting,
+            long.sequence.dropped,
+        )
+    assert short.due(1e6) == long.due(1e6)

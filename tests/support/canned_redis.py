@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import ssl
 from types import TracebackType
 
 from tests.support.serving import Serving
@@ -12,9 +13,9 @@ _COMMAND = re.compile(rb"\*\d+\r\n\$\d+\r\n([A-Z]+)\r\n(?:\$\d+\r\n[^\r]*\r\n)*"
 class CannedRedis:
     """Answers ``+OK`` to each command, except to those that it has an answer for. Short text commands only."""
 
-    def __init__(self, answers: dict[str, bytes]) -> None:
+    def __init__(self, answers: dict[str, bytes], tls: ssl.SSLContext | None = None) -> None:
         self._answers = answers
-        self._serving = Serving(self._serve)
+        self._serving = Serving(self._serve, tls)
         self.url = ""
 
     async def __aenter__(self) -> "CannedRedis":

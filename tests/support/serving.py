@@ -1,6 +1,7 @@
 """The connections of a test's server, ended in order: none is left to the garbage collector of a later test."""
 
 import asyncio
+import ssl
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
@@ -12,16 +13,18 @@ class Serving:
 
     Args:
         handler: Serves one connection; may end by an error of the connection.
+        tls: With the certificate to show; None: without TLS.
     """
 
-    def __init__(self, handler: Handler) -> None:
+    def __init__(self, handler: Handler, tls: ssl.SSLContext | None = None) -> None:
         self._handler = handler
+        self._tls = tls
         self._tasks: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
 
     async def begin(self) -> int:
         """Listen; the port."""
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0, ssl=self._tls)
         port: int = self._server.sockets[0].getsockname()[1]
         return port
 

@@ -33,7 +33,7 @@ FEED_OF = {channel: feed for feed, channels in CHANNELS.items() for channel in c
 
 def frame_of(channel: str, row: object) -> bytes:
     head = {"arg": {"channel": channel, "instId": NATIVE}, "action": "update", "data": [row]}
-    return json.dumps(head).encode()
+    return json.dumps(head, separators=(",", ":")).encode()
 
 
 def feed(name: str, frame: bytes) -> list[Output]:
@@ -150,7 +150,7 @@ HOSTILE = {
     "deep data": b'{"arg":{"channel":"books","instId":"BTC-USDT"},"data":' + b"[" * 1_000_000,
     "deep and closed": b'{"arg":{"channel":"books","instId":"BTC-USDT"},"data":' + b"[" * 50_000 + b"]" * 50_000 + b"}",
     "a deep level": frame_of("books", VALID["books"]).replace(b'"8"', b"[" * 50_000 + b"]" * 50_000),
-    "a number of many digits": frame_of("books", {**VALID["books"], "seqId": 0}).replace(b": 0", b": " + b"9" * 10_000),
+    "a number of many digits": frame_of("books", {**VALID["books"], "seqId": 0}).replace(b":0", b":" + b"9" * 10_000),
     "a text of many digits": frame_of("trades-all", {**VALID["trades-all"], "ts": "9" * 10_000}),
     "infinity": frame_of("books", VALID["books"]).replace(b'"5"', b"Infinity"),
     "a float too large": frame_of("books", VALID["books"]).replace(b'"5"', b"1e999"),

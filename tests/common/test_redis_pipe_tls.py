@@ -1,0 +1,91 @@
+"""Redis behind TLS: who is believed, and who is not."""
+
+import asyncio
+import ssl
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+import trustme
+
+from common.config import RedisConfig
+from common.errors import RedisUnreachableError
+from common.redis_pipe import RedisPipe
+from common.resp import pack_command
+from tests.support.canned_redis import CannedRedis
+from tests.support.waiting import PATIENCE_S
+
+ECHO = pack_command(("ECHO", "x"))
+
+
+class Papers(NamedTuple):
+    """A server's certificate, and the files of the authority and of a client."""
+
+    server: ssl.SSLContext
+    authority: Path
+    client: Path
+
+
+def papers(folder: Path, name: str) -> Papers:
+    """Those of a server that calls itself ``name`` and asks its clients for a certificate, which need not be there."""
+    authority = trustme.CA()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert(name).configure_cert(context)
+    authority.configure_trust(context)
+    context.verify_mode = ssl.CERT_OPTIONAL
+    trusted, client = folder / "ca.pem", folder / "client.pem"
+    authority.cert_pem.write_to_path(trusted)
+    authority.issue_cert("client.test").private_key_and_cert_chain_pem.write_to_path(client)
+    return Papers(context, trusted, client)
+
+
+async def asked(url: str) -> list[object]:
+    """What a question brings, or how it fails."""
+    pipe = RedisPipe(RedisConfig(url=url, password="x"))  # noqa: S106 - made up
+    try:
+        await pipe.connect()
+        return list(await pipe.transaction([ECHO]))
+    finally:
+        await pipe.close()
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "believed"),
+    [
+        ("127.0.0.1", "ssl_ca_certs={ca}", True),
+        ("127.0.0.1", "ssl_ca_certs={ca}&ssl_certfile={client}&ssl_keyfile={client}", True),
+        ("127.0.0.1", "", False),  # an authority that nobody knows
+        ("127.0.0.1", "ssl_cert_reqs=none", True),
+        ("redis.test", "ssl_ca_certs={ca}", False),  # somebody else
+        ("redis.test", "ssl_ca_certs={ca}&ssl_check_hostname=false", True),
+        ("redis.test", "ssl_ca_certs={ca}&ssl_check_hostname=False&ssl_cert_reqs=required", True),
+        ("127.0.0.1", "ssl_ca_certs={ca}.none", False),  # no such file
+    ],
+)
+async def test_who_is_believed(tmp_path: Path, name: str, options: str, *, believed: bool) -> None:
+    shown = papers(tmp_path, name)
+    answers = {"ECHO": b"+QUEUED\r\n", "EXEC": b"*1\r\n$1\r\nx\r\n"}
+    async with CannedRedis(answers, shown.server) as server:
+        query = options.format(ca=shown.authority, client=shown.client)
+        address = server.url.removeprefix("redis://").removesuffix("/0")
+        url = f"rediss://{address}/0?{query}"
+        if believed:
+            assert await asked(url) == [b"x"]
+        else:
+            with pytest.raises(RedisUnreachableError) as refused:
+                await asked(url)
+            assert str(refused.value) == f"Redis at {address} cannot be reached"
+
+
+async def test_answers_that_are_longer_than_one_record(tmp_path: Path) -> None:
+    """Under TLS what arrives is not yet an answer: no question is patient."""
+    shown, text = papers(tmp_path, "127.0.0.1"), b"y" * 100_000
+    answer = b"$%d\r\n%s\r\n" % (len(text), text)
+    async with CannedRedis({"ECHO": b"+QUEUED\r\n", "EXEC": b"*1\r\n" + answer}, shown.server) as server:
+        pipe = RedisPipe(RedisConfig(url=f"rediss{server.url.removeprefix('redis')}?ssl_ca_certs={shown.authority}"))
+        await pipe.connect()
+        for _ in range(3):
+            outcome: asyncio.Future[object] = asyncio.get_running_loop().create_future()
+            assert pipe.begin([ECHO], outcome.set_result, patient=True)
+            assert await asyncio.wait_for(outcome, PATIENCE_S) == [text]
+        await pipe.close()
