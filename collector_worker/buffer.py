@@ -79,7 +79,8 @@ class Buffer:
     def drop_head(self, count: int) -> None:
         """Forget the oldest entries, which are published; the file moves up."""
         popleft = self._entries.popleft
-        self._bytes -= sum([len(popleft().command) for _ in range(count)]) + count * _ENTRY_OVERHEAD_BYTES
+        for _ in range(count):
+            self._bytes -= len(popleft().command) + _ENTRY_OVERHEAD_BYTES
         spool = self._spool
         if spool is not None and (self._copied or spool.pending or spool.full):
             self._move_up(spool, count)

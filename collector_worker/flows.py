@@ -184,7 +184,8 @@ class TradeFlow(_FlowOf[TradeTape]):
     def _pass_trade(self, trade: Trade, number: int) -> None:
         before_ts = self.tape.last_ts
         self.tape.last_ts = max(trade.ts_event, before_ts)
-        if not self._publish(trade):
+        self._progress.count += 1
+        if self._publisher.publish(self._stream, trade) is None:  # the buffer has become full meanwhile
             after = number - max(int(trade.count or 1), 1)
             what = Missing(from_ts=before_ts, to_ts=self.tape.last_ts, after=after, before=number + 1)
             self._track.lost(what, NO_ROOM)

@@ -197,7 +197,7 @@ class Publisher:
 
     def _send(self) -> None:
         """Send what is buffered, with nothing under way; what takes more than a write is for ``run``."""
-        if not self._has_work:
+        if self._appended == self._done and not self._ordered and not self._urgent:
             self._busy = False
             self._idle.set()
             return
@@ -215,7 +215,7 @@ class Publisher:
 
     def _load(self) -> Shipment:
         batch = self._buffer.head(self._pacing.batch_entries, self._pacing.batch_bytes)
-        commands = [entry.command for entry in batch]
+        commands = [batch[0].command] if len(batch) == 1 else [entry.command for entry in batch]
         if not self._urgent and not self._ordered:
             return Shipment({}, batch, {}, commands)
         ahead = [command for parts in self._urgent.values() for command in parts]
@@ -226,19 +226,26 @@ class Publisher:
         return Shipment(dict(self._urgent), batch, ordered, [*ahead, *commands, *behind])
 
     def _on_outcome(self, shipment: Shipment, outcome: Outcome) -> None:
-        """Called from the event loop."""
-        if not (isinstance(outcome, list) and all_ids(replies := shipment.of_entries(outcome))):
+        """Called from the event loop. Written flat: a process that is woken for one entry pays for each call."""
+        batch = shipment.batch
+        if not isinstance(outcome, list):
             self._ask_for_help(shipment, outcome)
             return
-        if not (self._patient or self._found):
-            self._record_latency(shipment.batch)
-        self._patient = False
-        if self._refused:
-            self._confirm(shipment, replies)
+        replies = outcome if len(outcome) == len(batch) else shipment.of_entries(outcome)
+        if len(replies) == 1 and type(replies[0]) is bytes and not self._refused:
+            self._buffer.ends[batch[0].stream or batch[0].key] = replies[0]
+        elif all_ids(replies) and not self._refused:
+            self._buffer.ends.update(zip([entry.stream or entry.key for entry in batch], replies, strict=True))
+        elif all_ids(replies):
+            self._note_each(batch, replies)
         else:
-            self._buffer.ends.update(zip([entry.stream or entry.key for entry in shipment.batch], replies, strict=True))
-            self._telemetry.beat.entries_published += len(replies)
-            self._forget(shipment)
+            self._ask_for_help(shipment, outcome)
+            return
+        self._telemetry.beat.entries_published += len(replies)
+        if not (self._patient or self._found):
+            self._record_latency(batch)
+        self._patient = False
+        self._forget(shipment)
         self._send()
 
     def _ask_for_help(self, shipment: Shipment, outcome: Outcome) -> None:
@@ -255,9 +262,26 @@ class Publisher:
 
     def _confirm(self, shipment: Shipment, replies: Sequence[Reply]) -> None:
         """Take note of answers of any kind."""
-        for entry, reply in zip(shipment.batch, replies, strict=True):
-            self._confirm_one(entry, reply)
+        taken = self._note_each(shipment.batch, replies)
+        self._telemetry.beat.entries_published += taken
+        self._telemetry.beat.entries_dropped += len(replies) - taken
         self._forget(shipment)
+
+    def _note_each(self, batch: list[Packed], replies: Sequence[Reply]) -> int:
+        """Note where the streams end, and which do not take entries; how many were taken."""
+        taken = 0
+        for entry, reply in zip(batch, replies, strict=True):
+            if isinstance(reply, bytes):
+                self._buffer.ends[entry.key] = reply
+                self._accepted(entry)
+            elif is_stale_id(reply):  # it was there already, so it counts as published
+                self._buffer.ends[entry.key] = entry.id
+            else:
+                self._refused.add(entry.key)
+                self._telemetry.trouble("publish", "Redis refuses entries: a key of ours holds something else")
+                continue
+            taken += 1
+        return taken
 
     def _forget(self, shipment: Shipment) -> None:
         """It has been carried out."""
@@ -277,21 +301,6 @@ class Publisher:
         for key, commands in sent.items():
             if self._urgent[key] is commands:
                 del self._urgent[key]
-
-    def _confirm_one(self, entry: Packed, reply: Reply) -> None:
-        """An id that was there already counts as published."""
-        beat = self._telemetry.beat
-        if isinstance(reply, bytes):
-            self._buffer.ends[entry.key] = reply
-            beat.entries_published += 1
-            self._accepted(entry)
-        elif is_stale_id(reply):
-            self._buffer.ends[entry.key] = entry.id
-            beat.entries_published += 1
-        else:
-            beat.entries_dropped += 1
-            self._refused.add(entry.key)
-            self._telemetry.trouble("publish", "Redis refuses entries: a key of ours holds something else")
 
     def _accepted(self, entry: Packed) -> None:
         """The trouble with a stream that was refused is over when that stream takes entries again."""

@@ -19,8 +19,9 @@ CONNECT_TIMEOUT_S = 2.0
 ANSWER_TIMEOUT_S = 5.0
 """Without a byte of an answer that is awaited."""
 
-PATIENT_S = 0.1
-"""A patient question's answer is looked for by then, if nothing asked for it before."""
+PATIENT_S = 1.0
+"""A patient question's answer is looked for by then, if nothing asked for it before. Shorter would mean a timer that
+wakes the process between the frames of a quiet feed."""
 
 _READ_BYTES = 256 * 1024
 
@@ -51,6 +52,8 @@ class Line(asyncio.Protocol):
         self._parser = Replies(text=text)
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport
+        self.idle = False
+        """Whether a question can be asked now."""
         self._replies: list[Reply] = []
         self._awaited = 0
         self._answered: Answered | None = None
@@ -65,11 +68,6 @@ class Line(asyncio.Protocol):
         self._broken: FleetError | None = None
         self._gone = asyncio.Event()
 
-    @property
-    def idle(self) -> bool:
-        """Whether a question can be asked now."""
-        return self._broken is None and not self._awaited
-
     def post(self, data: bytes, replies: int, answered: Answered, *, patient: bool = False) -> None:
         """Send packed commands in one write; ``answered`` is called from the event loop. Only where ``idle``.
 
@@ -79,12 +77,13 @@ class Line(asyncio.Protocol):
             answered: Gets them, a refusal among them is a reply.
             patient: Nothing waits for them, until ``hurry``.
         """
-        self._awaited, self._answered = replies, answered
+        self._awaited, self._answered, self.idle = replies, answered, False
         self._heard_s = self._asked_s = self._loop.time()
         if self._watch is None:
             self._watch = self._loop.call_later(ANSWER_TIMEOUT_S, self._look)
         self._waits_patiently = patient and self._can_be_patient
-        self._read(not self._waits_patiently)
+        if self._waits_patiently is self._reads:
+            self._read(not self._reads)
         if self._waits_patiently and self._look_again is None:
             self._look_again = self._loop.call_later(PATIENT_S, self._end_patience)
         self._transport.write(data)
@@ -146,6 +145,7 @@ class Line(asyncio.Protocol):
         """See ``asyncio.Protocol``."""
         self._transport = cast("asyncio.Transport", transport)
         self._file = transport.get_extra_info("socket").fileno()
+        self.idle = True
 
     def data_received(self, data: bytes) -> None:
         """See ``asyncio.Protocol``."""
@@ -155,8 +155,10 @@ class Line(asyncio.Protocol):
             self._end(error)
             return
         if len(self._replies) == self._awaited:
-            replies, self._replies = self._replies, []
-            self._finish(replies)
+            replies, answered = self._replies, self._answered
+            self._replies, self._answered, self._awaited, self.idle = [], None, 0, True
+            if answered is not None:
+                answered(replies)
         elif len(self._replies) > self._awaited:
             self._end(NotRedisError("more replies than questions"))
         else:
@@ -197,12 +199,9 @@ class Line(asyncio.Protocol):
             if timer is not None:
                 timer.cancel()
         self._transport.abort()
-        self._finish(why)
-
-    def _finish(self, outcome: list[Reply] | FleetError) -> None:
-        answered, self._answered, self._awaited = self._answered, None, 0
+        answered, self._answered, self._awaited, self.idle = self._answered, None, 0, False
         if answered is not None:
-            answered(outcome)
+            answered(why)
 
 
 async def open_line(config: RedisConfig, *, text: bool) -> Line:

@@ -31,7 +31,7 @@ from tests.support.redis_server import RedisServer
 from tests.support.stream_writer import BTC, BTC_BOOK, BTC_TRADES, ETH_TRADES, delta, snapshot, trade
 
 DAY_MS = 86_400_000
-KILLS = 8
+KILLS = 20
 EVERY_S = 0.05
 WAIT_S = 20.0
 
