@@ -73,17 +73,26 @@ def _check_event(event: Event) -> None:
         assert all(_DECIMAL.fullmatch(text) for text in numbers if isinstance(text, str))
 
 
-@st.composite
-def damaged(draw: st.DrawFn, frame: bytes) -> bytes:
+_damages = st.lists(
+    st.tuples(st.integers(0, 10**6 - 1), st.sampled_from(["change", "remove", "cut", "double"]), st.integers(0, 255)),
+    min_size=1,
+    max_size=3,
+)
+
+
+def damaged(frame: bytes) -> st.SearchStrategy[bytes]:
     """A frame with some bytes changed, removed, cut off or doubled."""
+    return _damages.map(lambda damages: _damage(frame, damages))
+
+
+def _damage(frame: bytes, damages: Sequence[tuple[int, str, int]]) -> bytes:
     made = bytearray(frame)
-    for _ in range(draw(st.integers(1, 3))):
-        position = draw(st.integers(0, len(made) - 1))
-        action = draw(st.sampled_from(["change", "remove", "cut", "double"]))
+    for share, action, value in damages:
+        position = share * len(made) // 10**6
         if action == "change":
-            made[position] = draw(st.integers(0, 255))
+            made[position : position + 1] = bytes([value])
         elif action == "remove":
-            del made[position]
+            del made[position : position + 1]
         elif action == "cut":
             del made[max(position, 4) :]  # something is left for the next damage
         else:
