@@ -86,6 +86,7 @@ class Publisher:
         self._sampled_ns = 0
         """When the entry was received whose latency was recorded last."""
         self._in_trouble: tuple[Shipment, Outcome] | None = None
+        self._failure: Exception | None = None
         self._trouble = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -174,6 +175,8 @@ class Publisher:
             while True:
                 await self._trouble.wait()
                 self._trouble.clear()
+                if self._failure is not None:
+                    raise self._failure
                 if self._in_trouble is not None:
                     shipment, outcome = self._in_trouble
                     replies = await self._delivery.carry_out(shipment, outcome)
@@ -193,7 +196,10 @@ class Publisher:
             self._pipe.hurry()
             self._found = False
         elif self._appended - self._done > self._pacing.congested_entries:
-            self.congested = not self._away and not self._buffer.spooled
+            if not (self._away or self._buffer.spooled):
+                self.congested = True
+            elif self.congested:
+                self._relieve()
 
     def _send(self) -> None:
         """Send what is buffered, with nothing under way; what takes more than a write is for ``run``."""
@@ -204,7 +210,7 @@ class Publisher:
         self._busy = True
         shipment = self._load()
         newest_ns = shipment.batch[-1].recv_ns if shipment.batch else self._sampled_ns
-        alone = self._appended - self._done == len(shipment.batch)
+        alone = self._appended - self._done == len(shipment.batch) and self._idle.is_set()  # nobody is in ``drained``
         self._patient = alone and 0 <= newest_ns - self._sampled_ns < _SAMPLE_EVERY_NS
         if not self._pipe.begin(shipment.commands, partial(self._on_outcome, shipment), patient=self._patient):
             self._ask_for_help(shipment, None)
@@ -227,26 +233,29 @@ class Publisher:
 
     def _on_outcome(self, shipment: Shipment, outcome: Outcome) -> None:
         """Called from the event loop. Written flat: a process that is woken for one entry pays for each call."""
-        batch = shipment.batch
-        if not isinstance(outcome, list):
-            self._ask_for_help(shipment, outcome)
-            return
-        replies = outcome if len(outcome) == len(batch) else shipment.of_entries(outcome)
-        if len(replies) == 1 and type(replies[0]) is bytes and not self._refused:
-            self._buffer.ends[batch[0].stream or batch[0].key] = replies[0]
-        elif all_ids(replies) and not self._refused:
-            self._buffer.ends.update(zip([entry.stream or entry.key for entry in batch], replies, strict=True))
-        elif all_ids(replies):
-            self._note_each(batch, replies)
-        else:
-            self._ask_for_help(shipment, outcome)
-            return
-        self._telemetry.beat.entries_published += len(replies)
-        if not (self._patient or self._found):
-            self._record_latency(batch)
-        self._patient = False
-        self._forget(shipment)
-        self._send()
+        batch, prompt, self._patient = shipment.batch, not (self._patient or self._found), False
+        try:
+            if not isinstance(outcome, list):
+                self._ask_for_help(shipment, outcome)
+                return
+            replies = outcome if len(outcome) == len(batch) else shipment.of_entries(outcome)
+            if len(replies) == 1 and type(replies[0]) is bytes and not self._refused:
+                self._buffer.ends[batch[0].stream or batch[0].key] = replies[0]
+            elif all_ids(replies) and not self._refused:
+                self._buffer.ends.update(zip([entry.stream or entry.key for entry in batch], replies, strict=True))
+            elif all_ids(replies):
+                self._note_each(batch, replies)
+            else:
+                self._ask_for_help(shipment, outcome)
+                return
+            self._telemetry.beat.entries_published += len(replies)
+            if prompt:
+                self._record_latency(batch)
+            self._forget(shipment)
+            self._send()
+        except Exception as error:  # noqa: BLE001 - raised in ``run``: here nobody would hear of it
+            self._failure = error
+            self._trouble.set()
 
     def _ask_for_help(self, shipment: Shipment, outcome: Outcome) -> None:
         self._in_trouble = shipment, outcome

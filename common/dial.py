@@ -19,7 +19,11 @@ async def dial(host: str, port: int, *, receive_bytes: int = 0) -> socket.socket
     loop = asyncio.get_running_loop()
     trouble = OSError("no address")
     for family, kind, protocol, _, address in await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM):
-        line = socket.socket(family, kind, protocol)
+        try:
+            line = socket.socket(family, kind, protocol)
+        except OSError as error:  # a kind of address that this machine does not have
+            trouble = error
+            continue
         try:
             line.setblocking(False)
             if receive_bytes:

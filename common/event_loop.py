@@ -57,7 +57,7 @@ class EventLoop(uvloop.Loop):
         flags: int = 0,
     ) -> _Answer:
         """See ``asyncio.loop.getaddrinfo``; raises what ``socket.getaddrinfo`` does."""
-        if isinstance(host, str) and isinstance(port, int) and (known := _literal(host, port, type, proto)):
+        if isinstance(host, str) and isinstance(port, int) and (known := _literal(host, port, family, type, proto)):
             return known
         question = (host, port, family, type, proto, flags)
         lookup = self._lookups.get(question)
@@ -86,12 +86,13 @@ class EventLoop(uvloop.Loop):
             lookup.set_result(answer)
 
 
-def _literal(host: str, port: int, kind: int, protocol: int) -> _Answer:
-    """An address needs no resolver, which might hang; nothing for a name."""
+def _literal(host: str, port: int, wanted: int, kind: int, protocol: int) -> _Answer:
+    """An address needs no resolver, which might hang; nothing for a name, or where a link is part of the address."""
     for family, place in ((socket.AF_INET, (host, port)), (socket.AF_INET6, (host, port, 0, 0))):
         with suppress(OSError, ValueError):  # ValueError: not even a text for an address
             socket.inet_pton(family, host)
-            return [(family, kind, protocol, "", place)]
+            local = host.lower().startswith("fe80:")
+            return [] if local or wanted not in (0, family) else [(family, kind, protocol, "", place)]
     return []
 
 

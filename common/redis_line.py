@@ -23,6 +23,8 @@ PATIENT_S = 1.0
 """A patient question's answer is looked for by then, if nothing asked for it before. Shorter would mean a timer that
 wakes the process between the frames of a quiet feed."""
 
+_SECOND_LOOK_S = 0.1
+
 _READ_BYTES = 256 * 1024
 
 _NO_ENTRY = ("NOAUTH", "WRONGPASS", "NOPERM", "ERR")
@@ -64,6 +66,7 @@ class Line(asyncio.Protocol):
         self._asked_s = 0.0
         self._look_again: asyncio.TimerHandle | None = None
         self._heard_s = 0.0
+        self._overdue = 0.0
         self._watch: asyncio.TimerHandle | None = None
         self._broken: FleetError | None = None
         self._gone = asyncio.Event()
@@ -149,6 +152,8 @@ class Line(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """See ``asyncio.Protocol``."""
+        if self._broken is not None:
+            return
         try:
             self._replies += self._parser.feed(data)
         except NotRedisError as error:
@@ -188,13 +193,16 @@ class Line(asyncio.Protocol):
         left_s = self._heard_s + ANSWER_TIMEOUT_S - self._loop.time()
         if left_s > 0:
             self._watch = self._loop.call_later(left_s, self._look)
+        elif self._overdue != self._heard_s:  # we may be late ourselves: first read what has come
+            self._overdue = self._heard_s
+            self._watch = self._loop.call_later(_SECOND_LOOK_S, self._look)
         else:
             self._end(LineBrokenError("no answer"))
 
     def _end(self, why: FleetError) -> None:
         if self._broken is not None:
             return
-        self._broken = why
+        self._broken, self._waits_patiently = why, False
         for timer in (self._watch, self._look_again):
             if timer is not None:
                 timer.cancel()
@@ -205,7 +213,7 @@ class Line(asyncio.Protocol):
 
 
 async def open_line(config: RedisConfig, *, text: bool) -> Line:
-    """Connect, within ``CONNECT_TIMEOUT_S``, and be let in.
+    """Connect, within ``CONNECT_TIMEOUT_S``, and be let in, within ``ANSWER_TIMEOUT_S``.
 
     Raises:
         RedisUnreachableError: Nobody answers there, or it does not let us in.
@@ -214,12 +222,12 @@ async def open_line(config: RedisConfig, *, text: bool) -> Line:
     try:
         async with asyncio.timeout(CONNECT_TIMEOUT_S):
             line = await _connect(address, text=text)
-            try:
-                await _enter(line, address, config.password)
-            except BaseException:
-                await line.close()
-                raise
-    except (OSError, TimeoutError, LineBrokenError) as error:
+        try:
+            await _enter(line, address, config.password)
+        except BaseException:
+            await line.close()
+            raise
+    except (OSError, TimeoutError, ValueError, LineBrokenError) as error:  # ValueError: that can be no host's name
         raise RedisUnreachableError(f"Redis at {address.shown} cannot be reached") from error
     except NotRedisError as error:
         raise RedisUnreachableError(f"Redis at {address.shown} does not work for us as it stands") from error
@@ -273,9 +281,11 @@ _REFUSALS = {
 
 
 def _tls_context(options: dict[str, str]) -> ssl.SSLContext:
-    """What the options ask for; without any, the system's authorities and the name of the host."""
+    """What the options ask for; the system's authorities, and the name of the host where nothing else is asked."""
     rule = options.get("ssl_cert_reqs", "required")
-    context = ssl.create_default_context(cafile=options.get("ssl_ca_certs"))
+    context = ssl.create_default_context()
+    if "ssl_ca_certs" in options:
+        context.load_verify_locations(options["ssl_ca_certs"])
     context.check_hostname = rule == "required" and options.get("ssl_check_hostname", "").lower() not in _FALSE
     rules = {"none": ssl.CERT_NONE, "optional": ssl.CERT_OPTIONAL, "required": ssl.CERT_REQUIRED}
     context.verify_mode = rules[rule]

@@ -5,7 +5,8 @@ is that this file does what a queue would do for it. While the pump does not rea
 for a pause, after it was cancelled) the transport is paused, and what the library has already parsed of the bytes read
 with the last good frame is held; that is less than one read buffer.
 
-It stands on asyncio's own transports, so that TLS is the standard library's.
+It stands on the event loop's own transports. Under TLS uvloop's drop what has been received and not handed on when the
+other side ends the connection; what is lost of it is fetched again or begins anew as after any end.
 """
 
 import asyncio

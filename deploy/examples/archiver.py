@@ -10,6 +10,7 @@
 """
 
 import argparse
+import asyncio
 import logging
 from collections.abc import Iterable
 from itertools import groupby
@@ -115,8 +116,10 @@ async def write_archive(root: Path, every_s: float, collectors: list[str]) -> No
                 for chunk in batch.chunks:
                     archive.write(chunk)
                 archive.rotate()
-    finally:
+    except asyncio.CancelledError:  # after an error of the disk what is open is read again instead
         archive.close()
+        raise
+    finally:
         files.close()
 
 

@@ -33,17 +33,17 @@ class Plan(Struct, frozen=True, kw_only=True):
     burst_trades: int = 200_000
     rates: tuple[int, ...] = (100, 1_000, 5_000)
     warm_s: float = 3.0
-    steady_s: float = 15.0
+    steady_s: float = 10.0
     book_rates: tuple[int, ...] = (10, 100)
     memory_trades: int = 1_000_000
     idle_s: float = 5.0
     starts: int = 10
     adapter_frames: int = 20_000
     subscriber_trades: int = 200_000
-    peer_steady_s: float = 15.0
+    peer_steady_s: float = 12.0
     fleet_sizes: tuple[int, ...] = (1, 10, 50, 100, 200)
     fleet_frames_per_s: float = 20.0
-    fleet_steady_s: float = 30.0
+    fleet_steady_s: float = 20.0
     fleet_idle_s: float = 10.0
 
 

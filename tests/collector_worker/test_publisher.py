@@ -1,15 +1,18 @@
 import asyncio
+import os
+from pathlib import Path
 
 import pytest
 from structlog.testing import capture_logs
 
 from collector_worker.publisher import Pacing
+from collector_worker.spool import Spool, SpoolLostError
 from collector_worker.stream_ends import StreamTakenError
 from common.events import Gap
 from common.health import WorkerState
 from tests.support.fakes import Fault
 from tests.support.publisher_desk import NOW, NOW_MS, QUICK, Desk, ticker, trade
-from tests.support.waiting import until
+from tests.support.waiting import PATIENCE_S, until
 
 
 async def test_batches_are_bounded_and_in_order() -> None:
@@ -221,3 +224,35 @@ async def test_latency_is_from_receipt_to_confirmation() -> None:
 async def test_drained_at_once_where_nothing_waits() -> None:
     async with asyncio.timeout(1):
         await Desk().publisher.drained()
+
+
+def _empty_all(folder: Path) -> None:
+    for file in folder.iterdir():
+        os.truncate(file, 0)
+
+
+async def test_a_file_that_is_lost_ends_the_run_wherever_that_is_found(tmp_path: Path) -> None:
+    """The next entries are read from the file when an answer has come, which is not in ``run``."""
+    desk = Desk(buffer_bytes=700, spool=Spool(tmp_path, "c", "run", 1_000_000))
+    desk.publish_trades(*range(1, 30))
+    assert desk.buffer.spooled
+    _empty_all(tmp_path)
+    with pytest.raises(SpoolLostError):
+        await asyncio.wait_for(desk.publisher.run(), PATIENCE_S)
+
+
+async def test_who_waits_for_relief_is_told_when_the_file_takes_over(tmp_path: Path) -> None:
+    desk = Desk(buffer_bytes=4_000, spool=Spool(tmp_path, "c", "run", 1_000_000))
+    await desk.pipe.connect()
+    desk.pipe.working.clear()
+    sending = asyncio.create_task(desk.publisher.run())
+    await asyncio.sleep(0)
+    desk.publish_trades(*range(1, 9))
+    assert desk.publisher.congested
+    waiting = asyncio.create_task(desk.publisher.relief())
+    await asyncio.sleep(0)
+    desk.publish_trades(*range(9, 60))  # by somebody who does not wait, such as a hole that is given up
+    assert desk.buffer.spooled
+    await asyncio.wait_for(waiting, PATIENCE_S)
+    sending.cancel()
+    await asyncio.wait([sending])

@@ -63,6 +63,27 @@ def test_who_asks_the_same_shares_one_lookup_and_one_who_leaves_does_not_end_it(
     ]
 
 
+@pytest.mark.parametrize(
+    ("host", "wanted", "answer"),
+    [
+        ("127.0.0.1", 0, [(socket.AF_INET, socket.SOCK_STREAM, 0, "", ("127.0.0.1", 443))]),
+        ("::1", socket.AF_INET6, [(socket.AF_INET6, socket.SOCK_STREAM, 0, "", ("::1", 443, 0, 0))]),
+        ("127.0.0.1", socket.AF_INET6, ANSWER),  # not of this kind: the resolver may say so
+        ("fe80::1%lo", 0, ANSWER),  # the link is part of it
+        ("fe80::1", 0, ANSWER),
+        ("exchange.test", 0, ANSWER),
+    ],
+)
+def test_an_address_needs_no_resolver(resolver: Resolver, host: str, wanted: int, answer: list[Any]) -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        assert await loop.getaddrinfo(host, 443, family=wanted, type=socket.SOCK_STREAM) == answer
+
+    resolver.go.set()
+    event_loop.run(main())
+    assert bool(resolver.asked) is (answer is ANSWER)
+
+
 @pytest.mark.parametrize("error", [socket.gaierror(-2, "Name or service not known"), UnicodeError("label too long")])
 def test_what_the_resolver_raises_reaches_who_asks(resolver: Resolver, error: Exception) -> None:
     async def main() -> None:

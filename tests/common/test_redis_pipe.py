@@ -148,6 +148,11 @@ async def test_a_password_lets_us_in_and_a_wrong_one_does_not(tmp_path: Path) ->
         server.stop()
 
 
+async def test_what_can_be_no_host_cannot_be_reached() -> None:
+    with pytest.raises(RedisUnreachableError, match=r"^Redis at a\.\.b:6379 cannot be reached$"):
+        await RedisPipe(RedisConfig(url="redis://a..b:6379")).connect()
+
+
 async def test_nobody_there() -> None:
     port = free_port()
     pipe = RedisPipe(RedisConfig(url=f"redis://me@127.0.0.1:{port}/0", password=SECRET))
