@@ -8,13 +8,13 @@ the stream up to ``look.read_to``. Both are of one moment, so the pair is exact.
 """
 
 from collections.abc import Sequence
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from msgspec import Struct
 
 from common import keys
 from common.clock import Clock, SystemClock
+from common.closing import Closing
 from common.coverage import Interval, State, clip, decode, is_complete, note, up_to
 from common.coverage_fold import Timeline
 from common.errors import UndecodableFrameError
@@ -64,7 +64,7 @@ class Look(Struct, frozen=True):
         return worst.reason or worst.state.value if worst else UNKNOWN
 
 
-class CoverageReader:
+class CoverageReader(Closing):
     """Follows the ledgers of any number of collectors: each entry is read once. ``async with`` closes it.
 
     Args:
@@ -100,12 +100,8 @@ class CoverageReader:
                 facts = facts_of(stream)
                 return Look(followed.known(name), facts.last_id if facts else BEGINNING, followed.unreadable)
 
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def close(self) -> None:
+        """Close the connection."""
         await self._pipe.close()
 
 

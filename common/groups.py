@@ -32,10 +32,9 @@ from contextlib import suppress
 from itertools import chain
 from math import inf
 from secrets import token_hex
-from types import TracebackType
-from typing import Self
 
 from common.clock import Clock, SystemClock
+from common.closing import Closing
 from common.errors import InvalidConfigurationError, RedisUnreachableError
 from common.identity import DataType
 from common.reading import cursor
@@ -58,7 +57,7 @@ _TURN_S = 1.0
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 
-class GroupReader:
+class GroupReader(Closing):
     """One consumer of a group. One loop over ``work`` at a time; ``done`` may be called from any task.
 
     Args:
@@ -220,14 +219,6 @@ class GroupReader:
                 await self._left_behind.leave(self._done_pipe, name)
         await self._pipe.close()
         await self._done_pipe.close()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.close()
 
 
 def _host() -> str:

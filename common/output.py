@@ -11,10 +11,10 @@ needed to go on (the place in the input) stands in the entry itself: there is no
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from common import keys
+from common.closing import Closing
 from common.errors import FleetError, InvalidConfigurationError
 from common.identity import DataType
 from common.reading.connect import RedisPlace
@@ -31,7 +31,7 @@ _AT_ONCE = 500
 """A millisecond of Redis' time."""
 
 
-class OutputStreams:
+class OutputStreams(Closing):
     """Writes to streams of one's own; one call at a time. While Redis is away it waits. ``async with`` closes it.
 
     Args:
@@ -77,12 +77,8 @@ class OutputStreams:
         """The streams of the collectors that there are now; arguments as of ``Subscriber``."""
         return await self._pipe.streams(collectors, data_type)
 
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def close(self) -> None:
+        """Close the connection."""
         await self._pipe.close()
 
 

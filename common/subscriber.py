@@ -34,12 +34,11 @@ On a Redis Cluster all streams of one reader must share a slot: one reader per c
 import asyncio
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
-from types import TracebackType
-from typing import Self
 
 from msgspec import Struct
 
 from common.clock import Clock, SystemClock
+from common.closing import Closing
 from common.errors import InvalidConfigurationError, RedisUnreachableError
 from common.identity import DataType
 from common.reading.columns import columns
@@ -71,7 +70,7 @@ class Lag(Struct, frozen=True):
     seconds: float | None
 
 
-class Subscriber:
+class Subscriber(Closing):
     """Reads streams for ever: ``async for entry in subscriber``, or ``async for batch in subscriber.batches()``.
 
     One after the other: not by two tasks at the same time. A loop that was left goes on where it was with the next one.
@@ -214,11 +213,3 @@ class Subscriber:
     async def close(self) -> None:
         """Drop the connection."""
         await self._reader.close()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.close()

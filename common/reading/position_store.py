@@ -1,9 +1,7 @@
 """Positions in Redis: where there is no transaction with the output, or no disk."""
 
-from types import TracebackType
-from typing import Self
-
 from common import keys
+from common.closing import Closing
 from common.reading.commands import accepted
 from common.reading.connect import RedisPlace, redis_config
 from common.reading.position import Position
@@ -11,7 +9,7 @@ from common.redis_pipe import RedisPipe
 from common.resp import Reply, pack_command
 
 
-class PositionStore:
+class PositionStore(Closing):
     """The saved position of one reader, by the reader's name; ``async with``.
 
     Raises:
@@ -46,10 +44,6 @@ class PositionStore:
             await self._pipe.close()
             raise
 
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def close(self) -> None:
+        """Close the connection."""
         await self._pipe.close()
