@@ -13,6 +13,8 @@ from collector_worker.buffer import Buffer
 from collector_worker.connection import Surroundings, Timing
 from collector_worker.exchanges import ExchangeFactory
 from collector_worker.exchanges.contract import ExchangeCollector, Instrument
+from collector_worker.express.compiled import compiled
+from collector_worker.express.express import Express
 from collector_worker.flows import CandleFlow, TradeFlow
 from collector_worker.heartbeat import HeartbeatWriter, read_former
 from collector_worker.instrument_watch import InstrumentWatch
@@ -69,6 +71,7 @@ class Worker:
     def __init__(self, settings: WorkerSettings, clock: Clock | None = None, limits: Limits | None = None) -> None:
         self._limits = limits or Limits()
         self._config = config = settings.collector
+        self._expressly = settings.express and clock is None
         self._clock = clock or SystemClock()
         self._random = Random()  # noqa: S311 - jitter is no secret
         self._pipe = RedisPipe(settings.redis)
@@ -127,6 +130,7 @@ class Worker:
         if not sending.done():
             if self._pipeline is not None:
                 self._pipeline.stop()
+            self._telemetry.gather()
             self._ledger.tick(now=True)
             self._ledger_stream.settle()
             self._heartbeat.last_words(state, error, code)
@@ -195,6 +199,7 @@ class Worker:
             transport=self._config.transport,
             recorder=self._recorder,
             pipeline=self._pipeline,
+            express=self._make_express(instrument, backfiller.trades),
             pace=self._publisher,
             telemetry=self._telemetry,
             clock=self._clock,
@@ -244,10 +249,19 @@ class Worker:
         )
         return Pipeline(self._config, self._streams, ways, book, self._publisher, self._telemetry, self._clock)
 
+    def _make_express(self, instrument: Instrument, trades: TradeFlow | None) -> Express | None:
+        """The express; None where it is not compiled or not wanted, or someone must see each frame or the time."""
+        native, shape = compiled(), self._exchange.trade_shape(instrument)
+        if native is None or shape is None or trades is None or not self._expressly or self._recorder is not None:
+            return None
+        stream = self._streams.of_type(DataType.TRADE)
+        return Express(native, shape, trades, stream, self._publisher, self._telemetry)
+
     async def _housekeeping(self, backfiller: Backfiller, silence: SilenceWatch) -> None:
         """What must happen each second, whatever the exchange and its REST do."""
         while True:
             await asyncio.sleep(HOUSEKEEPING_S)
+            self._telemetry.gather()
             backfiller.pass_time()
             silence.tick()
             self._ledger.tick()

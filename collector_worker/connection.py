@@ -23,6 +23,7 @@ from collector_worker.exchanges.contract import (
     Output,
     Refused,
 )
+from collector_worker.express.express import Express
 from collector_worker.permits import Permits
 from collector_worker.pipeline import Pipeline
 from collector_worker.raw_recorder import RawRecorder
@@ -72,6 +73,7 @@ class Surroundings(Struct, frozen=True):
     transport: str
     recorder: RawRecorder | None
     pipeline: Pipeline
+    express: Express | None
     pace: Pace
     telemetry: Telemetry
     clock: Clock
@@ -110,6 +112,9 @@ class Connection:
         self._flows = False
         """Whether trades go straight to the pipeline: this is the feed's connection, and it delivers."""
         self._on_trade = around.pipeline.on_trade
+        brings_trades = any(channel.data_type is DataType.TRADE for channel in feed.channels)
+        self._express = around.express if brings_trades else None
+        self._entrance = None if self._express is None else self._express.entrance(self._on_frame)
         self.permitted = asyncio.Event()
         """Set when the permit to connect is there: only from then on the time it takes is the exchange's."""
         self.ready = asyncio.Event()
@@ -138,7 +143,8 @@ class Connection:
             if self._held is None:
                 self._begin()
             async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(socket.pump(self._on_frame, self._around.pace))
+                on_frame = self._on_frame if self._entrance is None else self._entrance.on_frame
+                tasks.create_task(socket.pump(on_frame, self._around.pace))
                 tasks.create_task(self._watch(socket, tasks))
                 for request in self._adapter.subscribe():
                     await self._send(socket, request)
@@ -151,6 +157,8 @@ class Connection:
     def retire(self) -> None:
         """A successor is about to take over: pass nothing on any more."""
         self._retired = True
+        if self._express is not None:
+            self._express.end()
 
     @property
     def reached_streams(self) -> bool:
@@ -194,6 +202,9 @@ class Connection:
     def _on_frame(self, frame: bytes) -> None:
         if self._retired:
             return
+        if self._flows and self._express is not None and self._entrance is not None:
+            if self._express.takes(self._entrance, frame):
+                return
         around = self._around
         recv_ns = around.clock.now_ns()
         self._last_frame_s = around.clock.monotonic_s()
@@ -306,6 +317,8 @@ class Connection:
         while True:
             await asyncio.sleep(self._around.timing.tick_s)
             now_s = self._now_s()
+            if self._express is not None:
+                self._last_frame_s = max(self._last_frame_s, self._express.seen_s)
             if self._around.pace.congested:
                 self._excuse(now_s)
             await self._keep_alive(socket, now_s)

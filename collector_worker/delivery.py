@@ -13,7 +13,7 @@ from collector_worker.stream_ends import StreamTakenError, check_ends, read_ends
 from collector_worker.telemetry import Telemetry
 from common.errors import FleetError, RedisUnreachableError
 from common.log import get_logger
-from common.redis_pipe import Done
+from common.redis_pipe import Done, Loan
 from common.resp import Reply, is_stale_id
 
 Outcome = list[Reply] | RedisUnreachableError | None
@@ -29,6 +29,27 @@ class Pipe(Protocol):
 
     def begin(self, commands: Sequence[bytes], done: Done, *, patient: bool = False) -> bool:
         """Send a transaction where that takes only a write; else False."""
+        ...
+
+    @property
+    def lends(self) -> bool:
+        """Whether there can be a loan at all."""
+        ...
+
+    def loan(self) -> Loan | None:
+        """What is needed to send transactions by oneself, where ``begin`` could now."""
+        ...
+
+    def lend(self, on_answer: Callable[[bytes], None], on_lost: Callable[[], None]) -> None:
+        """Let who has the loan do so."""
+        ...
+
+    def take_back(self) -> None:
+        """The end of a loan with nothing under way."""
+        ...
+
+    def take_back_begun(self, commands: int, done: Done, said: bytes, asked_s: float, *, patient: bool) -> None:
+        """The end of a loan with a transaction under way."""
         ...
 
     def hurry(self) -> None:

@@ -139,8 +139,30 @@ class _FlowOf(ABC, Generic[Tape]):
 class TradeFlow(_FlowOf[TradeTape]):
     """The trades of a collector."""
 
+    @property
+    def lendable_from(self) -> int | None:
+        """The number behind which trades can be taken by another way; None while anything is unusual."""
+        usual = self.tape.usual and self._track.usual and self._stream.loss is None
+        return self.tape.last_id if usual else None
+
+    def passed_by(self, taken: int, last_id: int, last_ts: int) -> None:
+        """Trades went into the stream by another way: how many, the last number, and the latest time (ns)."""
+        self.tape.passed_by(last_id, last_ts)
+        self._progress.count += taken
+        self._track.passed(last_ts, last_id)
+
+    def _take_back(self) -> None:
+        if self._stream.take_back is not None:
+            self._stream.take_back()
+
+    def wish(self) -> int | None:
+        """See ``Flow``."""
+        self._take_back()
+        return super().wish()
+
     def on_live(self, trade: Trade) -> None:
         """Take a trade from the socket."""
+        self._take_back()
         self._telemetry.traded(trade.ts_event, trade.ts_recv)
         if self._publisher.full:
             self._leave_out()
@@ -151,6 +173,7 @@ class TradeFlow(_FlowOf[TradeTape]):
 
     def on_page(self, trades: Sequence[Trade], *, more: bool) -> None:
         """Take a page that was fetched; one that finds no room is fetched again later."""
+        self._take_back()
         if self._publisher.full:
             self.failed()
             return
@@ -164,6 +187,7 @@ class TradeFlow(_FlowOf[TradeTape]):
 
     def note_missing(self) -> None:
         """A fetch begins: say in the ledger what is missing."""
+        self._take_back()
         hole = self.tape.sequence.hole
         if hole is not None:
             after, before, trade = hole

@@ -84,6 +84,11 @@ class Track:
             self._note(Kind.GAP_FILLED, missing)
             self._missing = None
 
+    @property
+    def usual(self) -> bool:
+        """Whether there is nothing to note for an item that simply follows."""
+        return self._opened and not self._broken and self._missing is None
+
     def missing(self, what: Missing) -> None:
         """Items are missing and are being fetched; saying it again changes nothing."""
         if self._missing is None:

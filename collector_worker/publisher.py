@@ -10,6 +10,7 @@ file. What fits neither while Redis is away is counted, and a ``gap`` entry stan
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
@@ -26,11 +27,15 @@ from common.events import Event
 from common.log import get_logger
 from common.resp import Reply, Scalar, is_stale_id, pack_command
 
+if TYPE_CHECKING:
+    from collector_worker.express.native import Outbox
+
 _LATENCY_SAMPLES = 16
 """Entries of a batch whose latency is recorded: enough for a percentile, and a burst does not pay per entry."""
 
 
-_SAMPLE_EVERY_NS = 1_000_000_000
+_NS_PER_S = 1_000_000_000
+_SAMPLE_EVERY_NS = _NS_PER_S
 """So often an answer is waited for at once although nothing needs it: the latency is to be known at all times."""
 
 
@@ -85,6 +90,9 @@ class Publisher:
         """While an answer is taken that has been there for some time: how long says nothing of Redis."""
         self._sampled_ns = 0
         """When the entry was received whose latency was recorded last."""
+        self._runs = False
+        self._outbox: Outbox | None = None
+        """While the sending is lent: where entries go meanwhile."""
         self._in_trouble: tuple[Shipment, Outcome] | None = None
         self._failure: Exception | None = None
         self._trouble = asyncio.Event()
@@ -104,7 +112,7 @@ class Publisher:
     @property
     def buffered(self) -> int:
         """Entries that Redis has not confirmed yet."""
-        return len(self._buffer)
+        return len(self._buffer) + (0 if self._outbox is None else len(self._outbox))
 
     @property
     def full(self) -> bool:
@@ -115,6 +123,10 @@ class Publisher:
 
     def publish(self, stream: Stream, event: Event) -> str | None:
         """Buffer one event; returns its entry id, or None where the buffer is full and the event is lost."""
+        if self._outbox is not None and stream.loss is None:
+            entry_id, command = stream.pack(event)
+            self._outbox.push(command, event.ts_recv, stream.key_bytes, entry_id.encode())
+            return entry_id
         if not self._buffer.full and (stream.loss is None or self._mark_loss(stream, event)):
             before = stream.last_trade_id
             entry_id, command = stream.pack(event)
@@ -141,6 +153,7 @@ class Publisher:
 
     def append(self, command: bytes, recv_ns: int) -> bool:
         """Buffer a packed XADD of a stream of ours; False where it found no room."""
+        self.take_back()
         if not self._buffer.append(Packed(command, recv_ns)):
             return False
         self._appended += 1
@@ -149,11 +162,13 @@ class Publisher:
 
     def set_hash(self, key: str, fields: Mapping[str, Scalar]) -> None:
         """Set fields of a hash behind all entries buffered so far; of several for one key only the latest is sent."""
+        self.take_back()
         self._ordered[key] = (self._appended, _hset(key, fields))
         self._hasten()
 
     def set_expiring_hash(self, key: str, fields: Mapping[str, Scalar], ttl_s: int, *, fresh: bool = False) -> None:
         """Set fields of a hash that expires, ahead of the entries; ``fresh`` first removes what was there."""
+        self.take_back()
         remove = pack_command(("DEL", key))
         fresh = fresh or remove in self._urgent.get(key, ())  # the one that is replaced has not been sent
         self._urgent[key] = [*([remove] if fresh else []), _hset(key, fields), pack_command(("EXPIRE", key, ttl_s))]
@@ -171,6 +186,7 @@ class Publisher:
             SpoolLostError: What waited in the file is gone.
         """
         try:
+            self._runs = True
             self._send()
             while True:
                 await self._trouble.wait()
@@ -180,40 +196,52 @@ class Publisher:
                 if self._in_trouble is not None:
                     shipment, outcome = self._in_trouble
                     replies = await self._delivery.carry_out(shipment, outcome)
-                    self._away = False
+                    self._away, self._in_trouble = False, None
                     self._record_latency(shipment.batch)
                     self._confirm(shipment, replies)
                     self._send()
         finally:
+            self._runs = False
+            self.take_back()
             self._busy = True
 
     def _hasten(self) -> None:
         """Something is there to be sent."""
         if not self._busy:
             self._send()
-        elif self._patient:  # the answer to the last one is there by now, or must be waited for
-            self._patient, self._found = False, True
-            self._pipe.hurry()
-            self._found = False
+        elif self._patient:
+            self._hurry()
         elif self._appended - self._done > self._pacing.congested_entries:
             if not (self._away or self._buffer.spooled):
-                self.congested = True
+                self._on_congested()
             elif self.congested:
                 self._relieve()
+
+    def _hurry(self) -> None:
+        """The answer to the last one is there by now, or must be waited for."""
+        self._patient, self._found = False, True
+        self._pipe.hurry()
+        self._found = False
 
     def _send(self) -> None:
         """Send what is buffered, with nothing under way; what takes more than a write is for ``run``."""
         if self._appended == self._done and not self._ordered and not self._urgent:
-            self._busy = False
+            self._busy = self._begin_loan()
+            if not self._busy:
+                self.take_back()
             self._idle.set()
             return
         self._busy = True
         shipment = self._load()
         newest_ns = shipment.batch[-1].recv_ns if shipment.batch else self._sampled_ns
-        alone = self._appended - self._done == len(shipment.batch) and self._idle.is_set()  # nobody is in ``drained``
-        self._patient = alone and 0 <= newest_ns - self._sampled_ns < _SAMPLE_EVERY_NS
+        waited_for = self._outbox is not None or not self._idle.is_set()  # or somebody is in ``drained``
+        alone = self._appended - self._done == len(shipment.batch) and not waited_for
+        self._patient = alone and not self._sample_is_due(newest_ns)
         if not self._pipe.begin(shipment.commands, partial(self._on_outcome, shipment), patient=self._patient):
             self._ask_for_help(shipment, None)
+
+    def _sample_is_due(self, now_ns: int) -> bool:
+        return not 0 <= now_ns - self._sampled_ns < _SAMPLE_EVERY_NS
 
     @property
     def _has_work(self) -> bool:
@@ -258,12 +286,16 @@ class Publisher:
             self._trouble.set()
 
     def _ask_for_help(self, shipment: Shipment, outcome: Outcome) -> None:
+        self.take_back()
         self._in_trouble = shipment, outcome
         self._trouble.set()
 
     def _on_away(self) -> None:
         self._away = True
         self._relieve()
+
+    def _on_congested(self) -> None:
+        self.congested = True
 
     def _relieve(self) -> None:
         self.congested = False
@@ -326,6 +358,7 @@ class Publisher:
 
     async def drained(self) -> None:
         """Wait until everything buffered is confirmed."""
+        self.take_back()
         if self._has_work:
             self._idle.clear()
             self._hasten()
@@ -334,6 +367,68 @@ class Publisher:
     def save(self) -> int:
         """At the end of the run: leave what is buffered to the next one; how many entries found no room."""
         return self._buffer.save()
+
+    # --- lending -------------------------------------------------------------------------------------------------
+
+    def lend(self, made_of: "type[Outbox]") -> "Outbox | None":
+        """Lend the sending to who can do it faster, as long as it is usual; None where it is not now.
+
+        Entries of all streams then go into the outbox, until ``take_back``; it begins to send when what went before
+        them is done.
+        """
+        usual = self._runs and not (self._refused or self._in_trouble or self._failure or self._buffer.spooled)
+        if self._outbox is None and usual and self._pipe.lends:
+            self._outbox = made_of(self._pacing, self._on_outbox_trouble, self._on_congested, self._relieve)
+            if self._patient:
+                self._hurry()
+            if not self._busy:
+                self._send()
+        return self._outbox
+
+    def _begin_loan(self) -> bool:
+        """Have the outbox send, now that nothing of ours is left; False where there is none, or it cannot."""
+        loan = None if self._outbox is None else self._pipe.loan()
+        if self._outbox is None or loan is None:
+            return False
+        self._pipe.lend(self._outbox.on_answer, self._on_outbox_trouble)
+        self._outbox.begin(loan, self._sampled_ns)
+        return True
+
+    def take_back(self) -> None:
+        """Take the sending back, if it is lent; what is under way goes on as if it had been sent from here."""
+        outbox, self._outbox = self._outbox, None
+        if outbox is None:
+            return
+        sent = outbox.sends or not outbox.open
+        flight, waiting, said, listens = outbox.close()
+        self._telemetry.beat.entries_published += outbox.published
+        self._buffer.ends.update(outbox.ends)
+        for latency_us in outbox.latencies_us:
+            self._telemetry.latency.record(latency_us)
+        self._sampled_ns = max(self._sampled_ns, outbox.sampled_ns)
+        for entry in (*flight, *waiting):
+            self._buffer.append(Packed(entry.command, entry.recv_ns, entry.key))
+        self._appended += len(flight) + len(waiting)
+        if not sent:
+            self._hasten()
+            return
+        if not flight:
+            self._pipe.take_back()
+            self._send()
+            return
+        batch = self._buffer.head(len(flight), self._pacing.batch_bytes)
+        shipment = Shipment({}, batch, {}, [entry.command for entry in batch])
+        self._patient = not listens
+        done, asked_s = partial(self._on_outcome, shipment), outbox.asked_ns / _NS_PER_S
+        self._pipe.take_back_begun(len(batch), done, said, asked_s, patient=self._patient)
+
+    def _on_outbox_trouble(self) -> None:
+        """Called from the event loop, or from within ``push``."""
+        try:
+            self.take_back()
+        except Exception as error:  # noqa: BLE001 - raised in ``run``: here nobody would hear of it
+            self._failure = error
+            self._trouble.set()
 
     # --- before the first entry ----------------------------------------------------------------------------------
 

@@ -88,6 +88,11 @@ class Sequencer(Generic[T]):
             return None
         return self.last, self._held[0].first, self._held[0].item
 
+    @property
+    def usual(self) -> bool:
+        """Whether nothing is asked of an item but to be the next one."""
+        return not self._held and self.last is not None
+
     def takes(self, number: int) -> bool:
         """Whether an item of one number is simply the next one, with nothing waiting: ``offer`` would pass it on."""
         if self._held or self.last is None or number != self.last + 1:

@@ -29,7 +29,8 @@ example:
 exit codes: 0 stopped by SIGTERM or SIGINT, everything flushed; 1 failed; 2 wrong usage; 3 no Redis at the start;
 78 the configuration cannot work (unknown symbol, refused subscription): a restart would not help
 
-environment: TICKFLEET_FLEET, TICKFLEET_REDIS_URL, TICKFLEET_REDIS_PASSWORD, TICKFLEET_LOG_LEVEL"""
+environment: TICKFLEET_FLEET, TICKFLEET_REDIS_URL, TICKFLEET_REDIS_PASSWORD, TICKFLEET_LOG_LEVEL,
+TICKFLEET_EXPRESS=off (do without the compiled part)"""
 
 
 class WorkerSettings(Struct, frozen=True):
@@ -39,6 +40,7 @@ class WorkerSettings(Struct, frozen=True):
     redis: RedisConfig
     log_level: str
     var: Path
+    express: bool = True
 
 
 def load_settings(argv: Sequence[str] | None, environment: Environment) -> WorkerSettings:
@@ -78,7 +80,8 @@ def load_settings(argv: Sequence[str] | None, environment: Environment) -> Worke
 
 def _from_worker_file(path: Path, environment: Environment) -> WorkerSettings:
     content = decode(path)
-    return WorkerSettings(content.collector, redis_of(content, environment), environment.log_level, environment.var)
+    redis, around = redis_of(content, environment), environment
+    return WorkerSettings(content.collector, redis, around.log_level, around.var, around.express)
 
 
 def _from_fleet_file(path: Path, wanted: CollectorId, environment: Environment) -> WorkerSettings:
@@ -86,4 +89,4 @@ def _from_fleet_file(path: Path, wanted: CollectorId, environment: Environment) 
     collector = fleet.find(wanted)
     if collector is None:
         raise InvalidConfigurationError(f"{path}: has no collector {wanted}")
-    return WorkerSettings(collector, fleet.redis, environment.log_level, environment.var)
+    return WorkerSettings(collector, fleet.redis, environment.log_level, environment.var, environment.express)

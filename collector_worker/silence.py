@@ -119,6 +119,7 @@ class SilenceWatch:
             self._due.set()
 
     def _observe(self, now_s: float) -> None:
+        self._telemetry.gather()
         beat = self._telemetry.beat
         for data_type, usual in self._types.items():
             progress = beat.progress[data_type]
@@ -228,6 +229,7 @@ class SilenceWatch:
 
     def _behind(self, newest_ts: int, since_s: Mapping[DataType, float]) -> list[DataType]:
         """Of these data types, silent since then, those that should have moved with the newest trade."""
+        self._telemetry.gather()
         last_ts = self._last_trade_ts()
         if last_ts:
             return list(since_s) if newest_ts > last_ts else []

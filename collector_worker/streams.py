@@ -1,6 +1,6 @@
 """The collector's streams: the key, the bound and the ids of each, and what was lost on the way into it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -39,9 +39,23 @@ class Stream:
         self._trade_command = TradeCommand(key, maxlen)
         self.loss: Loss | None = None
         """What was lost and is not marked yet."""
+        self.take_back: Callable[[], None] | None = None
+        """Takes back the ids of this stream from who makes them meanwhile; None while they are here."""
+
+    @property
+    def trade_beginning(self) -> bytes:
+        """What comes before the length of the id in the command of a trade."""
+        return self._trade_command.beginning
+
+    def passed_by(self, last_id: int, last_ms: int, last_n: int) -> None:
+        """Trades went into the stream by another way: the last one's number and entry id."""
+        self.ids.last_ms, self.ids.last_n = last_ms, last_n
+        self.last_trade_id = str(last_id)
 
     def pack(self, event: Event) -> tuple[str, bytes]:
         """The entry id of an event, and the XADD command that publishes it under that id."""
+        if self.take_back is not None:
+            self.take_back()
         if isinstance(event, Trade):
             self.last_trade_id = event.trade_id
             entry_id = self.ids.next_numbered(int(event.trade_id), event.ts_event, event.ts_recv)

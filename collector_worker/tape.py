@@ -83,6 +83,15 @@ class TradeTape:
         """What the stream holds already: its last trade's id and time (ns)."""
         self.sequence.last, self.last_ts = last_id, last_ts
 
+    @property
+    def usual(self) -> bool:
+        """Whether nothing is asked of a single trade but to be the next one."""
+        return self.sequence.usual and not self._elsewhere and self._dropped_alone is None
+
+    def passed_by(self, last_id: int, last_ts: int) -> None:
+        """Trades were passed on by another way, while all was ``usual``: the last number, and the latest time (ns)."""
+        self.sequence.last, self.last_ts = last_id, last_ts
+
     def takes(self, number: int) -> bool:
         """Whether a single trade is simply the next one, with nothing waiting: then it is passed on, and noted as such.
 

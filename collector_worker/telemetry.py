@@ -4,6 +4,7 @@ import os
 import resource
 import secrets
 import socket
+from collections.abc import Callable, Sequence
 
 from collector_worker.latency import LatencyHistogram
 from common.config import ExchangeCollectorConfig
@@ -37,6 +38,8 @@ class Telemetry:
         self._trade_progress = self.beat.progress.get(DataType.TRADE, Progress())
         self.mute_s: dict[DataType, float] = {}
         """When data types were found mute (monotonic): a connection that is older is of no more use for them."""
+        self.gather: Callable[[], None] = _nothing
+        """Has those tell what they have counted who do not do so at once."""
         self._feeds: dict[str, WorkerState] = {}
         self._troubles: dict[str, str] = {}
         self._ours: set[str] = set()
@@ -114,8 +117,17 @@ class Telemetry:
             self._lag.record((recv_ns - event_ns) // 1000 + self.beat.clock_offset_ms * 1000)
         self._trades += 1
 
+    def passed_by(self, taken: int, lags_us: Sequence[int], recv_ns: int) -> None:
+        """Trades were taken by another way: how many, how long some took from the exchange, and when the last came."""
+        self.beat.last_frame_at = max(self.beat.last_frame_at, recv_ns)
+        self._trade_progress.last_event_at = recv_ns
+        self._trades += taken
+        for lag_us in lags_us:
+            self._lag.record(lag_us + self.beat.clock_offset_ms * 1000)
+
     def snapshot(self, now_ns: int, now_s: float) -> Heartbeat:
         """The heartbeat as of now."""
+        self.gather()
         beat = self.beat
         beat.beats += 1
         beat.beat_at = now_ns
@@ -146,6 +158,10 @@ class Telemetry:
         if any(state is WorkerState.RUNNING for state in states):
             return WorkerState.DEGRADED
         return WorkerState.CONNECTING if WorkerState.CONNECTING in states else WorkerState.SUBSCRIBING
+
+
+def _nothing() -> None:
+    """All is told at once."""
 
 
 def _rss_bytes() -> int:

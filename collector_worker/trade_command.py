@@ -39,6 +39,11 @@ class TradeCommand:
             f"*22\r\n$4\r\nXADD\r\n${len(key)}\r\n{key}\r\n$6\r\nMAXLEN\r\n$1\r\n~\r\n${len(bound)}\r\n{bound}\r\n$"
         )
 
+    @property
+    def beginning(self) -> bytes:
+        """What comes before the length of the entry id."""
+        return self._beginning.encode("ascii")
+
     def pack(self, entry_id: str, trade: Trade) -> bytes:
         """The command, the same as ``pack_command`` makes of ``encode_trade``.
 

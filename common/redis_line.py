@@ -69,6 +69,7 @@ class Line(asyncio.Protocol):
         self._overdue = 0.0
         self._watch: asyncio.TimerHandle | None = None
         self._broken: FleetError | None = None
+        self._borrower: tuple[Callable[[bytes], None], Callable[[], None]] | None = None
         self._gone = asyncio.Event()
 
     def post(self, data: bytes, replies: int, answered: Answered, *, patient: bool = False) -> None:
@@ -80,16 +81,19 @@ class Line(asyncio.Protocol):
             answered: Gets them, a refusal among them is a reply.
             patient: Nothing waits for them, until ``hurry``.
         """
+        self._await(replies, answered, self._loop.time(), patient=patient)
+        self._transport.write(data)
+
+    def _await(self, replies: int, answered: Answered, asked_s: float, *, patient: bool) -> None:
         self._awaited, self._answered, self.idle = replies, answered, False
-        self._heard_s = self._asked_s = self._loop.time()
+        self._heard_s = self._asked_s = asked_s
         if self._watch is None:
             self._watch = self._loop.call_later(ANSWER_TIMEOUT_S, self._look)
         self._waits_patiently = patient and self._can_be_patient
         if self._waits_patiently is self._reads:
-            self._read(not self._reads)
+            self.listen(not self._reads)
         if self._waits_patiently and self._look_again is None:
             self._look_again = self._loop.call_later(PATIENT_S, self._end_patience)
-        self._transport.write(data)
 
     def hurry(self) -> None:
         """Something waits for the answer to a patient question: take it where it is there, else be woken for it."""
@@ -103,9 +107,14 @@ class Line(asyncio.Protocol):
         if data:
             self.data_received(data)
         if self._awaited and not self._waits_patiently:
-            self._read(True)
+            self.listen(True)
 
-    def _read(self, wanted: bool) -> None:
+    @property
+    def listens(self) -> bool:
+        """Whether the event loop reads."""
+        return self._reads
+
+    def listen(self, wanted: bool) -> None:
         """Have the event loop read, or not."""
         if wanted is not self._reads:
             self._reads = wanted
@@ -137,6 +146,55 @@ class Line(asyncio.Protocol):
         self.post(data, replies, answered)
         return await answer
 
+    @property
+    def lends(self) -> bool:
+        """Whether somebody else can write to it: not so under TLS, where what is written is not what is sent."""
+        return self._can_be_patient
+
+    def lend(self, on_answer: Callable[[bytes], None], on_lost: Callable[[], None]) -> None:
+        """Let somebody else ask and hear, by ``file`` and ``write``, until it is taken back.
+
+        Only where it ``lends`` and is ``idle``.
+
+        Args:
+            on_answer: Gets what comes while ``listen`` is on; else the borrower reads it himself.
+            on_lost: Called when the connection has ended.
+        """
+        self._borrower, self.idle = (on_answer, on_lost), False
+
+    def take_back(self) -> None:
+        """The end of a loan, with no question under way."""
+        self._borrower, self.idle = None, self._broken is None
+
+    def take_back_asked(
+        self, replies: int, answered: Answered, said: bytes, asked_s: float, *, patient: bool = False
+    ) -> None:
+        """The end of a loan with a question under way, which goes on as if ``post`` had sent it.
+
+        Args:
+            replies: As for ``post``.
+            answered: As for ``post``. May be called at once.
+            said: What came of its answer.
+            asked_s: When it was sent (monotonic).
+            patient: As for ``post``.
+        """
+        self._borrower = None
+        if self._broken is not None:
+            answered(self._broken)
+            return
+        self._await(replies, answered, asked_s, patient=patient)
+        if said:
+            self.data_received(said)
+
+    @property
+    def file(self) -> int:
+        """The socket's descriptor, for who has borrowed the connection."""
+        return self._file
+
+    def write(self, data: bytes) -> None:
+        """Send what the socket did not take at once from who has borrowed the connection."""
+        self._transport.write(data)
+
     async def close(self) -> None:
         """Drop the connection, without a word to the other side."""
         self._end(LineBrokenError("closed"))
@@ -153,6 +211,9 @@ class Line(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """See ``asyncio.Protocol``."""
         if self._broken is not None:
+            return
+        if self._borrower is not None:
+            self._borrower[0](data)
             return
         try:
             self._replies += self._parser.feed(data)
@@ -210,6 +271,8 @@ class Line(asyncio.Protocol):
         answered, self._answered, self._awaited, self.idle = self._answered, None, 0, False
         if answered is not None:
             answered(why)
+        if self._borrower is not None:
+            self._borrower[1]()
 
 
 async def open_line(config: RedisConfig, *, text: bool) -> Line:

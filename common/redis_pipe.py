@@ -3,6 +3,8 @@
 from collections.abc import Callable, Sequence
 from functools import partial
 
+from msgspec import Struct
+
 from common.config import RedisConfig
 from common.errors import FleetError, RedisUnreachableError, SupersededError
 from common.redis_line import Line, LineBrokenError, open_line, refused
@@ -22,6 +24,31 @@ _MOST_DIGITS = 100
 
 Done = Callable[[list[Reply] | RedisUnreachableError | None], None]
 """What became of a transaction that was begun; see ``RedisPipe.begin``."""
+
+
+class Loan(Struct, frozen=True):
+    """What somebody needs who sends transactions by himself; see ``RedisPipe.loan``.
+
+    Attributes:
+        file: Descriptor of the socket.
+        head: Comes before the commands of a transaction.
+        tail: Comes behind them.
+        answer_head: What Redis answers to ``head``, as bytes. To each command it then answers ``+QUEUED``, and to all
+            of them at once with an array of their replies.
+        answer_tail: What it answers to the rest of ``tail`` while the fence is ours.
+        listens: Whether the event loop reads.
+        listen: Have it read, or not.
+        write: Send what the socket did not take at once.
+    """
+
+    file: int
+    head: bytes
+    tail: bytes
+    answer_head: bytes
+    answer_tail: bytes
+    listens: bool
+    listen: Callable[[bool], None]
+    write: Callable[[bytes], None]
 
 
 def _number(reply: Reply) -> int:
@@ -177,6 +204,46 @@ class RedisPipe:
         """Something waits for the outcome of a patient transaction. ``done`` may be called at once."""
         if self._line is not None:
             self._line.hurry()
+
+    @property
+    def lends(self) -> bool:
+        """Whether the connection is one that somebody else can write to."""
+        return self._line is not None and self._line.lends
+
+    def loan(self) -> Loan | None:
+        """What is needed to borrow the connection; None where ``begin`` could not send now."""
+        line = self._line
+        if line is None or not (line.idle and line.lends) or (self._fence is not None and not self._watching):
+            return None
+        held = b"" if self._ours is None else b"+OK\r\n$%d\r\n%s\r\n" % (len(self._ours), self._ours)
+        tail = b"".join((_EXEC, *self._behind))
+        return Loan(line.file, _MULTI, tail, b"+OK\r\n", held, line.listens, line.listen, line.write)
+
+    def lend(self, on_answer: Callable[[bytes], None], on_lost: Callable[[], None]) -> None:
+        """Let who has the loan send transactions until it is taken back."""
+        if self._line is not None:
+            self._line.lend(on_answer, on_lost)
+
+    def take_back(self) -> None:
+        """The end of a loan, with no transaction under way."""
+        if self._line is not None:
+            self._line.take_back()
+
+    def take_back_begun(self, commands: int, done: Done, said: bytes, asked_s: float, *, patient: bool) -> None:
+        """The end of a loan with a transaction under way, which goes on as if ``begin`` had sent it.
+
+        Args:
+            commands: How many it holds.
+            done: As for ``begin``. May be called at once.
+            said: What Redis has answered so far.
+            asked_s: When it was sent (monotonic).
+            patient: As for ``begin``.
+        """
+        if self._line is None:
+            done(self._translated(LineBrokenError("closed")))
+            return
+        replies = commands + 2 + len(self._behind)
+        self._line.take_back_asked(replies, partial(self._judge, commands, done), said, asked_s, patient=patient)
 
     def _judge(self, count: int, done: Done, outcome: list[Reply] | FleetError) -> None:
         if isinstance(outcome, FleetError):

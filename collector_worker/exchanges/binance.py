@@ -25,6 +25,7 @@ from collector_worker.exchanges.contract import (
     Malformed,
     Output,
     Refused,
+    TradeShape,
 )
 from common.config import ExchangeCollectorConfig
 from common.errors import ExchangeUnavailableError, InvalidConfigurationError, NotTradedError, UnknownSymbolError
@@ -341,6 +342,15 @@ class BinanceSpot:
     def adapter(self, feed: Feed, instrument: Instrument) -> Adapter:
         """A fresh connection's state."""
         return BinanceAdapter(feed, instrument)
+
+    def trade_shape(self, instrument: Instrument) -> TradeShape | None:
+        """Section 4.1, as in real frames; ``E``, the time of the event, is not used."""
+        native = instrument.native
+        text = (
+            f'{{"stream":"{native.lower()}@trade","data":{{"e":"trade","E":<number>,"s":"{native}","t":<trade_id>,'
+            '"p":"<price>","q":"<size>","T":<time_ms>,"m":<side>,"M":true}}'
+        )
+        return TradeShape.spelt(text, buy="false", sell="true")
 
     def book_checksum(self, bids: Sequence[Level], asks: Sequence[Level]) -> int:
         """Binance sends no checksum to compare with."""

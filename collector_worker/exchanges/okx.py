@@ -30,6 +30,7 @@ from collector_worker.exchanges.contract import (
     Malformed,
     Output,
     Refused,
+    TradeShape,
 )
 from common.config import ExchangeCollectorConfig
 from common.errors import ExchangeUnavailableError, NotTradedError, UnknownSymbolError
@@ -367,6 +368,17 @@ class Okx:
     def adapter(self, feed: Feed, instrument: Instrument) -> Adapter:
         """A fresh connection's state."""
         return OkxAdapter(feed, instrument, volume_is_quote=self._symbol.kind is ProductKind.SPOT)
+
+    def trade_shape(self, instrument: Instrument) -> TradeShape | None:
+        """Section 4.1. An aggregate of ``trades`` is not simply the next trade."""
+        if self._config.param("trade_channel") != "trades-all":
+            return None
+        native = instrument.native
+        text = (
+            f'{{"arg":{{"channel":"trades-all","instId":"{native}"}},"data":[{{"instId":"{native}","tradeId":"<trade_id>",'
+            '"px":"<price>","sz":"<size>","side":"<side>","ts":"<time_ms>"<members>}]}'
+        )
+        return TradeShape.spelt(text, buy="buy", sell="sell")
 
     def book_checksum(self, bids: Sequence[Level], asks: Sequence[Level]) -> int:
         """CRC32, signed, over ``price:size`` of bids and asks in turn, best first (section 5, checksum)."""

@@ -1,7 +1,7 @@
 """A Redis in memory, as far as a collector writes to it, that fails where a test wants it to."""
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from enum import Enum
 
 import hiredis
@@ -9,7 +9,7 @@ import hiredis
 from common.codec import decode
 from common.errors import RedisUnreachableError
 from common.events import Event
-from common.redis_pipe import Done
+from common.redis_pipe import Done, Loan
 from common.resp import Refusal, Reply
 
 STALE_ID = "ERR The ID specified in XADD is equal or smaller than the target stream top item"
@@ -105,6 +105,25 @@ class FakePipe:
         if fault is Fault.AFTER:
             raise RedisUnreachableError("Redis at nowhere cannot be reached")
         return replies
+
+    lends = False
+    """Nobody else can write to it."""
+
+    def loan(self) -> Loan | None:
+        """There is none."""
+        return None
+
+    def lend(self, on_answer: Callable[[bytes], None], on_lost: Callable[[], None]) -> None:
+        """Not asked."""
+        raise AssertionError("nobody can borrow this connection")
+
+    def take_back(self) -> None:
+        """Not asked."""
+        raise AssertionError("nobody has borrowed this connection")
+
+    def take_back_begun(self, commands: int, done: Done, said: bytes, asked_s: float, *, patient: bool) -> None:
+        """Not asked."""
+        raise AssertionError("nobody has borrowed this connection")
 
     async def execute(self, commands: Sequence[bytes]) -> list[Reply]:
         """Carry out reading commands."""

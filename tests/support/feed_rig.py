@@ -89,6 +89,7 @@ class Rig:
             transport=config.transport,
             recorder=None,
             pipeline=self.pipeline,
+            express=None,
             pace=self.publisher,
             telemetry=self.telemetry,
             clock=clock,

@@ -1,0 +1,89 @@
+"""Lends the trades of a collector to the compiled lane while all is usual about them, and takes them back."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from collector_worker.exchanges.contract import TradeShape
+from collector_worker.express.compiled import Compiled
+from collector_worker.flows import TradeFlow
+from collector_worker.publisher import Publisher
+from collector_worker.streams import Stream
+from collector_worker.telemetry import Telemetry
+
+if TYPE_CHECKING:
+    from collector_worker.express.native import Entrance
+
+_NS_PER_S = 1_000_000_000
+
+
+class Express:
+    """The express of one collector, over all its connections.
+
+    Args:
+        made_of: The compiled module.
+        shape: How live trades are spelt.
+    """
+
+    def __init__(
+        self,
+        made_of: Compiled,
+        shape: TradeShape,
+        flow: TradeFlow,
+        stream: Stream,
+        publisher: Publisher,
+        telemetry: Telemetry,
+    ) -> None:
+        self._native = made_of
+        self._lane = made_of.Lane(shape, stream.key_bytes, stream.trade_beginning)
+        self._beginning = shape.beginning
+        self._flow = flow
+        self._stream = stream
+        self._publisher = publisher
+        self._telemetry = telemetry
+        telemetry.gather = self.settle
+
+    def entrance(self, otherwise: Callable[[bytes], None]) -> "Entrance":
+        """Where a connection's frames come in; those that are not for the lane go ``otherwise``."""
+        return self._native.Entrance(self._lane, otherwise)
+
+    def takes(self, entrance: "Entrance", frame: bytes) -> bool:
+        """Whether a frame that was not taken can be taken after all, now that everything may be usual again.
+
+        Args:
+            entrance: Of the one connection whose trades are published.
+            frame: One of its frames.
+        """
+        if entrance.open or not frame.startswith(self._beginning):
+            return False
+        return self._begin(entrance) and entrance.take(frame)
+
+    def _begin(self, entrance: "Entrance") -> bool:
+        self.end()
+        last_id = self._flow.lendable_from
+        outbox = None if last_id is None else self._publisher.lend(self._native.Outbox)
+        if last_id is None or outbox is None:
+            return False
+        ids = self._stream.ids
+        self._lane.begin(outbox, entrance, last_id, ids.last_ms, ids.last_n, self._flow.tape.last_ts)
+        self._stream.take_back = self.end
+        return True
+
+    def settle(self) -> None:
+        """Tell of the trades that the lane has taken meanwhile: all are then as if they had passed these themselves."""
+        lane = self._lane
+        taken, lags_us = lane.take_tally()
+        if taken:
+            self._stream.passed_by(lane.last_id, lane.last_ms, lane.last_n)
+            self._flow.passed_by(taken, lane.last_id, lane.last_ts)
+            self._telemetry.passed_by(taken, lags_us, lane.recv_ns)
+
+    def end(self) -> None:
+        """Take the trades back, if they are lent."""
+        self.settle()
+        self._lane.end()
+        self._stream.take_back = None
+
+    @property
+    def seen_s(self) -> float:
+        """When the lane took its last frame (monotonic); 0 before the first."""
+        return self._lane.seen_ns / _NS_PER_S
