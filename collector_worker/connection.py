@@ -202,9 +202,9 @@ class Connection:
     def _on_frame(self, frame: bytes) -> None:
         if self._retired:
             return
-        if self._flows and self._express is not None and self._entrance is not None:
-            if self._express.takes(self._entrance, frame):
-                return
+        express, entrance = self._express, self._entrance
+        if self._flows and express is not None and entrance is not None and express.takes(entrance, frame):
+            return
         around = self._around
         recv_ns = around.clock.now_ns()
         self._last_frame_s = around.clock.monotonic_s()

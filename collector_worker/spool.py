@@ -48,8 +48,9 @@ class Packed(Struct, frozen=True, gc=False):
 
     @property
     def id(self) -> bytes:
-        """Its entry id: the sixth word, behind the bound."""
-        return self.command.split(b"\r\n", 13)[12]
+        """Its entry id: the third word, or the sixth one where the bound stands before it."""
+        words = self.command.split(b"\r\n", 13)
+        return words[12] if words[6] == b"MAXLEN" else words[6]
 
 
 def _framed(packed: Packed) -> bytes:

@@ -78,15 +78,20 @@ _Reader = tuple[Callable[[bytes], _Push[Any]], Callable[[_Push[Any], int], Seque
 
 
 class _Trade(Struct, rename="camel", gc=False):
-    """Section 4.1. ``count`` only on ``trades``: matches merged into this one, ``tradeId`` is the last of them."""
+    """Section 4.1, one match."""
 
     trade_id: str
     px: str
     sz: str
     side: Literal["buy", "sell"]
     ts: _Ms
-    count: str | None = None
     inst_id: str = ""
+
+
+class _Aggregate(_Trade, rename="camel", gc=False):
+    """On ``trades``: ``count`` matches merged into one, ``tradeId`` is the last of them."""
+
+    count: str | None = None
 
 
 class _Ticker(Struct, rename="camel", gc=False):
@@ -171,6 +176,7 @@ _tickers = Decoder(list[_Ticker], strict=False).decode
 _books = Decoder(list[_Book], strict=False).decode
 _candles = Decoder(list[_Candle], strict=False).decode
 _trade_push = Decoder(_Push[_Trade], strict=False).decode
+_aggregate_push = Decoder(_Push[_Aggregate], strict=False).decode
 _ticker_push = Decoder(_Push[_Ticker], strict=False).decode
 _book_push = Decoder(_Push[_Book], strict=False).decode
 _candle_push = Decoder(_Push[_Candle], strict=False).decode
@@ -217,6 +223,8 @@ _REFUSALS = {
     "60011": "OKX refuses the channel: it needs a login (60011)",
     "64001": "OKX refuses the channel: it lives on another path (64001)",
 }
+
+_UNSOUND = Malformed("a trade whose id, price or size is not a number")
 
 KEEPALIVE = KeepAlive(idle_s=20.0, answer_s=10.0, frame="ping")
 """Section 2: a text ping within 30 s of silence, answered by a text pong."""
@@ -418,7 +426,7 @@ class OkxAdapter:
         """How to decode the data frames of a channel, and what to make of them."""
         match channel.data_type:
             case DataType.TRADE:
-                return _trade_push, partial(_on_trades, channel.name == "trades")
+                return (_aggregate_push, _on_aggregates) if channel.name == "trades" else (_trade_push, _on_trades)
             case DataType.ORDERBOOK:
                 return _book_push, partial(_on_books, channel.name == "books")
             case DataType.TICKER:
@@ -508,16 +516,19 @@ def _is_sound(row: _Trade) -> bool:
     )
 
 
-def _on_trades(aggregated: bool, push: _Push[_Trade], recv_ns: int) -> Sequence[Output]:
-    trades: list[Output] = []
-    for row in push.data:
-        count = row.count if aggregated else None
-        if _is_sound(row) and (count is None or _is_count(count)):
-            trade = Trade(row.ts * NS_PER_MS, recv_ns, row.trade_id, row.px, row.sz, row.side, "live", count)
-            trades.append(trade)
-        else:
-            trades.append(Malformed("a trade whose id, price or size is not a number"))
-    return trades
+def _on_trades(push: _Push[_Trade], recv_ns: int) -> Sequence[Output]:
+    return [_live(row, recv_ns) if _is_sound(row) else _UNSOUND for row in push.data]
+
+
+def _on_aggregates(push: _Push[_Aggregate], recv_ns: int) -> Sequence[Output]:
+    return [
+        _live(row, recv_ns, row.count) if _is_sound(row) and (row.count is None or _is_count(row.count)) else _UNSOUND
+        for row in push.data
+    ]
+
+
+def _live(row: _Trade, recv_ns: int, count: str | None = None) -> Trade:
+    return Trade(row.ts * NS_PER_MS, recv_ns, row.trade_id, row.px, row.sz, row.side, "live", count)
 
 
 def _is_count(text: str) -> bool:

@@ -7,7 +7,7 @@ from collector_worker.exchanges.contract import TradeShape
 from collector_worker.express.compiled import Compiled
 from collector_worker.flows import TradeFlow
 from collector_worker.publisher import Publisher
-from collector_worker.streams import Stream
+from collector_worker.streams import BOUND_EVERY, Stream
 from collector_worker.telemetry import Telemetry
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class Express:
         telemetry: Telemetry,
     ) -> None:
         self._native = made_of
-        self._lane = made_of.Lane(shape, stream.key_bytes, stream.trade_beginning)
+        self._lane = made_of.Lane(shape, stream.key_bytes, *stream.trade_beginnings, BOUND_EVERY)
         self._beginning = shape.beginning
         self._flow = flow
         self._stream = stream

@@ -32,6 +32,8 @@ class Outbox:
     """Whether it takes entries."""
     sends: bool
     """Whether it has begun to send them."""
+    congested: bool
+    """Whether it has told that too much waits."""
     asked_ns: int
     """When the transaction under way was sent (``CLOCK_MONOTONIC``)."""
     sampled_ns: int
@@ -77,6 +79,8 @@ class Lane:
         shape: How their frames are spelt.
         key: Of the stream.
         beginning: Of its XADD, up to the length of the id.
+        bounded: The same with the stream's bound.
+        bound_every: Of so many entries one carries the bound.
 
     Raises:
         ValueError: There are too many pieces, or the key is too long.
@@ -91,7 +95,7 @@ class Lane:
     seen_ns: int
     """The same by ``CLOCK_MONOTONIC``."""
 
-    def __init__(self, shape: TradeShape, key: bytes, beginning: bytes) -> None: ...
+    def __init__(self, shape: TradeShape, key: bytes, beginning: bytes, bounded: bytes, bound_every: int) -> None: ...
     def begin(self, outbox: Outbox, entrance: Entrance, last_id: int, last_ms: int, last_n: int, last_ts: int) -> None:
         """Take trades from now on, behind the last one: its number, the parts of its entry's id, and its time (ns)."""
 

@@ -30,7 +30,8 @@ cdef extern from "time.h" nogil:
 cdef int64_t NS_PER_S = 1_000_000_000
 cdef int64_t NS_PER_MS = 1_000_000
 cdef int64_t MAX_CLOCK_DIFFERENCE_NS = 60 * 1_000_000_000
-cdef int64_t TIME_2001_NS = 10 ** 18  # from here to the year 2262 a time has 19 digits
+cdef int64_t TIME_2001_NS = 10 ** 18  # from here a time has 19 digits
+cdef int64_t MAX_TIME_MS = 9_223_372_036_854  # in the year 2262 it leaves 64 bits
 
 cdef enum:
     ANSWER_BYTES = 65_536
@@ -380,14 +381,15 @@ cdef class Lane:
     cdef list _lags_us
     cdef Outbox _outbox
     cdef Entrance _entrance
-    cdef bytes _key, _beginning
+    cdef bytes _key, _beginning, _bounded
+    cdef int _bound_every, _unbounded
     cdef list _literals
     cdef Piece _pieces[MAX_PIECES]
     cdef int _piece_count
     cdef bytes _buy, _sell
 
-    def __init__(self, shape, bytes key, bytes beginning):
-        if len(shape.pieces) >= MAX_PIECES or len(beginning) > MAX_BEGINNING:
+    def __init__(self, shape, bytes key, bytes beginning, bytes bounded, int bound_every):
+        if len(shape.pieces) >= MAX_PIECES or len(bounded) > MAX_BEGINNING:
             raise ValueError("a shape has too many pieces, or a stream too long a name")
         self._literals = [shape.beginning, *shape.pieces]
         self._piece_count = len(self._literals)
@@ -397,7 +399,8 @@ cdef class Lane:
             else:
                 self._pieces[place] = Piece(piece, NULL, 0)
         self._buy, self._sell = shape.buy, shape.sell
-        self._key, self._beginning = key, beginning
+        self._key, self._beginning, self._bounded = key, beginning, bounded
+        self._bound_every = bound_every
         self._lags_us = []
 
     def begin(self, Outbox outbox, Entrance entrance, int64_t last_id, int64_t last_ms, int64_t last_n, int64_t last_ts):
@@ -449,7 +452,9 @@ cdef class Lane:
         cdef char *at = put_number(text, self.last_ms)
         at = put(put(at, b"-", 1), found.trade_id.at, found.trade_id.size)
         cdef bytes entry_id = PyBytes_FromStringAndSize(text, at - text)
-        at = put(text, PyBytes_AS_STRING(self._beginning), PyBytes_GET_SIZE(self._beginning))
+        cdef bytes beginning = self._bounded if self._unbounded == 0 else self._beginning
+        self._unbounded = (self._unbounded or self._bound_every) - 1
+        at = put(text, PyBytes_AS_STRING(beginning), PyBytes_GET_SIZE(beginning))
         at = put_bulk(at, PyBytes_AS_STRING(entry_id), PyBytes_GET_SIZE(entry_id))
         at = put_number(put_literal(at, b"$4\r\ntype\r\n$5\r\ntrade\r\n$8\r\nts_event\r\n$19\r\n"), event_ns)
         at = put_number(put_literal(at, b"\r\n$7\r\nts_recv\r\n$19\r\n"), recv_ns)
@@ -492,7 +497,10 @@ cdef class Lane:
                 size = digits_of(at, end)
                 if size != MS_DIGITS or at[0] == c"0":
                     return False
-                found.event_ns = number_of(at, size) * NS_PER_MS
+                found.event_ns = number_of(at, size)
+                if found.event_ns > MAX_TIME_MS:
+                    return False
+                found.event_ns *= NS_PER_MS
             elif piece.kind == NUMBER:
                 size = digits_of(at, end)
                 if not size or (at[0] == c"0" and size > 1):

@@ -152,7 +152,7 @@ class FakePipe:
         if key in self.wrong_types:
             return Refusal("WRONGTYPE Operation against a key holding the wrong kind of value")
         match name, rest:
-            case "XADD", ["MAXLEN", "~", _, entry_id, *flat]:
+            case "XADD", ["MAXLEN", "~", _, entry_id, *flat] | [entry_id, *flat]:
                 return self._xadd(key, entry_id, flat)
             case "HSET", _:
                 self.hashes.setdefault(key, {}).update(_pairs(rest))
