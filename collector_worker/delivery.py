@@ -44,7 +44,7 @@ class Pipe(Protocol):
         """Let who has the loan do so."""
         ...
 
-    def take_back(self) -> None:
+    def take_back(self, said: bytes) -> None:
         """The end of a loan with nothing under way."""
         ...
 

@@ -8,15 +8,17 @@ stream's tail tells what to fetch instead.
 """
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
 
 from collector_worker.spool import Packed, joints_of, read_records
-from collector_worker.stream_ends import NOWHERE
+from collector_worker.stream_ends import NOWHERE, Reader, read_ends
+from collector_worker.telemetry import Telemetry
 from common.log import get_logger
+from common.resp import Reply
 
 
 class Joints:
@@ -96,6 +98,58 @@ class LeftOver:
         """All of it is published, or not worth it. A run that hangs and has it open keeps no disk space by it."""
         os.ftruncate(self._file, 0)
         self._path.unlink(missing_ok=True)
+
+
+class LeftOverPublisher:
+    """Publishes what earlier runs left in their files.
+
+    Args:
+        pipe: Where the streams can be looked at.
+        telemetry: Counts what was published and what was not.
+        carry_out: Carries out commands, all of them or none; their replies.
+        batch_bytes: About how much at a time.
+    """
+
+    def __init__(
+        self,
+        pipe: Reader,
+        telemetry: Telemetry,
+        carry_out: Callable[[list[bytes]], Awaitable[list[Reply]]],
+        batch_bytes: int,
+    ) -> None:
+        self._pipe = pipe
+        self._beat = telemetry.beat
+        self._carry_out = carry_out
+        self._batch_bytes = batch_bytes
+
+    async def publish(self, paths: Iterable[Path], ledger: bytes, meanwhile: Callable[[], None]) -> None:
+        """Publish them and remove them, one after the other; see ``Publisher.publish_left_over``."""
+        for path in paths:
+            with opened(path) as file:
+                if file is not None:
+                    await self._publish_file(file, ledger, meanwhile)
+                    file.remove()
+
+    async def _publish_file(self, file: LeftOver, ledger: bytes, meanwhile: Callable[[], None]) -> None:
+        beat = self._beat
+        before = beat.entries_published
+        ends = await read_ends(self._pipe, list(file.behind))
+        joints = Joints(file.behind, dict(zip(file.behind, ends, strict=True)), ledger)
+        for records in file.batches(self._batch_bytes) if joints.unsettled else ():
+            for packed in records:
+                joints.look(packed)
+            meanwhile()
+            await self._carry_out([])
+        for records in file.batches(self._batch_bytes):
+            commands = [packed.command for packed in records if joints.admits(packed)]
+            meanwhile()
+            replies = await self._carry_out(commands)
+            taken = sum(isinstance(reply, bytes) for reply in replies)
+            beat.entries_published += taken
+            beat.entries_dropped += len(commands) - taken
+        beat.entries_dropped += joints.left_out
+        published = beat.entries_published - before
+        get_logger().info("left_over_published", published=published, left_out=joints.left_out)
 
 
 @contextmanager

@@ -16,19 +16,17 @@ from msgspec import Struct
 
 from collector_worker.buffer import Buffer
 from collector_worker.delivery import Delivery, Outcome, Pipe
-from collector_worker.left_over import Joints, LeftOver, opened
-from collector_worker.shipment import Shipment, all_ids
+from collector_worker.left_over import LeftOverPublisher
+from collector_worker.shipment import Shipment, StreamsTaken, all_ids
 from collector_worker.spool import Packed
-from collector_worker.stream_ends import read_ends
 from collector_worker.streams import Stream
 from collector_worker.telemetry import Telemetry
 from common.clock import Clock
 from common.events import Event
-from common.log import get_logger
-from common.resp import Reply, Scalar, is_stale_id, pack_command
+from common.resp import Reply, Scalar, pack_command
 
 if TYPE_CHECKING:
-    from collector_worker.express.native import Outbox
+    from collector_worker.express.outbox import Outbox
 
 _LATENCY_SAMPLES = 16
 """Entries of a batch whose latency is recorded: enough for a percentile, and a burst does not pay per entry."""
@@ -77,7 +75,7 @@ class Publisher:
         self._appended = 0
         self._ordered: dict[str, tuple[int, bytes]] = {}
         self._done = 0
-        self._refused: set[bytes] = set()
+        self._streams = StreamsTaken(self._buffer.ends, telemetry)
         self._urgent: dict[str, list[bytes]] = {}
         self._delivery = Delivery(
             *(pipe, telemetry, self._buffer, self._on_away, self._pacing.retry_first_s, self._pacing.retry_cap_s)
@@ -267,12 +265,12 @@ class Publisher:
                 self._ask_for_help(shipment, outcome)
                 return
             replies = outcome if len(outcome) == len(batch) else shipment.of_entries(outcome)
-            if len(replies) == 1 and type(replies[0]) is bytes and not self._refused:
+            if len(replies) == 1 and type(replies[0]) is bytes and not self._streams.refused:
                 self._buffer.ends[batch[0].stream or batch[0].key] = replies[0]
-            elif all_ids(replies) and not self._refused:
+            elif all_ids(replies) and not self._streams.refused:
                 self._buffer.ends.update(zip([entry.stream or entry.key for entry in batch], replies, strict=True))
             elif all_ids(replies):
-                self._note_each(batch, replies)
+                self._streams.note(batch, replies)
             else:
                 self._ask_for_help(shipment, outcome)
                 return
@@ -303,26 +301,10 @@ class Publisher:
 
     def _confirm(self, shipment: Shipment, replies: Sequence[Reply]) -> None:
         """Take note of answers of any kind."""
-        taken = self._note_each(shipment.batch, replies)
+        taken = self._streams.note(shipment.batch, replies)
         self._telemetry.beat.entries_published += taken
         self._telemetry.beat.entries_dropped += len(replies) - taken
         self._forget(shipment)
-
-    def _note_each(self, batch: list[Packed], replies: Sequence[Reply]) -> int:
-        """Note where the streams end, and which do not take entries; how many were taken."""
-        taken = 0
-        for entry, reply in zip(batch, replies, strict=True):
-            if isinstance(reply, bytes):
-                self._buffer.ends[entry.key] = reply
-                self._accepted(entry)
-            elif is_stale_id(reply):  # it was there already, so it counts as published
-                self._buffer.ends[entry.key] = entry.id
-            else:
-                self._refused.add(entry.key)
-                self._telemetry.trouble("publish", "Redis refuses entries: a key of ours holds something else")
-                continue
-            taken += 1
-        return taken
 
     def _forget(self, shipment: Shipment) -> None:
         """It has been carried out."""
@@ -342,13 +324,6 @@ class Publisher:
         for key, commands in sent.items():
             if self._urgent[key] is commands:
                 del self._urgent[key]
-
-    def _accepted(self, entry: Packed) -> None:
-        """The trouble with a stream that was refused is over when that stream takes entries again."""
-        if self._refused and entry.key in self._refused:
-            self._refused.discard(entry.key)
-            if not self._refused:
-                self._telemetry.settled("publish")
 
     def _record_latency(self, batch: list[Packed]) -> None:
         now_ns = self._clock.now_ns()
@@ -376,7 +351,7 @@ class Publisher:
         Entries of all streams then go into the outbox, until ``take_back``; it begins to send when what went before
         them is done.
         """
-        usual = self._runs and not (self._refused or self._in_trouble or self._failure or self._buffer.spooled)
+        usual = self._runs and not (self._streams.refused or self._in_trouble or self._failure or self._buffer.spooled)
         if self._outbox is None and usual and self._pipe.lends:
             self._outbox = made_of(self._pacing, self._on_outbox_trouble, self._on_congested, self._relieve)
             if self._patient:
@@ -413,7 +388,7 @@ class Publisher:
             self._hasten()
             return
         if not flight:
-            self._pipe.take_back()
+            self._pipe.take_back(said)
             self._send()
             return
         batch = self._buffer.head(len(flight), self._pacing.batch_bytes)
@@ -447,32 +422,8 @@ class Publisher:
             RedisUnreachableError: Redis went away, or takes no writes now; the files stay as they are.
             SupersededError: A newer run of this collector has begun.
         """
-        for path in self._buffer.left_over:
-            with opened(path) as file:
-                if file is not None:
-                    await self._publish_file(file, ledger.encode(), meanwhile)
-                    file.remove()
-
-    async def _publish_file(self, file: LeftOver, ledger: bytes, meanwhile: Callable[[], None]) -> None:
-        beat = self._telemetry.beat
-        before = beat.entries_published
-        ends = await read_ends(self._pipe, list(file.behind))
-        joints = Joints(file.behind, dict(zip(file.behind, ends, strict=True)), ledger)
-        for records in file.batches(self._pacing.batch_bytes) if joints.unsettled else ():
-            for packed in records:
-                joints.look(packed)
-            meanwhile()
-            await self._carry_out([])
-        for records in file.batches(self._pacing.batch_bytes):
-            commands = [packed.command for packed in records if joints.admits(packed)]
-            meanwhile()
-            replies = await self._carry_out(commands)
-            taken = sum(isinstance(reply, bytes) for reply in replies)
-            beat.entries_published += taken
-            beat.entries_dropped += len(commands) - taken
-        beat.entries_dropped += joints.left_out
-        published = beat.entries_published - before
-        get_logger().info("left_over_published", published=published, left_out=joints.left_out)
+        publisher = LeftOverPublisher(self._pipe, self._telemetry, self._carry_out, self._pacing.batch_bytes)
+        await publisher.publish(self._buffer.left_over, ledger.encode(), meanwhile)
 
     async def _carry_out(self, commands: list[bytes]) -> list[Reply]:
         """Carry out commands behind what is urgent; their replies."""

@@ -162,9 +162,11 @@ class Line(asyncio.Protocol):
         """
         self._borrower, self.idle = (on_answer, on_lost), False
 
-    def take_back(self) -> None:
-        """The end of a loan, with no question under way."""
+    def take_back(self, said: bytes) -> None:
+        """The end of a loan, with no question under way; ``said`` is what came without one."""
         self._borrower, self.idle = None, self._broken is None
+        if said:
+            self.data_received(said)
 
     def take_back_asked(
         self, replies: int, answered: Answered, said: bytes, asked_s: float, *, patient: bool = False

@@ -224,10 +224,10 @@ class RedisPipe:
         if self._line is not None:
             self._line.lend(on_answer, on_lost)
 
-    def take_back(self) -> None:
-        """The end of a loan, with no transaction under way."""
+    def take_back(self, said: bytes) -> None:
+        """The end of a loan, with no transaction under way; ``said`` is what Redis has said unasked."""
         if self._line is not None:
-            self._line.take_back()
+            self._line.take_back(said)
 
     def take_back_begun(self, commands: int, done: Done, said: bytes, asked_s: float, *, patient: bool) -> None:
         """The end of a loan with a transaction under way, which goes on as if ``begin`` had sent it.

@@ -4,13 +4,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from common.config import RedisConfig
 from tests.support.clock import ManualClock
 from tests.support.redis_server import RedisServer
 
-settings.register_profile("tickfleet", deadline=None)  # a busy machine is no failure
+busy = [HealthCheck.too_slow]
+settings.register_profile("tickfleet", deadline=None, suppress_health_check=busy)  # a busy machine is no failure
 settings.load_profile("tickfleet")
 
 CAPTURES = Path(__file__).resolve().parent.parent.parent / "shared" / "captures"

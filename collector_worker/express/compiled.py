@@ -1,23 +1,25 @@
-"""The compiled module, where it could be built."""
+"""The compiled modules, where they could be built."""
 
-import importlib
-from typing import TYPE_CHECKING, Protocol, cast
+from importlib import import_module
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collector_worker.express.native import Entrance, Lane, Outbox
+    from collector_worker.express.lane import Entrance, Lane
+    from collector_worker.express.outbox import Outbox
 
 
-class Compiled(Protocol):
-    """What is in it; see ``native.pyi``."""
+class Compiled(NamedTuple):
+    """What is in them."""
 
-    Entrance: "type[Entrance]"
-    Lane: "type[Lane]"
-    Outbox: "type[Outbox]"
+    entrance: "type[Entrance]"
+    lane: "type[Lane]"
+    outbox: "type[Outbox]"
 
 
 def compiled() -> Compiled | None:
-    """The compiled module; None where there was no C compiler at the installation."""
+    """The compiled classes; None where there was no C compiler at the installation."""
     try:
-        return cast("Compiled", importlib.import_module("collector_worker.express.native"))
+        lane, outbox = (import_module(f"{__package__}.{name}") for name in ("lane", "outbox"))
     except ImportError:
         return None
+    return Compiled(lane.Entrance, lane.Lane, outbox.Outbox)

@@ -11,7 +11,7 @@ from collector_worker.streams import BOUND_EVERY, Stream
 from collector_worker.telemetry import Telemetry
 
 if TYPE_CHECKING:
-    from collector_worker.express.native import Entrance
+    from collector_worker.express.lane import Entrance
 
 _NS_PER_S = 1_000_000_000
 
@@ -20,7 +20,7 @@ class Express:
     """The express of one collector, over all its connections.
 
     Args:
-        made_of: The compiled module.
+        made_of: The compiled classes.
         shape: How live trades are spelt.
     """
 
@@ -33,8 +33,8 @@ class Express:
         publisher: Publisher,
         telemetry: Telemetry,
     ) -> None:
-        self._native = made_of
-        self._lane = made_of.Lane(shape, stream.key_bytes, *stream.trade_beginnings, BOUND_EVERY)
+        self._made_of = made_of
+        self._lane = made_of.lane(shape, stream.key_bytes, *stream.trade_beginnings, BOUND_EVERY)
         self._beginning = shape.beginning
         self._flow = flow
         self._stream = stream
@@ -44,7 +44,7 @@ class Express:
 
     def entrance(self, otherwise: Callable[[bytes], None]) -> "Entrance":
         """Where a connection's frames come in; those that are not for the lane go ``otherwise``."""
-        return self._native.Entrance(self._lane, otherwise)
+        return self._made_of.entrance(self._lane, otherwise)
 
     def takes(self, entrance: "Entrance", frame: bytes) -> bool:
         """Whether a frame that was not taken can be taken after all, now that everything may be usual again.
@@ -60,7 +60,7 @@ class Express:
     def _begin(self, entrance: "Entrance") -> bool:
         self.end()
         last_id = self._flow.lendable_from
-        outbox = None if last_id is None else self._publisher.lend(self._native.Outbox)
+        outbox = None if last_id is None else self._publisher.lend(self._made_of.outbox)
         if last_id is None or outbox is None:
             return False
         ids = self._stream.ids

@@ -16,7 +16,8 @@ from common.redis_pipe import Loan
 from common.resp import pack_command
 
 if TYPE_CHECKING:
-    from collector_worker.express.native import Entrance, Lane, Outbox
+    from collector_worker.express.lane import Entrance, Lane
+    from collector_worker.express.outbox import Outbox
 
 FENCE = b"17"
 KEY = "md:v1:{okx:BTC-USDT}:trade"
@@ -24,7 +25,7 @@ _PATIENCE_S = 5.0
 
 
 def compiled_or_skip() -> Compiled:
-    """The compiled module."""
+    """The compiled classes."""
     found = compiled()
     if found is None:
         pytest.skip("the express is not compiled here: there was no C compiler at the installation")
@@ -101,7 +102,7 @@ class OutboxRig:
         )
         self.rest = b""
         calls = [self._call(name) for name in ("trouble", "congested", "relieved")]
-        self.outbox: Outbox = compiled_or_skip().Outbox(pacing or Pacing(), *calls)
+        self.outbox: Outbox = compiled_or_skip().outbox(pacing or Pacing(), *calls)
 
     def _call(self, name: str) -> Callable[[], None]:
         return lambda: self.called.append(name)
@@ -134,8 +135,8 @@ class LaneRig(OutboxRig):
         self.stream = Stream(KEY, DataType.TRADE, maxlen)
         key, beginnings = self.stream.key_bytes, self.stream.trade_beginnings
         made_of = compiled_or_skip()
-        self.lane: Lane = made_of.Lane(shape, key, *beginnings, BOUND_EVERY)
+        self.lane: Lane = made_of.lane(shape, key, *beginnings, BOUND_EVERY)
         self.left: list[bytes] = []
-        self.entrance: Entrance = made_of.Entrance(self.lane, self.left.append)
+        self.entrance: Entrance = made_of.entrance(self.lane, self.left.append)
         self.begin()
         self.lane.begin(self.outbox, self.entrance, last_id, 0, 0, 0)

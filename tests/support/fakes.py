@@ -117,7 +117,7 @@ class FakePipe:
         """Not asked."""
         raise AssertionError("nobody can borrow this connection")
 
-    def take_back(self) -> None:
+    def take_back(self, said: bytes) -> None:
         """Not asked."""
         raise AssertionError("nobody has borrowed this connection")
 

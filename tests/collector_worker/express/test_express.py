@@ -33,7 +33,7 @@ from tests.support.redis_server import RedisServer
 from tests.support.waiting import PATIENCE_S, until
 
 if TYPE_CHECKING:
-    from collector_worker.express.native import Entrance
+    from collector_worker.express.lane import Entrance
 
 ID = CollectorId("okx", "BTC-USDT")
 TRADES, TICKERS = keys.stream(ID, DataType.TRADE), keys.stream(ID, DataType.TICKER)
@@ -141,6 +141,16 @@ class Desk:
         await self.pipe.close()
 
 
+async def arrived(server: RedisServer, number: int) -> None:
+    """Wait until a trade is the last one in the stream."""
+
+    def last() -> bool:
+        newest = server.client.xrevrange(TRADES, count=1)
+        return bool(newest) and newest[0][1].get("trade_id") == str(number)
+
+    await until(last, f"trade {number} is there")
+
+
 def numbers_in(server: RedisServer) -> list[int]:
     """The trades of the stream, each compared with what was sent."""
     numbers = []
@@ -161,7 +171,7 @@ async def test_steady_trades_take_the_express(redis_server: RedisServer) -> None
     async with desk.sending():
         for number in range(1, 301):
             desk.trade(number)
-            await asyncio.sleep(0.001)
+            await arrived(redis_server, number)
         assert desk.usual_way <= 3
         assert desk.entrance.open
     assert numbers_in(redis_server) == [*range(1, 301)]
@@ -195,7 +205,7 @@ async def test_tickers_go_with_it(redis_server: RedisServer) -> None:
             desk.trade(number)
             desk.ticker()
             if number % 10 == 0:
-                await asyncio.sleep(0.001)
+                await arrived(redis_server, number)
         assert desk.entrance.open
     assert numbers_in(redis_server) == [*range(1, 201)]
     assert [fields["last"] for _, fields in redis_server.client.xrange(TICKERS)] == [str(n) for n in range(1, 201)]
@@ -206,7 +216,7 @@ async def test_what_is_counted_is_told_to_who_asks(redis_server: RedisServer) ->
     async with desk.sending():
         for number in range(1, 41):
             desk.trade(number)
-            await asyncio.sleep(0.001)
+            await arrived(redis_server, number)
         desk.telemetry.gather()
         assert desk.entrance.open
         progress = desk.telemetry.beat.progress[DataType.TRADE]
@@ -218,7 +228,7 @@ async def test_what_is_counted_is_told_to_who_asks(redis_server: RedisServer) ->
         assert not desk.entrance.open
         assert desk.telemetry.beat.lag_p99_ms > 0
         desk.trade(41)
-        await asyncio.sleep(0.01)
+        await arrived(redis_server, 41)
         desk.trade(42)
         assert desk.entrance.open
     assert numbers_in(redis_server) == [*range(1, 43)]
@@ -229,12 +239,10 @@ async def test_it_stops_at_a_newer_run(redis_server: RedisServer) -> None:
     async with desk.sending() as task:
         for number in range(1, 21):
             desk.trade(number)
-            await asyncio.sleep(0.001)
+            await arrived(redis_server, number)
         assert desk.entrance.open
         redis_server.client.set(keys.writer(ID), 2**60)
-        for number in range(21, 31):
-            desk.trade(number)
-            await asyncio.sleep(0.001)
+        desk.trade(*range(21, 31))
         await asyncio.wait([task])
         assert isinstance(task.exception(), SupersededError)
     assert numbers_in(redis_server) == [*range(1, 21)]
@@ -245,7 +253,7 @@ async def test_a_retired_connection_brings_nothing_and_the_next_goes_on(redis_se
     async with desk.sending():
         for number in range(1, 11):
             desk.trade(number)
-            await asyncio.sleep(0.001)
+            await arrived(redis_server, number)
         before = desk.entrance
         desk.express.end()
         desk.connect()

@@ -1,8 +1,7 @@
-"""The usual trade from its frame to Redis in one go, compiled from ``native.pyx``."""
+"""Transactions to Redis while it answers as expected; compiled from ``outbox.pyx``."""
 
 from collections.abc import Callable
 
-from collector_worker.exchanges.contract import TradeShape
 from collector_worker.publisher import Pacing
 from common.redis_pipe import Loan
 
@@ -71,54 +70,3 @@ class Outbox:
 
     def close(self) -> tuple[list[Entry], list[Entry], bytes, bool]:
         """Give back what is under way, what waits, what was said of the answer, and whether the event loop reads."""
-
-class Lane:
-    """The trades of one stream.
-
-    Args:
-        shape: How their frames are spelt.
-        key: Of the stream.
-        beginning: Of its XADD, up to the length of the id.
-        bounded: The same with the stream's bound.
-        bound_every: Of so many entries one carries the bound.
-
-    Raises:
-        ValueError: There are too many pieces, or the key is too long.
-    """
-
-    last_id: int
-    last_ms: int
-    last_n: int
-    last_ts: int
-    recv_ns: int
-    """When the last trade was received."""
-    seen_ns: int
-    """The same by ``CLOCK_MONOTONIC``."""
-
-    def __init__(self, shape: TradeShape, key: bytes, beginning: bytes, bounded: bytes, bound_every: int) -> None: ...
-    def begin(self, outbox: Outbox, entrance: Entrance, last_id: int, last_ms: int, last_n: int, last_ts: int) -> None:
-        """Take trades from now on, behind the last one: its number, the parts of its entry's id, and its time (ns)."""
-
-    def end(self) -> None:
-        """Take no more."""
-
-    def take_tally(self) -> tuple[int, list[int]]:
-        """How many trades were taken since the last call, and of some how long ago they were made (us)."""
-
-class Entrance:
-    """Where the frames of one connection come in.
-
-    Args:
-        lane: The trades.
-        otherwise: Takes all frames that are not for the lane.
-    """
-
-    open: bool
-    """Whether trades from here are taken now."""
-
-    def __init__(self, lane: Lane, otherwise: Callable[[bytes], None]) -> None: ...
-    def on_frame(self, frame: bytes) -> None:
-        """Take a frame: the lane, or ``otherwise``."""
-
-    def take(self, frame: bytes) -> bool:
-        """Whether the lane has taken it."""

@@ -206,7 +206,7 @@ def test_another_connection_and_a_lane_that_has_ended_leave_everything() -> None
     assert OKX is not None
     with closing(LaneRig(OKX, 0)) as rig:
         others: list[bytes] = []
-        other = compiled_or_skip().Entrance(rig.lane, others.append)
+        other = compiled_or_skip().entrance(rig.lane, others.append)
         other.on_frame(okx_frame(1))
         assert (others, other.open, rig.entrance.open) == ([okx_frame(1)], False, True)
         rig.lane.end()
@@ -219,7 +219,7 @@ def test_what_it_cannot_hold_is_refused(pieces: int, key: str) -> None:
     shape = TradeShape.spelt("<price>," * pieces, buy="b", sell="s")
     stream = Stream(key, DataType.TRADE, 1)
     with pytest.raises(ValueError, match="too many pieces, or a stream too long a name"):
-        compiled_or_skip().Lane(shape, stream.key_bytes, *stream.trade_beginnings, BOUND_EVERY)
+        compiled_or_skip().lane(shape, stream.key_bytes, *stream.trade_beginnings, BOUND_EVERY)
 
 
 def test_every_real_trade_of_binance_is_taken(captures: Path) -> None:
