@@ -23,7 +23,7 @@ cdef class Outbox:
     cdef Py_ssize_t _batch_entries, _batch_bytes, _congested_entries, _relieved_entries
     cdef list _waiting, _flight
     cdef bytes _expected, _said
-    cdef Py_ssize_t _heard
+    cdef Py_ssize_t _heard, _unlooked
     cdef bint _listening
     cdef char *_scratch
     cdef Py_ssize_t _scratch_bytes

@@ -31,6 +31,7 @@ cdef extern from "sys/socket.h" nogil:
 
 cdef enum:
     ANSWER_BYTES = 65_536
+    LOOK_EVERY = 64  # entries: a look costs as much as two
     KEPT_SAMPLES = 64
 
 cdef int64_t NS_PER_S = 1_000_000_000
@@ -93,8 +94,10 @@ cdef class Outbox:
     cdef int take(self, Entry entry) except -1:
         """Send an entry now, or with those that wait for the answer to what is under way."""
         self._waiting.append(entry)
-        if self._flight and not self._listening:
-            self._look()
+        if self._flight:
+            self._unlooked += 1
+            if not self._listening or self._unlooked >= LOOK_EVERY:
+                self._look()
             if self._flight and self.open:
                 self._listen_to_it(True)
         if self.sends and not self._flight and self._waiting:
@@ -111,11 +114,12 @@ cdef class Outbox:
         return 0
 
     cdef int _look(self) except -1:
-        """Take the answer where it is there."""
+        """Take the answer where it is there. In a burst Redis would else be idle until the event loop reads again."""
+        self._unlooked = 0
         cdef char data[ANSWER_BYTES]
         cdef ssize_t size = recv(self._file, data, ANSWER_BYTES, MSG_DONTWAIT)
         if size > 0:
-            self._hear(data, size, False)
+            self._hear(data, size, self._listening)
         elif size == 0 or (errno != EAGAIN and errno != EINTR):
             self._give_up()  # the event loop will meet the same, and tell
         return 0

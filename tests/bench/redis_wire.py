@@ -1,6 +1,7 @@
 """A blocking connection to Redis that costs what must be and no more: packed commands out, hiredis' replies in."""
 
 import socket
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -25,6 +26,8 @@ class RedisWire:
         self._socket = socket.create_connection(("127.0.0.1", port), timeout=timeout_s)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._reader = hiredis.Reader()
+        self.arrived_ns = 0
+        """When the last bytes could be read (ns of ``CLOCK_MONOTONIC``), before anything was done with them."""
 
     def send(self, packed: bytes) -> None:
         """Send packed commands."""
@@ -40,6 +43,7 @@ class RedisWire:
         """
         while (reply := self._reader.gets()) is False:
             data = self._socket.recv(_READ_BYTES)
+            self.arrived_ns = time.monotonic_ns()
             if not data:
                 raise ConnectionError("Redis has closed the connection")
             self._reader.feed(data)

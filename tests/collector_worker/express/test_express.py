@@ -176,6 +176,7 @@ async def test_steady_trades_take_the_express(redis_server: RedisServer) -> None
         assert desk.entrance.open
     assert numbers_in(redis_server) == [*range(1, 301)]
     beat = desk.telemetry.beat
+    assert beat.express_trades == 300 - desk.usual_way
     assert (beat.entries_published, beat.progress[DataType.TRADE].count, desk.tape.last_id) == (
         302,
         300,

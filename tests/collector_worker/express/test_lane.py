@@ -19,17 +19,10 @@ from tests.support import binance_adapter, okx_adapter
 from tests.support.binance_capture import read_rows
 from tests.support.express_rig import KEY, LaneRig, answer, compiled_or_skip
 
-pytestmark = pytest.mark.usefixtures("_compiled")
-
 NOW_MS = 1_786_540_436_090
 MAXLEN = 200_000
 LAST_MS = 9_223_372_036_854
 """In the year 2262: what is later leaves 64 bits as nanoseconds."""
-
-
-@pytest.fixture(scope="module")
-def _compiled() -> None:
-    compiled_or_skip()
 
 
 def instrument(symbol: str, native: str) -> Instrument:

@@ -1,0 +1,10 @@
+"""Nothing here can be tested where the express is not compiled."""
+
+import pytest
+
+from tests.support.express_rig import compiled_or_skip
+
+
+@pytest.fixture(scope="package", autouse=True)
+def _compiled() -> None:
+    compiled_or_skip()
