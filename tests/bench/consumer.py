@@ -1,8 +1,9 @@
 """A consumer of a stream that notes when each entry could be read: ``python -m tests.bench.consumer``.
 
-One blocking XREAD after the other, replies parsed by hiredis, nothing else done. What is noted is when the reply is in the
-process' hands; to make values of it is the consumer's own affair, and would be added to the latency of all alike. Tells ``{"ready": true}`` when it
-listens, and ``{"seen": n}`` when it has seen the last number and written the times down.
+One blocking XREAD after the other, replies parsed by hiredis, nothing else done. The moment is that at which the reply
+is in the process' hands: to make values of it is the consumer's own affair, and would be added to the latency of all.
+Tells ``{"ready": true}`` when it listens, and ``{"seen": n}`` when it has seen the last number and written the times
+down.
 """
 
 import argparse
@@ -18,7 +19,7 @@ _AT_ONCE = 1_000
 
 
 def follow(redis: RedisWire, key: str, field: bytes, last: int) -> "array[int]":
-    """When each number could be read in ``field`` of an entry (ns of ``CLOCK_MONOTONIC``, by number less one; 0: never)."""
+    """When each number in ``field`` could be read (ns of ``CLOCK_MONOTONIC``, by number less one; 0: never)."""
     seen_ns = array("Q", bytes(8 * last))
     position: bytes | str = "0-0"
     while not seen_ns[last - 1]:

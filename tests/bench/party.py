@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from msgspec import Struct
 
+from collector_worker.express.compiled import compiled
 from common import keys
 from common.identity import CollectorId, DataType
 from tests.bench.site import LoadProcess, Run
@@ -58,23 +59,35 @@ def fleet_text(redis_url: str, load: LoadProcess, data_types: Sequence[str], tra
     )
 
 
-def collector(transport: str, data_types: Sequence[str]) -> Callable[[Run, LoadProcess], Process]:
+def collector(
+    transport: str, data_types: Sequence[str], *, express: bool = True
+) -> Callable[[Run, LoadProcess], Process]:
     """How a collector is started: the real program, from a real fleet file."""
 
     def start(run: Run, load: LoadProcess) -> Process:
         fleet = run.folder / "fleet.toml"
         fleet.write_text(fleet_text(run.site.redis.url, load, data_types, transport), encoding="utf-8")
-        env = {**run.site.trust, "TICKFLEET_ROOT": str(run.folder)}
+        env = {**run.site.trust, "TICKFLEET_ROOT": str(run.folder), "TICKFLEET_EXPRESS": "on" if express else "off"}
         worker = start_worker(_ID.exchange, _ID.symbol, fleet, run.folder / "worker.log", **env)
         return run.keep(worker, worker.stop)
 
     return start
 
 
-def our_trades(transport: str) -> Party:
-    """A collector of trades."""
-    key = keys.stream(_ID, DataType.TRADE)
-    return Party(transport, "trades-all", key, "trade_id", last_number, collector(transport, ["trade"]))
+def our_trades(transport: str, *, express: bool = True) -> Party:
+    """A collector of trades; without ``express`` as it is where its compiled part could not be built."""
+    key, start = keys.stream(_ID, DataType.TRADE), collector(transport, ["trade"], express=express)
+    return Party(transport, "trades-all", key, "trade_id", last_number, start)
+
+
+def kinds_of(transports: Sequence[str], *, tls: bool) -> list[tuple[str, bool]]:
+    """Transport of a collector, and whether it has the express: each with it; the first, without TLS, also without.
+
+    Where the express is not compiled nobody has it.
+    """
+    if compiled() is None:
+        return [(transport, False) for transport in transports]
+    return [*((transport, True) for transport in transports), *([] if tls else [(transports[0], False)])]
 
 
 def our_book(transport: str) -> Party:

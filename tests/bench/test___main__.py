@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from collector_worker.express.compiled import compiled
 from tests.bench import __main__ as bench
 from tests.bench.plan import Plan
 
@@ -21,10 +22,9 @@ def test_a_tiny_run_gives_a_document(tmp_path: Path, monkeypatch: pytest.MonkeyP
         "picows",
         ["burst", "limit", "books"],
     )
-    assert [(row["transport"], row["tls"]) for row in result["scenarios"]["burst"]["rows"]] == [
-        ("picows", False),
-        ("picows", True),
-    ]
+    rows = [(row["transport"], row["tls"], row["express"]) for row in result["scenarios"]["burst"]["rows"]]
+    has = compiled() is not None
+    assert rows == [("picows", False, has), *([("picows", False, False)] if has else []), ("picows", True, has)]
     (book,) = result["scenarios"]["books"]["rows"]
     assert 0 < book["latency_us"]["p50"] <= book["latency_us"]["max"]
     assert result["scenarios"]["limit"]["burst_share_percent"] > 0

@@ -114,13 +114,13 @@ def _cpu(result: Json) -> Figure | None:
     """CPU per entry by rate: a line for each transport, and what the peer and a bare reader need."""
     steady = at(result, "scenarios", "steady")
     ours = matching(at(steady, "rows"), {})
-    kinds = list(dict.fromkeys((row["transport"], row["tls"]) for row in ours))
+    kinds = list(dict.fromkeys((row["transport"], row["tls"], row.get("express")) for row in ours))
     if not kinds:
         return None
     chart, (axes,) = _axes(7.2, 3.4)
-    for transport, tls in kinds:
-        kind = {"transport": transport, "tls": tls}
-        rows, line = matching(ours, kind), "--" if tls else "-"
+    for transport, tls, express in kinds:
+        kind = {"transport": transport, "tls": tls} | ({} if express is None else {"express": express})
+        rows, line = matching(ours, kind), "--" if tls else "-" if express is not False else ":"
         figures = _column(rows, "cpu_us_per_entry")
         axes.plot(_column(rows, "rate"), figures, label=label(kind), color=_colour(kind), linestyle=line)
     bare = matching(at(steady, "bare"), {"tls": False})

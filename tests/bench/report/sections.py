@@ -30,7 +30,11 @@ def columns(rows: Iterable[tuple[str, Json]], first: str, *wanted: Column) -> st
 
 def label(row: Json) -> str:
     """Who a row of ours is about."""
-    return f"tickfleet, {row.get('transport', '')}{', TLS' if row.get('tls') else ''}"
+    return f"tickfleet, {row.get('transport', '')}{', TLS' if row.get('tls') else ''}{_interpreted(row)}"
+
+
+def _interpreted(row: Json) -> str:
+    return "" if row.get("express", True) else ", not compiled"
 
 
 def _ours(result: Json, scenario: str) -> list[tuple[str, Json]]:
@@ -67,8 +71,8 @@ def _steady(result: Json) -> str:
 
 
 _LATENCY_WORDS = """\
-From the moment a frame is written to the socket until a reader of the stream has its entry. The bare reader is a Python
-process that reads the same socket and writes nothing.
+From the moment a frame is written to the socket until a reader of the stream, in a blocking XREAD, has the reply with
+its entry in hand. The bare reader is a Python process that reads the same socket and writes nothing.
 """
 
 

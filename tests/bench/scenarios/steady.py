@@ -5,7 +5,7 @@ than.
 """
 
 from tests.bench.measuring import Steadily, bare_steady, floor_steady, steady
-from tests.bench.party import our_trades
+from tests.bench.party import kinds_of, our_trades
 from tests.bench.plan import Plan
 from tests.bench.site import Site
 from tests.bench.stats import Row, ratio
@@ -28,11 +28,11 @@ def measure(site: Site, plan: Plan) -> Row:
             site.say(f"steady {place} bare reader")
             reader = bare_steady(site, how, tls=tls)
             bare.append({"rate": rate, "tls": tls, **reader})
-            for transport in plan.transports:
-                site.say(f"steady {place} {transport}")
-                figures = steady(site, our_trades(transport), how, tls=tls)
-                over = ratio(_p99(figures), _p99(reader))
-                rows.append({"rate": rate, "tls": tls, "transport": transport, **figures, "p99_over_bare": over})
+            for transport, express in kinds_of(plan.transports, tls=tls):
+                site.say(f"steady {place} {transport}{'' if express else ' interpreted'}")
+                figures = steady(site, our_trades(transport, express=express), how, tls=tls)
+                over = {"p99_over_bare": ratio(_p99(figures), _p99(reader))}
+                rows.append({"rate": rate, "tls": tls, "transport": transport, "express": express, **figures, **over})
     return {"seconds": plan.steady_s, "rows": rows, "bare": bare, "floor": floors}
 
 
