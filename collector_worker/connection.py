@@ -317,8 +317,8 @@ class Connection:
         while True:
             await asyncio.sleep(self._around.timing.tick_s)
             now_s = self._now_s()
-            if self._express is not None:
-                self._last_frame_s = max(self._last_frame_s, self._express.seen_s)
+            if self._entrance is not None:
+                self._last_frame_s = max(self._last_frame_s, self._entrance.seen_ns / 1e9)
             if self._around.pace.congested:
                 self._excuse(now_s)
             await self._keep_alive(socket, now_s)

@@ -121,10 +121,12 @@ class Publisher:
 
     def publish(self, stream: Stream, event: Event) -> str | None:
         """Buffer one event; returns its entry id, or None where the buffer is full and the event is lost."""
-        if self._outbox is not None and stream.loss is None:
-            entry_id, command = stream.pack(event)
-            self._outbox.push(command, event.ts_recv, stream.key_bytes, entry_id.encode())
-            return entry_id
+        if self._outbox is not None:
+            if stream.loss is None:
+                entry_id, command = stream.pack(event)
+                self._outbox.push(command, event.ts_recv, stream.key_bytes, entry_id.encode())
+                return entry_id
+            self.take_back()
         if not self._buffer.full and (stream.loss is None or self._mark_loss(stream, event)):
             before = stream.last_trade_id
             entry_id, command = stream.pack(event)

@@ -13,8 +13,6 @@ from collector_worker.telemetry import Telemetry
 if TYPE_CHECKING:
     from collector_worker.express.lane import Entrance
 
-_NS_PER_S = 1_000_000_000
-
 
 class Express:
     """The express of one collector, over all its connections.
@@ -82,8 +80,3 @@ class Express:
         self.settle()
         self._lane.end()
         self._stream.take_back = None
-
-    @property
-    def seen_s(self) -> float:
-        """When the lane took its last frame (monotonic); 0 before the first."""
-        return self._lane.seen_ns / _NS_PER_S

@@ -25,8 +25,6 @@ class Lane:
     last_ts: int
     recv_ns: int
     """When the last trade was received."""
-    seen_ns: int
-    """The same by ``CLOCK_MONOTONIC``."""
 
     def __init__(self, shape: TradeShape, key: bytes, beginning: bytes, bounded: bytes, bound_every: int) -> None: ...
     def begin(self, outbox: Outbox, entrance: Entrance, last_id: int, last_ms: int, last_n: int, last_ts: int) -> None:
@@ -48,6 +46,8 @@ class Entrance:
 
     open: bool
     """Whether trades from here are taken now."""
+    seen_ns: int
+    """When the lane took the last one (``CLOCK_MONOTONIC``); 0 before that."""
 
     def __init__(self, lane: Lane, otherwise: Callable[[bytes], None]) -> None: ...
     def on_frame(self, frame: bytes) -> None:

@@ -116,14 +116,36 @@ cdef struct Found:
     bint sell
 
 
-cdef class Entrance
+cdef class Lane
+
+
+cdef class Entrance:
+    """Where the frames of one connection come in."""
+
+    cdef readonly int64_t seen_ns
+    cdef Lane _lane
+    cdef object _otherwise
+
+    def __init__(self, Lane lane, otherwise):
+        self._lane, self._otherwise = lane, otherwise
+
+    @property
+    def open(self):
+        return self._lane._entrance is self and self._lane._outbox.open
+
+    def on_frame(self, bytes frame):
+        if not self._lane._take(self, frame):
+            self._otherwise(frame)
+
+    def take(self, bytes frame):
+        return self._lane._take(self, frame)
 
 
 cdef class Lane:
     """The trades of one stream."""
 
     cdef public int64_t last_id, last_ms, last_n, last_ts
-    cdef readonly int64_t recv_ns, seen_ns
+    cdef readonly int64_t recv_ns
     cdef int64_t _taken
     cdef list _lags_us
     cdef Outbox _outbox
@@ -175,7 +197,7 @@ cdef class Lane:
             return False
         self._number(number, event_ns, recv_ns)
         self.last_id, self.last_ts = number, max(event_ns, self.last_ts)
-        self.recv_ns, self.seen_ns = recv_ns, read_clock(CLOCK_MONOTONIC)
+        self.recv_ns, entrance.seen_ns = recv_ns, read_clock(CLOCK_MONOTONIC)
         if self._taken % LAG_EVERY == 0 and len(self._lags_us) < KEPT_SAMPLES:
             self._lags_us.append((recv_ns - event_ns) // 1000)
         self._taken += 1
@@ -266,24 +288,3 @@ cdef class Lane:
                 sell[0] = word is self._sell
                 return <int> size
         return 0
-
-
-cdef class Entrance:
-    """Where the frames of one connection come in."""
-
-    cdef Lane _lane
-    cdef object _otherwise
-
-    def __init__(self, Lane lane, otherwise):
-        self._lane, self._otherwise = lane, otherwise
-
-    @property
-    def open(self):
-        return self._lane._entrance is self and self._lane._outbox.open
-
-    def on_frame(self, bytes frame):
-        if not self._lane._take(self, frame):
-            self._otherwise(frame)
-
-    def take(self, bytes frame):
-        return self._lane._take(self, frame)
