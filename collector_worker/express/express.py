@@ -13,6 +13,9 @@ from collector_worker.telemetry import Telemetry
 if TYPE_CHECKING:
     from collector_worker.express.lane import Entrance
 
+_MOST = 2**62
+"""What compiled code counts with; only a stream that somebody else has written to goes on behind higher ids."""
+
 
 class Express:
     """The express of one collector, over all its connections.
@@ -57,11 +60,12 @@ class Express:
 
     def _begin(self, entrance: "Entrance") -> bool:
         self.end()
-        last_id = self._flow.lendable_from
-        outbox = None if last_id is None else self._publisher.lend(self._made_of.outbox)
-        if last_id is None or outbox is None:
+        last_id, ids = self._flow.lendable_from, self._stream.ids
+        if last_id is None or ids.last_ms > _MOST:
             return False
-        ids = self._stream.ids
+        outbox = self._publisher.lend(self._made_of.outbox)
+        if outbox is None:
+            return False
         self._lane.begin(outbox, entrance, last_id, ids.last_ms, ids.last_n, self._flow.tape.last_ts)
         self._stream.take_back = self.end
         return True

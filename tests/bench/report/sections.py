@@ -72,13 +72,15 @@ def _steady(result: Json) -> str:
 
 _LATENCY_WORDS = """\
 From the moment a frame is written to the socket until a reader of the stream, in a blocking XREAD, has the reply with
-its entry in hand. The bare reader is a Python process that reads the same socket and writes nothing.
+its entry in hand. The bare reader is a Python process that reads the same socket, with neither event loop nor library,
+and writes nothing; the one that writes sends an entry for each frame, without a look at it, and waits for the answer.
 """
 
 
 def _latency(result: Json) -> str:
     bare = matching(at(result, "scenarios", "steady", "bare"), {})
     rows = [(f"bare reader{', TLS' if row.get('tls') else ''}", row) for row in bare]
+    rows += [("bare reader that writes", row) for row in matching(at(result, "scenarios", "steady", "floor"), {})]
     rows += [*_ours(result, "steady"), *peer(result, "steady")]
     rows.sort(key=lambda row: (bool(row[1].get("tls")), row[1]["rate"]))  # side by side what compares
     heads = ("p50 (µs)", "p99 (µs)", "p99.9 (µs)", "worst (µs)")
