@@ -35,6 +35,20 @@ async def run_until_signal(main: Callable[[], Coroutine[Any, Any, None]]) -> Non
             loop.remove_signal_handler(sig)
 
 
+def heed_cancellation() -> None:
+    """Raise the cancellation that this task was asked for and a library has swallowed.
+
+    Before Python 3.12 ``asyncio.wait_for`` does so where what it waits for is done at the same moment (cpython issue
+    86296), and redis-py writes by it. A loop that waits for such a library asks here once a turn.
+
+    Raises:
+        asyncio.CancelledError: It was.
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
+
+
 async def run_together(*works: Coroutine[Any, Any, None]) -> None:
     """Run coroutines side by side; the first error ends all of them and is raised as it is, not wrapped in a group."""
     try:

@@ -14,6 +14,7 @@ from common.clock import Clock
 from common.config import RedisConfig
 from common.errors import RedisUnreachableError
 from common.identity import CollectorId
+from common.lifecycle import heed_cancellation
 from common.log import get_logger
 from common.redis_client import KeyRefusedError, translated_errors
 from manager.assess import blind
@@ -93,6 +94,7 @@ class Loop:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._reporter.run(lambda: self._link))
                 while True:
+                    heed_cancellation()
                     began_s = self._clock.monotonic_s()
                     await self.round(tasks)
                     await self._pause(self._round_s() - (self._clock.monotonic_s() - began_s))

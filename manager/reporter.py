@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from common.clock import Clock
 from common.errors import RedisUnreachableError
+from common.lifecycle import heed_cancellation
 from common.log import get_logger
 from manager.alerts.rules import AlertBook
 from manager.alerts.webhook import Webhook
@@ -76,6 +77,7 @@ class Reporter:
             if self._webhook is not None:
                 tasks.create_task(self._webhook.run())
             while True:
+                heed_cancellation()
                 await asyncio.sleep(self._settings.figures_every_s)
                 await self.survey(link())
 

@@ -2,6 +2,7 @@ import asyncio
 import os
 import signal
 from collections.abc import Coroutine
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from common.errors import (
     RedisUnreachableError,
     SubscriptionRefusedError,
 )
-from common.lifecycle import run_together, run_until_signal, worst_of
+from common.lifecycle import heed_cancellation, run_together, run_until_signal, worst_of
 
 
 async def forever() -> None:
@@ -170,3 +171,23 @@ UNREACHABLE = RedisUnreachableError("away")
 )
 def test_the_worst_error_of_a_group(errors: list[Exception], worst: Exception) -> None:
     assert worst_of(BaseExceptionGroup("outer", errors)) is worst
+
+
+async def test_a_cancellation_that_was_swallowed_is_heeded_later() -> None:
+    began, turns = asyncio.Event(), 0
+
+    async def loop() -> None:
+        nonlocal turns
+        while True:
+            heed_cancellation()
+            turns += 1
+            began.set()
+            with suppress(asyncio.CancelledError):  # as a library does
+                await asyncio.Event().wait()
+
+    task = asyncio.create_task(loop())
+    await began.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert turns == 1
