@@ -151,18 +151,14 @@ class TradeFlow(_FlowOf[TradeTape]):
         self._progress.count += taken
         self._track.passed(last_ts, last_id)
 
-    def _take_back(self) -> None:
-        if self._stream.take_back is not None:
-            self._stream.take_back()
-
     def wish(self) -> int | None:
         """See ``Flow``."""
-        self._take_back()
+        self._stream.regain()
         return super().wish()
 
     def on_live(self, trade: Trade) -> None:
         """Take a trade from the socket."""
-        self._take_back()
+        self._stream.regain()
         self._telemetry.traded(trade.ts_event, trade.ts_recv)
         if self._publisher.full:
             self._leave_out()
@@ -173,7 +169,7 @@ class TradeFlow(_FlowOf[TradeTape]):
 
     def on_page(self, trades: Sequence[Trade], *, more: bool) -> None:
         """Take a page that was fetched; one that finds no room is fetched again later."""
-        self._take_back()
+        self._stream.regain()
         if self._publisher.full:
             self.failed()
             return
@@ -187,7 +183,7 @@ class TradeFlow(_FlowOf[TradeTape]):
 
     def note_missing(self) -> None:
         """A fetch begins: say in the ledger what is missing."""
-        self._take_back()
+        self._stream.regain()
         hole = self.tape.sequence.hole
         if hole is not None:
             after, before, trade = hole

@@ -17,8 +17,8 @@ from msgspec import Struct
 from collector_worker.buffer import Buffer
 from collector_worker.delivery import Delivery, Outcome, Pipe
 from collector_worker.left_over import LeftOverPublisher
-from collector_worker.shipment import Shipment, StreamsTaken, all_ids
-from collector_worker.spool import Packed
+from collector_worker.shipment import Shipment, StreamEnds, all_ids
+from collector_worker.spool import Packed, SpoolLostError
 from collector_worker.streams import Stream
 from collector_worker.telemetry import Telemetry
 from common.clock import Clock
@@ -75,7 +75,7 @@ class Publisher:
         self._appended = 0
         self._ordered: dict[str, tuple[int, bytes]] = {}
         self._done = 0
-        self._streams = StreamsTaken(self._buffer.ends, telemetry)
+        self._streams = StreamEnds(self._buffer.ends, telemetry)
         self._urgent: dict[str, list[bytes]] = {}
         self._delivery = Delivery(
             *(pipe, telemetry, self._buffer, self._on_away, self._pacing.retry_first_s, self._pacing.retry_cap_s)
@@ -121,6 +121,7 @@ class Publisher:
 
     def publish(self, stream: Stream, event: Event) -> str | None:
         """Buffer one event; returns its entry id, or None where the buffer is full and the event is lost."""
+        stream.regain()
         if self._outbox is not None:
             if stream.loss is None:
                 entry_id, command = stream.pack(event)
@@ -347,14 +348,22 @@ class Publisher:
 
     # --- lending -------------------------------------------------------------------------------------------------
 
+    @property
+    def lends(self) -> bool:
+        """Whether ``lend`` would: all is usual, and what waits is little, so that there is room for it to come back."""
+        unusual = (
+            self._streams.refused or self._in_trouble or self._failure or self._buffer.spooled or self._buffer.full
+        )
+        little = self._appended - self._done <= self._pacing.batch_entries
+        return self._runs and not unusual and little and self._idle.is_set() and self._pipe.lends
+
     def lend(self, made_of: "type[Outbox]") -> "Outbox | None":
         """Lend the sending to who can do it faster, as long as it is usual; None where it is not now.
 
         Entries of all streams then go into the outbox, until ``take_back``; it begins to send when what went before
         them is done.
         """
-        usual = self._runs and not (self._streams.refused or self._in_trouble or self._failure or self._buffer.spooled)
-        if self._outbox is None and usual and self._pipe.lends:
+        if self._outbox is None and self.lends:
             self._outbox = made_of(self._pacing, self._on_outbox_trouble, self._on_congested, self._relieve)
             if self._patient:
                 self._hurry()
@@ -383,9 +392,13 @@ class Publisher:
         for latency_us in outbox.latencies_us:
             self._telemetry.latency.record(latency_us)
         self._sampled_ns = max(self._sampled_ns, outbox.sampled_ns)
-        for entry in (*flight, *waiting):
-            self._buffer.append(Packed(entry.command, entry.recv_ns, entry.key))
-        self._appended += len(flight) + len(waiting)
+        entries = [Packed(entry.command, entry.recv_ns, entry.key) for entry in (*flight, *waiting)]
+        taken = sum(map(self._buffer.append, entries))
+        self._appended += taken
+        if taken < len(
+            entries
+        ):  # the disk has failed meanwhile: they count as passed on, so only a new run fetches them
+            raise SpoolLostError("what was lent finds no room any more")
         if not sent:
             self._hasten()
             return
@@ -395,7 +408,7 @@ class Publisher:
             return
         batch = self._buffer.head(len(flight), self._pacing.batch_bytes)
         shipment = Shipment({}, batch, {}, [entry.command for entry in batch])
-        self._patient = not listens
+        self._patient = not (listens or waiting)
         done, asked_s = partial(self._on_outcome, shipment), outbox.asked_ns / _NS_PER_S
         self._pipe.take_back_begun(len(batch), done, said, asked_s, patient=self._patient)
 

@@ -31,8 +31,8 @@ class Shipment(Struct, frozen=True):
         return replies[first : first + len(self.batch)]
 
 
-class StreamsTaken:
-    """Which streams take entries, and where they end.
+class StreamEnds:
+    """Where the streams end, and which of them refuse entries.
 
     Args:
         ends: By stream, the id of its last entry; kept up to date.

@@ -19,8 +19,9 @@ NO_ROOM = "buffer_full"
 
 
 BOUND_EVERY = 50
-"""Of so many entries one carries the stream's bound. Redis drops whole nodes of a hundred, so to look at each entry
-would trim no sooner, and it costs Redis a seventh of what an entry costs it at all."""
+"""Of so many entries one carries the stream's bound: on each it would cost Redis a seventh of what an entry costs it at
+all. A stream may so become longer by that many; where they are more than a hundredth of its bound it is carried more
+often."""
 
 
 class Loss(Struct):
@@ -41,18 +42,25 @@ class Stream:
         self.ids = StreamIds()
         self.last_trade_id: str | None = None
         self._words, self._bound = ("XADD", key), ("MAXLEN", "~", maxlen)
+        self.bound_every = max(1, min(BOUND_EVERY, maxlen // 100))
+        """Of so many entries one carries the bound."""
         self._unbounded = 0
         """How many more entries go without the bound."""
         self._trade_command = TradeCommand(key, maxlen)
         self.loss: Loss | None = None
         """What was lost and is not marked yet."""
-        self.take_back: Callable[[], None] | None = None
-        """Takes back the ids of this stream from who makes them meanwhile; None while they are here."""
+        self.lent_until: Callable[[], None] | None = None
+        """While somebody else makes the ids of this stream: ends that."""
 
     @property
     def trade_beginnings(self) -> tuple[bytes, bytes]:
         """What comes before the length of the id in the command of a trade, without the bound and with it."""
         return self._trade_command.beginnings
+
+    def regain(self) -> None:
+        """From now on the ids of this stream are made here."""
+        if self.lent_until is not None:
+            self.lent_until()
 
     def passed_by(self, last_id: int, last_ms: int, last_n: int) -> None:
         """Trades went into the stream by another way: the last one's number and entry id."""
@@ -61,8 +69,6 @@ class Stream:
 
     def pack(self, event: Event) -> tuple[str, bytes]:
         """The entry id of an event, and the XADD command that publishes it under that id."""
-        if self.take_back is not None:
-            self.take_back()
         if isinstance(event, Trade):
             self.last_trade_id = event.trade_id
             entry_id = self.ids.next_numbered(int(event.trade_id), event.ts_event, event.ts_recv)
@@ -75,8 +81,8 @@ class Stream:
 
     def _is_bounded(self) -> bool:
         """Whether the next entry carries the bound."""
-        self._unbounded = (self._unbounded or BOUND_EVERY) - 1
-        return self._unbounded == BOUND_EVERY - 1
+        self._unbounded = (self._unbounded or self.bound_every) - 1
+        return self._unbounded == self.bound_every - 1
 
     def lose(self, event: Event) -> None:
         """Note that an event found no room; of a marker nobody misses the content."""

@@ -74,8 +74,8 @@ class Heartbeat(Struct, kw_only=True):
         entries_published: Entries that Redis has confirmed.
         entries_buffered: Entries that wait for Redis now.
         entries_dropped: Entries lost because the buffer was full.
-        express_trades: Trades that took the compiled way; none where it could not be built, or the exchange has changed
-            its spelling.
+        express_trades: Trades that took the compiled way; it stands still where that could not be built, or the
+            exchange has changed its spelling.
         latency_p50_us, latency_p99_us: From the frame's receipt to Redis' confirmation, over the last minute.
         lag_p50_ms, lag_p99_ms: From the exchange's time of a live trade to its receipt, both by the exchange's clock,
             over the last minute.

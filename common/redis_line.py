@@ -88,7 +88,7 @@ class Line(asyncio.Protocol):
         self._awaited, self._answered, self.idle = replies, answered, False
         self._heard_s = self._asked_s = asked_s
         if self._watch is None:
-            self._watch = self._loop.call_later(ANSWER_TIMEOUT_S, self._look)
+            self._watch = self._loop.call_later(asked_s + ANSWER_TIMEOUT_S - self._loop.time(), self._look)
         self._waits_patiently = patient and self._can_be_patient
         if self._waits_patiently is self._reads:
             self.listen(not self._reads)
@@ -154,7 +154,8 @@ class Line(asyncio.Protocol):
     def lend(self, on_answer: Callable[[bytes], None], on_lost: Callable[[], None]) -> None:
         """Let somebody else ask and hear, by ``file`` and ``write``, until it is taken back.
 
-        Only where it ``lends`` and is ``idle``.
+        Only where it ``lends`` and is ``idle``. Nobody watches meanwhile whether answers come: whoever borrows it gives
+        it back now and then, as a collector does at each heartbeat.
 
         Args:
             on_answer: Gets what comes while ``listen`` is on; else the borrower reads it himself.

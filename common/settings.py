@@ -10,6 +10,7 @@ from msgspec import Struct
 DEFAULT_METRICS_PORT = "9464"
 """What OpenTelemetry's exporters for Prometheus use too."""
 
+_OFF = ("off", "0", "no", "false")
 _CHECKOUT = Path(__file__).resolve().parent.parent
 
 
@@ -82,7 +83,7 @@ def read_environment(env: Mapping[str, str] = os.environ) -> Environment:
         redis_url=env.get("TICKFLEET_REDIS_URL") or None,
         redis_password=env.get("TICKFLEET_REDIS_PASSWORD") or None,
         log_level=(env.get("TICKFLEET_LOG_LEVEL") or "info").lower(),
-        express=(env.get("TICKFLEET_EXPRESS") or "on").lower() != "off",
+        express=(env.get("TICKFLEET_EXPRESS") or "on").lower() not in _OFF,
         metrics_port=(env.get("TICKFLEET_METRICS_PORT") or DEFAULT_METRICS_PORT).lower(),
         alert_webhook=env.get("TICKFLEET_ALERT_WEBHOOK") or None,
         alert_webhook_file=Path(file) if (file := env.get("TICKFLEET_ALERT_WEBHOOK_FILE")) else None,

@@ -54,7 +54,7 @@ def main() -> int:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog="ports: TICKFLEET_REDIS_PORT (6379, else the next free one), TICKFLEET_SIM_PORT and "
-        "TICKFLEET_METRICS_PORT (any free one)",
+        "TICKFLEET_METRICS_PORT (any free one, or off)",
     )
     parser.add_argument("--seconds", type=float, help="end by itself after this time; exit 0 only if all were healthy")
     arguments = parser.parse_args()
@@ -62,14 +62,16 @@ def main() -> int:
     try:
         redis_port = wanted_port("TICKFLEET_REDIS_PORT", redis_url_port() or 0) or next_redis_port()
         sim_port = wanted_port("TICKFLEET_SIM_PORT", 0) or any_port()
-        metrics_port = wanted_port("TICKFLEET_METRICS_PORT", 0) or any_port()
+        without = os.environ.get("TICKFLEET_METRICS_PORT", "").lower() in ("off", "0")
+        metrics_port = 0 if without else wanted_port("TICKFLEET_METRICS_PORT", 0) or any_port()
         root = prepare(redis_port, sim_port)
     except DemoError as error:
         sys.stderr.write(f"demo: {error}\n")
         return 2
     sys.stdout.write(f"demo: redis-cli -p {redis_port} XREVRANGE 'md:v1:{{okx:BTC-USDT}}:trade' + - COUNT 3\n")
     sys.stdout.write(f"demo: TICKFLEET_ROOT={os.path.relpath(root)} .venv/bin/manager-cli status\n")
-    sys.stdout.write(f"demo: curl http://127.0.0.1:{metrics_port}/metrics\n")
+    if metrics_port:
+        sys.stdout.write(f"demo: curl http://127.0.0.1:{metrics_port}/metrics\n")
     sys.stdout.flush()
     return run(root, redis_port, metrics_port, arguments.seconds)
 

@@ -7,9 +7,14 @@ compiled modules: ``lane.pyx`` and ``outbox.pyx``. All else takes the way throug
 which is also the only way where the modules are not there: they need a C compiler at the installation. Both ways give
 the same entries.
 
-  lent          while nothing is unusual, the publisher lends the connection (``Publisher.lend``) and the trades lend
-                their position (``Express.takes``)
-  settled       what was counted meanwhile is told to those who ask (``Express.settle``)
-  taken back    as soon as anything else is to be done: a hash to be written, an answer that is not the expected one, a
-                trade that is not the next one; what was under way goes on as if it had been sent the usual way
+Two things are lent, apart from each other: the publisher lends its connection to the outbox, and the trades lend their
+position (numbers, ids) to the lane.
+
+  lent          while nothing is unusual (``Publisher.lend``, ``Express.takes``); entries of all streams then go into
+                the outbox, those that are no usual trades packed by Python
+  settled       what the lane has counted meanwhile is told to those who ask (``Express.settle``)
+  taken back    the position as soon as anything else is to be done with the trades (``Stream.regain``); the connection
+                as soon as anything but an entry is to be sent, or the answer is not the expected one
+                (``Publisher.take_back``): what was under way goes on as if it had been sent the usual way. A lane
+                whose outbox has gone takes nothing; its position comes back with the next trade.
 """

@@ -7,8 +7,8 @@ from collector_worker.exchanges.contract import TradeShape
 from collector_worker.express.compiled import Compiled
 from collector_worker.flows import TradeFlow
 from collector_worker.publisher import Publisher
-from collector_worker.streams import BOUND_EVERY, Stream
-from collector_worker.telemetry import Telemetry
+from collector_worker.streams import Stream
+from collector_worker.telemetry import LAG_EVERY, Telemetry
 
 if TYPE_CHECKING:
     from collector_worker.express.lane import Entrance
@@ -35,7 +35,7 @@ class Express:
         telemetry: Telemetry,
     ) -> None:
         self._made_of = made_of
-        self._lane = made_of.lane(shape, stream.key_bytes, *stream.trade_beginnings, BOUND_EVERY)
+        self._lane = made_of.lane(shape, stream.key_bytes, *stream.trade_beginnings, stream.bound_every, LAG_EVERY)
         self._beginning = shape.beginning
         self._flow = flow
         self._stream = stream
@@ -54,20 +54,20 @@ class Express:
             entrance: Of the one connection whose trades are published.
             frame: One of its frames.
         """
-        if entrance.open or not frame.startswith(self._beginning):
+        if entrance.open or not self._publisher.lends or not frame.startswith(self._beginning):
             return False
         return self._begin(entrance) and entrance.take(frame)
 
     def _begin(self, entrance: "Entrance") -> bool:
         self.end()
-        last_id, ids = self._flow.lendable_from, self._stream.ids
-        if last_id is None or ids.last_ms > _MOST:
+        last_id, ids, last_ts = self._flow.lendable_from, self._stream.ids, self._flow.tape.last_ts
+        if last_id is None or max(last_id, ids.last_ms, ids.last_n, last_ts) > _MOST:
             return False
         outbox = self._publisher.lend(self._made_of.outbox)
         if outbox is None:
             return False
-        self._lane.begin(outbox, entrance, last_id, ids.last_ms, ids.last_n, self._flow.tape.last_ts)
-        self._stream.take_back = self.end
+        self._lane.begin(outbox, entrance, last_id, ids.last_ms, ids.last_n, last_ts)
+        self._stream.lent_until = self.end
         return True
 
     def settle(self) -> None:
@@ -83,4 +83,4 @@ class Express:
         """Take the trades back, if they are lent."""
         self.settle()
         self._lane.end()
-        self._stream.take_back = None
+        self._stream.lent_until = None

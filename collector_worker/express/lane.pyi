@@ -14,6 +14,7 @@ class Lane:
         beginning: Of its XADD, up to the length of the id.
         bounded: The same with the stream's bound.
         bound_every: Of so many entries one carries the bound.
+        lag_every: Of so many trades of one it is noted how old it was.
 
     Raises:
         ValueError: There are too many pieces, or the key is too long.
@@ -26,7 +27,9 @@ class Lane:
     recv_ns: int
     """When the last trade was received."""
 
-    def __init__(self, shape: TradeShape, key: bytes, beginning: bytes, bounded: bytes, bound_every: int) -> None: ...
+    def __init__(
+        self, shape: TradeShape, key: bytes, beginning: bytes, bounded: bytes, bound_every: int, lag_every: int
+    ) -> None: ...
     def begin(self, outbox: Outbox, entrance: Entrance, last_id: int, last_ms: int, last_n: int, last_ts: int) -> None:
         """Take trades from now on, behind the last one: its number, the parts of its entry's id, and its time (ns)."""
 

@@ -13,6 +13,7 @@ from collector_worker.express.outbox cimport Entry, Outbox, new_entry
 from collector_worker.express.text cimport (
     CLOCK_MONOTONIC,
     CLOCK_REALTIME,
+    keep_sample,
     put,
     put_bulk,
     put_literal,
@@ -32,8 +33,6 @@ cdef enum:
     MAX_PIECES = 24
     MAX_BEGINNING = 512
     MAX_COMMAND = 1024
-    KEPT_SAMPLES = 64
-    LAG_EVERY = 8
 
 # Of a shape: what is fixed, and the parts of ``TradePart``.
 cdef enum:
@@ -133,31 +132,31 @@ cdef class Entrance:
     def open(self):
         return self._lane._entrance is self and self._lane._outbox.open
 
-    def on_frame(self, bytes frame):
+    def on_frame(self, bytes frame not None):
         if not self._lane._take(self, frame):
             self._otherwise(frame)
 
-    def take(self, bytes frame):
+    def take(self, bytes frame not None):
         return self._lane._take(self, frame)
 
 
 cdef class Lane:
     """The trades of one stream."""
 
-    cdef public int64_t last_id, last_ms, last_n, last_ts
+    cdef readonly int64_t last_id, last_ms, last_n, last_ts
     cdef readonly int64_t recv_ns
     cdef int64_t _taken
     cdef list _lags_us
     cdef Outbox _outbox
     cdef Entrance _entrance
     cdef bytes _key, _beginning, _bounded
-    cdef int _bound_every, _unbounded
+    cdef int _bound_every, _unbounded, _lag_every
     cdef list _literals
     cdef Piece _pieces[MAX_PIECES]
     cdef int _piece_count
     cdef bytes _buy, _sell
 
-    def __init__(self, shape, bytes key, bytes beginning, bytes bounded, int bound_every):
+    def __init__(self, shape, bytes key, bytes beginning, bytes bounded, int bound_every, int lag_every):
         if len(shape.pieces) >= MAX_PIECES or len(bounded) > MAX_BEGINNING:
             raise ValueError("a shape has too many pieces, or a stream too long a name")
         self._literals = [shape.beginning, *shape.pieces]
@@ -169,7 +168,7 @@ cdef class Lane:
                 self._pieces[place] = Piece(piece, NULL, 0)
         self._buy, self._sell = shape.buy, shape.sell
         self._key, self._beginning, self._bounded = key, beginning, bounded
-        self._bound_every = bound_every
+        self._bound_every, self._lag_every = bound_every, lag_every
         self._lags_us = []
 
     def begin(self, Outbox outbox, Entrance entrance, int64_t last_id, int64_t last_ms, int64_t last_n, int64_t last_ts):
@@ -198,10 +197,11 @@ cdef class Lane:
         self._number(number, event_ns, recv_ns)
         self.last_id, self.last_ts = number, max(event_ns, self.last_ts)
         self.recv_ns, entrance.seen_ns = recv_ns, read_clock(CLOCK_MONOTONIC)
-        if self._taken % LAG_EVERY == 0 and len(self._lags_us) < KEPT_SAMPLES:
-            self._lags_us.append((recv_ns - event_ns) // 1000)
+        if self._taken % self._lag_every == 0:
+            keep_sample(self._lags_us, self._taken // self._lag_every, (recv_ns - event_ns) // 1000)
         self._taken += 1
-        self._outbox.take(self._packed(&found, event_ns, recv_ns))
+        cdef Outbox outbox = self._outbox  # it may be taken from us meanwhile
+        outbox.take(self._packed(&found, event_ns, recv_ns))
         return True
 
     cdef void _number(self, int64_t number, int64_t event_ns, int64_t recv_ns) noexcept:

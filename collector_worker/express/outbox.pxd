@@ -13,7 +13,7 @@ cdef Entry new_entry(bytes command, int64_t recv_ns, bytes key, bytes entry_id)
 
 
 cdef class Outbox:
-    cdef readonly bint open, sends, congested
+    cdef readonly bint open, sends
     cdef readonly int64_t asked_ns, sampled_ns, published
     cdef readonly dict ends
     cdef readonly list latencies_us
@@ -24,7 +24,8 @@ cdef class Outbox:
     cdef list _waiting, _flight
     cdef bytes _expected, _said
     cdef Py_ssize_t _heard, _unlooked
-    cdef bint _listening
+    cdef bint _listening, _congested
+    cdef int64_t _samples
     cdef char *_scratch
     cdef Py_ssize_t _scratch_bytes
 
@@ -34,6 +35,7 @@ cdef class Outbox:
     cdef int _hear(self, const char *data, Py_ssize_t size, bint prompt) except -1
     cdef int _give_up(self) except -1
     cdef int _confirm(self, bint prompt) except -1
+    cdef int _sample(self) except -1
     cdef int _ship(self) except -1
     cdef int _expect(self) except -1
     cdef int _provide(self, Py_ssize_t size) except -1

@@ -31,8 +31,6 @@ class Outbox:
     """Whether it takes entries."""
     sends: bool
     """Whether it has begun to send them."""
-    congested: bool
-    """Whether it has told that too much waits."""
     asked_ns: int
     """When the transaction under way was sent (``CLOCK_MONOTONIC``)."""
     sampled_ns: int
@@ -42,7 +40,7 @@ class Outbox:
     ends: dict[bytes, bytes]
     """By stream, the id of the last of them."""
     latencies_us: list[int]
-    """Of some batches whose answer was waited for, from the receipt of the first entry to the answer."""
+    """Of the last batches whose answer was waited for, from the receipt of some of their entries to the answer."""
 
     def __init__(
         self,

@@ -15,6 +15,7 @@ from collector_worker.express.text cimport (
     CLOCK_MONOTONIC,
     CLOCK_REALTIME,
     decimal_length,
+    keep_sample,
     put,
     put_bulk,
     put_number,
@@ -32,7 +33,6 @@ cdef extern from "sys/socket.h" nogil:
 cdef enum:
     ANSWER_BYTES = 65_536
     LOOK_EVERY = 64  # entries: a look costs as much as two
-    KEPT_SAMPLES = 64
 
 cdef int64_t NS_PER_S = 1_000_000_000
 
@@ -79,10 +79,10 @@ cdef class Outbox:
     def __len__(self):
         return len(self._waiting) + len(self._flight)
 
-    def push(self, bytes command, int64_t recv_ns, bytes key, bytes entry_id):
+    def push(self, bytes command not None, int64_t recv_ns, bytes key not None, bytes entry_id not None):
         self.take(new_entry(command, recv_ns, key, entry_id))
 
-    def on_answer(self, bytes data):
+    def on_answer(self, bytes data not None):
         self._hear(PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data), True)
 
     def close(self):
@@ -103,7 +103,7 @@ cdef class Outbox:
         if self.sends and not self._flight and self._waiting:
             self._ship()
         elif len(self._waiting) > self._congested_entries and self.open:
-            self.congested = True
+            self._congested = True
             self._on_congested()
         return 0
 
@@ -132,7 +132,7 @@ cdef class Outbox:
             self._give_up()
             return 0
         self._heard += size
-        if size == left:
+        if size == left and self._flight:
             self._confirm(prompt)
             if prompt and self._waiting:
                 self._ship()
@@ -153,15 +153,24 @@ cdef class Outbox:
         self.ends[before.key] = before.entry_id
         self.published += len(self._flight)
         if prompt:
-            entry = <Entry> self._flight[0]
-            self.sampled_ns = entry.recv_ns
-            if len(self.latencies_us) < KEPT_SAMPLES:
-                self.latencies_us.append((read_clock(CLOCK_REALTIME) - entry.recv_ns) // 1000)
+            self._sample()
         self._flight = []
         self._expected, self._heard = b"", 0
-        if self.congested and len(self._waiting) <= self._relieved_entries:
-            self.congested = False
+        if self._congested and len(self._waiting) <= self._relieved_entries:
+            self._congested = False
             self._on_relieved()
+        return 0
+
+    cdef int _sample(self) except -1:
+        """Note how long some of the entries under way took."""
+        cdef Py_ssize_t count = len(self._flight), place
+        cdef int64_t now_ns = read_clock(CLOCK_REALTIME)
+        cdef Entry entry = None
+        for place in range(0, count, count // 3 + 1):
+            entry = <Entry> self._flight[place]
+            keep_sample(self.latencies_us, self._samples, (now_ns - entry.recv_ns) // 1000)
+            self._samples += 1
+        self.sampled_ns = entry.recv_ns
         return 0
 
     cdef int _ship(self) except -1:

@@ -52,3 +52,16 @@ cdef inline char *put_bulk(char *at, const char *text, Py_ssize_t size) noexcept
     """A bulk string of Redis' protocol, without the ``$`` before its length."""
     at = put(put_number(at, size), b"\r\n", 2)
     return put(put(at, text, size), b"\r\n", 2)
+
+
+cdef enum:
+    KEPT_SAMPLES = 192
+
+
+cdef inline int keep_sample(list samples, int64_t number, int64_t sample) except -1:
+    """Keep a sample, the so-manieth (from 0 on), in the place of the oldest where there are enough."""
+    if len(samples) < KEPT_SAMPLES:
+        samples.append(sample)
+    else:
+        samples[number % KEPT_SAMPLES] = sample
+    return 0

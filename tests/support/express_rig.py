@@ -10,7 +10,8 @@ import pytest
 from collector_worker.exchanges.contract import TradeShape
 from collector_worker.express.compiled import Compiled, compiled
 from collector_worker.publisher import Pacing
-from collector_worker.streams import BOUND_EVERY, Stream
+from collector_worker.streams import Stream
+from collector_worker.telemetry import LAG_EVERY
 from common.identity import DataType
 from common.redis_pipe import Loan
 from common.resp import pack_command
@@ -135,7 +136,7 @@ class LaneRig(OutboxRig):
         self.stream = Stream(KEY, DataType.TRADE, maxlen)
         key, beginnings = self.stream.key_bytes, self.stream.trade_beginnings
         made_of = compiled_or_skip()
-        self.lane: Lane = made_of.lane(shape, key, *beginnings, BOUND_EVERY)
+        self.lane: Lane = made_of.lane(shape, key, *beginnings, self.stream.bound_every, LAG_EVERY)
         self.left: list[bytes] = []
         self.entrance: Entrance = made_of.entrance(self.lane, self.left.append)
         self.begin()

@@ -4,12 +4,14 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from structlog.testing import capture_logs
 
+from collector_worker.buffer import Buffer
 from collector_worker.exchanges.contract import Instrument
 from collector_worker.exchanges.okx import Okx
 from collector_worker.express.express import Express
@@ -17,6 +19,7 @@ from collector_worker.flows import TradeFlow
 from collector_worker.ledger import Ledger
 from collector_worker.ledger_stream import LedgerStream
 from collector_worker.publisher import Pacing, Publisher
+from collector_worker.spool import Spool, SpoolLostError
 from collector_worker.streams import Streams
 from collector_worker.tape import TradeTape
 from collector_worker.telemetry import Telemetry
@@ -24,6 +27,7 @@ from common import keys
 from common.clock import SystemClock
 from common.config import ExchangeCollectorConfig, MaxLen, RedisConfig
 from common.errors import SupersededError
+from common.event_loop import run
 from common.events import FeedState, FeedStatus, Ticker, Trade
 from common.identity import CollectorId, DataType
 from common.redis_pipe import RedisPipe
@@ -55,12 +59,13 @@ def row(number: int) -> dict[str, str]:
 class Desk:
     """A trade flow, a ticker stream and their publisher; one connection brings frames."""
 
-    def __init__(self, redis: RedisConfig, pacing: Pacing | None = None) -> None:
+    def __init__(self, redis: RedisConfig, buffer: Buffer | None = None) -> None:
         self.exchange = Okx(CONFIG)
         self.pipe = RedisPipe(redis)
         self.telemetry = Telemetry(CONFIG, CLOCK.now_ns())
-        pacing = pacing or Pacing(batch_entries=50, congested_entries=200, relieved_entries=60, retry_first_s=0.005)
-        self.publisher = Publisher(self.pipe, self.telemetry, CLOCK, pacing=pacing)
+        self.buffer = buffer or Buffer()
+        pacing = Pacing(batch_entries=50, congested_entries=200, relieved_entries=60, retry_first_s=0.005)
+        self.publisher = Publisher(self.pipe, self.telemetry, CLOCK, self.buffer, pacing)
         streams = Streams(CONFIG, MaxLen())
         self.trades, self.tickers = streams.of_type(DataType.TRADE), streams.of_type(DataType.TICKER)
         self.ledger_stream = LedgerStream(keys.coverage(ID), self.publisher)
@@ -263,10 +268,57 @@ async def test_a_retired_connection_brings_nothing_and_the_next_goes_on(redis_se
     assert numbers_in(redis_server) == [*range(1, 12)]
 
 
-@pytest.mark.parametrize("seed", range(12))
-async def test_whatever_happens_each_trade_is_there_once_and_in_order(own_redis: RedisServer, seed: int) -> None:
-    """Bursts, holes that are filled later, repeated trades, markers, hashes, new connections, cut lines, pauses."""
-    random, desk = Random(seed), Desk(own_redis.config)
+async def test_a_stream_behind_numbers_that_64_bits_do_not_hold_takes_the_usual_way(redis_server: RedisServer) -> None:
+    desk = Desk(redis_server.config)
+    async with desk.sending():
+        desk.trade(1)
+        for name in ("last_ms", "last_n"):
+            setattr(desk.trades.ids, name, 2**63)
+            desk.trade(desk.usual_way + 1)
+            setattr(desk.trades.ids, name, 2**42)
+        assert (desk.usual_way, desk.entrance.open) == (3, False)
+
+
+async def test_nothing_is_lent_that_may_find_no_room_when_it_comes_back(redis_server: RedisServer) -> None:
+    desk = Desk(redis_server.config, buffer=Buffer(memory_bytes=20_000))
+    assert not desk.publisher.lends  # it does not run yet
+    async with desk.sending():
+        assert desk.publisher.lends
+        desk.trade(1)
+        while not desk.publisher.full:
+            desk.ticker()
+        assert not desk.publisher.lends
+        await until(lambda: desk.publisher.lends)
+
+
+async def test_what_finds_no_room_when_it_comes_back_ends_the_run(
+    redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk = Desk(redis_server.config)
+    async with desk.sending():
+        desk.trade(1, 2)
+        assert desk.entrance.open
+        monkeypatch.setattr(desk.buffer, "append", lambda _: False)
+        with pytest.raises(SpoolLostError):
+            desk.beat()
+        monkeypatch.undo()
+
+
+@pytest.mark.parametrize("seed", range(16))
+def test_whatever_happens_each_trade_is_there_once_and_in_order(
+    own_redis: RedisServer, tmp_path: Path, seed: int
+) -> None:
+    """On the loop of a collector and on asyncio's own, with little memory and a file, and with much."""
+    (run if seed % 2 else asyncio.run)(_whatever_happens(own_redis, tmp_path, seed))
+
+
+async def _whatever_happens(own_redis: RedisServer, folder: Path, seed: int) -> None:
+    """Bursts, holes that are filled later, repeated trades, markers, hashes, new connections, cut lines, pauses, and a
+    server without memory for a while.
+    """
+    random = Random(seed)
+    spool = Spool(folder / "spool", "c", "1", 2**26)
+    desk = Desk(own_redis.config, buffer=Buffer(60_000, spool) if seed % 4 < 2 else None)
     number = 0
 
     def burst() -> None:
@@ -290,9 +342,12 @@ async def test_whatever_happens_each_trade_is_there_once_and_in_order(own_redis:
     def cut() -> None:
         own_redis.client.client_kill_filter(_type="normal", skipme=True)
 
+    def full() -> None:
+        own_redis.client.config_set("maxmemory", random.choice([1, 0]))
+
     doings: list[tuple[Any, int]] = [
         (burst, 60), (desk.ticker, 20), (hole, 8), (again, 5), (desk.status, 4), (desk.beat, 6), (desk.connect, 3),
-        (desk.telemetry.gather, 4), (desk.flow.probe, 2), (desk.flow.pass_time, 3), (cut, 1),
+        (desk.telemetry.gather, 4), (desk.flow.probe, 2), (desk.flow.pass_time, 3), (cut, 1), (full, 2),
         (lambda: desk.ledger.tick(now=True), 2), (lambda: desk.publisher.set_hash(keys.book(ID), {"x": number}), 5),
     ]  # fmt: skip
     async with desk.sending() as task:
@@ -305,6 +360,7 @@ async def test_whatever_happens_each_trade_is_there_once_and_in_order(own_redis:
                 await asyncio.sleep(random.choice([0, 0, 0.001, 0.01]))
             if desk.publisher.congested:
                 await desk.publisher.relief()
+        own_redis.client.config_set("maxmemory", 0)
         desk.ledger_stream.settle()
         assert not task.done()
     assert numbers_in(own_redis) == [*range(1, number + 1)], f"seed {seed}"

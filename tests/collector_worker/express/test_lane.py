@@ -212,7 +212,7 @@ def test_what_it_cannot_hold_is_refused(pieces: int, key: str) -> None:
     shape = TradeShape.spelt("<price>," * pieces, buy="b", sell="s")
     stream = Stream(key, DataType.TRADE, 1)
     with pytest.raises(ValueError, match="too many pieces, or a stream too long a name"):
-        compiled_or_skip().lane(shape, stream.key_bytes, *stream.trade_beginnings, BOUND_EVERY)
+        compiled_or_skip().lane(shape, stream.key_bytes, *stream.trade_beginnings, 1, 1)
 
 
 def test_every_real_trade_of_binance_is_taken(captures: Path) -> None:
