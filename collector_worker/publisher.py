@@ -5,6 +5,9 @@ answer waits and goes out together, as one MULTI/EXEC in one write. A server tha
 read-only) refuses the whole transaction, so no later entry can overtake an earlier one; a batch whose answer was lost
 is sent again as it was, and Redis refuses the ids it already has. Entries wait in bounded memory, then in a bounded
 file. What fits neither while Redis is away is counted, and a ``gap`` entry stands in its place.
+
+It is long because sending and lending (see ``express``) hand the same few facts to and fro: what is under way, how much
+waits, and whether the answer is looked for.
 """
 
 import asyncio
