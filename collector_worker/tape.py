@@ -86,7 +86,12 @@ class TradeTape:
     @property
     def usual(self) -> bool:
         """Whether nothing is asked of a single trade but to be the next one."""
-        return self.sequence.usual and not self._elsewhere and self._dropped_alone is None
+        return self.sequence.usual and self._has_one_numbering
+
+    @property
+    def _has_one_numbering(self) -> bool:
+        """Whether numbers alone tell: there was no other numbering, and nothing speaks for one."""
+        return not (self._elsewhere or self._dropped_alone or self._former[0])
 
     def passed_by(self, last_id: int, last_ts: int) -> None:
         """Trades were passed on by another way, while all was ``usual``: the last number, and the latest time (ns)."""
@@ -97,15 +102,14 @@ class TradeTape:
 
         Nearly all are. The others, and aggregates, are for ``offer``.
         """
-        if self._elsewhere or self._dropped_alone:
-            return False
-        return self.sequence.takes(number)
+        return self._has_one_numbering and self.sequence.takes(number)
 
     def offer(self, trade: Trade, now_s: float) -> Sequence[Trade | Lost | Renumbered]:
         """Take a live trade. An aggregate of ``count`` matches carries the id of the last of them."""
         last = int(trade.trade_id)
         known = self.sequence.last
-        if known is not None and not 0 < last - known <= MAX_FALL:  # else it is near: no more need be asked
+        near = known is not None and 0 < last - known <= MAX_FALL  # then no more need be asked, with one numbering
+        if known is not None and (self._former[0] or not near):
             if self._is_former(last, trade.ts_event):
                 self.sequence.dropped += 1
                 return []
@@ -154,7 +158,7 @@ class TradeTape:
     def _is_former(self, number: int, ts: int) -> bool:
         """Whether a trade of the numbering before this one is sent again."""
         former_id, former_ts = self._former
-        return number <= former_id and ts <= former_ts and number > (self.last_id or 0) + MAX_FALL
+        return number <= former_id and ts <= former_ts and number > (self.last_id or 0)
 
     def _keep(self, trade: Trade, now_s: float) -> Sequence[Trade | Lost | Renumbered]:
         """Keep a trade that may be of another numbering, until enough of them tell."""
