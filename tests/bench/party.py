@@ -1,6 +1,7 @@
-"""Who is measured: our collector, with one transport or another, as a real fleet runs it; or the peer."""
+"""Who is measured: our collector, with one transport or another, as a real fleet runs it; the peer; the forwarder."""
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 from msgspec import Struct
 
@@ -8,7 +9,7 @@ from collector_worker.express.compiled import compiled
 from common import keys
 from common.identity import CollectorId, DataType
 from tests.bench.site import LoadProcess, Run
-from tests.support.processes import Process, start_worker
+from tests.support.processes import ROOT, Process, start_worker
 
 _ID = CollectorId("okx", "BTC-USDT")
 
@@ -30,7 +31,7 @@ class Party(Struct, frozen=True):
     """One that reads frames and writes entries.
 
     Attributes:
-        transport: The library that reads its socket.
+        transport: The library that reads its socket; empty where none does.
         channel: What it subscribes to.
         key: The stream it writes.
         field: The field of an entry that holds the number of its frame.
@@ -94,3 +95,19 @@ def our_book(transport: str) -> Party:
     """A collector of a book."""
     key = keys.stream(_ID, DataType.ORDERBOOK)
     return Party(transport, "books", key, "seq", entries_added, collector(transport, ["orderbook"]))
+
+
+def forwarder_trades(program: Path) -> Party:
+    """The forwarder in C; it writes the stream that a collector of ours would write."""
+    key = keys.stream(_ID, DataType.TRADE)
+    return Party("", "trades-all", key, "trade_id", last_number, _program(str(program)))
+
+
+def _program(*command: str) -> Callable[[Run, LoadProcess], Process]:
+    """How a program is started that takes the ports of the load and of Redis."""
+
+    def start(run: Run, load: LoadProcess) -> Process:
+        process = Process([*command, str(load.port), str(run.site.redis.port)], run.folder / "party.log")
+        return run.keep(process, process.stop)
+
+    return start
