@@ -97,6 +97,12 @@ def our_book(transport: str) -> Party:
     return Party(transport, "books", key, "seq", entries_added, collector(transport, ["orderbook"]))
 
 
+def peer_trades(python: Path) -> Party:
+    """cryptofeed, in its own environment, of trades."""
+    start = _program(str(python), "-I", str(ROOT / "tests" / "bench" / "peer_cryptofeed.py"))
+    return Party("websockets", "trades", "trades-OKX-BTC-USDT", "id", entries_added, start)
+
+
 def forwarder_trades(program: Path) -> Party:
     """The forwarder in C; it writes the stream that a collector of ours would write."""
     key = keys.stream(_ID, DataType.TRADE)

@@ -4,9 +4,12 @@ from msgspec import Struct
 
 from common.config import DEFAULT_TRANSPORT, TRANSPORTS
 
+RATE = 1_000
+"""Frames per second at which we are compared with others."""
+
 
 class Plan(Struct, frozen=True, kw_only=True):
-    """Amounts of all scenarios; the defaults are those of a full run, about a quarter of an hour.
+    """Amounts of all scenarios; the defaults are those of a full run, about twenty minutes.
 
     Attributes:
         transports: Of a collector; the first is that of comparisons.
@@ -22,6 +25,8 @@ class Plan(Struct, frozen=True, kw_only=True):
         adapter_frames: Frames of each kind that go through an adapter.
         subscriber_trades: Trades in the stream that is read.
         peer_steady_s: As ``steady_s``, for the peer and us in turn.
+        latency_turns: How often each takes its turn where latencies are compared.
+        latency_s: How long it is measured in each.
         fleet_sizes: Collectors of each fleet.
         fleet_frames_per_s: Frames per second of each of its collectors.
         fleet_steady_s: How long a fleet is measured while its feeds send.
@@ -41,6 +46,8 @@ class Plan(Struct, frozen=True, kw_only=True):
     adapter_frames: int = 20_000
     subscriber_trades: int = 200_000
     peer_steady_s: float = 12.0
+    latency_turns: int = 7
+    latency_s: float = 5.0
     fleet_sizes: tuple[int, ...] = (1, 10, 50, 100, 200)
     fleet_frames_per_s: float = 20.0
     fleet_steady_s: float = 20.0
@@ -62,6 +69,8 @@ QUICK = Plan(
     adapter_frames=5_000,
     subscriber_trades=20_000,
     peer_steady_s=2.0,
+    latency_turns=2,
+    latency_s=2.0,
     fleet_sizes=(1, 10),
     fleet_steady_s=5.0,
     fleet_idle_s=3.0,

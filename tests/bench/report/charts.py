@@ -16,7 +16,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from tests.bench.report.goals import RATE, of_each
 from tests.bench.report.reading import Json, at, matching, number
-from tests.bench.report.sections import label, peer
+from tests.bench.report.sections import label, peer_latency
 from tests.bench.report.tables import figure
 
 _GREY = "#737b84"
@@ -161,7 +161,7 @@ def latencies(result: Json) -> list[tuple[str, str, list[float]]]:
     rows = [("bare reader", _LIMIT, row) for row in matching(at(steady, "bare"), compared)]
     ours = matching(at(steady, "rows"), compared)
     rows += [(label(row), _colour(row), row) for row in ours]
-    rows += [(who, _PEER, row) for who, row in peer(result, "steady")]
+    rows += [(who, _PEER, row) for who, row in peer_latency(result)]
     return [(who, colour, [float(row["latency_us"][name]) for name in PERCENTILES]) for who, colour, row in rows]
 
 

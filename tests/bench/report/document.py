@@ -26,7 +26,10 @@ CPU is that of the process with all its threads, the kernel's work for it includ
 carries one trade.
 """
 
-_TIMES = "*Times* is our figure divided by theirs, both from the same minutes of the same machine.\n"
+_TIMES = """\
+*Times* is our figure divided by theirs, both from the same minutes of the same machine. The forwarder in C has no goal:
+it does the least that any program can, so its row shows how far the goal is from what is possible.
+"""
 
 
 def document(result: Json, charts: Mapping[str, str]) -> str:

@@ -8,10 +8,16 @@ from tests.bench.report.reading import Json, Step, at, matching
 from tests.bench.report.tables import figure, table
 
 _PARTIES = {"all": "collectors", "redis": "redis", "manager": "manager", "supervisord": "supervisord"}
-_LATENCIES = ("p50", "p99", "p99_9", "max")
 
 Column = tuple[str, Sequence[Step]]
 """The head of a column, and where in a row its figure stands."""
+
+_PERCENTILES: Sequence[Column] = (
+    ("p50 (µs)", ["latency_us", "p50"]),
+    ("p99 (µs)", ["latency_us", "p99"]),
+    ("p99.9 (µs)", ["latency_us", "p99_9"]),
+    ("worst (µs)", ["latency_us", "max"]),
+)
 
 
 class Section(NamedTuple):
@@ -47,8 +53,13 @@ def peer(result: Json, part: str) -> list[tuple[str, Json]]:
     if not found:
         return []
     named = {name.removeprefix(f"{part}_"): value for name, value in found.items() if name.startswith(f"{part}_")}
-    latency = {name: named.get(f"latency_{name}_us") for name in _LATENCIES}
-    return [("cryptofeed", {**named, "rate": RATE, "latency_us": latency})]
+    return [("cryptofeed", {**named, "rate": RATE})]
+
+
+def peer_latency(result: Json) -> list[tuple[str, Json]]:
+    """How late the peer's entries are, from the turns; none where it had none."""
+    rows = matching(at(result, "scenarios", "latency", "rows"), {"who": "cryptofeed"})
+    return [("cryptofeed", {**row, "rate": RATE}) for row in rows]
 
 
 def _burst(result: Json) -> str:
@@ -81,12 +92,38 @@ def _latency(result: Json) -> str:
     bare = matching(at(result, "scenarios", "steady", "bare"), {})
     rows = [(f"bare reader{', TLS' if row.get('tls') else ''}", row) for row in bare]
     rows += [("bare reader that writes", row) for row in matching(at(result, "scenarios", "steady", "floor"), {})]
-    rows += [*_ours(result, "steady"), *peer(result, "steady")]
+    rows += [*_ours(result, "steady"), *peer_latency(result)]
     rows.sort(key=lambda row: (bool(row[1].get("tls")), row[1]["rate"]))  # side by side what compares
-    heads = ("p50 (µs)", "p99 (µs)", "p99.9 (µs)", "worst (µs)")
-    percentiles = [(head, ["latency_us", name]) for head, name in zip(heads, _LATENCIES, strict=True)]
-    body = columns(rows, "who", ("frames/s", ["rate"]), *percentiles)
+    body = columns(rows, "who", ("frames/s", ["rate"]), *_PERCENTILES)
     return body and f"{_LATENCY_WORDS}\n{body}"
+
+
+_IN_TURNS_WORDS = """\
+The same at {rate} frames/s in turns of {seconds} s, one after the other and then again, so that all meet the same moods
+of the machine; medians over {turns} turns, and the goals are held against these. The forwarder is a program in C that
+writes for each frame a transaction of the kind and size of a collector's, and looks at neither frames nor answers: the
+least that any program can do between these sockets, short of never sleeping. So the difference between it and the
+collector is all that the collector itself could still save; the rest is Redis, the reader of the stream and the kernel.
+The bare reader writes nothing; its CPU is that per frame.
+"""
+
+
+def _in_turns(result: Json) -> str:
+    found = at(result, "scenarios", "latency")
+    rows = [(_who(row), row) for row in matching(at(found, "rows"), {})]
+    if not rows:
+        return ""
+    facts = {name: figure(at(found, name)) for name in ("rate", "seconds")}
+    parts = [
+        _IN_TURNS_WORDS.format(**facts, turns=len(rows[0][1]["turns"])),
+        *[f"Not measured: {who}, as {why}.\n" for who, why in (at(found, "missing") or {}).items()],
+        columns(rows, "who", *_PERCENTILES[:-1], ("CPU per entry (µs)", ["cpu_us_per_entry"])),
+    ]
+    return "\n".join(parts)
+
+
+def _who(row: Json) -> str:
+    return label(row) if "transport" in row else str(row["who"])
 
 
 _FLEET_WORDS = """\
@@ -210,6 +247,7 @@ SECTIONS = (
     Section("Burst", "burst", _burst),
     Section("CPU at a steady load", "cpu", _steady),
     Section("Latency", "latency", _latency),
+    Section("Latency in turns", "", _in_turns),
     Section("A fleet", "fleet", _fleet),
     Section("Memory", "memory", plainly("memory")),
     Section("What Redis itself takes", "", plainly("limit")),

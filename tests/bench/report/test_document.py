@@ -24,6 +24,7 @@ def test_goals_are_held_against_what_was_measured() -> None:
         ("burst, share of what Redis itself takes", "60%", "≥ 45% [60%]", "yes, and the hope"),
         ("CPU per entry at 1,000/s against cryptofeed", "0.3 times", "≤ 0.25 times [0.167 times]", "**no**"),
         ("latency p99 at 1,000/s against cryptofeed", "0.4 times", "≤ 0.5 times", "yes"),
+        ("latency p99 at 1,000/s of a forwarder in C against cryptofeed", "0.35 times", "", ""),
         ("latency p99 at 1,000/s against a bare reader", "4 times", "≤ 3 times", "**no**"),
         ("memory (PSS) at 1,000/s against cryptofeed", "0.5 times", "≤ 0.6 times [0.45 times]", "yes"),
         ("growth of memory over 1,000,000 frames", "0.1 MiB", "≤ 1 MiB", "yes"),
@@ -37,6 +38,19 @@ def test_what_was_not_measured_reaches_nothing() -> None:
     short = {"scenarios": {"memory": {"trades": 100_000, "rows": [{"growth_mib": 0.0}]}, "peer": {"missing": "why"}}}
     for result in ({}, short):
         assert {(measured, reached) for _, measured, _, reached in goal_rows(result)} == {(ABSENT, "")}
+
+
+def test_who_is_not_there_for_the_turns_is_told_with_the_reason() -> None:
+    turns = EXAMPLE["scenarios"]["latency"]
+    rows = [row for row in turns["rows"] if row["who"] in ("tickfleet", "bare reader")]
+    missing = {"forwarder in C": "forwarder.c cannot be compiled (FileNotFoundError)"}
+    result = {**EXAMPLE, "scenarios": {"latency": {**turns, "rows": rows, "missing": missing}}}
+    page = document(result, {})
+    assert "\nNot measured: forwarder in C, as forwarder.c cannot be compiled (FileNotFoundError).\n\n| who |" in page
+    assert "| forwarder in C |" not in page
+    reached = {what: (measured, reached) for what, measured, _, reached in goal_rows(result)}
+    assert reached["latency p99 at 1,000/s against cryptofeed"] == (ABSENT, "")
+    assert reached["latency p99 at 1,000/s against a bare reader"] == ("4 times", "**no**")
 
 
 def test_a_page_of_nothing_has_only_goals() -> None:

@@ -7,7 +7,7 @@ from tests.bench.plan import Plan
 from tests.bench.site import Site
 from tests.bench.stats import Row
 
-NAMES = ("burst", "steady", "limit", "peer", "start", "memory", "books", "adapter", "subscriber", "fleet")
+NAMES = ("burst", "steady", "limit", "peer", "latency", "start", "memory", "books", "adapter", "subscriber", "fleet")
 """In the order in which they are run."""
 
 

@@ -1,26 +1,23 @@
-"""cryptofeed 2.4 and us on the same frames, with the same Redis, in the order A B A B."""
+"""cryptofeed 2.4 and us on the same frames, with the same Redis, in the order A B A B: entries, CPU and memory.
 
-from collections.abc import Callable, Mapping
-from pathlib import Path
+How late entries are is the affair of ``latency``, whose turns are more and shorter.
+"""
+
+from collections.abc import Mapping
 
 from tests.bench import measuring
 from tests.bench.measuring import Steadily
-from tests.bench.party import Party, entries_added, our_trades
+from tests.bench.party import Party, our_trades, peer_trades
 from tests.bench.peer_setup import PeerMissingError, peer_python, peer_versions
-from tests.bench.plan import Plan
-from tests.bench.site import LoadProcess, Run, Site
+from tests.bench.plan import RATE, Plan
+from tests.bench.site import Site
 from tests.bench.stats import Row, medians, times_better
-from tests.support.processes import ROOT, Process
 
-RATE = 1_000
 _COMPARED = {
     "burst_entries_per_s": True,
     "burst_cpu_us_per_entry": False,
     "burst_pss_mib": False,
     "steady_cpu_us_per_entry": False,
-    "steady_latency_p50_us": False,
-    "steady_latency_p99_us": False,
-    "steady_latency_p99_9_us": False,
     "steady_pss_mib": False,
 }
 """Figures that are compared, and whether more of it is better."""
@@ -35,7 +32,7 @@ def measure(site: Site, plan: Plan) -> Row:
         python = peer_python()
     except PeerMissingError as missing:
         return {"missing": str(missing)}
-    parties = {_OURS: our_trades(plan.transports[0]), _PEER: _peer(python)}
+    parties = {_OURS: our_trades(plan.transports[0]), _PEER: peer_trades(python)}
     turns: dict[str, list[dict[str, float]]] = {name: [] for name in parties}
     for number in range(1, _TURNS + 1):
         for name, party in parties.items():
@@ -60,25 +57,5 @@ def _turn(site: Site, plan: Plan, party: Party) -> dict[str, float]:
 
 
 def _of(name: str, figures: Mapping[str, object]) -> dict[str, float]:
-    """Figures under one name, those of latencies with their unit."""
-    flat: dict[str, float] = {}
-    for key, value in figures.items():
-        if isinstance(value, Mapping):
-            flat |= {f"{name}_latency_{part}_us": float(figure) for part, figure in value.items()}
-        elif isinstance(value, int | float):
-            flat[f"{name}_{key}"] = float(value)
-    return flat
-
-
-def _peer(python: Path) -> Party:
-    return Party("websockets", "trades", "trades-OKX-BTC-USDT", "id", entries_added, _start(python))
-
-
-def _start(python: Path) -> Callable[[Run, LoadProcess], Process]:
-    def start(run: Run, load: LoadProcess) -> Process:
-        script = ROOT / "tests" / "bench" / "peer_cryptofeed.py"
-        command = [str(python), "-I", str(script), str(load.port), str(run.site.redis.port)]
-        process = Process(command, run.folder / "peer.log")
-        return run.keep(process, process.stop)
-
-    return start
+    """Figures under one name."""
+    return {f"{name}_{key}": float(value) for key, value in figures.items() if isinstance(value, int | float)}
