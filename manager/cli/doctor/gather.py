@@ -4,6 +4,8 @@ import os
 import shutil
 import socket
 from collections.abc import Mapping
+from importlib.machinery import PathFinder
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -21,6 +23,9 @@ if TYPE_CHECKING:
 
 OTHER_PROGRAMS = 3
 """Redis, the manager, and the listener that watches it."""
+
+_WORKER, _EXPRESS = "collector_worker", ("lane", "outbox")
+"""The package of collectors, and the compiled modules in its folder ``express``."""
 
 _SETTINGS = ("maxmemory-policy", "appendonly", "save")
 _LOOPBACK = (None, "127.0.0.1", "::1", "localhost")
@@ -86,9 +91,20 @@ def host_facts(tools: Tools, collectors: int, disk_wanted_bytes: int, manager: M
         writable=os.access(var, os.W_OK | os.X_OK),
         disk_free_bytes=shutil.disk_usage(_existing(var)).free,
         disk_wanted_bytes=disk_wanted_bytes,
+        express_built=express_built(),
         port=port,
         port_taken_by_other=bool(port) and str(port) != manager.get("metrics_port") and _listens(port),
     )
+
+
+def express_built() -> bool:
+    """Whether the compiled part of collectors is there for this Python, which starts them too.
+
+    Its modules are found and not imported: the manager knows collectors as programs.
+    """
+    worker = find_spec(_WORKER)
+    folders = [] if worker is None else [f"{folder}/express" for folder in worker.submodule_search_locations or ()]
+    return all(PathFinder.find_spec(module, folders) is not None for module in _EXPRESS)
 
 
 def _living_pid(path: Path) -> int:

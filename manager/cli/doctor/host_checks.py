@@ -28,6 +28,7 @@ class HostFacts(Struct, frozen=True, kw_only=True):
         modes: Permission bits of what should be ours alone, by path.
         writable: Whether the folder for all that a run writes can be written.
         disk_free_bytes, disk_wanted_bytes: There, and what a full fleet writes.
+        express_built: Whether collectors have their compiled part.
         port: That of the metrics; 0 where they are off.
         port_taken_by_other: Something answers there that is not our manager.
     """
@@ -43,6 +44,7 @@ class HostFacts(Struct, frozen=True, kw_only=True):
     writable: bool
     disk_free_bytes: int
     disk_wanted_bytes: int
+    express_built: bool
     supervisor_pid: int = 0
     port: int = 0
     port_taken_by_other: bool = False
@@ -55,6 +57,7 @@ def check_host(facts: HostFacts) -> list[Finding]:
         *[_mode(path, mode) for path, mode in facts.modes.items()],
         _folder(facts),
         _disk(facts),
+        _express(facts),
         *([_port(facts)] if facts.port else []),
     ]
 
@@ -109,6 +112,16 @@ def _disk(facts: HostFacts) -> Finding:
     if facts.disk_free_bytes < facts.disk_wanted_bytes:
         return warning("disk", found, "free some, or lower [redis.maxlen] in the fleet file")
     return ok("disk", found)
+
+
+def _express(facts: HostFacts) -> Finding:
+    if not facts.express_built:
+        return warning(
+            "express",
+            "the compiled part of collectors is not built: they work without it, at twice the CPU",
+            "install a C compiler and Python's headers, rm .venv/installed.sha256, make setup, manager-cli restart-all",
+        )
+    return ok("express", "the compiled part of collectors is built")
 
 
 def _port(facts: HostFacts) -> Finding:

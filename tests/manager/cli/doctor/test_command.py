@@ -26,8 +26,12 @@ def doctor(stage: CliStage, *arguments: str) -> tuple[int, dict[str, list[Any]]]
 
 @pytest.fixture(autouse=True)
 def _a_good_host(stage: CliStage, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Folders of our own; and fakeredis knows no INFO and no CONFIG, so what a good Redis says stands in for them."""
+    """Folders of our own, and a compiled part wherever the tests run.
+
+    fakeredis knows no INFO and no CONFIG, so what a good Redis says stands in for them.
+    """
     stage.environment.logs.chmod(0o700)
+    monkeypatch.setattr("manager.cli.doctor.gather.express_built", lambda: True)
     facts = {"redis_version": "7.4.2", "used_memory": 1, "maxmemory": 64 * GIB}
     monkeypatch.setattr(
         "manager.cli.doctor.gather.answers", lambda *_: (facts, {"maxmemory-policy": "noeviction", "appendonly": "yes"})
@@ -51,6 +55,7 @@ def test_a_fleet_that_is_well(stage: CliStage) -> None:
             "supervisord programs": "ok",
             "permissions": "ok",
             "disk": "ok",
+            "express": "ok",
             "ports": "ok",
         },
     )

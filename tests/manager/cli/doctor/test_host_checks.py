@@ -22,6 +22,7 @@ def facts(**changes: Any) -> HostFacts:
         "writable": True,
         "disk_free_bytes": 100 * GIB,
         "disk_wanted_bytes": 10 * GIB,
+        "express_built": True,
     }
     return HostFacts(**{**usual, **changes})
 
@@ -38,6 +39,7 @@ def test_a_fit_machine_has_nothing_to_mend() -> None:
         ok("permissions", "/srv/var/supervisor.sock is ours alone (srwx------)"),
         ok("permissions", "/srv/var can be written"),
         ok("disk", "100.0 GiB free at /srv/var, a full fleet writes 10.0 GiB"),
+        ok("express", "the compiled part of collectors is built"),
         ok("ports", "port 9464 is free or the manager's"),
     ]
 
@@ -47,7 +49,7 @@ def test_without_supervisord_its_settings_are_not_judged() -> None:
     assert findings[0] == bad(
         "supervisord", "supervisord does not answer", "supervisord -c /srv/deploy/supervisord.conf"
     )
-    assert {finding.check for finding in findings[1:]} == {"permissions", "disk"}
+    assert {finding.check for finding in findings[1:]} == {"permissions", "disk", "express"}
 
 
 def test_a_supervisord_that_hangs_is_not_started_a_second_time() -> None:
@@ -78,6 +80,12 @@ def test_what_others_may_use() -> None:
 def test_disk(free: int, level: Level) -> None:
     (finding,) = found("disk", disk_free_bytes=free)
     assert finding.level is level
+
+
+def test_collectors_without_their_compiled_part() -> None:
+    (finding,) = found("express", express_built=False)
+    assert finding.level is Level.WARNING
+    assert "make setup" in finding.mend
 
 
 def test_a_port_that_somebody_else_has() -> None:

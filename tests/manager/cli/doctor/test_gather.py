@@ -1,0 +1,39 @@
+from importlib.machinery import EXTENSION_SUFFIXES, ModuleSpec
+from pathlib import Path
+
+import pytest
+
+from collector_worker.express.compiled import compiled
+from manager.cli.doctor import gather
+from manager.cli.doctor.gather import express_built
+
+
+def test_the_compiled_part_is_found_where_collectors_find_it() -> None:
+    assert express_built() == (compiled() is not None)
+
+
+@pytest.mark.parametrize(
+    ("files", "built"),
+    [
+        ([], False),
+        (["lane.pyx", "lane.c", "lane.pyi", "outbox.pyx", "outbox.c", "outbox.pyi"], False),
+        ([f"lane{EXTENSION_SUFFIXES[0]}"], False),
+        ([f"lane{EXTENSION_SUFFIXES[0]}", f"outbox{EXTENSION_SUFFIXES[0]}"], True),
+        (["lane.cpython-27-other.so", "outbox.cpython-27-other.so"], False),  # of another Python
+    ],
+)
+def test_both_modules_must_be_built_for_this_python(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, files: list[str], built: bool
+) -> None:
+    (tmp_path / "express").mkdir()
+    for name in files:
+        (tmp_path / "express" / name).touch()
+    worker = ModuleSpec("collector_worker", None, is_package=True)
+    worker.submodule_search_locations = [str(tmp_path)]
+    monkeypatch.setattr(gather, "find_spec", lambda _: worker)
+    assert express_built() is built
+
+
+def test_without_collectors_there_is_no_compiled_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gather, "find_spec", lambda _: None)
+    assert express_built() is False
