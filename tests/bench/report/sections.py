@@ -57,8 +57,9 @@ def peer(result: Json, part: str) -> list[tuple[str, Json]]:
 
 
 def peer_latency(result: Json) -> list[tuple[str, Json]]:
-    """How late the peer's entries are, from the turns; none where it had none."""
-    rows = matching(at(result, "scenarios", "latency", "rows"), {"who": "cryptofeed"})
+    """How late the peer's entries are, from the turns, to stand beside the steady ones; none without either."""
+    beside = at(result, "scenarios", "steady")
+    rows = matching(at(result, "scenarios", "latency", "rows"), {"who": "cryptofeed"}) if beside else []
     return [("cryptofeed", {**row, "rate": RATE}) for row in rows]
 
 

@@ -42,15 +42,16 @@ def test_what_was_not_measured_reaches_nothing() -> None:
 
 def test_who_is_not_there_for_the_turns_is_told_with_the_reason() -> None:
     turns = EXAMPLE["scenarios"]["latency"]
-    rows = [row for row in turns["rows"] if row["who"] in ("tickfleet", "bare reader")]
+    rows = [row for row in turns["rows"] if row["who"] != "forwarder in C"]
     missing = {"forwarder in C": "forwarder.c cannot be compiled (FileNotFoundError)"}
     result = {**EXAMPLE, "scenarios": {"latency": {**turns, "rows": rows, "missing": missing}}}
     page = document(result, {})
     assert "\nNot measured: forwarder in C, as forwarder.c cannot be compiled (FileNotFoundError).\n\n| who |" in page
     assert "| forwarder in C |" not in page
+    assert [line for line in page.splitlines() if line.startswith("## L")] == ["## Latency in turns"]
     reached = {what: (measured, reached) for what, measured, _, reached in goal_rows(result)}
-    assert reached["latency p99 at 1,000/s against cryptofeed"] == (ABSENT, "")
-    assert reached["latency p99 at 1,000/s against a bare reader"] == ("4 times", "**no**")
+    assert reached["latency p99 at 1,000/s of a forwarder in C against cryptofeed"] == (ABSENT, "")
+    assert reached["latency p99 at 1,000/s against cryptofeed"] == ("0.4 times", "yes")
 
 
 def test_a_page_of_nothing_has_only_goals() -> None:
