@@ -34,9 +34,11 @@ from common.health import read_heartbeat
 from common.identity import CollectorId, DataType
 from common.reading.book_state import FollowedBook, read_book_hash
 from common.reading.book_watch import BookWatch
+from common.reading.commands import hash_of
 from common.reading.connect import RedisPlace, redis_config
 from common.reading.ladder import decimal_of
-from common.redis_client import AsyncRedis, async_client, translated_errors
+from common.redis_pipe import RedisPipe
+from common.resp import pack_command
 from common.subscriber import Batch, Subscriber
 
 __all__ = ["FollowedBook", "Level", "LiveBook"]
@@ -155,12 +157,15 @@ class LiveBook:
 
     async def run(self) -> None:
         """Keep it up to date until cancelled."""
-        async with async_client(self._config) as client:
-            place = await self._look(client)
+        pipe = RedisPipe(self._config, text=True)
+        try:
+            place = await self._look(pipe)
             while True:
-                place = await self._follow(client, place or "new")
+                place = await self._follow(pipe, place or "new")
+        finally:
+            await pipe.close()
 
-    async def _follow(self, client: AsyncRedis, place: str) -> str:
+    async def _follow(self, pipe: RedisPipe, place: str) -> str:
         """Follow the stream behind an entry until it was joined anew; returns the entry to follow it behind then."""
         self._passed_over = 0
         async with Subscriber(
@@ -173,7 +178,7 @@ class LiveBook:
         ) as subscriber:
             async for batch in subscriber.batches(idle_s=_DOUBTFUL_LOOK_EVERY_S):
                 self._take(batch, subscriber)
-                joined = await self._look(client)
+                joined = await self._look(pipe)
                 self._tell(changed=bool(batch.entries or joined))
                 if joined:
                     return joined
@@ -188,7 +193,7 @@ class LiveBook:
             self.last_known.doubt_it("an entry cannot be read")
         self._passed_over = passed_over
 
-    async def _look(self, client: AsyncRedis) -> str:
+    async def _look(self, pipe: RedisPipe) -> str:
         """Look at the heartbeat where that is due, and where the book is doubtful at its hash.
 
         Returns:
@@ -198,14 +203,11 @@ class LiveBook:
         if now_s - self._looked_s < (_DOUBTFUL_LOOK_EVERY_S if self.reason else _LOOK_EVERY_S):
             return ""
         self._looked_s = now_s
+        wanted = [keys.heartbeat(self._collector), *([keys.book(self._collector)] if known.doubt else [])]
         try:
-            with translated_errors(self._config):
-                async with client.pipeline(transaction=True) as pipe:
-                    pipe.hgetall(keys.heartbeat(self._collector))
-                    if known.doubt:
-                        pipe.hgetall(keys.book(self._collector))
-                    beat, *book = await pipe.execute()
+            beat, *book = map(hash_of, await pipe.transaction([pack_command(("HGETALL", key)) for key in wanted]))
         except RedisUnreachableError:
+            await pipe.close()
             self._answers = False
             return ""
         self._answers = True

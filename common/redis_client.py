@@ -1,16 +1,23 @@
 """The only place that knows redis-py: clients with timeouts for the manager and the commands, errors translated."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any, cast
 
 import redis
 import redis.asyncio
+import redis.asyncio.cluster
+import redis.asyncio.sentinel
+import redis.cluster
+import redis.sentinel
+from redis.asyncio.retry import Retry as AsyncRetry
+from redis.backoff import ExponentialWithJitterBackoff
+from redis.retry import Retry
 
 from common.config import RedisConfig
 from common.errors import FleetError, RedisUnreachableError
 from common.redis_line import ANSWER_TIMEOUT_S, CONNECT_TIMEOUT_S
-from common.redis_url import read_address
+from common.redis_url import Address, Host, Kind, read_address
 
 AsyncRedis = redis.asyncio.Redis
 SyncRedis = redis.Redis
@@ -30,7 +37,7 @@ def translated_errors(config: RedisConfig) -> Iterator[None]:
         raise RedisUnreachableError(f"Redis at {shown_address(config)} refuses our password or rights") from error
     except redis.BusyLoadingError as error:  # to redis-py an error of the connection
         raise RedisUnreachableError(f"Redis at {shown_address(config)} {_why_refused(error)}") from error
-    except (redis.ConnectionError, redis.TimeoutError, OSError) as error:
+    except (redis.ConnectionError, redis.TimeoutError, OSError, redis.exceptions.RedisClusterException) as error:
         raise RedisUnreachableError(f"Redis at {shown_address(config)} cannot be reached") from error
     except redis.RedisError as error:
         raise RedisUnreachableError(f"Redis at {shown_address(config)} does not work for us as it stands") from error
@@ -40,14 +47,99 @@ _AS_TEXT: dict[str, Any] = {"decode_responses": True, "encoding_errors": "replac
 """A foreign, binary value in one of our keys is read as damaged text, and does not break the reply it stands in."""
 
 
+class _AsyncMaster(AsyncRedis):
+    """A client of the master that Sentinels name; it ends with its connections to them."""
+
+    sentinels: Sequence[AsyncRedis] = ()
+
+    async def aclose(self, close_connection_pool: bool | None = None) -> None:
+        await super().aclose(close_connection_pool)
+        for sentinel in self.sentinels:
+            await sentinel.aclose()
+
+
+class _SyncMaster(SyncRedis):
+    """The blocking one."""
+
+    sentinels: Sequence[SyncRedis] = ()
+
+    def close(self) -> None:
+        super().close()
+        for sentinel in self.sentinels:
+            sentinel.close()
+
+
 def async_client(config: RedisConfig) -> AsyncRedis:
     """A client for asyncio that answers or fails within seconds; text in and out is str."""
+    address = read_address(config.url)
+    if address.kind is Kind.SENTINEL:
+        arguments = _sentinels(config, address), _options_of_master(config, address)
+        sentinels = redis.asyncio.sentinel.Sentinel(*arguments[0], **arguments[1])  # type: ignore[no-untyped-call]
+        master: _AsyncMaster = sentinels.master_for(address.service, redis_class=_AsyncMaster)
+        master.sentinels = sentinels.sentinels
+        return master
+    if address.kind is Kind.CLUSTER:
+        nodes = [redis.asyncio.cluster.ClusterNode(*host) for host in address.hosts]
+        cluster = redis.asyncio.cluster.RedisCluster(
+            startup_nodes=nodes, retry=AsyncRetry(*_AGAIN), **_options_of_cluster(config, address)
+        )
+        return cast("AsyncRedis", cluster)
     return redis.asyncio.Redis.from_url(config.url, **_options(config), **_AS_TEXT)
 
 
 def sync_client(config: RedisConfig) -> SyncRedis:
-    """A blocking client for commands that run and end."""
+    """A blocking client for commands that run and end.
+
+    Raises:
+        RedisUnreachableError: Of a Cluster no node answers: it is asked at once who its nodes are.
+    """
+    address = read_address(config.url)
+    if address.kind is Kind.SENTINEL:
+        arguments = _sentinels(config, address), _options_of_master(config, address)
+        sentinels = redis.sentinel.Sentinel(*arguments[0], **arguments[1])  # type: ignore[no-untyped-call]
+        master: _SyncMaster = sentinels.master_for(address.service, _SyncMaster)  # type: ignore[no-untyped-call]
+        master.sentinels = sentinels.sentinels
+        return master
+    if address.kind is Kind.CLUSTER:
+        nodes = [redis.cluster.ClusterNode(*host) for host in address.hosts]  # type: ignore[no-untyped-call]
+        with translated_errors(config):
+            cluster = redis.cluster.RedisCluster(
+                startup_nodes=nodes, retry=Retry(*_AGAIN), **_options_of_cluster(config, address)
+            )
+        return cast("SyncRedis", cluster)
     return redis.Redis.from_url(config.url, **_options(config), **_AS_TEXT)
+
+
+async def read_info(client: AsyncRedis, section: str) -> dict[str, Any]:
+    """The answer to INFO; empty where it is refused. Of a Cluster see ``_of_all``."""
+    try:
+        if isinstance(client, redis.asyncio.cluster.RedisCluster):
+            return _of_all(await client.info(section, target_nodes=client.PRIMARIES))
+        return dict(await client.info(section))
+    except redis.ResponseError:
+        return {}
+
+
+def read_facts(client: SyncRedis, *settings: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The answers to INFO and to CONFIG GET, of a Cluster those of one node; empty where they are refused."""
+    asks: Any = client  # redis-py types answers as awaitable too
+    info: dict[str, Any] = {}
+    config: dict[str, Any] = {}
+    with suppress(redis.ResponseError):
+        many = isinstance(client, redis.cluster.RedisCluster)
+        info = _of_all(asks.info("all", target_nodes=asks.PRIMARIES)) if many else asks.info("all")
+    with suppress(redis.ResponseError):
+        config = asks.config_get(*settings)
+    return info, config
+
+
+def _of_all(nodes: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """The facts of one node of a Cluster, with the memory of all together."""
+    facts = dict(next(iter(nodes.values())))
+    facts["used_memory"] = sum(each["used_memory"] for each in nodes.values())
+    limits = [each.get("maxmemory", 0) for each in nodes.values()]
+    facts["maxmemory"] = sum(limits) if all(limits) else 0
+    return facts
 
 
 class KeyRefusedError(FleetError):
@@ -101,6 +193,38 @@ def _options(config: RedisConfig) -> dict[str, Any]:
     if config.password is not None:
         options["password"] = config.password
     return options
+
+
+def _options_of_hosts(config: RedisConfig, address: Address) -> dict[str, Any]:
+    """Of connections to hosts that an address lists: what redis-py would read from the address of one host."""
+    options = _options(config)
+    if address.user:
+        options["username"] = address.user
+    if address.tls is not None:
+        options |= {"ssl": True, **{name: value for name, value in address.tls.items() if name.startswith("ssl_")}}
+        options["ssl_check_hostname"] = address.checks_names
+    return options
+
+
+def _sentinels(config: RedisConfig, address: Address) -> tuple[list[Host], int, dict[str, Any]]:
+    """Where they are, how many must agree with the one that answers, and the options of connections to them."""
+    options = _options_of_hosts(config, address)
+    if not address.login_at_sentinels:
+        for name in ("username", "password"):
+            options.pop(name, None)
+    return list(address.hosts), 0, {**options, **_AS_TEXT}
+
+
+def _options_of_master(config: RedisConfig, address: Address) -> dict[str, Any]:
+    return {**_options_of_hosts(config, address), "db": address.database, **_AS_TEXT}
+
+
+def _options_of_cluster(config: RedisConfig, address: Address) -> dict[str, Any]:
+    return {**_options_of_hosts(config, address), **_AS_TEXT}
+
+
+_AGAIN = ExponentialWithJitterBackoff(base=0.05, cap=0.5), 3
+"""How a Cluster's nodes are tried again: for a second or two. Whoever waits longer has pauses of his own."""
 
 
 _REFUSALS: dict[type[Exception], str] = {

@@ -12,7 +12,7 @@ from typing import cast
 
 from common.config import RedisConfig
 from common.errors import FleetError, RedisUnreachableError
-from common.redis_url import Address, read_address
+from common.redis_url import Address, Host, Kind
 from common.resp import NotRedisError, Refusal, Replies, Reply, Scalar, pack_command
 
 CONNECT_TIMEOUT_S = 2.0
@@ -28,7 +28,6 @@ _SECOND_LOOK_S = 0.1
 _READ_BYTES = 256 * 1024
 
 _NO_ENTRY = ("NOAUTH", "WRONGPASS", "NOPERM", "ERR")
-_FALSE = frozenset({"0", "f", "false", "n", "no"})
 
 
 class LineBrokenError(FleetError):
@@ -278,45 +277,54 @@ class Line(asyncio.Protocol):
             self._borrower[1]()
 
 
-async def open_line(config: RedisConfig, *, text: bool) -> Line:
+async def open_line(config: RedisConfig, address: Address, host: Host | None, *, text: bool) -> Line:
     """Connect, within ``CONNECT_TIMEOUT_S``, and be let in, within ``ANSWER_TIMEOUT_S``.
+
+    Args:
+        config: Holds the password.
+        address: How to be let in.
+        host: Where, of all that the address names; None for its unix socket.
+        text: See ``Replies``.
 
     Raises:
         RedisUnreachableError: Nobody answers there, or it does not let us in.
     """
-    address = read_address(config.url)
     try:
-        async with asyncio.timeout(CONNECT_TIMEOUT_S):
-            line = await _connect(address, text=text)
+        line = await connect(address, host, text=text)
         try:
             await _enter(line, address, config.password)
         except BaseException:
             await line.close()
             raise
-    except (OSError, TimeoutError, ValueError, LineBrokenError) as error:  # ValueError: that can be no host's name
+    except LineBrokenError as error:
         raise RedisUnreachableError(f"Redis at {address.shown} cannot be reached") from error
     except NotRedisError as error:
         raise RedisUnreachableError(f"Redis at {address.shown} does not work for us as it stands") from error
     return line
 
 
-async def _connect(address: Address, *, text: bool) -> Line:
+async def connect(address: Address, host: Host | None, *, text: bool) -> Line:
+    """As ``open_line``, without being let in."""
+    try:
+        async with asyncio.timeout(CONNECT_TIMEOUT_S):
+            return await _connect(address, host, text=text)
+    except (OSError, TimeoutError, ValueError) as error:  # ValueError: that can be no host's name
+        raise RedisUnreachableError(f"Redis at {address.shown} cannot be reached") from error
+
+
+async def _connect(address: Address, host: Host | None, *, text: bool) -> Line:
     loop = asyncio.get_running_loop()
-    if address.path:
+    if host is None:
         _, line = await loop.create_unix_connection(lambda: Line(text=text, patient=True), address.path)
     else:
-        tls = None if address.tls is None else _tls_context(dict(address.tls))
-        _, line = await loop.create_connection(
-            lambda: Line(text=text, patient=tls is None), address.host, address.port, ssl=tls
-        )
+        tls = None if address.tls is None else _tls_context(address)
+        _, line = await loop.create_connection(lambda: Line(text=text, patient=tls is None), *host, ssl=tls)
     return line
 
 
 async def _enter(line: Line, address: Address, password: str | None) -> None:
     """Authenticate and choose the database."""
-    commands: list[tuple[Scalar, ...]] = []
-    if password is not None or address.user:
-        commands.append(("AUTH", *([address.user] if address.user else []), password or ""))
+    commands = authentication(address, password)
     if address.database:
         commands.append(("SELECT", address.database))
     replies = await line.ask(b"".join(map(pack_command, commands)), len(commands))
@@ -328,11 +336,24 @@ async def _enter(line: Line, address: Address, password: str | None) -> None:
         raise refused(address, reply)
 
 
+def authentication(address: Address, password: str | None) -> list[tuple[Scalar, ...]]:
+    """The command that tells who we are; none where nothing was configured."""
+    if password is None and not address.user:
+        return []
+    return [("AUTH", *([address.user] if address.user else []), password or "")]
+
+
 def refused(address: Address, cause: Refusal | None) -> RedisUnreachableError:
     """The server's refusal of a whole batch, in our own words: its text may hold anything."""
     code = "" if cause is None else cause.code
+    if code in ELSEWHERE and address.kind is not Kind.CLUSTER:
+        return RedisUnreachableError(f"Redis at {address.shown} is a Cluster: its address begins with redis+cluster://")
     return RedisUnreachableError(f"Redis at {address.shown} {_REFUSALS.get(code, 'refuses our writes')}")
 
+
+ELSEWHERE = frozenset({"MOVED", "ASK", "TRYAGAIN", "CLUSTERDOWN"})
+"""Refusals of a node of a Cluster that does not serve our keys, or not now
+(https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/)."""
 
 _REFUSALS = {
     "OOM": "is out of memory",
@@ -343,16 +364,22 @@ _REFUSALS = {
     "NOPERM": "does not give us the rights we need",
     "NOAUTH": "refuses our password or rights",
     "WRONGPASS": "refuses our password or rights",
+    "MOVED": "serves our keys by another node now",
+    "ASK": "is moving our keys to another node",
+    "TRYAGAIN": "is moving our keys to another node",
+    "CLUSTERDOWN": "is a Cluster that is not whole now",
+    "CROSSSLOT": "is a Cluster, and holds what was asked for on several nodes",
 }
 
 
-def _tls_context(options: dict[str, str]) -> ssl.SSLContext:
+def _tls_context(address: Address) -> ssl.SSLContext:
     """What the options ask for; the system's authorities, and the name of the host where nothing else is asked."""
+    options = address.tls or {}
     rule = options.get("ssl_cert_reqs", "required")
     context = ssl.create_default_context()
     if "ssl_ca_certs" in options:
         context.load_verify_locations(options["ssl_ca_certs"])
-    context.check_hostname = rule == "required" and options.get("ssl_check_hostname", "").lower() not in _FALSE
+    context.check_hostname = rule == "required" and address.checks_names
     rules = {"none": ssl.CERT_NONE, "optional": ssl.CERT_OPTIONAL, "required": ssl.CERT_REQUIRED}
     context.verify_mode = rules[rule]
     if "ssl_certfile" in options:

@@ -7,8 +7,9 @@ from msgspec import Struct
 
 from common.config import RedisConfig
 from common.errors import FleetError, RedisUnreachableError, SupersededError
-from common.redis_line import Line, LineBrokenError, open_line, refused
-from common.redis_url import read_address
+from common.redis_line import ELSEWHERE, Line, LineBrokenError, refused
+from common.redis_route import Route
+from common.redis_url import Kind
 from common.resp import NotRedisError, Refusal, Reply, is_wrong_type, pack_command
 
 _MULTI = pack_command(("MULTI",))
@@ -17,6 +18,9 @@ _TIME = pack_command(("TIME",))
 
 _NOT_LET_IN = frozenset({"NOAUTH", "WRONGPASS", "LOADING"})
 """Refusals that stand for the whole server, whatever was asked."""
+
+_MOST_MOVES = 2
+"""So often in a row a node of a Cluster is believed that says who has our keys."""
 
 _MOST_DIGITS = 100
 """Of a fencing number: a time in ms has 13. What is longer was not written by us."""
@@ -51,6 +55,10 @@ class Loan(Struct, frozen=True):
     write: Callable[[bytes], None]
 
 
+class _KeysElsewhereError(RedisUnreachableError):
+    """Another node of the Cluster has our keys; nothing was done. The next connection leads to it where it is known."""
+
+
 def _number(reply: Reply) -> int:
     """What a key holds that should hold a number; 0 for anything else."""
     return int(reply) if isinstance(reply, bytes) and reply.isdigit() and len(reply) <= _MOST_DIGITS else 0
@@ -77,9 +85,8 @@ class RedisPipe:
     """
 
     def __init__(self, config: RedisConfig, *, text: bool = False) -> None:
-        self._config = config
-        self._address = read_address(config.url)
-        self._text = text
+        self._route = Route(config, text=text)
+        self._address = self._route.address
         self._line: Line | None = None
         self._fence: tuple[str, int] | None = None
         self._behind: list[bytes] = []
@@ -105,8 +112,8 @@ class RedisPipe:
         """
         while True:
             self._fence, self._behind, self._watching = None, [], False
+            _, now = await self.execute([pack_command(("EXISTS", key)), _TIME])
             held = await self._watch(key)
-            (now,) = await self.execute([_TIME])
             number = max(held + 1, _time_ms(now))
             if await self._set_watched(key, number):
                 self._fence, self._behind, self._ours = (key, number), _watch_commands(key), b"%d" % number
@@ -114,14 +121,14 @@ class RedisPipe:
 
     async def _watch(self, key: str) -> int:
         """Watch a key; the number that it holds."""
-        replies = await self.execute(_watch_commands(key))
+        replies = await self.ask(_watch_commands(key))
         if isinstance(replies[1], Exception) and not is_wrong_type(replies[1]):
             raise self._refused(replies)
         return _number(replies[1])
 
     async def _set_watched(self, key: str, number: int) -> bool:
         """Set a key that is being watched; False where somebody else wrote it meanwhile."""
-        replies = await self.execute([_MULTI, pack_command(("SET", key, number)), _EXEC])
+        replies = await self.ask([_MULTI, pack_command(("SET", key, number)), _EXEC])
         if isinstance(replies[-1], Exception):
             raise self._refused(replies)
         return replies[-1] is not None
@@ -138,27 +145,50 @@ class RedisPipe:
             RedisUnreachableError: Nobody answers there, or it does not let us in.
         """
         if self._line is None:
-            self._line = await open_line(self._config, text=self._text)
+            self._line = await self._route.open()
 
     async def execute(self, commands: Sequence[bytes]) -> list[Reply]:
         """Send packed commands in one write and return their replies; a refusal is a reply, not raised.
+
+        The commands must not count on what earlier ones left on the connection (WATCH, MULTI): where a Cluster has
+        their keys on another node, they are sent again there.
 
         Cancel safety: a cancelled call leaves the connection in the middle of a reply; close it then.
 
         Raises:
             RedisUnreachableError: The connection failed; any part of the batch may have been carried out.
         """
+        for _ in range(_MOST_MOVES):
+            try:
+                return await self.ask(commands)
+            except _KeysElsewhereError:
+                await self.close()
+        return await self.ask(commands)
+
+    async def ask(self, commands: Sequence[bytes]) -> list[Reply]:
+        """As ``execute``, on this connection alone.
+
+        Raises:
+            RedisUnreachableError: As there, or the keys are elsewhere.
+        """
         if self._line is None:
-            self._line = await open_line(self._config, text=self._text)
+            self._line = await self._route.open()
         try:
             replies = await self._line.ask(b"".join(commands), len(commands))
         except (LineBrokenError, NotRedisError) as error:
             raise self._translated(error) from error
-        if isinstance(replies[0] if replies else None, Refusal):  # then they all are
-            cause = replies[0]
-            if isinstance(cause, Refusal) and cause.code in _NOT_LET_IN:
-                raise refused(self._address, cause)
+        cause = replies[0] if replies else None
+        if isinstance(cause, Refusal) and cause.code in _NOT_LET_IN:  # then they all are
+            raise refused(self._address, cause)
+        if self._address.kind is Kind.CLUSTER:
+            self._see_that_here_are(replies)
         return replies
+
+    def _see_that_here_are(self, replies: Sequence[Reply]) -> None:
+        """Raises: _KeysElsewhereError: A node of a Cluster says that it does not have our keys."""
+        for reply in replies:
+            if isinstance(reply, Refusal) and reply.code in ELSEWHERE:
+                raise self._refused(replies)
 
     async def transaction(self, commands: Sequence[bytes]) -> list[Reply]:
         """Carry out packed commands as one MULTI/EXEC: all of them or none. Returns the reply of each.
@@ -168,11 +198,19 @@ class RedisPipe:
                 now (nothing was done).
             SupersededError: The fence holds a higher number than ours (nothing was done).
         """
+        moves = 0
         while True:
             if self._fence is not None and not self._watching:
                 await self._hold_fence()
             # Behind each transaction in the same write: it costs no round trip.
-            replies = await self.execute([_MULTI, *commands, _EXEC, *self._behind])
+            try:
+                replies = await self.ask([_MULTI, *commands, _EXEC, *self._behind])
+            except _KeysElsewhereError:  # nothing was done
+                moves += 1
+                if moves > _MOST_MOVES:
+                    raise
+                await self.close()
+                continue
             result = replies[len(commands) + 1]
             self._watching = self._fence is not None and _number(replies[-1]) == self._fence[1]
             if isinstance(result, list):
@@ -269,9 +307,14 @@ class RedisPipe:
             else:
                 self._watching = True
 
-    def _refused(self, replies: list[Reply]) -> RedisUnreachableError:
+    def _refused(self, replies: Sequence[Reply]) -> RedisUnreachableError:
         """EXEC itself only says that something went wrong before; the command that did says what."""
-        return refused(self._address, next((reply for reply in replies if isinstance(reply, Refusal)), None))
+        cause = next((reply for reply in replies if isinstance(reply, Refusal)), None)
+        error = refused(self._address, cause)
+        if cause is None or cause.code not in ELSEWHERE or self._address.kind is not Kind.CLUSTER:
+            return error
+        self._route.redirect(cause)
+        return _KeysElsewhereError(str(error))
 
     def _translated(self, error: FleetError) -> RedisUnreachableError:
         """What became of the connection, as those see it who use it."""

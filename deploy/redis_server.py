@@ -17,10 +17,10 @@ from common.config import RedisConfig
 from common.errors import EXIT_FAILURE, EXIT_OK, FleetError, InvalidConfigurationError
 from common.fleet_file import load_fleet
 from common.parent_death import die_with_parent, under_supervisord
+from common.redis_url import read_address
 from common.settings import Environment, read_environment
 
 HERE = Path(__file__).resolve().parent
-_LOOPBACK = ("127.0.0.1", "::1", "localhost")
 _BELIEVED_UP_S = 1.5
 """Just above ``startsecs`` in supervisord.conf: an exit after it counts as wanted, not as a failed start."""
 
@@ -39,8 +39,8 @@ def find_server() -> Path | None:
 
 def is_embedded(config: RedisConfig) -> bool:
     """Whether the address is one that a server of ours can listen on."""
-    parts = urlsplit(config.url)
-    return parts.scheme == "unix" or (parts.scheme == "redis" and (parts.hostname or "127.0.0.1") in _LOOPBACK)
+    address = read_address(config.url)
+    return address.is_local and address.tls is None
 
 
 def server_config(config: RedisConfig, folder: Path) -> str:

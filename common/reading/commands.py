@@ -23,6 +23,12 @@ def accepted(reply: Reply) -> Any:
     return reply
 
 
+def hash_of(reply: Reply) -> dict[str, str]:
+    """The fields of a hash; none where there is no such key. Errors as in ``accepted``."""
+    said = accepted(reply)
+    return dict(zip(said[::2], said[1::2], strict=True))
+
+
 def xinfo(key: str) -> bytes:
     """Look at a stream."""
     return pack_command(("XINFO", "STREAM", key))

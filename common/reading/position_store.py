@@ -2,7 +2,7 @@
 
 from common import keys
 from common.closing import Closing
-from common.reading.commands import accepted
+from common.reading.commands import accepted, hash_of
 from common.reading.connect import RedisPlace, redis_config
 from common.reading.position import Position
 from common.redis_pipe import RedisPipe
@@ -27,8 +27,7 @@ class PositionStore(Closing):
 
     async def load(self) -> Position:
         """The position that was saved last; one that knows nothing where none was."""
-        said = accepted(*await self._execute(pack_command(("HGETALL", self._key))))
-        return Position.from_fields(dict(zip(said[::2], said[1::2], strict=True)))
+        return Position.from_fields(hash_of(*await self._execute(pack_command(("HGETALL", self._key)))))
 
     async def save(self, position: Position) -> None:
         """Save a position in place of the last one: all of it or nothing."""

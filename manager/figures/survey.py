@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from math import ceil
 from typing import Any
-from urllib.parse import urlsplit
 
 import msgspec
 from msgspec.structs import replace
@@ -14,7 +13,8 @@ from common.clock import Clock
 from common.config import ExchangeCollectorConfig, RedisConfig
 from common.errors import RedisUnreachableError
 from common.identity import CollectorId
-from common.redis_client import translated_errors
+from common.redis_client import read_info, translated_errors
+from common.redis_url import read_address
 from manager.figures.collectors import Window, figures_of, living, move, rates, total
 from manager.figures.document import Figures
 from manager.figures.forecast import (
@@ -37,8 +37,6 @@ ALL_STREAMS_WITHIN_S = 60.0
 STREAMS_AT_LEAST, STREAMS_AT_ONCE = 10, 50
 SAMPLES = 5
 """Nodes of a stream that Redis looks at to tell its size; the effort does not grow with the stream."""
-
-_LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
 class Survey:
@@ -96,12 +94,12 @@ class Survey:
         batch = self._batch(streams)
         try:
             with translated_errors(link.config):
+                memory = await read_info(link.client, "memory")
                 async with link.client.pipeline(transaction=False) as pipe:
-                    pipe.info("memory")
                     for name in batch:
                         pipe.xlen(name.key)
                         pipe.memory_usage(name.key, samples=SAMPLES)
-                    memory, *replies = await pipe.execute(raise_on_error=False)
+                    replies = await pipe.execute(raise_on_error=False)
         except RedisUnreachableError:
             return {}
         for name, length, size in zip(batch, replies[::2], replies[1::2], strict=True):
@@ -142,10 +140,9 @@ def _share(config: ExchangeCollectorConfig, name: StreamName, per_s: Mapping[str
 
 def _room(used: int, system: SystemFigures, config: RedisConfig) -> int | None:
     """What a Redis without a limit of its own may use: on this machine, what it has and what is free."""
-    parts = urlsplit(config.url)
-    local = parts.scheme == "unix" or (parts.hostname or "127.0.0.1") in _LOOPBACK
+    local = read_address(config.url).is_local
     return used + system.memory_available_bytes if local and system.memory_available_bytes is not None else None
 
 
-def _integers(reply: Any) -> dict[str, int]:
-    return {name: value for name, value in reply.items() if isinstance(value, int)} if isinstance(reply, dict) else {}
+def _integers(facts: Mapping[str, Any]) -> dict[str, int]:
+    return {name: value for name, value in facts.items() if isinstance(value, int)}

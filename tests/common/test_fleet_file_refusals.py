@@ -112,7 +112,7 @@ MISTAKES = {
     ),
     "an address that is not Redis'": (
         "[redis]\nurl = 'http://h'",
-        "redis.url must begin with redis://, rediss:// or unix://",
+        "redis.url must begin with redis://, rediss:// or unix://, or redis+sentinel:// or redis+cluster://",
     ),
     "half an address of Redis": ("[redis]\nurl = 'redis://[::1'", f"redis.url is not an address {ESCAPES}"),
     "a port that is none": (

@@ -25,15 +25,15 @@ class Fenced(RedisPipe):
     trips = 0
     between: Callable[[], object] | None = None
 
-    async def execute(self, commands: Sequence[bytes]) -> list[Reply]:
+    async def ask(self, commands: Sequence[bytes]) -> list[Reply]:
         self.trips += 1
         if self.between is None or _EXEC not in commands or commands[-1] == _EXEC:
-            return await super().execute(commands)
+            return await super().ask(commands)
         cut = commands.index(_EXEC) + 1
-        head = await super().execute(commands[:cut])
+        head = await super().ask(commands[:cut])
         between, self.between = self.between, None
         between()
-        return head + await super().execute(commands[cut:])
+        return head + await super().ask(commands[cut:])
 
     async def add(self, *ids: int) -> list[Reply]:
         """A transaction that adds entries."""

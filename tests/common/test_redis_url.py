@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from redis.asyncio.connection import parse_url
 
 from common.errors import InvalidConfigurationError
-from common.redis_url import split_secret
+from common.redis_url import Address, Kind, read_address, split_secret
 
 ESCAPES = "(in a user or password write / ? # @ % as %2F %3F %23 %40 %25)"
 
@@ -24,6 +24,10 @@ ESCAPES = "(in a user or password write / ? # @ % as %2F %3F %23 %40 %25)"
         "unix:///run/redis.sock",
         "unix:///run/redis.sock?db=3",
         "unix://user@/run/redis.sock",
+        "redis+sentinel://a,b:5000,[::1]:5001/mymaster",
+        "rediss+sentinel://user@a/my%2Fmaster/3?sentinel_auth=yes&ssl_cert_reqs=none",
+        "redis+cluster://a,b:7001/",
+        "rediss+cluster://a/0?ssl_ca_certs=/etc/ca.pem",
     ],
 )
 def test_an_address_without_a_secret_stays_as_it_is(url: str) -> None:
@@ -41,6 +45,8 @@ def test_an_address_without_a_secret_stays_as_it_is(url: str) -> None:
         ("redis://:p%40ss%2Fword@h/0", "redis://h/0", "p@ss/word"),
         ("redis://:p:w@h/0", "redis://h/0", "p:w"),
         ("redis://us%40er:pw@h/0", "redis://us%40er@h/0", "pw"),
+        ("redis+sentinel://u:p%2Cw@a:1,b:2/m/1", "redis+sentinel://u@a:1,b:2/m/1", "p,w"),
+        ("redis+cluster://:pw@a:1,b", "redis+cluster://a:1,b", "pw"),
     ],
 )
 def test_the_secret_is_taken_out(url: str, shown: str, secret: str) -> None:
@@ -60,12 +66,20 @@ def test_every_password_can_be_written(password: str, user: str, place: str) -> 
     assert {**parse_url(shown), "password": secret} == parse_url(url)
 
 
-BEGINNING = "url must begin with redis://, rediss:// or unix://"
+BEGINNING = "url must begin with redis://, rediss:// or unix://, or redis+sentinel:// or redis+cluster://"
 PORT = f"url: the port is not a number from 1 to 65535 {ESCAPES}"
 DATABASE = f"url: behind the host only the number of a database may stand {ESCAPES}"
 SOCKET = f"url: a unix socket is written unix:///path/to/socket {ESCAPES}"
 OPTION = f"url: an unknown option (known: db) {ESCAPES}"
 TLS = "db, ssl_ca_certs, ssl_cert_reqs, ssl_certfile, ssl_check_hostname, ssl_keyfile"
+
+PORTS = f"url: the port is not a number from 1 to 65535 of a host, or a host is missing {ESCAPES}"
+SEVERAL = f"url: several hosts are Sentinels (redis+sentinel://) or nodes of a Cluster (redis+cluster://) {ESCAPES}"
+SERVICE = (
+    "url: behind the Sentinels stands the name of their service, and after it perhaps the number of a database:"
+    f" /mymaster/0 {ESCAPES}"
+)
+NO_DATABASES = "url: a Cluster has no databases, so nothing stands behind its nodes"
 
 REFUSED = {
     "": BEGINNING,
@@ -91,7 +105,45 @@ REFUSED = {
     "unix://run/redis.sock": SOCKET,
     "unix://": SOCKET,
     "unix:///": SOCKET,
+    "redis://a,b:1/0": SEVERAL,
+    "redis+unix://a": BEGINNING,
+    "redis+sentinel://a:1,b:0/m": PORTS,
+    "redis+sentinel://a:1,,b/m": PORTS,
+    "redis+sentinel://:hunter2@/m": PORTS,
+    "redis+sentinel://a:x/m": PORTS,
+    "redis+sentinel://a:1,[b/m": f"url is not an address {ESCAPES}",
+    "redis+sentinel://a": SERVICE,
+    "redis+sentinel:///m": PORTS,
+    "redis+sentinel://a/m/zero": SERVICE,
+    "redis+sentinel://a/m/0/1": SERVICE,
+    "redis+sentinel://a/m?sentinel_auth=hunter2": "url: sentinel_auth must be one of: no, yes",
+    "redis+cluster://a,b/1": NO_DATABASES,
+    "redis+cluster://a?db=0": f"url: an unknown option (known: none) {ESCAPES}",
+    "redis+cluster://a,b:65536": PORTS,
 }
+
+
+READ = {
+    "redis://user@h": Address(*(Kind.SERVER, (("h", 6379),), "", "user", 0, ""), login_at_sentinels=False, tls=None),
+    "unix:///run/x?db=3": Address(*(Kind.SERVER, (), "/run/x", "", 3, ""), login_at_sentinels=False, tls=None),
+    "rediss+sentinel://a,[::1]:5/my%2Fm/2?sentinel_auth=yes": Address(
+        *(Kind.SENTINEL, (("a", 26379), ("::1", 5)), "", "", 2, "my/m"),
+        login_at_sentinels=True,
+        tls={"sentinel_auth": "yes"},
+    ),
+    "redis+cluster://us%40er@a,b:7001/0": Address(
+        *(Kind.CLUSTER, (("a", 6379), ("b", 7001)), "", "us@er", 0, ""), login_at_sentinels=False, tls=None
+    ),
+}
+
+
+@pytest.mark.parametrize(("url", "address"), READ.items(), ids=READ)
+def test_an_address_is_taken_apart(url: str, address: Address) -> None:
+    assert read_address(url) == address
+
+
+def test_what_is_shown_of_an_address_is_where_it_leads() -> None:
+    assert [read_address(url).shown for url in READ] == ["h:6379", "/run/x", "a:26379,::1:5/my/m", "a:6379,b:7001"]
 
 
 @pytest.mark.parametrize(("url", "message"), REFUSED.items(), ids=REFUSED)

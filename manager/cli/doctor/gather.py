@@ -8,11 +8,11 @@ from importlib.machinery import PathFinder
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from common.errors import FleetError
 from common.fleet_file import Fleet
 from common.identity import PROGRAM_PREFIX
+from common.redis_url import read_address
 from manager.cli.doctor.host_checks import HostFacts
 from manager.cli.doctor.redis_checks import RedisFacts
 from manager.cli.look import SUPERVISOR_LIMIT_S
@@ -28,7 +28,6 @@ _WORKER, _EXPRESS = "collector_worker", ("lane", "outbox")
 """The package of collectors, and the compiled modules in its folder ``express``."""
 
 _SETTINGS = ("maxmemory-policy", "appendonly", "save")
-_LOOPBACK = (None, "127.0.0.1", "::1", "localhost")
 
 
 def redis_facts(fleet: Fleet, client: "SyncRedis", full_bytes: int) -> RedisFacts:
@@ -38,24 +37,21 @@ def redis_facts(fleet: Fleet, client: "SyncRedis", full_bytes: int) -> RedisFact
         RedisUnreachableError: It does not answer.
     """
     info, config = answers(fleet, client)
-    local = fleet.redis.url.startswith("unix:") or urlsplit(fleet.redis.url).hostname in _LOOPBACK
+    local = read_address(fleet.redis.url).is_local
     return RedisFacts(
-        info=info if isinstance(info, dict) else {},
-        config=config if isinstance(config, dict) and config else None,
+        info=info,
+        config=config or None,
         full_bytes=full_bytes,
         available_bytes=_available_bytes() if local else None,
     )
 
 
-def answers(fleet: Fleet, client: "SyncRedis") -> tuple[Any, Any]:
-    """The answers to INFO and CONFIG GET; an exception in the place of one that is refused."""
-    from common.redis_client import translated_errors  # see ``tools``
+def answers(fleet: Fleet, client: "SyncRedis") -> tuple[dict[str, Any], dict[str, Any]]:
+    """The answers to INFO and CONFIG GET; empty where one is refused."""
+    from common.redis_client import read_facts, translated_errors  # see ``tools``
 
-    with translated_errors(fleet.redis), client.pipeline(transaction=False) as pipe:
-        pipe.info("all")
-        pipe.config_get(*_SETTINGS)
-        info, config = pipe.execute(raise_on_error=False)
-    return info, config
+    with translated_errors(fleet.redis):
+        return read_facts(client, *_SETTINGS)
 
 
 def host_facts(tools: Tools, collectors: int, disk_wanted_bytes: int, manager: Mapping[str, str]) -> HostFacts:

@@ -1,0 +1,121 @@
+"""The way to the server that has our keys: an address names it, or those who know it: Sentinels, nodes of a Cluster."""
+
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from common.config import RedisConfig
+from common.errors import RedisUnreachableError
+from common.redis_line import Line, LineBrokenError, authentication, connect, open_line
+from common.redis_url import Host, Kind, read_address
+from common.resp import NotRedisError, Refusal, Reply, Scalar, pack_command
+
+_MOST_TRIED = 3
+"""So many hosts are tried at a time: each may take seconds, and whoever waits has a pause and a limit of its own."""
+
+_MOST_TOLD = 4
+"""So many nodes are remembered beside those of the address; the newest is the one that has our keys."""
+
+
+Found = TypeVar("Found")
+
+
+class Route:
+    """Opens connections, and remembers who was of use.
+
+    Args:
+        config: Holds the address and the password.
+        text: See ``Replies``.
+    """
+
+    def __init__(self, config: RedisConfig, *, text: bool) -> None:
+        self.address = read_address(config.url)
+        self._config = config
+        self._text = text
+        self._hosts = deque(self.address.hosts)
+        """Those of the address, the one that was of use last in front."""
+        self._told: deque[Host] = deque(maxlen=_MOST_TOLD)
+        """Where our keys are, as nodes of the Cluster have said; the newest in front."""
+        self._asked: Host | None = None
+        """The node of the newest connection."""
+
+    async def open(self) -> Line:
+        """A connection to the server.
+
+        Raises:
+            RedisUnreachableError: Nobody answers, or lets us in, or nobody knows where the server is.
+        """
+        if self.address.kind is Kind.SENTINEL:
+            return await self._open_master(await self._first(self._ask_sentinel))
+        if self.address.kind is Kind.CLUSTER:
+            return await self._open_node()
+        return await self._open(next(iter(self.address.hosts), None))
+
+    def redirect(self, refusal: Refusal) -> None:
+        """A node does not have our keys. It may say who has: ``MOVED 3999 10.0.0.7:6381``.
+
+        An empty host is that of the node which was asked; ``?`` is one that it does not know
+        (https://redis.io/docs/latest/commands/cluster-slots/).
+        """
+        host, _, port = str(refusal).rpartition(" ")[2].rpartition(":")
+        host = host or ("" if self._asked is None else self._asked[0])
+        if refusal.code == "MOVED" and host not in ("", "?") and port.isdecimal():
+            self._told.appendleft((host, int(port)))
+
+    async def _open(self, host: Host | None) -> Line:
+        self._asked = host
+        return await open_line(self._config, self.address, host, text=self._text)
+
+    async def _first(self, way: Callable[[Host], Awaitable[Found]]) -> Found:
+        """What the first host of the address gives that gives anything; those that do not are asked last next time."""
+        failure = RedisUnreachableError(f"Redis at {self.address.shown} cannot be reached")
+        for _ in range(min(len(self._hosts), _MOST_TRIED)):
+            try:
+                return await way(self._hosts[0])
+            except RedisUnreachableError as error:
+                failure = error
+                self._hosts.rotate(-1)
+        raise failure
+
+    async def _open_node(self) -> Line:
+        """To the node that has our keys as far as we know; any other one will say who has them."""
+        while self._told:
+            try:
+                return await self._open(self._told[0])
+            except RedisUnreachableError:  # it may be gone for good: the others know who has taken its place
+                self._told.popleft()
+        return await self._first(self._open)
+
+    # --- Sentinels (https://redis.io/docs/latest/develop/reference/sentinel-clients/) -----------------------------
+
+    async def _ask_sentinel(self, sentinel: Host) -> Host:
+        """Where the master is."""
+        line = await connect(self.address, sentinel, text=True)
+        commands = authentication(self.address, self._config.password) if self.address.login_at_sentinels else []
+        commands.append(("SENTINEL", "GET-MASTER-ADDR-BY-NAME", self.address.service))
+        *_, reply = await self._answers(line, commands)
+        await line.close()
+        if isinstance(reply, list):
+            return str(reply[0]), int(reply[1])
+        if reply is None:
+            raise RedisUnreachableError(f"the Sentinels at {self.address.shown} do not know a service of this name")
+        raise RedisUnreachableError(f"the Sentinels at {self.address.shown} do not tell us where the master is")
+
+    async def _open_master(self, host: Host) -> Line:
+        """To the master, if it is one: after a failover Sentinels may name for a moment the one that was."""
+        line = await self._open(host)
+        (role,) = await self._answers(line, [("ROLE",)])
+        if isinstance(role, list) and role[0] not in (b"master", "master"):
+            await line.close()
+            raise RedisUnreachableError(f"Redis at {self.address.shown} has no master now")
+        return line  # one that does not tell us its role says at the first write what it is
+
+    async def _answers(self, line: Line, commands: list[tuple[Scalar, ...]]) -> list[Reply]:
+        try:
+            return await line.ask(b"".join(map(pack_command, commands)), len(commands))
+        except (LineBrokenError, NotRedisError) as error:
+            await line.close()
+            raise RedisUnreachableError(f"Redis at {self.address.shown} cannot be reached") from error
+        except BaseException:
+            await line.close()
+            raise
