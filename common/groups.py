@@ -39,7 +39,7 @@ from common.errors import InvalidConfigurationError, RedisUnreachableError
 from common.identity import DataType
 from common.reading import cursor
 from common.reading.commands import accepted, by_key, facts_of, xinfo
-from common.reading.connect import LOGGER, Perseverance, RedisPlace, redis_config
+from common.reading.connect import LOGGER, Perseverance, RedisPlace, redis_config, within_reach
 from common.reading.decode import Skipped, entries_of
 from common.reading.entries import Entry, Missed, Work, missed
 from common.reading.group_state import group_mark
@@ -103,7 +103,8 @@ class GroupReader(Closing):
         """What was passed over."""
         config, clock = redis_config(redis), clock or SystemClock()
         self._member = Member(group, self.consumer, at_once, round(min_idle_s * 1_000), max_tries)
-        self._streams = GroupStreams(group, select(collectors, data_types), check_start(start), clock)
+        selection = within_reach(select(collectors, data_types), config)
+        self._streams = GroupStreams(group, selection, check_start(start), clock)
         self._left_behind = LeftBehind(self._member, self.skipped, clock)
         self._clock = clock
         self._pipe = RedisPipe(config, text=True)

@@ -1,8 +1,8 @@
 """The only place that knows redis-py: clients with timeouts for the manager and the commands, errors translated."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from typing import Any, cast
+from typing import Any, Self, cast
 
 import redis
 import redis.asyncio
@@ -11,7 +11,7 @@ import redis.asyncio.sentinel
 import redis.cluster
 import redis.sentinel
 from redis.asyncio.retry import Retry as AsyncRetry
-from redis.backoff import ExponentialWithJitterBackoff
+from redis.backoff import ExponentialWithJitterBackoff, NoBackoff
 from redis.retry import Retry
 
 from common.config import RedisConfig
@@ -69,11 +69,34 @@ class _SyncMaster(SyncRedis):
             sentinel.close()
 
 
+class _SyncCluster:
+    """A client of a Cluster that looks for its nodes at its first use; redis-py's own does so when it is made."""
+
+    def __init__(self, make: Callable[[], redis.cluster.RedisCluster]) -> None:
+        self._make = make
+        self._made: redis.cluster.RedisCluster | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        if self._made is None:
+            self._made = self._make()
+        return getattr(self._made, name)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        if self._made is not None:
+            self._made.close()
+
+
 def async_client(config: RedisConfig) -> AsyncRedis:
     """A client for asyncio that answers or fails within seconds; text in and out is str."""
     address = read_address(config.url)
     if address.kind is Kind.SENTINEL:
-        arguments = _sentinels(config, address), _options_of_master(config, address)
+        arguments = _sentinels(config, address, AsyncRetry), _options_of_master(config, address, AsyncRetry)
         sentinels = redis.asyncio.sentinel.Sentinel(*arguments[0], **arguments[1])  # type: ignore[no-untyped-call]
         master: _AsyncMaster = sentinels.master_for(address.service, redis_class=_AsyncMaster)
         master.sentinels = sentinels.sentinels
@@ -81,32 +104,25 @@ def async_client(config: RedisConfig) -> AsyncRedis:
     if address.kind is Kind.CLUSTER:
         nodes = [redis.asyncio.cluster.ClusterNode(*host) for host in address.hosts]
         cluster = redis.asyncio.cluster.RedisCluster(
-            startup_nodes=nodes, retry=AsyncRetry(*_AGAIN), **_options_of_cluster(config, address)
+            startup_nodes=nodes, **_patient_options(config, address, AsyncRetry)
         )
         return cast("AsyncRedis", cluster)
     return redis.asyncio.Redis.from_url(config.url, **_options(config), **_AS_TEXT)
 
 
 def sync_client(config: RedisConfig) -> SyncRedis:
-    """A blocking client for commands that run and end.
-
-    Raises:
-        RedisUnreachableError: Of a Cluster no node answers: it is asked at once who its nodes are.
-    """
+    """A blocking client for commands that run and end."""
     address = read_address(config.url)
     if address.kind is Kind.SENTINEL:
-        arguments = _sentinels(config, address), _options_of_master(config, address)
+        arguments = _sentinels(config, address, Retry), _options_of_master(config, address, Retry)
         sentinels = redis.sentinel.Sentinel(*arguments[0], **arguments[1])  # type: ignore[no-untyped-call]
         master: _SyncMaster = sentinels.master_for(address.service, _SyncMaster)  # type: ignore[no-untyped-call]
         master.sentinels = sentinels.sentinels
         return master
     if address.kind is Kind.CLUSTER:
         nodes = [redis.cluster.ClusterNode(*host) for host in address.hosts]  # type: ignore[no-untyped-call]
-        with translated_errors(config):
-            cluster = redis.cluster.RedisCluster(
-                startup_nodes=nodes, retry=Retry(*_AGAIN), **_options_of_cluster(config, address)
-            )
-        return cast("SyncRedis", cluster)
+        options = {"startup_nodes": nodes, **_patient_options(config, address, Retry)}
+        return cast("SyncRedis", _SyncCluster(lambda: redis.cluster.RedisCluster(**options)))
     return redis.Redis.from_url(config.url, **_options(config), **_AS_TEXT)
 
 
@@ -126,7 +142,7 @@ def read_facts(client: SyncRedis, *settings: str) -> tuple[dict[str, Any], dict[
     info: dict[str, Any] = {}
     config: dict[str, Any] = {}
     with suppress(redis.ResponseError):
-        many = isinstance(client, redis.cluster.RedisCluster)
+        many = isinstance(client, _SyncCluster)
         info = _of_all(asks.info("all", target_nodes=asks.PRIMARIES)) if many else asks.info("all")
     with suppress(redis.ResponseError):
         config = asks.config_get(*settings)
@@ -206,25 +222,27 @@ def _options_of_hosts(config: RedisConfig, address: Address) -> dict[str, Any]:
     return options
 
 
-def _sentinels(config: RedisConfig, address: Address) -> tuple[list[Host], int, dict[str, Any]]:
+_AGAIN = ExponentialWithJitterBackoff(base=0.05, cap=0.5), 3
+"""How a master and the nodes of a Cluster are tried again: for a second or two. Who waits longer has its own pauses."""
+
+_Retry = type[Retry | AsyncRetry]
+
+
+def _sentinels(config: RedisConfig, address: Address, retry: _Retry) -> tuple[list[Host], int, dict[str, Any]]:
     """Where they are, how many must agree with the one that answers, and the options of connections to them."""
     options = _options_of_hosts(config, address)
     if not address.login_at_sentinels:
         for name in ("username", "password"):
             options.pop(name, None)
-    return list(address.hosts), 0, {**options, **_AS_TEXT}
+    return list(address.hosts), 0, {**options, **_AS_TEXT, "retry": retry(NoBackoff(), 0)}  # there are others
 
 
-def _options_of_master(config: RedisConfig, address: Address) -> dict[str, Any]:
-    return {**_options_of_hosts(config, address), "db": address.database, **_AS_TEXT}
+def _options_of_master(config: RedisConfig, address: Address, retry: _Retry) -> dict[str, Any]:
+    return {**_patient_options(config, address, retry), "db": address.database}
 
 
-def _options_of_cluster(config: RedisConfig, address: Address) -> dict[str, Any]:
-    return {**_options_of_hosts(config, address), **_AS_TEXT}
-
-
-_AGAIN = ExponentialWithJitterBackoff(base=0.05, cap=0.5), 3
-"""How a Cluster's nodes are tried again: for a second or two. Whoever waits longer has pauses of his own."""
+def _patient_options(config: RedisConfig, address: Address, retry: _Retry) -> dict[str, Any]:
+    return {**_options_of_hosts(config, address), **_AS_TEXT, "retry": retry(*_AGAIN)}
 
 
 _REFUSALS: dict[type[Exception], str] = {

@@ -95,7 +95,7 @@ class Route:
         commands.append(("SENTINEL", "GET-MASTER-ADDR-BY-NAME", self.address.service))
         *_, reply = await self._answers(line, commands)
         await line.close()
-        if isinstance(reply, list):
+        if isinstance(reply, list) and len(reply) == 2 and str(reply[1]).isdecimal():
             return str(reply[0]), int(reply[1])
         if reply is None:
             raise RedisUnreachableError(f"the Sentinels at {self.address.shown} do not know a service of this name")

@@ -28,7 +28,7 @@ What may happen, and what a reader then sees:
 
 A slow reader slows nobody: it only reads, a millisecond of Redis' time at once, and when retention passes it, it is
 told.
-On a Redis Cluster all streams of one reader must share a slot: one reader per collector there.
+In a Redis Cluster a reader reads one collector, by name: each collector's streams are on a node of their own.
 """
 
 import asyncio
@@ -42,7 +42,7 @@ from common.closing import Closing
 from common.errors import InvalidConfigurationError, RedisUnreachableError
 from common.identity import DataType
 from common.reading.columns import columns
-from common.reading.connect import Perseverance, RedisPlace, redis_config
+from common.reading.connect import Perseverance, RedisPlace, redis_config, within_reach
 from common.reading.decode import Skipped, entries_of
 from common.reading.entries import Batch, Chunk, Entry, Missed, missed
 from common.reading.names import StreamName, select
@@ -105,8 +105,9 @@ class Subscriber(Closing):
         if at_once is not None and at_once < 1:
             raise InvalidConfigurationError("at_once must be at least 1")
         self._clock = clock or SystemClock()
-        selection = select(collectors, data_types)
-        self._reader = StreamReader(redis_config(redis), selection, check_start(start), self._clock, at_once)
+        config = redis_config(redis)
+        selection = within_reach(select(collectors, data_types), config)
+        self._reader = StreamReader(config, selection, check_start(start), self._clock, at_once)
         self._perseverance = Perseverance(self._clock, first_wait_s)
         self._batch = Batch((), self._reader.marks)
         self._handed = 0

@@ -6,8 +6,9 @@ from random import Random
 
 from common.clock import Clock
 from common.config import DEFAULT_REDIS_URL, RedisConfig
-from common.errors import RedisUnreachableError
-from common.redis_url import split_secret
+from common.errors import InvalidConfigurationError, RedisUnreachableError
+from common.reading.names import Selection
+from common.redis_url import Kind, read_address, split_secret
 from common.settings import read_environment
 
 LOGGER = logging.getLogger("tickfleet.reader")
@@ -32,6 +33,22 @@ def redis_config(place: RedisPlace) -> RedisConfig:
     given, name = (place, "redis") if place else (environment.redis_url or DEFAULT_REDIS_URL, "TICKFLEET_REDIS_URL")
     url, secret = split_secret(given, name)
     return RedisConfig(url=url, password=secret or environment.redis_password)
+
+
+def within_reach(selection: Selection, config: RedisConfig) -> Selection:
+    """The same, if one reader can read it all.
+
+    Raises:
+        InvalidConfigurationError: Redis is a Cluster, where a reader has a connection to the one node that has the keys
+            of its collector.
+    """
+    collectors = {name.collector for name in selection.names}
+    if read_address(config.url).kind is Kind.CLUSTER and (selection.patterns or len(collectors) > 1):
+        raise InvalidConfigurationError(
+            "in a Redis Cluster each collector's streams are on a node of their own: name one collector and data types"
+            " without a pattern (candles:1m, not candles), and take one reader for each collector"
+        )
+    return selection
 
 
 class Perseverance:

@@ -9,7 +9,7 @@ from common.clock import SystemClock
 from common.errors import RedisUnreachableError
 from common.identity import DataType
 from common.reading.commands import find
-from common.reading.connect import Perseverance, RedisPlace, redis_config
+from common.reading.connect import Perseverance, RedisPlace, redis_config, within_reach
 from common.reading.names import StreamName, select
 from common.redis_pipe import RedisPipe
 from common.resp import Reply
@@ -25,7 +25,8 @@ class PatientPipe:
     """
 
     def __init__(self, redis: RedisPlace = None) -> None:
-        self._pipe = RedisPipe(redis_config(redis), text=True)
+        self._config = redis_config(redis)
+        self._pipe = RedisPipe(self._config, text=True)
         self._perseverance = Perseverance(SystemClock(), inf)
 
     async def do(self, work: Callable[[RedisPipe], Awaitable[T]]) -> T:
@@ -56,7 +57,7 @@ class PatientPipe:
         Raises:
             InvalidConfigurationError: Something is misspelt.
         """
-        selection = select(collectors, data_types)
+        selection = within_reach(select(collectors, data_types), self._config)
         return await self.do(lambda pipe: find(pipe, [*selection.patterns, *(name.key for name in selection.names)]))
 
     async def close(self) -> None:

@@ -1,3 +1,5 @@
+from collections.abc import Iterator
+from typing import Any
 from urllib.parse import quote
 
 import pytest
@@ -5,7 +7,18 @@ import redis
 
 from common.config import RedisConfig
 from common.errors import RedisUnreachableError
-from common.redis_client import async_client, shown_address, sync_client, translated_errors
+from common.redis_client import (
+    async_client,
+    claim,
+    disclaim,
+    read_facts,
+    read_info,
+    shown_address,
+    sync_client,
+    translated_errors,
+)
+from tests.support.ports import free_port
+from tests.support.redis_high import Cluster, Sentinel, running
 
 SECRET = "hunter2@/"  # noqa: S105 - made up
 
@@ -18,6 +31,8 @@ SECRET = "hunter2@/"  # noqa: S105 - made up
         ("rediss://user@db.example.org/3", "db.example.org:6379"),
         (f"redis://user:{quote(SECRET, safe='')}@db:7000/0", "db:7000"),
         ("unix://user@/run/redis.sock?db=1", "/run/redis.sock"),
+        ("redis+sentinel://user@a,b:7/mymaster/1", "a:26379,b:7/mymaster"),
+        ("redis+cluster://user@a,b:7", "a:6379,b:7"),
     ],
 )
 def test_the_address_is_shown_without_user_and_password(url: str, shown: str) -> None:
@@ -39,6 +54,8 @@ ERRORS = {
     "a wrong password": (redis.AuthenticationError(SECRET), "refuses our password or rights"),
     "no rights": (redis.exceptions.NoPermissionError(SECRET), "refuses our password or rights"),
     "loading": (redis.BusyLoadingError(SECRET), "is still loading its data"),
+    "no Cluster": (redis.exceptions.RedisClusterException(SECRET), "cannot be reached"),  # type: ignore[no-untyped-call]
+    "no master": (redis.sentinel.MasterNotFoundError(SECRET), "cannot be reached"),
     "anything else": (redis.ResponseError(SECRET), "does not work for us as it stands"),
 }
 
@@ -54,3 +71,56 @@ def test_errors_are_translated_without_their_text(error: Exception, words: str) 
 def test_a_bug_of_ours_is_not_translated() -> None:
     with pytest.raises(ZeroDivisionError), translated_errors(RedisConfig()):
         raise ZeroDivisionError
+
+
+@pytest.fixture(scope="module", params=[Sentinel, Cluster])
+def high(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisConfig]:
+    """The address of a Redis that is run to be there always."""
+    site: Sentinel | Cluster = request.param(tmp_path_factory.mktemp("high"))
+    with running(site):
+        yield site.config
+
+
+async def test_what_the_manager_asks_is_answered_behind_sentinels_and_in_a_cluster(high: RedisConfig) -> None:
+    client: Any = async_client(high)
+    names = [f"{{{number}}}" for number in range(20)]  # in a Cluster on all nodes
+    async with client.pipeline(transaction=False) as pipe:
+        for name in names:
+            pipe.hset(name, "n", name)
+        pipe.set("text", "x")
+        await pipe.execute(raise_on_error=False)
+    async with client.pipeline(transaction=False) as pipe:
+        for name in [*names, "text"]:
+            pipe.hgetall(name)
+        *found, refusal = await pipe.execute(raise_on_error=False)
+    assert found == [{"n": name} for name in names]
+    assert isinstance(refusal, redis.ResponseError)
+    assert await claim(client, "lease", "one", 60_000) == "one"
+    assert await claim(client, "lease", "two", 60_000) == "one"
+    await disclaim(client, "lease", "one")
+    assert await claim(client, "lease", "two", 60_000) == "two"
+    assert (await read_info(client, "memory"))["used_memory"] > 0
+    await client.aclose()
+
+
+def test_what_the_commands_ask_is_answered_behind_sentinels_and_in_a_cluster(high: RedisConfig) -> None:
+    client: Any = sync_client(high)
+    client.set("{a}", "1")
+    client.set("{b}", "2")
+    assert client.exists("{a}", "{b}", "{none}") == 2
+    info, settings = read_facts(client, "maxmemory-policy", "appendonly")
+    assert settings == {"maxmemory-policy": "noeviction", "appendonly": "yes"}
+    assert info["used_memory"] > 0
+    assert info["maxmemory"] == 0
+    client.close()
+
+
+@pytest.mark.parametrize("url", ["redis+sentinel://127.0.0.1:{}/mymaster", "redis+cluster://127.0.0.1:{}"])
+async def test_sentinels_and_nodes_that_are_away_are_told_in_seconds(url: str) -> None:
+    config = RedisConfig(url=url.format(free_port()))
+    with pytest.raises(RedisUnreachableError, match="cannot be reached"), translated_errors(config):
+        sync_client(config).get("x")
+    client: Any = async_client(config)
+    with pytest.raises(RedisUnreachableError, match="cannot be reached"), translated_errors(config):
+        await client.get("x")
+    await client.aclose()

@@ -17,9 +17,15 @@ class CannedRedis:
         self._answers = answers
         self._serving = Serving(self._serve, tls)
         self.url = ""
+        self.port = 0
+        self.connections = 0
+        """How many came so far."""
+        self.heard = b""
+        """What they said, one after the other."""
 
     async def __aenter__(self) -> "CannedRedis":
-        self.url = f"redis://127.0.0.1:{await self._serving.begin()}/0"
+        self.port = await self._serving.begin()
+        self.url = f"redis://127.0.0.1:{self.port}/0"
         return self
 
     async def __aexit__(
@@ -28,7 +34,9 @@ class CannedRedis:
         await self._serving.end()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
         while received := await reader.read(65_536):
+            self.heard += received
             for name in _COMMAND.findall(received):
                 writer.write(self._answers.get(name.decode(), b"+OK\r\n"))
             await writer.drain()

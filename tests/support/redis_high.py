@@ -27,8 +27,8 @@ class Sentinel:
     """
 
     def __init__(self, folder: Path, password: str = "") -> None:
-        login = ["--requirepass", password, "--masterauth", password] if password else []
-        self.servers = [_server(folder / name, *login) for name in ("one", "two")]
+        login = ["--masterauth", password] if password else []
+        self.servers = [_server(folder / name, *login, password=password) for name in ("one", "two")]
         self.port = free_port()
         self._folder = folder
         self._password = password
@@ -158,9 +158,9 @@ def _slots(nodes: str) -> set[int]:
     return {slot for first, _, last in spans for slot in range(int(first), int(last or first) + 1)}
 
 
-def _server(folder: Path, *options: str) -> RedisServer:
+def _server(folder: Path, *options: str, password: str = "") -> RedisServer:
     folder.mkdir()
-    return RedisServer(folder, *options)
+    return RedisServer(folder, *options, password=password)
 
 
 @contextmanager

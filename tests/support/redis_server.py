@@ -14,15 +14,15 @@ from tests.support.ports import free_port, wait_until
 class RedisServer:
     """One server process; it can be stopped and started again with its data."""
 
-    def __init__(self, folder: Path, *options: str) -> None:
+    def __init__(self, folder: Path, *options: str, password: str = "") -> None:
         self.port = free_port()
         self.url = f"redis://127.0.0.1:{self.port}/0"
         self.config = RedisConfig(url=self.url)
         # Any: redis-py types answers as awaitable too. Without the retries of a plain ``Redis()``, which would sleep a
         # second before it asks a starting server again.
-        self.client: Any = redis.Redis.from_url(self.url, decode_responses=True)
+        self.client: Any = redis.Redis.from_url(self.url, password=password or None, decode_responses=True)
         self._folder = folder
-        self._options = options
+        self._options = (*options, "--requirepass", password) if password else options
         self._process: subprocess.Popen[bytes] | None = None
 
     @property

@@ -2,7 +2,8 @@ import pytest
 
 from common.config import RedisConfig
 from common.errors import InvalidConfigurationError, RedisUnreachableError
-from common.reading.connect import Perseverance, redis_config
+from common.reading.connect import Perseverance, redis_config, within_reach
+from common.reading.names import select
 from tests.support.clock import ManualClock
 
 ERROR = RedisUnreachableError("Redis at nowhere cannot be reached")
@@ -61,3 +62,27 @@ def test_after_a_first_answer_it_goes_on_for_ever(clock: ManualClock) -> None:
     perseverance.works()
     perseverance.pause_s(ERROR)
     assert (perseverance.working, perseverance.lost) == (False, 2)
+
+
+CLUSTER = RedisConfig(url="redis+cluster://127.0.0.1:7000")
+
+
+@pytest.mark.parametrize(
+    ("collectors", "data_types", "readable"),
+    [
+        ("okx:BTC-USDT", ["trade", "orderbook", "candles:1m"], True),
+        (["okx:BTC-USDT", "okx:ETH-USDT"], "trade", False),
+        ("okx:*", "trade", False),
+        ("okx:BTC-USDT", "candles", False),
+    ],
+)
+def test_in_a_cluster_one_collector_is_read_by_name(
+    collectors: str | list[str], data_types: str | list[str], readable: bool
+) -> None:
+    selection = select(collectors, data_types)
+    assert within_reach(selection, RedisConfig()) is selection
+    if readable:
+        assert within_reach(selection, CLUSTER) is selection
+    else:
+        with pytest.raises(InvalidConfigurationError, match="take one reader for each collector"):
+            within_reach(selection, CLUSTER)

@@ -1,0 +1,113 @@
+"""Whole fleets whose Redis is run to be there always: behind a Sentinel, and as a Cluster."""
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from common import keys
+from common.coverage import State, decode, intervals
+from common.identity import CollectorId, DataType
+from common.redis_client import SyncRedis, sync_client
+from tests.soak.check import Record, id_faults, trade_faults
+from tests.support.deployment import Deployment
+from tests.support.ports import wait_until
+from tests.support.processes import SimulatorProcess
+from tests.support.redis_high import Cluster, Sentinel, running
+
+pytestmark = pytest.mark.system
+
+SYMBOLS = ("BTC-USDT", "ETH-USDT")
+WAIT_S = 60.0
+
+
+@pytest.fixture
+def exchange() -> Iterator[SimulatorProcess]:
+    process = SimulatorProcess("--instruments", ",".join(SYMBOLS), "--trades-per-s", "50", "--warmup-s", "2")
+    yield process
+    assert process.stop() == 0
+
+
+@pytest.fixture
+def sentinel(tmp_path: Path) -> Iterator[Sentinel]:
+    sentinel = Sentinel(tmp_path)
+    with running(sentinel):
+        yield sentinel
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[Cluster]:
+    cluster = Cluster(tmp_path)
+    with running(cluster):
+        yield cluster
+
+
+@pytest.fixture
+def fleet(exchange: SimulatorProcess) -> Iterator[Deployment]:
+    """A fleet that is not started yet."""
+    rows = (f'[[collectors]]\nexchange = "okx"\nsymbol = "{symbol}"\n' for symbol in SYMBOLS)
+    deployment = Deployment(
+        exchange.endpoints + '[defaults]\ndata_types = ["trade", "orderbook", "ticker"]\n' + "".join(rows)
+    )
+    yield deployment
+    deployment.stop()
+
+
+def lengths(client: Any) -> list[int]:
+    """How many trades there are of each symbol."""
+    return [client.xlen(keys.stream(CollectorId("okx", symbol), DataType.TRADE)) for symbol in SYMBOLS]
+
+
+def check_all_is_there(client: Any, exchange: SimulatorProcess) -> None:
+    """Of both symbols every trade once and in order, with a ledger that says so."""
+    for symbol in SYMBOLS:
+        entries = client.xrange(keys.stream(CollectorId("okx", symbol), DataType.TRADE))
+        held = [int(fields["trade_id"]) for _, fields in entries if fields["type"] == "trade"]
+        after, count = held[0] - 1, len(held)
+        record = cast("list[Record]", exchange.get(f"/sim/trades?instId={symbol}&after={after}&limit={count}"))
+        assert trade_faults(entries, record) == []
+        assert id_faults(entries) == []
+        assert held == list(range(held[0], held[-1] + 1))
+        ledger = [decode(fields) for _, fields in client.xrange(keys.coverage(CollectorId("okx", symbol)))]
+        assert {part.state for part in intervals(ledger, DataType.TRADE)} <= {State.COMPLETE, State.FILLED}
+
+
+def go_through(fleet: Deployment, client: SyncRedis, exchange: SimulatorProcess, fault: Callable[[], object]) -> None:
+    """The fleet becomes healthy, something happens to its Redis, and it becomes healthy again without a loss."""
+    fleet.start()
+    fleet.wait_healthy(WAIT_S)
+    fault()
+
+    fleet.wait_healthy(WAIT_S)
+    before = lengths(client)
+    wait_until(
+        lambda: all(now > then + 100 for now, then in zip(lengths(client), before, strict=True)), WAIT_S, "trades"
+    )
+    assert json.loads(fleet.cli("doctor", "--json").stdout)
+    assert fleet.cli("restart", "okx:BTC-USDT").returncode == 0
+    check_all_is_there(client, exchange)
+
+
+def test_a_fleet_goes_on_when_a_sentinel_names_another_master(
+    sentinel: Sentinel, exchange: SimulatorProcess, fleet: Deployment
+) -> None:
+    fleet.env["TICKFLEET_REDIS_URL"] = sentinel.config.url
+    with sync_client(sentinel.config) as client:
+        go_through(fleet, client, exchange, sentinel.fail_over)
+
+
+def test_a_fleet_goes_on_when_its_keys_move_through_a_cluster(
+    cluster: Cluster, exchange: SimulatorProcess, fleet: Deployment
+) -> None:
+    fleet.env["TICKFLEET_REDIS_URL"] = cluster.config.url
+
+    def move() -> None:
+        before = fleet.pids()
+        for tag in (*(f"{{okx:{symbol}}}" for symbol in SYMBOLS), keys.FLEET_LEASE, keys.FLEET_MANAGER):
+            cluster.move(tag)
+        assert fleet.pids() == before
+
+    with sync_client(cluster.config) as client:
+        go_through(fleet, client, exchange, move)
