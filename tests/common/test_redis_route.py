@@ -55,14 +55,12 @@ async def fenced(config: RedisConfig) -> RedisPipe:
 
 
 async def insist(pipe: RedisPipe, commands: list[bytes]) -> list[Reply]:
-    """Carry out a transaction as a publisher does: until it is done."""
-    async with asyncio.timeout(PATIENCE_S):
-        while True:
-            try:
-                return await pipe.transaction(commands)
-            except RedisUnreachableError:
-                await pipe.close()
-                await asyncio.sleep(0.05)  # a pause between attempts is what is meant
+    """Carry out a transaction on a connection that may lead nowhere any more: then on the next one."""
+    try:
+        return await pipe.transaction(commands)
+    except RedisUnreachableError:
+        await pipe.close()
+        return await pipe.transaction(commands)
 
 
 # --- Sentinels ---------------------------------------------------------------------------------------------------
