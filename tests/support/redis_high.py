@@ -122,8 +122,15 @@ class Cluster:
         return all(expected <= set(_ask(node, "INFO").split()) for node in self.nodes)
 
     def holder(self, key: str) -> RedisServer:
-        """The node that has the slot of a key."""
-        return next(node for node in self.nodes if self._slot_of(key) in _slots(_ask(node, "NODES")))
+        """The node that has the slot of a key; waits until all agree on that."""
+        slot = self._slot_of(key)
+        named = wait_until(lambda: self._agreed(slot), _TIMEOUT_S, f"the nodes agree who has {key}")
+        return next(node for node in self.nodes if node.port == named)
+
+    def _agreed(self, slot: int) -> int:
+        """The port of the node that all say has a slot; 0 where they do not agree."""
+        named = [_holders(_ask(node, "NODES"), slot) for node in self.nodes]
+        return named[0][0] if len(named[0]) == 1 and all(each == named[0] for each in named) else 0
 
     def _slot_of(self, key: str) -> int:
         return int(_ask(self.nodes[0], "KEYSLOT", key))
@@ -131,13 +138,14 @@ class Cluster:
     def move(self, key: str) -> RedisServer:
         """Move the slot of a key, with all its keys, to another node; returns that."""
         slot, source = self._slot_of(key), self.holder(key)
-        target, *others = (node for node in self.nodes if node is not source)
+        target = next(node for node in self.nodes if node is not source)
         _ask(target, "SETSLOT", slot, "IMPORTING", _ask(source, "MYID"))
         _ask(source, "SETSLOT", slot, "MIGRATING", _ask(target, "MYID"))
         while names := source.client.execute_command("CLUSTER", "GETKEYSINSLOT", slot, 100):
             source.client.execute_command("MIGRATE", "127.0.0.1", target.port, "", 0, 5_000, "KEYS", *names)
-        for node in (target, source, *others):
-            _ask(node, "SETSLOT", slot, "NODE", _ask(target, "MYID"))
+        _ask(target, "SETSLOT", slot, "NODE", _ask(target, "MYID"))  # it tells the others, with a higher epoch
+        wait_until(lambda: self._agreed(slot) == target.port, _TIMEOUT_S, f"all know that {key} has moved")
+        _ask(source, "SETSLOT", slot, "STABLE")
         return target
 
     def stop(self) -> None:
@@ -151,11 +159,15 @@ def _ask(node: RedisServer, *what: str | int) -> str:
     return str(node.client.execute_command("CLUSTER", *what))
 
 
-def _slots(nodes: str) -> set[int]:
-    """The slots of the node that said ``CLUSTER NODES``."""
-    (own,) = (line.split() for line in nodes.splitlines() if "myself" in line)
-    spans = [part.partition("-") for part in own[8:] if not part.startswith("[")]
-    return {slot for first, _, last in spans for slot in range(int(first), int(last or first) + 1)}
+def _holders(nodes: str, slot: int) -> list[int]:
+    """The ports of those that have a slot, as a node says in ``CLUSTER NODES``."""
+    found = []
+    for line in nodes.splitlines():
+        _, address, *rest = line.split()
+        spans = [part.partition("-") for part in rest[6:] if not part.startswith("[")]
+        if any(int(first) <= slot <= int(last or first) for first, _, last in spans):
+            found.append(int(address.partition("@")[0].rpartition(":")[2]))
+    return found
 
 
 def _server(folder: Path, *options: str, password: str = "") -> RedisServer:
