@@ -173,12 +173,12 @@ class Worker:
         self._usual = self._usual or self._what_is_usual(await read_former(self._pipe, self._config.id))
         await self._publisher.publish_left_over(ledger, self._heartbeat.beat_if_due)
         self._trades, self._candles = _empty_tapes(self._config)  # an attempt that failed may have read another Redis
-        await read_tails(self._pipe, self._streams, self._trades, self._candles)
-        await self._ledger_stream.restore(self._pipe)
+        refused = await read_tails(self._pipe, self._streams, self._trades, self._candles)
+        refused |= await self._ledger_stream.restore(self._pipe)
         recall(self._ledger_stream.history, self._streams, self._trades, self._candles)
         self._ledger.remember(self._ledger_stream.history)
-        self._publisher.follow({ledger.encode(): self._ledger_stream.ids.last})
-        self._publisher.follow({stream.key.encode(): stream.ids.last for stream in self._streams.all()})
+        ends = {stream.key_bytes: stream.ids.last for stream in self._streams.all()}
+        self._publisher.follow({**ends, ledger.encode(): self._ledger_stream.ids.last}, refused)
         if self._ledger_stream.history:
             begin_later(self._streams, self._clock.now_ns())
 

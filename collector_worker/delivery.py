@@ -9,15 +9,18 @@ from collector_worker.backoff import full_jitter
 from collector_worker.buffer import Buffer
 from collector_worker.shipment import Shipment, all_ids
 from collector_worker.spool import Packed
-from collector_worker.stream_ends import StreamTakenError, check_ends, read_ends
+from collector_worker.stream_ends import StreamTakenError, check_ends, read_ends, refusing
 from collector_worker.telemetry import Telemetry
 from common.errors import FleetError, RedisUnreachableError
 from common.log import get_logger
 from common.redis_pipe import Done, Loan
-from common.resp import Reply, is_stale_id
+from common.resp import Refusal, Reply, is_stale_id
 
 Outcome = list[Reply] | RedisUnreachableError | None
 """What became of a transaction that was begun; see ``RedisPipe.begin``. None: nothing was done so far."""
+
+_REFUSED = Refusal("WRONGTYPE")
+"""In place of a lost reply."""
 
 
 class Pipe(Protocol):
@@ -128,24 +131,32 @@ class Delivery:
             raise outcome
         if outcome is None:
             await self._pipe.connect()
-            if again and await self._was_carried_out(shipment.batch):
-                return [entry.id for entry in shipment.batch]
+            lost = await self._lost_replies(shipment.batch) if again else None
+            if lost is not None:
+                return lost
             outcome = await self._pipe.transaction(shipment.commands)
         replies = shipment.of_entries(outcome)
         if not all_ids(replies):
             await self._check_ids(shipment.batch, replies, retried=again)
         return replies
 
-    async def _was_carried_out(self, batch: list[Packed]) -> bool:
-        """Redis was away: see that the streams end as we left them, or with the batch whose answer was lost."""
+    async def _lost_replies(self, batch: list[Packed]) -> list[Reply] | None:
+        """Redis was away: see that the streams end as we left them, or with the batch whose answer was lost.
+
+        Returns the replies to that batch, as they must have been; None where it was not carried out.
+        """
         known, sent = self._buffer.ends, {entry.key: entry.id for entry in batch}
         streams = list(known | sent)
         found = dict(zip(streams, await read_ends(self._pipe, streams), strict=True))
         try:
-            return check_ends(known, sent, found)
+            carried_out = check_ends(known, sent, found)
         except FleetError:
             await self._pipe.transaction([])  # a newer run explains it, if there is one: that is the error to end with
             raise
+        if not carried_out:
+            return None
+        refused = refusing(known, sent, found)
+        return [_REFUSED if entry.key in refused else entry.id for entry in batch]
 
     async def _check_ids(self, batch: list[Packed], replies: list[Reply], *, retried: bool) -> None:
         """See that ids which Redis had already are those of this batch: a server that hung has just carried it out.

@@ -12,14 +12,14 @@ from contextlib import suppress
 from msgspec.structs import replace
 
 from collector_worker.publisher import Publisher
-from collector_worker.stream_ends import NOWHERE, Reader, place, read_ends
+from collector_worker.stream_ends import NO_STREAM, NOWHERE, Reader, place, read_ends
 from collector_worker.stream_ids import StreamIds
 from common import keys
 from common.coverage import Kind, LedgerEntry, State, decode, encode
 from common.coverage_fold import Span, number_of
 from common.errors import UndecodableFrameError
 from common.identity import DataType
-from common.resp import Reply, pack_command
+from common.resp import Reply, is_wrong_type, pack_command
 
 LOOK_BACK = 500
 """Entries of earlier runs that are read: over an hour of them, more than a hole can last."""
@@ -42,8 +42,11 @@ class LedgerStream:
         self.history: list[LedgerEntry] = []
         """The newest entries of earlier runs, oldest first; after ``restore``."""
 
-    async def restore(self, pipe: Reader) -> None:
+    async def restore(self, pipe: Reader) -> set[bytes]:
         """Go on behind the last entry.
+
+        Returns:
+            The ledger's key, where it holds something else; it counts as empty then.
 
         Raises:
             RedisUnreachableError: Redis went away, or does not let us read now.
@@ -52,6 +55,7 @@ class LedgerStream:
         (reply,) = await pipe.execute([pack_command(("XREVRANGE", self._key, "+", "-", "COUNT", LOOK_BACK))])
         self.ids.last_ms, self.ids.last_n = place(end or NOWHERE)
         self.history = _entries(reply)
+        return {self._key.encode()} if end == NO_STREAM or is_wrong_type(reply) else set()
 
     def append(self, entry: LedgerEntry) -> None:
         """Write one entry, now or once there is room."""

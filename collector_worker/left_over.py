@@ -14,8 +14,9 @@ from pathlib import Path
 
 import msgspec
 
+from collector_worker.refusals import subject
 from collector_worker.spool import Packed, joints_of, read_records
-from collector_worker.stream_ends import NOWHERE, Reader, read_ends
+from collector_worker.stream_ends import NO_STREAM, NOWHERE, Reader, read_ends
 from collector_worker.telemetry import Telemetry
 from common.log import get_logger
 from common.resp import Reply
@@ -30,16 +31,19 @@ class Joints:
     Args:
         behind: By stream, the id of the entry behind which the file's entries come.
         ends: Where the streams end now; None where there is none: whatever comes first begins it, if no other stream
-            tells that Redis holds an older state.
+            tells that Redis holds an older state. Of one whose key holds something else nothing is published.
         ledger: The stream that vouches for the entries before it in the file. Once one of those has been left out,
-            its own are, too.
+            what it says of their stream is, too.
     """
 
     def __init__(self, behind: Mapping[bytes, bytes], ends: Mapping[bytes, bytes | None], ledger: bytes) -> None:
         self._ledger = ledger
-        self._joined = {key for key, end in behind.items() if end == (ends.get(key) or NOWHERE)}
-        self._gone = {key for key in behind if ends.get(key) is None}
-        self._sought = {key: ends.get(key) for key in behind if key not in self._joined | self._gone}
+        self._known = set(behind)
+        usable = {key: ends.get(key) for key in behind if ends.get(key) != NO_STREAM}
+        self._joined = {key for key, end in usable.items() if behind[key] == (end or NOWHERE)}
+        self._gone = {key for key, end in usable.items() if end is None}
+        self._sought = {key: end for key, end in usable.items() if key not in self._joined | self._gone}
+        self._incomplete: set[bytes] = set()
         self._inside: dict[bytes, bytes] = {}
         self.left_out = 0
         """Records that join nothing."""
@@ -65,9 +69,22 @@ class Joints:
                 self._joined.add(key)
             return False
         joins = key in self._joined or (key in self._gone and not self._sought)
-        admitted = joins and (key != self._ledger or not self.left_out)
-        self.left_out += not admitted
-        return admitted
+        if joins and (key != self._ledger or self._holds(packed)):
+            return True
+        self.left_out += 1
+        self._incomplete.add(key)
+        return False
+
+    def _holds(self, statement: Packed) -> bool:
+        """Whether all is there that an entry of the ledger vouches for; where it does not say of what, all must be."""
+        about = subject(statement)
+        return not self._incomplete if about is None else about in self._known - self._incomplete
+
+    def refused(self, key: bytes) -> None:
+        """Redis has refused an entry of that stream: nothing can come behind it."""
+        self._joined.discard(key)
+        self._gone.discard(key)
+        self._incomplete.add(key)
 
 
 class LeftOver:
@@ -141,15 +158,32 @@ class LeftOverPublisher:
             meanwhile()
             await self._carry_out([])
         for records in file.batches(self._batch_bytes):
-            commands = [packed.command for packed in records if joints.admits(packed)]
             meanwhile()
-            replies = await self._carry_out(commands)
-            taken = sum(isinstance(reply, bytes) for reply in replies)
-            beat.entries_published += taken
-            beat.entries_dropped += len(commands) - taken
+            for part in parted(records, ledger):
+                await self._publish_part(part, joints)
         beat.entries_dropped += joints.left_out
         published = beat.entries_published - before
         get_logger().info("left_over_published", published=published, left_out=joints.left_out)
+
+    async def _publish_part(self, part: list[Packed], joints: Joints) -> None:
+        admitted = [packed for packed in part if joints.admits(packed)]
+        replies = await self._carry_out([packed.command for packed in admitted])
+        refused = [packed for packed, reply in zip(admitted, replies, strict=True) if not isinstance(reply, bytes)]
+        for packed in refused:
+            joints.refused(packed.key)
+        self._beat.entries_published += len(admitted) - len(refused)
+        self._beat.entries_dropped += len(refused)
+
+
+def parted(records: Iterable[Packed], ledger: bytes) -> Iterator[list[Packed]]:
+    """The records in portions, so that what the ledger says goes when what it vouches for is confirmed."""
+    part: list[Packed] = []
+    for packed in records:
+        if part and packed.key == ledger != part[-1].key:
+            yield part
+            part = []
+        part.append(packed)
+    yield part
 
 
 @contextmanager

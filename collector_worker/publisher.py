@@ -11,7 +11,7 @@ waits, and whether the answer is looked for.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -20,7 +20,8 @@ from msgspec import Struct
 from collector_worker.buffer import Buffer
 from collector_worker.delivery import Delivery, Outcome, Pipe
 from collector_worker.left_over import LeftOverPublisher
-from collector_worker.shipment import Shipment, StreamEnds, all_ids
+from collector_worker.refusals import Refusals
+from collector_worker.shipment import Seams, Shipment, all_ids, hset, shipment_of
 from collector_worker.spool import Packed, SpoolLostError
 from collector_worker.streams import Stream
 from collector_worker.telemetry import Telemetry
@@ -78,7 +79,8 @@ class Publisher:
         self._appended = 0
         self._ordered: dict[str, tuple[int, bytes]] = {}
         self._done = 0
-        self._streams = StreamEnds(self._buffer.ends, telemetry)
+        self._seams = Seams()
+        self._refusals = Refusals(self._buffer.ends, telemetry)
         self._urgent: dict[str, list[bytes]] = {}
         self._delivery = Delivery(
             *(pipe, telemetry, self._buffer, self._on_away, self._pacing.retry_first_s, self._pacing.retry_cap_s)
@@ -156,10 +158,11 @@ class Publisher:
         return True
 
     def append(self, command: bytes, recv_ns: int) -> bool:
-        """Buffer a packed XADD of a stream of ours; False where it found no room."""
+        """Buffer a packed XADD that vouches for what went before it, or marks a loss; False where it found no room."""
         self.take_back()
         if not self._buffer.append(Packed(command, recv_ns)):
             return False
+        self._seams.note(self._appended)
         self._appended += 1
         self._hasten()
         return True
@@ -167,7 +170,7 @@ class Publisher:
     def set_hash(self, key: str, fields: Mapping[str, Scalar]) -> None:
         """Set fields of a hash behind all entries buffered so far; of several for one key only the latest is sent."""
         self.take_back()
-        self._ordered[key] = (self._appended, _hset(key, fields))
+        self._ordered[key] = (self._appended, hset(key, fields))
         self._hasten()
 
     def set_expiring_hash(self, key: str, fields: Mapping[str, Scalar], ttl_s: int, *, fresh: bool = False) -> None:
@@ -175,7 +178,7 @@ class Publisher:
         self.take_back()
         remove = pack_command(("DEL", key))
         fresh = fresh or remove in self._urgent.get(key, ())  # the one that is replaced has not been sent
-        self._urgent[key] = [*([remove] if fresh else []), _hset(key, fields), pack_command(("EXPIRE", key, ttl_s))]
+        self._urgent[key] = [*([remove] if fresh else []), hset(key, fields), pack_command(("EXPIRE", key, ttl_s))]
         self._hasten()
 
     # --- sending -------------------------------------------------------------------------------------------------
@@ -186,6 +189,7 @@ class Publisher:
         Raises:
             StreamTakenError: Somebody else writes these streams.
             StreamRolledBackError: Redis came back without what it had.
+            StreamReturnedError: A stream takes entries again that had refused some.
             SupersededError: A newer run of this collector has begun.
             SpoolLostError: What waited in the file is gone.
         """
@@ -229,6 +233,8 @@ class Publisher:
 
     def _send(self) -> None:
         """Send what is buffered, with nothing under way; what takes more than a write is for ``run``."""
+        if self._refusals.streams:
+            self._leave_out()
         if self._appended == self._done and not self._ordered and not self._urgent:
             self._busy = self._begin_loan()
             if not self._busy:
@@ -251,17 +257,23 @@ class Publisher:
     def _has_work(self) -> bool:
         return bool(self._appended > self._done or self._ordered or self._urgent)
 
+    def _leave_out(self) -> None:
+        """Pass over what must not be sent, as far as that has come to the head."""
+        pacing = self._pacing
+        while count := self._refusals.barred(batch := self._buffer.head(pacing.batch_entries, pacing.batch_bytes)):
+            self._telemetry.beat.entries_dropped += count
+            self._forget(Shipment({}, batch[:count], {}, []))
+
     def _load(self) -> Shipment:
-        batch = self._buffer.head(self._pacing.batch_entries, self._pacing.batch_bytes)
-        commands = [batch[0].command] if len(batch) == 1 else [entry.command for entry in batch]
+        most, seams = self._pacing.batch_entries, self._seams
+        most = seams.room(self._done, most) if seams.places else most
+        batch = self._buffer.head(most, self._pacing.batch_bytes)
+        batch = self._refusals.free(batch) if self._refusals.streams else batch
         if not self._urgent and not self._ordered:
+            commands = [batch[0].command] if len(batch) == 1 else [entry.command for entry in batch]
             return Shipment({}, batch, {}, commands)
-        ahead = [command for parts in self._urgent.values() for command in parts]
-        # A hash that names a stream id must not be seen before that entry.
-        reached = self._done + len(batch)
-        ordered = {key: due for key, due in self._ordered.items() if due[0] <= reached}
-        behind = [packed for _, packed in ordered.values()]
-        return Shipment(dict(self._urgent), batch, ordered, [*ahead, *commands, *behind])
+        looked_at = [*self._refusals.streams] if self._urgent else []  # so looks are as rare as the heart's beats
+        return shipment_of(self._urgent, batch, self._ordered, self._done + len(batch), looked_at)
 
     def _on_outcome(self, shipment: Shipment, outcome: Outcome) -> None:
         """Called from the event loop. Written flat: a process that is woken for one entry pays for each call."""
@@ -271,12 +283,10 @@ class Publisher:
                 self._ask_for_help(shipment, outcome)
                 return
             replies = outcome if len(outcome) == len(batch) else shipment.of_entries(outcome)
-            if len(replies) == 1 and type(replies[0]) is bytes and not self._streams.refused:
+            if len(replies) == 1 and type(replies[0]) is bytes:
                 self._buffer.ends[batch[0].stream or batch[0].key] = replies[0]
-            elif all_ids(replies) and not self._streams.refused:
-                self._buffer.ends.update(zip([entry.stream or entry.key for entry in batch], replies, strict=True))
             elif all_ids(replies):
-                self._streams.note(batch, replies)
+                self._buffer.ends.update(zip([entry.stream or entry.key for entry in batch], replies, strict=True))
             else:
                 self._ask_for_help(shipment, outcome)
                 return
@@ -284,6 +294,8 @@ class Publisher:
             if prompt:
                 self._record_latency(batch)
             self._forget(shipment)
+            if shipment.looks:
+                self._refusals.see(shipment.looks, outcome[: len(shipment.looks)])
             self._send()
         except Exception as error:  # noqa: BLE001 - raised in ``run``: here nobody would hear of it
             self._failure = error
@@ -307,7 +319,7 @@ class Publisher:
 
     def _confirm(self, shipment: Shipment, replies: Sequence[Reply]) -> None:
         """Take note of answers of any kind."""
-        taken = self._streams.note(shipment.batch, replies)
+        taken = self._refusals.note(shipment.batch, replies)
         self._telemetry.beat.entries_published += taken
         self._telemetry.beat.entries_dropped += len(replies) - taken
         self._forget(shipment)
@@ -355,7 +367,7 @@ class Publisher:
     def lends(self) -> bool:
         """Whether ``lend`` would: all is usual, and what waits is little, so that there is room for it to come back."""
         unusual = (
-            self._streams.refused or self._in_trouble or self._failure or self._buffer.spooled or self._buffer.full
+            self._refusals.streams or self._in_trouble or self._failure or self._buffer.spooled or self._buffer.full
         )
         little = self._appended - self._done <= self._pacing.batch_entries
         return self._runs and not unusual and little and self._idle.is_set() and self._pipe.lends
@@ -425,9 +437,15 @@ class Publisher:
 
     # --- before the first entry ----------------------------------------------------------------------------------
 
-    def follow(self, ends: Mapping[bytes, bytes]) -> None:
-        """Where the streams end that we are going to write: what is buffered comes behind that."""
+    def follow(self, ends: Mapping[bytes, bytes], refused: Collection[bytes] = ()) -> None:
+        """Where the streams end that we are going to write: what is buffered comes behind that.
+
+        Args:
+            ends: By stream, the id of its last entry.
+            refused: Those whose keys hold something else: nothing is sent for them.
+        """
         self._buffer.ends.update(ends)
+        self._refusals.begin(refused)
 
     async def publish_left_over(self, ledger: str, meanwhile: Callable[[], None]) -> None:
         """Publish what earlier runs left in their files, before anything else is known of the streams.
@@ -452,7 +470,3 @@ class Publisher:
         replies = await self._pipe.transaction([*ahead, *commands])
         self._forget_urgent(urgent)
         return replies[len(ahead) :]
-
-
-def _hset(key: str, fields: Mapping[str, Scalar]) -> bytes:
-    return pack_command(("HSET", key, *(part for pair in fields.items() for part in pair)))

@@ -1,13 +1,13 @@
 """What goes to Redis in one transaction: urgent commands, entries in their order, and the hashes that name them."""
 
+from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import TypeGuard
 
 from msgspec import Struct
 
 from collector_worker.spool import Packed
-from collector_worker.telemetry import Telemetry
-from common.resp import Reply, is_stale_id
+from common.resp import Reply, Scalar, pack_command
 
 
 class Shipment(Struct, frozen=True):
@@ -18,12 +18,14 @@ class Shipment(Struct, frozen=True):
         batch: The entries, which stay at the head of the buffer until they are confirmed.
         ordered: By key, the hashes that stand behind these entries.
         commands: All of it, in the order of sending.
+        looks: Keys of streams that refuse entries, whose looks stand ahead of all; see ``Refusals``.
     """
 
     urgent: Mapping[str, list[bytes]]
     batch: list[Packed]
     ordered: Mapping[str, tuple[int, bytes]]
     commands: list[bytes]
+    looks: Sequence[bytes] = ()
 
     def of_entries(self, replies: list[Reply]) -> list[Reply]:
         """Of the replies to all commands, those to the entries."""
@@ -31,42 +33,58 @@ class Shipment(Struct, frozen=True):
         return replies[first : first + len(self.batch)]
 
 
-class StreamEnds:
-    """Where the streams end, and which of them refuse entries.
+def shipment_of(
+    urgent: Mapping[str, list[bytes]],
+    batch: list[Packed],
+    ordered: Mapping[str, tuple[int, bytes]],
+    reached: int,
+    looked_at: Sequence[bytes],
+) -> Shipment:
+    """A transaction that holds more than entries.
 
     Args:
-        ends: By stream, the id of its last entry; kept up to date.
-        telemetry: Is told of streams that refuse entries.
+        urgent: All that is urgent.
+        batch: The entries.
+        ordered: All such hashes, and how many entries go ahead of each. One that names a stream id must not be seen
+            before that entry.
+        reached: How many entries are confirmed with this transaction.
+        looked_at: Keys of streams to be looked at.
+    """
+    looks = [pack_command(("XINFO", "STREAM", key)) for key in looked_at]
+    ahead = [command for parts in urgent.values() for command in parts]
+    due = {key: hash_ for key, hash_ in ordered.items() if hash_[0] <= reached}
+    behind = [packed for _, packed in due.values()]
+    commands = [*looks, *ahead, *[entry.command for entry in batch], *behind]
+    return Shipment(dict(urgent), batch, due, commands, looked_at)
+
+
+def hset(key: str, fields: Mapping[str, Scalar]) -> bytes:
+    """The command that sets fields of a hash."""
+    return pack_command(("HSET", key, *(part for pair in fields.items() for part in pair)))
+
+
+class Seams:
+    """Places in the queue where a transaction has to begin: before statements of the ledger.
+
+    So they are sent when what they vouch for is confirmed; of one transaction Redis could take them, and refuse that.
     """
 
-    def __init__(self, ends: dict[bytes, bytes], telemetry: Telemetry) -> None:
-        self.refused: set[bytes] = set()
-        """Those that hold something else."""
-        self._ends = ends
-        self._telemetry = telemetry
+    def __init__(self) -> None:
+        self.places: deque[int] = deque()
+        """How many entries have gone into the queue before each."""
+        self._behind = -1
 
-    def note(self, batch: Sequence[Packed], replies: Sequence[Reply]) -> int:
-        """Take note of the replies to entries; how many were taken."""
-        taken = 0
-        for entry, reply in zip(batch, replies, strict=True):
-            if isinstance(reply, bytes):
-                self._ends[entry.key] = reply
-                self._take_entries_again(entry.key)
-            elif is_stale_id(reply):  # it was there already, so it counts as published
-                self._ends[entry.key] = entry.id
-            else:
-                self.refused.add(entry.key)
-                self._telemetry.trouble("publish", "Redis refuses entries: a key of ours holds something else")
-                continue
-            taken += 1
-        return taken
+    def note(self, place: int) -> None:
+        """A statement goes into the queue; several in a row go together."""
+        if place != self._behind:
+            self.places.append(place)
+        self._behind = place + 1
 
-    def _take_entries_again(self, key: bytes) -> None:
-        """The trouble is over when all streams that were refused take entries."""
-        if key in self.refused:
-            self.refused.discard(key)
-            if not self.refused:
-                self._telemetry.settled("publish")
+    def room(self, done: int, entries: int) -> int:
+        """How many of at most ``entries`` there can be in the next transaction, where so many are done."""
+        while self.places and self.places[0] <= done:
+            self.places.popleft()
+        return min(entries, self.places[0] - done) if self.places else entries
 
 
 def all_ids(replies: Sequence[Reply]) -> TypeGuard[Sequence[bytes]]:

@@ -8,10 +8,13 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from common.errors import FleetError, RedisUnreachableError
-from common.resp import Reply, is_no_stream, pack_command
+from common.resp import Reply, is_no_stream, is_wrong_type, pack_command
 
 NOWHERE = b"0-0"
 """The end of a stream that never had an entry."""
+
+NO_STREAM = b""
+"""In place of the end where the key holds something of another type."""
 
 
 class StreamTakenError(FleetError):
@@ -20,6 +23,10 @@ class StreamTakenError(FleetError):
 
 class StreamRolledBackError(FleetError):
     """Redis has lost entries that it had confirmed. A new run reads the tail and fetches what is missing behind it."""
+
+
+class StreamReturnedError(FleetError):
+    """A stream that refused our entries takes them again. A new run reads the tail and fetches what was refused."""
 
 
 class Reader(Protocol):
@@ -37,7 +44,7 @@ def place(entry_id: bytes) -> tuple[int, int]:
 
 
 async def read_ends(pipe: Reader, keys: Sequence[bytes | str]) -> list[bytes | None]:
-    """The end of each stream; None where there is none, or a key of another type.
+    """The end of each stream; None where there is no such key, ``NO_STREAM`` where it holds something else.
 
     Raises:
         RedisUnreachableError: Redis went away, or does not let us read now.
@@ -51,18 +58,20 @@ def _end(reply: Reply) -> bytes | None:
         facts = dict(zip(reply[::2], reply[1::2], strict=True))
         return bytes(facts[b"last-generated-id"])
     if is_no_stream(reply):
-        return None
+        return NO_STREAM if is_wrong_type(reply) else None
     raise RedisUnreachableError("Redis does not let us read the streams of this collector")
 
 
 def check_ends(known: Mapping[bytes, bytes], sent: Mapping[bytes, bytes], found: Mapping[bytes, bytes | None]) -> bool:
     """Redis was away: see that it still holds what it had confirmed, and nothing that is not ours.
 
-    A stream that is gone while others are there was deleted by somebody; it begins anew with the next entry.
+    A stream that is gone while others are there was deleted by somebody; it begins anew with the next entry. A key that
+    holds something else now says nothing.
 
     Args:
         known: By stream, the last id that Redis has confirmed.
-        sent: The last ids of the transaction whose answer was lost: all of it has been carried out or nothing.
+        sent: The last ids of the transaction whose answer was lost: all of it has been carried out or nothing, but for
+            what was refused.
         found: Where all these streams end now.
 
     Returns:
@@ -77,9 +86,22 @@ def check_ends(known: Mapping[bytes, bytes], sent: Mapping[bytes, bytes], found:
         raise StreamRolledBackError("Redis came back without anything that it had confirmed")
     for key, end in known.items():
         now = found[key]
-        if now is None or now in (end, sent.get(key)):
+        if not now or now in (end, sent.get(key)):
             continue
         if place(now) < place(end):
             raise StreamRolledBackError("Redis came back without entries that it had confirmed")
         raise StreamTakenError("Redis came back with entries that this collector did not write")
     return any(found[key] == end for key, end in sent.items())
+
+
+def refusing(
+    known: Mapping[bytes, bytes], sent: Mapping[bytes, bytes], found: Mapping[bytes, bytes | None]
+) -> set[bytes]:
+    """Of a transaction that has been carried out, the streams that refused what was for them.
+
+    Their keys held something else; one that holds its stream again ends as it did before. Arguments are those of
+    ``check_ends``.
+    """
+    return {
+        key for key, end in sent.items() if found[key] != end and found[key] in (NO_STREAM, known.get(key, NOWHERE))
+    }

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from collector_worker.stream_ends import NOWHERE, Reader, place, read_ends
+from collector_worker.stream_ends import NO_STREAM, NOWHERE, Reader, place, read_ends
 from collector_worker.streams import Stream, Streams
 from collector_worker.tape import CandleTape, TradeTape
 from common.coverage import Kind, LedgerEntry, State, intervals
@@ -23,10 +23,15 @@ _MOST_DIGITS = 19
 """Of a trade id or of a time in ns: what is longer is no entry of ours."""
 
 
-async def read_tails(pipe: Reader, streams: Streams, trades: TradeTape, candles: Mapping[str, CandleTape]) -> None:
+async def read_tails(
+    pipe: Reader, streams: Streams, trades: TradeTape, candles: Mapping[str, CandleTape]
+) -> set[bytes]:
     """Set every stream's ids behind its last entry, and tell the tapes what was already published.
 
-    Entries that are not ours are passed over; a key that is not a stream counts as empty (the publisher will say so).
+    Entries that are not ours are passed over; a key that is not a stream counts as empty.
+
+    Returns:
+        The keys that hold something else.
 
     Raises:
         RedisUnreachableError: Redis went away, or takes no commands from us now.
@@ -35,17 +40,21 @@ async def read_tails(pipe: Reader, streams: Streams, trades: TradeTape, candles:
     ends = await read_ends(pipe, [stream.key for stream in everything])
     for stream, end in zip(everything, ends, strict=True):
         stream.ids.last_ms, stream.ids.last_n = place(end or NOWHERE)
+    refused = {stream.key_bytes for stream, end in zip(everything, ends, strict=True) if end == NO_STREAM}
     unread = [(stream, "+", _LOOK_BACK[stream.data_type]) for stream in everything]
     while unread:
         commands = [pack_command(("XREVRANGE", stream.key, end, "-", "COUNT", count)) for stream, end, count in unread]
         replies = await pipe.execute(commands)
         further = []
         for (stream, _, count), reply in zip(unread, replies, strict=True):
+            if is_wrong_type(reply):
+                refused.add(stream.key_bytes)
             page = _page(reply)
             found = any(_restores(stream, fields, trades, candles) for _, fields in page)
             if not found and count > 1 and len(page) == count:
                 further.append((stream, f"({page[-1][0]}", _PAGE))
         unread = further
+    return refused
 
 
 def recall(

@@ -90,6 +90,12 @@ def coverage(collector: CollectorId) -> str:
     return _of(collector, "coverage")
 
 
+def vouched_for(ledger: str, data_type: DataType, interval: str = "") -> str:
+    """The data stream that an entry of a ledger speaks of, which is of the same collector; see ``stream``."""
+    suffix = f":{interval}" if interval else ""
+    return f"{ledger.rpartition(':')[0]}:{data_type.value}{suffix}"
+
+
 def permits(scope: str, kind: str) -> str:
     """Time line of the permits of one kind; ``scope`` is exchange and host, e.g. ``okx@web-1``."""
     return f"{_PREFIX}permits:{{{scope}}}:{kind}"

@@ -55,7 +55,10 @@ _GAUGES: Mapping[str, tuple[str, _ReadIfKnown]] = {
 _COUNTERS: Mapping[str, tuple[str, _Read]] = {
     "cpu_seconds": ("CPU time of its process.", lambda beat: beat.cpu_seconds),
     "published_entries": ("Entries that Redis has confirmed.", lambda beat: beat.entries_published),
-    "dropped_entries": ("Entries lost because the buffer was full.", lambda beat: beat.entries_dropped),
+    "dropped_entries": (
+        "Entries not published: the buffer was full, or a key holds something else.",
+        lambda beat: beat.entries_dropped,
+    ),
     "backfilled_entries": ("Entries fetched by REST.", lambda beat: beat.backfilled),
     "duplicate_entries": ("Repeated entries left out.", lambda beat: beat.duplicates_dropped),
     "decode_errors": ("Frames that could not be read.", lambda beat: beat.decode_errors),

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from collector_worker.exchanges.okx import Okx
-from collector_worker.stream_ends import StreamTakenError
+from collector_worker.stream_ends import StreamReturnedError, StreamTakenError
 from common.errors import SubscriptionRefusedError, UnknownSymbolError
 from common.health import WorkerState
 from common.identity import DataType
@@ -145,9 +145,17 @@ async def test_junk_in_its_streams_does_not_stop_it(redis_server: RedisServer) -
         await until(lambda: redis_server.client.xlen(PREFIX + "ticker") == 3)
 
 
-async def test_a_stream_s_key_of_another_type_degrades_but_does_not_stop_it(redis_server: RedisServer) -> None:
+async def test_a_stream_s_key_of_another_type_degrades_until_it_takes_entries(redis_server: RedisServer) -> None:
     redis_server.client.set(PREFIX + "ticker", "somebody's")
-    async with surroundings(redis_server.config) as make, running(make()):
-        await until(lambda: (beat := heartbeat(redis_server)) and beat.state is WorkerState.DEGRADED)
-    state, error, _ = last_words(redis_server)
-    assert (state, error) == (WorkerState.STOPPED, "Redis refuses entries: a key of ours holds something else")
+    async with surroundings(redis_server.config, a_ticker, *[instruments(), TIME] * 2) as make:
+        async with running(make()):
+            await until(lambda: (beat := heartbeat(redis_server)) and beat.state is WorkerState.DEGRADED)
+        state, error, _ = last_words(redis_server)
+        assert (state, error) == (WorkerState.STOPPED, "Redis refuses entries: a key of ours holds something else")
+        async with running(make()) as work:
+            await until(lambda: (beat := heartbeat(redis_server)) and beat.state is WorkerState.DEGRADED)
+            redis_server.client.xadd("theirs", {"by": "another"})
+            redis_server.client.rename("theirs", PREFIX + "ticker")
+            await asyncio.wait([work])
+    assert isinstance(work.exception(), StreamReturnedError)
+    assert redis_server.client.xlen(PREFIX + "ticker") == 1

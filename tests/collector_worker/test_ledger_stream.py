@@ -77,6 +77,12 @@ async def test_a_key_of_another_type_stops_nothing(redis_server: RedisServer, cl
     redis_server.client.set(KEY, "somebody's")
     await write(redis_server, clock, entry(1, clock.now_ns()))
     assert redis_server.client.get(KEY) == "somebody's"
+    pipe = RedisPipe(redis_server.config)
+    stream = LedgerStream(KEY, Publisher(pipe, Telemetry(CONFIG, clock.now_ns()), clock))
+    assert await stream.restore(pipe) == {KEY.encode()}
+    redis_server.client.delete(KEY)
+    assert await stream.restore(pipe) == set()
+    await pipe.close()
 
 
 @pytest.mark.parametrize("emptied", ["trimmed", "deleted"])

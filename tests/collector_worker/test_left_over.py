@@ -6,8 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
-from collector_worker.left_over import Joints, opened
+from collector_worker.left_over import Joints, opened, parted
 from collector_worker.spool import Packed, Spool
+from collector_worker.stream_ends import NO_STREAM
+from common.coverage import Kind, LedgerEntry, encode
+from common.identity import DataType
 from common.resp import pack_command
 
 LEDGER = b"c"
@@ -173,3 +176,41 @@ def test_a_file_that_is_gone(tmp_path: Path) -> None:
     with capture_logs() as logs, opened(tmp_path / "c.1.spool") as file:
         assert file is None
     assert [(line["event"], line["why"]) for line in logs] == [("left_over_unreadable", "No such file or directory")]
+
+
+# --- the ledger -------------------------------------------------------------------------------------------------------
+
+PREFIX = b"md:v1:{okx:BTC-USDT}:"
+COVERAGE = PREFIX + b"coverage"
+
+
+def statement(data_type: DataType, entry_id: str) -> Packed:
+    entry = LedgerEntry(kind=Kind.COMPLETE, at=1, run_id="run", data_type=data_type, to_ts=1)
+    return Packed(pack_command(("XADD", COVERAGE, "MAXLEN", "~", 100, entry_id, *encode(entry))), 1)
+
+
+OF_TRADES, OF_TICKERS = statement(DataType.TRADE, "5-1"), statement(DataType.TICKER, "5-2")
+
+
+def test_of_a_stream_whose_key_holds_something_else_nothing_is_published_or_vouched_for() -> None:
+    behind = {PREFIX + b"trade": b"0-0", PREFIX + b"ticker": b"0-0", COVERAGE: b"0-0"}
+    ends: dict[bytes, bytes | None] = {PREFIX + b"trade": NO_STREAM, PREFIX + b"ticker": None, COVERAGE: None}
+    joints = Joints(behind, ends, COVERAGE)
+    records = [entry(PREFIX + b"trade", b"5-1"), entry(PREFIX + b"ticker", b"5-1"), OF_TRADES, OF_TICKERS]
+    assert not joints.unsettled
+    assert [joints.admits(packed) for packed in records] == [False, True, False, True]
+
+
+def test_what_is_said_of_a_stream_that_the_file_does_not_know_of_is_left_out() -> None:
+    """The run had left out entries of it when it began the file."""
+    joints = Joints({PREFIX + b"ticker": b"0-0", COVERAGE: b"0-0"}, {}, COVERAGE)
+    assert [joints.admits(packed) for packed in (OF_TRADES, OF_TICKERS)] == [False, True]
+
+
+def test_what_the_ledger_says_begins_a_part() -> None:
+    data = entries(b"t", range(4))
+    assert [*parted([*data[:2], OF_TRADES, OF_TICKERS, *data[2:]], COVERAGE)] == [
+        data[:2],
+        [OF_TRADES, OF_TICKERS, *data[2:]],
+    ]
+    assert [*parted([OF_TRADES], COVERAGE)] == [[OF_TRADES]]

@@ -211,8 +211,26 @@ async def test_a_redis_that_goes_away_again_costs_nothing(tmp_path: Path, fault:
 async def test_a_key_of_another_type_is_no_reason_to_keep_it(tmp_path: Path) -> None:
     desk = await successor(tmp_path, await left_by_a_run(tmp_path, 0, 1, 2))
     desk.pipe.wrong_types = {"t"}
-    assert await taken_over(desk) == [(0, 0)]
+    assert await taken_over(desk) == [(0, 2)]
     assert (desk.telemetry.beat.entries_dropped, files(tmp_path)) == (2, [])
+
+
+async def test_a_key_that_becomes_one_meanwhile_has_nothing_behind_its_hole(tmp_path: Path) -> None:
+    """And the ledger, which has been looked at before, does not vouch for it."""
+    earlier = new_desk(tmp_path, "1")
+    earlier.publisher.follow({b"t": b"0-0", LEDGER.encode(): b"0-0"})
+    earlier.publish_trades(1, 2, 3)
+    earlier.publisher.append(pack_command(("XADD", LEDGER, "MAXLEN", "~", 100, "5-0", "kind", "complete")), NOW)
+    assert earlier.publisher.save() == 0
+    desk = await successor(tmp_path, earlier)
+    changes = iter([{"t"}, set(), set()])
+
+    def change() -> None:
+        desk.pipe.wrong_types = next(changes, set())
+
+    with capture_logs():
+        await desk.publisher.publish_left_over(LEDGER, change)
+    assert (desk.trade_ids, desk.pipe.ids(LEDGER), desk.telemetry.beat.entries_dropped) == ([], [], 4)
 
 
 async def test_a_file_of_something_else_is_removed(tmp_path: Path) -> None:

@@ -13,7 +13,6 @@ from collector_worker.streams import Stream
 from collector_worker.telemetry import Telemetry
 from common.config import ExchangeCollectorConfig
 from common.events import Gap
-from common.health import WorkerState
 from common.identity import DataType
 from common.redis_pipe import RedisPipe
 from tests.support.clock import ManualClock
@@ -203,21 +202,3 @@ async def test_a_real_server_that_was_emptied(redis_server: RedisServer) -> None
         await publisher.run()
     await pipe.close()
     assert redis_server.client.xlen("{x}:t") == 0
-
-
-# --- a key of another type --------------------------------------------------------------------------------------------
-
-
-async def test_the_trouble_with_one_key_lasts_until_that_key_takes_entries() -> None:
-    desk = Desk()
-    desk.telemetry.feed_is("public", WorkerState.RUNNING, NOW)
-    desk.pipe.wrong_types = {"t"}
-    states = []
-    for number, wrong in enumerate([{"t"}, {"t"}, {"t", "k"}, {"t"}, set()], 1):
-        desk.pipe.wrong_types = wrong
-        desk.publish_trades(number)
-        desk.publisher.publish(desk.tickers, ticker(number))
-        await desk.send_all()
-        states.append(desk.telemetry.snapshot(NOW, 0.0).state)
-    assert states == [WorkerState.DEGRADED] * 4 + [WorkerState.RUNNING]
-    assert (desk.telemetry.beat.entries_published, desk.telemetry.beat.entries_dropped) == (5, 5)

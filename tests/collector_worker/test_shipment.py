@@ -1,8 +1,8 @@
 import pytest
 
-from collector_worker.shipment import Shipment, all_ids
+from collector_worker.shipment import Seams, Shipment, all_ids, shipment_of
 from collector_worker.spool import Packed
-from common.resp import Refusal, Reply
+from common.resp import Refusal, Reply, pack_command
 
 
 @pytest.mark.parametrize(
@@ -25,3 +25,23 @@ def test_the_replies_to_the_entries_stand_between_the_others(urgent: int, entrie
 )
 def test_whether_every_entry_was_taken(replies: list[Reply], all_taken: bool) -> None:
     assert all_ids(replies) is all_taken
+
+
+def test_what_is_urgent_and_what_is_looked_at_stand_ahead_and_hashes_behind_their_entries() -> None:
+    batch = [Packed(b"e", 1)]
+    shipment = shipment_of({"beat": [b"u"]}, batch, {"h": (3, b"due"), "later": (4, b"not yet")}, 3, [b"t"])
+    look = pack_command(("XINFO", "STREAM", "t"))
+    assert shipment == Shipment({"beat": [b"u"]}, batch, {"h": (3, b"due")}, [look, b"u", b"e", b"due"], [b"t"])
+    assert shipment.of_entries([[], b"", b"5-1", 1]) == [b"5-1"]
+
+
+def test_a_transaction_ends_before_what_the_ledger_says() -> None:
+    seams = Seams()
+    assert seams.room(0, 500) == 500
+    for place in (3, 4, 9):
+        seams.note(place)
+    assert [seams.room(done, 500) for done in (0, 2, 3, 5)] == [3, 1, 6, 4]
+    assert seams.room(0, 2) == 2
+    assert [seams.room(done, 500) for done in (9, 20)] == [500, 500]
+    seams.note(20)
+    assert seams.room(19, 500) == 1

@@ -3,12 +3,14 @@ from collections.abc import Sequence
 import pytest
 
 from collector_worker.stream_ends import (
+    NO_STREAM,
     NOWHERE,
     StreamRolledBackError,
     StreamTakenError,
     check_ends,
     place,
     read_ends,
+    refusing,
 )
 from common.errors import FleetError, RedisUnreachableError
 from common.redis_pipe import RedisPipe
@@ -35,7 +37,7 @@ async def test_ends_of_streams_of_all_sorts(redis_server: RedisServer) -> None:
     await pipe.connect()
     ends = await read_ends(pipe, ["whole", b"trimmed", "deleted", "gone", "never", "text", "grouped"])
     await pipe.close()
-    assert ends == [b"7-12", b"7-12", b"7-12", None, None, None, NOWHERE]
+    assert ends == [b"7-12", b"7-12", b"7-12", None, None, NO_STREAM, NOWHERE]
 
 
 async def test_a_refusal_is_no_missing_stream() -> None:
@@ -55,6 +57,8 @@ AS_LEFT: dict[str, tuple[bool, dict[bytes, bytes | None]]] = {
     "carried out": (True, {b"t": b"5-9", b"k": b"4-0", b"new": b"5-0"}),
     "one deleted": (False, {b"t": None, b"k": b"4-0", b"new": None}),
     "carried out, then one deleted": (True, {b"t": None, b"k": b"4-0", b"new": b"5-0"}),
+    "carried out, then something else in the place of one": (True, {b"t": NO_STREAM, b"k": b"4-0", b"new": b"5-0"}),
+    "something else in the place of all": (False, {b"t": NO_STREAM, b"k": NO_STREAM, b"new": NO_STREAM}),
     "made by a reader": (False, {b"t": b"5-7", b"k": b"4-0", b"new": NOWHERE}),
 }
 NOT_AS_LEFT: dict[str, tuple[type[FleetError], dict[bytes, bytes | None]]] = {
@@ -83,3 +87,18 @@ def test_nothing_known_nothing_lost() -> None:
     assert not check_ends({}, SENT, {b"t": None, b"new": None})
     assert check_ends({}, SENT, {b"t": b"5-9", b"new": b"5-0"})
     assert not check_ends({b"new": NOWHERE}, {}, {b"new": None})
+
+
+REFUSED: dict[str, tuple[set[bytes], dict[bytes, bytes | None]]] = {
+    "nothing": (set(), {b"t": b"5-9", b"new": b"5-0"}),
+    "what ends as before": ({b"t"}, {b"t": b"5-7", b"new": b"5-0"}),
+    "what holds something else": ({b"t", b"new"}, {b"t": NO_STREAM, b"new": NO_STREAM}),
+    "not what was deleted since": (set(), {b"t": None, b"new": b"5-0"}),
+}
+
+
+@pytest.mark.parametrize(("streams", "found"), REFUSED.values(), ids=REFUSED)
+def test_what_a_transaction_that_was_carried_out_did_not_bring_was_refused(
+    streams: set[bytes], found: dict[bytes, bytes | None]
+) -> None:
+    assert refusing(KNOWN, SENT, found) == streams

@@ -13,7 +13,7 @@ from common.errors import RedisUnreachableError
 from common.events import Event, FeedState, FeedStatus, Gap, Trade
 from common.identity import DataType
 from common.redis_pipe import RedisPipe
-from common.resp import Reply
+from common.resp import Refusal, Reply
 from tests.support.clock import ManualClock
 from tests.support.redis_server import RedisServer
 
@@ -31,6 +31,7 @@ class Restored:
         self.streams = Streams(config, MaxLen())
         self.trades = TradeTape(60.0)
         self.candles = {each: CandleTape(each, 60.0) for each in config.candle_intervals}
+        self.refused: set[bytes] = set()
 
     @classmethod
     async def of(cls, server: RedisServer) -> "Restored":
@@ -38,7 +39,7 @@ class Restored:
         pipe = RedisPipe(server.config)
         await pipe.connect()
         try:
-            await read_tails(pipe, restored.streams, restored.trades, restored.candles)
+            restored.refused = await read_tails(pipe, restored.streams, restored.trades, restored.candles)
         finally:
             await pipe.close()
         return restored
@@ -201,11 +202,23 @@ async def test_what_follows_gets_higher_ids(redis_server: RedisServer) -> None:
         redis_server.client.xadd(TRADE_KEY, {"x": "y"}, id=entry_id)
 
 
-async def test_a_key_that_is_no_stream_counts_as_empty(redis_server: RedisServer) -> None:
+async def test_a_key_that_is_no_stream_counts_as_empty_and_is_named(redis_server: RedisServer) -> None:
     redis_server.client.set(TRADE_KEY, "somebody's")
     candle(redis_server, "7-3", 9, 1)
     restored = await Restored.of(redis_server)
     assert restored.ids == {CANDLE_KEY: (7, 3)}
+    assert restored.refused == {TRADE_KEY.encode()}
+
+
+async def test_a_key_that_ceases_to_be_a_stream_while_it_is_read_is_named() -> None:
+    class Changing:
+        async def execute(self, commands: Sequence[bytes]) -> list[Reply]:
+            if b"XINFO" in commands[0]:
+                return [[b"last-generated-id", b"5-1"] for _ in commands]
+            return [Refusal("WRONGTYPE"), *[[] for _ in commands[1:]]]
+
+    restored = Restored()
+    assert len(await read_tails(Changing(), restored.streams, restored.trades, restored.candles)) == 1
 
 
 @pytest.mark.parametrize("emptied", ["trimmed", "deleted entry by entry"])

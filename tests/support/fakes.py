@@ -12,6 +12,7 @@ from common.events import Event
 from common.redis_pipe import Done, Loan
 from common.resp import Refusal, Reply
 
+_WRONG_TYPE = Refusal("WRONGTYPE Operation against a key holding the wrong kind of value")
 STALE_ID = "ERR The ID specified in XADD is equal or smaller than the target stream top item"
 
 
@@ -132,6 +133,8 @@ class FakePipe:
 
     def _read(self, *words: str) -> Reply:
         assert words[:2] == ("XINFO", "STREAM"), f"a publisher has no business with {words}"
+        if words[2] in self.wrong_types:
+            return _WRONG_TYPE
         stream = self.streams.get(words[2], [])
         return [b"last-generated-id", stream[-1][0].encode()] if stream else Refusal("ERR no such key")
 
@@ -149,8 +152,10 @@ class FakePipe:
 
     def _carry_out(self, command: list[bytes]) -> Reply:
         name, key, *rest = (part.decode() for part in command)
+        if name == "XINFO":
+            return self._read(name, key, *rest)
         if key in self.wrong_types:
-            return Refusal("WRONGTYPE Operation against a key holding the wrong kind of value")
+            return _WRONG_TYPE
         match name, rest:
             case "XADD", ["MAXLEN", "~", _, entry_id, *flat] | [entry_id, *flat]:
                 return self._xadd(key, entry_id, flat)

@@ -1,0 +1,232 @@
+"""A stream whose key holds something else: what is sent, what is said, and how it ends."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from structlog.testing import capture_logs
+
+from collector_worker.ledger_stream import LedgerStream
+from collector_worker.refusals import GONE_LOOKS, subject
+from collector_worker.spool import Packed, Spool
+from collector_worker.stream_ends import StreamReturnedError
+from collector_worker.streams import Stream
+from common.coverage import Kind, LedgerEntry
+from common.health import WorkerState
+from common.identity import DataType
+from common.resp import pack_command
+from tests.support.fakes import Fault
+from tests.support.publisher_desk import NOW, NOW_MS, Desk, ticker, trade
+from tests.support.waiting import PATIENCE_S, until
+
+PREFIX = "md:v1:{okx:BTC-USDT}:"
+TRADE, TICKER, COVERAGE = PREFIX + "trade", PREFIX + "ticker", PREFIX + "coverage"
+
+
+def desk_of(*faults: Fault, spool: Spool | None = None, buffer_bytes: int = 1_000_000) -> Desk:
+    """A desk whose streams have names of ours."""
+    desk = Desk(*faults, spool=spool, buffer_bytes=buffer_bytes)
+    desk.trades, desk.tickers = Stream(TRADE, DataType.TRADE, 1_000), Stream(TICKER, DataType.TICKER, 1_000)
+    desk.publisher.follow({key.encode(): b"0-0" for key in (TRADE, TICKER, COVERAGE)})
+    return desk
+
+
+def say(desk: Desk, data_type: DataType, to_ts: int) -> None:
+    """The ledger vouches for something."""
+    at = NOW + to_ts * 1_000_000
+    entry = LedgerEntry(kind=Kind.COMPLETE, at=at, run_id="run", data_type=data_type, to_ts=to_ts)
+    LedgerStream(COVERAGE, desk.publisher).append(entry)
+
+
+def said(desk: Desk) -> list[tuple[str, str]]:
+    return [(fields["data_type"], fields["to_ts"]) for _, fields in desk.pipe.streams.get(COVERAGE, [])]
+
+
+async def beat(desk: Desk, beats: int = 1) -> None:
+    for _ in range(beats):
+        desk.publisher.set_expiring_hash("beat", {"n": 1}, 10)
+        await desk.publisher.drained()
+
+
+def test_of_which_stream_the_ledger_speaks() -> None:
+    bar = LedgerEntry(kind=Kind.COMPLETE, at=1, run_id="r", data_type=DataType.CANDLES, interval="1m", to_ts=1)
+    desk = Desk()
+    LedgerStream(COVERAGE, desk.publisher).append(bar)
+    [statement] = desk.buffer.head(1, 1)
+    assert subject(statement) == PREFIX.encode() + b"candles:1m"
+    bare = pack_command(("XADD", COVERAGE, "5-0", "kind", "complete"))
+    assert subject(Packed(bare, 1)) is None
+    _, command = desk.trades.pack(trade(1))
+    assert (subject(Packed(command, 1)), subject(Packed(command, 1, b"t"))) == (None, None)
+    assert subject(Packed(pack_command(("XADD", COVERAGE, "5-0", "odd")), 1)) is None
+
+
+async def test_behind_a_refused_entry_comes_nothing_of_its_stream_and_all_of_the_others() -> None:
+    desk = desk_of()
+    desk.pipe.wrong_types = {TRADE}
+    desk.publish_trades(1)
+    await desk.send_all()
+    desk.pipe.wrong_types = set()
+    for number in range(2, 9):
+        desk.publish_trades(number)
+        desk.publisher.publish(desk.tickers, ticker(number))
+    await desk.send_all()
+    assert (desk.pipe.events(TRADE), desk.pipe.events(TICKER)) == ([], [ticker(number) for number in range(2, 9)])
+    facts = desk.telemetry.beat
+    assert (facts.entries_published, facts.entries_dropped, desk.publisher.buffered) == (7, 8, 0)
+
+
+async def test_what_is_left_out_costs_no_transaction_and_holds_nothing_up() -> None:
+    desk = desk_of()
+    desk.pipe.wrong_types = {TRADE}
+    desk.publish_trades(1)
+    await desk.send_all()
+    async with desk.sending():
+        await beat(desk)
+        sent = len(desk.pipe.attempts)
+        desk.publish_trades(*range(2, 20))
+        assert (desk.publisher.buffered, desk.publisher.congested) == (0, False)
+    assert len(desk.pipe.attempts) == sent
+
+
+async def test_the_ledger_does_not_vouch_for_what_is_refused_with_it() -> None:
+    """It waits for the answer; of one transaction Redis would take what it says and refuse what it speaks of."""
+    desk = desk_of()
+    desk.pipe.wrong_types = {TRADE}
+    desk.publisher.publish(desk.tickers, ticker(1))
+    desk.publish_trades(1)
+    say(desk, DataType.TRADE, 1)
+    say(desk, DataType.TICKER, 2)
+    await desk.send_all()
+    desk.pipe.wrong_types = set()
+    say(desk, DataType.TRADE, 3)
+    say(desk, DataType.TICKER, 4)
+    await desk.send_all()
+    assert said(desk) == [("ticker", "2"), ("ticker", "4")]
+    assert desk.telemetry.beat.entries_dropped == 3
+
+
+async def test_a_ledger_that_is_refused_says_nothing_more_and_data_goes_on() -> None:
+    desk = desk_of()
+    desk.pipe.wrong_types = {COVERAGE}
+    desk.publish_trades(1)
+    say(desk, DataType.TRADE, 1)
+    await desk.send_all()
+    desk.pipe.wrong_types = set()
+    desk.publish_trades(2)
+    say(desk, DataType.TRADE, 2)
+    await desk.send_all()
+    assert (desk.pipe.events(TRADE), said(desk)) == ([trade(1), trade(2)], [])
+
+
+@pytest.mark.parametrize("back", [True, False])
+async def test_a_lost_answer_does_not_hide_a_refusal(*, back: bool) -> None:
+    """The transaction was carried out, as its other stream shows."""
+    desk = desk_of()
+    desk.publish_trades(1)
+    await desk.send_all()
+    desk.pipe.faults = [Fault.AFTER, *[Fault.BEFORE] * 100_000]
+    desk.pipe.wrong_types = {TRADE}
+    desk.publish_trades(2)
+    desk.publisher.publish(desk.tickers, ticker(1))
+    with capture_logs():
+        async with desk.sending():
+            await until(lambda: desk.telemetry.beat.last_error)
+            desk.pipe.wrong_types = set() if back else {TRADE}
+            desk.pipe.faults.clear()
+    desk.pipe.wrong_types = set()
+    desk.publish_trades(3)
+    await desk.send_all()
+    assert (desk.pipe.events(TRADE), desk.pipe.events(TICKER)) == ([trade(1)], [ticker(1)])
+    assert (desk.telemetry.beat.entries_published, desk.telemetry.beat.entries_dropped) == (2, 2)
+
+
+async def test_it_degrades_until_the_stream_is_back_and_then_the_run_ends() -> None:
+    desk = desk_of()
+    desk.telemetry.feed_is("public", WorkerState.RUNNING, NOW)
+    desk.publish_trades(1)
+    await desk.send_all()
+    held, desk.pipe.wrong_types = desk.pipe.streams.pop(TRADE), {TRADE}
+    desk.publish_trades(2)
+    sending = asyncio.create_task(desk.publisher.run())
+    await desk.publisher.drained()
+    await beat(desk, GONE_LOOKS + 1)
+    assert desk.telemetry.snapshot(NOW, 0.0).state is WorkerState.DEGRADED
+    assert not sending.done()
+    desk.pipe.wrong_types, desk.pipe.streams[TRADE] = set(), held
+    desk.publisher.publish(desk.tickers, ticker(1))
+    desk.publisher.set_expiring_hash("beat", {"n": 2}, 10)
+    with pytest.raises(StreamReturnedError):
+        await asyncio.wait_for(sending, PATIENCE_S)
+    assert (desk.pipe.events(TRADE), desk.pipe.events(TICKER)) == ([trade(1)], [ticker(1)])
+    assert desk.publisher.buffered == 0, "what Redis had confirmed does not come again"
+
+
+async def test_a_key_that_is_gone_is_left_to_whoever_removed_it_for_a_moment() -> None:
+    """He may be about to put the stream back: what was written there meanwhile would be gone."""
+    desk = desk_of()
+    desk.pipe.wrong_types = {TRADE}
+    desk.publish_trades(1)
+    sending = asyncio.create_task(desk.publisher.run())
+    await desk.publisher.drained()
+    desk.pipe.wrong_types = set()
+    await beat(desk, GONE_LOOKS - 1)
+    desk.pipe.wrong_types = {TRADE}
+    await beat(desk)
+    desk.pipe.wrong_types = set()
+    await beat(desk, GONE_LOOKS - 1)
+    assert not sending.done()
+    desk.publisher.set_expiring_hash("beat", {"n": 2}, 10)
+    with pytest.raises(StreamReturnedError):
+        await asyncio.wait_for(sending, PATIENCE_S)
+
+
+async def test_what_a_run_finds_to_be_something_else_it_does_not_try() -> None:
+    """It might be a stream by then whose tail nobody has read."""
+    desk = desk_of()
+    desk.publisher.follow({}, [TRADE.encode()])
+    assert desk.telemetry.beat.last_error == "Redis refuses entries: a key of ours holds something else"
+    desk.publish_trades(1)
+    desk.publisher.publish(desk.tickers, ticker(1))
+    await desk.send_all()
+    assert (desk.pipe.events(TRADE), desk.pipe.events(TICKER)) == ([], [ticker(1)])
+    desk.publisher.follow({TRADE.encode(): b"0-0"})
+    desk.publish_trades(2)
+    await desk.send_all()
+    assert desk.pipe.events(TRADE) == [trade(2)], "the next attempt to begin the run has found it free"
+
+
+async def test_nothing_is_lent_meanwhile() -> None:
+    desk = desk_of()
+    async with desk.sending():
+        await beat(desk)
+        desk.pipe.lends = True
+        assert desk.publisher.lends
+        desk.publisher.follow({}, [TRADE.encode()])
+        assert not desk.publisher.lends
+
+
+@pytest.mark.parametrize("begun", ["before", "behind"])
+async def test_a_file_brings_nothing_behind_a_hole(tmp_path: Path, begun: str) -> None:
+    """A file that is begun behind a refusal joins no end of that stream; one begun before holds the refused, too."""
+    desk = desk_of(spool=Spool(tmp_path, "c", "1", 1_000_000), buffer_bytes=700 if begun == "before" else 1_000_000)
+    desk.publish_trades(1)
+    await desk.send_all()
+    held, desk.pipe.wrong_types = desk.pipe.streams.pop(TRADE), {TRADE}
+    desk.publish_trades(*range(2, 12))
+    assert bool(desk.buffer.spooled) is (begun == "before")
+    if begun == "behind":
+        await desk.send_all()
+        desk.publish_trades(*range(12, 15))
+        say(desk, DataType.TRADE, NOW_MS)
+    assert desk.publisher.save() == 0
+    desk.buffer.close()
+
+    desk.pipe.streams[TRADE] = held
+    following = desk_of(spool=Spool(tmp_path, "c", "2", 1_000_000))
+    following.pipe.streams = desk.pipe.streams
+    await following.pipe.connect()
+    with capture_logs():
+        await following.publisher.publish_left_over(COVERAGE, lambda: None)
+    numbers = range(1, 12) if begun == "before" else (1,)
+    assert (following.pipe.events(TRADE), said(following)) == ([trade(number) for number in numbers], [])
