@@ -35,6 +35,7 @@ from collector_worker.tail import begin_later, read_tails, recall
 from collector_worker.tape import CandleTape, TradeTape
 from collector_worker.telemetry import Telemetry
 from collector_worker.usual import Usual, floors_of, limits_of_former_run
+from collector_worker.vouching import unvouched
 from common import keys
 from common.clock import Clock, SystemClock
 from common.config import ExchangeCollectorConfig
@@ -176,7 +177,8 @@ class Worker:
         refused = await read_tails(self._pipe, self._streams, self._trades, self._candles)
         refused |= await self._ledger_stream.restore(self._pipe)
         recall(self._ledger_stream.history, self._streams, self._trades, self._candles)
-        self._ledger.remember(self._ledger_stream.history)
+        in_doubt = await unvouched(self._pipe, self._streams, self._ledger_stream.history)
+        self._ledger.remember(self._ledger_stream.history, in_doubt)
         ends = {stream.key_bytes: stream.ids.last for stream in self._streams.all()}
         self._publisher.follow({**ends, ledger.encode(): self._ledger_stream.ids.last}, refused)
         if self._ledger_stream.history:

@@ -1,6 +1,6 @@
 """Writes the completeness ledger: from when to when this collector has everything, and what it is missing."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -10,6 +10,9 @@ from common.coverage import Kind, LedgerEntry, State, intervals
 from common.identity import DataType
 
 WRITE_EVERY_S = 10.0
+
+IN_DOUBT = "not_vouched_for"
+"""Reason of a span that counts as lost because the run that was fetching it could not tell what became of it."""
 
 
 class Missing(Struct, frozen=True, kw_only=True):
@@ -44,6 +47,8 @@ class Track:
         clock: Clock,
         write: Callable[[LedgerEntry], None],
         left_open: Sequence[Missing] = (),
+        *,
+        in_doubt: bool = False,
     ) -> None:
         self._subject = {"data_type": data_type, "interval": interval, "run_id": run_id}
         self._clock = clock
@@ -54,22 +59,25 @@ class Track:
         self._written_ts = 0
         self._missing: Missing | None = None
         self._left_open = left_open
+        self._in_doubt = in_doubt
         self._broken = ""
 
     def continues(self, ts: int, number: int | None) -> None:
         """An earlier run ended with this item; this one goes on behind it and will note what is missing.
 
-        What that run was still fetching is there as far as the stream reaches: it was passed on in order.
+        What that run was still fetching is there as far as the stream reaches: it was passed on in order. Where the
+        ledger is in doubt, what lies between the two is unknown, and what was being fetched counts as lost.
         """
-        self._open(ts, number, continues=True)
+        self._open(ts, number, continues=not self._in_doubt)
+        kind, reason = (Kind.GAP_LOST, IN_DOUBT) if self._in_doubt else (Kind.GAP_FILLED, "")
         for gap in self._left_open:
             if number is None or gap.after is None or gap.before is None:
                 if gap.from_ts < ts:
-                    self._note(Kind.GAP_FILLED, Missing(from_ts=gap.from_ts, to_ts=min(gap.to_ts, ts)))
+                    self._note(kind, Missing(from_ts=gap.from_ts, to_ts=min(gap.to_ts, ts)), reason)
             elif gap.after < number:
                 inside = gap.before > number + 1
                 to_ts, before = (ts, number + 1) if inside else (gap.to_ts, gap.before)
-                self._note(Kind.GAP_FILLED, Missing(from_ts=gap.from_ts, to_ts=to_ts, after=gap.after, before=before))
+                self._note(kind, Missing(from_ts=gap.from_ts, to_ts=to_ts, after=gap.after, before=before), reason)
 
     def passed(self, ts: int, number: int | None = None) -> None:
         """An item went into the stream: everything up to it is there, except for what was noted."""
@@ -150,11 +158,17 @@ class Ledger:
         self._write = write
         self._tracks: dict[tuple[DataType, str], Track] = {}
         self._history: Sequence[LedgerEntry] = ()
+        self._in_doubt: Collection[tuple[DataType, str]] = ()
         self._due_s = 0.0
 
-    def remember(self, history: Sequence[LedgerEntry]) -> None:
-        """What earlier runs wrote; to be called before the first track is asked for."""
-        self._history = history
+    def remember(self, history: Sequence[LedgerEntry], in_doubt: Collection[tuple[DataType, str]] = ()) -> None:
+        """What earlier runs wrote; to be called before the first track is asked for.
+
+        Args:
+            history: Their entries, oldest first.
+            in_doubt: Data of which they may not have said all that is lost; see ``vouching``.
+        """
+        self._history, self._in_doubt = history, in_doubt
 
     def _left_open(self, data_type: DataType, interval: str) -> list[Missing]:
         """What earlier runs were still fetching."""
@@ -169,7 +183,8 @@ class Ledger:
         key = (data_type, interval)
         if key not in self._tracks:
             left_open = self._left_open(data_type, interval)
-            self._tracks[key] = Track(data_type, interval, self._run_id, self._clock, self._write, left_open)
+            around = (self._run_id, self._clock, self._write, left_open)
+            self._tracks[key] = Track(data_type, interval, *around, in_doubt=key in self._in_doubt)
         return self._tracks[key]
 
     def tick(self, *, now: bool = False) -> None:

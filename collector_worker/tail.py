@@ -49,7 +49,7 @@ async def read_tails(
         for (stream, _, count), reply in zip(unread, replies, strict=True):
             if is_wrong_type(reply):
                 refused.add(stream.key_bytes)
-            page = _page(reply)
+            page = page_of(reply)
             found = any(_restores(stream, fields, trades, candles) for _, fields in page)
             if not found and count > 1 and len(page) == count:
                 further.append((stream, f"({page[-1][0]}", _PAGE))
@@ -65,14 +65,14 @@ def recall(
     The ledger may be some seconds behind; what is fetched again for that comes into an empty stream.
     """
     for stream in streams.all():
-        reached = _reached(history, DataType.TRADE) if stream.data_type is DataType.TRADE else None
-        if trades.last_id is None and reached is not None and reached[1] is not None:
-            trades.restore(reached[1], reached[0])
-            stream.last_trade_id = str(reached[1])
+        known = reached(history, DataType.TRADE) if stream.data_type is DataType.TRADE else None
+        if trades.last_id is None and known is not None and known[1] is not None:
+            trades.restore(known[1], known[0])
+            stream.last_trade_id = str(known[1])
     for interval, tape in candles.items():
-        reached = _reached(history, DataType.CANDLES, interval)
-        if tape.reached is None and reached is not None:
-            tape.restore(reached[0])
+        known = reached(history, DataType.CANDLES, interval)
+        if tape.reached is None and known is not None:
+            tape.restore(known[0])
 
 
 def begin_later(streams: Streams, now_ns: int) -> None:
@@ -86,7 +86,7 @@ def begin_later(streams: Streams, now_ns: int) -> None:
             stream.ids.next_marker(now_ns)
 
 
-def _reached(history: Sequence[LedgerEntry], kind: DataType, interval: str = "") -> tuple[int, int | None] | None:
+def reached(history: Sequence[LedgerEntry], kind: DataType, interval: str = "") -> tuple[int, int | None] | None:
     """Time and number of the last item below which nothing is being fetched or unknown; None: nothing is known."""
     known = intervals(history, kind, interval)
     unknown = [index for index, part in enumerate(known) if part.state is State.UNKNOWN]
@@ -108,14 +108,14 @@ def _reached(history: Sequence[LedgerEntry], kind: DataType, interval: str = "")
 def _restores(stream: Stream, fields: dict[str, str], trades: TradeTape, candles: Mapping[str, CandleTape]) -> bool:
     """Whether the entry says how far the stream has come; if so, the tape of its kind knows now."""
     match stream.data_type, fields:
-        case DataType.TRADE, {"type": "trade", "trade_id": number} if _is_number(number):
+        case DataType.TRADE, {"type": "trade", "trade_id": number} if is_number(number):
             _restore_trades(stream, trades, int(number), fields)
-        case DataType.TRADE, {"type": "gap", "to_id": number} if _is_number(number):
+        case DataType.TRADE, {"type": "gap", "to_id": number} if is_number(number):
             # Given up for good, so it must not be fetched after all; its time is that of the last trade before it.
             _restore_trades(stream, trades, int(number) - 1, fields)
             return False
         case DataType.CANDLES, {"type": "candle", "open_time": opened, "interval": interval} if (
-            _is_number(opened) and interval in candles
+            is_number(opened) and interval in candles
         ):
             # Of a running bar all before it are in the stream: it waited for them.
             length_ns = candles[interval].length_ns if fields.get("closed") == "1" else 0
@@ -129,16 +129,21 @@ def _restore_trades(stream: Stream, trades: TradeTape, number: int, fields: dict
     """Entries come newest first: the first one has the number, the last one the time."""
     last_id = number if trades.last_id is None else trades.last_id
     ts = fields.get("ts_event", "")
-    trades.restore(last_id, int(ts) if _is_number(ts) else 0)
+    trades.restore(last_id, int(ts) if is_number(ts) else 0)
     stream.last_trade_id = str(last_id)
 
 
-def _is_number(text: str) -> bool:
+def is_number(text: str) -> bool:
+    """Whether a text of an entry is a number, as we write them."""
     return text.isascii() and text.isdecimal() and len(text) <= _MOST_DIGITS
 
 
-def _page(reply: Reply) -> list[tuple[str, dict[str, str]]]:
-    """Entries of an XREVRANGE reply, newest first."""
+def page_of(reply: Reply) -> list[tuple[str, dict[str, str]]]:
+    """Entries of an XREVRANGE reply, newest first; none where the key holds something else.
+
+    Raises:
+        RedisUnreachableError: Redis takes no commands from us now.
+    """
     if is_wrong_type(reply):
         return []
     if not isinstance(reply, list):
