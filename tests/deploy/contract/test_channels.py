@@ -7,7 +7,7 @@ WHOLE_KEYS = {
     "stream", "book", "heartbeat", "instrument", "writer", "coverage", "dead", "acknowledged", "position",
     "FLEET_EVENTS", "FLEET_DESIRED", "FLEET_MANAGER", "FLEET_LEASE", "FLEET_FIGURES",
 }  # fmt: skip
-HELPERS = {"streams_like", "read_stream", "is_reserved"}
+HELPERS = {"streams_like", "read_stream", "vouched_for", "is_reserved"}
 
 
 def test_no_key_is_forgotten() -> None:
