@@ -2,7 +2,8 @@
 
 What is lost for good stands in the stream as a ``gap``, and then in the ledger. That can be without the second: the run
 was killed in between, the ledger's key held something else for a while, or its entries in a left-over file did not
-join. So before a run says that nothing is missing behind what was complete, it reads what stands behind that.
+join. So before a run says that nothing is missing behind what was complete, it reads what stands behind that. Where
+that was deleted, its gaps were, too, and nothing is said.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
