@@ -119,7 +119,8 @@ class Telemetry:
 
     def passed_by(self, taken: int, lags_us: Sequence[int], recv_ns: int) -> None:
         """Trades were taken by another way: how many, how long some took from the exchange, and when the last came."""
-        self.beat.last_frame_at = self._trade_progress.last_event_at = recv_ns
+        self._trade_progress.last_event_at = recv_ns
+        self.beat.last_frame_at = max(recv_ns, self.beat.last_frame_at)  # meanwhile others came in the usual way
         self.beat.express_trades += taken
         self._trades += taken
         for lag_us in lags_us:

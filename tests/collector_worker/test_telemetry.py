@@ -197,6 +197,15 @@ def test_the_lag_of_every_eighth_trade_counts_by_the_exchanges_clock(telemetry: 
     assert [telemetry.snapshot(START_NS, now_s).lag_p99_ms for now_s in (131.0, 162.0)] == [212, 0]
 
 
+def test_trades_that_are_told_of_later_do_not_turn_the_clock_back(telemetry: Telemetry) -> None:
+    telemetry.beat.last_frame_at = START_NS + 2  # that of a ticker
+    telemetry.passed_by(3, (), START_NS + 1)
+    assert (telemetry.beat.last_frame_at, telemetry.beat.express_trades) == (START_NS + 2, 3)
+    assert telemetry.beat.progress[DataType.TRADE].last_event_at == START_NS + 1
+    telemetry.passed_by(1, (), START_NS + 5)
+    assert (telemetry.beat.last_frame_at, telemetry.beat.express_trades) == (START_NS + 5, 4)
+
+
 def test_old_latencies_leave_the_snapshot(telemetry: Telemetry) -> None:
     telemetry.snapshot(START_NS, 100.0)
     telemetry.latency.record(10)
