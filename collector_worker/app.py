@@ -31,7 +31,7 @@ from collector_worker.settings import WorkerSettings
 from collector_worker.silence import SilenceWatch
 from collector_worker.spool import Spool
 from collector_worker.streams import Streams
-from collector_worker.tail import begin_later, read_tails, recall
+from collector_worker.tail import ahead_of_time, begin_later, read_tails, recall
 from collector_worker.tape import CandleTape, TradeTape
 from collector_worker.telemetry import Telemetry
 from collector_worker.usual import Usual, floors_of, limits_of_former_run
@@ -48,6 +48,10 @@ from common.redis_pipe import RedisPipe
 
 SPOOL_BYTES = 1024 * 1024 * 1024
 HOUSEKEEPING_S = 1.0
+
+
+IDS_AHEAD = "the last id of a stream lies in the future: a foreign entry, or this machine's clock has been set back"
+"""Nothing is lost by it: later ids follow that one. But their first part says no more when an entry was made."""
 
 
 class Limits(Struct, frozen=True, kw_only=True):
@@ -177,6 +181,10 @@ class Worker:
         refused = await read_tails(self._pipe, self._streams, self._trades, self._candles)
         refused |= await self._ledger_stream.restore(self._pipe)
         recall(self._ledger_stream.history, self._streams, self._trades, self._candles)
+        self._telemetry.settled("ids")
+        if ahead := ahead_of_time(self._streams, self._clock.now_ns()):
+            self._telemetry.trouble("ids", IDS_AHEAD, ours=False)
+            get_logger().warning("ids_ahead_of_time", streams=ahead, why=IDS_AHEAD)
         in_doubt = await unvouched(self._pipe, self._streams, self._ledger_stream.history)
         self._ledger.remember(self._ledger_stream.history, in_doubt)
         ends = {stream.key_bytes: stream.ids.last for stream in self._streams.all()}

@@ -5,7 +5,7 @@ exchange's clock is more than a minute from ours, ours is used. For trades with 
 """
 
 MAX_CLOCK_DIFFERENCE_NS = 60 * 1_000_000_000
-_NS_PER_MS = 1_000_000
+NS_PER_MS = 1_000_000
 
 
 class StreamIds:
@@ -34,7 +34,7 @@ class StreamIds:
     def next_numbered(self, number: int, event_ns: int, recv_ns: int) -> str:
         """The id of a trade; numbers rise, until an exchange begins to count anew."""
         trusted = -MAX_CLOCK_DIFFERENCE_NS <= event_ns - recv_ns <= MAX_CLOCK_DIFFERENCE_NS
-        ms = (event_ns if trusted else recv_ns) // _NS_PER_MS
+        ms = (event_ns if trusted else recv_ns) // NS_PER_MS
         if ms > self.last_ms:
             self.last_ms = ms
         elif number <= self.last_n:  # behind an entry of another numbering or making: a new millisecond is free
@@ -44,11 +44,11 @@ class StreamIds:
 
     def next_marker(self, now_ns: int) -> str:
         """The id of a ``gap`` or ``feed_status`` among trades: a later millisecond, so that any number can follow."""
-        self.last_ms = max(self.last_ms + 1, now_ns // _NS_PER_MS)
+        self.last_ms = max(self.last_ms + 1, now_ns // NS_PER_MS)
         self.last_n = 0
         return f"{self.last_ms}-0"
 
 
 def _trusted_ms(event_ns: int, recv_ns: int) -> int:
     trusted = event_ns if -MAX_CLOCK_DIFFERENCE_NS <= event_ns - recv_ns <= MAX_CLOCK_DIFFERENCE_NS else recv_ns
-    return trusted // _NS_PER_MS
+    return trusted // NS_PER_MS

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from collector_worker.stream_ends import NO_STREAM, NOWHERE, Reader, place, read_ends
+from collector_worker.stream_ids import MAX_CLOCK_DIFFERENCE_NS, NS_PER_MS
 from collector_worker.streams import Stream, Streams
 from collector_worker.tape import CandleTape, TradeTape
 from common.coverage import Kind, LedgerEntry, State, intervals
@@ -73,6 +74,12 @@ def recall(
         known = reached(history, DataType.CANDLES, interval)
         if tape.reached is None and known is not None:
             tape.restore(known[0])
+
+
+def ahead_of_time(streams: Streams, now_ns: int) -> list[str]:
+    """The keys of streams whose last id lies further ahead than clocks differ: their later ids can only follow it."""
+    latest_ms = (now_ns + MAX_CLOCK_DIFFERENCE_NS) // NS_PER_MS
+    return [stream.key for stream in streams.all() if stream.ids.last_ms > latest_ms]
 
 
 def begin_later(streams: Streams, now_ns: int) -> None:

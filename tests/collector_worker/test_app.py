@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from collector_worker.app import IDS_AHEAD
 from collector_worker.exchanges.okx import Okx
 from collector_worker.stream_ends import StreamReturnedError, StreamTakenError
 from common.errors import SubscriptionRefusedError, UnknownSymbolError
@@ -143,6 +144,14 @@ async def test_junk_in_its_streams_does_not_stop_it(redis_server: RedisServer) -
     redis_server.client.xadd(PREFIX + "ticker", {b"\xff": b"\xfe"})
     async with surroundings(redis_server.config) as make, running(make()):
         await until(lambda: redis_server.client.xlen(PREFIX + "ticker") == 3)
+
+
+async def test_an_entry_from_the_future_is_told_and_stops_nothing(redis_server: RedisServer) -> None:
+    redis_server.client.xadd(PREFIX + "ticker", {"by": "another"}, id=f"{10**15}-0")
+    async with surroundings(redis_server.config) as make, running(make()):
+        await until(lambda: redis_server.client.xlen(PREFIX + "ticker") == 3)
+        await until(lambda: (beat := heartbeat(redis_server)) and beat.state is WorkerState.RUNNING)
+    assert last_words(redis_server) == (WorkerState.STOPPED, IDS_AHEAD, 0)
 
 
 async def test_a_stream_s_key_of_another_type_degrades_until_it_takes_entries(redis_server: RedisServer) -> None:

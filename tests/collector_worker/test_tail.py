@@ -5,7 +5,7 @@ from msgspec.structs import replace
 
 from collector_worker.ledger import Missing, Track
 from collector_worker.streams import Streams
-from collector_worker.tail import begin_later, read_tails, recall
+from collector_worker.tail import ahead_of_time, begin_later, read_tails, recall
 from collector_worker.tape import CandleTape, TradeTape
 from common.config import ExchangeCollectorConfig, MaxLen
 from common.coverage import LedgerEntry
@@ -320,6 +320,15 @@ async def test_a_stream_that_is_gone_begins_again_above_the_ids_it_had(redis_ser
     entry_ids = {stream.data_type: stream.ids.next(20 * S, 41 * S) for stream in restored.streams.all()}
     assert entry_ids[DataType.TRADE] == "40000-1"
     assert restored.streams.of_channel(DataType.CANDLES, "1m").ids.last_ms == 20_000, "it is there, and goes on"
+
+
+@pytest.mark.parametrize(("last_id", "ahead"), [("160000-0", False), ("160001-0", True)])
+async def test_ids_further_ahead_than_clocks_differ_are_named(
+    redis_server: RedisServer, *, last_id: str, ahead: bool
+) -> None:
+    add(redis_server, TRADE_KEY, last_id, foreign="1")
+    restored = await Restored.of(redis_server)
+    assert ahead_of_time(restored.streams, 100 * S) == ([TRADE_KEY] if ahead else [])
 
 
 class Refusing:
