@@ -27,6 +27,7 @@ from common.errors import RedisUnreachableError
 from common.exchanges import Rate
 from common.log import get_logger
 from common.redis_pipe import RedisPipe
+from common.redis_route import Route
 from common.resp import pack_command
 
 ASK_TIMEOUT_S = 3.0
@@ -71,6 +72,7 @@ class Permits:
 
     def __init__(self, config: RedisConfig, exchange: str, random: Random, host: str = "") -> None:
         self._config = config
+        self._route = Route(config, text=False)
         self._scope = f"{exchange}@{host or socket.gethostname()}"
         self._random = random
         self._banned_until_s = 0.0
@@ -118,7 +120,7 @@ class Permits:
 
     async def _eval(self, script: str, script_keys: tuple[str, ...], arguments: tuple[float, ...]) -> bytes:
         """Run a script on a connection of its own: permits are rare, and the publisher's must not wait for them."""
-        pipe = RedisPipe(self._config)
+        pipe = RedisPipe(self._config, route=self._route)
         try:
             async with asyncio.timeout(ASK_TIMEOUT_S):
                 await pipe.connect()

@@ -1,6 +1,6 @@
 """The only place that knows redis-py: clients with timeouts for the manager and the commands, errors translated."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, Self, cast
 
@@ -33,15 +33,54 @@ def translated_errors(config: RedisConfig) -> Iterator[None]:
     """Turn redis-py's errors of connection and protocol into ours."""
     try:
         yield
-    except (redis.AuthenticationError, redis.exceptions.NoPermissionError) as error:
-        raise RedisUnreachableError(f"Redis at {shown_address(config)} refuses our password or rights") from error
-    except redis.BusyLoadingError as error:  # to redis-py an error of the connection
-        raise RedisUnreachableError(f"Redis at {shown_address(config)} {_why_refused(error)}") from error
-    except (redis.ConnectionError, redis.TimeoutError, OSError, redis.exceptions.RedisClusterException) as error:
-        raise RedisUnreachableError(f"Redis at {shown_address(config)} cannot be reached") from error
-    except redis.RedisError as error:
-        raise RedisUnreachableError(f"Redis at {shown_address(config)} does not work for us as it stands") from error
+    except (redis.RedisError, redis.exceptions.RedisClusterException, OSError) as error:
+        cause = error
+        if isinstance(error, redis.exceptions.RedisClusterException) and isinstance(error.__cause__, redis.RedisError):
+            cause = error.__cause__  # why nobody could be asked who the nodes are
+        words = next(words for kinds, words in _WORDS if isinstance(cause, kinds))
+        if isinstance(cause, _CLUSTER_SAYS) and read_address(config.url).kind is not Kind.CLUSTER:
+            words = "is a Cluster: its address begins with redis+cluster://"
+        raise RedisUnreachableError(f"Redis at {shown_address(config)} {words}") from error
 
+
+_CLUSTER_SAYS = (redis.exceptions.AskError, redis.exceptions.TryAgainError)  # one that was moved is a sort of the first
+_WORDS: Sequence[tuple[tuple[type[Exception], ...], str]] = (
+    ((redis.AuthenticationError, redis.exceptions.NoPermissionError), "refuses our password or rights"),
+    ((redis.BusyLoadingError,), "is still loading its data"),  # to redis-py an error of the connection
+    (
+        (redis.sentinel.MasterNotFoundError, redis.asyncio.sentinel.MasterNotFoundError),
+        "has no master that a Sentinel tells us (is the name right? where they want a password: sentinel_auth=yes)",
+    ),
+    ((redis.exceptions.MasterDownError,), "is a replica without its master"),
+    (_CLUSTER_SAYS, "is moving our keys to another node"),
+    ((redis.exceptions.ClusterDownError,), "is a Cluster that is not whole now"),
+    ((redis.ConnectionError, redis.TimeoutError, OSError, redis.exceptions.RedisClusterException), "cannot be reached"),
+    ((redis.RedisError,), "does not work for us as it stands"),
+)
+"""What is said of an error, by its class; the first one that fits."""
+
+
+def check_serves(replies: Iterable[object]) -> None:
+    """See that Redis works, in replies of a pipeline that does not raise; a refusal of one key alone stays where it is.
+
+    Raises:
+        redis.RedisError: One says that the server as a whole does not; see ``translated_errors``.
+    """
+    for reply in replies:
+        if isinstance(reply, _OF_THE_SERVER):
+            raise reply
+
+
+_OF_THE_SERVER = (
+    redis.ConnectionError,
+    redis.TimeoutError,
+    redis.exceptions.MovedError,
+    redis.exceptions.AskError,
+    redis.exceptions.TryAgainError,
+    redis.exceptions.ClusterDownError,
+    redis.exceptions.MasterDownError,
+    redis.exceptions.RedisClusterException,
+)
 
 _AS_TEXT: dict[str, Any] = {"decode_responses": True, "encoding_errors": "replace"}
 """A foreign, binary value in one of our keys is read as damaged text, and does not break the reply it stands in."""
@@ -149,8 +188,10 @@ def read_facts(client: SyncRedis, *settings: str) -> tuple[dict[str, Any], dict[
     return info, config
 
 
-def _of_all(nodes: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+def _of_all(nodes: Mapping[str, Any]) -> dict[str, Any]:
     """The facts of one node of a Cluster, with the memory of all together."""
+    if not all(isinstance(each, Mapping) for each in nodes.values()):  # of one node redis-py gives the facts alone
+        return dict(nodes)
     facts = dict(next(iter(nodes.values())))
     facts["used_memory"] = sum(each["used_memory"] for each in nodes.values())
     limits = [each.get("maxmemory", 0) for each in nodes.values()]
@@ -182,6 +223,7 @@ async def claim(client: AsyncRedis, key: str, token: str, ttl_ms: int) -> str | 
         except redis.WatchError:
             return None
         except redis.ResponseError as refusal:
+            check_serves([refusal])
             raise KeyRefusedError(f"Redis does not let us use {key}") from refusal
     return token
 
@@ -198,6 +240,7 @@ async def disclaim(client: AsyncRedis, key: str, token: str) -> None:
         except redis.WatchError:
             return
         except redis.ResponseError as refusal:
+            check_serves([refusal])
             raise KeyRefusedError(f"Redis does not let us use {key}") from refusal
 
 
@@ -243,23 +286,6 @@ def _options_of_master(config: RedisConfig, address: Address, retry: _Retry) -> 
 
 def _patient_options(config: RedisConfig, address: Address, retry: _Retry) -> dict[str, Any]:
     return {**_options_of_hosts(config, address), **_AS_TEXT, "retry": retry(*_AGAIN)}
-
-
-_REFUSALS: dict[type[Exception], str] = {
-    redis.OutOfMemoryError: "is out of memory",
-    redis.BusyLoadingError: "is still loading its data",
-    redis.ReadOnlyError: "is a read-only replica",
-    redis.exceptions.MasterDownError: "is a replica without its master",
-    redis.exceptions.NoPermissionError: "does not give us the rights we need",
-}
-"""By class: redis-py takes the error code off the texts of those it has a class for."""
-
-
-def _why_refused(cause: Exception | None) -> str:
-    """Our own words for the server's refusal."""
-    if str(cause).startswith("MISCONF"):
-        return "cannot save to its disk and takes no writes"
-    return next((words for kind, words in _REFUSALS.items() if isinstance(cause, kind)), "refuses our writes")
 
 
 def is_wrong_type(reply: object) -> bool:

@@ -56,7 +56,7 @@ class Loan(Struct, frozen=True):
 
 
 class _KeysElsewhereError(RedisUnreachableError):
-    """Another node of the Cluster has our keys; nothing was done. The next connection leads to it where it is known."""
+    """Another node of the Cluster has our keys. The next connection leads to it where it is known."""
 
 
 def _number(reply: Reply) -> int:
@@ -82,10 +82,11 @@ class RedisPipe:
     Args:
         config: Where Redis is.
         text: Replies hold ``str``, for readers; else ``bytes``, which a fence needs.
+        route: The way there as another one has found it, for who connects again and again.
     """
 
-    def __init__(self, config: RedisConfig, *, text: bool = False) -> None:
-        self._route = Route(config, text=text)
+    def __init__(self, config: RedisConfig, *, text: bool = False, route: Route | None = None) -> None:
+        self._route = route or Route(config, text=text)
         self._address = self._route.address
         self._line: Line | None = None
         self._fence: tuple[str, int] | None = None
@@ -150,15 +151,15 @@ class RedisPipe:
     async def execute(self, commands: Sequence[bytes]) -> list[Reply]:
         """Send packed commands in one write and return their replies; a refusal is a reply, not raised.
 
-        The commands must not count on what earlier ones left on the connection (WATCH, MULTI): where a Cluster has
-        their keys on another node, they are sent again there.
+        Where a Cluster has their keys on another node, they are sent again there, unless there is a fence: who holds
+        one knows things of the server that it was taken from, and has to look again at another.
 
         Cancel safety: a cancelled call leaves the connection in the middle of a reply; close it then.
 
         Raises:
             RedisUnreachableError: The connection failed; any part of the batch may have been carried out.
         """
-        for _ in range(_MOST_MOVES):
+        for _ in range(0 if self._fence else _MOST_MOVES):
             try:
                 return await self.ask(commands)
             except _KeysElsewhereError:
@@ -179,7 +180,7 @@ class RedisPipe:
             raise self._translated(error) from error
         cause = replies[0] if replies else None
         if isinstance(cause, Refusal) and cause.code in _NOT_LET_IN:  # then they all are
-            raise refused(self._address, cause)
+            raise self._refused(replies)
         if self._address.kind is Kind.CLUSTER:
             self._see_that_here_are(replies)
         return replies
@@ -205,9 +206,9 @@ class RedisPipe:
             # Behind each transaction in the same write: it costs no round trip.
             try:
                 replies = await self.ask([_MULTI, *commands, _EXEC, *self._behind])
-            except _KeysElsewhereError:  # nothing was done
+            except _KeysElsewhereError:  # nothing was done: without a fence nothing stands behind EXEC
                 moves += 1
-                if moves > _MOST_MOVES:
+                if self._fence is not None or moves > _MOST_MOVES:
                     raise
                 await self.close()
                 continue
@@ -311,10 +312,11 @@ class RedisPipe:
         """EXEC itself only says that something went wrong before; the command that did says what."""
         cause = next((reply for reply in replies if isinstance(reply, Refusal)), None)
         error = refused(self._address, cause)
-        if cause is None or cause.code not in ELSEWHERE or self._address.kind is not Kind.CLUSTER:
-            return error
-        self._route.redirect(cause)
-        return _KeysElsewhereError(str(error))
+        if cause is not None:
+            self._route.heed(cause)
+            if cause.code in ELSEWHERE and self._address.kind is Kind.CLUSTER:
+                return _KeysElsewhereError(str(error))
+        return error
 
     def _translated(self, error: FleetError) -> RedisUnreachableError:
         """What became of the connection, as those see it who use it."""

@@ -1,8 +1,8 @@
 """The way to the server that has our keys: an address names it, or those who know it: Sentinels, nodes of a Cluster."""
 
+import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
 
 from common.config import RedisConfig
 from common.errors import RedisUnreachableError
@@ -13,11 +13,14 @@ from common.resp import NotRedisError, Refusal, Reply, Scalar, pack_command
 _MOST_TRIED = 3
 """So many hosts are tried at a time: each may take seconds, and whoever waits has a pause and a limit of its own."""
 
+_SENTINEL_ANSWER_S = 1.0
+"""It looks it up in its memory; another one is asked when this one hangs."""
+
+_OF_NO_USE = frozenset({"CLUSTERDOWN", "LOADING", "MASTERDOWN", "READONLY"})
+"""Refusals after which others may know better: who says so serves nothing, or is no master any more."""
+
 _MOST_TOLD = 4
 """So many nodes are remembered beside those of the address; the newest is the one that has our keys."""
-
-
-Found = TypeVar("Found")
 
 
 class Route:
@@ -46,28 +49,47 @@ class Route:
             RedisUnreachableError: Nobody answers, or lets us in, or nobody knows where the server is.
         """
         if self.address.kind is Kind.SENTINEL:
-            return await self._open_master(await self._first(self._ask_sentinel))
+            return await self._first(self._open_master)
         if self.address.kind is Kind.CLUSTER:
             return await self._open_node()
         return await self._open(next(iter(self.address.hosts), None))
 
-    def redirect(self, refusal: Refusal) -> None:
-        """A node does not have our keys. It may say who has: ``MOVED 3999 10.0.0.7:6381``.
+    def heed(self, refusal: Refusal) -> None:
+        """What a refusal says of the way: the next connection had better lead elsewhere."""
+        if refusal.code == "MOVED":
+            self._follow(str(refusal))
+        elif refusal.code in _OF_NO_USE:
+            self._pass_over()
+
+    def _follow(self, moved: str) -> None:
+        """A node says who has our keys: ``MOVED 3999 10.0.0.7:6381``.
 
         An empty host is that of the node which was asked; ``?`` is one that it does not know
         (https://redis.io/docs/latest/commands/cluster-slots/).
         """
-        host, _, port = str(refusal).rpartition(" ")[2].rpartition(":")
+        host, _, port = moved.rpartition(" ")[2].rpartition(":")
         host = host or ("" if self._asked is None else self._asked[0])
-        if refusal.code == "MOVED" and host not in ("", "?") and port.isdecimal():
+        if host not in ("", "?") and port.isdecimal():
+            self._forget((host, int(port)))
             self._told.appendleft((host, int(port)))
+
+    def _pass_over(self) -> None:
+        """Whoever was asked last is of no use now, or has led us to one that is not: others come first."""
+        if self._asked is not None and self._asked in self._told:
+            self._forget(self._asked)
+        else:
+            self._hosts.rotate(-1)
+
+    def _forget(self, host: Host) -> None:
+        if host in self._told:
+            self._told.remove(host)
 
     async def _open(self, host: Host | None) -> Line:
         self._asked = host
         return await open_line(self._config, self.address, host, text=self._text)
 
-    async def _first(self, way: Callable[[Host], Awaitable[Found]]) -> Found:
-        """What the first host of the address gives that gives anything; those that do not are asked last next time."""
+    async def _first(self, way: Callable[[Host], Awaitable[Line]]) -> Line:
+        """By the first host of the address that leads to a server; those that do not are asked last next time."""
         failure = RedisUnreachableError(f"Redis at {self.address.shown} cannot be reached")
         for _ in range(min(len(self._hosts), _MOST_TRIED)):
             try:
@@ -75,6 +97,9 @@ class Route:
             except RedisUnreachableError as error:
                 failure = error
                 self._hosts.rotate(-1)
+            except asyncio.CancelledError:  # it took somebody's whole patience
+                self._hosts.rotate(-1)
+                raise
         raise failure
 
     async def _open_node(self) -> Line:
@@ -88,27 +113,30 @@ class Route:
 
     # --- Sentinels (https://redis.io/docs/latest/develop/reference/sentinel-clients/) -----------------------------
 
-    async def _ask_sentinel(self, sentinel: Host) -> Host:
-        """Where the master is."""
-        line = await connect(self.address, sentinel, text=True)
-        commands = authentication(self.address, self._config.password) if self.address.login_at_sentinels else []
-        commands.append(("SENTINEL", "GET-MASTER-ADDR-BY-NAME", self.address.service))
-        *_, reply = await self._answers(line, commands)
-        await line.close()
-        if isinstance(reply, list) and len(reply) == 2 and str(reply[1]).isdecimal():
-            return str(reply[0]), int(reply[1])
-        if reply is None:
-            raise RedisUnreachableError(f"the Sentinels at {self.address.shown} do not know a service of this name")
-        raise RedisUnreachableError(f"the Sentinels at {self.address.shown} do not tell us where the master is")
-
-    async def _open_master(self, host: Host) -> Line:
-        """To the master, if it is one: after a failover Sentinels may name for a moment the one that was."""
-        line = await self._open(host)
+    async def _open_master(self, sentinel: Host) -> Line:
+        """To the master that a Sentinel names, if it is one: one that was cut off may name the one that was."""
+        line = await self._open(await self._ask_sentinel(sentinel))
         (role,) = await self._answers(line, [("ROLE",)])
         if isinstance(role, list) and role[0] not in (b"master", "master"):
             await line.close()
             raise RedisUnreachableError(f"Redis at {self.address.shown} has no master now")
         return line  # one that does not tell us its role says at the first write what it is
+
+    async def _ask_sentinel(self, sentinel: Host) -> Host:
+        """Where the master is."""
+        line = await connect(self.address, sentinel, text=True)
+        commands = authentication(self.address, self._config.password) if self.address.login_at_sentinels else []
+        commands.append(("SENTINEL", "GET-MASTER-ADDR-BY-NAME", self.address.service))
+        try:
+            async with asyncio.timeout(_SENTINEL_ANSWER_S):
+                replies = await self._answers(line, commands)
+        except TimeoutError as error:
+            raise RedisUnreachableError(f"the Sentinels at {self.address.shown} do not answer") from error
+        await line.close()
+        reply = next((each for each in replies if isinstance(each, Refusal)), replies[-1])
+        if isinstance(reply, list) and len(reply) == 2 and str(reply[1]).isdecimal():
+            return str(reply[0]), int(reply[1])
+        raise RedisUnreachableError(f"the Sentinels at {self.address.shown} {_why(reply)}")
 
     async def _answers(self, line: Line, commands: list[tuple[Scalar, ...]]) -> list[Reply]:
         try:
@@ -119,3 +147,18 @@ class Route:
         except BaseException:
             await line.close()
             raise
+
+
+def _why(reply: Reply) -> str:
+    """Why a Sentinel does not say where the master is."""
+    if reply is None:
+        return "do not know a service of this name"
+    code = reply.code if isinstance(reply, Refusal) else ""
+    return _SENTINEL_REFUSALS.get(code, "do not tell us where the master is: are they Sentinels?")
+
+
+_SENTINEL_REFUSALS = {
+    "NOAUTH": "ask for a password (sentinel_auth=yes gives them that of Redis)",
+    "WRONGPASS": "refuse our password or rights",
+    "NOPERM": "refuse our password or rights",
+}

@@ -102,7 +102,9 @@ class Address(Struct, frozen=True):
     @property
     def shown(self) -> str:
         """For messages: no user, no password."""
-        hosts = self.path or ",".join(f"{host}:{port}" for host, port in self.hosts)
+        hosts = self.path or ",".join(
+            f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in self.hosts
+        )
         return f"{hosts}/{self.service}" if self.service else hosts
 
 
@@ -164,6 +166,12 @@ def _check_place(parts: SplitResult, name: str) -> None:
             raise InvalidConfigurationError(f"{name}: a unix socket is written unix:///path/to/socket {_ESCAPES}")
         return
     kind = _kind(parts)
+    if any(letter.isspace() for letter in _host(parts)):
+        raise InvalidConfigurationError(f"{name}: there is a space in the name of a host {_ESCAPES}")
+    if kind is not Kind.SERVER and ("@" in _who(parts) or "," in _who(parts)):
+        raise InvalidConfigurationError(
+            f"{name}: user and password stand once, before the first host (and in them @ is written %40, a comma %2C)"
+        )
     if kind is Kind.SERVER and "," in _host(parts):
         raise InvalidConfigurationError(
             f"{name}: several hosts are Sentinels (redis+sentinel://) or nodes of a Cluster (redis+cluster://)"
@@ -216,6 +224,11 @@ def _check_options(parts: SplitResult, name: str) -> None:
 
 def _host(parts: SplitResult) -> str:
     return parts.netloc.rpartition("@")[2]
+
+
+def _who(parts: SplitResult) -> str:
+    """User and password as they stand in the address."""
+    return parts.netloc.rpartition("@")[0]
 
 
 def _is_number(text: str) -> bool:

@@ -12,7 +12,7 @@ from common.config import RedisConfig
 from common.errors import FleetError, RedisUnreachableError
 from common.identity import CollectorId
 from common.log import get_logger
-from common.redis_client import translated_errors
+from common.redis_client import check_serves, translated_errors
 from manager.facts import PulseMemory, queue_heartbeats, read_pulses
 from manager.processes import Process
 from manager.supervisor_async import Supervisor
@@ -78,6 +78,7 @@ class Senses:
                     queue_heartbeats(pipe, collectors)
                     pipe.hgetall(keys.FLEET_DESIRED)
                     *replies, changes = await pipe.execute(raise_on_error=False)
+                check_serves((*replies, changes))
         except RedisUnreachableError as error:
             if not self.redis_trouble:
                 get_logger().error("redis_lost", why=str(error), exc_info=error)

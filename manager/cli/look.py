@@ -55,7 +55,7 @@ def look(tools: Tools, fleet: Fleet, client: "SyncRedis", only: CollectorId | No
     Raises:
         RedisUnreachableError: Redis does not answer.
     """
-    from common.redis_client import translated_errors  # see ``tools``
+    from common.redis_client import check_serves, translated_errors  # see ``tools``
 
     ids = [config.id for config in fleet.collectors if only in (None, config.id)]
     with translated_errors(fleet.redis), client.pipeline(transaction=False) as pipe:
@@ -64,6 +64,7 @@ def look(tools: Tools, fleet: Fleet, client: "SyncRedis", only: CollectorId | No
         pipe.hgetall(keys.FLEET_MANAGER)
         pipe.get(keys.FLEET_FIGURES)
         *replies, changes, manager, figures = pipe.execute(raise_on_error=False)
+        check_serves((*replies, changes, manager, figures))
         desired = merge(fleet, readable(changes))
         added = [each.id for each in desired.fleet.collectors if each.id not in ids and only in (None, each.id)]
         queue_heartbeats(pipe, added)

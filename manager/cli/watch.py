@@ -66,12 +66,13 @@ class Watch:
                 self._tools.wait(LOOK_EVERY_S)
 
     def _look(self, collectors: list[CollectorId]) -> tuple[dict[CollectorId, Pulse], dict[str, str]]:
-        from common.redis_client import translated_errors  # see ``tools``
+        from common.redis_client import check_serves, translated_errors  # see ``tools``
 
         with translated_errors(self._site.file.redis), self._site.client.pipeline(transaction=False) as pipe:
             queue_heartbeats(pipe, collectors)
             pipe.hgetall(keys.FLEET_MANAGER)
             *replies, manager = pipe.execute(raise_on_error=False)
+            check_serves((*replies, manager))
         return read_pulses(collectors, replies, self._tools.clock.now_ns()), _hash(manager)
 
     def now_s(self) -> float:

@@ -1,4 +1,5 @@
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -9,6 +10,7 @@ from common.config import RedisConfig
 from common.errors import RedisUnreachableError
 from common.redis_client import (
     async_client,
+    check_serves,
     claim,
     disclaim,
     read_facts,
@@ -55,7 +57,16 @@ ERRORS = {
     "no rights": (redis.exceptions.NoPermissionError(SECRET), "refuses our password or rights"),
     "loading": (redis.BusyLoadingError(SECRET), "is still loading its data"),
     "no Cluster": (redis.exceptions.RedisClusterException(SECRET), "cannot be reached"),  # type: ignore[no-untyped-call]
-    "no master": (redis.sentinel.MasterNotFoundError(SECRET), "cannot be reached"),
+    "no master": (
+        redis.sentinel.MasterNotFoundError(SECRET),
+        "has no master that a Sentinel tells us (is the name right? where they want a password: sentinel_auth=yes)",
+    ),
+    "a replica alone": (redis.exceptions.MasterDownError(SECRET), "is a replica without its master"),
+    "a Cluster with a hole": (redis.exceptions.ClusterDownError(SECRET), "is a Cluster that is not whole now"),
+    "a node of a Cluster": (
+        redis.exceptions.MovedError("3999 127.0.0.1:1"),
+        "is a Cluster: its address begins with redis+cluster://",
+    ),
     "anything else": (redis.ResponseError(SECRET), "does not work for us as it stands"),
 }
 
@@ -115,12 +126,40 @@ def test_what_the_commands_ask_is_answered_behind_sentinels_and_in_a_cluster(hig
     client.close()
 
 
-@pytest.mark.parametrize("url", ["redis+sentinel://127.0.0.1:{}/mymaster", "redis+cluster://127.0.0.1:{}"])
-async def test_sentinels_and_nodes_that_are_away_are_told_in_seconds(url: str) -> None:
+def test_why_nobody_tells_who_the_nodes_are_is_told() -> None:
+    with pytest.raises(RedisUnreachableError) as caught, translated_errors(RedisConfig(url="redis+cluster://h")):
+        raise redis.exceptions.RedisClusterException from redis.AuthenticationError(SECRET)
+    assert str(caught.value) == "Redis at h:6379 refuses our password or rights"
+
+
+async def test_a_cluster_of_one_node_tells_its_memory(tmp_path: Path) -> None:
+    cluster = Cluster(tmp_path, nodes=1)
+    with running(cluster):
+        async with async_client(cluster.config) as client:
+            assert (await read_info(client, "memory"))["used_memory"] > 0
+        with sync_client(cluster.config) as asks:
+            info, settings = read_facts(asks, "appendonly")
+        assert (info["maxmemory"], settings) == (0, {"appendonly": "yes"})
+
+
+def test_a_refusal_of_one_key_is_left_and_one_of_the_server_is_raised() -> None:
+    check_serves([{}, redis.ResponseError("WRONGTYPE"), redis.exceptions.NoPermissionError(), None])
+    with pytest.raises(redis.exceptions.ClusterDownError):
+        check_serves([{}, redis.exceptions.ClusterDownError("CLUSTERDOWN")])
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("redis+sentinel://127.0.0.1:{}/mymaster", "has no master that a Sentinel tells us"),
+        ("redis+cluster://127.0.0.1:{}", "cannot be reached"),
+    ],
+)
+async def test_sentinels_and_nodes_that_are_away_are_told_in_seconds(url: str, words: str) -> None:
     config = RedisConfig(url=url.format(free_port()))
-    with pytest.raises(RedisUnreachableError, match="cannot be reached"), translated_errors(config):
+    with pytest.raises(RedisUnreachableError, match=words), translated_errors(config):
         sync_client(config).get("x")
     client: Any = async_client(config)
-    with pytest.raises(RedisUnreachableError, match="cannot be reached"), translated_errors(config):
+    with pytest.raises(RedisUnreachableError, match=words), translated_errors(config):
         await client.get("x")
     await client.aclose()

@@ -90,12 +90,15 @@ async def test_a_service_that_no_sentinel_knows_is_told_in_one_line(sentinel: Se
     assert str(caught.value) == f"the Sentinels at 127.0.0.1:{sentinel.port}/other do not know a service of this name"
 
 
+NOT_TOLD = "the Sentinels at {shown} do not tell us where the master is: are they Sentinels?"
+NO_PASSWORD = "the Sentinels at {shown} ask for a password (sentinel_auth=yes gives them that of Redis)"  # noqa: S105
 SAID = {
-    "a refusal": (b"-ERR hunter2\r\n", "the Sentinels at {shown} do not tell us where the master is"),
-    "one that is not let in": (b"-NOAUTH hunter2\r\n", "the Sentinels at {shown} do not tell us where the master is"),
+    "a refusal": (b"-ERR hunter2\r\n", NOT_TOLD),
+    "one that is not let in": (b"-NOAUTH hunter2\r\n", NO_PASSWORD),
+    "a wrong password": (b"-WRONGPASS hunter2\r\n", "the Sentinels at {shown} refuse our password or rights"),
     "nonsense": (b"hunter2\r\n", "Redis at {shown} cannot be reached"),
-    "half an address": (b"*1\r\n$3\r\nabc\r\n", "the Sentinels at {shown} do not tell us where the master is"),
-    "no port": (b"*2\r\n$1\r\na\r\n$1\r\nb\r\n", "the Sentinels at {shown} do not tell us where the master is"),
+    "half an address": (b"*1\r\n$3\r\nabc\r\n", NOT_TOLD),
+    "no port": (b"*2\r\n$1\r\na\r\n$1\r\nb\r\n", NOT_TOLD),
 }
 
 
@@ -114,6 +117,17 @@ async def test_who_is_named_and_is_no_master_is_left(sentinel: Sentinel) -> None
     async with CannedRedis({"SENTINEL": named}) as canned:
         with pytest.raises(RedisUnreachableError, match="has no master now"):
             await RedisPipe(RedisConfig(url=f"redis+sentinel://127.0.0.1:{canned.port}/{SERVICE}")).connect()
+
+
+async def test_a_sentinel_that_names_one_that_is_gone_is_asked_last_next_time(sentinel: Sentinel) -> None:
+    gone = b"*2\r\n$9\r\n127.0.0.1\r\n$5\r\n%d\r\n" % free_port()
+    async with CannedRedis({"SENTINEL": gone}) as stale:
+        hosts = f"127.0.0.1:{stale.port},127.0.0.1:{sentinel.port}"
+        route = Route(RedisConfig(url=f"redis+sentinel://{hosts}/{SERVICE}"), text=False)
+        for _ in range(2):
+            line = await route.open()
+            await line.close()
+        assert stale.connections == 1
 
 
 async def test_a_sentinel_that_wants_a_password_gets_it_where_that_is_configured() -> None:
@@ -156,6 +170,34 @@ async def test_a_transaction_that_is_begun_while_the_keys_move_is_done_nowhere(c
     await pipe.close()
     assert await pipe.transaction([add(2)]) == [b"2-0"]
     await pipe.close()
+
+
+async def test_who_holds_a_fence_is_not_led_elsewhere_without_knowing(cluster: Cluster) -> None:
+    """What it has read of the first node may not be on the other: it looks again."""
+    pipe = await fenced(cluster.config)
+    cluster.move(TAG)
+    with pytest.raises(RedisUnreachableError, match="serves our keys by another node now"):
+        await pipe.execute([pack_command(("XLEN", STREAM))])
+    await pipe.close()
+    cluster.move(TAG)
+    with pytest.raises(RedisUnreachableError, match="serves our keys by another node now"):
+        await pipe.transaction([add(1)])
+    await pipe.close()
+    assert await pipe.transaction([add(1)]) == [b"1-0"]
+    await pipe.close()
+
+
+@pytest.mark.parametrize("code", ["CLUSTERDOWN The cluster is down", "LOADING Redis is loading", "MASTERDOWN Link"])
+async def test_a_node_that_serves_nothing_is_left_for_others(cluster: Cluster, code: str) -> None:
+    async with CannedRedis({"XADD": f"-{code}\r\n".encode(), "EXEC": b"-EXECABORT\r\n"}) as of_no_use:
+        told = RedisPipe(RedisConfig(url=f"{cluster.config.url},127.0.0.1:{of_no_use.port}"))
+        first = RedisPipe(
+            RedisConfig(url=f"redis+cluster://127.0.0.1:{of_no_use.port},127.0.0.1:{cluster.nodes[0].port}")
+        )
+        for number, pipe in enumerate((told, first), 1):
+            assert await insist(pipe, [add(number)]) == [b"%d-0" % number]
+            await pipe.close()
+        assert of_no_use.connections == 1
 
 
 async def test_a_reader_is_led_to_the_node_of_its_keys(cluster: Cluster) -> None:
@@ -206,7 +248,7 @@ async def test_where_a_node_sends_us(said: str, followed: bool) -> None:
     async with CannedRedis({}) as asked, CannedRedis({}) as other:
         route = Route(RedisConfig(url=f"redis+cluster://127.0.0.1:{asked.port}"), text=False)
         first = await route.open()
-        route.redirect(Refusal(said.format(host="127.0.0.1", port=other.port)))
+        route.heed(Refusal(said.format(host="127.0.0.1", port=other.port)))
         second = await route.open()
         assert (asked.connections, other.connections) == ((1, 1) if followed else (2, 0))
         await first.close()
@@ -218,7 +260,7 @@ async def test_a_node_that_we_were_sent_to_and_that_is_gone_is_forgotten() -> No
         url = f"redis+cluster://127.0.0.1:{free_port()},127.0.0.1:{asked.port}"
         route = Route(RedisConfig(url=url), text=False)
         for _ in range(2):
-            route.redirect(Refusal(f"MOVED 1 127.0.0.1:{free_port()}"))
+            route.heed(Refusal(f"MOVED 1 127.0.0.1:{free_port()}"))
         for count in (1, 2):
             line = await route.open()
             assert asked.connections == count

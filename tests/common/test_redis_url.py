@@ -79,6 +79,8 @@ SERVICE = (
     "url: behind the Sentinels stands the name of their service, and after it perhaps the number of a database:"
     f" /mymaster/0 {ESCAPES}"
 )
+SPACE = f"url: there is a space in the name of a host {ESCAPES}"
+ONCE = "url: user and password stand once, before the first host (and in them @ is written %40, a comma %2C)"
 NO_DATABASES = "url: a Cluster has no databases, so nothing stands behind its nodes"
 
 REFUSED = {
@@ -107,6 +109,11 @@ REFUSED = {
     "unix:///": SOCKET,
     "redis://a,b:1/0": SEVERAL,
     "redis+unix://a": BEGINNING,
+    "redis://h 1/0": SPACE,
+    "redis+cluster://a, b": SPACE,
+    "redis+cluster://a,u:hunter2@b": ONCE,
+    "redis+sentinel://u:hunter2@a,u:hunter2@b/m": ONCE,
+    "redis+sentinel://u:hun,ter2@a/m": ONCE,
     "redis+sentinel://a:1,b:0/m": PORTS,
     "redis+sentinel://a:1,,b/m": PORTS,
     "redis+sentinel://:hunter2@/m": PORTS,
@@ -143,7 +150,7 @@ def test_an_address_is_taken_apart(url: str, address: Address) -> None:
 
 
 def test_what_is_shown_of_an_address_is_where_it_leads() -> None:
-    assert [read_address(url).shown for url in READ] == ["h:6379", "/run/x", "a:26379,::1:5/my/m", "a:6379,b:7001"]
+    assert [read_address(url).shown for url in READ] == ["h:6379", "/run/x", "a:26379,[::1]:5/my/m", "a:6379,b:7001"]
 
 
 @pytest.mark.parametrize(("url", "message"), REFUSED.items(), ids=REFUSED)

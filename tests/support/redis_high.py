@@ -89,11 +89,11 @@ class Sentinel:
 
 
 class Cluster:
-    """Three masters, which share the slots evenly."""
+    """Some masters, which share the slots evenly."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, nodes: int = 3) -> None:
         options = ("--cluster-enabled", "yes", "--cluster-node-timeout", "1000")
-        self._gossip_ports = [free_port() for _ in range(3)]
+        self._gossip_ports = [free_port() for _ in range(nodes)]
         self.nodes = [
             _server(folder / f"node{number}", *options, "--cluster-port", str(port))
             for number, port in enumerate(self._gossip_ports)
