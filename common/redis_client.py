@@ -40,6 +40,8 @@ def translated_errors(config: RedisConfig) -> Iterator[None]:
         words = next(words for kinds, words in _WORDS if isinstance(cause, kinds))
         if isinstance(cause, _CLUSTER_SAYS) and read_address(config.url).kind is not Kind.CLUSTER:
             words = "is a Cluster: its address begins with redis+cluster://"
+        elif "Cluster mode is not enabled" in str(error):
+            words = "is no Cluster: its address begins with redis://"
         raise RedisUnreachableError(f"Redis at {shown_address(config)} {words}") from error
 
 

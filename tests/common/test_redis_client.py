@@ -21,6 +21,7 @@ from common.redis_client import (
 )
 from tests.support.ports import free_port
 from tests.support.redis_high import Cluster, Sentinel, running
+from tests.support.redis_server import RedisServer
 
 SECRET = "hunter2@/"  # noqa: S105 - made up
 
@@ -130,6 +131,19 @@ def test_why_nobody_tells_who_the_nodes_are_is_told() -> None:
     with pytest.raises(RedisUnreachableError) as caught, translated_errors(RedisConfig(url="redis+cluster://h")):
         raise redis.exceptions.RedisClusterException from redis.AuthenticationError(SECRET)
     assert str(caught.value) == "Redis at h:6379 refuses our password or rights"
+
+
+async def test_a_server_that_is_no_cluster_says_how_it_is_written(redis_server: RedisServer) -> None:
+    config = RedisConfig(url=f"redis+cluster://127.0.0.1:{redis_server.port}")
+    message = f"Redis at 127.0.0.1:{redis_server.port} is no Cluster: its address begins with redis://"
+    with sync_client(config) as asks, pytest.raises(RedisUnreachableError) as caught, translated_errors(config):
+        asks.get("x")
+    assert str(caught.value) == message
+    client: Any = async_client(config)
+    with pytest.raises(RedisUnreachableError) as caught, translated_errors(config):
+        await client.get("x")
+    assert str(caught.value) == message
+    await client.aclose()
 
 
 async def test_a_cluster_of_one_node_tells_its_memory(tmp_path: Path) -> None:
