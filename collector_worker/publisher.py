@@ -125,7 +125,11 @@ class Publisher:
     # --- buffering: called from the frame handler, never waits ---------------------------------------------------
 
     def publish(self, stream: Stream, event: Event) -> str | None:
-        """Buffer one event; returns its entry id, or None where the buffer is full and the event is lost."""
+        """Buffer one event; returns its entry id, or None where the buffer is full and the event is lost.
+
+        What its stream would refuse is left out and has its id: it is not for want of room that it is missing, and
+        what the ledger says of it is left out as well.
+        """
         stream.regain()
         if self._outbox is not None:
             if stream.loss is None:
@@ -133,6 +137,9 @@ class Publisher:
                 self._outbox.push(command, event.ts_recv, stream.key_bytes, entry_id.encode())
                 return entry_id
             self.take_back()
+        if self._refusals.streams and stream.key_bytes in self._refusals.streams:
+            self._telemetry.beat.entries_dropped += 1
+            return stream.pack(event)[0]
         if not self._buffer.full and (stream.loss is None or self._mark_loss(stream, event)):
             before = stream.last_trade_id
             entry_id, command = stream.pack(event)
@@ -158,9 +165,16 @@ class Publisher:
         return True
 
     def append(self, command: bytes, recv_ns: int) -> bool:
-        """Buffer a packed XADD that vouches for what went before it, or marks a loss; False where it found no room."""
+        """Buffer a packed XADD that vouches for what went before it, or marks a loss; False where it found no room.
+
+        What must not be sent is left out, as by ``publish``.
+        """
         self.take_back()
-        if not self._buffer.append(Packed(command, recv_ns)):
+        entry = Packed(command, recv_ns)
+        if self._refusals.streams and self._refusals.bars(entry):
+            self._telemetry.beat.entries_dropped += 1
+            return True
+        if not self._buffer.append(entry):
             return False
         self._seams.note(self._appended)
         self._appended += 1
@@ -234,7 +248,7 @@ class Publisher:
     def _send(self) -> None:
         """Send what is buffered, with nothing under way; what takes more than a write is for ``run``."""
         if self._refusals.streams:
-            self._leave_out()
+            self._pass_over()
         if self._appended == self._done and not self._ordered and not self._urgent:
             self._busy = self._begin_loan()
             if not self._busy:
@@ -257,23 +271,25 @@ class Publisher:
     def _has_work(self) -> bool:
         return bool(self._appended > self._done or self._ordered or self._urgent)
 
-    def _leave_out(self) -> None:
-        """Pass over what must not be sent, as far as that has come to the head."""
+    def _pass_over(self) -> None:
+        """Forget what was buffered and must not be sent, as far as that has come to the head."""
         pacing = self._pacing
-        while count := self._refusals.barred(batch := self._buffer.head(pacing.batch_entries, pacing.batch_bytes)):
-            self._telemetry.beat.entries_dropped += count
-            self._forget(Shipment({}, batch[:count], {}, []))
+        while count := self._refusals.barred(self._buffer.head(pacing.batch_entries, pacing.batch_bytes)):
+            self._forget(Shipment({}, [], {}, [], passed_over=count))
 
     def _load(self) -> Shipment:
         most, seams = self._pacing.batch_entries, self._seams
         most = seams.room(self._done, most) if seams.places else most
-        batch = self._buffer.head(most, self._pacing.batch_bytes)
-        batch = self._refusals.free(batch) if self._refusals.streams else batch
+        batch = head = self._buffer.head(most, self._pacing.batch_bytes)
+        if self._refusals.streams:
+            batch = self._refusals.free(head)
+        passed_over = len(head) - len(batch)
         if not self._urgent and not self._ordered:
             commands = [batch[0].command] if len(batch) == 1 else [entry.command for entry in batch]
-            return Shipment({}, batch, {}, commands)
+            return Shipment({}, batch, {}, commands, passed_over=passed_over)
         looked_at = [*self._refusals.streams] if self._urgent else []  # so looks are as rare as the heart's beats
-        return shipment_of(self._urgent, batch, self._ordered, self._done + len(batch), looked_at)
+        reached = self._done + len(head)
+        return shipment_of(self._urgent, batch, self._ordered, reached, looked_at, passed_over)
 
     def _on_outcome(self, shipment: Shipment, outcome: Outcome) -> None:
         """Called from the event loop. Written flat: a process that is woken for one entry pays for each call."""
@@ -326,8 +342,9 @@ class Publisher:
 
     def _forget(self, shipment: Shipment) -> None:
         """It has been carried out."""
-        count = len(shipment.batch)
+        count = len(shipment.batch) + shipment.passed_over
         if count:
+            self._telemetry.beat.entries_dropped += shipment.passed_over
             self._buffer.drop_head(count)
             self._done += count
         if self.congested and self._appended - self._done <= self._pacing.relieved_entries:

@@ -93,8 +93,8 @@ class Refusals:
         return len(list(takewhile(self.bars, batch)))
 
     def free(self, batch: Sequence[Packed]) -> list[Packed]:
-        """The beginning, up to the first that must not be sent."""
-        return list(takewhile(lambda entry: not self.bars(entry), batch))
+        """Those that may be sent."""
+        return [entry for entry in batch if not self.bars(entry)]
 
     def see(self, streams: Sequence[bytes], replies: Sequence[Reply]) -> None:
         """Take note of what XINFO says of some of them.

@@ -19,6 +19,7 @@ class Shipment(Struct, frozen=True):
         ordered: By key, the hashes that stand behind these entries.
         commands: All of it, in the order of sending.
         looks: Keys of streams that refuse entries, whose looks stand ahead of all; see ``Refusals``.
+        passed_over: How many entries stand between those of the batch, or at their side, and are not sent.
     """
 
     urgent: Mapping[str, list[bytes]]
@@ -26,6 +27,7 @@ class Shipment(Struct, frozen=True):
     ordered: Mapping[str, tuple[int, bytes]]
     commands: list[bytes]
     looks: Sequence[bytes] = ()
+    passed_over: int = 0
 
     def of_entries(self, replies: list[Reply]) -> list[Reply]:
         """Of the replies to all commands, those to the entries."""
@@ -39,6 +41,7 @@ def shipment_of(
     ordered: Mapping[str, tuple[int, bytes]],
     reached: int,
     looked_at: Sequence[bytes],
+    passed_over: int = 0,
 ) -> Shipment:
     """A transaction that holds more than entries.
 
@@ -49,13 +52,14 @@ def shipment_of(
             before that entry.
         reached: How many entries are confirmed with this transaction.
         looked_at: Keys of streams to be looked at.
+        passed_over: How many entries are left out of the batch.
     """
     looks = [pack_command(("XINFO", "STREAM", key)) for key in looked_at]
     ahead = [command for parts in urgent.values() for command in parts]
     due = {key: hash_ for key, hash_ in ordered.items() if hash_[0] <= reached}
     behind = [packed for _, packed in due.values()]
     commands = [*looks, *ahead, *[entry.command for entry in batch], *behind]
-    return Shipment(dict(urgent), batch, due, commands, looked_at)
+    return Shipment(dict(urgent), batch, due, commands, looked_at, passed_over)
 
 
 def hset(key: str, fields: Mapping[str, Scalar]) -> bytes:

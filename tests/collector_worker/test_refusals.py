@@ -89,6 +89,50 @@ async def test_what_is_left_out_costs_no_transaction_and_holds_nothing_up() -> N
     assert len(desk.pipe.attempts) == sent
 
 
+async def test_what_stood_between_refused_entries_goes_out_together() -> None:
+    """Three entries of the buffer at a time, as always, and not one at a time."""
+    desk = desk_of()
+    desk.pipe.wrong_types = {TRADE}
+    for number in range(1, 31):
+        desk.publish_trades(number)
+        desk.publisher.publish(desk.tickers, ticker(number))
+    await desk.send_all()
+    assert desk.pipe.events(TICKER) == [ticker(number) for number in range(1, 31)]
+    assert len(desk.pipe.attempts) <= 60 // 3
+    facts = desk.telemetry.beat
+    assert (facts.entries_published, facts.entries_dropped, desk.publisher.buffered) == (30, 30, 0)
+
+
+async def test_what_comes_between_entries_of_others_is_not_even_buffered() -> None:
+    desk = desk_of()
+    desk.pipe.wrong_types = {TRADE}
+    desk.publish_trades(1)
+    await desk.send_all()
+    sent = len(desk.pipe.attempts)
+    for number in range(2, 32):
+        assert desk.publish_trades(number) != [None]
+        desk.publisher.publish(desk.tickers, ticker(number))
+    assert desk.publisher.buffered == 30
+    await desk.send_all()
+    assert desk.pipe.events(TICKER) == [ticker(number) for number in range(2, 32)]
+    assert len(desk.pipe.attempts) - sent == 30 // 3
+    assert desk.telemetry.beat.entries_dropped == 31
+
+
+async def test_it_does_not_count_as_missing_for_want_of_room() -> None:
+    desk = desk_of(buffer_bytes=1_000)
+    desk.pipe.wrong_types = {TRADE}
+    desk.publish_trades(1)
+    await desk.send_all()
+    while not desk.publisher.full:
+        desk.publisher.publish(desk.tickers, ticker(1))
+    waiting = desk.publisher.buffered
+    assert desk.publish_trades(2) != [None]
+    say(desk, DataType.TRADE, 2)
+    assert (desk.trades.loss, desk.publisher.buffered, desk.telemetry.beat.entries_dropped) == (None, waiting, 3)
+    assert desk.publisher.publish(desk.tickers, ticker(2)) is None
+
+
 async def test_the_ledger_does_not_vouch_for_what_is_refused_with_it() -> None:
     """It waits for the answer; of one transaction Redis would take what it says and refuse what it speaks of."""
     desk = desk_of()
