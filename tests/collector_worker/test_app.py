@@ -22,6 +22,7 @@ from tests.support.worker_rig import (
     heartbeat,
     instruments,
     last_words,
+    ledger,
     published,
     running,
     surroundings,
@@ -127,7 +128,8 @@ async def test_a_stream_that_a_user_deletes_stops_nothing(redis_server: RedisSer
         await peer.send(ticker("2", 1_767_225_600_001))
 
     async with surroundings(redis_server.config, script) as make, running(make()) as work:
-        await until(lambda: "ticker" in published(redis_server))
+        # Before the ledger has begun, a Redis without this one stream cannot be told from one that came back empty.
+        await until(lambda: "ticker" in published(redis_server) and ledger(redis_server))
         redis_server.client.delete(PREFIX + "ticker")
         if cut:
             redis_server.client.client_kill_filter(_type="normal", skipme=True)
