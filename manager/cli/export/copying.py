@@ -12,11 +12,13 @@ from common.coverage_reader import CoverageReader, Look
 from common.errors import FleetError, RedisUnreachableError
 from common.reading import cursor
 from common.reading.commands import facts_of, xinfo
+from common.reading.discovery import NO_STREAM
 from common.reading.entries import Entry
 from common.reading.names import StreamName
 from common.reading.position import BEGINNING, Mark, Position, id_order
 from common.redis_client import shown_address
 from common.redis_pipe import RedisPipe
+from common.resp import is_wrong_type
 from common.subscriber import Subscriber
 from manager.cli.export.span import Sieve, Span
 from manager.cli.export.tally import Facts, Tally
@@ -72,7 +74,7 @@ class Copier:
         """Do it.
 
         Raises:
-            FleetError: There is no such stream.
+            FleetError: There is no such stream, or its key holds something else.
             RedisUnreachableError: Redis does not answer.
             ValueError: From the file: something cannot be written so.
         """
@@ -130,6 +132,8 @@ async def _facts(redis: RedisConfig, name: StreamName) -> cursor.Facts:
         facts = facts_of(reply)
     finally:
         await pipe.close()
+    if is_wrong_type(reply):
+        raise FleetError(f"{name.key} {NO_STREAM}")
     if facts is None:
         raise FleetError(f"{name.collector} has no stream of this type yet ({name.key})")
     return facts

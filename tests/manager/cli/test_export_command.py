@@ -234,6 +234,14 @@ def test_a_stream_that_is_not_there_yet(streams: RedisStage) -> None:
     assert result.stderr == f"manager-cli: okx:BTC-USDT has no stream of this type yet ({BTC_TRADES.key})\n"
 
 
+def test_a_key_that_holds_something_else(streams: RedisStage) -> None:
+    streams.server.client.set(BTC_TRADES.key, "somebody's")
+    result = streams.run("export", "okx:BTC-USDT", "trade", str(streams.folder / "x.csv"))
+    assert (result.exit_code, result.stdout) == (1, "")
+    says = f"{BTC_TRADES.key} cannot be read: its key holds something that is no stream"
+    assert result.stderr == f"manager-cli: {says}\n"
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
