@@ -99,9 +99,11 @@ def refusing(
 ) -> set[bytes]:
     """Of a transaction that has been carried out, the streams that refused what was for them.
 
-    Their keys held something else; one that holds its stream again ends as it did before. Arguments are those of
-    ``check_ends``.
+    Their keys held something else. One that holds its stream again ends as it did before; where there is nothing any
+    more, it cannot be told from a stream that took its entries and was deleted then: that one begins anew a little
+    later for it, and nothing is missing unseen. Arguments are those of ``check_ends``.
     """
+    untouched = (None, NO_STREAM)
     return {
-        key for key, end in sent.items() if found[key] != end and found[key] in (NO_STREAM, known.get(key, NOWHERE))
+        key for key, end in sent.items() if found[key] != end and found[key] in (*untouched, known.get(key, NOWHERE))
     }

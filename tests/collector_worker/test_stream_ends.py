@@ -93,7 +93,7 @@ REFUSED: dict[str, tuple[set[bytes], dict[bytes, bytes | None]]] = {
     "nothing": (set(), {b"t": b"5-9", b"new": b"5-0"}),
     "what ends as before": ({b"t"}, {b"t": b"5-7", b"new": b"5-0"}),
     "what holds something else": ({b"t", b"new"}, {b"t": NO_STREAM, b"new": NO_STREAM}),
-    "not what was deleted since": (set(), {b"t": None, b"new": b"5-0"}),
+    "what is not there": ({b"t"}, {b"t": None, b"new": b"5-0"}),
 }
 
 
