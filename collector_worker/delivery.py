@@ -7,6 +7,7 @@ from typing import Protocol
 
 from collector_worker.backoff import full_jitter
 from collector_worker.buffer import Buffer
+from collector_worker.refusals import REFUSED
 from collector_worker.shipment import Shipment, all_ids
 from collector_worker.spool import Packed
 from collector_worker.stream_ends import StreamTakenError, check_ends, read_ends, refusing
@@ -14,13 +15,10 @@ from collector_worker.telemetry import Telemetry
 from common.errors import FleetError, RedisUnreachableError
 from common.log import get_logger
 from common.redis_pipe import Done, Loan
-from common.resp import Refusal, Reply, is_stale_id
+from common.resp import Reply, is_stale_id
 
 Outcome = list[Reply] | RedisUnreachableError | None
 """What became of a transaction that was begun; see ``RedisPipe.begin``. None: nothing was done so far."""
-
-_REFUSED = Refusal("WRONGTYPE")
-"""In place of a lost reply."""
 
 
 class Pipe(Protocol):
@@ -156,7 +154,7 @@ class Delivery:
         if not carried_out:
             return None
         refused = refusing(known, sent, found)
-        return [_REFUSED if entry.key in refused else entry.id for entry in batch]
+        return [REFUSED if entry.key in refused else entry.id for entry in batch]
 
     async def _check_ids(self, batch: list[Packed], replies: list[Reply], *, retried: bool) -> None:
         """See that ids which Redis had already are those of this batch: a server that hung has just carried it out.

@@ -1,4 +1,4 @@
-"""Streams that refuse entries because their keys hold something else, and what is not sent because of that.
+"""Streams that refuse entries, mostly because their keys hold something else, and what is not sent because of that.
 
 Redis refuses such entries one by one: the transaction is carried out, and what else it holds is taken. An entry that
 came later, when the key holds the stream again, would stand behind a hole that nobody sees. So from its first refusal
@@ -16,11 +16,25 @@ from collector_worker.telemetry import Telemetry
 from common import keys
 from common.coverage import decode
 from common.errors import UndecodableFrameError
-from common.resp import Replies, Reply, is_no_stream, is_stale_id, is_wrong_type
+from common.log import get_logger
+from common.resp import Refusal, Replies, Reply, is_no_stream, is_stale_id, is_wrong_type
+
+_WRONG_TYPE = "WRONGTYPE"
+
+REFUSED = Refusal(_WRONG_TYPE)
+"""In place of a reply that is not there."""
 
 GONE_LOOKS = 5
 """After so many looks, one a second, a key that is not there counts as free to begin a stream. Before that whoever
 removed what stood there may be about to put the stream back in its place: what was written there would be lost."""
+
+ODD_LOOKS = 600
+"""After so many looks at a stream that is there, and refused entries for another reason, the run ends. No look shows
+whether it would take them now, and no entry may go ahead of those that are missing, so it is for the next run to try.
+An end at once might be followed by one after the other, of all that the collector does; without any, the stream would
+stay behind until somebody comes."""
+
+_REASONS = {_WRONG_TYPE: "something else stands in the place of"}
 
 _BOUND_WORDS = 3
 """``MAXLEN ~ n``."""
@@ -43,6 +57,26 @@ def _pairs(flat: Sequence[Any]) -> Mapping[str, str]:
     return dict(zip(flat[::2], flat[1::2], strict=True))
 
 
+def phrase(codes: Mapping[bytes, str]) -> str:
+    """What is said of the streams that refuse entries; by stream, the code that it does so with."""
+    names: dict[str, list[str]] = {}
+    for key, code in codes.items():
+        names.setdefault(_REASONS.get(code, f"{code} for"), []).append(key.decode())
+    return "Redis refuses entries: " + "; ".join(f"{reason} {', '.join(names[reason])}" for reason in names)
+
+
+def looks_until_end(reply: Reply, *, odd: bool) -> int | None:
+    """How many answers like this one to XINFO, in a row, end the run; None: the stream still refuses entries.
+
+    Args:
+        reply: What XINFO says of a stream that refuses entries.
+        odd: Whether it does so for another reason than that its key holds something else.
+    """
+    if isinstance(reply, list):
+        return ODD_LOOKS if odd else 1
+    return GONE_LOOKS if is_no_stream(reply) and not is_wrong_type(reply) else None
+
+
 class Refusals:
     """Which streams refuse entries.
 
@@ -54,35 +88,48 @@ class Refusals:
 
     def __init__(self, ends: dict[bytes, bytes], telemetry: Telemetry) -> None:
         self.streams: dict[bytes, int] = {}
-        """Those that hold something else; how often in a row nothing was found there."""
+        """Those that refuse; how often in a row a look found that they need not any more."""
+        self._codes: dict[bytes, str] = {}
+        """Those that refuse; the code that they do so with."""
         self._ends = ends
         self._telemetry = telemetry
 
     def begin(self, streams: Collection[bytes]) -> None:
         """A run begins, and finds that these hold something else."""
         self.streams.clear()
+        self._codes.clear()
         self._telemetry.settled("publish")
-        for key in streams:
-            self._refuse(key)
+        self._refuse(dict.fromkeys(streams, REFUSED))
 
     def note(self, batch: Sequence[Packed], replies: Sequence[Reply]) -> int:
         """Take note of the replies to entries; how many were taken."""
-        taken = 0
+        taken, refused = 0, dict[bytes, Reply]()
         for entry, reply in zip(batch, replies, strict=True):
             if isinstance(reply, bytes):
                 self._ends[entry.key] = reply
             elif is_stale_id(reply):  # it was there already, so it counts as published
                 self._ends[entry.key] = entry.id
             else:
-                self._refuse(entry.key)
+                refused[entry.key] = reply
                 continue
             taken += 1
+        self._refuse(refused)
         return taken
 
-    def _refuse(self, key: bytes) -> None:
-        self.streams.setdefault(key, 0)
-        self._ends.pop(key, None)
-        self._telemetry.trouble("publish", "Redis refuses entries: a key of ours holds something else")
+    def _refuse(self, replies: Mapping[bytes, Reply]) -> None:
+        """From now on nothing is sent for these streams.
+
+        Also not where the key need not hold something else: there is a hole now in any case, and what came behind it
+        would be vouched for.
+        """
+        for key, reply in replies.items():
+            self.streams[key] = 0
+            self._codes[key] = reply.code if isinstance(reply, Refusal) else "ERR"
+            self._ends.pop(key, None)
+        if replies:
+            why = phrase(self._codes)
+            self._telemetry.trouble("publish", why)
+            get_logger().warning("entries_refused", why=why)
 
     def bars(self, entry: Packed) -> bool:
         """Whether an entry must not be sent: it is for such a stream, or the ledger's about one."""
@@ -103,7 +150,7 @@ class Refusals:
             StreamReturnedError: One of them takes entries again.
         """
         for key, reply in zip(streams, replies, strict=True):
-            gone = is_no_stream(reply) and not is_wrong_type(reply)
-            self.streams[key] = self.streams[key] + 1 if gone else 0
-            if isinstance(reply, list) or self.streams[key] >= GONE_LOOKS:
+            most = looks_until_end(reply, odd=self._codes[key] != _WRONG_TYPE)
+            self.streams[key] = 0 if most is None else self.streams[key] + 1
+            if most is not None and self.streams[key] >= most:
                 raise StreamReturnedError("a stream takes entries again that had refused some: they are to be fetched")

@@ -162,7 +162,10 @@ async def test_a_stream_s_key_of_another_type_degrades_until_it_takes_entries(re
         async with running(make()):
             await until(lambda: (beat := heartbeat(redis_server)) and beat.state is WorkerState.DEGRADED)
         state, error, _ = last_words(redis_server)
-        assert (state, error) == (WorkerState.STOPPED, "Redis refuses entries: a key of ours holds something else")
+        assert (state, error) == (
+            WorkerState.STOPPED,
+            f"Redis refuses entries: something else stands in the place of {PREFIX}ticker",
+        )
         async with running(make()) as work:
             await until(lambda: (beat := heartbeat(redis_server)) and beat.state is WorkerState.DEGRADED)
             redis_server.client.xadd("theirs", {"by": "another"})

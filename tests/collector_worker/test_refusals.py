@@ -7,14 +7,14 @@ import pytest
 from structlog.testing import capture_logs
 
 from collector_worker.ledger_stream import LedgerStream
-from collector_worker.refusals import GONE_LOOKS, subject
+from collector_worker.refusals import GONE_LOOKS, ODD_LOOKS, looks_until_end, phrase, subject
 from collector_worker.spool import Packed, Spool
 from collector_worker.stream_ends import StreamReturnedError
 from collector_worker.streams import Stream
 from common.coverage import Kind, LedgerEntry
 from common.health import WorkerState
 from common.identity import DataType
-from common.resp import pack_command
+from common.resp import Refusal, Reply, pack_command
 from tests.support.fakes import Fault
 from tests.support.publisher_desk import NOW, NOW_MS, Desk, ticker, trade
 from tests.support.waiting import PATIENCE_S, until
@@ -59,6 +59,29 @@ def test_of_which_stream_the_ledger_speaks() -> None:
     _, command = desk.trades.pack(trade(1))
     assert (subject(Packed(command, 1)), subject(Packed(command, 1, b"t"))) == (None, None)
     assert subject(Packed(pack_command(("XADD", COVERAGE, "5-0", "odd")), 1)) is None
+
+
+def test_which_streams_refuse_and_why_is_said() -> None:
+    both = {TRADE.encode(): "WRONGTYPE", TICKER.encode(): "WRONGTYPE"}
+    assert phrase(both) == f"Redis refuses entries: something else stands in the place of {TRADE}, {TICKER}"
+    odd = {TRADE.encode(): "NOPERM", COVERAGE.encode(): "WRONGTYPE"}
+    why = f"Redis refuses entries: NOPERM for {TRADE}; something else stands in the place of {COVERAGE}"
+    assert phrase(odd) == why
+
+
+LOOKS: dict[str, tuple[Reply, bool, int | None]] = {
+    "the stream": ([], False, 1),
+    "the stream, which need not have been away": ([], True, ODD_LOOKS),
+    "nothing": (Refusal("ERR no such key"), False, GONE_LOOKS),
+    "nothing, where there was a stream": (Refusal("ERR no such key"), True, GONE_LOOKS),
+    "something else": (Refusal("WRONGTYPE Operation against a key"), False, None),
+    "not for us": (Refusal("NOPERM no permissions"), True, None),
+}
+
+
+@pytest.mark.parametrize(("reply", "odd", "looks"), LOOKS.values(), ids=LOOKS)
+def test_after_how_many_looks_the_run_ends(reply: Reply, looks: int | None, *, odd: bool) -> None:
+    assert looks_until_end(reply, odd=odd) == looks
 
 
 async def test_behind_a_refused_entry_comes_nothing_of_its_stream_and_all_of_the_others() -> None:
@@ -163,12 +186,13 @@ async def test_a_ledger_that_is_refused_says_nothing_more_and_data_goes_on() -> 
     assert (desk.pipe.events(TRADE), said(desk)) == ([trade(1), trade(2)], [])
 
 
-@pytest.mark.parametrize("back", [True, False])
-async def test_a_lost_answer_does_not_hide_a_refusal(*, back: bool) -> None:
+@pytest.mark.parametrize("meanwhile", ["as it was", "back", "deleted"])
+async def test_a_lost_answer_does_not_hide_a_refusal(meanwhile: str) -> None:
     """The transaction was carried out, as its other stream shows."""
     desk = desk_of()
     desk.publish_trades(1)
     await desk.send_all()
+    held = desk.pipe.streams[TRADE]
     desk.pipe.faults = [Fault.AFTER, *[Fault.BEFORE] * 100_000]
     desk.pipe.wrong_types = {TRADE}
     desk.publish_trades(2)
@@ -176,9 +200,11 @@ async def test_a_lost_answer_does_not_hide_a_refusal(*, back: bool) -> None:
     with capture_logs():
         async with desk.sending():
             await until(lambda: desk.telemetry.beat.last_error)
-            desk.pipe.wrong_types = set() if back else {TRADE}
+            desk.pipe.wrong_types = {TRADE} if meanwhile == "as it was" else set()
+            if meanwhile == "deleted":
+                del desk.pipe.streams[TRADE]
             desk.pipe.faults.clear()
-    desk.pipe.wrong_types = set()
+    desk.pipe.wrong_types, desk.pipe.streams[TRADE] = set(), held
     desk.publish_trades(3)
     await desk.send_all()
     assert (desk.pipe.events(TRADE), desk.pipe.events(TICKER)) == ([trade(1)], [ticker(1)])
@@ -229,7 +255,7 @@ async def test_what_a_run_finds_to_be_something_else_it_does_not_try() -> None:
     """It might be a stream by then whose tail nobody has read."""
     desk = desk_of()
     desk.publisher.follow({}, [TRADE.encode()])
-    assert desk.telemetry.beat.last_error == "Redis refuses entries: a key of ours holds something else"
+    assert desk.telemetry.beat.last_error == f"Redis refuses entries: something else stands in the place of {TRADE}"
     desk.publish_trades(1)
     desk.publisher.publish(desk.tickers, ticker(1))
     await desk.send_all()
@@ -238,6 +264,28 @@ async def test_what_a_run_finds_to_be_something_else_it_does_not_try() -> None:
     desk.publish_trades(2)
     await desk.send_all()
     assert desk.pipe.events(TRADE) == [trade(2)], "the next attempt to begin the run has found it free"
+
+
+async def test_a_refusal_of_another_kind_bars_its_stream_and_does_not_end_run_after_run() -> None:
+    """The stream is there, so a look cannot tell whether it would take an entry now."""
+    desk = desk_of()
+    desk.pipe.refusals = {TRADE: "NOPERM this user has no permissions"}
+    desk.pipe.streams[TRADE] = [("5-0", {"by": "us"})]
+    desk.publish_trades(1)
+    sending = asyncio.create_task(desk.publisher.run())
+    with capture_logs() as logs:
+        await desk.publisher.drained()
+    desk.pipe.refusals.clear()
+    why = f"Redis refuses entries: NOPERM for {TRADE}"
+    assert desk.telemetry.beat.last_error == why
+    assert [line["why"] for line in logs if line["event"] == "entries_refused"] == [why]
+    desk.publish_trades(2)
+    say(desk, DataType.TRADE, 2)
+    await beat(desk, ODD_LOOKS - 1)
+    assert (desk.pipe.ids(TRADE), said(desk), sending.done()) == (["5-0"], [], False)
+    desk.publisher.set_expiring_hash("beat", {"n": 2}, 10)
+    with pytest.raises(StreamReturnedError):
+        await asyncio.wait_for(sending, PATIENCE_S)
 
 
 async def test_nothing_is_lent_meanwhile() -> None:

@@ -44,6 +44,8 @@ class FakePipe:
         """The commands of every attempt, carried out or not."""
         self.wrong_types: set[str] = set()
         """Keys that hold something else."""
+        self.refusals: dict[str, str] = {}
+        """Keys that take no entries for another reason: what is said."""
         self.working = asyncio.Event()
         """While cleared, transactions wait."""
         self.working.set()
@@ -156,6 +158,8 @@ class FakePipe:
             return self._read(name, key, *rest)
         if key in self.wrong_types:
             return _WRONG_TYPE
+        if key in self.refusals:
+            return Refusal(self.refusals[key])
         match name, rest:
             case "XADD", ["MAXLEN", "~", _, entry_id, *flat] | [entry_id, *flat]:
                 return self._xadd(key, entry_id, flat)
