@@ -35,7 +35,7 @@ from collector_worker.tail import ahead_of_time, begin_later, read_tails, recall
 from collector_worker.tape import CandleTape, TradeTape
 from collector_worker.telemetry import Telemetry
 from collector_worker.usual import Usual, floors_of, limits_of_former_run
-from collector_worker.vouching import unvouched
+from collector_worker.vouching import fetchable, unvouched
 from common import keys
 from common.clock import Clock, SystemClock
 from common.config import ExchangeCollectorConfig
@@ -179,7 +179,7 @@ class Worker:
         await self._publisher.publish_left_over(ledger, self._heartbeat.beat_if_due)
         self._trades, self._candles = _empty_tapes(self._config)  # an attempt that failed may have read another Redis
         refused = await read_tails(self._pipe, self._streams, self._trades, self._candles)
-        refused |= await self._ledger_stream.restore(self._pipe)
+        refused |= await self._ledger_stream.restore(self._pipe, fetchable(self._streams))
         recall(self._ledger_stream.history, self._streams, self._trades, self._candles)
         self._telemetry.settled("ids")
         if ahead := ahead_of_time(self._streams, self._clock.now_ns()):

@@ -6,7 +6,7 @@ one.
 """
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 
 from msgspec.structs import replace
@@ -14,18 +14,22 @@ from msgspec.structs import replace
 from collector_worker.publisher import Publisher
 from collector_worker.stream_ends import NO_STREAM, NOWHERE, Reader, place, read_ends
 from collector_worker.stream_ids import StreamIds
+from collector_worker.tail import page_of
 from common import keys
 from common.coverage import Kind, LedgerEntry, State, decode, encode
 from common.coverage_fold import Span, number_of
 from common.errors import UndecodableFrameError
 from common.identity import DataType
-from common.resp import Reply, is_wrong_type, pack_command
+from common.resp import is_wrong_type, pack_command
 
-LOOK_BACK = 500
-"""Entries of earlier runs that are read: over an hour of them, more than a hole can last."""
+LOOK_BACK = 2_000
+"""Entries of earlier runs that are read at a time. Of trades, book, ticker and bars of a minute, which move all the
+time, that is more than an hour and a half: longer than a hole can last."""
 
 MOST_WAITING = 1_000
 """With both memory and file full there is little to tell of: what comes is refused before it gets as far."""
+
+Subject = tuple[DataType, str]
 
 FOLDED = "ledger_full"
 """Reason of a span that counts as lost because there was no room to tell in detail what is lost of it."""
@@ -42,8 +46,13 @@ class LedgerStream:
         self.history: list[LedgerEntry] = []
         """The newest entries of earlier runs, oldest first; after ``restore``."""
 
-    async def restore(self, pipe: Reader) -> set[bytes]:
-        """Go on behind the last entry.
+    async def restore(self, pipe: Reader, wanted: Collection[Subject] = ()) -> set[bytes]:
+        """Go on behind the last entry, and read back until there is a statement of everything wanted.
+
+        Args:
+            pipe: The way to Redis.
+            wanted: Data of which it is to be known how far they were. Of a bar of a day the last word is a day old; of
+                what never came there is none, and all of the ledger is read: half a second.
 
         Returns:
             The ledger's key, where it holds something else; it counts as empty then.
@@ -52,10 +61,19 @@ class LedgerStream:
             RedisUnreachableError: Redis went away, or does not let us read now.
         """
         (end,) = await read_ends(pipe, [self._key])
-        (reply,) = await pipe.execute([pack_command(("XREVRANGE", self._key, "+", "-", "COUNT", LOOK_BACK))])
         self.ids.last_ms, self.ids.last_n = place(end or NOWHERE)
-        self.history = _entries(reply)
-        return {self._key.encode()} if end == NO_STREAM or is_wrong_type(reply) else set()
+        self.history, before = [], "+"
+        for _ in range(0, keys.COVERAGE_MAXLEN, LOOK_BACK):
+            command = ("XREVRANGE", self._key, before, "-", "COUNT", LOOK_BACK)
+            (reply,) = await pipe.execute([pack_command(command)])
+            if is_wrong_type(reply):
+                return {self._key.encode()}
+            page = page_of(reply)
+            self.history[:0] = _entries(page)
+            if len(page) < LOOK_BACK or not silent(self.history, wanted):
+                break
+            before = f"({page[-1][0]}"
+        return {self._key.encode()} if end == NO_STREAM else set()
 
     def append(self, entry: LedgerEntry) -> None:
         """Write one entry, now or once there is room."""
@@ -75,17 +93,18 @@ class LedgerStream:
         return self._publisher.append(pack_command(command), entry.at)
 
 
-def _entries(reply: Reply) -> list[LedgerEntry]:
-    """Entries of an XREVRANGE reply, oldest first."""
+def _entries(page: Sequence[tuple[str, Mapping[str, str]]]) -> list[LedgerEntry]:
+    """Entries of a page that is newest first, oldest first."""
     entries = []
-    for _, flat in reversed(reply) if isinstance(reply, list) else ():
-        texts = [part.decode(errors="replace") for part in flat]
+    for _, fields in reversed(page):
         with suppress(UndecodableFrameError):  # somebody else's, or of a version to come
-            entries.append(decode(dict(zip(texts[::2], texts[1::2], strict=True))))
+            entries.append(decode(fields))
     return entries
 
 
-Subject = tuple[DataType, str]
+def silent(history: Iterable[LedgerEntry], wanted: Collection[Subject]) -> set[Subject]:
+    """Of what is wanted, that of which entries do not say how far it was."""
+    return {*wanted} - {_subject(entry) for entry in history if entry.kind in (Kind.OPENED, Kind.COMPLETE)}
 
 
 def _subject(entry: LedgerEntry) -> Subject:

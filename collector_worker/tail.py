@@ -107,9 +107,12 @@ def reached(history: Sequence[LedgerEntry], kind: DataType, interval: str = "") 
         if number is not None and last.state is not State.COMPLETE:
             number -= 1  # the item behind a gap was about to be published
         return last.to_ts, number
-    begun = (entry for entry in reversed(history) if entry.kind is Kind.OPENED)
-    opened = next((entry for entry in begun if (entry.data_type, entry.interval) == (kind, interval)), None)
-    return None if opened is None else (opened.from_ts or 0, number_of(opened.from_id))
+    said = (entry for entry in reversed(history) if (entry.data_type, entry.interval) == (kind, interval))
+    bare = next((entry for entry in said if entry.kind in (Kind.OPENED, Kind.COMPLETE)), None)
+    if bare is None:
+        return None
+    ts, number_text = (bare.from_ts, bare.from_id) if bare.kind is Kind.OPENED else (bare.to_ts, bare.to_id)
+    return ts or 0, number_of(number_text)
 
 
 def _restores(stream: Stream, fields: dict[str, str], trades: TradeTape, candles: Mapping[str, CandleTape]) -> bool:

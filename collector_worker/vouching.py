@@ -22,18 +22,23 @@ MOST_PAGES = 50
 Subject = tuple[DataType, str]
 
 
+def fetchable(streams: Streams) -> dict[Subject, Stream]:
+    """The streams of trades and bars, which are fetched where missed, by what the ledger calls them."""
+    found = {(DataType.CANDLES, interval): stream for interval, stream in streams.candles.items()}
+    found |= {(stream.data_type, ""): stream for stream in streams.all() if stream.data_type is DataType.TRADE}
+    return found
+
+
 async def unvouched(pipe: Reader, streams: Streams, history: Sequence[LedgerEntry]) -> set[Subject]:
     """Of trades and bars, those of which the ledger may not know all that is lost. Without a ledger there are none.
 
     Raises:
         RedisUnreachableError: Redis went away, or takes no commands from us now.
     """
-    numbered = [(DataType.CANDLES, interval, stream) for interval, stream in streams.candles.items()]
-    numbered += [(DataType.TRADE, "", stream) for stream in streams.all() if stream.data_type is DataType.TRADE]
     return {
-        (data_type, interval)
-        for data_type, interval, stream in numbered
-        if history and not await _is_vouched_for(pipe, stream, reached(history, data_type, interval))
+        subject
+        for subject, stream in fetchable(streams).items()
+        if history and not await _is_vouched_for(pipe, stream, reached(history, *subject))
     }
 
 

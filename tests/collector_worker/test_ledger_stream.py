@@ -6,9 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from collector_worker import ledger_stream
 from collector_worker.ledger import Missing, Track
-from collector_worker.ledger_stream import LedgerStream, folded
+from collector_worker.ledger_stream import LedgerStream, folded, silent
 from collector_worker.publisher import Publisher
+from collector_worker.tail import reached
 from collector_worker.telemetry import Telemetry
 from common import keys
 from common.config import ExchangeCollectorConfig
@@ -108,6 +110,39 @@ async def test_history_is_read_anew_each_time(redis_server: RedisServer, clock: 
         await stream.restore(pipe)
     await pipe.close()
     assert stream.history == held(redis_server)
+
+
+HOURS, DAYS = (DataType.CANDLES, "1h"), (DataType.CANDLES, "1d")
+
+
+async def test_history_is_read_back_to_a_statement_of_all_that_is_wanted(
+    redis_server: RedisServer, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What moves seldom is told of seldom, and much is told of the others meanwhile."""
+    now = clock.now_ns()
+    bar = replace(entry(7, now), data_type=DataType.CANDLES, interval="1h")
+    trades = [entry(number, now) for number in range(30)]
+    await write(redis_server, clock, *trades[:9], bar, *trades[9:])
+    monkeypatch.setattr(ledger_stream, "LOOK_BACK", 4)
+    pipe = RedisPipe(redis_server.config)
+    stream = LedgerStream(KEY, Publisher(pipe, Telemetry(CONFIG, now), clock))
+    await stream.restore(pipe, [(DataType.TRADE, "")])
+    assert stream.history == held(redis_server)[-4:]
+    await stream.restore(pipe, [(DataType.TRADE, ""), HOURS])
+    assert stream.history == held(redis_server)[-24:]
+    assert reached(stream.history, *HOURS) == (7, None)
+    await stream.restore(pipe, [DAYS])
+    assert stream.history == held(redis_server), "nothing is said of it"
+    monkeypatch.setattr(keys, "COVERAGE_MAXLEN", 10)
+    await stream.restore(pipe, [DAYS])
+    assert stream.history == held(redis_server)[-12:]
+    await pipe.close()
+
+
+def test_of_what_the_ledger_says_nothing() -> None:
+    told = [entry(1, 1), replace(OPENED, data_type=DataType.TICKER), lost(1, 3, interval="1h")]
+    wanted = [(DataType.TRADE, ""), (DataType.TICKER, ""), HOURS, DAYS]
+    assert silent(told, wanted) == {HOURS, DAYS}
 
 
 async def test_it_is_bounded(redis_server: RedisServer, clock: ManualClock, monkeypatch: pytest.MonkeyPatch) -> None:
