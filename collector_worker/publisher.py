@@ -21,7 +21,7 @@ from collector_worker.buffer import Buffer
 from collector_worker.delivery import Delivery, Outcome, Pipe
 from collector_worker.left_over import LeftOverPublisher
 from collector_worker.refusals import Refusals
-from collector_worker.shipment import Seams, Shipment, all_ids, hset, shipment_of
+from collector_worker.shipment import Seams, Shipment, all_ids, drop_sent, hset, shipment_of
 from collector_worker.spool import Packed, SpoolLostError
 from collector_worker.streams import Stream
 from collector_worker.telemetry import Telemetry
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 
 _LATENCY_SAMPLES = 16
 """Entries of a batch whose latency is recorded: enough for a percentile, and a burst does not pay per entry."""
-
 
 _NS_PER_S = 1_000_000_000
 _SAMPLE_EVERY_NS = _NS_PER_S
@@ -127,8 +126,7 @@ class Publisher:
     def publish(self, stream: Stream, event: Event) -> str | None:
         """Buffer one event; returns its entry id, or None where the buffer is full and the event is lost.
 
-        What its stream would refuse is left out and has its id: it is not for want of room that it is missing, and
-        what the ledger says of it is left out as well.
+        What its stream would refuse is left out and has an id all the same: no want of room is to be marked.
         """
         stream.regain()
         if self._outbox is not None:
@@ -260,16 +258,9 @@ class Publisher:
         newest_ns = shipment.batch[-1].recv_ns if shipment.batch else self._sampled_ns
         waited_for = self._outbox is not None or not self._idle.is_set()  # or somebody is in ``drained``
         alone = self._appended - self._done == len(shipment.batch) and not waited_for
-        self._patient = alone and not self._sample_is_due(newest_ns)
+        self._patient = alone and 0 <= newest_ns - self._sampled_ns < _SAMPLE_EVERY_NS
         if not self._pipe.begin(shipment.commands, partial(self._on_outcome, shipment), patient=self._patient):
             self._ask_for_help(shipment, None)
-
-    def _sample_is_due(self, now_ns: int) -> bool:
-        return not 0 <= now_ns - self._sampled_ns < _SAMPLE_EVERY_NS
-
-    @property
-    def _has_work(self) -> bool:
-        return bool(self._appended > self._done or self._ordered or self._urgent)
 
     def _pass_over(self) -> None:
         """Forget what was buffered and must not be sent, as far as that has come to the head."""
@@ -280,16 +271,13 @@ class Publisher:
     def _load(self) -> Shipment:
         most, seams = self._pacing.batch_entries, self._seams
         most = seams.room(self._done, most) if seams.places else most
-        batch = head = self._buffer.head(most, self._pacing.batch_bytes)
-        if self._refusals.streams:
-            batch = self._refusals.free(head)
-        passed_over = len(head) - len(batch)
+        head = self._buffer.head(most, self._pacing.batch_bytes)
+        batch = self._refusals.free(head) if self._refusals.streams else head
         if not self._urgent and not self._ordered:
             commands = [batch[0].command] if len(batch) == 1 else [entry.command for entry in batch]
-            return Shipment({}, batch, {}, commands, passed_over=passed_over)
+            return Shipment({}, batch, {}, commands, passed_over=len(head) - len(batch))
         looked_at = [*self._refusals.streams] if self._urgent else []  # so looks are as rare as the heart's beats
-        reached = self._done + len(head)
-        return shipment_of(self._urgent, batch, self._ordered, reached, looked_at, passed_over)
+        return shipment_of(self._urgent, batch, self._ordered, looked_at, done=self._done, covers=len(head))
 
     def _on_outcome(self, shipment: Shipment, outcome: Outcome) -> None:
         """Called from the event loop. Written flat: a process that is woken for one entry pays for each call."""
@@ -350,15 +338,9 @@ class Publisher:
         if self.congested and self._appended - self._done <= self._pacing.relieved_entries:
             self._relieve()
         if shipment.urgent:
-            self._forget_urgent(shipment.urgent)
-        for key, sent in shipment.ordered.items():
-            if self._ordered[key] is sent:
-                del self._ordered[key]
-
-    def _forget_urgent(self, sent: Mapping[str, list[bytes]]) -> None:
-        for key, commands in sent.items():
-            if self._urgent[key] is commands:
-                del self._urgent[key]
+            drop_sent(self._urgent, shipment.urgent)
+        if shipment.ordered:
+            drop_sent(self._ordered, shipment.ordered)
 
     def _record_latency(self, batch: list[Packed]) -> None:
         now_ns = self._clock.now_ns()
@@ -369,7 +351,7 @@ class Publisher:
     async def drained(self) -> None:
         """Wait until everything buffered is confirmed."""
         self.take_back()
-        if self._has_work:
+        if self._appended > self._done or self._ordered or self._urgent:
             self._idle.clear()
             self._hasten()
         await self._idle.wait()
@@ -485,5 +467,5 @@ class Publisher:
         if not ahead and not commands:
             return []
         replies = await self._pipe.transaction([*ahead, *commands])
-        self._forget_urgent(urgent)
+        drop_sent(self._urgent, urgent)
         return replies[len(ahead) :]

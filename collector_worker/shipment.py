@@ -2,12 +2,14 @@
 
 from collections import deque
 from collections.abc import Mapping, Sequence
-from typing import TypeGuard
+from typing import TypeGuard, TypeVar
 
 from msgspec import Struct
 
 from collector_worker.spool import Packed
 from common.resp import Reply, Scalar, pack_command
+
+Sent = TypeVar("Sent")
 
 
 class Shipment(Struct, frozen=True):
@@ -39,9 +41,10 @@ def shipment_of(
     urgent: Mapping[str, list[bytes]],
     batch: list[Packed],
     ordered: Mapping[str, tuple[int, bytes]],
-    reached: int,
     looked_at: Sequence[bytes],
-    passed_over: int = 0,
+    *,
+    done: int,
+    covers: int,
 ) -> Shipment:
     """A transaction that holds more than entries.
 
@@ -50,16 +53,23 @@ def shipment_of(
         batch: The entries.
         ordered: All such hashes, and how many entries go ahead of each. One that names a stream id must not be seen
             before that entry.
-        reached: How many entries are confirmed with this transaction.
         looked_at: Keys of streams to be looked at.
-        passed_over: How many entries are left out of the batch.
+        done: How many entries are confirmed already.
+        covers: How many the batch stands for, with those that are left out of it.
     """
     looks = [pack_command(("XINFO", "STREAM", key)) for key in looked_at]
     ahead = [command for parts in urgent.values() for command in parts]
-    due = {key: hash_ for key, hash_ in ordered.items() if hash_[0] <= reached}
+    due = {key: hash_ for key, hash_ in ordered.items() if hash_[0] <= done + covers}
     behind = [packed for _, packed in due.values()]
     commands = [*looks, *ahead, *[entry.command for entry in batch], *behind]
-    return Shipment(dict(urgent), batch, due, commands, looked_at, passed_over)
+    return Shipment(dict(urgent), batch, due, commands, looked_at, covers - len(batch))
+
+
+def drop_sent(held: dict[str, Sent], sent: Mapping[str, Sent]) -> None:
+    """Drop by key what was sent, except where something else has come in its place."""
+    for key, each in sent.items():
+        if held[key] is each:
+            del held[key]
 
 
 def hset(key: str, fields: Mapping[str, Scalar]) -> bytes:

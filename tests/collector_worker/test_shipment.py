@@ -1,6 +1,6 @@
 import pytest
 
-from collector_worker.shipment import Seams, Shipment, all_ids, shipment_of
+from collector_worker.shipment import Seams, Shipment, all_ids, drop_sent, shipment_of
 from collector_worker.spool import Packed
 from common.resp import Refusal, Reply, pack_command
 
@@ -29,10 +29,18 @@ def test_whether_every_entry_was_taken(replies: list[Reply], all_taken: bool) ->
 
 def test_what_is_urgent_and_what_is_looked_at_stand_ahead_and_hashes_behind_their_entries() -> None:
     batch = [Packed(b"e", 1)]
-    shipment = shipment_of({"beat": [b"u"]}, batch, {"h": (3, b"due"), "later": (4, b"not yet")}, 3, [b"t"])
+    ordered = {"h": (3, b"due"), "later": (4, b"not yet")}
+    shipment = shipment_of({"beat": [b"u"]}, batch, ordered, [b"t"], done=1, covers=2)
     look = pack_command(("XINFO", "STREAM", "t"))
-    assert shipment == Shipment({"beat": [b"u"]}, batch, {"h": (3, b"due")}, [look, b"u", b"e", b"due"], [b"t"])
+    assert shipment == Shipment({"beat": [b"u"]}, batch, {"h": (3, b"due")}, [look, b"u", b"e", b"due"], [b"t"], 1)
     assert shipment.of_entries([[], b"", b"5-1", 1]) == [b"5-1"]
+
+
+def test_what_was_replaced_while_it_was_sent_is_kept() -> None:
+    sent = {"a": [b"1"], "b": [b"1"]}
+    held = {"a": sent["a"], "b": [b"2"], "c": [b"3"]}
+    drop_sent(held, sent)
+    assert held == {"b": [b"2"], "c": [b"3"]}
 
 
 def test_a_transaction_ends_before_what_the_ledger_says() -> None:
