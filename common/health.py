@@ -73,7 +73,7 @@ class Heartbeat(Struct, kw_only=True):
         catching_up_since: Since when live data waits behind data that was missed; 0 where none does.
         entries_published: Entries that Redis has confirmed.
         entries_buffered: Entries that wait for Redis now.
-        entries_dropped: Entries that were not published: the buffer was full, or a key of ours holds something else.
+        entries_dropped: Entries that were not published: the buffer was full, or their stream refuses entries.
         express_trades: Trades that took the compiled way; it stands still where that could not be built, or the
             exchange has changed its spelling.
         latency_p50_us, latency_p99_us: From the frame's receipt to Redis' confirmation, over the last minute.

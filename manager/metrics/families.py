@@ -56,7 +56,7 @@ _COUNTERS: Mapping[str, tuple[str, _Read]] = {
     "cpu_seconds": ("CPU time of its process.", lambda beat: beat.cpu_seconds),
     "published_entries": ("Entries that Redis has confirmed.", lambda beat: beat.entries_published),
     "dropped_entries": (
-        "Entries not published: the buffer was full, or a key holds something else.",
+        "Entries not published: the buffer was full, or their stream refuses entries.",
         lambda beat: beat.entries_dropped,
     ),
     "backfilled_entries": ("Entries fetched by REST.", lambda beat: beat.backfilled),
