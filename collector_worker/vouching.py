@@ -8,6 +8,7 @@ that was deleted, its gaps were, too, and nothing is said.
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from collector_worker.ledger_stream import Subject
 from collector_worker.stream_ends import Reader
 from collector_worker.streams import Stream, Streams
 from collector_worker.tail import is_number, page_of, reached
@@ -18,8 +19,6 @@ from common.resp import pack_command
 PAGE = 1_000
 MOST_PAGES = 50
 """Mostly there are ten seconds of entries, or none. More than this is not worth reading: it counts as unknown."""
-
-Subject = tuple[DataType, str]
 
 
 def fetchable(streams: Streams) -> dict[Subject, Stream]:

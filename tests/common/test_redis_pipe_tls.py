@@ -3,13 +3,14 @@
 import asyncio
 import ssl
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 import trustme
 
 from common.config import RedisConfig
 from common.errors import RedisUnreachableError
+from common.redis_client import async_client
 from common.redis_pipe import RedisPipe
 from common.resp import pack_command
 from tests.support.canned_redis import CannedRedis
@@ -75,6 +76,33 @@ async def test_who_is_believed(tmp_path: Path, name: str, options: str, *, belie
             with pytest.raises(RedisUnreachableError) as refused:
                 await asked(url)
             assert str(refused.value) == f"Redis at {address} cannot be reached"
+
+
+async def test_sentinels_and_nodes_of_a_cluster_are_spoken_to_by_tls(tmp_path: Path) -> None:
+    shown = papers(tmp_path, "127.0.0.1")
+    answers = {"ECHO": b"+QUEUED\r\n", "EXEC": b"*1\r\n$1\r\nx\r\n", "ROLE": b"*1\r\n$6\r\nmaster\r\n"}
+    query = f"ssl_ca_certs={shown.authority}"
+    async with (
+        CannedRedis(answers, shown.server) as server,
+        CannedRedis({"SENTINEL": pack_command(("127.0.0.1", server.port))}, shown.server) as sentinel,
+    ):
+        assert await asked(f"rediss+sentinel://127.0.0.1:{sentinel.port}/mymaster?{query}") == [b"x"]
+        assert await asked(f"rediss+cluster://127.0.0.1:{server.port}?{query}") == [b"x"]
+        assert (sentinel.connections, server.connections) == (1, 2)
+        with pytest.raises(RedisUnreachableError):
+            await asked(f"redis+sentinel://127.0.0.1:{sentinel.port}/mymaster")
+
+
+async def test_the_manager_asks_sentinels_by_tls(tmp_path: Path) -> None:
+    shown = papers(tmp_path, "127.0.0.1")
+    async with CannedRedis({"GET": b"$1\r\ny\r\n"}, shown.server) as server:
+        place = ("ip", "127.0.0.1", "port", server.port)
+        state = pack_command(("name", "mymaster", *place, "flags", "master", "num-other-sentinels", 0))
+        async with CannedRedis({"SENTINEL": b"*1\r\n" + state}, shown.server) as sentinel:
+            address = f"rediss+sentinel://127.0.0.1:{sentinel.port}/mymaster"
+            client: Any = async_client(RedisConfig(url=f"{address}?ssl_ca_certs={shown.authority}"))
+            assert await client.get("x") == "y"
+            await client.aclose()
 
 
 async def test_answers_that_are_longer_than_one_record(tmp_path: Path) -> None:
