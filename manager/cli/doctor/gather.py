@@ -40,7 +40,7 @@ def redis_facts(fleet: Fleet, client: "SyncRedis", full_bytes: int) -> RedisFact
     local = read_address(fleet.redis.url).is_local
     return RedisFacts(
         info=info,
-        config=config or None,
+        config=config,
         full_bytes=full_bytes,
         available_bytes=_available_bytes() if local else None,
     )

@@ -10,6 +10,9 @@ from manager.cli.doctor.findings import Finding, bad, ok, size, skipped, warning
 OLDEST = (6, 2)
 """Ranges that leave out their first entry (``XRANGE key (id +``) came with 6.2."""
 
+_NO_INFO = "Redis does not tell us (INFO is refused, or leaves it out)"
+_NO_CONFIG = "Redis does not show its settings to us (CONFIG GET is refused)"
+
 _ROOM = 0.8
 """Of the memory that Redis may use: beyond it a burst, a client's buffer or a rewrite of the file runs out of it."""
 
@@ -18,14 +21,14 @@ class RedisFacts(Struct, frozen=True, kw_only=True):
     """What Redis says of itself.
 
     Attributes:
-        info: The answer to INFO.
-        config: The settings that were asked for; None where this user may not read them, as with a hosted Redis.
+        info: The answer to INFO; empty where this user may not ask for it. What is not in it was not looked at.
+        config: The settings that were asked for; empty where this user may not read them, as with a hosted Redis.
         full_bytes: What the streams will take when each is as long as it may become.
         available_bytes: Memory of the machine that is free for Redis, beside what it has; None where it runs elsewhere.
     """
 
     info: Mapping[str, str | int | float]
-    config: Mapping[str, str] | None
+    config: Mapping[str, str]
     full_bytes: int
     available_bytes: int | None = None
 
@@ -40,7 +43,7 @@ def _version(facts: RedisFacts) -> Finding:
     text = str(facts.info.get("valkey_version") or facts.info.get("redis_version", ""))
     numbers = re.match(r"(\d+)\.(\d+)", text)
     if numbers is None:
-        return skipped("redis version", "it does not say its version")
+        return skipped("redis version", _NO_INFO, f"see that it is Redis {OLDEST[0]}.{OLDEST[1]} or later, or Valkey")
     if (int(numbers[1]), int(numbers[2])) < OLDEST:
         return bad("redis version", f"{name} {text}", f"install Redis {OLDEST[0]}.{OLDEST[1]} or later, or any Valkey")
     return ok("redis version", f"{name} {text}")
@@ -48,9 +51,9 @@ def _version(facts: RedisFacts) -> Finding:
 
 def _policy(facts: RedisFacts) -> Finding:
     check = "redis eviction"
-    if facts.config is None:
-        return skipped(check, "Redis does not show its settings to us", "see that maxmemory-policy is noeviction")
-    policy = facts.config.get("maxmemory-policy", "")
+    policy = facts.config.get("maxmemory-policy")
+    if policy is None:
+        return skipped(check, _NO_CONFIG, "see that maxmemory-policy is noeviction")
     if policy == "noeviction":
         return ok(check, "noeviction")
     mend = "redis-cli CONFIG SET maxmemory-policy noeviction (and in redis.conf)"
@@ -61,9 +64,9 @@ def _policy(facts: RedisFacts) -> Finding:
 
 def _persistence(facts: RedisFacts) -> Finding:
     check = "redis persistence"
-    if facts.config is None:
-        return skipped(check, "Redis does not show its settings to us", "see that appendonly is yes")
-    if facts.config.get("appendonly") == "yes":
+    if "appendonly" not in facts.config:
+        return skipped(check, _NO_CONFIG, "see that appendonly is yes")
+    if facts.config["appendonly"] == "yes":
         return ok(check, "append-only file")
     mend = "redis-cli CONFIG SET appendonly yes (and in redis.conf)"
     if facts.config.get("save", "").strip():
@@ -73,20 +76,23 @@ def _persistence(facts: RedisFacts) -> Finding:
 
 def _saved(facts: RedisFacts) -> Finding:
     check = "redis disk"
-    failed = [
-        name
-        for name in ("aof_last_write_status", "aof_last_bgrewrite_status", "rdb_last_bgsave_status")
-        if facts.info.get(name, "ok") != "ok"
-    ]
-    if failed:
+    told = [name for name in _WRITES_TO_DISK if name in facts.info]
+    if not told:
+        return skipped(check, _NO_INFO, "see its log, and that its disk has room")
+    if failed := [name for name in told if facts.info[name] != "ok"]:
         return bad(check, f"its last write failed ({', '.join(failed)})", "free its disk and see its log")
     return ok(check, "its last writes succeeded")
 
 
+_WRITES_TO_DISK = ("aof_last_write_status", "aof_last_bgrewrite_status", "rdb_last_bgsave_status")
+
+
 def _memory(facts: RedisFacts) -> Finding:
     check = "redis memory"
-    used, limit = int(facts.info.get("used_memory", 0)), int(facts.info.get("maxmemory", 0))
     wanted = f"the streams take {size(facts.full_bytes)} when full"
+    if "used_memory" not in facts.info or "maxmemory" not in facts.info:
+        return skipped(check, f"{wanted}; {_NO_INFO}", "compare that with its maxmemory, or its machine's memory")
+    used, limit = int(facts.info["used_memory"]), int(facts.info["maxmemory"])
     if limit:
         room, what = limit, f"maxmemory is {size(limit)}"
     elif facts.available_bytes is not None:
@@ -103,8 +109,10 @@ def _memory(facts: RedisFacts) -> Finding:
 
 
 def _clients(facts: RedisFacts) -> Finding:
-    connected, limit = int(facts.info.get("connected_clients", 0)), int(facts.info.get("maxclients", 0))
-    found = f"{connected} of {limit or 'any number of'} clients"
-    if limit and connected > limit * _ROOM:
+    if "connected_clients" not in facts.info or "maxclients" not in facts.info:
+        return skipped("redis clients", _NO_INFO, "see that its maxclients leaves room")
+    connected, limit = int(facts.info["connected_clients"]), int(facts.info["maxclients"])
+    found = f"{connected} of {limit} clients"
+    if connected > limit * _ROOM:
         return warning("redis clients", found, "raise maxclients, or find out who does not close his connections")
     return ok("redis clients", found)

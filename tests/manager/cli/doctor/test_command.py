@@ -32,7 +32,14 @@ def _a_good_host(stage: CliStage, monkeypatch: pytest.MonkeyPatch) -> None:
     """
     stage.environment.logs.chmod(0o700)
     monkeypatch.setattr("manager.cli.doctor.gather.express_built", lambda: True)
-    facts = {"redis_version": "7.4.2", "used_memory": 1, "maxmemory": 64 * GIB}
+    facts = {
+        "redis_version": "7.4.2",
+        "used_memory": 1,
+        "maxmemory": 64 * GIB,
+        "aof_last_write_status": "ok",
+        "connected_clients": 12,
+        "maxclients": 10_000,
+    }
     monkeypatch.setattr(
         "manager.cli.doctor.gather.answers", lambda *_: (facts, {"maxmemory-policy": "noeviction", "appendonly": "yes"})
     )

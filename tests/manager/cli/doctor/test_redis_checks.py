@@ -69,11 +69,40 @@ def test_persistence(settings: dict[str, str], level: Level) -> None:
     assert found("redis persistence", config={**CONFIG, **settings}).level is level
 
 
-def test_settings_that_are_not_shown_are_skipped_with_a_hint() -> None:
-    assert found("redis eviction", config=None) == skipped(
-        "redis eviction", "Redis does not show its settings to us", "see that maxmemory-policy is noeviction"
-    )
-    assert found("redis persistence", config=None).level is Level.SKIPPED
+NO_INFO = "Redis does not tell us (INFO is refused, or leaves it out)"
+NO_CONFIG = "Redis does not show its settings to us (CONFIG GET is refused)"
+
+
+def test_what_could_not_be_looked_at_is_skipped_and_never_ok() -> None:
+    assert check_redis(RedisFacts(info={}, config={}, full_bytes=2 * GIB, available_bytes=8 * GIB)) == [
+        skipped("redis version", NO_INFO, "see that it is Redis 6.2 or later, or Valkey"),
+        skipped("redis eviction", NO_CONFIG, "see that maxmemory-policy is noeviction"),
+        skipped("redis persistence", NO_CONFIG, "see that appendonly is yes"),
+        skipped("redis disk", NO_INFO, "see its log, and that its disk has room"),
+        skipped(
+            "redis memory",
+            f"the streams take 2.0 GiB when full; {NO_INFO}",
+            "compare that with its maxmemory, or its machine's memory",
+        ),
+        skipped("redis clients", NO_INFO, "see that its maxclients leaves room"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("missing", "check"),
+    [
+        ("redis_version", "redis version"),
+        ("aof_last_write_status", "redis disk"),
+        ("used_memory", "redis memory"),
+        ("maxmemory", "redis memory"),
+        ("connected_clients", "redis clients"),
+        ("maxclients", "redis clients"),
+    ],
+)
+def test_an_info_that_leaves_something_out_is_skipped_there_alone(missing: str, check: str) -> None:
+    info = {name: value for name, value in INFO.items() if name != missing}
+    findings = check_redis(RedisFacts(info=info, config=CONFIG, full_bytes=2 * GIB, available_bytes=8 * GIB))
+    assert [finding.check for finding in findings if finding.level is Level.SKIPPED] == [check]
 
 
 def test_a_write_that_failed_is_bad() -> None:
