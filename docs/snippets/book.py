@@ -4,6 +4,7 @@ import json
 import os
 import sys
 from decimal import Decimal
+from typing import Any
 
 import redis
 
@@ -75,7 +76,8 @@ def order(entry_id: str) -> tuple[int, ...]:
 
 
 prefix = f"md:v1:{{{sys.argv[1]}}}"
-client = redis.Redis.from_url(os.environ.get("TICKFLEET_REDIS_URL", "redis://127.0.0.1:6379/0"), decode_responses=True)
+url = os.environ.get("TICKFLEET_REDIS_URL", "redis://127.0.0.1:6379/0")
+client: Any = redis.Redis.from_url(url, decode_responses=True)  # Any: by its types an answer may be awaitable
 newest = client.xrevrange(f"{prefix}:orderbook", count=1)
 book = Book(newest[0][0] if newest else "0-0")
 

@@ -8,6 +8,7 @@ import json
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import redis
 
@@ -32,7 +33,8 @@ def tell(**words: object) -> None:
 collector = sys.argv[1]
 place = Path(sys.argv[2] if len(sys.argv) > 2 else "trades.position")
 key = f"md:v1:{{{collector}}}:trade"
-client = redis.Redis.from_url(os.environ.get("TICKFLEET_REDIS_URL", "redis://127.0.0.1:6379/0"), decode_responses=True)
+url = os.environ.get("TICKFLEET_REDIS_URL", "redis://127.0.0.1:6379/0")
+client: Any = redis.Redis.from_url(url, decode_responses=True)  # Any: by its types an answer may be awaitable
 
 if place.exists():
     last = place.read_text()

@@ -1,0 +1,229 @@
+"""What people copy from README and ``docs/`` works as it stands there: types, programs, commands."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+from common import keys
+from common.identity import DataType
+from manager.cli.app import app
+from tests.support.documents import Fence, fences, is_program, spans
+from tests.support.node_packages import folder_with
+from tests.support.ports import SLOW_POLL_S, wait_until
+from tests.support.processes import BIN, ROOT, Process, SimulatorProcess, start_worker
+from tests.support.redis_server import RedisServer
+from tests.support.stream_writer import BTC
+
+WITHIN_S = 40.0
+PROGRAMS = [fence for fence in fences("python", "js", "sh") if is_program(fence)]
+COMMANDS = [words for fence in fences("sh") if not is_program(fence) for words in fence.commands()]
+ENTRY_ID = re.compile(r"\b[0-9]{13}-[0-9]+\b")
+
+
+def test_there_is_something_to_look_at() -> None:
+    found = {(fence.document, fence.language) for fence in PROGRAMS}
+    assert found >= {("README.md", "python"), *(("docs/reading.md", language) for language in ("python", "js", "sh"))}
+    assert {words[0] for words in COMMANDS} >= {"make", "redis-cli", ".venv/bin/manager-cli"}
+
+
+def test_every_python_program_passes_a_strict_type_checker(tmp_path: Path) -> None:
+    files = [tmp_path / fence.name for fence in PROGRAMS if fence.language == "python"]
+    for fence, file in zip((one for one in PROGRAMS if one.language == "python"), files, strict=True):
+        file.write_text(fence.text, encoding="utf-8")
+    command = [sys.executable, "-m", "mypy", "--strict", *map(str, files)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, f"Success: no issues found in {len(files)} source files\n")
+
+
+# --- programs beside a collector that reconnects, is killed and comes back --------------------------------------------
+
+
+class Feed:
+    """A collector of a simulated exchange, with a Redis of its own."""
+
+    def __init__(self, folder: Path, redis: RedisServer) -> None:
+        self.redis = redis
+        self._folder = folder
+        self._simulator = SimulatorProcess("--seed", "11", "--trades-per-s", "20")
+        self._fleet = folder / "fleet.toml"
+        self._fleet.write_text(self._simulator.endpoints, encoding="utf-8")
+        self._runs = list[Process]()
+
+    def start(self) -> None:
+        """Start a run, and wait for what it publishes live."""
+        before, log = self.newest(), self._folder / f"worker-{len(self._runs)}.log"
+        env = {"TICKFLEET_ROOT": str(self._folder), "TICKFLEET_REDIS_URL": self.redis.url}
+        self._runs.append(start_worker("okx", "BTC-USDT", self._fleet, log, **env))
+        wait_until(lambda: all(map(str.__ne__, self.newest(), before)), WITHIN_S, "it publishes", SLOW_POLL_S)
+
+    def reconnect(self) -> None:
+        """Cut its connections, and wait until it says that it is back."""
+        said = self._said("connected")
+        self._simulator.get("/sim/do/drop")
+        wait_until(lambda: self._said("connected") > said, WITHIN_S, "it is connected again", SLOW_POLL_S)
+
+    def kill(self) -> None:
+        """SIGKILL the run."""
+        self._runs[-1].signal(9)
+        self._runs[-1].wait(10)
+        self.redis.client.delete(keys.heartbeat(BTC))  # as its life does ten seconds later
+
+    def newest(self) -> list[str]:
+        """The last ids of trades and book."""
+        rows = [self.redis.client.xrevrange(_key(kind), count=1) for kind in (DataType.TRADE, DataType.ORDERBOOK)]
+        return [row[0][0] if row else "" for row in rows]
+
+    def _said(self, state: str) -> int:
+        rows = self.redis.client.xrange(_key(DataType.TRADE))
+        return sum(fields.get("state") == state for _, fields in rows)
+
+    def stop(self) -> None:
+        """End all."""
+        for run in self._runs:
+            run.stop()
+        self._simulator.stop()
+
+
+def _key(data_type: DataType) -> str:
+    return keys.stream(BTC, data_type)
+
+
+@pytest.fixture
+def feed(tmp_path: Path, own_redis: RedisServer) -> Iterator[Feed]:
+    feed = Feed(tmp_path, own_redis)
+    yield feed
+    feed.stop()
+
+
+@pytest.fixture
+def started(tmp_path: Path, feed: Feed) -> Iterator[dict[str, Process]]:
+    """The programs by name, as far as their languages are here; they end with the test."""
+    running: dict[str, Process] = {}
+    feed.start()
+    for fence in PROGRAMS:
+        if command := _command(fence, tmp_path):
+            place, log = tmp_path / f"{fence.name}.position", tmp_path / f"{fence.name}.log"
+            env = {"TICKFLEET_REDIS_URL": feed.redis.url, "PYTHONUNBUFFERED": "1"}
+            running[fence.name] = Process([*command, str(BTC), str(place)], log, env)
+    yield running
+    for process in running.values():
+        process.stop()
+
+
+def _command(fence: Fence, folder: Path) -> list[str]:
+    """How it is run, as the text says; empty where its language is not on this machine."""
+    if fence.language == "js":
+        packages = json.loads((ROOT / "docs" / "snippets" / "package.json").read_text(encoding="utf-8"))
+        try:
+            folder = folder_with(packages["dependencies"])
+        except pytest.skip.Exception:
+            return []
+    file = folder / fence.name
+    file.write_text(fence.text, encoding="utf-8")
+    if fence.language == "sh" and shutil.which("redis-cli") is None:
+        return []
+    return [{"python": sys.executable, "js": "node", "sh": "sh"}[fence.language], str(file)]
+
+
+@pytest.mark.system
+@pytest.mark.timeout(240)
+def test_every_program_goes_on_through_a_reconnect_and_a_killed_collector(
+    feed: Feed, started: dict[str, Process]
+) -> None:
+    assert len(started) >= sum(fence.language == "python" for fence in PROGRAMS)
+
+    def ids(name: str) -> list[str]:
+        return ENTRY_ID.findall(started[name].text())
+
+    def all_read_on() -> None:
+        """Each prints something of what is there now, or of what comes after it."""
+        now = min(feed.newest(), key=_order)
+        for name, process in started.items():
+            what = f"{name} reads on:\n{process.text()[-2000:]}"
+            wait_until(lambda name=name: any(_order(one) > _order(now) for one in ids(name)), WITHIN_S, what)  # type: ignore[misc]
+            assert process.exit_code is None
+
+    all_read_on()
+    feed.reconnect()
+    all_read_on()
+    feed.kill()
+    feed.start()
+    all_read_on()
+    feed.stop()
+    last = feed.newest()[0]
+    stream = [entry_id for entry_id, _ in feed.redis.client.xrange(_key(DataType.TRADE))]
+    for name in (name for name in started if "orderbook" not in _source(name)):
+        wait_until(lambda name=name: last in ids(name), WITHIN_S, f"{name} reads to the end")  # type: ignore[misc]
+        read = ids(name)
+        assert read == stream[stream.index(read[0]) :], name
+    for name in (name for name in started if "orderbook" in _source(name)):
+        assert "feed disconnected" in started[name].text(), name
+    assert not any("Traceback" in process.text() for process in started.values())
+
+
+def _source(name: str) -> str:
+    return next(fence.text for fence in PROGRAMS if fence.name == name)
+
+
+def _order(entry_id: str) -> tuple[int, ...]:
+    return tuple(map(int, entry_id.split("-"))) if entry_id else ()
+
+
+# --- commands to type -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.system
+def test_every_command_of_redis_cli_finds_what_it_is_for(feed: Feed) -> None:
+    """By the words after ``redis-cli``, which are Redis' own: so they are tried where there is no such program."""
+    feed.start()
+    tried = [
+        _redis_words(words[1:], feed) for words in COMMANDS if words[0] == "redis-cli" and "app:v1" not in str(words)
+    ]
+    assert len(tried) >= 5
+    for words in tried:
+        answer: Any = feed.redis.client.execute_command(*words)
+        assert answer, words
+
+
+def _redis_words(words: list[str], feed: Feed) -> list[str]:
+    """The command behind the options of redis-cli."""
+    if words[0] == "--scan":
+        return ["KEYS", words[words.index("--pattern") + 1]]
+    return words
+
+
+@pytest.mark.parametrize("words", [words for words in COMMANDS if words[0] == "make"], ids=" ".join)
+def test_every_make_command_has_a_target(words: list[str]) -> None:
+    done = subprocess.run(["make", "-n", *words[1:]], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def _manager_cli() -> list[tuple[str, str]]:
+    typed = [("", " ".join(words).removeprefix(".venv/bin/")) for words in COMMANDS if words[0].endswith("manager-cli")]
+    return typed + spans("manager-cli")
+
+
+def test_every_command_of_manager_cli_exists_with_its_options() -> None:
+    known = {command.name: command for command in typer.main.get_group(app).commands.values()}
+    wrong = []
+    for document, text in _manager_cli():
+        words = text.replace("[", " ").replace("]", " ").split()[1:]
+        for name in words[0].split("|") if words else []:
+            options = {option for one in known[name].params for option in one.opts} if name in known else set()
+            given = {word for word in words if re.fullmatch("--?[a-z-]+", word) and word != "--"}
+            if name not in known or given - options - {"--fleet"}:
+                wrong.append((document, text))
+    assert wrong == []
+
+
+def test_paths_of_programs_are_those_that_setup_makes() -> None:
+    named = {word for words in COMMANDS for word in words if word.startswith(".venv/bin/")}
+    assert [name for name in sorted(named) if not (BIN / Path(name).name).is_file()] == []
