@@ -190,7 +190,7 @@ class LiveBook:
             self.last_known.apply(entry)
         passed_over = subscriber.skipped.unknown + subscriber.skipped.malformed
         if passed_over > self._passed_over:
-            self.last_known.doubt_it("an entry cannot be read")
+            self.last_known.doubt_it("an entry cannot be read", batch.chunks[-1].ids[-1])
         self._passed_over = passed_over
 
     async def _look(self, pipe: RedisPipe) -> str:

@@ -81,8 +81,9 @@ class FollowedBook:
         self._replace(known.stream_id, known.book)
         return not self.doubt
 
-    def doubt_it(self, reason: str) -> None:
-        """Believe it no more from here on."""
+    def doubt_it(self, reason: str, read_to: str = "") -> None:
+        """Believe it no more from here on; ``read_to`` is the last entry that was looked at, if that was no event."""
+        self._read_to = read_to or self._read_to
         self.doubt, self._doubted_at = reason, self._read_to
 
     def apply(self, entry: Entry) -> None:

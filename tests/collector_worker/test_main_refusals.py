@@ -18,6 +18,7 @@ from common.health import WorkerState, read_heartbeat
 from tests.support.ports import free_port, wait_until
 from tests.support.processes import BIN, SimulatorProcess
 from tests.support.redis_server import RedisServer
+from tests.support.waiting import PATIENCE_S
 
 SECRET = "hunter2-and-more"  # noqa: S105 - made up
 
@@ -43,7 +44,7 @@ def written(folder: Path, text: str) -> Path:
 
 def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     command = [str(BIN / "collector-worker"), *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=20)
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE_S)
 
 
 def for_symbol(symbol: str, fleet: Path, exchange: str = "okx") -> subprocess.CompletedProcess[str]:
@@ -178,7 +179,7 @@ def test_it_does_not_outlive_its_supervisord(fleet: Path, redis_server: RedisSer
         wait_until(lambda: redis_server.client.hget(key, "state") == "running", 15, "the worker runs")
     finally:
         parent.kill()
-        parent.wait(timeout=5)
+        parent.wait(timeout=PATIENCE_S)
     try:
         wait_until(lambda: redis_server.client.hget(key, "state") == "stopped", 5, "it stops, everything published")
     except AssertionError:

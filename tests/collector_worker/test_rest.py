@@ -12,6 +12,7 @@ from tests.support import okx_wire
 from tests.support.http_server import STALL, HttpServer, answer
 from tests.support.ports import free_port
 from tests.support.proxies import set_dead_proxies
+from tests.support.waiting import PATIENCE_S
 
 
 async def asked(reply: bytes, timeout_s: float = 5.0) -> Answer:
@@ -97,7 +98,7 @@ async def test_a_body_beyond_all_reason_is_not_read_to_its_end(monkeypatch: pyte
 
 
 async def test_no_answer_in_time() -> None:
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(PATIENCE_S):
         with pytest.raises(ExchangeUnavailableError) as unavailable:
             await asked(STALL, timeout_s=0.05)
     assert str(unavailable.value) == "REST of 127.0.0.1 did not answer within 0.05 s"

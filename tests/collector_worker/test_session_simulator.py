@@ -16,7 +16,7 @@ from tests.simulator.okx import OkxOptions, OkxSource
 from tests.simulator.server import Simulator
 from tests.support.clock import ManualClock
 from tests.support.feed_rig import Rig
-from tests.support.waiting import until
+from tests.support.waiting import PATIENCE_S, until
 
 pytestmark = pytest.mark.usefixtures("each_transport")
 
@@ -185,7 +185,7 @@ async def test_garbage_and_a_silent_exchange_do_no_harm(exchange: Simulator[OkxS
 
 async def test_an_exchange_that_sends_no_first_snapshot() -> None:
     clock = ManualClock()
-    async with Simulator(source(book_snapshot=False)) as exchange, asyncio.timeout(10):
+    async with Simulator(source(book_snapshot=False)) as exchange, asyncio.timeout(PATIENCE_S):
         rig = a_rig(exchange, clock)
 
         async def go() -> None:

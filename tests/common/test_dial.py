@@ -6,6 +6,7 @@ import pytest
 
 from common.dial import dial
 from tests.support.ports import free_port
+from tests.support.waiting import PATIENCE_S
 
 
 def place(port: int, host: str = "127.0.0.1") -> tuple[Any, ...]:
@@ -23,7 +24,7 @@ async def test_the_first_address_that_answers_is_taken(monkeypatch: pytest.Monke
     server = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     resolve_to(monkeypatch, place(free_port()), place(port), place(free_port()))
-    async with server, asyncio.timeout(5):
+    async with server, asyncio.timeout(PATIENCE_S):
         line = await dial("exchange.test", 1, receive_bytes=64 * 1024)
         with line:
             assert line.getpeername() == ("127.0.0.1", port)

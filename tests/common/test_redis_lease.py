@@ -7,6 +7,7 @@ import pytest
 
 from common.redis_client import AsyncRedis, KeyRefusedError, async_client, claim, disclaim
 from tests.support.redis_server import RedisServer
+from tests.support.waiting import PATIENCE_S
 
 KEY = "lease"
 
@@ -31,7 +32,7 @@ async def test_it_expires_unless_it_is_renewed(client: AsyncRedis, redis_server:
     await claim(client, KEY, "a", 60_000)
     assert 59_000 < redis_server.client.pttl(KEY) <= 60_000
     await claim(client, KEY, "a", 20)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_S):
         while await claim(client, KEY, "b", 60_000) != "b":
             pass
 

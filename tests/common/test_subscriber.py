@@ -26,6 +26,7 @@ from tests.support.stream_writer import (
     write,
     write_trades,
 )
+from tests.support.waiting import PATIENCE_S
 
 
 def ids(first: int, last: int) -> list[str]:
@@ -368,7 +369,7 @@ async def test_what_was_read_and_what_was_missed_is_all_that_there_was(redis_ser
         await entries(subscriber, 1)
         writer = threading.Thread(target=write_all)
         writer.start()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_S):
             async for batch in subscriber.batches(idle_s=0.02):
                 for chunk in batch.chunks:
                     seen += len(chunk.ids)

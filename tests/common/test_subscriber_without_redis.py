@@ -14,6 +14,7 @@ from tests.support.reading import entries, numbers, take, until_idle
 from tests.support.redis_proxy import RedisProxy
 from tests.support.redis_server import RedisServer
 from tests.support.stream_writer import BTC_TRADES, ETH_TRADES, trade_id, write_trades
+from tests.support.waiting import PATIENCE_S
 
 TRADES = 2_000
 
@@ -68,7 +69,7 @@ async def test_broken_connections_lose_nothing_and_repeat_nothing(redis_server: 
     found: dict[StreamName, list[str]] = {BTC_TRADES: [], ETH_TRADES: []}
     where: dict[str, Any] = {"start": "oldest", "redis": through(proxy), "at_once": 50}
     async with Subscriber("okx:*", "trade", **where) as subscriber:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_S):
             async for batch in subscriber.batches():
                 for entry in batch.entries:
                     found[entry.stream].append(entry.id)

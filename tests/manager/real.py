@@ -5,8 +5,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,9 +15,10 @@ import redis
 from common.errors import FleetError
 from common.settings import Environment
 from manager.supervisor_client import SupervisorClient
+from tests.support.ports import wait_until
+from tests.support.waiting import PATIENCE_S
 
 _T = TypeVar("_T")
-_LOOK_AGAIN = threading.Event()
 
 CONF = """\
 [unix_http_server]
@@ -46,11 +45,7 @@ files={root}/var/programs/*.conf
 
 def eventually(look: Callable[[], _T], within_s: float = 10.0) -> _T:
     """The first true answer of ``look``, which asks another process; fails when none comes in time."""
-    deadline = time.monotonic() + within_s
-    while not (answer := look()):
-        assert time.monotonic() < deadline, "it did not happen in time"
-        _LOOK_AGAIN.wait(0.05)
-    return answer
+    return wait_until(look, within_s, "it happens", 0.05)
 
 
 @contextmanager
@@ -115,7 +110,7 @@ def _child(command: list[str]) -> Iterator[subprocess.Popen[bytes]]:
     finally:
         process.terminate()
         try:
-            process.wait(timeout=20)
+            process.wait(timeout=PATIENCE_S)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()

@@ -7,6 +7,7 @@ import pytest
 
 from manager.__main__ import main
 from tests.manager.real import eventually
+from tests.support.waiting import PATIENCE_S
 
 
 def test_a_fleet_file_that_cannot_be_used_is_exit_78(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -40,7 +41,7 @@ def test_without_redis_and_supervisord_it_lives_until_told_to_stop(short_folder:
             eventually(lambda: b"redis_lost" in log.read_bytes() and b"supervisor_lost" in log.read_bytes())
             process.send_signal(signal.SIGHUP)
             process.send_signal(signal.SIGTERM)
-            assert process.wait(timeout=10) == 0
+            assert process.wait(timeout=PATIENCE_S) == 0
         finally:
             process.kill()
             process.wait()

@@ -16,6 +16,7 @@ from websockets.exceptions import ConnectionClosedError, InvalidStatus
 
 from tests.simulator.__main__ import main
 from tests.simulator.faults_draw import draw_schedule
+from tests.support.waiting import PATIENCE_S
 
 _ROOT = Path(__file__).parents[2]
 
@@ -31,7 +32,7 @@ async def _program(*options: str) -> AsyncIterator[asyncio.subprocess.Process]:
         stderr=asyncio.subprocess.PIPE,
     )
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_S):
             yield process
     finally:
         if process.returncode is None:
@@ -57,7 +58,7 @@ async def test_ready_line_service_and_end_by_signal(number: signal.Signals) -> N
             await client.send('{"op":"subscribe","args":[{"channel":"books","instId":"BTC-USD-270326"}]}')
             frames: list[Any] = [json.loads(await client.recv()) for _ in range(3)]
             process.send_signal(number)
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(PATIENCE_S):
                 rest, errors = await process.communicate()
 
     assert [frame.get("event") or frame["action"] for frame in frames] == ["subscribe", "snapshot", "update"]
@@ -70,7 +71,7 @@ async def test_faults_run_from_the_start(tmp_path: Path) -> None:
     for options in (["--schedule", str(path)], ["--faults", "42", "--fault-duration-s", "60"]):
         async with _program("--warmup-s", "0", *options) as process:
             url = f"http://127.0.0.1:{await _ready(process)}/sim/faults"
-            with await asyncio.to_thread(urlopen, url, timeout=10) as answer:
+            with await asyncio.to_thread(urlopen, url, timeout=PATIENCE_S) as answer:
                 (run,) = json.loads(answer.read())["data"]
             process.terminate()
             await process.communicate()
@@ -93,7 +94,7 @@ async def test_binance_with_its_own_limits() -> None:
                 await _collect(client, frames)
         with pytest.raises(InvalidStatus, match="429"):
             await connect(f"ws://{base}/ws")
-        with await asyncio.to_thread(urlopen, f"http://{base}/api/v3/ping", timeout=10) as answer:
+        with await asyncio.to_thread(urlopen, f"http://{base}/api/v3/ping", timeout=PATIENCE_S) as answer:
             assert answer.headers["X-MBX-USED-WEIGHT-1M"] == "1"
 
     assert cut.value.rcvd is None

@@ -17,7 +17,7 @@ from tests.simulator.clock import ManualClock
 from tests.simulator.server import Simulator
 from tests.simulator.source import Frame
 
-pytestmark = pytest.mark.timeout(20)
+pytestmark = pytest.mark.timeout(60)
 
 _START_MS = 1_790_000_000_000
 _OPTIONS = BinanceOptions(instruments=("BTCUSDT", "TONUSDT"), warmup_ms=2_000)

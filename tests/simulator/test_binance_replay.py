@@ -11,6 +11,7 @@ from tests.simulator.binance_replay import BinanceReplay
 from tests.simulator.capture import Capture, CapturedAnswer, CaptureError, read_capture
 from tests.simulator.server import Simulator
 from tests.simulator.source import Answer
+from tests.support.waiting import PATIENCE_S
 
 _FILE = Path(__file__).parents[3] / "shared/captures/binance-spot-ethusdt-2024-08-08.jsonl.gz"
 _STREAMS = ["ethusdt@trade", "ethusdt@bookTicker", "ethusdt@depth@100ms"]
@@ -38,7 +39,7 @@ async def _receive(url: str, count: int, subscribe: list[str] | None = None) -> 
 async def test_capture_arrives_byte_for_byte_however_it_is_subscribed(recorded: Capture) -> None:
     expected = [text for _, text in recorded.frames]
     assert len(expected) == 33_617
-    async with asyncio.timeout(30), Simulator(BinanceReplay(recorded, 0)) as simulator:
+    async with asyncio.timeout(PATIENCE_S), Simulator(BinanceReplay(recorded, 0)) as simulator:
         base, query = simulator.ws_public, "/".join(_STREAMS)
         async with asyncio.TaskGroup() as tasks:
             by_url = tasks.create_task(_receive(f"{base}/stream?streams={query}", len(expected)))

@@ -2,6 +2,7 @@ import asyncio
 import time
 
 from tests.simulator.clock import ManualClock, SystemClock
+from tests.support.waiting import PATIENCE_S
 
 
 async def test_system_clock_is_the_time_and_waits() -> None:
@@ -15,7 +16,7 @@ async def test_system_clock_is_the_time_and_waits() -> None:
 
 async def test_system_clock_is_woken() -> None:
     clock, wake = SystemClock(), asyncio.Event()
-    async with asyncio.timeout(5), asyncio.TaskGroup() as tasks:
+    async with asyncio.timeout(PATIENCE_S), asyncio.TaskGroup() as tasks:
         tasks.create_task(clock.wait(None, wake))
         tasks.create_task(clock.wait(clock.now_ms() + 3_600_000, wake))
         wake.set()
@@ -23,7 +24,7 @@ async def test_system_clock_is_woken() -> None:
 
 async def test_manual_clock_moves_only_by_hand() -> None:
     clock, wake = ManualClock(1_000), asyncio.Event()
-    async with asyncio.timeout(5), asyncio.TaskGroup() as tasks:
+    async with asyncio.timeout(PATIENCE_S), asyncio.TaskGroup() as tasks:
         waiting = tasks.create_task(clock.wait(1_500, wake))
         woken = tasks.create_task(clock.wait(None, wake))
         earlier = tasks.create_task(clock.wait(1_499, wake))

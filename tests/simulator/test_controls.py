@@ -12,6 +12,7 @@ from tests.simulator.clock import ManualClock
 from tests.simulator.faults_draw import draw_schedule
 from tests.simulator.okx import OkxOptions, OkxSource
 from tests.simulator.server import Simulator
+from tests.support.waiting import PATIENCE_S
 
 _START_MS = 1_790_000_000_000
 _BOOKS = {"channel": "books", "instId": "BTC-USDT"}
@@ -25,7 +26,7 @@ def clock() -> ManualClock:
 @pytest.fixture
 async def simulator(clock: ManualClock) -> AsyncIterator[Simulator[OkxSource]]:
     source = OkxSource(OkxOptions(instruments=("BTC-USDT", "ETH-USDT"), warmup_ms=1_000), _START_MS)
-    async with asyncio.timeout(20), Simulator(source, clock=clock) as simulator:
+    async with asyncio.timeout(PATIENCE_S), Simulator(source, clock=clock) as simulator:
         yield simulator
 
 

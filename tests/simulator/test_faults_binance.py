@@ -20,6 +20,7 @@ from tests.simulator.faults_rest import Served, effect_of
 from tests.simulator.okx import OkxOptions, OkxSource
 from tests.simulator.server import Simulator
 from tests.simulator.source import Answer, Frame, Kind
+from tests.support.waiting import PATIENCE_S
 
 _BINANCE = BinanceDialect()
 
@@ -189,7 +190,7 @@ def _message(text: str | bytes) -> Any:
 async def test_faults_of_streams_in_the_url() -> None:
     clock = ManualClock(_START_MS)
     source = BinanceSource(BinanceOptions(instruments=("BTCUSDT",), warmup_ms=1_000), _START_MS)
-    async with asyncio.timeout(10), Simulator(source, clock=clock) as simulator:
+    async with asyncio.timeout(PATIENCE_S), Simulator(source, clock=clock) as simulator:
         url = f"ws://127.0.0.1:{simulator.port}/stream?streams=btcusdt@depth@100ms"
         async with connect(url) as socket:
             await simulator.wait_until(lambda: len(simulator.connections) == 1)

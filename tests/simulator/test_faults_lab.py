@@ -12,7 +12,7 @@ from tests.simulator.clock import ManualClock
 from tests.simulator.faults import Schedule
 from tests.simulator.okx import OkxOptions, OkxSource
 from tests.simulator.server import Simulator
-from tests.support.waiting import until
+from tests.support.waiting import PATIENCE_S, until
 
 _START_MS = 1_790_000_000_000
 _BOOKS = {"channel": "books", "instId": "BTC-USDT"}
@@ -28,7 +28,7 @@ def clock() -> ManualClock:
 @pytest.fixture
 async def simulator(clock: ManualClock) -> AsyncIterator[Simulator[OkxSource]]:
     source = OkxSource(OkxOptions(instruments=("BTC-USDT", "ETH-USDT"), warmup_ms=1_000), _START_MS)
-    async with asyncio.timeout(20), Simulator(source, clock=clock) as simulator:
+    async with asyncio.timeout(PATIENCE_S), Simulator(source, clock=clock) as simulator:
         yield simulator
 
 
@@ -318,7 +318,7 @@ async def test_same_seed_same_bytes(clock: ManualClock) -> None:
         source = OkxSource(OkxOptions(instruments=("BTC-USDT",), warmup_ms=0), _START_MS)
         clock = ManualClock(_START_MS)
         async with (
-            asyncio.timeout(10),
+            asyncio.timeout(PATIENCE_S),
             Simulator(source, clock=clock) as simulator,
             await _subscribed(simulator) as socket,
         ):
@@ -390,7 +390,7 @@ async def test_retry_after_is_said(simulator: Simulator[OkxSource]) -> None:
 
 async def test_the_end_does_not_wait_for_answers_that_never_come(clock: ManualClock) -> None:
     source = OkxSource(OkxOptions(instruments=("BTC-USDT",), warmup_ms=0), _START_MS)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_S):
         async with Simulator(source, clock=clock) as simulator:
             simulator.faults.start(faults.RestTimeout(for_ms=60_000))
             asked = asyncio.create_task(_get(simulator, _TIME))

@@ -10,6 +10,7 @@ from tests.simulator.line import LineRules
 from tests.simulator.okx import OkxOptions, OkxSource
 from tests.simulator.okx_channels import PUBLIC, Arg
 from tests.simulator.source import Frame, Kind
+from tests.support.waiting import PATIENCE_S
 
 _START_MS = 1_790_000_000_000
 _TICKERS = Arg("tickers", inst_id="BTC-USDT")
@@ -103,7 +104,7 @@ def test_counters(rig: _Rig) -> None:
 
 
 async def _played(rig: _Rig, connection: Connection) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_S):
         await rig.hub.play(connection)
 
 
@@ -140,7 +141,7 @@ async def test_line_rules_are_applied(rig: _Rig) -> None:
     await _played(rig, talking)
     assert (two.closed, two.written) == ((1008, "Too many requests"), [])
 
-    async with asyncio.timeout(5), asyncio.TaskGroup() as tasks:
+    async with asyncio.timeout(PATIENCE_S), asyncio.TaskGroup() as tasks:
         for connection in (silent, answering):
             tasks.create_task(rig.hub.play(connection))
         for _ in range(4):

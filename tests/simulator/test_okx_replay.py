@@ -11,6 +11,7 @@ from tests.simulator.okx_channels import PUBLIC, Arg
 from tests.simulator.okx_replay import OkxReplay
 from tests.simulator.server import Simulator
 from tests.simulator.source import Answer, Frame, Kind
+from tests.support.waiting import PATIENCE_S
 
 _FILE = Path(__file__).parents[3] / "shared/captures/okx-2022-05-13.jsonl.gz"
 _ARGS = [
@@ -54,7 +55,7 @@ async def _receive(url: str, args: list[dict[str, str]], count: int) -> tuple[li
 async def test_capture_arrives_byte_for_byte(recorded: Capture, speed: float) -> None:
     expected = _data_of(recorded)
     assert len(expected) == 392
-    async with asyncio.timeout(20), Simulator(OkxReplay(recorded, speed)) as simulator:
+    async with asyncio.timeout(PATIENCE_S), Simulator(OkxReplay(recorded, speed)) as simulator:
         async with asyncio.TaskGroup() as tasks:  # each connection has its own timeline
             clients = [tasks.create_task(_receive(simulator.ws_public, _ARGS, len(expected))) for _ in range(3)]
         for client in clients:
@@ -69,7 +70,7 @@ async def test_stats_tell_when_a_replay_has_finished(recorded: Capture) -> None:
         return [row["finished"] for row in connections] == [True]
 
     async with (
-        asyncio.timeout(10),
+        asyncio.timeout(PATIENCE_S),
         Simulator(OkxReplay(recorded, 0)) as simulator,
         connect(simulator.ws_public, max_queue=None) as ws,  # nobody reads here
     ):

@@ -11,6 +11,7 @@ from websockets.exceptions import ConnectionClosedError, InvalidStatus
 from tests.simulator.clock import ManualClock
 from tests.simulator.okx import OkxOptions, OkxSource
 from tests.simulator.server import Simulator
+from tests.support.waiting import PATIENCE_S
 
 _START_MS = 1_790_000_000_000
 
@@ -23,7 +24,7 @@ def clock() -> ManualClock:
 @pytest.fixture
 async def simulator(clock: ManualClock) -> AsyncIterator[Simulator[OkxSource]]:
     source = OkxSource(OkxOptions(instruments=("BTC-USDT",), warmup_ms=1_000), _START_MS)
-    async with asyncio.timeout(20), Simulator(source, clock=clock) as simulator:
+    async with asyncio.timeout(PATIENCE_S), Simulator(source, clock=clock) as simulator:
         yield simulator
 
 
@@ -129,7 +130,7 @@ async def test_request_over_64_kb_is_closed_with_1009(simulator: Simulator[OkxSo
 async def test_who_does_not_read_at_all_is_cut(clock: ManualClock) -> None:
     source = OkxSource(OkxOptions(instruments=("BTC-USDT",), warmup_ms=0), _START_MS)
     async with (
-        asyncio.timeout(10),
+        asyncio.timeout(PATIENCE_S),
         Simulator(source, clock=clock, backlog_bytes=10_000) as simulator,
         connect(simulator.ws_public, max_queue=1) as slow,
         connect(simulator.ws_public) as quick,
@@ -150,7 +151,7 @@ async def test_who_does_not_read_at_all_is_cut(clock: ManualClock) -> None:
 
 async def test_end_closes_connections(clock: ManualClock) -> None:
     source = OkxSource(OkxOptions(instruments=("BTC-USDT",), warmup_ms=0), _START_MS)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         async with Simulator(source, clock=clock) as simulator:
             socket = await connect(simulator.ws_public)
         with pytest.raises(Exception, match="1001"):

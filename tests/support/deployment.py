@@ -17,6 +17,7 @@ from manager.processes import Process
 from manager.supervisor_client import SupervisorClient
 from tests.support.ports import SLOW_POLL_S, free_port, wait_until
 from tests.support.processes import BIN, ROOT
+from tests.support.waiting import PATIENCE_S
 
 _STOP_TIMEOUT_S = 40.0
 
@@ -125,7 +126,7 @@ class Deployment:
 
     def page(self, path: str) -> tuple[int, str]:
         """Status and text of a page of the manager."""
-        connection = HTTPConnection("127.0.0.1", self.metrics_port, timeout=10)
+        connection = HTTPConnection("127.0.0.1", self.metrics_port, timeout=PATIENCE_S)
         try:
             connection.request("GET", path)
             answer = connection.getresponse()

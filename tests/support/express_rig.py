@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 FENCE = b"17"
 KEY = "md:v1:{okx:BTC-USDT}:trade"
-_PATIENCE_S = 5.0
+_PATIENCE_S = 40.0
 
 
 def compiled_or_skip() -> Compiled:

@@ -7,9 +7,11 @@ import sys
 from pathlib import Path
 from urllib.request import urlopen
 
+from tests.support.waiting import PATIENCE_S
+
 BIN = Path(sys.executable).parent
 ROOT = Path(__file__).resolve().parent.parent.parent
-STOP_TIMEOUT_S = 10.0
+STOP_TIMEOUT_S = 40.0
 
 
 class Process:
@@ -80,7 +82,7 @@ class SimulatorProcess:
 
     def get(self, path: str) -> object:
         """The ``data`` of a GET."""
-        with urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=10) as answer:
+        with urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=PATIENCE_S) as answer:
             return json.loads(answer.read())["data"]
 
     def stop(self) -> int:

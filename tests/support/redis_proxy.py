@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 _T = TypeVar("_T")
 _SETUP = re.compile(rb"\*\d+\r\n\$\d+\r\n(HELLO|AUTH|CLIENT|SELECT|READONLY|PING)\r\n", re.IGNORECASE)
 _CHUNK_BYTES = 65_536
-_CALL_TIMEOUT_S = 10.0
+_CALL_TIMEOUT_S = 40.0
 _QUIET_S = 0.02
 """After so long without a byte in either direction a command and its answer are complete."""
 

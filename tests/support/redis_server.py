@@ -9,6 +9,7 @@ import redis
 from common.config import RedisConfig
 from deploy.redis_server import find_server
 from tests.support.ports import free_port, wait_until
+from tests.support.waiting import PATIENCE_S
 
 
 class RedisServer:
@@ -41,7 +42,12 @@ class RedisServer:
         with (self._folder / "redis.log").open("ab") as log:
             command = [str(server), *arguments, "--bind", "127.0.0.1", *self._options]
             self._process = subprocess.Popen(command, stdout=log, stderr=log)
-        wait_until(self.answers, 10, "the Redis server answers")
+        wait_until(self._is_up, 20, "the Redis server answers")
+
+    def _is_up(self) -> bool:
+        if self._process is not None and self._process.poll() is not None:  # not the answer of another in its place
+            raise AssertionError(f"the Redis server has ended: {(self._folder / 'redis.log').read_text()[-2_000:]}")
+        return self.answers()
 
     def answers(self) -> bool:
         """Whether it takes commands now."""
@@ -55,7 +61,7 @@ class RedisServer:
         if self._process is not None:
             self.client.close()
             self._process.terminate()
-            self._process.wait(timeout=20)
+            self._process.wait(timeout=PATIENCE_S)
             self._process = None
 
     def kill(self) -> None:
@@ -63,5 +69,5 @@ class RedisServer:
         if self._process is not None:
             self.client.close()
             self._process.kill()
-            self._process.wait(timeout=20)
+            self._process.wait(timeout=PATIENCE_S)
             self._process = None

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 T = TypeVar("T")
-PATIENCE_S = 20.0
+PATIENCE_S = 40.0
 """Far longer than anything takes: a test that gets here has failed."""
 
 _POLL_S = 0.002

@@ -12,6 +12,7 @@ from manager.processes import ALIVE
 from tests.support.deployment import Deployment
 from tests.support.ports import wait_until
 from tests.support.processes import BIN, SimulatorProcess
+from tests.support.waiting import PATIENCE_S
 
 TRADES = "md:v1:{okx:BTC-USDT}:trade"
 SERVICES = ("archiver", "candle_builder")
@@ -35,7 +36,7 @@ def fleet() -> Iterator[Deployment]:
 def take_up_services(root: Path) -> None:
     shutil.copy(root / "deploy" / "examples" / "supervisord.conf", root / "var" / "programs" / "examples.conf")
     update = [str(BIN / "supervisorctl"), "-c", str(root / "deploy" / "supervisord.conf"), "update", *SERVICES]
-    done = subprocess.run(update, capture_output=True, text=True, check=True, timeout=20)
+    done = subprocess.run(update, capture_output=True, text=True, check=True, timeout=PATIENCE_S)
     assert sorted(done.stdout.splitlines()) == [f"{name}: added process group" for name in SERVICES]
 
 

@@ -28,6 +28,8 @@ from tests.support.redis_server import RedisServer
 from tests.support.redis_site import RedisSite
 
 pytestmark = pytest.mark.system
+DISK_S = 4.0
+"""So long a client waits: longer than a write to Redis' file, which may take two seconds on a slow disk."""
 
 
 @pytest.fixture
@@ -192,7 +194,7 @@ def through(site: RedisSite) -> Iterator[Any]:
         decode_responses=True,
         single_connection_client=True,
         retry=redis.retry.Retry(redis.backoff.NoBackoff(), 0),
-        socket_timeout=1.0,
+        socket_timeout=DISK_S,
     )
     yield client
     client.close()
@@ -202,7 +204,7 @@ def through(site: RedisSite) -> Iterator[Any]:
 def test_during_a_fault_a_write_fails_and_after_it_all_is_as_before(
     kind: RedisFaultKind, site: RedisSite, through: Any
 ) -> None:
-    fault = RedisFault(at_ms=0, kind=kind, for_ms=1, chunk_ms=2_000, orderly=True)
+    fault = RedisFault(at_ms=0, kind=kind, for_ms=1, chunk_ms=round(DISK_S * 1_000), orderly=True)
     assert through.set("a", "0")
     fault.begin(site)
     with pytest.raises(redis.RedisError):

@@ -9,13 +9,14 @@ from common.errors import ConnectionLostError, InvalidConfigurationError
 from tests.support.paces import Congestion, Ease
 from tests.support.ports import free_port
 from tests.support.proxies import set_dead_proxies
+from tests.support.waiting import PATIENCE_S
 from tests.support.ws_server import Peer, Refuse, Script, ScriptedServer, drop, hold, silent_listener
 
 
 async def pumped(transport: str, script: Script) -> tuple[list[bytes], str]:
     """The frames that a script brings, and why the connection ended."""
     frames: list[bytes] = []
-    async with asyncio.timeout(5), ScriptedServer(script) as server:
+    async with asyncio.timeout(PATIENCE_S), ScriptedServer(script) as server:
         socket = await open_socket(transport, server.url)
         with pytest.raises(ConnectionLostError) as lost:
             await socket.pump(frames.append, Ease())
@@ -62,7 +63,7 @@ async def test_refused_handshake_names_host_and_status(each_transport: str) -> N
 
 
 async def test_handshake_that_is_never_answered_ends_in_time(each_transport: str) -> None:
-    async with silent_listener() as port, asyncio.timeout(2):
+    async with silent_listener() as port, asyncio.timeout(PATIENCE_S):
         with pytest.raises(ConnectionLostError) as lost:
             await open_socket(each_transport, f"ws://127.0.0.1:{port}", open_timeout_s=0.05)
     assert str(lost.value) == "127.0.0.1 cannot be reached"
@@ -93,7 +94,7 @@ async def test_send_reaches_the_server_and_fails_after_the_end(each_transport: s
         heard.append(await peer.receive())
         await peer.close(1001)
 
-    async with asyncio.timeout(5), ScriptedServer(script) as server:
+    async with asyncio.timeout(PATIENCE_S), ScriptedServer(script) as server:
         socket = await open_socket(each_transport, server.url)
         await socket.send("ping")
         with pytest.raises(ConnectionLostError):
@@ -115,7 +116,7 @@ async def test_close_does_not_wait_for_a_server_that_hangs(each_transport: str) 
     async with ScriptedServer(script) as server:
         socket = await open_socket(each_transport, server.url, close_timeout_s=0.05)
         await frozen.wait()
-        async with asyncio.timeout(1):
+        async with asyncio.timeout(5):
             await socket.close()
 
 
@@ -126,7 +127,7 @@ async def test_close_is_polite(each_transport: str) -> None:
         await peer.gone()
         ended.set()
 
-    async with asyncio.timeout(5), ScriptedServer(script) as server:
+    async with asyncio.timeout(PATIENCE_S), ScriptedServer(script) as server:
         socket = await open_socket(each_transport, server.url)
         await socket.close()
         await socket.close()
@@ -141,7 +142,7 @@ async def test_no_frame_is_read_while_the_pace_asks_for_a_pause(each_transport: 
         await peer.send("one", "two", "three")
         await peer.close()
 
-    async with asyncio.timeout(5), ScriptedServer(script) as server, asyncio.TaskGroup() as tasks:
+    async with asyncio.timeout(PATIENCE_S), ScriptedServer(script) as server, asyncio.TaskGroup() as tasks:
         socket = await open_socket(each_transport, server.url)
         pumping = tasks.create_task(_lost(socket, frames.append, pace))
         await pace.asked.wait()
@@ -165,7 +166,7 @@ async def test_an_error_of_the_handler_comes_through_as_it_is(each_transport: st
     def fail(frame: bytes) -> None:
         raise KeyError(frame)
 
-    async with asyncio.timeout(5), ScriptedServer(script) as server:
+    async with asyncio.timeout(PATIENCE_S), ScriptedServer(script) as server:
         socket = await open_socket(each_transport, server.url)
         with pytest.raises(KeyError):
             await socket.pump(fail, Ease())
@@ -174,6 +175,6 @@ async def test_an_error_of_the_handler_comes_through_as_it_is(each_transport: st
 
 async def test_proxies_of_the_environment_are_not_used(each_transport: str, monkeypatch: pytest.MonkeyPatch) -> None:
     set_dead_proxies(monkeypatch)
-    async with asyncio.timeout(5), ScriptedServer(hold) as server:
+    async with asyncio.timeout(PATIENCE_S), ScriptedServer(hold) as server:
         socket = await open_socket(each_transport, server.url)
         await socket.close()

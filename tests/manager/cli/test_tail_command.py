@@ -28,6 +28,7 @@ from tests.support.stream_writer import (
     write_book_hash,
     write_trades,
 )
+from tests.support.waiting import PATIENCE_S
 
 TIMES: dict[str, Any] = {"ts_event": START_NS, "ts_recv": START_NS}
 
@@ -153,7 +154,7 @@ def running(streams: RedisStage) -> Any:
     assert b'"1000-1"' in process.stdout.readline()
     yield process
     process.kill()
-    process.wait(timeout=10)
+    process.wait(timeout=PATIENCE_S)
     process.stdout.close()
     process.stderr.close()
 
@@ -162,12 +163,12 @@ def test_it_ends_when_nobody_reads_any_more(running: subprocess.Popen[bytes]) ->
     assert running.stdout is not None
     assert running.stderr is not None
     running.stdout.close()
-    assert (running.wait(timeout=20), running.stderr.read()) == (0, b"")
+    assert (running.wait(timeout=PATIENCE_S), running.stderr.read()) == (0, b"")
 
 
 def test_it_ends_by_ctrl_c(running: subprocess.Popen[bytes]) -> None:
     running.send_signal(signal.SIGINT)
-    assert running.communicate(timeout=20) == (b"", b"")
+    assert running.communicate(timeout=PATIENCE_S) == (b"", b"")
     assert running.returncode == 0
 
 

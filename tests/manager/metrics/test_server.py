@@ -11,6 +11,7 @@ from manager.metrics import server as module
 from manager.metrics.pages import Page
 from manager.metrics.server import CLIENTS_MAX, HOST, MetricsServer, read_port
 from tests.support.ports import free_port, wait_until
+from tests.support.waiting import PATIENCE_S
 
 LARGE = b"x" * 20_000_000
 """More than any buffer of the system takes, so that whoever does not read keeps it waiting."""
@@ -28,7 +29,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[MetricsServer]:
 
 
 def ask(server: MetricsServer, method: str = "GET", path: str = "/a?b") -> tuple[int, bytes, dict[str, str]]:
-    connection = HTTPConnection(HOST, server.port, timeout=5)
+    connection = HTTPConnection(HOST, server.port, timeout=PATIENCE_S)
     try:
         connection.request(method, path, headers={"Accept": "text/plain"})
         got = connection.getresponse()
@@ -39,7 +40,7 @@ def ask(server: MetricsServer, method: str = "GET", path: str = "/a?b") -> tuple
 
 def raw(server: MetricsServer, sent: bytes) -> bytes:
     """What comes back until the server closes."""
-    with socket.create_connection((HOST, server.port), timeout=5) as connection:
+    with socket.create_connection((HOST, server.port), timeout=PATIENCE_S) as connection:
         connection.sendall(sent)
         return until_closed(connection)
 
