@@ -205,6 +205,9 @@ _SNAPSHOT_WAIT_S = 5.0
 _RECENT_BARS = 1_440
 """Section 6: how far back ``/market/candles`` reaches."""
 
+_ONLY_IN_HISTORY = frozenset({"1s"})
+"""Section 6: bars that ``/market/candles`` does not know, however new they are; it answers 51000."""
+
 _CANDLE_MARGIN_S = 30.0
 """A running bar is pushed at least once per interval, a bar without trades too (section 4.4)."""
 
@@ -334,7 +337,7 @@ class Okx:
     def candles_path(self, instrument: Instrument, interval: str, open_ns: int, now_ns: int) -> str:
         """Recent bars and old ones live at two paths (section 6)."""
         recent = open_ns > now_ns - (_RECENT_BARS - self.candles_page) * length_ns(interval)
-        path = "candles" if recent else "history-candles"
+        path = "candles" if recent and interval not in _ONLY_IN_HISTORY else "history-candles"
         after = (open_ns + self.candles_page * length_ns(interval)) // NS_PER_MS
         query = f"instId={instrument.native}&bar={_BARS[interval]}&after={after}&limit={self.candles_page}"
         return f"/api/v5/market/{path}?{query}"

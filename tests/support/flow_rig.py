@@ -12,6 +12,7 @@ from common.coverage import Kind, LedgerEntry
 from common.events import Event, Gap
 from common.health import WorkerState
 from common.identity import DataType
+from common.intervals import INTERVAL_S
 from tests.support.clock import ManualClock
 from tests.support.market_items import START_NS
 from tests.support.pipeline_rig import RecordingPublisher
@@ -21,7 +22,9 @@ class FlowRig:
     """Makes flows, and keeps what they publish, what they write to the ledger, and how often they ask for a look."""
 
     def __init__(self, clock: ManualClock) -> None:
-        config = ExchangeCollectorConfig("okx", "BTC-USDT", (DataType.TRADE, DataType.CANDLES))
+        config = ExchangeCollectorConfig(
+            "okx", "BTC-USDT", (DataType.TRADE, DataType.CANDLES), candle_intervals=tuple(INTERVAL_S)
+        )
         self.clock = clock
         self.telemetry = Telemetry(config, clock.now_ns())
         self.telemetry.feed_is("public", WorkerState.RUNNING, clock.now_ns())
@@ -41,13 +44,13 @@ class FlowRig:
         stream, track = self.streams.of_type(DataType.TRADE), self._ledger.track(DataType.TRADE)
         return TradeFlow(tape, stream, track, self.publisher, self.telemetry, self.clock, self._look)
 
-    def candles(self, closed_until: int | None = None) -> CandleFlow:
-        """The flow of 1m bars behind a stream with all that open before a time (ns)."""
-        tape = CandleTape("1m", 60.0)
+    def candles(self, closed_until: int | None = None, interval: str = "1m") -> CandleFlow:
+        """The flow of bars behind a stream with all that open before a time (ns)."""
+        tape = CandleTape(interval, 60.0)
         if closed_until is not None:
             tape.restore(closed_until)
-        track = self._ledger.track(DataType.CANDLES, "1m")
-        stream = self.streams.candles["1m"]
+        track = self._ledger.track(DataType.CANDLES, interval)
+        stream = self.streams.candles[interval]
         return CandleFlow(tape, stream, track, self.publisher, self.telemetry, self.clock, self._look)
 
     def _look(self) -> None:
