@@ -3,10 +3,12 @@
 import gc
 import sys
 from collections.abc import Sequence
+from functools import partial
 
+from collector_worker import last_words
 from collector_worker.app import Worker
 from collector_worker.settings import load_settings
-from common.errors import EXIT_FAILURE, EXIT_OK, FleetError
+from common.errors import EXIT_FAILURE, EXIT_OK, FleetError, InvalidConfigurationError
 from common.event_loop import run
 from common.lifecycle import run_until_signal
 from common.log import configure_logging, get_logger
@@ -21,10 +23,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     environment = read_environment()
     configure_logging(environment.log_level)
     try:
-        settings = load_settings(argv, environment)
-        configure_logging(environment.log_level, collector=str(settings.collector.id))
+        try:
+            settings = load_settings(argv, environment)
+            configure_logging(environment.log_level, collector=str(settings.collector.id))
+            worker = Worker(settings)
+        except InvalidConfigurationError as error:
+            if under_supervisord():
+                run(run_until_signal(partial(last_words.leave, environment, error)))
+            raise
         gc.freeze()  # what is there now stays: the collector of garbage need not look through it again and again
-        run(run_until_signal(Worker(settings).run))
+        run(run_until_signal(worker.run))
     except FleetError as error:
         get_logger().error("collector_failed", why=str(error), exit_code=error.exit_code)
         sys.stderr.write(f"collector-worker: {error}\n")

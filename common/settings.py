@@ -28,6 +28,8 @@ class Environment(Struct, frozen=True, kw_only=True):
         metrics_port: ``TICKFLEET_METRICS_PORT``: the loopback port of the manager's figures; ``0`` or ``off`` for none.
         alert_webhook: ``TICKFLEET_ALERT_WEBHOOK``: where alerts go. Whoever knows it can write there: a secret.
         alert_webhook_file: ``TICKFLEET_ALERT_WEBHOOK_FILE``: a file of its owner alone that holds that address.
+        collector, config_id: ``TICKFLEET_COLLECTOR``, ``TICKFLEET_CONFIG_ID``: a worker's id and the fingerprint of its
+            configuration, as the manager knows them; also where the worker cannot read that.
     """
 
     root: Path
@@ -39,6 +41,8 @@ class Environment(Struct, frozen=True, kw_only=True):
     metrics_port: str = DEFAULT_METRICS_PORT
     alert_webhook: str | None = None
     alert_webhook_file: Path | None = None
+    collector: str = ""
+    config_id: str = ""
 
     @property
     def var(self) -> Path:
@@ -87,4 +91,6 @@ def read_environment(env: Mapping[str, str] = os.environ) -> Environment:
         metrics_port=(env.get("TICKFLEET_METRICS_PORT") or DEFAULT_METRICS_PORT).lower(),
         alert_webhook=env.get("TICKFLEET_ALERT_WEBHOOK") or None,
         alert_webhook_file=Path(file) if (file := env.get("TICKFLEET_ALERT_WEBHOOK_FILE")) else None,
+        collector=env.get("TICKFLEET_COLLECTOR", ""),
+        config_id=env.get("TICKFLEET_CONFIG_ID", ""),
     )

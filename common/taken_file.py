@@ -5,12 +5,13 @@ sees. As there, no secret is in it.
 """
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
 from msgspec import Struct
 
-from common.config import ExchangeCollectorConfig
+from common.config import ExchangeCollectorConfig, MaxLen, RedisConfig
 from common.errors import FleetError
 from common.fleet_file import Fleet, Ground
 from common.settings import Environment
@@ -59,6 +60,42 @@ def read_taken(fleet_path: Path, environment: Environment) -> Fleet | None:
     except (OSError, ValueError, msgspec.MsgspecError, FleetError):
         return None
     return Fleet(redis=redis, collectors=content.collectors, ground=content.ground, tuning=content.tuning)
+
+
+class _Place(Struct, frozen=True):
+    """What is needed of ``RedisPlace`` to find Redis, whatever else a file holds or lacks."""
+
+    redis_url: str
+    password_file: str = ""
+    fleet_file: str = ""
+
+
+class _Around(Struct, frozen=True):
+    """The fleet's file has it in a table, a worker's does not."""
+
+    redis: _Place
+
+
+def find_redis(program: str, environment: Environment) -> RedisConfig | None:
+    """Where Redis is, for a worker that cannot use its own file: by what is left of the manager's, or the environment.
+
+    None where nothing tells.
+    """
+    places = [_place(environment.applied / f"{program}.json", _Place), _place(_path(environment), _Around)]
+    if environment.redis_url:
+        places.append(_Place(environment.redis_url))
+    for place in filter(None, places):
+        with suppress(FleetError):
+            return redis_of(RedisPlace(maxlen=MaxLen(), **msgspec.structs.asdict(place)), environment)
+    return None
+
+
+def _place(path: Path, shape: type[_Place] | type[_Around]) -> _Place | None:
+    try:
+        found = msgspec.json.decode(path.read_bytes(), type=shape)
+    except (OSError, msgspec.MsgspecError):
+        return None
+    return found.redis if isinstance(found, _Around) else found
 
 
 def _path(environment: Environment) -> Path:

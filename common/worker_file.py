@@ -68,11 +68,15 @@ def decode(path: Path) -> WorkerFile:
     try:
         return msgspec.json.decode(path.read_bytes(), type=WorkerFile)
     except OSError as error:
-        raise InvalidConfigurationError(f"{path}: the file cannot be read") from error
+        raise _spoilt(path, "the file cannot be read") from error
     except msgspec.MsgspecError as error:
-        raise InvalidConfigurationError(f"{path}: not a configuration as the manager writes it") from error
+        raise _spoilt(path, "not a configuration as the manager writes it") from error
     except FleetError as error:
         raise InvalidConfigurationError(f"{path}: {error}") from error
+
+
+def _spoilt(path: Path, what: str) -> InvalidConfigurationError:
+    return InvalidConfigurationError(f"{path}: {what} (manager-cli apply writes it anew; then start the collector)")
 
 
 def redis_of(content: RedisPlace, environment: Environment) -> RedisConfig:

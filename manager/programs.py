@@ -70,7 +70,8 @@ def render(config: ExchangeCollectorConfig, launch: Launch) -> str:
     settings_file = str(launch.applied / worker_file_name(config.id))
     environment = {
         "TICKFLEET_ROOT": str(launch.root),
-        # These two are for supervisord: what has changed in the worker's file has to change its section.
+        "TICKFLEET_COLLECTOR": str(config.id),  # so that it can say in Redis why its file is of no use
+        # These two are for supervisord, too: what has changed in the worker's file has to change its section.
         "TICKFLEET_CONFIG_ID": config.fingerprint(),
         "TICKFLEET_REDIS_ID": launch.redis_id,
         "PYTHONSAFEPATH": "1",

@@ -62,6 +62,8 @@ def judge(pulse: Pulse, found: Process | None, of: ExchangeCollectorConfig | Non
         (pulse(), gone(ProcessState.UNKNOWN), Verdict.UNKNOWN, "supervisord does not know the state of its process"),
         # did it refuse its configuration?
         (pulse(REFUSED, 7000), gone(ProcessState.FATAL), Verdict.MISCONFIGURED, "okx does not list BTC-USDT"),
+        (pulse(REFUSED, 7000), gone(ProcessState.BACKOFF), Verdict.MISCONFIGURED, "okx does not list BTC-USDT"),
+        (pulse(REFUSED, 7000), gone(ProcessState.EXITED), Verdict.MISCONFIGURED, "okx does not list BTC-USDT"),
         (pulse(REFUSED_BEFORE), gone(ProcessState.STOPPED), Verdict.DEAD, "its process was stopped"),
         (
             Pulse(),

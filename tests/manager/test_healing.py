@@ -19,6 +19,7 @@ from manager.cli.look import Look, look
 from manager.cli.tools import Tools
 from manager.fleet_keeper import FleetKeeper
 from manager.loop import Loop
+from manager.processes import ProcessState
 from manager.programs import Launch, launch_from
 from manager.reporter import Reporter
 from manager.settings import ManagerSettings
@@ -147,6 +148,29 @@ async def test_each_trouble_is_healed_in_its_own_way_and_the_others_go_on(site: 
         why = {judgement.id.symbol: judgement.why for judgement in parked.judgements}
         assert why["WRONG-USDT"] == "there is no such symbol"
         assert why["LOOP-USDT"].startswith("restarted too often; next try at ")
+
+
+async def test_a_file_that_no_worker_can_use_is_told_and_not_tried_again(site: Site) -> None:
+    site.behave("SPOILT-USDT", "spoil")
+    site.write_fleet("SPOILT-USDT")
+    file = site.environment.applied / "collector-okx-SPOILT-USDT.json"
+    async with site.manager():
+        seen = await site.seen(lambda seen: verdicts(seen)["SPOILT-USDT"] not in ("starting", "unknown", "dead"), 30)
+        (judgement,) = seen.judgements
+        assert (judgement.verdict.value, judgement.why) == (
+            "misconfigured",
+            f"{file}: not a configuration as the manager writes it (manager-cli apply writes it anew; "
+            "then start the collector)",
+        )
+        assert judgement.process is not None
+        kept_no_exit_code = (ProcessState.BACKOFF, ProcessState.FATAL)
+        assert judgement.process.state in kept_no_exit_code
+        # what is advised there helps
+        site.behave("SPOILT-USDT", "run")
+        os.kill(os.getpid(), signal.SIGHUP)
+        await site.seen(lambda _: file.read_text() != "{", 10)
+        await asyncio.to_thread(site.client.start, "collector-okx-SPOILT-USDT")
+        await site.seen(all_healthy, 10)
 
 
 async def test_a_changed_fleet_touches_only_what_changed_and_a_new_manager_nothing(site: Site) -> None:

@@ -43,8 +43,8 @@ def test_the_section_whole() -> None:
         "; written by the manager: changes are lost\n"
         "[program:collector-okx-BTC-USDT]\n"
         "command=/opt/venv/bin/collector-worker --config /srv/fleet/var/applied/collector-okx-BTC-USDT.json\n"
-        f'environment=TICKFLEET_ROOT="/srv/fleet",TICKFLEET_CONFIG_ID="{of.fingerprint()}",'
-        'TICKFLEET_REDIS_ID="0123456789ab",PYTHONSAFEPATH="1",PYTHONUNBUFFERED="1"\n'
+        'environment=TICKFLEET_ROOT="/srv/fleet",TICKFLEET_COLLECTOR="okx:BTC-USDT",'
+        f'TICKFLEET_CONFIG_ID="{of.fingerprint()}",TICKFLEET_REDIS_ID="0123456789ab",PYTHONSAFEPATH="1",PYTHONUNBUFFERED="1"\n'
         "autostart=false\n"
         "autorestart=unexpected\n"
         "exitcodes=0,78\n"
@@ -93,6 +93,7 @@ def test_supervisord_reads_every_path_back_as_it_was(tmp_path_factory: Any, name
     ]  # fmt: skip
     assert program.environment == {
         "TICKFLEET_ROOT": str(root),
+        "TICKFLEET_COLLECTOR": "okx:BTC-USDT",
         "TICKFLEET_CONFIG_ID": config().fingerprint(),
         "TICKFLEET_REDIS_ID": "1",
         "PYTHONSAFEPATH": "1",

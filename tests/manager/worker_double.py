@@ -1,7 +1,11 @@
-"""A collector that only beats. What it does is in a file ``behave/<symbol>`` under its root: crash, refuse, or run."""
+"""A collector that only beats. What it does is in a file ``behave/<symbol>`` under its root: crash, refuse, or run.
+
+With ``spoil`` it is the real worker, whose file has been damaged.
+"""
 
 import argparse
 import os
+import runpy
 import secrets
 import signal
 import sys
@@ -18,12 +22,16 @@ from common.worker_file import decode, redis_of
 
 parser = argparse.ArgumentParser()
 parser.add_argument("--config", type=Path)
-content = decode(parser.parse_args().config)
+file = parser.parse_args().config
+content = decode(file)
 config, collector = content.collector, content.collector.id
 behaviour = Path(os.environ["TICKFLEET_ROOT"], "behave", collector.symbol)
 behave = behaviour.read_text() if behaviour.is_file() else "run"
 if behave == "crash":
     sys.exit(1)
+if behave == "spoil":
+    file.write_text("{")
+    runpy.run_module("collector_worker", run_name="__main__")
 beat = Heartbeat(
     collector=str(collector),
     pid=os.getpid(),
