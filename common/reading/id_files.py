@@ -49,8 +49,11 @@ class IdFiles:
         except OSError as error:
             os.close(self._lock)
             raise FleetError(f"another process writes to {root}") from error
-        for path in self._unfinished.iterdir():
+        left = [*self._unfinished.iterdir()]
+        for path in left:
             path.unlink()
+        self.left_behind = len(left)
+        """How many unfinished files an earlier process left, and were removed."""
 
     def position(self) -> Position:
         """Behind the newest file of each stream.

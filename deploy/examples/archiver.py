@@ -1,28 +1,29 @@
 """Writes all that the collectors publish to Parquet files, every entry once, whatever happens to the process.
 
-    python deploy/examples/archiver.py [--folder var/archive] [--every-s 300] [COLLECTOR ...]
-
 - Where they are, what they are called, and why a kill costs nothing: ``common.reading.id_files``.
 - A row per entry (``common.reading.layout``), ``gap`` and ``feed_status`` too. ``missed`` stands where retention was
   faster than this reader, ``unreadable`` where an entry is none that this version knows.
 - A file ends after ``--every-s``, at the end of its day, and when it, or all together, hold too much.
-- SIGTERM: the open files are finished. SIGKILL: what was in them is read from Redis again.
+- SIGTERM: the open files are finished, within 5 s; what is not finished by then is removed, and said. What was in it,
+  or in what a SIGKILL left, is read from Redis again.
 """
 
 import argparse
 import asyncio
 import logging
-from collections.abc import Iterable
+import sys
 from itertools import groupby
 from math import inf
 from pathlib import Path
 
 from common.clock import Clock, SystemClock
-from common.event_loop import run
-from common.lifecycle import run_until_signal
-from common.reading.arrow import ParquetFile
+from common.config import RedisConfig
+from common.errors import FleetError
+from common.identity import DataType
+from common.reading.arrow import ParquetFile, schema
 from common.reading.entries import Chunk
 from common.reading.id_files import IdFiles, day_of
+from common.service import run_service
 from common.settings import read_environment
 from common.subscriber import Entry, Missed, StreamName, Subscriber
 
@@ -30,6 +31,20 @@ FILE_CELLS, ALL_CELLS = 2_000_000, 10_000_000  # 200,000 trades, some 40 MiB of 
 ROWS_AT_ONCE = 100  # that wait as objects, before they go to the file
 FILES_AT_ONCE = 20  # that are finished between two looks at Redis: each waits for the disk
 LAST_S = 4.0  # for the open files at the end; what is not finished by then is read again
+LOG = logging.getLogger("archiver")
+
+EPILOG = """\
+The Redis is that of the fleet: TICKFLEET_REDIS_URL, else what the fleet file names (TICKFLEET_FLEET, else
+deploy/fleet.toml); TICKFLEET_REDIS_PASSWORD is its password. FOLDER keeps the place: start it again with the same one.
+
+examples:
+  .venv/bin/python deploy/examples/archiver.py                             all collectors, into var/archive
+  .venv/bin/python deploy/examples/archiver.py 'okx:*' binance:BTC-USDT    quote patterns, or the shell expands them
+  .venv/bin/python deploy/examples/archiver.py --folder /data --every-s 60
+
+exit codes: 0 told to stop, 1 failed (also: another process writes to FOLDER), 3 no Redis at the start,
+            78 a collector is misspelt, or nothing says where Redis is
+"""
 
 
 class Segment:
@@ -80,59 +95,91 @@ class Archive:
             return
         for day, group in groupby(rows, lambda row: day_of(chunk.ids[0] if isinstance(row.event, Missed) else row.id)):
             if name in self._open and self._open[name].day != day:
-                self._finish([self._open[name]])
+                self.finish(self._open[name])
             if name not in self._open:
                 self._open[name] = Segment(name, day, self._files.unfinished(name), self._clock.monotonic_s())
             for row in group:
                 self._open[name].add(row)
 
-    def rotate(self) -> None:
-        """Finish some of the files whose time has come, the largest first."""
+    def due(self) -> list[Segment]:
+        """Some of the files whose time has come, the largest first."""
         ended_s = self._clock.monotonic_s() - self._every_s
         by_size = sorted(self._open.values(), key=lambda segment: -segment.cells)
         too_much = sum(segment.cells for segment in by_size) >= ALL_CELLS
         due = [one for one in by_size if one.cells >= FILE_CELLS or one.since_s <= ended_s]
-        self._finish(due[:FILES_AT_ONCE] or by_size[:too_much])
+        return due[:FILES_AT_ONCE] or by_size[:too_much]
+
+    def finish(self, segment: Segment) -> None:
+        """Bring a file to the disk and to its name."""
+        segment.close()
+        self._files.finish(segment.name, segment.first, segment.last)
+        del self._open[segment.name]
 
     def close(self) -> None:
         """Finish the open files, as far as there is time."""
-        self._finish(self._open.values(), self._clock.monotonic_s() + LAST_S)
-
-    def _finish(self, segments: Iterable[Segment], end_s: float = inf) -> None:
-        for segment in [*segments]:
+        end_s, before = self._clock.monotonic_s() + LAST_S, len(self._open)
+        for segment in [*self._open.values()]:
             if self._clock.monotonic_s() < end_s:
-                segment.close()
-                self._files.finish(segment.name, segment.first, segment.last)
-                del self._open[segment.name]
+                self.finish(segment)
+        LOG.info("%d of %d open files are finished", before - len(self._open), before)
+
+    def discard(self) -> None:
+        """Remove what is open still, and say so."""
+        for segment in self._open.values():
+            place = f"{segment.name} from {segment.first} to {segment.last}"
+            LOG.warning("not finished, and removed: %s; the next run reads that from Redis again", place)
+            self._files.unfinished(segment.name).unlink(missing_ok=True)
+        self._open.clear()
 
 
-async def write_archive(root: Path, every_s: float, collectors: list[str]) -> None:
+async def write_archive(root: Path, every_s: float, collectors: list[str], redis: RedisConfig) -> None:
     """Archive until cancelled."""
-    files, clock = IdFiles(root, ".parquet"), SystemClock()
+    files, clock = _files(root), SystemClock()
     archive = Archive(files, every_s, clock)
+    if files.left_behind:
+        LOG.info("removed %d files that a killed run left unfinished: they are read again", files.left_behind)
     try:
-        async with Subscriber(collectors, "*", start=files.position(), first_wait_s=inf) as subscriber:
+        async with Subscriber(collectors, "*", start=files.position(), redis=redis, first_wait_s=inf) as subscriber:
             async for batch in subscriber.batches(idle_s=min(every_s, 1.0)):
                 for chunk in batch.chunks:
                     archive.write(chunk)
-                archive.rotate()
+                for segment in archive.due():
+                    archive.finish(segment)
+                    await asyncio.sleep(0)  # a signal is heeded between two files: each waits for the disk
     except asyncio.CancelledError:  # after an error of the disk what is open is read again instead
         archive.close()
         raise
     finally:
+        archive.discard()
         files.close()
 
 
-def main() -> None:
-    """Read the arguments, and run until SIGTERM."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--folder", type=Path, default=read_environment().var / "archive")
-    parser.add_argument("--every-s", type=float, default=300.0)
-    parser.add_argument("collectors", metavar="COLLECTOR", nargs="*", default=["*"])
+def _files(root: Path) -> IdFiles:
+    """The folder, seen to be one that can be written to before anything is read."""
+    try:
+        schema(DataType.TRADE)
+        return IdFiles(root, ".parquet")
+    except ModuleNotFoundError as error:
+        raise FleetError(str(error)) from error
+    except OSError as error:
+        raise FleetError(f"{root} cannot be written: {error.strerror or type(error).__name__}") from error
+
+
+def main() -> int:
+    """Read the arguments, and run until SIGTERM; the exit code."""
+    layout = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, epilog=EPILOG, formatter_class=layout)
+    folder = read_environment().var / "archive"
+    parser.add_argument("--folder", type=Path, default=folder, help="where the files go (default: var/archive)")
+    parser.add_argument("--every-s", type=float, default=300.0, help="how long a file grows, seconds (default: 300)")
+    parser.add_argument(
+        "collectors", metavar="COLLECTOR", nargs="*", default=["*"], help="okx:BTC-USDT, 'okx:*' (default: all)"
+    )
     asked = parser.parse_args()
-    run(run_until_signal(lambda: write_archive(asked.folder, asked.every_s, asked.collectors)))
+    if not asked.every_s > 0:
+        parser.error("--every-s must be above 0")
+    return run_service("archiver", lambda redis: write_archive(asked.folder, asked.every_s, asked.collectors, redis))
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

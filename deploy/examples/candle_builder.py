@@ -1,7 +1,5 @@
 """Bars of one minute made from the trades of every collector, each with the word whether all its trades are in it.
 
-    python deploy/examples/candle_builder.py [COLLECTOR ...]       # okx:BTC-USDT, okx:*; default: all
-
 They go to ``app:v1:{okx:BTC-USDT}:bars:1m``, one entry per minute, its id the bar's open time: ``open_time close_time``
 (ns, UTC, the end exclusive), ``open high low close volume`` (without trades only ``volume``), ``trades``, of them
 ``backfilled``, and ``complete``: ``1`` where the ledger says that every trade of the minute is here, else ``0`` and the
@@ -10,6 +8,7 @@ rests, with the next trade): trades that are being fetched are waited for. A min
 There is no state but these streams (``resume`` is the place in the trades): kill it, run two of it, nothing changes.
 """
 
+import argparse
 import logging
 import sys
 from collections import OrderedDict
@@ -20,18 +19,30 @@ from itertools import islice
 from msgspec import Struct
 
 from common.clock import SystemClock
+from common.config import RedisConfig
 from common.coverage_reader import UNKNOWN, CoverageReader, Look
-from common.event_loop import run
 from common.events import Trade
 from common.intervals import number_at, opens_at
-from common.lifecycle import run_until_signal
 from common.output import OutputEntry, OutputStreams
 from common.reading.entries import Chunk, Unreadable
 from common.reading.position import BEGINNING, id_order
+from common.service import run_service
 from common.subscriber import Entry, Mark, Missed, Position, StreamName, Subscriber
 
 LOOK_EVERY_S = 1.0
 LOG = logging.getLogger("candle_builder")
+
+EPILOG = """\
+The Redis is that of the fleet: TICKFLEET_REDIS_URL, else what the fleet file names (TICKFLEET_FLEET, else
+deploy/fleet.toml); TICKFLEET_REDIS_PASSWORD is its password.
+
+examples:
+  .venv/bin/python deploy/examples/candle_builder.py                   bars of all collectors
+  .venv/bin/python deploy/examples/candle_builder.py okx:BTC-USDT      of one; 'okx:*' is a pattern, to be quoted
+
+exit codes: 0 told to stop, 1 failed, 3 no Redis at the start,
+            78 a collector is misspelt, or nothing says where Redis is
+"""
 
 
 class Bar:
@@ -128,14 +139,14 @@ def bars_of(name: StreamName) -> str:
     return f"app:v1:{{{name.collector}}}:bars:1m"
 
 
-async def build(collectors: list[str]) -> None:
+async def build(collectors: list[str], redis: RedisConfig) -> None:
     """Make bars until cancelled."""
     clock, makers = SystemClock(), dict[StreamName, BarMaker]()
-    async with OutputStreams(maxlen=100_000) as outputs, CoverageReader(every_s=LOOK_EVERY_S) as coverage:
+    async with OutputStreams(redis, maxlen=100_000) as outputs, CoverageReader(redis, every_s=LOOK_EVERY_S) as coverage:
         for name in await outputs.inputs(collectors, "trade"):
             makers[name] = BarMaker(name, await outputs.last(bars_of(name)))
         places = Position({name: maker.mark for name, maker in makers.items() if maker.next is not None})
-        async with Subscriber(collectors, "trade", start=places) as subscriber:
+        async with Subscriber(collectors, "trade", start=places, redis=redis) as subscriber:
             async for batch in subscriber.batches(idle_s=LOOK_EVERY_S):
                 for chunk in batch.chunks:
                     makers.setdefault(chunk.name, BarMaker(chunk.name)).take(chunk)
@@ -144,6 +155,16 @@ async def build(collectors: list[str]) -> None:
                     await outputs.add(bars_of(maker.name), maker.due(look, clock.now_ns()))
 
 
+def main() -> int:
+    """Read the arguments, and run until SIGTERM; the exit code."""
+    layout = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, epilog=EPILOG, formatter_class=layout)
+    parser.add_argument(
+        "collectors", metavar="COLLECTOR", nargs="*", default=["*"], help="okx:BTC-USDT, 'okx:*' (default: all)"
+    )
+    asked = parser.parse_args()
+    return run_service("candle_builder", lambda redis: build(asked.collectors, redis))
+
+
 if __name__ == "__main__":
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    run(run_until_signal(lambda: build(sys.argv[1:] or ["*"])))
+    sys.exit(main())

@@ -8,6 +8,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
+from common.config import RedisConfig
 from common.groups import GroupReader
 from common.lifecycle import run_until_signal
 from common.subscriber import Position, Subscriber
@@ -61,13 +62,11 @@ def _start(target: Any, *arguments: Any) -> BaseProcess:
 
 
 def _example_archiver(url: str, root: Path, every_s: float) -> None:
-    os.environ["TICKFLEET_REDIS_URL"] = url
-    asyncio.run(run_until_signal(lambda: write_archive(root, every_s, ["*"])))
+    asyncio.run(run_until_signal(lambda: write_archive(root, every_s, ["*"], RedisConfig(url=url))))
 
 
 def _example_candle_builder(url: str) -> None:
-    os.environ["TICKFLEET_REDIS_URL"] = url
-    asyncio.run(run_until_signal(lambda: build(["okx:*"])))
+    asyncio.run(run_until_signal(lambda: build(["okx:*"], RedisConfig(url=url))))
 
 
 def _archive(url: str, path: Path) -> None:

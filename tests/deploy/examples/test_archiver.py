@@ -1,6 +1,8 @@
 """The archiver: what its files hold, when they end, and that a kill at any moment costs and doubles nothing."""
 
 import json
+import os
+import signal
 from collections import deque
 from collections.abc import Iterator
 from itertools import pairwise
@@ -17,6 +19,7 @@ from msgspec.structs import replace
 from common.codec import encode
 from common.events import Candle, Event, FeedState, FeedStatus, Gap, Ticker
 from common.identity import DataType
+from common.lifecycle import run_until_signal
 from common.reading.entries import Chunk, Entry, missed
 from common.reading.id_files import IdFiles
 from common.reading.names import StreamName
@@ -79,6 +82,10 @@ class Desk:
         entries = [*ahead, *(Entry(of, entry_id, trade(7)) for entry_id in ids if entry_id != lacks)]
         self.archive.write(Chunk(of, ids, entries, Mark(BEGINNING), Mark(BEGINNING), Mark(BEGINNING)))
 
+    def rotate(self) -> None:
+        for segment in self.archive.due():
+            self.archive.finish(segment)
+
     def names(self) -> list[str]:
         return sorted(str(path.relative_to(self.root)) for path in self.root.glob("*/*/*/*/*.parquet"))
 
@@ -92,11 +99,11 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
 
 def test_a_file_ends_after_its_time_and_is_named_by_its_ids(desk: Desk) -> None:
     desk.write("1000-1", "1000-2")
-    desk.archive.rotate()
+    desk.rotate()
     assert desk.names() == []
     desk.clock.advance(60.0)
     desk.write("1000-3")
-    desk.archive.rotate()
+    desk.rotate()
     desk.write("1000-4")
     desk.archive.close()
     folder = "okx/BTC-USDT/trade/1970-01-01"
@@ -119,10 +126,10 @@ def test_a_file_that_is_large_ends_and_so_does_the_largest_of_many(desk: Desk, m
     monkeypatch.setattr(archiver, "ALL_CELLS", 30)
     desk.write("1-1", "1-2", "1-3")
     desk.write("1-1", of=ETH_TRADES)
-    desk.archive.rotate()
+    desk.rotate()
     assert desk.names() == ["okx/BTC-USDT/trade/1970-01-01/1-1_1-3.parquet"]
     desk.write("2-1", "2-2")
-    desk.archive.rotate()
+    desk.rotate()
     assert desk.names() == [f"okx/BTC-USDT/trade/1970-01-01/{ids}.parquet" for ids in ("1-1_1-3", "2-1_2-2")]
 
 
@@ -152,12 +159,58 @@ def test_an_entry_that_cannot_be_read_has_a_row(desk: Desk) -> None:
     assert rows[1] == {"collector": "okx:BTC-USDT", "entry_id": "1-2", "type": "unreadable"}
 
 
-def test_at_the_end_it_does_not_take_longer_than_it_may(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(archiver, "LAST_S", 0.0)
-    desk.write("1-1")
+def test_at_the_end_it_takes_no_longer_than_it_may_and_says_what_it_leaves(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    finish = desk.files.finish
+
+    def on_a_slow_disk(name: StreamName, first: str, last: str) -> Path:
+        desk.clock.advance(3.0)
+        return finish(name, first, last)
+
+    monkeypatch.setattr(desk.files, "finish", on_a_slow_disk)
+    caplog.set_level("INFO", "archiver")
+    for name in (BTC_TRADES, ETH_TRADES, BTC_BOOK):
+        desk.write("1-1", "1-2", of=name)
     desk.archive.close()
-    assert desk.names() == []
-    assert desk.files.position().marks == {}
+    desk.archive.discard()
+    folders = ("BTC-USDT/trade", "ETH-USDT/trade")
+    assert desk.names() == [f"okx/{folder}/1970-01-01/1-1_1-2.parquet" for folder in folders]
+    assert list((desk.root / ".unfinished").iterdir()) == []
+    assert [record.getMessage() for record in caplog.records] == [
+        "2 of 3 open files are finished",
+        "not finished, and removed: okx:BTC-USDT orderbook from 1-1 to 1-2; the next run reads that from Redis again",
+    ]
+    assert desk.files.position().marks == {BTC_TRADES: Mark("1-2"), ETH_TRADES: Mark("1-2")}
+
+
+@pytest.mark.asyncio
+async def test_told_to_end_while_it_finishes_files_it_heeds_that_between_two(
+    redis_server: RedisServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Feed(redis_server).grow(20)
+    finish, finished = IdFiles.finish, list[StreamName]()
+
+    def on_a_slow_disk(files: IdFiles, name: StreamName, first: str, last: str) -> Path:
+        if not finished:
+            monkeypatch.setattr(archiver, "LAST_S", 0.0)
+            os.kill(os.getpid(), signal.SIGTERM)
+        finished.append(name)
+        return finish(files, name, first, last)
+
+    monkeypatch.setattr(IdFiles, "finish", on_a_slow_disk)
+    await run_until_signal(lambda: archiver.write_archive(tmp_path, 1e-9, ["*"], redis_server.config))
+    assert len(finished) < len(FOLDERS)
+    assert list((tmp_path / ".unfinished").iterdir()) == []
+
+
+def test_what_a_killed_run_left_is_removed_and_counted(tmp_path: Path) -> None:
+    unfinished = tmp_path / ".unfinished"
+    unfinished.mkdir()
+    (unfinished / "okx_BTC-USDT_trade.parquet").touch()
+    files = IdFiles(tmp_path, ".parquet")
+    files.close()
+    assert (files.left_behind, list(unfinished.iterdir())) == (1, [])
 
 
 # --- the process -----------------------------------------------------------------------------------------------------
