@@ -2,8 +2,8 @@
 
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterable
-from math import inf
 
+from common.decimals import is_amount
 from common.events import Level
 
 
@@ -106,10 +106,6 @@ class Book:
 
 
 def _number(text: str) -> float:
-    """Stricter than ``float``, which also reads ``1_0``, spaces, exponents and the digits of other scripts."""
-    if not (text.isascii() and text.replace(".", "", 1).isdecimal()):
+    if not is_amount(text):
         raise BadLevelError(text)
-    number = float(text)
-    if number == inf:
-        raise BadLevelError(text)
-    return number
+    return float(text)

@@ -61,6 +61,10 @@ _BAD_SNAPSHOTS = 2
 Checksum = Callable[[Sequence[Level], Sequence[Level]], int]
 
 
+BAD_LEVEL = "bad_level"
+"""The doubt about a book one of whose levels is no number."""
+
+
 class Wish(Enum):
     """What the book needs from the session."""
 
@@ -242,7 +246,7 @@ class BookSync:
         try:
             self.book.replace(snapshot.bids, snapshot.asks, cut_at)
         except BadLevelError:
-            return self._fail("bad_level")
+            return self._fail(BAD_LEVEL)
         if self.book.crossed and not self._crossed_is_legal:
             return self._fail("crossed")
         if checksum is not None and not self._is_believable(checksum):
@@ -275,7 +279,7 @@ class BookSync:
         try:
             self.book.apply(delta.bids, delta.asks)
         except BadLevelError:
-            return self._fail("bad_level")
+            return self._fail(BAD_LEVEL)
         if self.book.crossed and not self._crossed_is_legal:
             return self._fail("crossed")
         if self.book.known_depth == 0:

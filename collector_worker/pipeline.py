@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 from msgspec import Struct
 
-from collector_worker.book_sync import BookSync, Judged, Wish
+from collector_worker.book_sync import BAD_LEVEL, BookSync, Judged, Wish
 from collector_worker.exchanges.contract import BookFrame, Channel, Feed
 from collector_worker.flows import CandleFlow, TradeFlow
 from collector_worker.integrity import TickerGate
@@ -119,6 +119,7 @@ class Pipeline:
             self._book_doubted = True
             self._ways.book_track.broke(judged.doubt)
             self._telemetry.beat.resyncs += 1
+            self._telemetry.beat.decode_errors += judged.doubt == BAD_LEVEL
             get_logger().warning("book_doubted", reason=judged.doubt)
             self._status(stream, FeedState.STALE, judged.doubt)
         self._note_checksum()

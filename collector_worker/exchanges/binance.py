@@ -28,6 +28,7 @@ from collector_worker.exchanges.contract import (
     TradeShape,
 )
 from common.config import ExchangeCollectorConfig
+from common.decimals import AMOUNT, is_amount
 from common.errors import ExchangeUnavailableError, InvalidConfigurationError, NotTradedError, UnknownSymbolError
 from common.events import BookDelta, BookSnapshot, Candle, Level, Ticker, Trade
 from common.identity import DataType, ProductKind, Symbol
@@ -38,7 +39,7 @@ _Answer = TypeVar("_Answer")
 
 _Ms = Annotated[int, Meta(ge=0, lt=10**13)]
 _Id = Annotated[int, Meta(ge=0, lt=10**18)]
-_Number = Annotated[str, Meta(pattern=r"^[0-9]+(\.[0-9]+)?\Z")]
+_Number = Annotated[str, Meta(pattern=AMOUNT)]
 
 # --- wire structs: only the fields we use; unknown ones are skipped -----------------------------------------------
 
@@ -440,8 +441,11 @@ def _delta(row: _Depth, recv_ns: int) -> BookDelta:
 
 
 def _level(level: Level) -> Level:
-    """Spot writes a removed level as ``0.00000000`` (section 4.3); the streams write ``0``."""
-    return level if level.size.strip("0.") else Level(level.price, "0")
+    """Spot writes a removed level as ``0.00000000`` (section 4.3); the streams write ``0``.
+
+    What is no number stays as it is: the book meets it and is in doubt.
+    """
+    return level if level.size.strip("0.") or not is_amount(level.size) else Level(level.price, "0")
 
 
 def _ticker_event(row: _Ticker, recv_ns: int) -> Ticker:

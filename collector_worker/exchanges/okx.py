@@ -33,6 +33,7 @@ from collector_worker.exchanges.contract import (
     TradeShape,
 )
 from common.config import ExchangeCollectorConfig
+from common.decimals import AMOUNT, PRICE, is_amount, is_price
 from common.errors import ExchangeUnavailableError, NotTradedError, UnknownSymbolError
 from common.events import BookDelta, BookSnapshot, Candle, Level, Ticker, Trade
 from common.identity import DataType, ProductKind, Symbol
@@ -45,8 +46,10 @@ _MS_DIGITS = 13
 _Ms = Annotated[int, Meta(ge=0, lt=10**_MS_DIGITS)]
 """A time in milliseconds; those behind the year 2286 are none."""
 
-_Number = Annotated[str, Meta(pattern=r"^-?[0-9]+(\.[0-9]+)?\Z")]
-_NumberOrNothing = Annotated[str, Meta(pattern=r"^(-?[0-9]+(\.[0-9]+)?)?\Z")]
+_Price = Annotated[str, Meta(pattern=PRICE)]
+_PriceOrNothing = Annotated[str, Meta(pattern=rf"^\Z|{PRICE}")]
+_Amount = Annotated[str, Meta(pattern=AMOUNT)]
+_AmountOrNothing = Annotated[str, Meta(pattern=rf"^\Z|{AMOUNT}")]
 _ID_DIGITS = 18
 
 # --- wire structs: only the fields we use; unknown ones are skipped -----------------------------------------------
@@ -98,17 +101,17 @@ class _Ticker(Struct, rename="camel", gc=False):
     """Section 4.2. Prices can be "" on empty books; ``volCcy24h`` is quote for spot, base for derivatives."""
 
     ts: _Ms
-    last: _NumberOrNothing = ""
-    last_sz: _NumberOrNothing = ""
-    ask_px: _NumberOrNothing = ""
-    ask_sz: _NumberOrNothing = ""
-    bid_px: _NumberOrNothing = ""
-    bid_sz: _NumberOrNothing = ""
-    open24h: _NumberOrNothing = ""
-    high24h: _NumberOrNothing = ""
-    low24h: _NumberOrNothing = ""
-    vol_ccy24h: _NumberOrNothing = field(default="", name="volCcy24h")  # the rename rule would make it volCcy24H
-    vol24h: _NumberOrNothing = ""
+    last: _PriceOrNothing = ""
+    last_sz: _AmountOrNothing = ""
+    ask_px: _PriceOrNothing = ""
+    ask_sz: _AmountOrNothing = ""
+    bid_px: _PriceOrNothing = ""
+    bid_sz: _AmountOrNothing = ""
+    open24h: _PriceOrNothing = ""
+    high24h: _PriceOrNothing = ""
+    low24h: _PriceOrNothing = ""
+    vol_ccy24h: _AmountOrNothing = field(default="", name="volCcy24h")  # the rename rule would make it volCcy24H
+    vol24h: _AmountOrNothing = ""
 
 
 class _Book(Struct, rename="camel", gc=False):
@@ -126,13 +129,13 @@ class _Candle(Struct, array_like=True, gc=False):
     """Section 4.4. ``vol`` in base (spot) or contracts; ``volCcyQuote`` always in quote."""
 
     ts: _Ms
-    open: _Number
-    high: _Number
-    low: _Number
-    close: _Number
-    vol: _Number
-    vol_ccy: _NumberOrNothing = ""
-    vol_ccy_quote: _NumberOrNothing = ""
+    open: _Price
+    high: _Price
+    low: _Price
+    close: _Price
+    vol: _Amount
+    vol_ccy: _AmountOrNothing = ""
+    vol_ccy_quote: _AmountOrNothing = ""
     confirm: str = "0"
 
 
@@ -204,6 +207,9 @@ _SNAPSHOT_WAIT_S = 5.0
 
 _RECENT_BARS = 1_440
 """Section 6: how far back ``/market/candles`` reaches."""
+
+_NOTHING_BEFORE = -1
+"""Section 5, rule 1: the ``prevSeqId`` of every snapshot of ``books``; only frames of before 2023 carry no numbers."""
 
 _ONLY_IN_HISTORY = frozenset({"1s"})
 """Section 6: bars that ``/market/candles`` does not know, however new they are; it answers 51000."""
@@ -501,22 +507,9 @@ class OkxAdapter:
         )
 
 
-def is_decimal(text: str) -> bool:
-    """Whether a text is a plain decimal number such as ``42219.9``: digits, at most one point, perhaps a sign."""
-    digits = text.replace(".", "", 1)
-    return text.isascii() and (digits.isdecimal() or (text[:1] == "-" and digits[1:].isdecimal()))
-
-
 def _is_sound(row: _Trade) -> bool:
     """Ids are consecutive integers (section 4.1); more than 18 digits cannot be one of them, nor a stream id."""
-    number, price, size = row.trade_id, row.px, row.sz
-    return (
-        number.isdecimal()
-        and len(number) <= _ID_DIGITS
-        and (price.replace(".", "", 1).isdecimal() or is_decimal(price))  # nearly all are without a sign
-        and (size.replace(".", "", 1).isdecimal() or is_decimal(size))
-        and (number + price + size).isascii()
-    )
+    return _is_count(row.trade_id) and is_price(row.px) and is_amount(row.sz)
 
 
 def _on_trades(push: _Push[_Trade], recv_ns: int) -> Sequence[Output]:
@@ -551,6 +544,8 @@ def _book(row: _Book, action: str, recv_ns: int, *, incremental: bool) -> Output
         return BookFrame(delta, row.checksum or None)
     if incremental and action != "snapshot":
         return Malformed("a book frame that is neither snapshot nor update")
+    if incremental and row.seq_id is not None and row.prev_seq_id != _NOTHING_BEFORE:
+        return Malformed("a snapshot of the book that is no beginning")
     # books5 and bbo-tbt send the whole book each time and name no action (section 5, table).
     return BookFrame(_snapshot(row, recv_ns, reason="" if incremental else "push"), row.checksum or None)
 

@@ -4,6 +4,7 @@ from bisect import bisect_left, insort
 from collections.abc import Iterable
 from decimal import Decimal
 
+from common.decimals import is_amount
 from common.events import Level
 
 
@@ -59,11 +60,11 @@ class Ladder:
 
 
 def decimal_of(text: str) -> Decimal:
-    """The number in a price or size. Stricter than ``Decimal``, which also reads ``1_0``, ``NaN`` and exponents.
+    """The number in a price or size.
 
     Raises:
         BadLevelError: It is none.
     """
-    if not (text.isascii() and text.replace(".", "", 1).isdecimal()):
+    if not is_amount(text):
         raise BadLevelError(text)
     return Decimal(text)

@@ -101,6 +101,8 @@ async def test_deltas_that_follow_are_passed_on_and_the_hash_names_the_last_one(
         pytest.param(update_frame(11, 10, "8", CHECKSUM + 1), "checksum", id="checksum"),
         pytest.param(book("update", 11, 10, NOW_MS, [["3366.9", "1"]], []), "crossed", id="crossed"),
         pytest.param(book("update", 11, 10, NOW_MS, [["nan", "1"]], []), "bad_level", id="level"),
+        pytest.param(book("update", 11, 10, NOW_MS, [], [["3366.8", ""]]), "bad_level", id="size"),
+        pytest.param(book("update", 11, 10, NOW_MS, [["3366", "."]], []), "bad_level", id="point"),
     ],
 )
 async def test_any_doubt_leads_to_a_new_snapshot(bad_frame: str, reason: str) -> None:
@@ -125,6 +127,7 @@ async def test_any_doubt_leads_to_a_new_snapshot(bad_frame: str, reason: str) ->
     ]
     beat = rig.telemetry.beat
     assert (beat.resyncs, beat.book_state, rig.book_hash["state"]) == (1, BookState.VALID, "valid")
+    assert beat.decode_errors == (reason == "bad_level")
 
 
 async def test_a_book_that_never_settles_is_asked_for_less_and_less_often() -> None:

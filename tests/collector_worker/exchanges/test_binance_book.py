@@ -80,6 +80,19 @@ def test_what_was_gathered_joins_the_seed(updates: list[tuple[int, int]], said: 
     assert book.state is (BookState.SYNCING if said == ["nothing"] else BookState.VALID)
 
 
+@pytest.mark.parametrize("size", ["", ".", "..", "0.", ".0", "0..0", "-0", "0e0", "\u0660", "0" * 41])
+def test_a_size_that_is_no_number_removes_nothing(size: str) -> None:
+    """It is a doubt, whether it comes behind the seed or waits for it."""
+    book = Book()
+    book.seed()
+    book.push(101, 101, size)
+    assert (book.said, book.state) == ([SEED, "bad_level"], BookState.SYNCING)
+    book.push(102, 102, size)
+    book.seed(101)
+    assert book.said == [SEED, "bad_level", "nothing", "snapshot 101 bad_level", "bad_level"]
+    assert book.state is BookState.SYNCING
+
+
 def test_updates_are_gathered_before_the_seed_is_asked_for_and_it_is_asked_for_again() -> None:
     book = Book()
     assert [book.sync.due(now_s) for now_s in (0.0, 0.4, 0.5, 0.6)] == [None, None, Wish.FETCH_SNAPSHOT, None]

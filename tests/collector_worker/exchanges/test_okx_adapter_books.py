@@ -29,6 +29,14 @@ def test_a_snapshot_and_an_update() -> None:
     ]
 
 
+@pytest.mark.parametrize("before", [None, 7, 9, 0, -2], ids=str)
+def test_a_snapshot_that_is_no_beginning(before: int | None) -> None:
+    """Section 5, rule 1."""
+    assert read(new_adapter(), pushed("books", {**BOOK_ROW, "prevSeqId": before}, action="snapshot")) == [
+        Malformed("a snapshot of the book that is no beginning")
+    ]
+
+
 def test_a_sign_of_life_and_the_number_zero() -> None:
     quiet = {"asks": [], "bids": [], "ts": "5", "checksum": 0, "prevSeqId": 0, "seqId": 0}
 
