@@ -17,7 +17,9 @@ from redis.retry import Retry
 from common.config import RedisConfig
 from common.errors import FleetError, RedisUnreachableError
 from common.redis_line import ANSWER_TIMEOUT_S, CONNECT_TIMEOUT_S
+from common.redis_refusals import describe
 from common.redis_url import Address, Host, Kind, read_address
+from common.resp import name_words
 
 AsyncRedis = redis.asyncio.Redis
 SyncRedis = redis.Redis
@@ -34,32 +36,63 @@ def translated_errors(config: RedisConfig) -> Iterator[None]:
     try:
         yield
     except (redis.RedisError, redis.exceptions.RedisClusterException, OSError) as error:
-        cause = error
-        if isinstance(error, redis.exceptions.RedisClusterException) and isinstance(error.__cause__, redis.RedisError):
-            cause = error.__cause__  # why nobody could be asked who the nodes are
-        words = next(words for kinds, words in _WORDS if isinstance(cause, kinds))
-        if isinstance(cause, _CLUSTER_SAYS) and read_address(config.url).kind is not Kind.CLUSTER:
-            words = "is a Cluster: its address begins with redis+cluster://"
-        elif "Cluster mode is not enabled" in str(error):
-            words = "is no Cluster: its address begins with redis://"
-        raise RedisUnreachableError(f"Redis at {shown_address(config)} {words}") from error
+        raise RedisUnreachableError(f"Redis at {shown_address(config)} {_words(error, config)}") from error
 
+
+def _words(error: Exception, config: RedisConfig) -> str:
+    cause = error
+    if isinstance(error, redis.exceptions.RedisClusterException) and isinstance(error.__cause__, redis.RedisError):
+        cause = error.__cause__  # why nobody could be asked who the nodes are
+    if isinstance(cause, _CLUSTER_SAYS) and read_address(config.url).kind is not Kind.CLUSTER:
+        return "is a Cluster: its address begins with redis+cluster://"
+    if "Cluster mode is not enabled" in str(error):
+        return "is no Cluster: its address begins with redis://"
+    if isinstance(cause, (redis.sentinel.MasterNotFoundError, redis.asyncio.sentinel.MasterNotFoundError)):
+        return (
+            "has no master that a Sentinel tells us (is the name right? where they want a password: sentinel_auth=yes)"
+        )
+    if refusal := refusal_of(cause):
+        return describe(refusal, _command_of(cause))
+    lost = (redis.ConnectionError, redis.TimeoutError, OSError, redis.exceptions.RedisClusterException)
+    return "cannot be reached" if isinstance(cause, lost) else "does not work for us as it stands"
+
+
+def refusal_of(error: object) -> str:
+    """The refusal of Redis behind an error, as Redis gave it; empty where it is none: redis-py takes the code off."""
+    text = str(error).rpartition(_IN_PIPELINE)[2]
+    if isinstance(error, redis.ConnectionError) and any(part in text for part in _TURNED_AWAY):
+        return f"ERR {text}"
+    code = next((code for kind, code in _CODES if isinstance(error, kind)), "")
+    return f"{code} {text}".strip() if code or isinstance(error, redis.ResponseError) else ""
+
+
+def _command_of(error: Exception) -> str:
+    """The command that a pipeline's error names; empty where it is of none."""
+    words = str(error).partition(_IN_PIPELINE)[0].partition("(")[2].removesuffix(")").split()
+    return name_words(words) if _IN_PIPELINE in str(error) else ""
+
+
+_IN_PIPELINE = " of pipeline caused error: "
+"""What redis-py puts between a command, ``Command # 1 (HSET key …)``, and its refusal."""
+
+_TURNED_AWAY = ("max number of clients reached", "without any password configured", "no password is set")
+"""Refusals with the code ERR that redis-py makes an error of the connection."""
 
 _CLUSTER_SAYS = (redis.exceptions.AskError, redis.exceptions.TryAgainError)  # one that was moved is a sort of the first
-_WORDS: Sequence[tuple[tuple[type[Exception], ...], str]] = (
-    ((redis.AuthenticationError, redis.exceptions.NoPermissionError), "refuses our password or rights"),
-    ((redis.BusyLoadingError,), "is still loading its data"),  # to redis-py an error of the connection
-    (
-        (redis.sentinel.MasterNotFoundError, redis.asyncio.sentinel.MasterNotFoundError),
-        "has no master that a Sentinel tells us (is the name right? where they want a password: sentinel_auth=yes)",
-    ),
-    ((redis.exceptions.MasterDownError,), "is a replica without its master"),
-    (_CLUSTER_SAYS, "is moving our keys to another node"),
-    ((redis.exceptions.ClusterDownError,), "is a Cluster that is not whole now"),
-    ((redis.ConnectionError, redis.TimeoutError, OSError, redis.exceptions.RedisClusterException), "cannot be reached"),
-    ((redis.RedisError,), "does not work for us as it stands"),
+_CODES: Sequence[tuple[type[Exception], str]] = (
+    (redis.exceptions.NoPermissionError, "NOPERM"),
+    (redis.OutOfMemoryError, "OOM"),
+    (redis.ReadOnlyError, "READONLY"),
+    (redis.AuthenticationError, "WRONGPASS"),  # NOAUTH, too: redis-py asks with what it was given
+    (redis.BusyLoadingError, "LOADING"),
+    (redis.exceptions.MasterDownError, "MASTERDOWN"),
+    (redis.exceptions.MovedError, "MOVED"),
+    (redis.exceptions.AskError, "ASK"),
+    (redis.exceptions.TryAgainError, "TRYAGAIN"),
+    (redis.exceptions.ClusterDownError, "CLUSTERDOWN"),
+    (redis.exceptions.ClusterCrossSlotError, "CROSSSLOT"),
 )
-"""What is said of an error, by its class; the first one that fits."""
+"""The code that redis-py has made a class of; the first one that fits."""
 
 
 def check_serves(replies: Iterable[object]) -> None:

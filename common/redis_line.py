@@ -12,6 +12,7 @@ from typing import cast
 
 from common.config import RedisConfig
 from common.errors import FleetError, RedisUnreachableError
+from common.redis_refusals import describe
 from common.redis_url import Address, Host, Kind
 from common.resp import NotRedisError, Refusal, Replies, Reply, Scalar, pack_command
 
@@ -27,11 +28,18 @@ _SECOND_LOOK_S = 0.1
 
 _READ_BYTES = 256 * 1024
 
-_NO_ENTRY = ("NOAUTH", "WRONGPASS", "NOPERM", "ERR")
-
 
 class LineBrokenError(FleetError):
-    """The connection has ended, or Redis is silent; what was sent last may have been carried out or not."""
+    """The connection has ended, or Redis is silent; what was sent last may have been carried out or not.
+
+    Attributes:
+        refusal: Where Redis did not take the connection at all, what it said of that (it has too many, or is in
+            protected mode): it says so before anything is asked, and closes.
+    """
+
+    def __init__(self, message: str, refusal: Refusal | None = None) -> None:
+        super().__init__(message)
+        self.refusal = refusal
 
 
 Answered = Callable[[list[Reply] | FleetError], None]
@@ -57,6 +65,8 @@ class Line(asyncio.Protocol):
         """Whether a question can be asked now."""
         self._replies: list[Reply] = []
         self._awaited = 0
+        self._taken = False
+        """Whether a question has ever been answered."""
         self._answered: Answered | None = None
         self._can_be_patient = patient
         self._waits_patiently = False
@@ -223,19 +233,26 @@ class Line(asyncio.Protocol):
             self._end(error)
             return
         if len(self._replies) == self._awaited:
+            self._taken = True
             replies, answered = self._replies, self._answered
             self._replies, self._answered, self._awaited, self.idle = [], None, 0, True
             if answered is not None:
                 answered(replies)
         elif len(self._replies) > self._awaited:
-            self._end(NotRedisError("more replies than questions"))
+            turned_away = self._turned_away()
+            self._end(turned_away or NotRedisError("more replies than questions"))
         else:
             self._heard_s = self._loop.time()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """See ``asyncio.Protocol``."""
         self._gone.set()
-        self._end(LineBrokenError("the connection broke"))
+        self._end(self._turned_away() or LineBrokenError("the connection broke"))
+
+    def _turned_away(self) -> LineBrokenError | None:
+        """The end of a connection on which the first that was said is a refusal, where more or nothing was asked."""
+        first = self._replies[0] if self._replies and not self._taken else None
+        return LineBrokenError("Redis did not take the connection", first) if isinstance(first, Refusal) else None
 
     def _end_patience(self) -> None:
         """One timer for many patient questions, as ``_look``."""
@@ -296,10 +313,8 @@ async def open_line(config: RedisConfig, address: Address, host: Host | None, *,
         except BaseException:
             await line.close()
             raise
-    except LineBrokenError as error:
-        raise RedisUnreachableError(f"Redis at {address.shown} cannot be reached") from error
-    except NotRedisError as error:
-        raise RedisUnreachableError(f"Redis at {address.shown} does not work for us as it stands") from error
+    except (LineBrokenError, NotRedisError) as error:
+        raise broken(address, error) from error
     return line
 
 
@@ -329,11 +344,8 @@ async def _enter(line: Line, address: Address, password: str | None) -> None:
         commands.append(("SELECT", address.database))
     replies = await line.ask(b"".join(map(pack_command, commands)), len(commands))
     for (name, *_), reply in zip(commands, replies, strict=True):
-        if not isinstance(reply, Refusal):
-            continue
-        if name == "AUTH" and reply.code in _NO_ENTRY:
-            raise RedisUnreachableError(f"Redis at {address.shown} refuses our password or rights")
-        raise refused(address, reply)
+        if isinstance(reply, Refusal):
+            raise refused(address, reply, str(name).lower())
 
 
 def authentication(address: Address, password: str | None) -> list[tuple[Scalar, ...]]:
@@ -343,33 +355,26 @@ def authentication(address: Address, password: str | None) -> list[tuple[Scalar,
     return [("AUTH", *([address.user] if address.user else []), password or "")]
 
 
-def refused(address: Address, cause: Refusal | None) -> RedisUnreachableError:
-    """The server's refusal of a whole batch, in our own words: its text may hold anything."""
-    code = "" if cause is None else cause.code
-    if code in ELSEWHERE and address.kind is not Kind.CLUSTER:
+def refused(address: Address, cause: Refusal | None, command: str = "") -> RedisUnreachableError:
+    """The server's refusal of a whole batch, in our own words; ``command`` is what was refused, where that is known."""
+    if cause is not None and cause.code in ELSEWHERE and address.kind is not Kind.CLUSTER:
         return RedisUnreachableError(f"Redis at {address.shown} is a Cluster: its address begins with redis+cluster://")
-    return RedisUnreachableError(f"Redis at {address.shown} {_REFUSALS.get(code, 'refuses our writes')}")
+    words = "refuses what we ask" if cause is None else describe(str(cause), command)
+    return RedisUnreachableError(f"Redis at {address.shown} {words}")
+
+
+def broken(address: Address, error: FleetError) -> RedisUnreachableError:
+    """The end of a connection, as those see it who use it; ``error`` is ``LineBrokenError`` or ``NotRedisError``."""
+    if not isinstance(error, LineBrokenError):
+        return RedisUnreachableError(f"Redis at {address.shown} does not work for us as it stands")
+    if error.refusal is not None:
+        return refused(address, error.refusal)
+    return RedisUnreachableError(f"Redis at {address.shown} cannot be reached")
 
 
 ELSEWHERE = frozenset({"MOVED", "ASK", "TRYAGAIN", "CLUSTERDOWN"})
 """Refusals of a node of a Cluster that does not serve our keys, or not now
 (https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/)."""
-
-_REFUSALS = {
-    "OOM": "is out of memory",
-    "LOADING": "is still loading its data",
-    "READONLY": "is a read-only replica",
-    "MASTERDOWN": "is a replica without its master",
-    "MISCONF": "cannot save to its disk and takes no writes",
-    "NOPERM": "does not give us the rights we need",
-    "NOAUTH": "refuses our password or rights",
-    "WRONGPASS": "refuses our password or rights",
-    "MOVED": "serves our keys by another node now",
-    "ASK": "is moving our keys to another node",
-    "TRYAGAIN": "is moving our keys to another node",
-    "CLUSTERDOWN": "is a Cluster that is not whole now",
-    "CROSSSLOT": "is a Cluster, and holds what was asked for on several nodes",
-}
 
 
 def _tls_context(address: Address) -> ssl.SSLContext:

@@ -7,10 +7,10 @@ from msgspec import Struct
 
 from common.config import RedisConfig
 from common.errors import FleetError, RedisUnreachableError, SupersededError
-from common.redis_line import ELSEWHERE, Line, LineBrokenError, refused
+from common.redis_line import ELSEWHERE, Line, LineBrokenError, broken, refused
 from common.redis_route import Route
 from common.redis_url import Kind
-from common.resp import NotRedisError, Refusal, Reply, is_wrong_type, pack_command
+from common.resp import NotRedisError, Refusal, Reply, is_wrong_type, name_command, pack_command
 
 _MULTI = pack_command(("MULTI",))
 _EXEC = pack_command(("EXEC",))
@@ -122,16 +122,18 @@ class RedisPipe:
 
     async def _watch(self, key: str) -> int:
         """Watch a key; the number that it holds."""
-        replies = await self.ask(_watch_commands(key))
+        commands = _watch_commands(key)
+        replies = await self.ask(commands)
         if isinstance(replies[1], Exception) and not is_wrong_type(replies[1]):
-            raise self._refused(replies)
+            raise self._refused(replies, commands)
         return _number(replies[1])
 
     async def _set_watched(self, key: str, number: int) -> bool:
         """Set a key that is being watched; False where somebody else wrote it meanwhile."""
-        replies = await self.ask([_MULTI, pack_command(("SET", key, number)), _EXEC])
+        commands = [_MULTI, pack_command(("SET", key, number)), _EXEC]
+        replies = await self.ask(commands)
         if isinstance(replies[-1], Exception):
-            raise self._refused(replies)
+            raise self._refused(replies, commands)
         return replies[-1] is not None
 
     @property
@@ -180,16 +182,16 @@ class RedisPipe:
             raise self._translated(error) from error
         cause = replies[0] if replies else None
         if isinstance(cause, Refusal) and cause.code in _NOT_LET_IN:  # then they all are
-            raise self._refused(replies)
+            raise self._refused(replies, commands)
         if self._address.kind is Kind.CLUSTER:
-            self._see_that_here_are(replies)
+            self._see_that_here_are(replies, commands)
         return replies
 
-    def _see_that_here_are(self, replies: Sequence[Reply]) -> None:
+    def _see_that_here_are(self, replies: Sequence[Reply], commands: Sequence[bytes]) -> None:
         """Raises: _KeysElsewhereError: A node of a Cluster says that it does not have our keys."""
         for reply in replies:
             if isinstance(reply, Refusal) and reply.code in ELSEWHERE:
-                raise self._refused(replies)
+                raise self._refused(replies, commands)
 
     async def transaction(self, commands: Sequence[bytes]) -> list[Reply]:
         """Carry out packed commands as one MULTI/EXEC: all of them or none. Returns the reply of each.
@@ -204,8 +206,9 @@ class RedisPipe:
             if self._fence is not None and not self._watching:
                 await self._hold_fence()
             # Behind each transaction in the same write: it costs no round trip.
+            sent = [_MULTI, *commands, _EXEC, *self._behind]
             try:
-                replies = await self.ask([_MULTI, *commands, _EXEC, *self._behind])
+                replies = await self.ask(sent)
             except _KeysElsewhereError:  # nothing was done: without a fence nothing stands behind EXEC
                 moves += 1
                 if self._fence is not None or moves > _MOST_MOVES:
@@ -218,7 +221,7 @@ class RedisPipe:
                 return result
             if result is not None:
                 self._watching = False
-                raise self._refused(replies)
+                raise self._refused(replies, sent)
             self._watching = False  # somebody wrote the fence: look who
 
     def begin(self, commands: Sequence[bytes], done: Done, *, patient: bool = False) -> bool:
@@ -236,7 +239,7 @@ class RedisPipe:
             return False
         data = b"".join((_MULTI, *commands, _EXEC, *self._behind))
         replies = len(commands) + 2 + len(self._behind)
-        line.post(data, replies, partial(self._judge, len(commands), done), patient=patient)
+        line.post(data, replies, partial(self._judge, len(commands), commands, done), patient=patient)
         return True
 
     def hurry(self) -> None:
@@ -282,9 +285,9 @@ class RedisPipe:
             done(self._translated(LineBrokenError("closed")))
             return
         replies = commands + 2 + len(self._behind)
-        self._line.take_back_asked(replies, partial(self._judge, commands, done), said, asked_s, patient=patient)
+        self._line.take_back_asked(replies, partial(self._judge, commands, (), done), said, asked_s, patient=patient)
 
-    def _judge(self, count: int, done: Done, outcome: list[Reply] | FleetError) -> None:
+    def _judge(self, count: int, commands: Sequence[bytes], done: Done, outcome: list[Reply] | FleetError) -> None:
         if isinstance(outcome, FleetError):
             done(self._translated(outcome))
             return
@@ -294,7 +297,7 @@ class RedisPipe:
             done(result)
         else:
             self._watching = False
-            done(self._refused(outcome))
+            done(self._refused(outcome, (_MULTI, *commands)))
 
     async def _hold_fence(self) -> None:
         """Watch the fence and see that it is still ours."""
@@ -308,10 +311,10 @@ class RedisPipe:
             else:
                 self._watching = True
 
-    def _refused(self, replies: Sequence[Reply]) -> RedisUnreachableError:
+    def _refused(self, replies: Sequence[Reply], commands: Sequence[bytes]) -> RedisUnreachableError:
         """EXEC itself only says that something went wrong before; the command that did says what."""
-        cause = next((reply for reply in replies if isinstance(reply, Refusal)), None)
-        error = refused(self._address, cause)
+        at, cause = next(((n, reply) for n, reply in enumerate(replies) if isinstance(reply, Refusal)), (0, None))
+        error = refused(self._address, cause, name_command(commands[at]) if at < len(commands) else "")
         if cause is not None:
             self._route.heed(cause)
             if cause.code in ELSEWHERE and self._address.kind is Kind.CLUSTER:
@@ -320,9 +323,7 @@ class RedisPipe:
 
     def _translated(self, error: FleetError) -> RedisUnreachableError:
         """What became of the connection, as those see it who use it."""
-        broken = isinstance(error, LineBrokenError)
-        why = "cannot be reached" if broken else "does not work for us as it stands"
-        translated = RedisUnreachableError(f"Redis at {self._address.shown} {why}")
+        translated = broken(self._address, error)
         translated.__cause__ = error
         return translated
 

@@ -6,7 +6,8 @@ from collections.abc import Awaitable, Callable
 
 from common.config import RedisConfig
 from common.errors import RedisUnreachableError
-from common.redis_line import Line, LineBrokenError, authentication, connect, open_line
+from common.redis_line import Line, LineBrokenError, authentication, broken, connect, open_line
+from common.redis_refusals import describe
 from common.redis_url import Host, Kind, read_address
 from common.resp import NotRedisError, Refusal, Reply, Scalar, pack_command
 
@@ -136,29 +137,24 @@ class Route:
         reply = next((each for each in replies if isinstance(each, Refusal)), replies[-1])
         if isinstance(reply, list) and len(reply) == 2 and str(reply[1]).isdecimal():
             return str(reply[0]), int(reply[1])
-        raise RedisUnreachableError(f"the Sentinels at {self.address.shown} {_why(reply)}")
+        raise RedisUnreachableError(_why(reply, self.address.shown))
 
     async def _answers(self, line: Line, commands: list[tuple[Scalar, ...]]) -> list[Reply]:
         try:
             return await line.ask(b"".join(map(pack_command, commands)), len(commands))
         except (LineBrokenError, NotRedisError) as error:
             await line.close()
-            raise RedisUnreachableError(f"Redis at {self.address.shown} cannot be reached") from error
+            raise broken(self.address, error) from error
         except BaseException:
             await line.close()
             raise
 
 
-def _why(reply: Reply) -> str:
+def _why(reply: Reply, shown: str) -> str:
     """Why a Sentinel does not say where the master is."""
     if reply is None:
-        return "do not know a service of this name"
-    code = reply.code if isinstance(reply, Refusal) else ""
-    return _SENTINEL_REFUSALS.get(code, "do not tell us where the master is: are they Sentinels?")
-
-
-_SENTINEL_REFUSALS = {
-    "NOAUTH": "ask for a password (sentinel_auth=yes gives them that of Redis)",
-    "WRONGPASS": "refuse our password or rights",
-    "NOPERM": "refuse our password or rights",
-}
+        return f"the Sentinels at {shown} do not know a service of this name"
+    if not isinstance(reply, Refusal) or "unknown command" in str(reply):
+        return f"the Sentinels at {shown} do not tell us where the master is: are they Sentinels?"
+    hint = " (sentinel_auth=yes gives them that of Redis)" if reply.code == "NOAUTH" else ""
+    return f"a Sentinel at {shown} {describe(str(reply), 'sentinel')}{hint}"

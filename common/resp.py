@@ -1,11 +1,12 @@
 """What is said to Redis and what it answers, as bytes and values. Does no I/O; the only owner of ``hiredis``."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import hiredis
 
 from common.errors import FleetError
+from common.redis_refusals import code_of
 
 
 class Refusal(Exception):  # noqa: N818 - an answer, which is raised nowhere
@@ -14,7 +15,7 @@ class Refusal(Exception):  # noqa: N818 - an answer, which is raised nowhere
     @property
     def code(self) -> str:
         """The first word, ``ERR`` where the server has no better one."""
-        return str(self).partition(" ")[0]
+        return code_of(str(self))
 
 
 class NotRedisError(FleetError):
@@ -26,6 +27,30 @@ Scalar = str | int | float | bytes
 
 pack_command: Callable[[tuple[Scalar, ...]], bytes] = hiredis.pack_command  # type: ignore[assignment]  # stub: 1-tuple
 """One command in Redis' protocol, packed in C."""
+
+
+_KEY_AT = {"XINFO": 2, "XGROUP": 2, "MEMORY": 2, "EVAL": 3, "XREADGROUP": 0, "XREAD": 0}
+"""Where the key of a command stands that is not its second word; 0: behind STREAMS."""
+
+_WITH_SUBCOMMAND = frozenset({"XINFO", "XGROUP", "MEMORY", "CONFIG", "CLIENT", "ACL"})
+_SECRET = frozenset({"AUTH", "HELLO"})
+
+
+def name_command(packed: bytes) -> str:
+    """A packed command for messages: its name and its first key, ``xinfo stream md:v1:{okx:BTC-USDT}:trade``."""
+    (words,) = Replies(text=True).feed(packed)
+    return name_words(words) if isinstance(words, list) else ""
+
+
+def name_words(words: Sequence[object]) -> str:
+    """As ``name_command``, of a command in words."""
+    if not words:
+        return ""
+    name = str(words[0]).upper()
+    subcommand = words[1:2] if name in _WITH_SUBCOMMAND else []
+    key_at = _KEY_AT.get(name, 1) or ([*words, "STREAMS"].index("STREAMS") + 1)
+    key = words[key_at : key_at + 1] if name not in _SECRET else []
+    return " ".join([*(str(word).lower() for word in (name, *subcommand)), *map(str, key)])
 
 
 class Replies:

@@ -154,14 +154,17 @@ def test_no_redis(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatc
 
 
 @pytest.mark.usefixtures("_impatient")
-def test_redis_that_refuses_the_password(
+def test_redis_that_wants_no_password(
     fleet: Path, redis_server: RedisServer, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TICKFLEET_REDIS_PASSWORD", SECRET)
     code = entry.main(["--exchange", "okx", "--symbol", "BTC-USDT", "--fleet", str(fleet)])
     written_text = capsys.readouterr()
     address = f"127.0.0.1:{redis_server.port}"
-    assert (code, written_text.err) == (3, f"collector-worker: Redis at {address} refuses our password or rights\n")
+    assert (code, written_text.err) == (
+        3,
+        f"collector-worker: Redis at {address} asks for no password, and we have one for it\n",
+    )
     assert SECRET not in written_text.out
 
 

@@ -86,7 +86,7 @@ async def test_trouble_degrades_the_state_until_redis_is_back() -> None:
     with capture_logs():
         async with desk.sending():
             desk.pipe.working.set()
-    assert desk.telemetry.beat.last_error == "Redis at nowhere is out of memory"
+    assert desk.telemetry.beat.last_error == "Redis at nowhere takes no writes: OOM"
     assert desk.telemetry.snapshot(NOW, 0.0).state is WorkerState.RUNNING
 
 

@@ -157,7 +157,7 @@ async def test_nothing_overtakes_while_the_server_is_out_of_memory(own_redis: Re
         desk.publish(50)
         own_redis.client.config_set("maxmemory", "0")
     assert held(own_redis) == expected(300)
-    assert desk.telemetry.beat.last_error == f"Redis at 127.0.0.1:{own_redis.port} is out of memory"
+    assert desk.telemetry.beat.last_error == f"Redis at 127.0.0.1:{own_redis.port} takes no writes: OOM"
 
 
 async def test_a_server_that_hangs_and_goes_on_later_repeats_nothing(

@@ -54,8 +54,8 @@ ERRORS = {
     "no connection": (redis.ConnectionError(SECRET), "cannot be reached"),
     "no answer": (redis.TimeoutError(SECRET), "cannot be reached"),
     "no socket": (OSError(SECRET), "cannot be reached"),
-    "a wrong password": (redis.AuthenticationError(SECRET), "refuses our password or rights"),
-    "no rights": (redis.exceptions.NoPermissionError(SECRET), "refuses our password or rights"),
+    "a wrong password": (redis.AuthenticationError(SECRET), "does not accept our user and password"),
+    "no rights": (redis.exceptions.NoPermissionError(SECRET), "does not give us a right that we need: NOPERM"),
     "loading": (redis.BusyLoadingError(SECRET), "is still loading its data"),
     "no Cluster": (redis.exceptions.RedisClusterException(SECRET), "cannot be reached"),  # type: ignore[no-untyped-call]
     "no master": (
@@ -68,7 +68,7 @@ ERRORS = {
         redis.exceptions.MovedError("3999 127.0.0.1:1"),
         "is a Cluster: its address begins with redis+cluster://",
     ),
-    "anything else": (redis.ResponseError(SECRET), "does not work for us as it stands"),
+    "anything else": (redis.ResponseError(SECRET), "refuses what we ask: ERR"),
 }
 
 
@@ -130,7 +130,7 @@ def test_what_the_commands_ask_is_answered_behind_sentinels_and_in_a_cluster(hig
 def test_why_nobody_tells_who_the_nodes_are_is_told() -> None:
     with pytest.raises(RedisUnreachableError) as caught, translated_errors(RedisConfig(url="redis+cluster://h")):
         raise redis.exceptions.RedisClusterException from redis.AuthenticationError(SECRET)
-    assert str(caught.value) == "Redis at h:6379 refuses our password or rights"
+    assert str(caught.value) == "Redis at h:6379 does not accept our user and password"
 
 
 async def test_a_server_that_is_no_cluster_says_how_it_is_written(redis_server: RedisServer) -> None:

@@ -130,7 +130,7 @@ async def test_a_number_cannot_be_taken_where_nothing_can_be_written(own_redis: 
     with pytest.raises(RedisUnreachableError) as caught:
         await pipe.take_fence(FENCE)
     await pipe.close()
-    assert str(caught.value) == f"Redis at 127.0.0.1:{own_redis.port} is out of memory"
+    assert str(caught.value) == f"Redis at 127.0.0.1:{own_redis.port} takes no writes: OOM"
 
 
 async def test_a_number_that_may_not_be_read_is_not_overwritten(own_redis: RedisServer) -> None:
@@ -138,7 +138,7 @@ async def test_a_number_that_may_not_be_read_is_not_overwritten(own_redis: Redis
     own_redis.client.execute_command("ACL", "SETUSER", "default", "-get")
     pipe = Fenced(own_redis.config)
     await pipe.connect()
-    with pytest.raises(RedisUnreachableError, match="does not give us the rights we need"):
+    with pytest.raises(RedisUnreachableError, match="does not give us a right that we need: NOPERM"):
         await pipe.take_fence(FENCE)
     await pipe.close()
     own_redis.client.execute_command("ACL", "SETUSER", "default", "+get")
@@ -288,7 +288,7 @@ async def test_a_number_that_cannot_be_restored_now(own_redis: RedisServer) -> N
     own_redis.client.config_set("maxmemory", "1mb")
     with pytest.raises(RedisUnreachableError) as caught:
         await pipe.add(2)
-    assert str(caught.value) == f"Redis at 127.0.0.1:{own_redis.port} is out of memory"
+    assert str(caught.value) == f"Redis at 127.0.0.1:{own_redis.port} takes no writes: OOM"
     own_redis.client.config_set("maxmemory", "0")
     await pipe.add(2)
     await pipe.close()
@@ -354,7 +354,7 @@ async def test_a_refusal_and_a_connection_that_breaks_are_told(own_redis: RedisS
     assert not pipe.begin([], print), "there is no connection"
     await pipe.connect()
     own_redis.client.replicaof("127.0.0.1", free_port())
-    assert str(await begun(pipe, 1)) == f"Redis at 127.0.0.1:{own_redis.port} is a read-only replica"
+    assert str(await begun(pipe, 1)) == f"Redis at 127.0.0.1:{own_redis.port} takes no writes: READONLY"
     own_redis.client.replicaof("NO", "ONE")
     assert await begun(pipe, 1) == [b"1-0"]
 

@@ -91,12 +91,19 @@ async def test_a_service_that_no_sentinel_knows_is_told_in_one_line(sentinel: Se
 
 
 NOT_TOLD = "the Sentinels at {shown} do not tell us where the master is: are they Sentinels?"
-NO_PASSWORD = "the Sentinels at {shown} ask for a password (sentinel_auth=yes gives them that of Redis)"  # noqa: S105
 SAID = {
-    "a refusal": (b"-ERR hunter2\r\n", NOT_TOLD),
-    "one that is not let in": (b"-NOAUTH hunter2\r\n", NO_PASSWORD),
-    "a wrong password": (b"-WRONGPASS hunter2\r\n", "the Sentinels at {shown} refuse our password or rights"),
-    "nonsense": (b"hunter2\r\n", "Redis at {shown} cannot be reached"),
+    "a refusal": (b"-ERR hunter2\r\n", "a Sentinel at {shown} refuses what we ask: ERR sentinel"),
+    "no Sentinel": (b"-ERR unknown command 'SENTINEL'\r\n", NOT_TOLD),
+    "one that is not let in": (
+        b"-NOAUTH hunter2\r\n",
+        "a Sentinel at {shown} asks for a password (sentinel_auth=yes gives them that of Redis)",
+    ),
+    "a wrong password": (b"-WRONGPASS hunter2\r\n", "a Sentinel at {shown} does not accept our user and password"),
+    "no right": (
+        b"-NOPERM hunter2\r\n",
+        "a Sentinel at {shown} does not give us a right that we need: NOPERM sentinel",
+    ),
+    "nonsense": (b"hunter2\r\n", "Redis at {shown} does not work for us as it stands"),
     "half an address": (b"*1\r\n$3\r\nabc\r\n", NOT_TOLD),
     "no port": (b"*2\r\n$1\r\na\r\n$1\r\nb\r\n", NOT_TOLD),
 }

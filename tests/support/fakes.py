@@ -99,7 +99,7 @@ class FakePipe:
         if fault in (Fault.BEFORE, Fault.MIDDLE, Fault.LATE):
             raise RedisUnreachableError("Redis at nowhere cannot be reached")
         if fault is Fault.REFUSED:
-            raise RedisUnreachableError("Redis at nowhere is out of memory")
+            raise RedisUnreachableError("Redis at nowhere takes no writes: OOM")
         replies = [self._carry_out(command) for command in parsed]
         for late in self._late:
             for command in late:

@@ -1,0 +1,83 @@
+"""What Redis says no with, in our own words: the one place that knows its codes.
+
+A refusal begins with a code (``OOM command not allowed when …``). ``ERR`` is the code of all that has none of its own,
+so it says nothing by itself: of such a refusal the text is looked at, and one that is not known stays "ERR". Nothing of
+a text is repeated, as it may hold anything.
+"""
+
+from collections.abc import Mapping
+
+NO_WRITES: Mapping[str, str] = {
+    "OOM": "its memory is full (maxmemory)",
+    "MISCONF": "it cannot write to its disk",
+    "READONLY": "it is a replica",
+    "NOREPLICAS": "it has fewer replicas than it must have",
+}
+"""Refusals of a server that answers reads and refuses every write that may need room, and what they mean."""
+
+_NO_LOGIN = "does not accept our user and password"
+
+_BY_CODE: Mapping[str, str] = {
+    "LOADING": "is still loading its data",
+    "MASTERDOWN": "is a replica without its master",
+    "BUSY": "is busy with somebody's script",
+    "NOAUTH": "asks for a password",
+    "WRONGPASS": _NO_LOGIN,
+    "DENIED": "is in protected mode: it lets in nobody from another machine without a password",
+    "MOVED": "serves our keys by another node now",
+    "ASK": "is moving our keys to another node",
+    "TRYAGAIN": "is moving our keys to another node",
+    "CLUSTERDOWN": "is a Cluster that is not whole now",
+    "CROSSSLOT": "is a Cluster, and holds what was asked for on several nodes",
+}
+
+_BY_TEXT: Mapping[str, str] = {
+    "max number of clients": "has as many connections as it allows (maxclients)",
+    "without any password configured": "asks for no password, and we have one for it",
+    "no password is set": "asks for no password, and we have one for it",
+    "invalid password": _NO_LOGIN,
+    "wrong number of arguments for 'auth'": "knows no users, only a password: it is older than Redis 6.2",
+    "DB index": "has no database of this number",
+    "SELECT is not allowed in cluster mode": "is a Cluster: its address begins with redis+cluster://",
+    "cluster support disabled": "is no Cluster: its address begins with redis://",
+    "unknown command": "does not know a command that we need: it is older than Redis 6.2, or was told to hide it",
+}
+"""Of refusals with the code ``ERR``: a part of the text, and what is meant by it."""
+
+NO_RIGHT = "NOPERM"
+
+
+def code_of(text: str) -> str:
+    """The code of a refusal: its first word where that is one; else ``ERR``."""
+    word = text.partition(" ")[0]
+    return word if word.isascii() and word.isalpha() and word.isupper() else "ERR"
+
+
+def describe(text: str, command: str = "") -> str:
+    """What a refusal means, to stand behind "Redis at HOST".
+
+    Args:
+        text: The refusal as Redis gave it.
+        command: What was refused, ``xadd KEY``, where that is known.
+    """
+    code = code_of(text)
+    if code in NO_WRITES:
+        return takes_no_writes(code)
+    if code == NO_RIGHT:
+        return f"does not give us a right that we need: {' '.join(filter(None, (NO_RIGHT, command or _named(text))))}"
+    if code == "ERR":
+        known = next((words for part, words in _BY_TEXT.items() if part.lower() in text.lower()), "")
+        if known:
+            return known
+    return _BY_CODE.get(code, f"refuses what we ask: {' '.join(filter(None, (code, command)))}")
+
+
+def takes_no_writes(code: str) -> str:
+    """The words for a server that answers and takes no writes."""
+    return f"takes no writes: {code}"
+
+
+def _named(text: str) -> str:
+    """The command that a refusal for want of a right names: ``… no permissions to run the 'xinfo|stream' command``."""
+    name = text.partition("'")[2].partition("'")[0]
+    return name.replace("|", " ") if name.replace("|", "").replace(".", "").isalnum() else ""
