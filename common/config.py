@@ -12,7 +12,7 @@ from common import keys
 from common.errors import InvalidConfigurationError
 from common.exchanges import Endpoints, ExchangeProfile, Limits, LowerLimits, profile
 from common.identity import CollectorId, DataType, Symbol
-from common.nearest import did_you_mean
+from common.nearest import interval_of_known, listed, of_known
 
 DEFAULT_REDIS_URL = "redis://127.0.0.1:6379/0"
 TRANSPORT_PICOWS, TRANSPORT_WEBSOCKETS = TRANSPORTS = ("picows", "websockets")
@@ -102,11 +102,16 @@ class ExchangeCollectorConfig(Struct, frozen=True):
         _check_lists(self, known)
         _check_params(self.custom_params or {}, known)
         if self.transport not in TRANSPORTS:
-            raise InvalidConfigurationError(f"transport is {self.transport!r}, must be one of: {', '.join(TRANSPORTS)}")
+            raise InvalidConfigurationError(f"transport is {self.transport!r}{of_known(self.transport, TRANSPORTS)}")
         if not 0 < self.health_check_interval <= MAX_WAIT_S:
-            raise InvalidConfigurationError(f"health_check_interval must be above 0 and at most {MAX_WAIT_S} seconds")
+            raise InvalidConfigurationError(
+                f"health_check_interval is {self.health_check_interval:g},"
+                f" must be above 0 and at most {MAX_WAIT_S} seconds"
+            )
         if not 0 <= self.max_backfill_wait <= MAX_WAIT_S:
-            raise InvalidConfigurationError(f"max_backfill_wait must be from 0 to {MAX_WAIT_S} seconds")
+            raise InvalidConfigurationError(
+                f"max_backfill_wait is {self.max_backfill_wait:g}, must be from 0 to {MAX_WAIT_S} seconds"
+            )
         check_exchange(self.exchange, self.endpoints, self.limits)
 
     @property
@@ -140,31 +145,33 @@ class ExchangeCollectorConfig(Struct, frozen=True):
 
 
 def _check_lists(config: ExchangeCollectorConfig, known: ExchangeProfile) -> None:
+    types = [data_type.value for data_type in known.data_types]
     if not config.data_types:
-        raise InvalidConfigurationError("data_types must name at least one data type")
-    for name, given, allowed in (
-        ("data_types", [t.value for t in config.data_types], [t.value for t in known.data_types]),
-        ("candle_intervals", list(config.candle_intervals), list(known.candle_intervals)),
+        raise InvalidConfigurationError(f"data_types must name at least one data type ({listed(types)})")
+    for name, given, allowed, hint in (
+        ("data_types", [data_type.value for data_type in config.data_types], types, of_known),
+        ("candle_intervals", list(config.candle_intervals), list(known.candle_intervals), interval_of_known),
     ):
-        if len(set(given)) != len(given):
-            raise InvalidConfigurationError(f"{name} names something twice")
-        for value in given:
+        for index, value in enumerate(given):
             if value not in allowed:
-                raise InvalidConfigurationError(
-                    f"{name}: {known.name} has no {value!r}{did_you_mean(value, allowed)} (known: {', '.join(allowed)})"
-                )
+                raise InvalidConfigurationError(f"{name}: {known.name} has no {value!r}{hint(value, allowed)}")
+            if value in given[:index]:
+                raise InvalidConfigurationError(f"{name} names {value!r} twice")
     if DataType.CANDLES in config.data_types and not config.candle_intervals:
-        raise InvalidConfigurationError("candle_intervals must name at least one interval when candles are collected")
+        raise InvalidConfigurationError(
+            "candle_intervals must name at least one interval when candles are collected"
+            f" ({listed(known.candle_intervals)})"
+        )
 
 
 def _check_params(params: Mapping[str, str], known: ExchangeProfile) -> None:
     for name, value in params.items():
         if name not in known.custom_params:
-            hint = did_you_mean(name, known.custom_params)
+            hint = of_known(name, known.custom_params)
             raise InvalidConfigurationError(f"custom_params: {known.name} has no parameter {name!r}{hint}")
         if value not in known.custom_params[name]:
-            allowed = ", ".join(known.custom_params[name])
-            raise InvalidConfigurationError(f"custom_params.{name} is {value!r}, must be one of: {allowed}")
+            hint = of_known(value, known.custom_params[name])
+            raise InvalidConfigurationError(f"custom_params.{name} is {value!r}{hint}")
 
 
 def check_exchange(exchange: str, endpoints: Endpoints, limits: LowerLimits) -> None:
@@ -184,7 +191,8 @@ def check_exchange(exchange: str, endpoints: Endpoints, limits: LowerLimits) -> 
         least = own.per_s * _LEAST_SHARE
         if given is not None and not least <= given <= own.per_s:
             raise InvalidConfigurationError(
-                f"{name} must be from {least:g} to {own.per_s:g} {unit} a second, which keeps {known.name}'s own limit"
+                f"{name} is {given:g}, must be from {least:g} to {own.per_s:g} {unit} a second,"
+                f" which keeps {known.name}'s own limit"
             )
 
 

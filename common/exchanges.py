@@ -112,7 +112,6 @@ def profile(exchange: str) -> ExchangeProfile:
         ExchangeNotSupportedError: There is no such exchange here.
     """
     if exchange not in PROFILES:
-        supported = ", ".join(sorted(PROFILES))
-        hint = did_you_mean(exchange, PROFILES)
-        raise ExchangeNotSupportedError(f"exchange {exchange!r} is not supported{hint} (supported: {supported})")
+        hint = f"{did_you_mean(exchange, PROFILES)} (supported: {', '.join(sorted(PROFILES))})"
+        raise ExchangeNotSupportedError(f"exchange {exchange!r} is not supported{hint}")
     return PROFILES[exchange]

@@ -1,19 +1,21 @@
 """The fleet file: which collectors there should be. Decoded strictly, so that a typo cannot pass for a setting."""
 
-import stat
+import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from msgspec import UNSET, Struct, UnsetType, field
 
 from common.config import DEFAULT_REDIS_URL, ExchangeCollectorConfig, MaxLen, RedisConfig, check_exchange
-from common.errors import ExchangeNotSupportedError, FleetError, InvalidConfigurationError
-from common.exchanges import PROFILES, Endpoints, LowerLimits, profile
+from common.errors import FleetError, InvalidConfigurationError
+from common.exchanges import Endpoints, LowerLimits, profile
 from common.identity import CollectorId, DataType
-from common.nearest import did_you_mean
+from common.nearest import of_known
+from common.own_file import read_own, refuse_readable
 from common.redis_url import split_secret
 from common.settings import Environment
 from common.tuning import Tuning
@@ -97,12 +99,7 @@ class Fleet(Struct, frozen=True, kw_only=True):
         Raises:
             InvalidConfigurationError: It would be refused there, for the reason that the message names.
         """
-        if unknown := _unknown_key(table, _Collector):
-            raise InvalidConfigurationError(unknown)
-        try:
-            given = msgspec.convert(dict(table), _Collector)
-        except msgspec.ValidationError as error:
-            raise InvalidConfigurationError(_place_first(str(error))) from error
+        given = _decode("", dict(table), _Collector)
         return _resolve(self.ground, given)
 
 
@@ -118,34 +115,25 @@ def load_fleet(path: Path, environment: Environment, also: CollectorId | None = 
         InvalidConfigurationError: The file cannot be read, is not TOML, or holds something that cannot work. The
             message names the file, the place in it, and the reason.
     """
-    text = _read(path)
+    text = read_own(path)
     try:
         raw = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise InvalidConfigurationError(f"{path}: not valid TOML: {error}") from error
+        hint = f"; {_BRACKETS}" if _SINGLE.search(text) else ""
+        raise InvalidConfigurationError(f"{path}: not valid TOML: {error}{hint}") from error
     except (ValueError, RecursionError) as error:  # a number of thousands of digits, brackets thousands deep
         raise InvalidConfigurationError(f"{path}: not valid TOML: a value is too long or too deep") from error
-    _check_names(path, raw)
-    try:
-        parsed = msgspec.convert(raw, _File)
-    except msgspec.ValidationError as error:
-        raise InvalidConfigurationError(f"{path}: {_place_first(str(error))}") from error
-    except FleetError as error:
-        raise InvalidConfigurationError(f"{path}: {error}") from error
-    _check_exchanges(path, parsed)
-    ground = Ground(parsed.defaults, parsed.exchanges)
-    collectors = _collectors(path, ground, parsed.collectors)
-    fleet = Fleet(
-        redis=_redis(path, parsed.redis, environment), collectors=collectors, ground=ground, tuning=parsed.manager
-    )
+    with _told_at(path):
+        parsed = _parse(raw)
+        ground = Ground(parsed.defaults, parsed.exchanges)
+        collectors = _collectors(ground, parsed.collectors)
+    redis = _redis(path, parsed.redis, environment)
+    fleet = Fleet(redis=redis, collectors=collectors, ground=ground, tuning=parsed.manager)
     if also is None or fleet.find(also) is not None:
         return fleet
-    try:
+    profile(also.exchange)  # what is wrong with it is no matter of the file
+    with _told_at(f"{path}: for {also}"):
         extra = _resolve(ground, _Collector(exchange=also.exchange, symbol=also.symbol))
-    except ExchangeNotSupportedError:
-        raise  # no matter of the file
-    except FleetError as error:
-        raise type(error)(f"{path}: for {also}: {error}") from error
     return msgspec.structs.replace(fleet, collectors=(*fleet.collectors, extra))
 
 
@@ -161,102 +149,163 @@ def load_wanted_fleet(path: Path, environment: Environment) -> Fleet:
     return fleet
 
 
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except FileNotFoundError as error:
-        raise InvalidConfigurationError(f"{path}: there is no such file") from error
-    except (OSError, ValueError) as error:  # not text, or a name that no file can have
-        raise InvalidConfigurationError(f"{path}: the file cannot be read (check its permissions)") from error
+_T = TypeVar("_T", bound=Struct)
+_MISFIT = re.compile(r"Expected `(?P<wanted>\w+)[^`]*`(?:, got `(?P<found>\w+)`| (?P<sign>[<>]=) (?P<bound>\S+))")
+"""What msgspec says of a value: of another type, or out of its bounds."""
 
-
-_SECTIONS: dict[str, type[Struct]] = {
-    "redis": _Redis,
-    "defaults": _Options,
-    "manager": Tuning,
-    "collectors": _Collector,
+_BRACKETS = "each collector is written [[collectors]], in double brackets"
+_SINGLE = re.compile(r"^\s*\[\s*collectors\s*\]", re.MULTILINE)
+_TYPES = {
+    "str": "a text in quotes",
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "array": "a list: [...]",
+    "object": "a table",
 }
 
 
-def _check_names(path: Path, raw: dict[str, Any]) -> None:
-    """Refuse unknown names with the nearest known one; msgspec would refuse them too, without the hint."""
-    _check_table(path, "", raw, _File)
-    for section, struct in _SECTIONS.items():
-        value = raw.get(section)
-        tables = value if isinstance(value, list) else [value]
-        for index, table in enumerate(tables):
-            place = f"{section}[{index}]" if isinstance(value, list) else section
-            _check_table(path, place, table, struct)
-    exchanges = raw.get("exchanges")
-    for name, table in (exchanges if isinstance(exchanges, dict) else {}).items():
-        if name not in PROFILES:
-            hint = did_you_mean(name, PROFILES)
-            raise InvalidConfigurationError(f"{path}: exchanges.{name}: exchange {name!r} is not supported{hint}")
-        _check_table(path, f"exchanges.{name}", table, _Exchange)
+def _parse(raw: dict[str, Any]) -> _File:
+    """The file's tables, each in its place.
 
-
-def _check_table(path: Path, place: str, table: object, struct: type[Struct]) -> None:
-    if not isinstance(table, dict):
-        return  # a wrong type is msgspec's to report
-    if unknown := _unknown_key(table, struct):
-        raise InvalidConfigurationError(f"{path}: {place}{': ' if place else ''}{unknown}")
-
-
-def _unknown_key(table: Mapping[str, Any], struct: type[Struct]) -> str:
-    """What is wrong with the first name that is none of the struct's; empty where all are."""
-    known = struct.__struct_fields__
-    return next((f"unknown key {name!r}{did_you_mean(name, known)}" for name in table if name not in known), "")
-
-
-def _place_first(message: str) -> str:
-    """``Expected `int`, got `str` - at `$.redis.maxlen.trade``` with the place in front."""
-    what, found, place = message.rpartition(" - at `$")
-    return f"{place.strip('.`')}: {what}" if found else message
-
-
-def _check_exchanges(path: Path, parsed: _File) -> None:
-    """Refuse in its own place what would be refused in every collector of the exchange."""
-    for name, exchange in parsed.exchanges.items():
-        try:
+    Raises:
+        InvalidConfigurationError: Something in them is unknown, missing, or of a wrong type; the place stands in front.
+    """
+    _refuse_unknown("", raw, _File.__struct_fields__)
+    for name in raw:
+        if name == "collectors":
+            if isinstance(raw[name], dict):
+                raise InvalidConfigurationError(f"collectors: {_BRACKETS}")
+            if not isinstance(raw[name], list):
+                raise InvalidConfigurationError(f"collectors: is {_kind(raw[name])}, must be tables: [[collectors]]")
+        elif isinstance(raw[name], list):
+            raise InvalidConfigurationError(f"{name}: is written [{name}], in single brackets")
+    exchanges = raw.get("exchanges", {})
+    if not isinstance(exchanges, dict):
+        raise InvalidConfigurationError(f"exchanges: is {_kind(exchanges)}, must be tables: [exchanges.NAME]")
+    for name in exchanges:
+        with _told_at(f"exchanges.{name}"):
+            profile(name)
+    found = _File(
+        redis=_decode("redis", raw.get("redis", {}), _Redis),
+        defaults=_decode("defaults", raw.get("defaults", {}), _Options),
+        exchanges={name: _decode(f"exchanges.{name}", table, _Exchange) for name, table in exchanges.items()},
+        manager=_decode("manager", raw.get("manager", {}), Tuning),
+        collectors=tuple(
+            _decode(_place(index, table), table, _Collector) for index, table in enumerate(raw.get("collectors", ()))
+        ),
+    )
+    for name, exchange in found.exchanges.items():  # in its own place what would be refused in each of its collectors
+        with _told_at(f"exchanges.{name}"):
             check_exchange(name, exchange.endpoints, exchange.limits)
-        except FleetError as error:
-            raise type(error)(f"{path}: exchanges.{name}: {error}") from error
+    return found
+
+
+def _place(index: int, table: object) -> str:
+    """Which of the collectors: by its number, and its id as far as it has one."""
+    named = (table.get("exchange"), table.get("symbol")) if isinstance(table, dict) else ()
+    known = ":".join(part for part in named if isinstance(part, str))
+    return f"collectors[{index}]" + (f" ({known})" if known else "")
+
+
+def _decode(place: str, table: object, struct: type[_T]) -> _T:
+    """A table as its struct; each refusal names the place, what stands there, and what may."""
+    if not isinstance(table, dict):
+        raise InvalidConfigurationError(f"{place}: is {_kind(table)}, must be a table")
+    _refuse_unknown(place, table, struct.__struct_fields__)
+    values = {}
+    for info in msgspec.structs.fields(struct):
+        if info.name not in table:
+            if info.required:
+                raise InvalidConfigurationError(_at(place, f"{info.name} is missing"))
+            continue
+        value = table[info.name]
+        if isinstance(info.type, type) and issubclass(info.type, Struct):
+            values[info.name] = _decode(f"{place}.{info.name}", value, info.type)
+            continue
+        try:
+            values[info.name] = msgspec.convert(value, info.type)
+        except msgspec.ValidationError as error:
+            raise InvalidConfigurationError(_at(place, _misfit(info.name, value, str(error)))) from error
+    return struct(**values)
+
+
+def _refuse_unknown(place: str, table: Mapping[str, Any], known: tuple[str, ...]) -> None:
+    for name in table:
+        if name not in known:
+            raise InvalidConfigurationError(_at(place, f"unknown key {name!r}{of_known(name, known)}"))
+
+
+def _misfit(name: str, value: Any, says: str) -> str:
+    """What msgspec says of a setting, in our words, of the one of its values that it is about."""
+    says, _, inner = says.partition(" - at `$")
+    if inner and isinstance(value, list):
+        index = int(inner.strip("[]`"))
+        name, value = f"{name}[{index}]", value[index]
+    elif inner and isinstance(value, dict):
+        name, value = next((f"{name}.{key}", each) for key, each in value.items() if not isinstance(each, str))
+    if says.startswith("Invalid enum value"):
+        return f"{name} is {value!r}{of_known(value, [data_type.value for data_type in DataType])}"
+    if not (found := _MISFIT.match(says)):
+        return f"{name}: {says}"
+    if found["sign"]:
+        return f"{name} is {value}, must be at {'least' if found['sign'] == '>=' else 'most'} {float(found['bound']):g}"
+    shown = repr(value[:40]) if isinstance(value, str) else _kind(value)  # where no text may stand, no secret does
+    return f"{name} is {shown}, must be {_TYPES[found['wanted']]}"
+
+
+def _kind(value: object) -> str:
+    """What stands there: as it is written where that is short."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, (int, float)):
+        return str(value)[:40]
+    if isinstance(value, str):
+        return "a text"
+    return "a list" if isinstance(value, list) else "a table" if isinstance(value, dict) else "a time"
+
+
+def _at(place: str, what: str) -> str:
+    return f"{place}: {what}" if place else what
 
 
 def _redis(path: Path, given: _Redis, environment: Environment) -> RedisConfig:
     url, secret = split_secret(given.url, f"{path}: redis.url")
     if secret is not None:
-        _refuse_readable_by_others(path, path)
+        with _told_at(f"{path}: redis.url"):
+            refuse_readable(path)
     if environment.redis_url:
         url, secret = split_secret(environment.redis_url, "TICKFLEET_REDIS_URL")
     password, password_file = environment.redis_password, ""
     if password is None and given.password_file:
         password_path = path.parent / given.password_file
-        text = _read(password_path)
-        _refuse_readable_by_others(path, password_path)
-        password, password_file = text.strip(), str(password_path.absolute())
+        with _told_at(f"{path}: redis.password_file"):
+            password = read_own(password_path, secret=True).strip()
+        password_file = str(password_path.absolute())
     return RedisConfig(url=url, password=password or secret, maxlen=given.maxlen, password_file=password_file)
 
 
-def _refuse_readable_by_others(fleet: Path, secret: Path) -> None:
-    if stat.S_IMODE(secret.stat().st_mode) & 0o077:
-        raise InvalidConfigurationError(
-            f"{fleet}: redis: {secret} holds a secret and others can read it; run: chmod 600 {secret}"
-        )
-
-
-def _collectors(path: Path, ground: Ground, tables: tuple[_Collector, ...]) -> tuple[ExchangeCollectorConfig, ...]:
+def _collectors(ground: Ground, tables: tuple[_Collector, ...]) -> tuple[ExchangeCollectorConfig, ...]:
     resolved: dict[CollectorId, ExchangeCollectorConfig] = {}
     for index, given in enumerate(tables):
-        place = f"{path}: collectors[{index}] ({given.exchange}:{given.symbol})"
+        place = f"collectors[{index}] ({given.exchange}:{given.symbol})"
         try:
             config = _resolve(ground, given)
         except FleetError as error:
-            raise type(error)(f"{place}: {error}") from error
+            raise type(error)(f"{_by_defaults(ground, given)}{place}: {error}") from error
         if config.id in resolved:
             raise InvalidConfigurationError(f"{place}: the collector is listed twice")
         resolved[config.id] = config
     return tuple(resolved.values())
+
+
+def _by_defaults(ground: Ground, given: _Collector) -> str:
+    """``defaults for `` where it is they that are at fault: without them the collector could work."""
+    try:
+        _resolve(Ground(exchanges=ground.exchanges), given)
+    except FleetError:
+        return ""
+    return "defaults for "
 
 
 def _resolve(ground: Ground, given: _Collector) -> ExchangeCollectorConfig:
@@ -267,3 +316,12 @@ def _resolve(ground: Ground, given: _Collector) -> ExchangeCollectorConfig:
     return ExchangeCollectorConfig(
         given.exchange, given.symbol, endpoints=exchange.endpoints, limits=exchange.limits, **options
     )
+
+
+@contextmanager
+def _told_at(place: object) -> Iterator[None]:
+    """What is refused within is told with its place in front."""
+    try:
+        yield
+    except FleetError as error:
+        raise type(error)(f"{place}: {error}") from error

@@ -14,6 +14,7 @@ from msgspec import Struct
 from common.config import ExchangeCollectorConfig, MaxLen, RedisConfig
 from common.errors import FleetError
 from common.fleet_file import Fleet, Ground
+from common.own_file import read_own
 from common.settings import Environment
 from common.tuning import Tuning
 from common.worker_file import RedisPlace, redis_of, redis_place
@@ -53,11 +54,11 @@ def write_taken(fleet: Fleet, environment: Environment) -> None:
 def read_taken(fleet_path: Path, environment: Environment) -> Fleet | None:
     """The fleet as a manager has taken it from this file; None where none has, or that cannot be read (any more)."""
     try:
-        content = msgspec.json.decode(_path(environment).read_bytes(), type=TakenFile)
+        content = msgspec.json.decode(read_own(_path(environment)), type=TakenFile)
         if Path(content.path).resolve() != fleet_path.resolve():
             return None
         redis = redis_of(content.redis, environment)
-    except (OSError, ValueError, msgspec.MsgspecError, FleetError):
+    except (OSError, msgspec.MsgspecError, FleetError):
         return None
     return Fleet(redis=redis, collectors=content.collectors, ground=content.ground, tuning=content.tuning)
 

@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from common.config import ExchangeCollectorConfig, MaxLen, RedisConfig
 from common.errors import FleetError, InvalidConfigurationError
+from common.own_file import read_own
 from common.redis_url import split_secret
 from common.settings import Environment
 
@@ -63,12 +64,16 @@ def decode(path: Path) -> WorkerFile:
     """Read the file.
 
     Raises:
-        InvalidConfigurationError: It cannot be read, or is not such a file.
+        InvalidConfigurationError: It cannot be read, others may change it, or it is not such a file.
     """
     try:
-        return msgspec.json.decode(path.read_bytes(), type=WorkerFile)
-    except OSError as error:
+        text = read_own(path)
+    except InvalidConfigurationError as error:
+        if error.__cause__ is None:  # it is there, and its message says what to do
+            raise
         raise _spoilt(path, "the file cannot be read") from error
+    try:
+        return msgspec.json.decode(text, type=WorkerFile)
     except msgspec.MsgspecError as error:
         raise _spoilt(path, "not a configuration as the manager writes it") from error
     except FleetError as error:
@@ -106,6 +111,6 @@ def _secret_in(fleet_file: str) -> str | None:
 
 def _read(path: str) -> str:
     try:
-        return Path(path).read_text(encoding="utf-8")
-    except (OSError, ValueError) as error:
-        raise FleetError(f"{path}: the password of Redis cannot be read from it") from error
+        return read_own(Path(path), secret=True)
+    except InvalidConfigurationError as error:
+        raise FleetError(f"the password of Redis cannot be read now: {error}") from error

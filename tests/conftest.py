@@ -1,5 +1,6 @@
 """Fixtures that all tests share: a clock that the test moves, a real Redis server, the captures."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from tests.support.redis_server import RedisServer
 busy = [HealthCheck.too_slow]
 settings.register_profile("tickfleet", deadline=None, suppress_health_check=busy)  # a busy machine is no failure
 settings.load_profile("tickfleet")
+
+os.umask(0o022)  # what tests write must be such that the fleet takes it, whatever the caller's umask is
 
 CAPTURES = Path(__file__).resolve().parent.parent.parent / "shared" / "captures"
 

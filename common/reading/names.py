@@ -20,7 +20,7 @@ from common.errors import InvalidConfigurationError
 from common.exchanges import profile
 from common.identity import CollectorId, DataType
 from common.intervals import INTERVAL_S
-from common.nearest import did_you_mean
+from common.nearest import did_you_mean, interval_of_known
 
 _GLOB = re.compile(r"[*?\[\]]")
 _PATTERN = re.compile(r"[A-Za-z0-9*?\[\]:^-]+")
@@ -108,7 +108,7 @@ def _types(kind: str | DataType) -> list[tuple[DataType, str]]:
     word, colon, interval = text.partition(":")
     known = [data_type.value for data_type in DataType]
     if word not in known or (colon and word != DataType.CANDLES.value):
-        hint = did_you_mean(text, known)
+        hint = did_you_mean(word, known)
         raise InvalidConfigurationError(
             f"there is no data type {text!r}{hint} (known: {', '.join(known)}, candles:1m and so on, *)"
         )
@@ -116,5 +116,7 @@ def _types(kind: str | DataType) -> list[tuple[DataType, str]]:
     if data_type is not DataType.CANDLES:
         return [(data_type, "")]
     if interval not in ("", _ANY, *INTERVAL_S):
-        raise InvalidConfigurationError(f"candles have no interval {interval!r}{did_you_mean(interval, INTERVAL_S)}")
+        raise InvalidConfigurationError(
+            f"candles have no interval {interval!r}{interval_of_known(interval, INTERVAL_S)}"
+        )
     return [(data_type, interval or _ANY)]

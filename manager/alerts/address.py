@@ -1,11 +1,11 @@
 """The address of the webhook for alerts: from the environment, or from a file that only its owner can read."""
 
-import stat
 from urllib.parse import urlsplit
 
 from msgspec import Struct
 
 from common.errors import InvalidConfigurationError
+from common.own_file import read_own
 from common.settings import Environment
 
 
@@ -53,9 +53,7 @@ def read_address(environment: Environment) -> Address | None:
     if path is None:
         return None
     try:
-        mode, text = stat.S_IMODE(path.stat().st_mode), path.read_text(encoding="ascii")
-    except (OSError, ValueError) as error:
-        raise InvalidConfigurationError(f"{path}: the webhook for alerts cannot be read from it") from error
-    if mode & 0o077:
-        raise InvalidConfigurationError(f"{path} holds a secret and others can read it; run: chmod 600 {path}")
+        text = read_own(path, secret=True)
+    except InvalidConfigurationError as error:
+        raise InvalidConfigurationError(f"TICKFLEET_ALERT_WEBHOOK_FILE: {error}") from error
     return parse_address(text.strip())

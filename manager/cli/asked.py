@@ -9,7 +9,7 @@ from common.config import ExchangeCollectorConfig
 from common.errors import InvalidConfigurationError, UsageError
 from common.identity import CollectorId, DataType
 from common.intervals import INTERVAL_S
-from common.nearest import did_you_mean
+from common.nearest import did_you_mean, interval_of_known
 from manager.cli.effective import Site
 from manager.cli.select import is_pattern, select
 from manager.cli.tools import tell
@@ -65,10 +65,10 @@ def parse_kind(text: str, *, ledger: bool) -> Kind:
     known = [data_type.value for data_type in DataType] + [LEDGER] * ledger
     if word not in known or (colon and word != DataType.CANDLES.value):
         raise UsageError(
-            f"there is no type {text!r}{did_you_mean(text, known)} (known: {', '.join(known)}, candles:1m)"
+            f"there is no type {text!r}{did_you_mean(word, known)} (known: {', '.join(known)}, candles:1m)"
         )
     if colon and interval not in INTERVAL_S:
-        raise UsageError(f"candles have no interval {interval!r}{did_you_mean(interval, INTERVAL_S)}")
+        raise UsageError(f"candles have no interval {interval!r}{interval_of_known(interval, INTERVAL_S)}")
     return Kind(None if word == LEDGER else DataType(word), interval)
 
 

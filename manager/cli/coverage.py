@@ -11,7 +11,7 @@ from common.coverage import Interval, LedgerEntry, State, clip, intervals, is_co
 from common.errors import UsageError
 from common.identity import DataType
 from common.intervals import INTERVAL_S
-from common.nearest import did_you_mean
+from common.nearest import of_known
 from manager.cli.times import date_time, length
 from manager.settings import NS_PER_S
 from manager.words import phrase, span
@@ -69,7 +69,7 @@ def parse_data_types(names: Sequence[str]) -> list[DataType]:
     chosen = []
     for name in (part.strip() for argument in names for part in argument.split(",")):
         if name not in known:
-            raise UsageError(f"there is no data type {name!r}{did_you_mean(name, known)} (known: {', '.join(known)})")
+            raise UsageError(f"there is no data type {name!r}{of_known(name, known)}")
         chosen.append(DataType(name))
     return chosen
 

@@ -8,7 +8,7 @@ import typer
 
 from common.errors import FleetError, InvalidConfigurationError, UsageError
 from common.identity import CollectorId
-from common.nearest import did_you_mean
+from common.nearest import did_you_mean, same_collector
 from manager.cli.log_tail import follow, last_lines
 from manager.cli.tools import Tools
 
@@ -55,7 +55,11 @@ def _path(tools: Tools, name: str) -> Path:
         return path
     names = [str(config.id) for config in tools.fleet().collectors]
     if path is None or name not in names:
-        raise UsageError(f"there is no log of {name!r}{did_you_mean(name, [*names, *OTHERS])}")
+        hint = same_collector(name, names) or did_you_mean(name, OTHERS)
+        others = ", ".join(OTHERS)
+        raise UsageError(
+            f"there is no log of {name!r}{hint} (known: {others}, and the IDs that manager-cli list shows)"
+        )
     return path
 
 

@@ -7,7 +7,7 @@ from common.config import ExchangeCollectorConfig
 from common.errors import InvalidConfigurationError, UsageError
 from common.fleet_file import Fleet
 from common.identity import CollectorId
-from common.nearest import did_you_mean
+from common.nearest import same_collector
 
 ALL = "all"
 
@@ -43,7 +43,7 @@ def _one(fleet: Fleet, name: str) -> list[ExchangeCollectorConfig]:
         return found
     ids = [str(config.id) for config in fleet.collectors]
     if name not in ids:
-        raise UsageError(f"there is no collector {name!r}{did_you_mean(name, ids)} (manager-cli list shows them)")
+        raise UsageError(f"there is no collector {name!r}{same_collector(name, ids)} (manager-cli list shows them)")
     return [config for config in fleet.collectors if str(config.id) == name]
 
 

@@ -60,9 +60,11 @@ REFUSED = {
         {"symbol": "btc/usdt"},
         "symbol 'btc/usdt' is not spelt BASE-QUOTE, BASE-QUOTE-PERP or BASE-QUOTE-YYMMDD in capitals",
     ),
-    "no data type": Bad({"data_types": ()}, "data_types must name at least one data type"),
-    "a data type twice": Bad({"data_types": (DataType.TRADE, DataType.TRADE)}, "data_types names something twice"),
-    "an interval twice": Bad({"candle_intervals": ("1m", "1m")}, "candle_intervals names something twice"),
+    "no data type": Bad(
+        {"data_types": ()}, "data_types must name at least one data type (known: trade, orderbook, ticker, candles)"
+    ),
+    "a data type twice": Bad({"data_types": (DataType.TRADE, DataType.TRADE)}, "data_types names 'trade' twice"),
+    "an interval twice": Bad({"candle_intervals": ("1m", "1m")}, "candle_intervals names '1m' twice"),
     "an unknown interval": Bad(
         {"candle_intervals": ("1min",)},
         "candle_intervals: OKX has no '1min'; did you mean '1m'? "
@@ -70,32 +72,36 @@ REFUSED = {
     ),
     "candles without an interval": Bad(
         {"data_types": (DataType.CANDLES,), "candle_intervals": ()},
-        "candle_intervals must name at least one interval when candles are collected",
+        "candle_intervals must name at least one interval when candles are collected"
+        " (known: 1s, 1m, 3m, 5m, 15m, 30m, 1h, 2h, 4h, 6h, 12h, 1d, 1w)",
     ),
     "an unknown parameter": Bad(
         {"custom_params": {"trade_chanel": "trades"}},
-        "custom_params: OKX has no parameter 'trade_chanel'; did you mean 'trade_channel'?",
+        "custom_params: OKX has no parameter 'trade_chanel'; did you mean 'trade_channel'?"
+        " (known: trade_channel, book_channel)",
     ),
     "an unknown value": Bad(
         {"custom_params": {"book_channel": "books400"}},
-        "custom_params.book_channel is 'books400', must be one of: books, books5, bbo-tbt",
+        "custom_params.book_channel is 'books400' (known: books, books5, bbo-tbt)",
     ),
-    "an unknown transport": Bad({"transport": "aiohttp"}, "transport is 'aiohttp', must be one of: picows, websockets"),
+    "an unknown transport": Bad({"transport": "aiohttp"}, "transport is 'aiohttp' (known: picows, websockets)"),
     "no patience": Bad(
-        {"health_check_interval": 0.0}, "health_check_interval must be above 0 and at most 604800 seconds"
+        {"health_check_interval": 0.0}, "health_check_interval is 0, must be above 0 and at most 604800 seconds"
     ),
     "negative patience": Bad(
-        {"health_check_interval": -1.0}, "health_check_interval must be above 0 and at most 604800 seconds"
+        {"health_check_interval": -1.0}, "health_check_interval is -1, must be above 0 and at most 604800 seconds"
     ),
     "endless patience": Bad(
-        {"health_check_interval": float("inf")}, "health_check_interval must be above 0 and at most 604800 seconds"
+        {"health_check_interval": float("inf")},
+        "health_check_interval is inf, must be above 0 and at most 604800 seconds",
     ),
     "patience that is no number": Bad(
-        {"health_check_interval": float("nan")}, "health_check_interval must be above 0 and at most 604800 seconds"
+        {"health_check_interval": float("nan")},
+        "health_check_interval is nan, must be above 0 and at most 604800 seconds",
     ),
-    "a negative wait": Bad({"max_backfill_wait": -0.1}, "max_backfill_wait must be from 0 to 604800 seconds"),
+    "a negative wait": Bad({"max_backfill_wait": -0.1}, "max_backfill_wait is -0.1, must be from 0 to 604800 seconds"),
     "a wait that is no number": Bad(
-        {"max_backfill_wait": float("nan")}, "max_backfill_wait must be from 0 to 604800 seconds"
+        {"max_backfill_wait": float("nan")}, "max_backfill_wait is nan, must be from 0 to 604800 seconds"
     ),
     "http for a socket": Bad(
         {"endpoints": Endpoints(ws_public="https://x")}, "ws_public must begin with ws:// or wss://"
@@ -116,19 +122,19 @@ REFUSED = {
     ),
     "more connections than the exchange takes": Bad(
         {"limits": LowerLimits(connects_per_s=2.6)},
-        "connects_per_s must be from 0.025 to 2.5 connections a second, which keeps OKX's own limit",
+        "connects_per_s is 2.6, must be from 0.025 to 2.5 connections a second, which keeps OKX's own limit",
     ),
     "next to no connections": Bad(
         {"limits": LowerLimits(connects_per_s=0.0)},
-        "connects_per_s must be from 0.025 to 2.5 connections a second, which keeps OKX's own limit",
+        "connects_per_s is 0, must be from 0.025 to 2.5 connections a second, which keeps OKX's own limit",
     ),
     "more REST than the exchange takes": Bad(
         {"limits": LowerLimits(rest_units_per_s=8.1)},
-        "rest_units_per_s must be from 0.08 to 8 calls a second, which keeps OKX's own limit",
+        "rest_units_per_s is 8.1, must be from 0.08 to 8 calls a second, which keeps OKX's own limit",
     ),
     "REST that is no number": Bad(
         {"limits": LowerLimits(rest_units_per_s=float("nan"))},
-        "rest_units_per_s must be from 0.08 to 8 calls a second, which keeps OKX's own limit",
+        "rest_units_per_s is nan, must be from 0.08 to 8 calls a second, which keeps OKX's own limit",
     ),
 }
 

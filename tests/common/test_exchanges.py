@@ -55,7 +55,7 @@ def test_what_comes_in_any_window_is_what_the_exchange_states_or_less(
     ("name", "message"),
     [
         ("okex", "exchange 'okex' is not supported; did you mean 'okx'? (supported: okx)"),
-        ("OKX", "exchange 'OKX' is not supported (supported: okx)"),
+        ("OKX", "exchange 'OKX' is not supported; did you mean 'okx'? (supported: okx)"),
         ("invalid", "exchange 'invalid' is not supported (supported: okx)"),
     ],
 )

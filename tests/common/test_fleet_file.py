@@ -175,7 +175,10 @@ def test_an_exchange_that_is_asked_for_and_not_there(fleet_file: FleetFile) -> N
 def test_defaults_that_do_not_fit_a_collector_more_are_named_with_the_file(fleet_file: FleetFile) -> None:
     with pytest.raises(InvalidConfigurationError) as caught:
         fleet_file.load("[defaults]\ndata_types = []", also=CollectorId("okx", "BTC-USDT"))
-    assert str(caught.value) == (f"{fleet_file.path}: for okx:BTC-USDT: data_types must name at least one data type")
+    assert str(caught.value) == (
+        f"{fleet_file.path}: for okx:BTC-USDT: data_types must name at least one data type"
+        " (known: trade, orderbook, ticker, candles)"
+    )
 
 
 # --- a collector that is added at run time ----------------------------------------------------------------------------
@@ -194,8 +197,11 @@ def test_a_table_is_resolved_as_in_the_file(fleet_file: FleetFile) -> None:
 @pytest.mark.parametrize(
     ("table", "message"),
     [
-        ({"symbl": "SOL-USDT"}, "unknown key 'symbl'; did you mean 'symbol'?"),
-        ({"data_types": ["trad"]}, "data_types[0]: Invalid enum value 'trad'"),
+        ({"symbl": "SOL-USDT"}, "unknown key 'symbl'; did you mean 'symbol'? (known: "),
+        (
+            {"data_types": ["trad"]},
+            "data_types[0] is 'trad'; did you mean 'trade'? (known: trade, orderbook, ticker, candles)",
+        ),
         ({"candle_intervals": ["7m"]}, "candle_intervals: OKX has no '7m' (known: 1s, 1m, "),
         ({"exchange": "okex"}, "exchange 'okex' is not supported; did you mean 'okx'? (supported: binance, okx)"),
         ({"symbol": "sol"}, "symbol 'sol' is not spelt BASE-QUOTE, BASE-QUOTE-PERP or BASE-QUOTE-YYMMDD in capitals"),
@@ -245,7 +251,8 @@ def test_a_password_that_others_can_read_is_refused(fleet_file: FleetFile, mode:
     with pytest.raises(InvalidConfigurationError) as caught:
         fleet_file.load('[redis]\npassword_file = "secret"')
     assert str(caught.value) == (
-        f"{fleet_file.path}: redis: {secret} holds a secret and others can read it; run: chmod 600 {secret}"
+        f"{fleet_file.path}: redis.password_file: {secret} holds a secret"
+        f" and others can read it; run: chmod 600 {secret}"
     )
 
 
@@ -257,7 +264,9 @@ def test_a_fleet_file_with_a_secret_that_others_can_read_is_refused(
     path.touch(mode=0o644)
     with pytest.raises(InvalidConfigurationError) as caught:
         fleet_file.load(text, outranked_by)
-    assert str(caught.value) == (f"{path}: redis: {path} holds a secret and others can read it; run: chmod 600 {path}")
+    assert str(caught.value) == (
+        f"{path}: redis.url: {path} holds a secret and others can read it; run: chmod 600 {path}"
+    )
 
     path.chmod(0o600)
     expected = RedisConfig(url=outranked_by or "redis://db/0", password=None if outranked_by else SECRET)

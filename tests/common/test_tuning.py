@@ -8,6 +8,7 @@ from common.settings import Environment
 from common.tuning import Tuning
 
 COLLECTOR = '[[collectors]]\nexchange = "okx"\nsymbol = "BTC-USDT"\n'
+KEYS = ", ".join(Tuning.__struct_fields__)
 
 
 def loaded(folder: Path, text: str) -> Tuning:
@@ -25,15 +26,18 @@ def test_what_the_file_sets_and_nothing_else(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "why"),
     [
-        ("hung_after_s = 1", "manager.hung_after_s: Expected `float` >= 3.0"),
-        ("start_limit_s = inf", "manager.start_limit_s: Expected `float` <= 86400.0"),
-        ("grace_s = nan", "manager.grace_s: Expected `float` >= 0.5"),
-        ("restarts_max = 0", "manager.restarts_max: Expected `int` >= 1"),
-        ("restarts_max = 1.5", "manager.restarts_max: Expected `int`, got `float`"),
-        ("outage_least = 1", "manager.outage_least: Expected `int` >= 2"),
-        ("outage_fraction = 1.0", "manager.outage_fraction: Expected `float` <= 0.95"),
-        ("round_every_s = 9", "manager: unknown key 'round_every_s'"),
-        ("silent_confirm = 9", "manager: unknown key 'silent_confirm'; did you mean 'silent_confirm_s'?"),
+        ("hung_after_s = 1", "manager: hung_after_s is 1, must be at least 3"),
+        ("start_limit_s = inf", "manager: start_limit_s is inf, must be at most 86400"),
+        ("grace_s = nan", "manager: grace_s is nan, must be at least 0.5"),
+        ("restarts_max = 0", "manager: restarts_max is 0, must be at least 1"),
+        ("restarts_max = 1.5", "manager: restarts_max is 1.5, must be a whole number"),
+        ("outage_least = 1", "manager: outage_least is 1, must be at least 2"),
+        ("outage_fraction = 1.0", "manager: outage_fraction is 1.0, must be at most 0.95"),
+        ("round_every_s = 9", f"manager: unknown key 'round_every_s' (known: {KEYS})"),
+        (
+            "silent_confirm = 9",
+            f"manager: unknown key 'silent_confirm'; did you mean 'silent_confirm_s'? (known: {KEYS})",
+        ),
     ],
 )
 def test_what_cannot_work_is_refused_with_its_place(tmp_path: Path, line: str, why: str) -> None:

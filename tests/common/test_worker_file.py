@@ -9,7 +9,7 @@ from common.exchanges import Endpoints, LowerLimits
 from common.fleet_file import load_fleet
 from common.identity import DataType
 from common.settings import Environment
-from common.worker_file import WorkerFile, decode, encode, redis_of, worker_file
+from common.worker_file import RedisPlace, WorkerFile, decode, encode, redis_of, worker_file
 
 SECRET = "hunter2"  # noqa: S105 - made up
 BTC = ExchangeCollectorConfig(
@@ -75,7 +75,10 @@ def test_a_password_in_a_file_of_its_own_is_read_there(tmp_path: Path) -> None:
     secret.unlink()
     with pytest.raises(FleetError) as caught:
         redis_of(content, around)
-    assert (str(caught.value), caught.value.exit_code) == (f"{secret}: the password of Redis cannot be read from it", 1)
+    assert (str(caught.value), caught.value.exit_code) == (
+        f"the password of Redis cannot be read now: {secret}: there is no such file",
+        1,
+    )
 
 
 def test_a_password_in_the_fleet_file_is_read_there_and_nothing_else(tmp_path: Path) -> None:
@@ -105,7 +108,7 @@ def test_a_secret_of_the_environment_leaves_no_trace(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        (None, "the file cannot be read"),
+        (None, "the file cannot be read (manager-cli apply writes it anew; then start the collector)"),
         ("{", "not a configuration as the manager writes it"),
         ('{"collector": 7}', "not a configuration as the manager writes it"),
         (
@@ -121,3 +124,26 @@ def test_what_is_no_such_file_is_told_with_its_path(text: str | None, why: str, 
     with pytest.raises(InvalidConfigurationError) as caught:
         decode(path)
     assert str(caught.value).startswith(f"{path}: {why}")
+
+
+def test_a_file_that_others_can_change_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "worker.json"
+    path.write_text(encode(WorkerFile(collector=BTC, redis_url="redis://db/1", maxlen=MaxLen())))
+    path.chmod(0o660)
+    with pytest.raises(InvalidConfigurationError) as caught:
+        decode(path)
+    assert str(caught.value) == (
+        f"{path}: others may change it (-rw-rw----), and it says where the fleet connects to; run: chmod go-w {path}"
+    )
+
+
+def test_a_password_that_others_can_read_meanwhile_is_not_taken(tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text(SECRET)
+    secret.chmod(0o644)
+    with pytest.raises(FleetError) as caught:
+        redis_of(RedisPlace(redis_url="redis://db", maxlen=MaxLen(), password_file=str(secret)), environment(tmp_path))
+    assert str(caught.value) == (
+        f"the password of Redis cannot be read now: {secret} holds a secret and others can read it;"
+        f" run: chmod 600 {secret}"
+    )

@@ -116,7 +116,7 @@ def test_a_wish_for_what_the_file_no_longer_lists_rests() -> None:
         (
             "okx:XRP-USDT",
             encode(wish("enabled", config={**TABLE, "data_types": ["trad"]})),
-            "data_types[0]: Invalid enum value 'trad'",
+            "data_types[0] is 'trad'; did you mean 'trade'? (known: trade, orderbook, ticker, candles)",
         ),
     ],
 )

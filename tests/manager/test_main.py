@@ -15,7 +15,10 @@ def test_a_fleet_file_that_cannot_be_used_is_exit_78(tmp_path: Path, capsys: pyt
     path.write_text("[redis]\nurll = 'x'\n")
     assert main(["--fleet", str(path)]) == 78
     out, err = capsys.readouterr()
-    assert (out, err) == ("", f"manager: {path}: redis: unknown key 'urll'; did you mean 'url'?\n")
+    assert (out, err) == (
+        "",
+        f"manager: {path}: redis: unknown key 'urll'; did you mean 'url'? (known: url, password_file, maxlen)\n",
+    )
 
 
 def test_help_teaches(capsys: pytest.CaptureFixture[str]) -> None:

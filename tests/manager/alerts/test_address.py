@@ -68,10 +68,15 @@ def test_a_file_that_others_can_read_is_refused(tmp_path: Path) -> None:
         read_address(environment(alert_webhook_file=path))
 
 
-@pytest.mark.parametrize("content", [None, b"\xff\xfe"])
-def test_a_file_that_cannot_be_read(content: bytes | None, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [(None, "there is no such file"), (b"\xff", "is not text in UTF-8"), (b"\xff\xfe", "is written in UTF-16")],
+)
+def test_a_file_that_cannot_be_read(content: bytes | None, why: str, tmp_path: Path) -> None:
     path = tmp_path / "webhook"
     if content is not None:
         path.write_bytes(content)
-    with pytest.raises(InvalidConfigurationError, match="the webhook for alerts cannot be read from it"):
+        path.chmod(0o600)
+    with pytest.raises(InvalidConfigurationError) as caught:
         read_address(environment(alert_webhook_file=path))
+    assert str(caught.value).startswith(f"TICKFLEET_ALERT_WEBHOOK_FILE: {path}: {why}")

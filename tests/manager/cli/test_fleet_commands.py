@@ -14,7 +14,11 @@ def test_validate_another_file(stage: CliStage) -> None:
     other.write_text('[[collectors]]\nexchange = "okx"\nsymbl = "BTC-USDT"\n')
     result = stage.run("validate", str(other))
     assert (result.exit_code, result.stdout) == (2, "")
-    assert result.stderr == (f"manager-cli: {other}: collectors[0]: unknown key 'symbl'; did you mean 'symbol'?\n")
+    assert result.stderr == (
+        f"manager-cli: {other}: collectors[0] (okx): unknown key 'symbl';"
+        " did you mean 'symbol'? (known: data_types, candle_intervals, auto_restart, health_check_interval,"
+        " max_backfill_wait, store_raw_data, transport, enabled, custom_params, exchange, symbol)\n"
+    )
 
 
 def test_list_shows_every_collector(stage: CliStage) -> None:

@@ -35,9 +35,15 @@ def test_a_collector_without_a_log_is_exit_1(stage: CliStage) -> None:
     assert (result.exit_code, result.stderr) == (1, f"manager-cli: okx:ETH-USDT has no log yet ({path})\n")
 
 
+OTHERS = "manager, redis, watchdog, and the IDs that manager-cli list shows"
+
+
 @pytest.mark.parametrize(
     ("name", "hint"), [("okx:ETH-USDTT", "; did you mean 'okx:ETH-USDT'?"), ("managr", "; did you mean 'manager'?")]
 )
 def test_an_unknown_name_is_exit_2(stage: CliStage, name: str, hint: str) -> None:
     result = stage.run("logs", name)
-    assert (result.exit_code, result.stderr) == (2, f"manager-cli: there is no log of {name!r}{hint}\n")
+    assert (result.exit_code, result.stderr) == (
+        2,
+        f"manager-cli: there is no log of {name!r}{hint} (known: {OTHERS})\n",
+    )

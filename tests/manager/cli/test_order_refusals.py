@@ -68,6 +68,8 @@ def test_a_malformed_fleet_file_is_exit_2_and_nothing_is_changed(stage: CliStage
     result = stage.run(*arguments)
     assert (result.exit_code, result.stderr) == (
         2,
-        f"manager-cli: {stage.fleet_path}: collectors[0]: unknown key 'symbl'; did you mean 'symbol'?\n",
+        f"manager-cli: {stage.fleet_path}: collectors[0] (okx): unknown key 'symbl';"
+        " did you mean 'symbol'? (known: data_types, candle_intervals, auto_restart, health_check_interval,"
+        " max_backfill_wait, store_raw_data, transport, enabled, custom_params, exchange, symbol)\n",
     )
     assert (stage.wishes(), stage.asked()) == ({}, [])

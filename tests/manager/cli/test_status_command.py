@@ -158,7 +158,10 @@ def test_redis_away_is_exit_3(stage: CliStage) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("[[collectors]]\nexchange = 1\nsymbol = 'BTC-USDT'\n", "{path}: collectors[0].exchange: "),
+        (
+            "[[collectors]]\nexchange = 1\nsymbol = 'BTC-USDT'\n",
+            "{path}: collectors[0] (BTC-USDT): exchange is 1, must be a text",
+        ),
         ("not toml", "{path}: not valid TOML: "),
     ],
 )

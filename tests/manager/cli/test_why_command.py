@@ -61,6 +61,14 @@ def test_no_such_collector_names_the_nearest(stage: CliStage) -> None:
     assert "did you mean 'okx:BTC-USDT'?" in result.stderr
 
 
+def test_no_such_collector_names_no_other_asset(stage: CliStage) -> None:
+    result = stage.run("why", "okx:NOPE-USDT")
+    assert (result.exit_code, result.stderr) == (
+        2,
+        "manager-cli: there is no collector 'okx:NOPE-USDT' (manager-cli list shows them)\n",
+    )
+
+
 def test_a_pattern_is_refused(stage: CliStage) -> None:
     result = stage.run("why", "okx:*")
     assert result.exit_code == 2
