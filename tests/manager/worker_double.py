@@ -45,6 +45,7 @@ beat = Heartbeat(
 stop = threading.Event()
 signal.signal(signal.SIGTERM, lambda *_: stop.set())
 with redis.Redis.from_url(redis_of(content, read_environment()).url) as client:
+    client.delete(keys.heartbeat(collector))  # as the real one: what the run before has left is no word of this one
     while True:
         beat.beats, beat.beat_at = beat.beats + 1, time.time_ns()
         progress = Progress(count=beat.beats, last_event_at=beat.beat_at, silence_limit=30_000_000_000)
