@@ -19,6 +19,9 @@ RESTARTS_KEPT = 32
 _ANEW = frozenset({"start", "enable", "add"})
 """Commands that end a park and a standing down."""
 
+_RUNS_NOT = frozenset({each.value for each in (Verdict.DEAD, Verdict.CRASH_LOOPING, Verdict.MISCONFIGURED)})
+"""Of one that runs an order to run asks for nothing."""
+
 _WELL_NAMES = frozenset(verdict.value for verdict in WELL)
 
 
@@ -38,6 +41,8 @@ class Track(Struct, frozen=True, kw_only=True):
         acted_ns: When it was last started, killed or restarted by us, or that was tried.
         killed_pid, killed_at_ns: The last process that was killed.
         recoveries: How often it was restarted because it was hung or silent, since it was last forgiven.
+        ordered: Whether it has been told to run since its last run, or been told not to: its next start is a first one,
+            which ``auto_restart = false`` allows.
         stood_down_ns: When we stood down: those recoveries did not hold. 0 where we have not, or were told to go on.
     """
 
@@ -54,6 +59,7 @@ class Track(Struct, frozen=True, kw_only=True):
     killed_pid: int = 0
     killed_at_ns: int = 0
     recoveries: int = 0
+    ordered: bool = False
     stood_down_ns: int = 0
 
 
@@ -152,12 +158,14 @@ def _verdict_changed(track: Track, entry: Entry, settings: ManagerSettings) -> T
         well_since_ns=entry.at_ns if well else 0,
         unwell_since_ns=0 if well else track.unwell_since_ns or entry.at_ns,
         silent_since_ns=entry.at_ns if verdict == Verdict.SILENT.value else 0,
+        ordered=track.ordered or verdict == Verdict.DISABLED.value,
     )
 
 
 def _run_seen(track: Track, entry: Entry, _settings: ManagerSettings) -> Track:
     first = track.run_started_s == 0
-    seen = replace(track, run_started_s=_number(entry, "started_s"))
+    disabled = track.verdict == Verdict.DISABLED.value  # a run that is not to be does not count
+    seen = replace(track, run_started_s=_number(entry, "started_s"), ordered=disabled)
     return seen if first else _count(seen, entry.at_ns)
 
 
@@ -194,7 +202,9 @@ def _parked(track: Track, entry: Entry, _settings: ManagerSettings) -> Track:
 
 def _asked(track: Track, entry: Entry, _settings: ManagerSettings) -> Track:
     """Who asks for it to run has dealt with what was wrong: nothing is held against it any more."""
-    return _clean(track) if entry.details.get("command") in _ANEW else track
+    if entry.details.get("command") not in _ANEW:
+        return track
+    return replace(_clean(track), ordered=track.ordered or track.verdict in _RUNS_NOT)
 
 
 def _clean(track: Track) -> Track:

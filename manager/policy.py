@@ -2,7 +2,7 @@
 
 | verdict | action |
 | --- | --- |
-| dead, its process ended or never started | start; ``auto_restart = false`` allows the first start only |
+| dead, its process ended or never started | start; with ``auto_restart = false`` once after each order to run |
 | hung | kill: a hung process would not obey TERM; supervisord restarts what dies by a signal |
 | silent, for long enough, and a restart may help | restart |
 | hung or silent again after ``recoveries_max`` of these did not hold | stand down |
@@ -115,17 +115,24 @@ def _decide_one(
             return Action(kind=ActionKind.STOP, collector=judgement.id, why=judgement.why, pid=process.pid)
         return None
     if verdict is Verdict.DEAD and process.state in STARTABLE:
-        if process.started_s and not judgement.config.auto_restart:
+        if process.started_s and not (judgement.config.auto_restart or track.ordered):
             return None
         return _again(ActionKind.START, judgement, track, now_ns, settings)
     if verdict is Verdict.HUNG:
         just_killed = process.pid == track.killed_pid and now_ns - track.killed_at_ns < to_ns(settings.rekill_after_s)
         return None if just_killed else _recover(ActionKind.KILL, judgement, track, now_ns, conditions, settings)
-    if process.alive and not judgement.well and recent_restarts(track, now_ns, settings) > settings.restarts_max:
-        return _park(judgement, track, now_ns, settings)  # supervisord restarts it faster than we allow
+    if _is_restarted_too_often(judgement, track, now_ns, settings):
+        return _park(judgement, track, now_ns, settings)
     if verdict is Verdict.SILENT and _is_confirmed(judgement, track, now_ns, settings):
         return _recover(ActionKind.RESTART, judgement, track, now_ns, conditions, settings)
     return None
+
+
+def _is_restarted_too_often(judgement: Judgement, track: Track, now_ns: int, settings: ManagerSettings) -> bool:
+    """Whether supervisord restarts it faster than we allow; without ``auto_restart`` only persons restart it."""
+    lives = judgement.process is not None and judgement.process.alive
+    may = not lives or judgement.well or not judgement.config.auto_restart
+    return not may and recent_restarts(track, now_ns, settings) > settings.restarts_max
 
 
 def _is_confirmed(judgement: Judgement, track: Track, now_ns: int, settings: ManagerSettings) -> bool:

@@ -20,6 +20,10 @@ def verdict(to: str, at_s: int = 0) -> Entry:
     return replace(entry(What.VERDICT_CHANGED, at_s), details={"from": "", "to": to})
 
 
+def asked(command: str) -> Entry:
+    return entry(What.ASKED, command=command)
+
+
 GIVEN_UP = (entry(What.PARKED, until="9", parks="2"), entry(What.STOOD_DOWN))
 
 
@@ -115,6 +119,23 @@ GIVEN_UP = (entry(What.PARKED, until="9", parks="2"), entry(What.STOOD_DOWN))
                 stood_down_ns=NOW_NS,
             ),
         ),
+        # an order to run, for one whose restarts are not wanted
+        ([verdict("disabled")], Track(verdict="disabled", unwell_since_ns=NOW_NS, ordered=True)),
+        (
+            [verdict("disabled"), entry(What.RUN_SEEN, started_s="5"), verdict("dead", 9)],  # not a run that was to be
+            Track(verdict="dead", unwell_since_ns=NOW_NS, run_started_s=5, ordered=True),
+        ),
+        (
+            [verdict("disabled"), verdict("dead", 9), entry(What.RUN_SEEN, 10, started_s="5")],
+            Track(verdict="dead", unwell_since_ns=NOW_NS, run_started_s=5),
+        ),
+        ([verdict("dead"), asked("start")], Track(verdict="dead", unwell_since_ns=NOW_NS, ordered=True)),
+        (
+            [verdict("misconfigured"), asked("enable")],
+            Track(verdict="misconfigured", unwell_since_ns=NOW_NS, ordered=True),
+        ),
+        ([verdict("dead"), asked("stop")], Track(verdict="dead", unwell_since_ns=NOW_NS)),
+        ([verdict("healthy"), asked("start")], Track(verdict="healthy", well_since_ns=NOW_NS)),  # it runs
         ([entry(What.PARKED, until="9" * 5000, parks="1")], Track(parks=1)),
         ([entry(What.PARKED, until="soon", parks="-1")], Track()),  # nonsense in the journal does no harm
     ],

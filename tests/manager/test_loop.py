@@ -18,6 +18,7 @@ from common.identity import CollectorId
 from common.settings import Environment
 from common.tuning import Tuning
 from manager.board import Board
+from manager.desired import Wish, WishState, encode
 from manager.fleet_keeper import FleetKeeper
 from manager.journal import Entry, What, from_fields, write_now
 from manager.loop import Loop
@@ -361,6 +362,59 @@ async def test_a_disabled_collector_is_stopped_and_started_when_enabled_again(st
         stage.loop.reload_wanted.set()
         await stage.round()
         assert sorted(stage.supervisor.calls[2:]) == [("reread", ""), ("start", BTC.id.program)]
+
+
+def order(stage: Stage, command: str, wish: WishState | None) -> None:
+    """What a command does in Redis."""
+    now_ns = stage.clock.now_ns()
+    if wish is None:
+        stage.redis.hdel(keys.FLEET_DESIRED, str(BTC.id))
+    else:
+        stage.redis.hset(keys.FLEET_DESIRED, str(BTC.id), encode(Wish(state=wish, who="alice", at=now_ns)))
+    asked = Entry(at_ns=now_ns, who="alice", what=What.ASKED, collector=str(BTC.id), details={"command": command})
+    write_now(stage.redis, asked)
+
+
+def apply(stage: Stage, *, enabled: bool) -> None:
+    """What an edited file does."""
+    first, *others = stage.fleet.collectors
+    stage.fleet = replace(stage.fleet, collectors=(replace(first, enabled=enabled), *others))
+    stage.loop.reload_wanted.set()
+
+
+@pytest.mark.parametrize("ends", [None, ProcessState.EXITED, ProcessState.FATAL])
+@pytest.mark.parametrize(
+    ("off", "on"),
+    [
+        (lambda s: order(s, "stop", WishState.STOPPED), lambda s: order(s, "start", None)),
+        (lambda s: order(s, "disable", WishState.DISABLED), lambda s: order(s, "enable", None)),
+        (lambda s: apply(s, enabled=False), lambda s: apply(s, enabled=True)),
+    ],
+)
+async def test_without_auto_restart_an_order_to_run_is_obeyed_once(
+    stage: Stage, off: Callable[[Stage], None], on: Callable[[Stage], None], ends: ProcessState | None
+) -> None:
+    stage.fleet = replace(stage.fleet, collectors=(replace(BTC, auto_restart=False), ETH))
+    stage.loop = stage.new_loop()
+    program = BTC.id.program
+    async with running(stage):
+        if ends is not None:
+            stage.supervisor.end(program, ends)
+            await stage.round()
+        off(stage)
+        await stage.round()
+        assert not stage.supervisor.table[program].alive
+        stage.loop = stage.new_loop()  # one that has to read it in the journal
+        await stage.round()
+        on(stage)
+        for _ in range(3):
+            await stage.round()
+        assert stage.supervisor.table[program].alive
+        stage.supervisor.end(program, ProcessState.EXITED)
+        for _ in range(3):
+            await stage.round()
+        assert not stage.supervisor.table[program].alive
+        assert stage.supervisor.calls.count(("start", program)) == 1
 
 
 async def test_a_crash_loop_is_parked_and_a_new_manager_remembers(stage: Stage) -> None:

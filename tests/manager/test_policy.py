@@ -71,7 +71,13 @@ KILL = Action(kind=ActionKind.KILL, collector=ID, why="because", pid=4242)
         # without restarts
         (judged(Verdict.DEAD, NEVER_STARTED, config(auto_restart=False)), Track(), [start()]),
         (judged(Verdict.DEAD, ended(), config(auto_restart=False)), Track(), []),
+        (judged(Verdict.DEAD, ended(), config(auto_restart=False)), Track(ordered=True), [start()]),
         (judged(Verdict.HUNG, process(), config(auto_restart=False)), Track(), []),
+        (  # who restarts it so often is a person
+            judged(Verdict.STARTING, process(), config(auto_restart=False)),
+            Track(restarts_ns=times(36, 30, 24, 18, 12, 6)),
+            [],
+        ),
         # the budget
         (judged(Verdict.DEAD, ended()), Track(restarts_ns=times(70, 50, 40, 30, 20)), [start()]),
         (judged(Verdict.DEAD, ended()), Track(parked_until_ns=NOW_NS + S, parks=1), []),
