@@ -37,7 +37,7 @@ class RawRecorder:
         file_bytes: int = FILE_BYTES,
         total_bytes: int = TOTAL_BYTES,
     ) -> None:
-        self._folder = folder / collector.exchange / collector.symbol
+        self._folder = folder / collector.exchange / collector.file_name
         self._clock = clock
         self._file_bytes = file_bytes
         self._total_bytes = total_bytes

@@ -98,7 +98,7 @@ class ExchangeCollectorConfig(Struct, frozen=True):
         if not self.symbol:
             raise InvalidConfigurationError("symbol must not be empty")
         known = profile(self.exchange)
-        Symbol.parse(self.symbol)
+        _check_symbol(self.symbol, known)
         _check_lists(self, known)
         _check_params(self.custom_params or {}, known)
         if self.transport not in TRANSPORTS:
@@ -122,9 +122,7 @@ class ExchangeCollectorConfig(Struct, frozen=True):
     @property
     def address(self) -> Endpoints:
         """The addresses to use: the configured ones, else the exchange's own."""
-        own = profile(self.exchange).endpoints
-        names = Endpoints.__struct_fields__
-        return Endpoints(**{name: getattr(self.endpoints, name) or getattr(own, name) for name in names})
+        return self.endpoints.over(profile(self.exchange).endpoints)
 
     @property
     def rates(self) -> Limits:
@@ -142,6 +140,15 @@ class ExchangeCollectorConfig(Struct, frozen=True):
             facts.pop(manager_only)
         text = msgspec.json.encode(facts, order="sorted")
         return hashlib.sha256(text).hexdigest()[:12]
+
+
+def _check_symbol(symbol: str, known: ExchangeProfile) -> None:
+    kind = Symbol.parse(symbol).kind
+    if kind not in known.kinds:
+        kinds = ", ".join(each.value for each in known.kinds)
+        raise InvalidConfigurationError(
+            f"symbol {symbol!r} is a {kind.value}; collectors of {known.name} know: {kinds}"
+        )
 
 
 def _check_lists(config: ExchangeCollectorConfig, known: ExchangeProfile) -> None:

@@ -5,10 +5,10 @@ The adapters that do it live with the worker; a test holds the two lists togethe
 
 from msgspec import Struct
 
-from common.errors import ExchangeNotSupportedError
-from common.identity import DataType
+from common.errors import ExchangeNotSupportedError, InvalidConfigurationError
+from common.identity import DataType, ProductKind
 from common.intervals import INTERVAL_S
-from common.nearest import did_you_mean
+from common.nearest import did_you_mean, of_known
 
 
 class Endpoints(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -17,6 +17,25 @@ class Endpoints(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ws_public: str = ""
     ws_business: str = ""
     rest: str = ""
+
+    def over(self, others: "Endpoints") -> "Endpoints":
+        """These, and those of ``others`` where these are empty."""
+        names = Endpoints.__struct_fields__
+        return Endpoints(**{name: getattr(self, name) or getattr(others, name) for name in names})
+
+
+class Region(Struct, frozen=True, kw_only=True):
+    """Where an exchange serves one part of the world. Addresses rot, so each says when it was looked at last.
+
+    Attributes:
+        checked: The month in which the addresses were last compared with ``source``, ``YYYY-MM``.
+        spares: Other addresses of the same, which take the place of some of ``endpoints``.
+    """
+
+    endpoints: Endpoints
+    checked: str
+    source: str
+    spares: tuple[Endpoints, ...] = ()
 
 
 class Rate(Struct, frozen=True):
@@ -59,42 +78,90 @@ class ExchangeProfile(Struct, frozen=True, kw_only=True):
     """Abilities and defaults of one exchange.
 
     Attributes:
+        regions: By the name that a fleet file may choose, the usual one first.
+        ws_path: What follows the address of a socket when it is opened.
+        time_path: The REST call that costs least.
         limits: Kept by all processes of a machine together; below what the exchange states.
         rest_unit: What the exchange counts of REST.
+        kinds: What it trades, as far as we collect it.
         custom_params: Allowed names with their allowed values, the default first.
     """
 
     name: str
-    endpoints: Endpoints
+    regions: dict[str, Region]
+    ws_path: str = ""
+    time_path: str
     limits: Limits
     rest_unit: str
+    kinds: tuple[ProductKind, ...]
     data_types: tuple[DataType, ...]
     candle_intervals: tuple[str, ...]
     custom_params: dict[str, tuple[str, ...]]
+
+    @property
+    def endpoints(self) -> Endpoints:
+        """The addresses of the usual region."""
+        return next(iter(self.regions.values())).endpoints
+
+    def region(self, name: str) -> Region:
+        """A region by its name.
+
+        Raises:
+            InvalidConfigurationError: There is no such region.
+        """
+        if name not in self.regions:
+            raise InvalidConfigurationError(f"region is {name!r}{of_known(name, self.regions)}")
+        return self.regions[name]
+
+
+def _okx(host: str, rest: str) -> Region:
+    """The socket's port is the usual one: OKX closed 8443 on 2026-10-31."""
+    return Region(
+        endpoints=Endpoints(
+            ws_public=f"wss://{host}/ws/v5/public", ws_business=f"wss://{host}/ws/v5/business", rest=f"https://{rest}"
+        ),
+        checked="2026-11",
+        source="https://www.okx.com/docs-v5/log_en/ (entry of 2026-09-30) and /docs-v5/en/ (overview, production)",
+    )
 
 
 PROFILES: dict[str, ExchangeProfile] = {
     "binance": ExchangeProfile(
         name="Binance",
-        endpoints=Endpoints(ws_public="wss://stream.binance.com:9443", rest="https://api.binance.com"),
+        regions={
+            "global": Region(
+                endpoints=Endpoints(ws_public="wss://stream.binance.com:9443", rest="https://api.binance.com"),
+                checked="2026-07",
+                source="https://github.com/binance/binance-spot-api-docs (web-socket-streams.md, rest-api.md)",
+                spares=(
+                    Endpoints(ws_public="wss://stream.binance.com:443", rest="https://api-gcp.binance.com"),
+                    Endpoints(ws_public="wss://data-stream.binance.vision"),  # its REST has no trades by id
+                ),
+            )
+        },
+        ws_path="/stream",
+        time_path="/api/v3/time",
         # 300 connections in 5 minutes, 6,000 units of weight a minute (Binance sheet, sections 2 and 3).
         limits=Limits(connect=Rate(per_s=0.8, burst=50.0), rest=Rate(per_s=80.0, burst=800.0)),
         rest_unit="request weight",
+        kinds=(ProductKind.SPOT,),
         data_types=(DataType.TRADE, DataType.ORDERBOOK, DataType.TICKER, DataType.CANDLES),
         candle_intervals=tuple(INTERVAL_S),
         custom_params={},
     ),
     "okx": ExchangeProfile(
         name="OKX",
-        endpoints=Endpoints(
-            ws_public="wss://ws.okx.com:8443/ws/v5/public",
-            ws_business="wss://ws.okx.com:8443/ws/v5/business",
-            rest="https://www.okx.com",
-        ),
+        regions={
+            "global": _okx("ws.okx.com", "www.okx.com"),
+            "eea": _okx("wseea.okx.com", "eea.okx.com"),
+            "us": _okx("wsus.okx.com", "us.okx.com"),
+        },
+        time_path="/api/v5/public/time",
         # 3 connections a second; the tightest endpoint we use takes 20 calls in 2 s (OKX sheet, sections 2 and 6).
         # Evenly spaced, so that three a second would be four in a second by the least delay on the way: hence 2.5.
         limits=Limits(connect=Rate(per_s=2.5), rest=Rate(per_s=8.0, burst=4.0)),
         rest_unit="calls",
+        kinds=tuple(ProductKind),
         data_types=(DataType.TRADE, DataType.ORDERBOOK, DataType.TICKER, DataType.CANDLES),
         candle_intervals=tuple(INTERVAL_S),
         custom_params={

@@ -12,7 +12,7 @@ from msgspec import UNSET, Struct, UnsetType, field
 
 from common.config import DEFAULT_REDIS_URL, ExchangeCollectorConfig, MaxLen, RedisConfig, check_exchange
 from common.errors import FleetError, InvalidConfigurationError
-from common.exchanges import Endpoints, LowerLimits, profile
+from common.exchanges import Endpoints, ExchangeProfile, LowerLimits, profile
 from common.identity import CollectorId, DataType
 from common.nearest import of_known
 from common.own_file import read_own, refuse_readable
@@ -52,14 +52,24 @@ class _Collector(_Options, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 class _Exchange(Endpoints, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What may stand in ``[exchanges.NAME]``: the fields of ``Endpoints`` and of ``LowerLimits`` (one base only)."""
+    """What may stand in ``[exchanges.NAME]``: the fields of ``Endpoints`` and of ``LowerLimits`` (one base only).
 
+    Attributes:
+        region: Whose addresses to use where the file names none of its own.
+    """
+
+    region: str | None = None
     connects_per_s: float | None = None
     rest_units_per_s: float | None = None
 
-    @property
-    def endpoints(self) -> Endpoints:
-        return Endpoints(**{name: getattr(self, name) for name in Endpoints.__struct_fields__})
+    def endpoints_of(self, known: ExchangeProfile) -> Endpoints:
+        """The addresses that are to be used instead of the usual ones.
+
+        Raises:
+            InvalidConfigurationError: There is no such region.
+        """
+        given = Endpoints(**{name: getattr(self, name) for name in Endpoints.__struct_fields__})
+        return given if self.region is None else given.over(known.region(self.region).endpoints)
 
     @property
     def limits(self) -> LowerLimits:
@@ -197,7 +207,7 @@ def _parse(raw: dict[str, Any]) -> _File:
     )
     for name, exchange in found.exchanges.items():  # in its own place what would be refused in each of its collectors
         with _told_at(f"exchanges.{name}"):
-            check_exchange(name, exchange.endpoints, exchange.limits)
+            check_exchange(name, exchange.endpoints_of(profile(name)), exchange.limits)
     return found
 
 
@@ -314,7 +324,7 @@ def _resolve(ground: Ground, given: _Collector) -> ExchangeCollectorConfig:
     options.setdefault("data_types", known.data_types)
     exchange = ground.exchanges.get(given.exchange, _Exchange())
     return ExchangeCollectorConfig(
-        given.exchange, given.symbol, endpoints=exchange.endpoints, limits=exchange.limits, **options
+        given.exchange, given.symbol, endpoints=exchange.endpoints_of(known), limits=exchange.limits, **options
     )
 
 

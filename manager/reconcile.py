@@ -6,7 +6,6 @@ so an attempt that was cut short is finished by the next one, also by that of an
 
 import asyncio
 import os
-import re
 import tempfile
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from pathlib import Path
@@ -14,15 +13,13 @@ from typing import Any
 
 from msgspec import Struct
 
-from common.errors import FleetError
-from common.identity import PROGRAM_PREFIX, SYMBOL_PATTERN
+from common.errors import FleetError, InvalidConfigurationError
+from common.identity import PROGRAM_PREFIX, CollectorId
 from manager.supervisor_async import Supervisor
 from manager.supervisor_client import Reread
 
 REPLACED_AT_ONCE = 10
 """Changed programs that are down at the same time: they come back as many at a time."""
-
-_PROGRAM = re.compile(rf"^{PROGRAM_PREFIX}(?P<exchange>[a-z0-9]+(-[a-z0-9]+)*)-(?P<symbol>{SYMBOL_PATTERN[1:-1]})$")
 
 
 class Applied(Struct, frozen=True, kw_only=True):
@@ -119,9 +116,11 @@ async def carry_out(supervisor: Supervisor, plan: Applied) -> None:
 
 
 def collector_name(program: str) -> str:
-    """The id of a collector from its program's name; the two differ in case, so the border between them shows."""
-    match = _PROGRAM.match(program)
-    return f"{match['exchange']}:{match['symbol']}" if match else program
+    """The id of a collector from its program's name; another program's name is left as it is."""
+    try:
+        return str(CollectorId.of_program(program))
+    except InvalidConfigurationError:
+        return program
 
 
 def _read_files(folder: Path) -> dict[str, str]:

@@ -7,6 +7,7 @@ long because an exchange is one file: who mends or adds one has all of its words
 
 from collections.abc import Callable, Sequence
 from typing import Annotated, Literal, TypeVar
+from urllib.parse import quote
 
 import msgspec
 from msgspec import Meta, Raw, Struct, field
@@ -29,9 +30,9 @@ from collector_worker.exchanges.contract import (
 )
 from common.config import ExchangeCollectorConfig
 from common.decimals import AMOUNT, is_amount
-from common.errors import ExchangeUnavailableError, InvalidConfigurationError, NotTradedError, UnknownSymbolError
+from common.errors import ExchangeUnavailableError, NotTradedError, UnknownSymbolError
 from common.events import BookDelta, BookSnapshot, Candle, Level, Ticker, Trade
-from common.identity import DataType, ProductKind, Symbol
+from common.identity import DataType, Symbol
 from common.intervals import length_ns
 
 NS_PER_MS = 1_000_000
@@ -214,12 +215,10 @@ class BinanceSpot:
     def __init__(self, config: ExchangeCollectorConfig) -> None:
         self._config = config
         self._symbol = Symbol.parse(config.symbol)
-        if self._symbol.kind is not ProductKind.SPOT:
-            raise InvalidConfigurationError(f"binance trades spot only; {config.symbol} is a derivative")
 
     def instruments_path(self) -> str:
         """The one symbol that base and quote make up if Binance has it: the whole list weighs 12 MB (section 8)."""
-        return f"/api/v3/exchangeInfo?symbol={self._symbol.base}{self._symbol.quote}"
+        return f"/api/v3/exchangeInfo?symbol={_in_url(self._symbol.base + self._symbol.quote)}"
 
     def instrument_path(self, instrument: Instrument) -> str:
         """The same: it is the list of one."""
@@ -258,7 +257,7 @@ class BinanceSpot:
 
     def book_path(self, instrument: Instrument) -> str:
         """The seed of the book."""
-        return f"/api/v3/depth?symbol={instrument.native}&limit={_BOOK_LIMIT}"
+        return f"/api/v3/depth?symbol={_in_url(instrument.native)}&limit={_BOOK_LIMIT}"
 
     def read_book(self, body: bytes, recv_ns: int) -> BookSnapshot:
         """Section 5.1. The answer carries no time, so the time of its receipt stands for it."""
@@ -269,11 +268,13 @@ class BinanceSpot:
 
     def trades_path(self, instrument: Instrument, first_id: int) -> str:
         """``fromId`` is inclusive, rows ascend (section 6)."""
-        return f"/api/v3/historicalTrades?symbol={instrument.native}&fromId={first_id}&limit={self.trades_page}"
+        return (
+            f"/api/v3/historicalTrades?symbol={_in_url(instrument.native)}&fromId={first_id}&limit={self.trades_page}"
+        )
 
     def newest_trades_path(self, instrument: Instrument) -> str:
         """Without ``fromId`` the page is the newest (section 6)."""
-        return f"/api/v3/historicalTrades?symbol={instrument.native}&limit=10"
+        return f"/api/v3/historicalTrades?symbol={_in_url(instrument.native)}&limit=10"
 
     def read_trades(self, body: bytes, instrument: Instrument, recv_ns: int) -> list[Trade]:
         """Rows carry the same ids as the ``trade`` stream."""
@@ -286,7 +287,7 @@ class BinanceSpot:
     def candles_path(self, instrument: Instrument, interval: str, open_ns: int, now_ns: int) -> str:
         """Rows ascend from ``startTime`` on (section 6)."""
         start = f"startTime={open_ns // NS_PER_MS}&limit={self.candles_page}"
-        return f"/api/v3/klines?symbol={instrument.native}&interval={interval}&{start}"
+        return f"/api/v3/klines?symbol={_in_url(instrument.native)}&interval={interval}&{start}"
 
     def read_candles(self, body: bytes, interval: str, recv_ns: int) -> list[Candle]:
         """All but the last row: it may be running, and nothing but a later row proves that it is not."""
@@ -422,6 +423,11 @@ def _on_data(channel: Channel, data: Raw, recv_ns: int) -> Output:
 
 def _request(method: str, streams: list[str], number: int) -> str:
     return msgspec.json.encode({"method": method, "params": streams, "id": number}).decode()
+
+
+def _in_url(native: str) -> str:
+    """Symbols may be of any script; in URLs they are percent-encoded as UTF-8 (section 1)."""
+    return quote(native, safe="")
 
 
 def _side(buyer_is_maker: bool) -> Literal["buy", "sell"]:

@@ -12,6 +12,7 @@ from functools import partial
 from itertools import chain, zip_longest
 from math import inf
 from typing import Annotated, Any, Generic, Literal, TypeVar
+from urllib.parse import quote
 
 import msgspec
 from msgspec import Meta, Raw, Struct, field
@@ -148,7 +149,6 @@ class _Instrument(Struct, rename="camel", gc=False):
     base_ccy: str = ""
     quote_ccy: str = ""
     inst_family: str = ""
-    uly: str = ""
     exp_time: str = ""
     list_time: str = ""
     tick_sz: str = ""
@@ -196,7 +196,8 @@ _BARS = {
 }  # fmt: skip
 """Section 4.4: bars of six hours and more begin at UTC+8 boundaries unless the name says ``utc``."""
 
-_TRADEABLE = ("live", "preopen")
+_ANNOUNCED = "preopen"
+_TRADEABLE = ("live", _ANNOUNCED)
 _BUSINESS_ONLY = ("trades-all", "candle")
 
 _BOOK_HEARTBEAT_S = 65.0
@@ -256,19 +257,21 @@ class Okx:
 
     def instrument_path(self, instrument: Instrument) -> str:
         """The list of one; for a spelling that is not listed any more it is an error (section 3)."""
-        return f"{self.instruments_path()}&instId={instrument.native}"
+        return f"{self.instruments_path()}&instId={_in_url(instrument)}"
 
     def read_instruments(self, body: bytes) -> Instrument:
-        """Find the symbol by base and quote (spot) or by family and expiry (derivatives)."""
+        """The symbol's own row, where it is traded."""
         if _code_of(body) == _NO_SUCH_INSTRUMENT:
             raise UnknownSymbolError(f"OKX lists no instrument for symbol {self._config.symbol}")
         rows = _rest_rows(body, _instruments)
         if not rows:
             raise ExchangeUnavailableError("OKX answered an empty list of instruments")
-        found = next((row for row in rows if self._is_ours(row)), None)
+        found = self._find(rows)
         if found is None or found.state == "expired":
             raise UnknownSymbolError(f"OKX lists no instrument for symbol {self._config.symbol}")
-        if found.state not in _TRADEABLE:  # suspended, or a state that is new to us: it may pass (section 6)
+        # Suspended, or a state that is new to us, or announced: its figures are there minutes before (section 6).
+        announced = found.state == _ANNOUNCED and not (found.tick_sz and found.lot_sz and found.min_sz)
+        if announced or found.state not in _TRADEABLE:
             state = found.state[:20]
             raise NotTradedError(f"OKX does not trade {self._config.symbol} now (its state is {state!r})", state)
         return Instrument(
@@ -285,17 +288,26 @@ class Okx:
             settle_currency=found.settle_ccy,
             listed_at_ms=found.list_time,
             expires_at_ms=found.exp_time,
-            crossed_is_legal=found.state == "preopen",
+            crossed_is_legal=found.state == _ANNOUNCED,
         )
+
+    def _find(self, rows: list[_Instrument]) -> _Instrument | None:
+        """By its id, which is whole from the announcement on; else by what the other fields say of it."""
+        kind = [row for row in rows if row.inst_type == _INST_TYPE[self._symbol.kind]]
+        by_id = next((row for row in kind if row.inst_id == self._usual_id()), None)
+        return by_id or next((row for row in kind if self._is_ours(row)), None)
+
+    def _usual_id(self) -> str:
+        """Family and expiry of derivatives: ``BTC-USD_UM-SWAP``, ``BTC-USD_UM_XPERP-310404`` (section 6)."""
+        symbol = self._symbol
+        tails = {ProductKind.SPOT: "", ProductKind.PERPETUAL: "-SWAP", ProductKind.FUTURE: f"-{symbol.expiry}"}
+        return f"{symbol.base}-{symbol.quote}{tails[symbol.kind]}"
 
     def _is_ours(self, row: _Instrument) -> bool:
         symbol = self._symbol
-        if row.inst_type != _INST_TYPE[symbol.kind]:
-            return False
         if symbol.kind is ProductKind.SPOT:
             return (row.base_ccy, row.quote_ccy) == (symbol.base, symbol.quote)
-        family = row.inst_family or row.uly  # instruments of before 2023 carry only ``uly``
-        if family != f"{symbol.base}-{symbol.quote}":
+        if row.inst_family != f"{symbol.base}-{symbol.quote}":  # not ``uly``: several families have the same
             return False
         return symbol.kind is ProductKind.PERPETUAL or _expiry(row.exp_time) == symbol.expiry
 
@@ -312,7 +324,7 @@ class Okx:
 
     def book_path(self, instrument: Instrument) -> str:
         """The 400 levels that ``books`` maintains, with ``seqId``."""
-        return f"/api/v5/market/books?instId={instrument.native}&sz=400"
+        return f"/api/v5/market/books?instId={_in_url(instrument)}&sz=400"
 
     def read_book(self, body: bytes, recv_ns: int) -> BookSnapshot:
         """Section 5, rule 7: the snapshot to join buffered updates to."""
@@ -324,11 +336,13 @@ class Okx:
     def trades_path(self, instrument: Instrument, first_id: int) -> str:
         """``after`` means older than: the page of consecutive ids that begins here ends before ``first_id + 100``."""
         after = first_id + self.trades_page
-        return f"/api/v5/market/history-trades?instId={instrument.native}&type=1&after={after}&limit={self.trades_page}"
+        return (
+            f"/api/v5/market/history-trades?instId={_in_url(instrument)}&type=1&after={after}&limit={self.trades_page}"
+        )
 
     def newest_trades_path(self, instrument: Instrument) -> str:
         """Newest first on the wire, and the page without a bound is the newest (section 6)."""
-        return f"/api/v5/market/history-trades?instId={instrument.native}&type=1&limit={self.trades_page}"
+        return f"/api/v5/market/history-trades?instId={_in_url(instrument)}&type=1&limit={self.trades_page}"
 
     def read_trades(self, body: bytes, instrument: Instrument, recv_ns: int) -> list[Trade]:
         """Newest first on the wire; one row per match, whichever channel is collected (section 6)."""
@@ -345,7 +359,7 @@ class Okx:
         recent = open_ns > now_ns - (_RECENT_BARS - self.candles_page) * length_ns(interval)
         path = "candles" if recent and interval not in _ONLY_IN_HISTORY else "history-candles"
         after = (open_ns + self.candles_page * length_ns(interval)) // NS_PER_MS
-        query = f"instId={instrument.native}&bar={_BARS[interval]}&after={after}&limit={self.candles_page}"
+        query = f"instId={_in_url(instrument)}&bar={_BARS[interval]}&after={after}&limit={self.candles_page}"
         return f"/api/v5/market/{path}?{query}"
 
     def read_candles(self, body: bytes, interval: str, recv_ns: int) -> list[Candle]:
@@ -586,6 +600,10 @@ def _on_books(incremental: bool, push: _Push[_Book], recv_ns: int) -> Sequence[O
 
 def _on_candles(interval: str, push: _Push[_Candle], recv_ns: int) -> Sequence[Output]:
     return [_candle(row, interval, recv_ns) for row in push.data]
+
+
+def _in_url(instrument: Instrument) -> str:
+    return quote(instrument.native, safe="")
 
 
 def _expiry(expires_at_ms: str) -> str:

@@ -1,6 +1,8 @@
 """Commands of Redis that more than one kind of reader sends, and what their answers mean."""
 
+import re
 from collections.abc import Iterable, Sequence
+from fnmatch import fnmatchcase
 from typing import Any, cast
 
 from common.errors import RedisUnreachableError
@@ -10,6 +12,7 @@ from common.redis_pipe import RedisPipe
 from common.resp import Reply, is_no_stream, pack_command
 
 _SCAN_COUNT = 1_000
+_ONE_CHARACTER = re.compile(r"\?|\[[^\]]*\]")
 
 
 def accepted(reply: Reply) -> Any:
@@ -62,9 +65,18 @@ async def find(pipe: RedisPipe, patterns: Iterable[str]) -> set[StreamName]:
     for pattern in patterns:
         place = "0"
         while True:
-            command = pack_command(("SCAN", place, "MATCH", pattern, "COUNT", _SCAN_COUNT))
+            command = pack_command(("SCAN", place, "MATCH", _wider(pattern), "COUNT", _SCAN_COUNT))
             place, keys = cast("tuple[str, Sequence[str]]", accepted(*await pipe.execute([command])))
-            found |= {name for key in keys if (name := StreamName.of_key(key))}
+            found |= {name for key in keys if _fits(key, pattern) and (name := StreamName.of_key(key))}
             if place == "0":
                 break
     return found
+
+
+def _wider(pattern: str) -> str:
+    """For Redis ``?`` and ``[…]`` are one byte, and a letter of another script has several."""
+    return _ONE_CHARACTER.sub("*", pattern)
+
+
+def _fits(key: str, pattern: str) -> bool:
+    return fnmatchcase(key, pattern.replace("[^", "[!"))

@@ -96,7 +96,7 @@ class IdFiles:
 def _folder_of(name: StreamName) -> str:
     """``okx/BTC-USDT/trade``, ``okx/BTC-USDT/candles-1m``."""
     kind = "-".join(filter(None, (name.data_type.value, name.interval)))
-    return f"{name.collector.exchange}/{name.collector.symbol}/{kind}"
+    return f"{name.collector.exchange}/{name.collector.file_name}/{kind}"
 
 
 def _stream_of(folder: Path) -> StreamName:
@@ -107,4 +107,4 @@ def _stream_of(folder: Path) -> StreamName:
     """
     exchange, symbol, kind = folder.parts[-3:]
     data_type, _, interval = kind.partition("-")
-    return StreamName(CollectorId.parse(f"{exchange}:{symbol}"), DataType(data_type), interval)
+    return StreamName(CollectorId.of_file_name(exchange, symbol), DataType(data_type), interval)

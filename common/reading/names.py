@@ -23,7 +23,7 @@ from common.intervals import INTERVAL_S
 from common.nearest import did_you_mean, interval_of_known
 
 _GLOB = re.compile(r"[*?\[\]]")
-_PATTERN = re.compile(r"[A-Za-z0-9*?\[\]:^-]+")
+_PATTERN = re.compile(r"[^\s{}\\]+")
 _ANY = "*"
 
 

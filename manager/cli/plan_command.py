@@ -24,7 +24,6 @@ from manager.cli.report import Report
 from manager.cli.tools import Tools
 from manager.cli.watch import LOOK_EVERY_S, Watch, start_of
 from manager.journal import APPLY, What, write_now
-from manager.reconcile import collector_name
 from manager.words import span
 
 
@@ -120,7 +119,7 @@ def _applied(folder: Path) -> dict[CollectorId, WorkerFile | None]:
         try:
             content = decode(path)
         except InvalidConfigurationError:
-            found[CollectorId.parse(collector_name(path.stem))] = None
+            found[CollectorId.of_program(path.stem)] = None
         else:
             found[content.collector.id] = content
     return found

@@ -74,7 +74,14 @@ async def test_a_symbol_that_is_not_there(redis_server: RedisServer) -> None:
     assert redis_server.client.ttl(PREFIX + "heartbeat") > 80_000
 
 
-@pytest.mark.parametrize("reply", [answer(okx_wire.rest([])), instruments("suspend")], ids=["no list", "suspended"])
+ANNOUNCED = instruments("preopen", baseCcy="", quoteCcy="", tickSz="")
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [answer(okx_wire.rest([])), instruments("suspend"), ANNOUNCED],
+    ids=["no list", "suspended", "announced"],
+)
 async def test_a_symbol_that_is_not_traded_for_now_is_waited_for(redis_server: RedisServer, reply: bytes) -> None:
     async with surroundings(redis_server.config, a_ticker, reply, instruments(), TIME) as make, running(make()):
         await until(lambda: (beat := heartbeat(redis_server)) and beat.state is WorkerState.RUNNING)

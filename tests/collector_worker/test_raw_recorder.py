@@ -21,6 +21,13 @@ def recorder(folder: Path, clock: ManualClock, **bounds: int) -> RawRecorder:
     return RawRecorder(folder, BTC, clock, **bounds)
 
 
+def test_a_symbol_of_another_script_has_a_folder_that_any_disk_takes(tmp_path: Path) -> None:
+    raw = RawRecorder(tmp_path, CollectorId.parse("binance:币安-USDT"), ManualClock())
+    raw.sent("x")
+    raw.close()
+    assert [path.relative_to(tmp_path).parent for path in tmp_path.rglob("*.gz")] == [Path("binance/u5e01u5b89-USDT")]
+
+
 def files(folder: Path) -> list[Path]:
     return sorted((folder / "okx" / "BTC-USDT").glob("*"))
 
@@ -39,7 +46,7 @@ def test_everything_in_the_order_in_which_it_happened(tmp_path: Path, clock: Man
     raw, now = recorder(tmp_path, clock), clock.now_ns()
     raw.answered("https://www.okx.com/api/v5/public/time?a=1", b'{"code":"0"}')
     clock.advance(0.001)
-    raw.opened("wss://ws.okx.com:8443/ws/v5/public")
+    raw.opened("wss://ws.okx.com/ws/v5/public")
     raw.sent('{"op":"subscribe"}')
     raw.received('{"é":1}'.encode(), now + 1_500_000)
     raw.received(b"\xff\x00", now + 1_600_000)
@@ -48,7 +55,7 @@ def test_everything_in_the_order_in_which_it_happened(tmp_path: Path, clock: Man
     assert path.name == "20260101T000000.000000Z.jsonl.gz"
     assert rows(path) == [
         {"ns": now, "kind": "http", "url": "https://www.okx.com/api/v5/public/time?a=1", "text": '{"code":"0"}'},
-        {"ns": now + 1_000_000, "kind": "ws_open", "url": "wss://ws.okx.com:8443/ws/v5/public"},
+        {"ns": now + 1_000_000, "kind": "ws_open", "url": "wss://ws.okx.com/ws/v5/public"},
         {"ns": now + 1_000_000, "kind": "ws_out", "text": '{"op":"subscribe"}'},
         {"ns": now + 1_500_000, "kind": "ws_in", "text": '{"é":1}'},
         {"ns": now + 1_600_000, "kind": "ws_in", "text": "�\x00"},

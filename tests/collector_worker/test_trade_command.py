@@ -9,7 +9,7 @@ from common.events import Trade
 from common.resp import pack_command
 from tests.support.strategies import decimals, times
 
-KEY = "md:v1:{okx:BTC-USDT}:trade"
+KEYS = ("md:v1:{okx:BTC-USDT}:trade", "md:v1:{binance:币安人生-USDT}:trade")
 
 numbers = st.integers(0, 10**30).map(str)
 trades = st.builds(
@@ -25,11 +25,13 @@ trades = st.builds(
 )
 
 
-@given(trades, numbers, st.integers(1, 10**9), st.booleans())
-def test_it_is_the_command_that_the_packer_makes(trade: Trade, entry_id: str, maxlen: int, bounded: bool) -> None:
-    packed = TradeCommand(KEY, maxlen).pack(entry_id, trade, bounded=bounded)
+@given(st.sampled_from(KEYS), trades, numbers, st.integers(1, 10**9), st.booleans())
+def test_it_is_the_command_that_the_packer_makes(
+    key: str, trade: Trade, entry_id: str, maxlen: int, bounded: bool
+) -> None:
+    packed = TradeCommand(key, maxlen).pack(entry_id, trade, bounded=bounded)
     bound = ("MAXLEN", "~", maxlen) if bounded else ()
-    assert packed == pack_command(("XADD", KEY, *bound, entry_id, *encode_trade(trade)))
+    assert packed == pack_command(("XADD", key, *bound, entry_id, *encode_trade(trade)))
 
 
 @pytest.mark.parametrize("changed", [{"price": "\u0661"}, {"size": "\xe9"}, {"trade_id": "\u20ac"}])
@@ -37,4 +39,4 @@ def test_a_text_whose_length_would_be_wrong_is_refused(changed: dict[str, str]) 
     now = 1_767_225_600_000_000_000
     trade = replace(Trade(now, now, "1", "1", "1", "buy"), **changed)
     with pytest.raises(UnicodeEncodeError):
-        TradeCommand(KEY, 1).pack("1-1", trade, bounded=True)
+        TradeCommand(KEYS[0], 1).pack("1-1", trade, bounded=True)

@@ -60,6 +60,17 @@ REFUSED = {
         {"symbol": "btc/usdt"},
         "symbol 'btc/usdt' is not spelt BASE-QUOTE, BASE-QUOTE-PERP or BASE-QUOTE-YYMMDD in capitals",
     ),
+    "a perpetual where there is none": Bad(
+        {"exchange": "binance", "symbol": "BTC-USDT-PERP"},
+        "symbol 'BTC-USDT-PERP' is a perpetual; collectors of Binance know: spot",
+    ),
+    "a future where there is none": Bad(
+        {"exchange": "binance", "symbol": "BTC-USDT-270326"},
+        "symbol 'BTC-USDT-270326' is a future; collectors of Binance know: spot",
+    ),
+    "a day that is none": Bad(
+        {"symbol": "BTC-USDT-270230"}, "symbol 'BTC-USDT-270230': its expiry 270230 is not a date (YYMMDD)"
+    ),
     "no data type": Bad(
         {"data_types": ()}, "data_types must name at least one data type (known: trade, orderbook, ticker, candles)"
     ),
@@ -155,8 +166,8 @@ def test_own_addresses_outrank_those_of_the_exchange() -> None:
     made = config(endpoints=Endpoints(rest="http://127.0.0.1:8000"))
 
     assert made.address == Endpoints(
-        ws_public="wss://ws.okx.com:8443/ws/v5/public",
-        ws_business="wss://ws.okx.com:8443/ws/v5/business",
+        ws_public="wss://ws.okx.com/ws/v5/public",
+        ws_business="wss://ws.okx.com/ws/v5/business",
         rest="http://127.0.0.1:8000",
     )
 

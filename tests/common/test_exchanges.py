@@ -1,8 +1,11 @@
+from datetime import date
+
 import pytest
+from msgspec.structs import astuple
 
 from common.errors import ExchangeNotSupportedError
 from common.exchanges import PROFILES, Endpoints, Rate, profile
-from common.identity import DataType
+from common.identity import DataType, ProductKind
 from common.intervals import INTERVAL_S
 
 
@@ -11,14 +14,50 @@ def test_okx() -> None:
 
     assert okx.name == "OKX"
     assert okx.endpoints == Endpoints(
-        ws_public="wss://ws.okx.com:8443/ws/v5/public",
-        ws_business="wss://ws.okx.com:8443/ws/v5/business",
+        ws_public="wss://ws.okx.com/ws/v5/public",
+        ws_business="wss://ws.okx.com/ws/v5/business",
         rest="https://www.okx.com",
     )
     assert okx.data_types == tuple(DataType)
     assert okx.custom_params == {
         "trade_channel": ("trades-all", "trades"),
         "book_channel": ("books", "books5", "bbo-tbt"),
+    }
+
+
+def test_what_they_trade() -> None:
+    assert {name: known.kinds for name, known in PROFILES.items()} == {
+        "binance": (ProductKind.SPOT,),
+        "okx": tuple(ProductKind),
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "region"), [(name, each) for name, known in PROFILES.items() for each in known.regions]
+)
+def test_an_address_says_when_it_was_checked_and_against_what(name: str, region: str) -> None:
+    found = PROFILES[name].region(region)
+    date.fromisoformat(f"{found.checked}-01")
+    assert found.source.startswith("https://")
+    assert [bool(each) for each in astuple(found.endpoints)] == [
+        bool(each) for each in astuple(PROFILES[name].endpoints)
+    ]
+    assert ":8443" not in str(found)  # closed by OKX on 2026-10-31
+
+
+def test_the_regions_of_okx() -> None:
+    assert {name: region.endpoints for name, region in profile("okx").regions.items()} == {
+        "global": profile("okx").endpoints,
+        "eea": Endpoints(
+            ws_public="wss://wseea.okx.com/ws/v5/public",
+            ws_business="wss://wseea.okx.com/ws/v5/business",
+            rest="https://eea.okx.com",
+        ),
+        "us": Endpoints(
+            ws_public="wss://wsus.okx.com/ws/v5/public",
+            ws_business="wss://wsus.okx.com/ws/v5/business",
+            rest="https://us.okx.com",
+        ),
     }
 
 

@@ -124,6 +124,19 @@ def test_a_collector_that_says_nothing_collects_all_that_its_exchange_has(fleet_
     assert fleet_file.load(BTC).collectors == (ExchangeCollectorConfig("okx", "BTC-USDT", tuple(DataType)),)
 
 
+def test_a_region_is_a_name_for_its_addresses_and_what_the_file_names_itself_comes_first(fleet_file: FleetFile) -> None:
+    fleet = fleet_file.load('[exchanges.okx]\nregion = "eea"\nrest = "http://127.0.0.1:8000"\n' + BTC)
+
+    assert fleet.collectors[0].address == Endpoints(
+        ws_public="wss://wseea.okx.com/ws/v5/public",
+        ws_business="wss://wseea.okx.com/ws/v5/business",
+        rest="http://127.0.0.1:8000",
+    )
+    assert fleet.resolve({"exchange": "okx", "symbol": "ETH-USDT"}).address == fleet.collectors[0].address
+    usual = fleet_file.load('[exchanges.okx]\nregion = "global"\n' + BTC).collectors[0]
+    assert usual.address == fleet_file.load(BTC).collectors[0].address
+
+
 def test_limits_are_those_of_one_exchange(fleet_file: FleetFile) -> None:
     fleet = fleet_file.load("[exchanges.binance]\nconnects_per_s = 0.1\n" + BTC)
 

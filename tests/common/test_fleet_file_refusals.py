@@ -17,7 +17,7 @@ from common.settings import Environment
 BTC = '[[collectors]]\nexchange = "okx"\nsymbol = "BTC-USDT"\n'
 AT_BTC = "collectors[0] (okx:BTC-USDT)"
 ESCAPES = "(in a user or password write / ? # @ % as %2F %3F %23 %40 %25)"
-EXCHANGE_KEYS = "ws_public, ws_business, rest, connects_per_s, rest_units_per_s"
+EXCHANGE_KEYS = "ws_public, ws_business, rest, region, connects_per_s, rest_units_per_s"
 OPTIONS = (
     "data_types, candle_intervals, auto_restart, health_check_interval, max_backfill_wait, store_raw_data, transport,"
     " enabled, custom_params"
@@ -57,6 +57,22 @@ MISTAKES = {
     "an unknown section of an exchange": (
         "[exchanges.okex]\nrest = ''",
         "exchanges.okex: exchange 'okex' is not supported; did you mean 'okx'? (supported: binance, okx)",
+    ),
+    "an unknown region": (
+        "[exchanges.okx]\nregion = 'eu'",
+        "exchanges.okx: region is 'eu'; did you mean 'eea'? (known: global, eea, us)",
+    ),
+    "a misspelt region": (
+        "[exchanges.okx]\nregion = 'globel'",
+        "exchanges.okx: region is 'globel'; did you mean 'global'? (known: global, eea, us)",
+    ),
+    "a region without a name": (
+        "[exchanges.binance]\nregion = ''",
+        "exchanges.binance: region is '' (known: global)",
+    ),
+    "a region that is a number": (
+        "[exchanges.okx]\nregion = 1",
+        "exchanges.okx: region is 1, must be a text in quotes",
     ),
     "a section that is a value": ("redis = 1", "redis: is 1, must be a table"),
     "exchanges that are a value": ("exchanges = 1", "exchanges: is 1, must be tables: [exchanges.NAME]"),

@@ -47,6 +47,8 @@ def test_groups_that_are_not_collectors_of_ours_are_left_alone() -> None:
         ("collector-okx-BTC-USDT", "okx:BTC-USDT"),
         ("collector-binance-usdm-BTC-USDT-PERP", "binance-usdm:BTC-USDT-PERP"),
         ("collector-okx-1INCH-USDT-270326", "okx:1INCH-USDT-270326"),
+        ("collector-binance-u5e01u5b89u4ebau751f-USDT", "binance:币安人生-USDT"),
+        ("collector-okx-1-USDT-PERP", "okx:1-USDT-PERP"),
         ("collector-something else", "collector-something else"),
     ],
 )

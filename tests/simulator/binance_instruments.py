@@ -13,7 +13,7 @@ TRADING = "TRADING"
 WIRE_PLACES = 8
 """Every price and amount has 8 decimals, whatever the tick (section 4)."""
 
-_SYMBOL = re.compile(r"(?P<base>[A-Z0-9]{1,14}?)(?P<quote>USDT|USDC|FDUSD|TUSD|BUSD|BTC|ETH|BNB|EUR|TRY|BRL|JPY)")
+_SYMBOL = re.compile(r"(?P<base>[^\W_a-z]{1,14}?)(?P<quote>USDT|USDC|FDUSD|TUSD|BUSD|BTC|ETH|BNB|EUR|TRY|BRL|JPY)")
 _MAX_PRICE = 10**6
 _MAX_SIZE = 9 * 10**9
 _DEEP_LEVELS = 1_200

@@ -10,7 +10,7 @@ from tests.simulator.instruments import Instrument, Settlement, decimal_text
 
 DEFAULT_INSTRUMENTS = "BTC-USDT,ETH-USDT,SOL-USDT,DOGE-USDT,TON-USDT"
 
-_ID = re.compile(r"(?P<base>[A-Z0-9]{1,12})-(?P<quote>[A-Z]{3,5})(-(?P<tail>SWAP|\d{6}))?")
+_ID = re.compile(r"(?P<base>[A-Z0-9]{1,12})-(?P<quote>[A-Z]{3,5}(_UM(_XPERP)?)?)(-(?P<tail>SWAP|\d{6}))?")
 _LIST_TIME_MS = 1_611_907_686_000
 _LIQUID_LEVELS = 450
 """More than the 400 levels of the `books` window, so that levels leave and enter it."""
@@ -105,14 +105,16 @@ def describe(instrument: Instrument, state: str) -> dict[str, object]:
     spot, inverse = kind == "SPOT", instrument.settlement is Settlement.INVERSE
     value = decimal_text(instrument.contract_value, instrument.contract_places)
     family = "" if spot else f"{instrument.base}-{instrument.quote}"
+    index = family.partition("_")[0]
+    currency = instrument.quote.partition("_")[0]
     return {
         "instType": kind,
         "instId": instrument.name,
         "instFamily": family,
-        "uly": family,
+        "uly": index,
         "baseCcy": instrument.base if spot else "",
         "quoteCcy": instrument.quote if spot else "",
-        "settleCcy": "" if spot else instrument.base if inverse else instrument.quote,
+        "settleCcy": "" if spot else instrument.base if inverse else currency,
         "ctVal": "" if spot else value,
         "ctMult": "" if spot else "1",
         "ctValCcy": "" if spot else instrument.quote if inverse else instrument.base,

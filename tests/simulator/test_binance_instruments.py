@@ -10,6 +10,7 @@ from tests.simulator.instruments import Settlement
         ("BTCUSDT", "BTC", "USDT", "0.01000000", "0.00001000"),
         ("ETHBTC", "ETH", "BTC", "0.01000000", "0.00010000"),
         ("DOGEUSDT", "DOGE", "USDT", "0.00001000", "1.00000000"),
+        ("币安人生USDT", "币安人生", "USDT", "0.00010000", "0.01000000"),
         ("1000SATSFDUSD", "1000SATS", "FDUSD", "0.00010000", "0.01000000"),
     ],
 )

@@ -66,6 +66,13 @@ def test_linear_swap_row() -> None:
     }
 
 
+@pytest.mark.parametrize("inst_id", ["BTC-USD_UM-SWAP", "BTC-USD_UM_XPERP-310404"])
+def test_several_families_have_one_index(inst_id: str) -> None:
+    family = inst_id.rpartition("-")[0]
+    told = _facts(inst_id)
+    assert (told["instFamily"], told["uly"], told["settleCcy"], told["ctType"]) == (family, "BTC-USD", "USD", "linear")
+
+
 def test_inverse_future_row() -> None:
     assert _facts("BTC-USD-270326") == {
         **_COMMON,

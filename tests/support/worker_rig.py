@@ -28,9 +28,9 @@ IMPATIENT = Limits(redis_wait_s=0.0, flush_s=0.1, rest_pause_first_s=0.001, rest
 INSTRUMENT = {"instId": "BTC-USDT", "instType": "SPOT", "baseCcy": "BTC", "quoteCcy": "USDT", "state": "live"}
 
 
-def instruments(state: str = "live") -> bytes:
+def instruments(state: str = "live", **changes: str) -> bytes:
     """The list of instruments with the one of this worker."""
-    return answer(okx_wire.rest([{**INSTRUMENT, "state": state, "tickSz": "0.1"}]))
+    return answer(okx_wire.rest([{**INSTRUMENT, "state": state, "tickSz": "0.1", **changes}]))
 
 
 TIME = answer(okx_wire.rest([{"ts": "4102444800000"}]))

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collector_worker.exchanges.contract import Channel, Feed, Instrument
-from common.errors import ExchangeUnavailableError, InvalidConfigurationError, NotTradedError, UnknownSymbolError
+from common.errors import ExchangeUnavailableError, NotTradedError, UnknownSymbolError
 from common.events import BookSnapshot, Candle, Level, Trade
 from common.exchanges import Endpoints
 from common.identity import DataType
@@ -64,7 +64,9 @@ def test_a_symbol_that_is_not_listed() -> None:
     assert str(caught.value) == "Binance lists no instrument for symbol BTC-XYZ"
 
 
-@pytest.mark.parametrize("status", ["HALT", "BREAK", "CANCEL_ONLY", "", "a word that comes next year"])
+@pytest.mark.parametrize(
+    "status", ["HALT", "BREAK", "END_OF_DAY", "PRE_TRADING", "CANCEL_ONLY", "", "a word that comes next year"]
+)
 def test_a_symbol_that_is_not_traded_for_now(status: str) -> None:
     with pytest.raises(NotTradedError) as caught:
         binance().read_instruments(info({**ROW, "status": status}))
@@ -85,11 +87,22 @@ def test_a_symbol_that_is_gone_while_it_is_collected_is_trouble_like_any_other()
             reader(b'{"code":-1121,"msg":"Invalid symbol."}')
 
 
-@pytest.mark.parametrize("symbol", ["BTC-USDT-PERP", "BTC-USDT-270326"])
-def test_derivatives_are_not_traded_here(symbol: str) -> None:
-    with pytest.raises(InvalidConfigurationError) as caught:
-        binance(symbol)
-    assert str(caught.value) == f"binance trades spot only; {symbol} is a derivative"
+def test_a_symbol_of_another_script_is_percent_encoded() -> None:
+    """Sheet, section 1; its assets are believed as those of any other."""
+    exchange = binance("币安人生-USDT")
+    row = {**ROW, "symbol": "币安人生USDT", "baseAsset": "币安人生"}
+    instrument = exchange.read_instruments(info(row))
+    assert (instrument.symbol, instrument.native) == ("币安人生-USDT", "币安人生USDT")
+
+    name = "%E5%B8%81%E5%AE%89%E4%BA%BA%E7%94%9FUSDT"
+    assert exchange.instruments_path() == f"/api/v3/exchangeInfo?symbol={name}"
+    paths = [
+        exchange.book_path(instrument),
+        exchange.trades_path(instrument, 7),
+        exchange.newest_trades_path(instrument),
+        exchange.candles_path(instrument, "1m", 0, 0),
+    ]
+    assert [path.partition("?")[2].partition("&")[0] for path in paths] == [f"symbol={name}"] * len(paths)
 
 
 # --- the feed ---------------------------------------------------------------------------------------------------------

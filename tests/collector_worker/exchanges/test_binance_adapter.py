@@ -11,6 +11,7 @@ from collector_worker.exchanges.contract import (
     BookFrame,
     Channel,
     ClosingSoon,
+    Instrument,
     KeepAlive,
     Malformed,
     Output,
@@ -113,6 +114,20 @@ def test_a_notice_of_the_end(frame: dict[str, Any]) -> None:
 
 
 # --- data -------------------------------------------------------------------------------------------------------------
+
+
+def test_a_symbol_of_another_script() -> None:
+    """Streams are named in small letters (section 1); JSON may spell other scripts either way."""
+    native = Instrument(symbol="币Ä-USDT", native="币ÄUSDT", state="TRADING", tick_size="", lot_size="", min_size="")
+    exchange = binance("币Ä-USDT", data_types=(DataType.TRADE,))
+    adapter = exchange.adapter(exchange.feeds()[0], native)
+    assert [json.loads(frame)["params"] for frame in adapter.subscribe()] == [["币äusdt@trade"]]
+    for ascii_only in (True, False):
+        frame = json.dumps({"stream": "币äusdt@trade", "data": {**TRADE, "s": "币ÄUSDT"}}, ensure_ascii=ascii_only)
+        assert [type(found) for found in read(adapter, frame.encode())] == [Trade]
+    shape = exchange.trade_shape(native)
+    assert shape is not None
+    assert shape.beginning.decode() == '{"stream":"币äusdt@trade","data":{"e":"trade","E":'
 
 
 @pytest.mark.parametrize(("buyer_is_maker", "side"), [(True, "sell"), (False, "buy")])

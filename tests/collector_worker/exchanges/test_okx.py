@@ -3,6 +3,7 @@
 import json
 from math import inf
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from hypothesis import example, given
@@ -16,7 +17,7 @@ from common.events import BookSnapshot, Level
 from common.exchanges import Endpoints
 from common.identity import DataType
 
-WS_PUBLIC, WS_BUSINESS = "wss://ws.okx.com:8443/ws/v5/public", "wss://ws.okx.com:8443/ws/v5/business"
+WS_PUBLIC, WS_BUSINESS = "wss://ws.okx.com/ws/v5/public", "wss://ws.okx.com/ws/v5/business"
 
 
 def okx(symbol: str = "BTC-USDT", **changes: Any) -> Okx:
@@ -74,7 +75,7 @@ def test_a_spot_pair_is_found_by_its_currencies() -> None:
     )
 
 
-def test_a_perpetual_is_found_by_its_family() -> None:
+def test_a_perpetual_is_found() -> None:
     assert okx("BTC-USDT-PERP").read_instruments(answer(*OTHERS, SPOT, SWAP)) == Instrument(
         symbol="BTC-USDT-PERP",
         native="BTC-USDT-SWAP",
@@ -90,11 +91,82 @@ def test_a_perpetual_is_found_by_its_family() -> None:
     )
 
 
-@pytest.mark.parametrize("changes", [{}, {"instFamily": ""}], ids=["by family", "by underlying, before 2023"])
-def test_a_future_is_found_by_family_and_expiry(changes: dict[str, str]) -> None:
+@pytest.mark.parametrize(
+    "changes", [{}, {"instFamily": ""}, {"instId": "BTC-USD-Z"}], ids=["both", "by id", "by family"]
+)
+def test_a_future_is_found_by_its_id_or_by_family_and_expiry(changes: dict[str, str]) -> None:
     found = okx("BTC-USD-270326").read_instruments(answer(*OTHERS, {**FUTURE, **changes}))
 
-    assert (found.native, found.expires_at_ms) == ("BTC-USD-270326", "1806048000000")
+    assert (found.native, found.expires_at_ms) == (changes.get("instId", "BTC-USD-270326"), "1806048000000")
+
+
+UM = {"uly": "BTC-USD", "settleCcy": "USD", "ctType": "linear"}
+FAMILIES = [
+    {**SWAP, **UM, "instId": "BTC-USD_UM-SWAP", "instFamily": "BTC-USD_UM"},
+    {**SWAP, "instId": "BTC-USD-SWAP", "instFamily": "BTC-USD", "uly": "BTC-USD", "settleCcy": "BTC"},
+    {**FUTURE, **UM, "instId": "BTC-USD_UM-270326", "instFamily": "BTC-USD_UM"},
+    FUTURE,
+    {**FUTURE, **UM, "instId": "BTC-USD_UM_XPERP-310404", "instFamily": "BTC-USD_UM", "expTime": "1933056000000"},
+    {**FUTURE, **UM, "instId": "BTC-USD_UM-310404", "instFamily": "BTC-USD_UM", "expTime": "1933056000000"},
+]
+"""Of one underlying; the last two also have family and expiry in common."""
+
+
+@pytest.mark.parametrize(
+    ("symbol", "native"),
+    [
+        ("BTC-USD_UM-PERP", "BTC-USD_UM-SWAP"),
+        ("BTC-USD-PERP", "BTC-USD-SWAP"),
+        ("BTC-USD_UM-270326", "BTC-USD_UM-270326"),
+        ("BTC-USD-270326", "BTC-USD-270326"),
+        ("BTC-USD_UM_XPERP-310404", "BTC-USD_UM_XPERP-310404"),
+        ("BTC-USD_UM-310404", "BTC-USD_UM-310404"),
+    ],
+)
+def test_families_of_one_underlying_are_told_apart(symbol: str, native: str) -> None:
+    for rows in (FAMILIES, FAMILIES[::-1]):
+        assert okx(symbol).read_instruments(answer(*rows)).native == native
+
+
+def test_another_family_of_the_same_underlying_is_not_taken_instead() -> None:
+    blank = {**FAMILIES[0], "instFamily": ""}
+    with pytest.raises(UnknownSymbolError, match=r"^OKX lists no instrument for symbol BTC-USD-PERP$"):
+        okx("BTC-USD-PERP").read_instruments(answer(blank))
+
+
+def test_any_name_can_stand_in_an_address() -> None:
+    instrument = Instrument(symbol="币-USDT", native="币&=-USDT", state="live", tick_size="", lot_size="", min_size="")
+    exchange = okx("币-USDT")
+    paths = [
+        exchange.instrument_path(instrument),
+        exchange.book_path(instrument),
+        exchange.trades_path(instrument, 1),
+        exchange.newest_trades_path(instrument),
+        exchange.candles_path(instrument, "1m", 0, 0),
+    ]
+    assert [parse_qs(urlsplit(path).query)["instId"] for path in paths] == [["币&=-USDT"]] * len(paths)
+    assert all(path.isascii() for path in paths)
+
+
+EMPTY = dict.fromkeys(("baseCcy", "quoteCcy", "instFamily", "uly", "tickSz", "lotSz", "minSz", "expTime"), "")
+
+
+@pytest.mark.parametrize(
+    ("symbol", "row"),
+    [("BTC-USDT", SPOT), ("BTC-USDT-PERP", SWAP), ("BTC-USD-270326", FUTURE)],
+    ids=["spot", "swap", "future"],
+)
+def test_an_instrument_that_is_announced_is_waited_for(symbol: str, row: dict[str, Any]) -> None:
+    """Its figures are empty until some minutes before it is listed (section 6)."""
+    announced = {**row, **EMPTY, "state": "preopen"}
+    for rows in ([announced], [*OTHERS, announced], [{**announced, "tickSz": "0.1"}]):
+        with pytest.raises(NotTradedError) as caught:
+            okx(symbol).read_instruments(answer(*rows))
+        assert (str(caught.value), caught.value.state) == (
+            f"OKX does not trade {symbol} now (its state is 'preopen')",
+            "preopen",
+        )
+    assert okx(symbol).read_instruments(answer({**row, "state": "preopen"})).native == row["instId"]
 
 
 def test_before_the_market_opens_the_book_may_be_crossed() -> None:
@@ -139,7 +211,7 @@ def test_an_empty_list_says_nothing_of_the_symbol() -> None:
         okx().read_instruments(answer())
 
 
-@pytest.mark.parametrize("state", ["suspend", "rebase", "", "a word that comes next year"])
+@pytest.mark.parametrize("state", ["suspend", "test", "rebase", "post_only", "", "a word that comes next year"])
 def test_a_symbol_that_is_not_traded_for_now(state: str) -> None:
     with pytest.raises(NotTradedError) as caught:
         okx().read_instruments(answer({**SPOT, "state": state}))

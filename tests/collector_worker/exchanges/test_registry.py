@@ -17,9 +17,6 @@ from common.exchanges import PROFILES
 from common.intervals import length_ns, number_at, opens_at
 from tests.simulator import binance_klines, okx_bars
 
-PATHS = {"binance": "/stream", "okx": ""}
-"""What an exchange's sockets have behind their addresses."""
-
 
 def config(symbol: str = "BTC-USDT", exchange: str = "okx") -> ExchangeCollectorConfig:
     return ExchangeCollectorConfig(exchange=exchange, symbol=symbol, data_types=(DataType.TRADE,))
@@ -42,7 +39,8 @@ def test_an_exchange_can_do_what_its_profile_promises(name: str) -> None:
     assert len({channel.name for channel in channels}) == len(channels)
     addresses = {feed.url for feed in ExchangeFactory.create_collector(everything).feeds()}
     roots = {known.endpoints.ws_public, known.endpoints.ws_business} - {""}
-    assert addresses == {root + PATHS[name] for root in roots}
+    assert ExchangeFactory.create_collector(everything).time_path() == known.time_path
+    assert addresses == {root + known.ws_path for root in roots}
 
 
 BARS = {"binance": ("kline_", binance_klines.PERIODS), "okx": ("candle", okx_bars.PERIODS)}

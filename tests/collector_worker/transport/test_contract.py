@@ -7,7 +7,7 @@ from common.errors import InvalidConfigurationError
 @pytest.mark.parametrize(
     ("url", "host"),
     [
-        ("wss://ws.okx.com:8443/ws/v5/public", "ws.okx.com"),
+        ("wss://ws.okx.com/ws/v5/public", "ws.okx.com"),
         ("ws://127.0.0.1:1/", "127.0.0.1"),
         ("ws://[::1]:7777", "::1"),
         ("wss://user:secret@exchange.test/stream?streams=a/b", "exchange.test"),

@@ -37,6 +37,13 @@ def test_the_position_is_behind_the_newest_file(tmp_path: Path) -> None:
     assert files.position().marks == {BTC_TRADES: Mark(f"{DAY_MS}-10"), PERP_BARS: Mark("8-0")}
 
 
+def test_a_symbol_of_another_script_has_a_folder_that_any_disk_takes(tmp_path: Path) -> None:
+    files, name = IdFiles(tmp_path, ".txt"), StreamName(CollectorId("binance", "币安-USDT"), DataType.TRADE)
+    path = finished(files, name, "1-0", "2-0")
+    assert path == tmp_path / "binance" / "u5e01u5b89-USDT" / "trade" / "1970-01-01" / "1-0_2-0.txt"
+    assert files.position().marks == {name: Mark("2-0")}
+
+
 def test_what_was_not_finished_is_gone_when_the_next_one_begins(tmp_path: Path) -> None:
     files = IdFiles(tmp_path, ".txt")
     files.unfinished(BTC_TRADES).write_text("half", encoding="utf-8")

@@ -18,6 +18,8 @@ CANDLES = StreamName(BTC, DataType.CANDLES, "1m")
         ("okx:BTC-USDT", "candles:1m", Selection((CANDLES,), ())),
         ("okx:BTC-USDT", "candles", Selection((), ("md:v1:{okx:BTC-USDT}:candles:*",))),
         ("okx:*", "trade", Selection((), ("md:v1:{okx:*}:trade",))),
+        ("*:币安*-USDT", "trade", Selection((), ("md:v1:{*:币安*-USDT}:trade",))),
+        ("okx:BTC-USD_UM*", "trade", Selection((), ("md:v1:{okx:BTC-USD_UM*}:trade",))),
         ("*:BTC-????", "candles:5m", Selection((), ("md:v1:{*:BTC-????}:candles:5m",))),
         (["okx:BTC-USDT", "*"], "ticker", Selection((StreamName(BTC, DataType.TICKER),), ("md:v1:{*}:ticker",))),
         (

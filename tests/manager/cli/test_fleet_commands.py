@@ -1,5 +1,7 @@
 import json
 
+import pytest
+
 from tests.manager.cli.stage import CliStage
 
 
@@ -19,6 +21,15 @@ def test_validate_another_file(stage: CliStage) -> None:
         " did you mean 'symbol'? (known: data_types, candle_intervals, auto_restart, health_check_interval,"
         " max_backfill_wait, store_raw_data, transport, enabled, custom_params, exchange, symbol)\n"
     )
+
+
+@pytest.mark.parametrize("command", [["validate"], ["plan"], ["apply"]], ids=" ".join)
+def test_what_an_exchange_does_not_trade_is_refused_with_the_file(stage: CliStage, command: list[str]) -> None:
+    stage.fleet_path.write_text('[[collectors]]\nexchange = "binance"\nsymbol = "BTC-USDT-PERP"\n')
+    result = stage.run(*command)
+    why = "symbol 'BTC-USDT-PERP' is a perpetual; collectors of Binance know: spot"
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr == f"manager-cli: {stage.fleet_path}: collectors[0] (binance:BTC-USDT-PERP): {why}\n"
 
 
 def test_list_shows_every_collector(stage: CliStage) -> None:

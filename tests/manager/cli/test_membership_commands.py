@@ -136,6 +136,14 @@ def test_what_cannot_work_with_the_file_any_more_is_told_and_the_rest_goes_on(ma
             "symbol 'xrp' is not spelt BASE-QUOTE, BASE-QUOTE-PERP or BASE-QUOTE-YYMMDD in capitals",
         ),
         (
+            ["add", "binance", "BTC-USDT-PERP"],
+            "symbol 'BTC-USDT-PERP' is a perpetual; collectors of Binance know: spot",
+        ),
+        (
+            ["add", "okx", "BTC-USDT-271332"],
+            "symbol 'BTC-USDT-271332': its expiry 271332 is not a date (YYMMDD)",
+        ),
+        (
             ["add", "okx", "XRP-USDT", "--data", "trad"],
             "data_types[0] is 'trad'; did you mean 'trade'? (known: trade, orderbook, ticker, candles)",
         ),

@@ -9,9 +9,9 @@ def visit(**changes: object) -> Visit:
 
 
 def test_reached() -> None:
-    assert check_exchanges([visit(), visit(address="wss://ws.okx.com:8443", ahead_s=None)]) == [
+    assert check_exchanges([visit(), visit(address="wss://ws.okx.com", ahead_s=None)]) == [
         ok("reach okx", "https://www.okx.com in 120 ms"),
-        ok("reach okx", "wss://ws.okx.com:8443 in 120 ms"),
+        ok("reach okx", "wss://ws.okx.com in 120 ms"),
         ok("clock", "agrees with the exchanges to the second"),
     ]
 

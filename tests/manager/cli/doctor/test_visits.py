@@ -43,7 +43,7 @@ def test_addresses_are_named_once_and_the_fleet_files_own_come_first() -> None:
         config("binance"),
     ]
     assert addresses(collectors) == [
-        ("okx", "wss://ws.okx.com:8443"),
+        ("okx", "wss://ws.okx.com"),
         ("okx", "http://127.0.0.1:1"),
         ("binance", "wss://stream.binance.com:9443"),
         ("binance", "https://api.binance.com"),
