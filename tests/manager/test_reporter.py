@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from common import keys
+from common import append_only, keys
 from common.config import RedisConfig
 from common.redis_client import async_client
 from manager.alerts.address import parse_address
@@ -172,3 +172,16 @@ async def test_a_redis_that_is_away_ends_no_survey(tmp_path: Path, clock: Manual
     assert reporter.board.figures is not None
     assert reporter.board.figures.memory is None
     await client.aclose()
+
+
+def test_what_was_cut_off_the_file_of_redis_is_told_once(tmp_path: Path, clock: ManualClock) -> None:
+    folder = tmp_path / "redis"
+    folder.mkdir()
+    (folder / "appendonly.aof").write_bytes(b"*1\r\n$4\r\nPING\r\n" + b"\0" * 12)
+    (cut,) = append_only.mend(folder, NOW_NS)
+    reporter = Reporter(tmp_path, clock, SETTINGS)
+    details = {"file": "appendonly.aof", "copy": f"{folder}/damaged/appendonly.aof.{NOW_NS}", "lost_bytes": "12"}
+    told = Entry(at_ns=clock.now_ns(), who="manager", what=What.REDIS_FILE_CUT, why=str(cut), details=details)
+    with capture_logs() as logs:
+        assert (reporter.cuts(), reporter.cuts()) == ([told], [])
+    assert logs == [{"event": "redis_file_cut", "log_level": "warning", "why": str(cut), **details}]

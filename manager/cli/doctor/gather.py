@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from common import append_only
 from common.errors import FleetError
 from common.fleet_file import Fleet
 from common.identity import PROGRAM_PREFIX
@@ -88,6 +89,8 @@ def host_facts(tools: Tools, collectors: int, disk_wanted_bytes: int, manager: M
         disk_free_bytes=shutil.disk_usage(_existing(var)).free,
         disk_wanted_bytes=disk_wanted_bytes,
         express_built=express_built(),
+        redis_refused=_text(append_only.refused(var / "redis")),
+        redis_cuts=append_only.cuts(var / "redis"),
         port=port,
         port_taken_by_other=bool(port) and str(port) != manager.get("metrics_port") and _listens(port),
     )
@@ -111,6 +114,14 @@ def _living_pid(path: Path) -> int:
     except (OSError, ValueError):
         return 0
     return pid
+
+
+def _text(path: Path) -> str:
+    """What a small file of ours holds; empty where there is none."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError:
+        return ""
 
 
 def _modes(*paths: Path) -> dict[str, int]:

@@ -1,10 +1,11 @@
 """Pure: is this machine, and supervisord on it, fit for the fleet?"""
 
 import stat
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
 
+from common import append_only
 from manager.cli.doctor.findings import Finding, bad, ok, size, skipped, warning
 from manager.programs import START_S
 
@@ -29,6 +30,8 @@ class HostFacts(Struct, frozen=True, kw_only=True):
         writable: Whether the folder for all that a run writes can be written.
         disk_free_bytes, disk_wanted_bytes: There, and what a full fleet writes.
         express_built: Whether collectors have their compiled part.
+        redis_refused: Why the embedded Redis is not started on its files; else empty.
+        redis_cuts: What was cut off them; and where they are kept as they were.
         port: That of the metrics; 0 where they are off.
         port_taken_by_other: Something answers there that is not our manager.
     """
@@ -45,6 +48,8 @@ class HostFacts(Struct, frozen=True, kw_only=True):
     disk_free_bytes: int
     disk_wanted_bytes: int
     express_built: bool
+    redis_refused: str = ""
+    redis_cuts: Sequence[append_only.Cut] = ()
     supervisor_pid: int = 0
     port: int = 0
     port_taken_by_other: bool = False
@@ -57,6 +62,7 @@ def check_host(facts: HostFacts) -> list[Finding]:
         *[_mode(path, mode) for path, mode in facts.modes.items()],
         _folder(facts),
         _disk(facts),
+        *_redis_files(facts),
         _express(facts),
         *([_port(facts)] if facts.port else []),
     ]
@@ -112,6 +118,15 @@ def _disk(facts: HostFacts) -> Finding:
     if facts.disk_free_bytes < facts.disk_wanted_bytes:
         return warning("disk", found, "free some, or lower [redis.maxlen] in the fleet file")
     return ok("disk", found)
+
+
+def _redis_files(facts: HostFacts) -> list[Finding]:
+    check = "redis file"
+    if facts.redis_refused:
+        mend = "nothing was changed; see 'damaged at byte' in deploy/RUNBOOK.md"
+        return [bad(check, f"Redis is not started: {facts.redis_refused}", mend)]
+    mend = "what the exchanges still have is fetched again: manager-cli coverage; when all is seen: rm {copy}*"
+    return [warning(check, str(cut), mend.format(copy=cut.copy)) for cut in facts.redis_cuts]
 
 
 def _express(facts: HostFacts) -> Finding:

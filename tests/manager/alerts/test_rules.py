@@ -63,6 +63,11 @@ def test_the_whole_alert() -> None:
             ["fleet: Redis is away (Redis cannot be reached)", "fleet: over: redis away (after 90 s)"],
         ),
         (entry(What.DATA_LOST, collector=BTC, why="1 hole"), verdict("healthy"), [f"{BTC}: data lost (1 hole)"]),
+        (
+            entry(What.REDIS_FILE_CUT, why="12 bytes"),
+            entry(What.REDIS_BACK),
+            ["fleet: Redis' file was damaged (12 bytes)"],
+        ),
         (entry(What.MANAGER_REVIVED), entry(What.MANAGER_STARTED), ["fleet: the manager was revived"]),
         (entry(What.MANAGER_STANDBY), entry(What.MANAGER_TOOK_OVER), ["fleet: there are two managers"]),
     ],

@@ -3,7 +3,8 @@ from typing import Any
 
 import pytest
 
-from manager.cli.doctor.findings import Finding, Level, bad, ok
+from common.append_only import Cut
+from manager.cli.doctor.findings import Finding, Level, bad, ok, warning
 from manager.cli.doctor.host_checks import HostFacts, check_host
 
 GIB = 1024**3
@@ -92,3 +93,18 @@ def test_a_port_that_somebody_else_has() -> None:
     (finding,) = found("ports", port=9464, port_taken_by_other=True)
     assert (finding.level, finding.mend) == (Level.WARNING, "TICKFLEET_METRICS_PORT names another port")
     assert found("ports") == []
+
+
+def test_a_file_of_redis_that_was_cut_or_refused() -> None:
+    cut = Cut(at_ns=1, file="a.aof", copy="/srv/var/redis/damaged/a.aof.1", kept_bytes=90, lost_bytes=12)
+    mend = (
+        "what the exchanges still have is fetched again: manager-cli coverage; "
+        "when all is seen: rm /srv/var/redis/damaged/a.aof.1*"
+    )
+    assert found("redis file", redis_cuts=[cut]) == [warning("redis file", str(cut), mend)]
+    refused = bad(
+        "redis file",
+        "Redis is not started: a.aof is damaged at byte 7",
+        "nothing was changed; see 'damaged at byte' in deploy/RUNBOOK.md",
+    )
+    assert found("redis file", redis_refused="a.aof is damaged at byte 7", redis_cuts=[cut]) == [refused]
