@@ -126,22 +126,26 @@ def _read(client: "SyncRedis", fleet: Fleet, collector: CollectorId) -> tuple[li
 
 def _print(answers: list[Answer], unreadable: int, now_ns: int) -> None:
     from rich.console import Group  # slow to import, and JSON needs none
-    from rich.table import Table
     from rich.text import Text
 
-    from manager.cli.table import console
+    from manager.cli.columns import Column, Columns, console
 
     styles = {State.LOST: "red", State.OPEN: "yellow", State.UNKNOWN: "yellow"}
+    columns = (
+        Column("from (UTC)", 0),
+        Column("to (UTC)", 1),
+        Column("length", 4),
+        Column("state", 2),
+        Column("ids", 5),
+        Column("reason", 3, least=16),
+    )
     parts: list[RenderableType] = []
     for one in answers:
-        table = Table(box=None, pad_edge=False, header_style="bold")
-        for column in ("from (UTC)", "to (UTC)", "length", "state", "ids", "reason"):
-            table.add_column(column, no_wrap=column != "reason", overflow="fold")
+        rows = []
         for row in to_rows(one.parts):
-            state = Text(row.state.value, style=styles.get(row.state, "green"))
-            before, after = (row.from_ts, row.to_ts, row.length), (row.ids, row.reason)
-            table.add_row(*(Text(text) for text in before), state, *(Text(text) for text in after))
+            state = Text(row.state.value, styles.get(row.state, "green"))
+            rows.append((row.from_ts, row.to_ts, row.length, state, row.ids, row.reason))
         parts += [Text(str(one.subject), style="bold")]
-        parts += [table] if one.parts else []
+        parts += [Columns(columns, rows)] if one.parts else []
         parts += [Text(up_to_line(one, now_ns)), Text()]
     console().print(Group(*parts, Text(verdict_line(answers, unreadable), style="bold")))

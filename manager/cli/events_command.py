@@ -9,11 +9,12 @@ import typer
 
 from common.errors import RedisUnreachableError
 from common.fleet_file import Fleet
-from manager.cli.chronicle import Event, Mood, concerns, line, to_json
+from manager.cli.chronicle import INDENT, Event, Mood, concerns, line, to_json
 from manager.cli.journal_reader import added_after, newest_first
 from manager.cli.select import ALL, select
 from manager.cli.times import parse_time
 from manager.cli.tools import Tools
+from manager.cli.wrapping import wrapped
 
 if TYPE_CHECKING:
     from common.redis_client import SyncRedis
@@ -93,7 +94,7 @@ def _news(tools: Tools, fleet: Fleet, client: "SyncRedis", last_id: str) -> Iter
 
 
 def _print(event: Event, as_json: bool) -> None:
-    text = json.dumps(to_json(event)) if as_json else line(event)
+    text = json.dumps(to_json(event)) if as_json else wrapped(line(event), INDENT)
     colour = None if as_json else _COLOURS.get(event.mood)
     typer.secho(text, fg=colour)
     sys.stdout.flush()

@@ -38,17 +38,20 @@ def list_collectors(
         rows = [describe(desired, config) for config in (*desired.fleet.collectors, *removed_configs(desired))]
         sys.stdout.write(json.dumps(rows) + "\n")
         return
-    from rich.table import Table  # slow to import, and JSON needs none
-    from rich.text import Text
+    from manager.cli.columns import Column, Columns, console  # rich is slow to import, and JSON needs none
 
-    from manager.cli.table import console
-
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("collector", "state", "data", "candles", "auto restart", "silence s", "other", "changed at run time"):
-        table.add_column(name)
-    for config in (*desired.fleet.collectors, *removed_configs(desired)):
-        table.add_row(*(Text(text) for text in _cells(desired, config)))
-    console().print(table)
+    columns = (
+        Column("collector", 0),
+        Column("state", 1),
+        Column("data", 2, least=20),
+        Column("candles", 4, least=12),
+        Column("auto restart", 6),
+        Column("silence s", 7),
+        Column("other", 5, least=20),
+        Column("changed at run time", 3, least=24),
+    )
+    every = (*desired.fleet.collectors, *removed_configs(desired))
+    console().print(Columns(columns, [_cells(desired, config) for config in every]))
     for trouble in desired.troubles:
         typer.echo(trouble, err=True)
     if unapplied:

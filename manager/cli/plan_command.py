@@ -23,6 +23,7 @@ from manager.cli.plan import Effect, Plan, lines, make_plan, to_json
 from manager.cli.report import Report
 from manager.cli.tools import Tools
 from manager.cli.watch import LOOK_EVERY_S, Watch, start_of
+from manager.cli.wrapping import wrapped
 from manager.journal import APPLY, What, write_now
 from manager.words import span
 
@@ -191,4 +192,4 @@ def _answered(news: Iterable[Event], request: str) -> bool:
 
 def _print(texts: Iterable[str]) -> None:
     for text in texts:
-        typer.echo(text)
+        typer.echo(wrapped(text, 4))

@@ -84,15 +84,10 @@ def to_json(command: str, results: list[Result]) -> dict[str, object]:
 
 
 def _print_table(results: list[Result]) -> None:
-    from rich.table import Table  # see above
-    from rich.text import Text
+    from rich.text import Text  # see above
 
-    from manager.cli.table import console
+    from manager.cli.columns import Column, Columns, console
 
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("collector", "", "outcome"):
-        table.add_column(name, no_wrap=name != "outcome", overflow="fold")
-    for result in results:
-        state = Text("done", style="green") if result.done else Text("not done", style="red")
-        table.add_row(Text(str(result.id)), state, Text(result.outcome))
-    console().print(table)
+    done, not_done = Text("done", "green"), Text("not done", "red")
+    rows = [(str(result.id), done if result.done else not_done, result.outcome) for result in results]
+    console().print(Columns((Column("collector", 0), Column("", 1), Column("outcome", 2, least=24)), rows))

@@ -71,7 +71,8 @@ def _print(seen: _Sight, as_json: bool, before: _Sight | None = None) -> None:
         sys.stdout.write(json.dumps(to_json(seen.look, seen.unapplied)) + "\n")
         sys.stdout.flush()
         return
-    from manager.cli.table import console, render  # rich is slow to import, and JSON needs none
+    from manager.cli.columns import console  # rich is slow to import, and JSON needs none
+    from manager.cli.table import render
 
     console().print(render(seen.look, before.look if before else None))
     if note := unapplied_line(seen.unapplied):
@@ -105,7 +106,8 @@ def _watch_live(tools: Tools, client: "SyncRedis", seen: _Sight) -> None:
     from rich.console import Group  # see above
     from rich.live import Live
 
-    from manager.cli.table import console, render
+    from manager.cli.columns import console
+    from manager.cli.table import render
 
     def view(now: _Sight, before: _Sight | None = None) -> Group:
         note = unapplied_line(now.unapplied)

@@ -1,15 +1,12 @@
 """The status as a table for a terminal. Imports rich, which the other commands do without."""
 
 from rich.console import Console, ConsoleOptions, RenderResult
-from rich.table import Table
 from rich.text import Text
 
+from manager.cli.columns import Column, Columns
 from manager.cli.look import Look
 from manager.cli.status import manager_line, summary_line, to_rows
 from manager.verdicts import Verdict
-
-PLAIN_WIDTH = 240
-"""Where no terminal limits the width: nothing is cut, as somebody may search in it."""
 
 _STYLES = {
     Verdict.HEALTHY: "green",
@@ -18,9 +15,17 @@ _STYLES = {
     Verdict.DISABLED: "bright_black",
     Verdict.UNKNOWN: "yellow",
 }
-_COLUMNS = ("collector", "verdict", "state", "uptime", "data", "last data", "ms p50/p99", "reconnects", "why")
-_LESS = {150: {"uptime", "reconnects"}, 120: {"state", "ms p50/p99"}, 100: {"data"}}
-"""Below a width (characters) these columns are left out: a cell of a letter a line is no help."""
+_COLUMNS = (
+    Column("collector", 0),
+    Column("verdict", 1),
+    Column("state", 5),
+    Column("uptime", 7),
+    Column("data", 4, least=24),
+    Column("last data", 3),
+    Column("ms p50/p99", 6),
+    Column("reconnects", 8),
+    Column("why", 2, least=24),
+)
 
 
 class StatusView:
@@ -33,45 +38,22 @@ class StatusView:
         self._seen = seen
         self._before = before
 
-    def __rich_console__(self, _: Console, options: ConsoleOptions) -> RenderResult:
+    def __rich_console__(self, _: Console, __: ConsoleOptions) -> RenderResult:
         """What rich asks for."""
         yield Text(summary_line(self._seen), style="bold")
         yield Text(manager_line(self._seen))
         yield Text()
-        yield self._table(options.max_width)
+        yield self._table()
 
-    def _table(self, width: int) -> Table:
-        dropped = {name for below, names in _LESS.items() if width < below for name in names}
-        shown = [name for name in _COLUMNS if name not in dropped]
-        table = Table(box=None, pad_edge=False, header_style="bold")
-        for name in shown:
-            table.add_column(name, no_wrap=name not in ("data", "why"), overflow="fold")
+    def _table(self) -> Columns:
+        rows = []
         for row in to_rows(self._seen, self._before):
-            style = _STYLES.get(row.verdict, "red")
-            verdict = row.verdict.value.replace("_", " ")
-            texts = (
-                row.id,
-                verdict,
-                row.state,
-                row.uptime,
-                row.flow,
-                row.last_data,
-                row.latency,
-                row.reconnects,
-                row.why,
-            )
-            cells = {name: Text(text) for name, text in zip(_COLUMNS, texts, strict=True)}
-            cells["verdict"].stylize(style)
-            table.add_row(*(cells[name] for name in shown))
-        return table
+            verdict = Text(row.verdict.value.replace("_", " "), _STYLES.get(row.verdict, "red"))
+            progress = (row.state, row.uptime, row.flow, row.last_data, row.latency, row.reconnects)
+            rows.append((row.id, verdict, *progress, row.why))
+        return Columns(_COLUMNS, rows)
 
 
 def render(seen: Look, before: Look | None = None) -> StatusView:
     """The view of a look; with the one before it rates can be told."""
     return StatusView(seen, before)
-
-
-def console() -> Console:
-    """A console for standard output."""
-    found = Console(highlight=False)
-    return found if found.is_terminal else Console(highlight=False, width=PLAIN_WIDTH)

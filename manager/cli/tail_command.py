@@ -147,7 +147,7 @@ async def _show_book(collector: CollectorId, redis: RedisConfig, levels: int, co
     from rich.live import Live
 
     from common.live_book import LiveBook
-    from manager.cli.table import console
+    from manager.cli.columns import console
     from manager.cli.viewing.book_view import view_of
 
     title = f"{collector} orderbook"

@@ -8,13 +8,14 @@ import typer
 
 from common.errors import EXIT_FAILURE, EXIT_OK
 from common.fleet_file import Fleet
-from manager.cli.chronicle import concerns, line, to_entry
+from manager.cli.chronicle import INDENT, concerns, line, to_entry
 from manager.cli.effective import at_site
 from manager.cli.journal_reader import newest_first
 from manager.cli.look import Look, look
 from manager.cli.select import only_one
 from manager.cli.tools import Tools
 from manager.cli.why import Story, facts, to_json
+from manager.cli.wrapping import wrapped
 from manager.history import Track, rebuild
 from manager.settings import ManagerSettings
 
@@ -66,15 +67,16 @@ def _story(seen: Look, fleet: Fleet, client: "SyncRedis", lines: int) -> Story:
 
 def _print(story: Story) -> None:
     judgement = story.judgement
-    typer.secho(f"{judgement.id} is {judgement.verdict.value.replace('_', ' ')}: {judgement.why}", bold=True)
+    head = f"{judgement.id} is {judgement.verdict.value.replace('_', ' ')}: {judgement.why}"
+    typer.secho(wrapped(head, 2), bold=True)
     for label, text in story.facts:
-        typer.echo(f"  {label:<10} {text}")
+        typer.echo(wrapped(f"  {label:<10} {text}", 13))
     typer.echo("")
     if story.earlier:
         typer.echo(
             f"({story.earlier} earlier events: manager-cli why {judgement.id} -n {story.earlier + len(story.events)})"
         )
     for event in story.events:
-        typer.echo(line(event))
+        typer.echo(wrapped(line(event), INDENT))
     if not story.events:
         typer.echo("the journal says nothing of it")

@@ -18,6 +18,7 @@ from manager.cli.doctor.redis_checks import check_redis
 from manager.cli.doctor.visits import addresses, visit_all
 from manager.cli.look import Look, look
 from manager.cli.tools import Tools
+from manager.cli.wrapping import wrapped
 from manager.figures.forecast import full_bytes
 
 _COLOURS = {Level.OK: "green", Level.WARNING: "yellow", Level.BAD: "red", Level.SKIPPED: "bright_black"}
@@ -81,10 +82,10 @@ def _wanted_bytes(fleet: Fleet, collectors: Iterable[ExchangeCollectorConfig], s
 def _print(findings: list[Finding]) -> None:
     width = max(len(finding.check) for finding in findings)
     for finding in findings:
-        level = typer.style(f"{finding.level.value:<8}", fg=_COLOURS[finding.level])
-        typer.echo(f"{level} {finding.check:<{width}}  {finding.found}")
+        line = wrapped(f"{finding.level.value:<8} {finding.check:<{width}}  {finding.found}", width + 11)
+        typer.echo(typer.style(line[:8], fg=_COLOURS[finding.level]) + line[8:])
         if finding.mend:
-            typer.echo(f"{'':<8} {'':<{width}}  -> {finding.mend}")
+            typer.echo(wrapped(f"{'':<8} {'':<{width}}  -> {finding.mend}", width + 14))
     counts = {level: sum(finding.level is level for finding in findings) for level in Level}
     typer.echo(", ".join(f"{count} {level.value}" for level, count in counts.items() if count))
 

@@ -8,7 +8,9 @@ from typing import Generic, TypeVar
 
 import typer
 
+from manager.cli.chronicle import INDENT
 from manager.cli.viewing.lines import Line
+from manager.cli.wrapping import wrapped
 
 T = TypeVar("T")
 
@@ -52,7 +54,8 @@ def is_terminal() -> bool:
 def _shown(line: Line | str) -> str:
     if isinstance(line, str):
         return line
-    return typer.style(line.text, fg=line.colour, bold=line.bold or None) if line.colour or line.bold else line.text
+    text = wrapped(line.text, INDENT)
+    return typer.style(text, fg=line.colour, bold=line.bold or None) if line.colour or line.bold else text
 
 
 def _reader_is_gone() -> bool:

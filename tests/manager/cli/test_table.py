@@ -9,7 +9,9 @@ from tests.manager.cli.test_status import beat, seen
 
 def lines(width: int) -> list[str]:
     out = io.StringIO()
-    Console(file=out, width=width, highlight=False).print(render(seen(beat(7))))
+    Console(file=out, width=width, highlight=False).print(
+        render(seen(beat(7, latency_p50_us=900, latency_p99_us=2_000)))
+    )
     return out.getvalue().splitlines()
 
 
@@ -17,9 +19,9 @@ def lines(width: int) -> list[str]:
     ("width", "columns"),
     [
         (240, "collector verdict state uptime data last data ms p50/p99 reconnects why"),
-        (140, "collector verdict state data last data ms p50/p99 why"),
-        (110, "collector verdict data last data why"),
-        (80, "collector verdict last data why"),
+        (90, "collector verdict state uptime data last data ms p50/p99 why"),
+        (70, "collector verdict state data last data why"),
+        (50, "collector verdict last data why"),
     ],
 )
 def test_narrow_terminals_get_fewer_columns(width: int, columns: str) -> None:
