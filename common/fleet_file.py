@@ -1,5 +1,6 @@
 """The fleet file: which collectors there should be. Decoded strictly, so that a typo cannot pass for a setting."""
 
+import hashlib
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -102,6 +103,15 @@ class Fleet(Struct, frozen=True, kw_only=True):
     def find(self, collector: CollectorId) -> ExchangeCollectorConfig | None:
         """The configuration of one collector, or None where the fleet has no such."""
         return next((config for config in self.collectors if config.id == collector), None)
+
+    def fingerprint(self) -> str:
+        """Short digest of what is to be collected, and how; equal fleets, equal digest.
+
+        Where Redis is does not count: each host may have a name of its own for it.
+        """
+        collectors = sorted(self.collectors, key=lambda config: config.id)
+        facts = msgspec.to_builtins((self.redis.maxlen, collectors, self.ground, self.tuning))
+        return hashlib.sha256(msgspec.json.encode(facts, order="sorted")).hexdigest()[:12]
 
     def resolve(self, table: Mapping[str, Any]) -> ExchangeCollectorConfig:
         """The configuration that a table under ``[[collectors]]`` would make in this fleet's file.

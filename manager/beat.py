@@ -27,7 +27,7 @@ class ManagerState(Enum):
 class Beat:
     """Writes the hash. ``parked`` is a JSON object: collectors that are left alone, with the time of the next try.
 
-    ``fleet_file`` is the path of the file that the manager takes.
+    ``fleet_file`` is the path of the file that the manager takes, ``fleet_id`` a digest of what it has taken from it.
     """
 
     def __init__(self, started_at_ns: int, fleet_file: str = "") -> None:

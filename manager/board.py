@@ -21,6 +21,7 @@ class Shown(Struct, frozen=True, kw_only=True):
         beat: The last heartbeat written; empty while another manager acts.
         redis_trouble, supervisor_trouble: Why the source is away; empty while it answers.
         leading: Whether we act; else another manager does.
+        rival: Why we do not even stand by for that one; empty where we do.
     """
 
     at_s: float
@@ -30,6 +31,7 @@ class Shown(Struct, frozen=True, kw_only=True):
     redis_trouble: str = ""
     supervisor_trouble: str = ""
     leading: bool = False
+    rival: str = ""
 
 
 class Board:
@@ -57,4 +59,4 @@ def why_unwell(shown: Shown, now_s: float) -> str:
     age_s = now_s - shown.at_s
     if age_s > TURNS_WITHIN_S:
         return f"the loop has not turned for {age_s:.0f} s"
-    return shown.redis_trouble or shown.supervisor_trouble
+    return shown.redis_trouble or shown.supervisor_trouble or shown.rival

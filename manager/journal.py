@@ -33,6 +33,8 @@ class What(Enum):
     MANAGER_REVIVED = "manager_revived"  # pid, silent_s: the one before hung, and its watcher killed it
     MANAGER_STANDBY = "manager_standby"  # another manager acts, this one looks on
     MANAGER_TOOK_OVER = "manager_took_over"  # this one acts after having looked on
+    FLEETS_DIFFER = "fleets_differ"  # another manager acts, for another fleet: this one does not stand by
+    FLEETS_AGREE = "fleets_agree"  # and this is over
     REDIS_AWAY = "redis_away"  # for long enough that a person should know; written when it is back
     REDIS_BACK = "redis_back"  # away_s
     REDIS_FILE_CUT = "redis_file_cut"  # file, copy, lost_bytes: the damaged end of the embedded Redis' file

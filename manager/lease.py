@@ -83,6 +83,11 @@ class Lease:
             self.holder = holder or self.holder
         return self._held
 
+    def stand_back(self) -> None:
+        """Do not ask for it: who leads has another fleet, and we are no stand-by for that."""
+        self._held = self._unprotected = False
+        self._waiting_since_s = None
+
     async def release(self, link: RedisLink) -> None:
         """Let another one have it at once. Errors as in ``hold``, and KeyRefusedError."""
         if self._held:

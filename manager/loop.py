@@ -32,6 +32,7 @@ from manager.notices import Notices
 from manager.pace import Instant, was_late
 from manager.policy import Conditions
 from manager.reporter import Reporter
+from manager.rival import Rival
 from manager.senses import Facts, RedisLink, Senses
 from manager.settings import ManagerSettings, tuned
 from manager.supervisor_async import Supervisor
@@ -77,7 +78,7 @@ class Loop:
         self._lease, self._notices = Lease(clock), Notices(clock, settings)
         self._hands = Hands(supervisor, clock, self._memory.note)
         self._judge = Judge(settings)
-        self._beat = Beat(clock.now_ns(), wanted.path)
+        self._beat, self._rival = Beat(clock.now_ns(), wanted.path), Rival(wanted, clock)
         self._summary: dict[str, int] = {}  # of the last judgement
         self._instant = self._now()
         self._late_at_s = float("-inf")
@@ -105,7 +106,7 @@ class Loop:
     async def round(self, tasks: asyncio.TaskGroup) -> None:
         """One round; actions are started in ``tasks``."""
         await self._round(tasks)
-        self._reporter.turned(self._senses, leading=self._lease.leading)
+        self._reporter.turned(self._senses, leading=self._lease.leading, rival=self._rival.why)
 
     async def _round(self, tasks: asyncio.TaskGroup) -> None:
         if self.reload_wanted.is_set():
@@ -120,7 +121,7 @@ class Loop:
             await self._lead()
             if self._link is not link:  # the file names another Redis: nothing that was seen is of that one
                 return
-        noticed = self._notices.look(self._lease, self._senses.redis_trouble, facts.pulses)
+        noticed = self._notices.look(self._lease, self._senses.redis_trouble, facts.pulses, self._rival.why)
         for entry in (*noticed, *self._reporter.cuts()):
             self._memory.note(entry)
         if facts.pulses is not None and self._wanted.hear(facts.changes):
@@ -149,7 +150,12 @@ class Loop:
         """Take or renew the lease; what another manager has written or applied meanwhile is read anew."""
         led = self._lease.leading
         try:
-            await self._lease.hold(self._link)
+            if not led:
+                await self._rival.look(self._link, self._beat.mark)
+            if self._rival.why:
+                self._lease.stand_back()
+            else:
+                await self._lease.hold(self._link)
         except RedisUnreachableError as error:
             self._senses.write_failed(error)
         if self._lease.leading and not led:
@@ -205,7 +211,7 @@ class Loop:
             await self._memory.save(self._link)
             if self._lease.leading:
                 fields = self._beat.fields(now_ns, self._trouble(), self._summary, left_alone, marks)
-                fields["metrics_port"] = self._reporter.port
+                fields.update(metrics_port=self._reporter.port, fleet_id=self._wanted.fleet_id)
                 self._reporter.beaten(fields)
                 with translated_errors(self._link.config):
                     await write_beat(self._link.client, fields)

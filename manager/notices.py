@@ -19,7 +19,7 @@ LOSSES_EVERY_S = 60.0
 """A feed that loses data again and again must not fill the journal."""
 
 
-_GOOD_NEWS = frozenset({What.REDIS_BACK, What.MANAGER_TOOK_OVER})
+_GOOD_NEWS = frozenset({What.REDIS_BACK, What.MANAGER_TOOK_OVER, What.FLEETS_AGREE})
 
 
 class Notices:
@@ -28,21 +28,25 @@ class Notices:
     def __init__(self, clock: Clock, settings: ManagerSettings) -> None:
         self._clock, self._settings = clock, settings
         self._away_since_s: float | None = None
-        self._away_told = self._standby_told = False
+        self._away_told = self._standby_told = self._rival_told = False
         self._gaps: dict[CollectorId, tuple[str, int]] = {}
         self._lost: dict[CollectorId, int] = {}
         self._losses_due_s = float("-inf")
 
-    def look(self, lease: Lease, redis_trouble: str, pulses: Mapping[CollectorId, Pulse] | None) -> Iterator[Entry]:
+    def look(
+        self, lease: Lease, redis_trouble: str, pulses: Mapping[CollectorId, Pulse] | None, rival: str = ""
+    ) -> Iterator[Entry]:
         """What is new in this round. What concerns the fleet is told by the manager that leads.
 
         Args:
             lease: Who leads.
             redis_trouble: Why Redis is away; empty while it is not.
             pulses: None while it is.
+            rival: Why we do not stand by for the manager that acts; empty where we do, or act.
         """
+        yield from self._of_rival(rival)
         yield from self._of_lease(lease)
-        if not lease.holder:
+        if not (lease.holder or rival):
             yield from self._of_redis(redis_trouble)
         if lease.leading and pulses is not None:
             yield from self._of_data(pulses)
@@ -60,6 +64,15 @@ class Notices:
         elif not self._away_told and now_s - self._away_since_s >= self._settings.redis_away_alert_s:
             self._away_told = True
             yield self._entry(What.REDIS_AWAY, f"{trouble} for {span(now_s - self._away_since_s)}")
+
+    def _of_rival(self, rival: str) -> Iterator[Entry]:
+        if bool(rival) is self._rival_told:
+            return
+        self._rival_told = bool(rival)
+        if rival:
+            yield self._entry(What.FLEETS_DIFFER, rival)
+        else:
+            yield self._entry(What.FLEETS_AGREE, "the manager that acts has the same fleet now")
 
     def _of_lease(self, lease: Lease) -> Iterator[Entry]:
         if lease.standing_by and not self._standby_told:

@@ -110,8 +110,8 @@ class Reporter:
         self.board.shown = replace(self.board.shown, judgements=(), beat={}, leading=False)
         self.board.figures = None
 
-    def turned(self, senses: Senses, *, leading: bool) -> None:
-        """The end of a round: the loop turns."""
+    def turned(self, senses: Senses, *, leading: bool, rival: str = "") -> None:
+        """The end of a round: the loop turns. ``rival`` as the board has it."""
         self.board.shown = replace(
             self.board.shown,
             at_s=self._clock.monotonic_s(),
@@ -119,6 +119,7 @@ class Reporter:
             redis_trouble=senses.redis_trouble,
             supervisor_trouble=senses.supervisor_trouble,
             leading=leading,
+            rival=rival,
         )
         if self._watched:
             self._give_sign()

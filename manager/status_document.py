@@ -14,7 +14,7 @@ from manager.verdicts import Judgement, summarise
 NOT_RUNNING = "not running"
 
 _TEXT_FIELDS = frozenset(
-    {"collector", "host", "run_id", "config_id", "version", "state", "last_error", "book_state", "parked"}
+    {"collector", "host", "run_id", "config_id", "fleet_id", "version", "state", "last_error", "book_state", "parked"}
 )
 """Never numbers, even if they look like one."""
 

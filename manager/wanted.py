@@ -34,6 +34,7 @@ class Wanted:
     ) -> None:
         self._fleet, self.path, self._load, self._record = fleet, path, load, record
         self._recorded: Fleet | None = None
+        self._named: tuple[Fleet, str] | None = None
         self._entries: Mapping[str, str] = {}
         self._file_trouble = self._entries_trouble = ""
         self.known, self._file_doubted = False, False
@@ -43,6 +44,20 @@ class Wanted:
     def sure(self) -> bool:
         """See the class."""
         return self.known and not self._file_doubted
+
+    @property
+    def fleet_id(self) -> str:
+        """Digest of the fleet file as taken."""
+        if self._named is None or self._named[0] is not self._fleet:
+            self._named = self._fleet, self._fleet.fingerprint()
+        return self._named[1]
+
+    def peek_id(self) -> str:
+        """Digest of the fleet file as it is now; empty where it cannot be used."""
+        try:
+            return self._load().fingerprint()
+        except FleetError:
+            return ""
 
     @property
     def trouble(self) -> str:

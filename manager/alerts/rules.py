@@ -9,6 +9,7 @@
 | fleet_rejected, apply_failed | that of the fleet | fleet_applied |
 | redis_away | that of the fleet | redis_back |
 | redis_file_cut, manager_revived, manager_standby | that of the fleet | at once |
+| fleets_differ | that of the fleet | fleets_agree |
 
 The same is not told again within a time, unless it was over in between.
 """
@@ -35,10 +36,12 @@ _TOLD = {
     What.REDIS_FILE_CUT: "Redis' file was damaged",
     What.MANAGER_REVIVED: "the manager was revived",
     What.MANAGER_STANDBY: "there are two managers",
+    What.FLEETS_DIFFER: "two fleets use one Redis",
 }
 _OVER_BY = {
     What.FLEET_APPLIED: frozenset({What.FLEET_REJECTED.value, What.APPLY_FAILED.value}),
     What.REDIS_BACK: frozenset({What.REDIS_AWAY.value}),
+    What.FLEETS_AGREE: frozenset({What.FLEETS_DIFFER.value}),
 }
 
 

@@ -1,5 +1,6 @@
 """One look at the fleet from a command: Redis in one round trip, supervisord where it can be reached."""
 
+import socket
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ from manager.facts import queue_heartbeats, read_pulses
 from manager.figures.document import Figures, read_figures
 from manager.marks import read_marks
 from manager.processes import Process
+from manager.rival import acts_for_another
 from manager.settings import ManagerSettings, tuned
 from manager.verdicts import Judgement
 
@@ -35,6 +37,7 @@ class Look(Struct, frozen=True, kw_only=True):
         manager: The hash of the manager's heartbeat; empty while no manager runs.
         figures: The last ones that a manager took; None while none runs.
         changes: Those made at run time.
+        rival: Why the manager that runs is not that of this fleet; empty where it is, or none runs.
         supervisor_trouble: Why supervisord was not asked, else empty.
     """
 
@@ -44,6 +47,7 @@ class Look(Struct, frozen=True, kw_only=True):
     supervisor_trouble: str = ""
     figures: Figures | None = None
     changes: Mapping[str, str] = {}
+    rival: str = ""
 
 
 def look(tools: Tools, fleet: Fleet, client: "SyncRedis", only: CollectorId | None = None) -> Look:
@@ -86,6 +90,7 @@ def look(tools: Tools, fleet: Fleet, client: "SyncRedis", only: CollectorId | No
         supervisor_trouble=trouble,
         figures=read_figures(figures),
         changes=readable(changes),
+        rival=acts_for_another(manager, str(tools.fleet_path), [fleet.fingerprint()], socket.gethostname()),
     )
 
 

@@ -27,8 +27,8 @@ class Row(Struct, frozen=True, kw_only=True):
 
 
 def to_json(seen: Look, unapplied: int | None = 0) -> dict[str, Any]:
-    """The document of ``status --json``; ``unapplied`` as ``count_unapplied`` has it."""
-    return {**status_document(seen.judgements, seen.manager, seen.figures), "unapplied": unapplied}
+    """The document of ``status --json``; ``unapplied`` as ``count_unapplied`` has it, ``rival`` as ``Look``."""
+    return {**status_document(seen.judgements, seen.manager, seen.figures), "unapplied": unapplied, "rival": seen.rival}
 
 
 def to_rows(seen: Look, before: Look | None = None) -> list[Row]:
@@ -100,6 +100,8 @@ def manager_line(seen: Look) -> str:
         line = f"manager: {phrase(str(manager.get('state', 'unknown')))}, pid {manager.get('pid', '?')}{up}" + (
             f" ({error})" if error else ""
         )
+    if seen.rival:
+        line += f"\ntwo fleets: {seen.rival}"
     if seen.supervisor_trouble:
         line += f"\nsupervisord: {seen.supervisor_trouble}; these verdicts rest on the heartbeats alone"
     return line

@@ -291,3 +291,30 @@ def test_the_secret_is_not_in_what_a_fleet_shows(fleet_file: FleetFile) -> None:
 
     assert fleet.redis.password == SECRET
     assert SECRET not in f"{fleet} {fleet!r} {pretty_repr(fleet)}"
+
+
+TWO = '[[collectors]]\nexchange = "okx"\nsymbol = "A-USDT"\n[[collectors]]\nexchange = "okx"\nsymbol = "B-USDT"\n'
+SWAPPED = '[[collectors]]\nexchange = "okx"\nsymbol = "B-USDT"\n[[collectors]]\nexchange = "okx"\nsymbol = "A-USDT"\n'
+
+
+@pytest.mark.parametrize("text", [SWAPPED, f"# a remark\n{TWO}", f'[redis]\nurl = "redis://:{SECRET}@db/1"\n{TWO}'])
+def test_the_same_fleet_has_the_same_fingerprint(fleet_file: FleetFile, text: str) -> None:
+    fleet_file.path.touch(mode=0o600)
+    assert fleet_file.load(text).fingerprint() == fleet_file.load(TWO).fingerprint()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        TWO.replace("B-USDT", "C-USDT"),
+        f"{TWO}enabled = false\n",
+        f"{TWO}auto_restart = false\n",
+        f"[redis.maxlen]\ntrade = 7\n{TWO}",
+        f"[defaults]\nmax_backfill_wait = 7.0\n{TWO}",
+        f"[exchanges.binance]\nconnects_per_s = 0.5\n{TWO}",
+        f"[manager]\nhung_after_s = 20.0\n{TWO}",
+    ],
+)
+def test_another_fleet_has_another_fingerprint(fleet_file: FleetFile, text: str) -> None:
+    assert fleet_file.load(text).fingerprint() != fleet_file.load(TWO).fingerprint()

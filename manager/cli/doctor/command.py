@@ -11,7 +11,7 @@ from common.config import ExchangeCollectorConfig
 from common.errors import EXIT_FAILURE, EXIT_OK, RedisUnreachableError
 from common.fleet_file import Fleet
 from manager.cli.doctor.exchange_checks import check_exchanges
-from manager.cli.doctor.findings import Finding, Level, bad
+from manager.cli.doctor.findings import Finding, Level, bad, ok
 from manager.cli.doctor.gather import host_facts, redis_facts
 from manager.cli.doctor.host_checks import check_host
 from manager.cli.doctor.redis_checks import check_redis
@@ -20,6 +20,7 @@ from manager.cli.look import Look, look
 from manager.cli.tools import Tools
 from manager.cli.wrapping import wrapped
 from manager.figures.forecast import full_bytes
+from manager.rival import MEND
 
 _COLOURS = {Level.OK: "green", Level.WARNING: "yellow", Level.BAD: "red", Level.SKIPPED: "bright_black"}
 
@@ -61,6 +62,8 @@ def doctor(
     finally:
         client.close()
     manager = {} if seen is None else seen.manager
+    if seen is not None and manager:
+        findings.append(bad("manager", seen.rival, MEND) if seen.rival else ok("manager", "it acts for this fleet"))
     findings += check_host(host_facts(tools, len(collectors), _DISK_OF_MEMORY * wanted_bytes, manager))
     if not offline:
         enabled = [config for config in collectors if config.enabled]

@@ -53,6 +53,14 @@ def test_the_whole_alert() -> None:
             ["fleet: the fleet file cannot be used (fleet.toml: unknown key)", "fleet: over: fleet rejected"],
         ),
         (
+            entry(What.FLEETS_DIFFER, why="the manager on web-2 acts for another fleet"),
+            entry(What.FLEETS_AGREE),
+            [
+                "fleet: two fleets use one Redis (the manager on web-2 acts for another fleet)",
+                "fleet: over: fleets differ",
+            ],
+        ),
+        (
             entry(What.APPLY_FAILED),
             entry(What.FLEET_APPLIED),
             ["fleet: supervisord did not take the programs", "fleet: over: apply failed"],

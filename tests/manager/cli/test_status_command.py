@@ -5,6 +5,7 @@ import msgspec
 import pytest
 
 from common import keys
+from common.fleet_file import load_fleet
 from common.health import WorkerState
 from manager.cli.look import look
 from manager.cli.status import to_json
@@ -69,6 +70,7 @@ def test_json_is_the_whole_truth_and_nothing_else(stage: CliStage) -> None:
         "system": {"measured_at": NOW_NS - S, "cpu_count": 2, "manager_cpu_s": 1.5},
         "totals": msgspec.to_builtins(taken.totals),
         "unapplied": 0,
+        "rival": "",
         "collectors": [
             {
                 "id": "okx:BTC-USDT",
@@ -131,6 +133,19 @@ def test_a_parked_collector_is_known_from_the_managers_heartbeat(stage: CliStage
         ("crash_looping", "restarted too often; next try at 08:00:40 UTC"),
         ("dead", "not started yet"),
     ]
+
+
+def test_a_manager_that_acts_for_another_fleet_is_not_taken_for_ours(stage: CliStage) -> None:
+    stage.all_up()
+    fields = {"host": "web-2", "pid": "7", "state": "running", "fleet_file": "/srv/fleet.toml", "fleet_id": "another"}
+    stage.redis.hset(keys.FLEET_MANAGER, mapping=fields)
+    why = "the manager on web-2 (pid 7) acts for another fleet (/srv/fleet.toml): nothing is looked after from here"
+    assert json.loads(stage.run("status", "--json").stdout)["rival"] == why
+    assert f"\ntwo fleets: {why}\n" in stage.run("status").stdout
+    ours = load_fleet(stage.fleet_path, stage.environment).fingerprint()
+    stage.redis.hset(keys.FLEET_MANAGER, "fleet_id", ours)
+    assert json.loads(stage.run("status", "--json").stdout)["rival"] == ""
+    assert "two fleets" not in stage.run("status").stdout
 
 
 @pytest.mark.parametrize("key", [keys.heartbeat(BTC), keys.FLEET_MANAGER])

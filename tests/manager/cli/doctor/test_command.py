@@ -5,6 +5,7 @@ import msgspec
 import pytest
 
 from common import keys
+from common.fleet_file import load_fleet
 from manager.figures.collectors import Totals
 from manager.figures.document import Figures
 from manager.figures.forecast import MemoryForecast
@@ -66,6 +67,27 @@ def test_a_fleet_that_is_well(stage: CliStage) -> None:
             "ports": "ok",
         },
     )
+
+
+def test_a_manager_of_another_fleet_is_bad(stage: CliStage) -> None:
+    stage.all_up()
+    fields = {"host": "web-2", "pid": "7", "fleet_file": "/srv/fleet.toml", "fleet_id": "another"}
+    stage.redis.hset(keys.FLEET_MANAGER, mapping=fields)
+    code, found = doctor(stage)
+    assert (code, found["manager"]) == (
+        1,
+        [
+            {
+                "level": "bad",
+                "found": "the manager on web-2 (pid 7) acts for another fleet (/srv/fleet.toml): "
+                "nothing is looked after from here",
+                "mend": "give both managers the same fleet file, or this one a Redis (or a database of it) of its own",
+            }
+        ],
+    )
+    stage.redis.hset(keys.FLEET_MANAGER, "fleet_id", load_fleet(stage.fleet_path, stage.environment).fingerprint())
+    code, found = doctor(stage)
+    assert (code, found["manager"][0]["level"], found["manager"][0]["found"]) == (0, "ok", "it acts for this fleet")
 
 
 def test_what_is_bad_is_exit_1_and_says_how_to_mend_it(stage: CliStage) -> None:
