@@ -11,11 +11,12 @@ from common.config import ExchangeCollectorConfig
 from common.errors import EXIT_FAILURE, EXIT_OK, RedisUnreachableError
 from common.fleet_file import Fleet
 from manager.cli.doctor.exchange_checks import check_exchanges
+from manager.cli.doctor.exchange_places import places
 from manager.cli.doctor.findings import Finding, Level, bad, ok
 from manager.cli.doctor.gather import host_facts, redis_facts
 from manager.cli.doctor.host_checks import check_host
 from manager.cli.doctor.redis_checks import check_redis
-from manager.cli.doctor.visits import addresses, visit_all
+from manager.cli.doctor.visits import visit_all
 from manager.cli.look import Look, look
 from manager.cli.tools import Tools
 from manager.cli.wrapping import wrapped
@@ -35,7 +36,8 @@ def doctor(
 ) -> None:
     """Check Redis, supervisord, this machine and the way to the exchanges, and say how to mend what is wrong.
 
-    Changes nothing. The exchanges are only connected to; that takes some seconds where one does not answer.
+    Changes nothing. Of the exchanges it opens each socket once and asks for the time; that takes some seconds where one
+    does not answer, and then it looks for another of their addresses that does.
 
     \b
     manager-cli doctor
@@ -67,7 +69,7 @@ def doctor(
     findings += check_host(host_facts(tools, len(collectors), _DISK_OF_MEMORY * wanted_bytes, manager))
     if not offline:
         enabled = [config for config in collectors if config.enabled]
-        findings += check_exchanges(visit_all(addresses(enabled), tools.clock))
+        findings += check_exchanges(visit_all(places(enabled), tools.clock))
     if as_json:
         sys.stdout.write(json.dumps([_to_json(finding) for finding in findings]) + "\n")
     else:

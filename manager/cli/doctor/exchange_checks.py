@@ -1,9 +1,11 @@
 """Pure: can the exchanges be reached, and does our clock agree with theirs?"""
 
 from collections.abc import Iterable
+from urllib.parse import urlsplit
 
 from msgspec import Struct
 
+from manager.cli.doctor.exchange_places import Other, Place, is_own, others, usual
 from manager.cli.doctor.findings import Finding, bad, ok, skipped, warning
 
 _CLOCK_FINE_S = 2.0
@@ -13,22 +15,56 @@ _CLOCK_BAD_S = 30.0
 """Half of the minute beyond which entry ids are made from our clock in place of the exchange's."""
 
 
+_REDIRECTS = range(300, 400)
+_STATUSES = {
+    403: "it turns this machine away",
+    404: "there is nothing at this path",
+    418: "it has banned this machine for too many calls: wait",
+    429: "this machine has called too often: wait",
+    451: "it does not serve this part of the world",
+}
+
+
 class Visit(Struct, frozen=True, kw_only=True):
     """One attempt to reach an address.
 
     Attributes:
-        exchange: Whose it is.
-        address: Scheme, host and port.
+        place: Which.
         trouble: Why it failed, in our words; empty where it did not.
         took_s: How long it took.
         ahead_s: Our clock minus that of the other side, where it says its time.
+        instead: Another address of the exchange that does answer.
     """
 
-    exchange: str
-    address: str
+    place: Place
     trouble: str = ""
     took_s: float = 0.0
     ahead_s: float | None = None
+    instead: Other | None = None
+
+
+def trouble_of(status: int, wanted: range, location: str = "") -> str:
+    """What an answer with a status of HTTP means; empty where it is as wanted.
+
+    Args:
+        status: Of the answer.
+        wanted: Those that are as they should be.
+        location: Where a redirect leads.
+    """
+    if status in wanted:
+        return ""
+    if status in _REDIRECTS and (host := _host(location)):
+        what = f"it sends us on to {host[:60]!r}"
+    else:
+        what = _STATUSES.get(status, "trouble of its own" if status >= 500 else "it does not do what a collector asks")
+    return f"HTTP {status}: {what}"
+
+
+def _host(location: str) -> str:
+    try:
+        return urlsplit(location).hostname or ""
+    except ValueError:
+        return ""
 
 
 def check_exchanges(visits: Iterable[Visit]) -> list[Finding]:
@@ -38,11 +74,19 @@ def check_exchanges(visits: Iterable[Visit]) -> list[Finding]:
 
 
 def _reached(visit: Visit) -> Finding:
-    check = f"reach {visit.exchange}"
-    if visit.trouble:
-        mend = f"see network, DNS and firewall; [exchanges.{visit.exchange}] in the fleet file names other hosts"
-        return bad(check, f"{visit.address}: {visit.trouble}", mend)
-    return ok(check, f"{visit.address} in {visit.took_s * 1000:.0f} ms")
+    place = visit.place
+    check = f"reach {place.exchange}"
+    if not visit.trouble:
+        return ok(check, f"{place.shown} in {visit.took_s * 1000:.0f} ms")
+    if visit.instead is not None:
+        other = visit.instead
+        mend = f"under [exchanges.{place.exchange}] write {other.setting}: that one answers ({other.known})"
+    elif not is_own(place):
+        mend = f"see network, DNS and firewall; the exchange's own address is {usual(place)}"
+    else:
+        tried = ", ".join(other.place.shown for other in others(place)) or "it has none"
+        mend = f"see network, DNS and firewall; no other address of the exchange answers either ({tried})"
+    return bad(check, f"{place.shown}: {visit.trouble}", mend)
 
 
 def _clock(ahead_s: list[float]) -> Finding:

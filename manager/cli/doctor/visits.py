@@ -1,77 +1,93 @@
-"""Looks whether exchanges can be reached: a connection per address, with TLS where it has it, and the time they tell.
+"""Looks whether exchanges can be reached, as a collector would do it: by the handshake of a socket, by a call of REST.
 
-Nothing is asked for that counts against a limit: no subscription, and of REST only the head of the root.
+That takes a connection per address, and of REST the cheapest call; nothing is subscribed to.
 """
 
+import base64
 import http.client
+import os
 import socket
 import ssl
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC
 from email.utils import parsedate_to_datetime
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import urlsplit
 
 from msgspec.structs import replace
 
 from common.clock import Clock
-from common.config import ExchangeCollectorConfig
-from common.exchanges import PROFILES, Endpoints
-from manager.cli.doctor.exchange_checks import Visit
+from manager.cli.doctor.exchange_checks import Visit, trouble_of
+from manager.cli.doctor.exchange_places import REST, Place, others
 from manager.settings import NS_PER_S
 
 LIMIT_S = 5.0
 AT_ONCE = 16
-_TLS = frozenset({"https", "wss"})
+_GRANTED = range(200, 300)
+_OPENED = range(101, 102)
 
 
-def addresses(collectors: Iterable[ExchangeCollectorConfig]) -> list[tuple[str, str]]:
-    """Pure: exchange and root address of all that the collectors connect to, each once."""
-    found = dict[tuple[str, str], None]()
-    for config in collectors:
-        usual, own = PROFILES[config.exchange].endpoints, config.endpoints
-        for name in Endpoints.__struct_fields__:
-            if url := getattr(own, name) or getattr(usual, name):
-                parts = urlsplit(url)
-                found[config.exchange, f"{parts.scheme}://{parts.netloc}"] = None
-    return list(found)
-
-
-def visit_all(wanted: Iterable[tuple[str, str]], clock: Clock) -> list[Visit]:
-    """Visit each address, many at a time; takes as long as the slowest, at most some seconds."""
+def visit_all(wanted: Iterable[Place], clock: Clock) -> list[Visit]:
+    """Visit each address, many at a time, and where one fails the exchange's others, one after the other."""
     with ThreadPoolExecutor(AT_ONCE) as threads:
-        return list(threads.map(lambda each: _visit(each[0], each[1], clock), wanted))
+        return list(threads.map(lambda place: _visit_or_other(place, clock), wanted))
 
 
-def _visit(exchange: str, address: str, clock: Clock) -> Visit:
-    parts, began_s = urlsplit(address), clock.monotonic_s()
-    shown = Visit(exchange=exchange, address=address)
+def _visit_or_other(place: Place, clock: Clock) -> Visit:
+    found = _visit(place, clock)
+    if not found.trouble:
+        return found
+    answering = (other for other in others(place) if not _visit(other.place, clock).trouble)
+    return replace(found, instead=next(answering, None))
+
+
+def _visit(place: Place, clock: Clock) -> Visit:
+    began_s = clock.monotonic_s()
     try:
-        ahead_s = _look(parts, clock)
+        trouble, ahead_s = _look(place, clock)
     except TimeoutError:
-        return replace(shown, trouble=f"no answer within {LIMIT_S:g} s")
+        return Visit(place=place, trouble=f"no answer within {LIMIT_S:g} s")
+    except ssl.SSLCertVerificationError as error:
+        return Visit(place=place, trouble=f"its certificate is not accepted: {error.verify_message}")
     except ssl.SSLError:
-        return replace(shown, trouble="its certificate or TLS is not accepted")
-    except socket.gaierror:
-        return replace(shown, trouble="its name cannot be resolved")
-    except (OSError, http.client.HTTPException):
-        return replace(shown, trouble="it does not answer")
-    return replace(shown, took_s=clock.monotonic_s() - began_s, ahead_s=ahead_s)
+        return Visit(place=place, trouble="it speaks no TLS that we accept")
+    except (socket.gaierror, UnicodeError):
+        return Visit(place=place, trouble="its name cannot be resolved")
+    except ConnectionRefusedError:
+        return Visit(place=place, trouble=f"port {place.port} refuses the connection")
+    except (ConnectionError, http.client.HTTPException):
+        return Visit(place=place, trouble="it hangs up without an answer in HTTP")
+    except OSError as error:
+        return Visit(place=place, trouble=f"no way leads there ({error.strerror or type(error).__name__})")
+    return Visit(place=place, trouble=trouble, took_s=clock.monotonic_s() - began_s, ahead_s=ahead_s)
 
 
-def _look(parts: SplitResult, clock: Clock) -> float | None:
-    host, secure = parts.hostname or "", parts.scheme in _TLS
-    kind = http.client.HTTPSConnection if secure else http.client.HTTPConnection
-    connection = kind(host, parts.port, timeout=LIMIT_S)
+def _look(place: Place, clock: Clock) -> tuple[str, float | None]:
+    """Ask; what is wrong with the answer, and how far our clock is ahead of the time it tells."""
+    parts = urlsplit(place.url)
+    kind = http.client.HTTPSConnection if place.tls else http.client.HTTPConnection
+    connection = kind(parts.hostname or "", place.port, timeout=LIMIT_S)
+    path = parts.path.removesuffix("/") + place.probe or "/"
+    query = f"?{parts.query}" if parts.query else ""
     try:
-        connection.connect()
-        if parts.scheme not in ("http", "https"):
-            return None
-        connection.request("HEAD", "/")
-        date = connection.getresponse().getheader("Date")
-        return None if date is None else _ahead_s(date, clock.now_ns())
+        connection.request("GET", path + query, headers={} if place.field == REST else _handshake())
+        answer = connection.getresponse()
+        wanted = _GRANTED if place.field == REST else _OPENED
+        trouble = trouble_of(answer.status, wanted, answer.getheader("Location") or "")
+        date = answer.getheader("Date")
+        return trouble, None if date is None else _ahead_s(date, clock.now_ns())
     finally:
         connection.close()
+
+
+def _handshake() -> dict[str, str]:
+    """What asks for a WebSocket (RFC 6455, section 4.1)."""
+    return {
+        "Upgrade": "websocket",
+        "Connection": "Upgrade",
+        "Sec-WebSocket-Version": "13",
+        "Sec-WebSocket-Key": base64.b64encode(os.urandom(16)).decode(),
+    }
 
 
 def _ahead_s(date: str, now_ns: int) -> float | None:
