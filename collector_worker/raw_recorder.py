@@ -8,6 +8,7 @@ oldest go when all of one collector's together pass their bound.
 
 import gzip
 import io
+import os
 import zlib
 from datetime import UTC, datetime
 from pathlib import Path
@@ -95,6 +96,9 @@ class RawRecorder:
         now_s = self._clock.monotonic_s()
         if self._gzip is not None and self._raw is not None and now_s >= self._flush_due_s:
             self._flush_due_s = now_s + FLUSH_EVERY_S
+            if not os.fstat(self._raw.fileno()).st_nlink:  # somebody has removed it: what comes goes to a new one
+                self.close()
+                return
             self._gzip.flush(zlib.Z_SYNC_FLUSH)
             self._raw.flush()
 

@@ -65,12 +65,15 @@ def decode(path: Path) -> WorkerFile:
 
     Raises:
         InvalidConfigurationError: It cannot be read, others may change it, or it is not such a file.
+        FleetError: It is not there.
     """
     try:
         text = read_own(path)
     except InvalidConfigurationError as error:
         if error.__cause__ is None:  # it is there, and its message says what to do
             raise
+        if isinstance(error.__cause__, FileNotFoundError):
+            raise FleetError(f"{path} is not there; a manager that runs writes it again within seconds") from error
         raise _spoilt(path, "the file cannot be read") from error
     try:
         return msgspec.json.decode(text, type=WorkerFile)

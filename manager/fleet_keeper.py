@@ -1,7 +1,9 @@
 """Keeps supervisord's programs in line with the fleet: at the start, after a change, and when somebody meddles."""
 
 import asyncio
+import os
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 
 from common.clock import Clock
 from common.errors import FleetError
@@ -58,17 +60,33 @@ class FleetKeeper:
         self._told = True
         self._asked.extend(asked)
 
-    def keep(self, fleet: Fleet, processes: Mapping[str, Process], hands: Hands, spawn: Spawn) -> None:
-        """Begin an attempt where one is due and none is under way."""
+    def keep(self, fleet: Fleet, processes: Mapping[str, Process], hands: Hands, spawn: Spawn) -> bool:
+        """Begin an attempt where one is due and none is under way; whether one began because files had gone."""
         now_s = self._clock.monotonic_s()
         if self._working or now_s - self._tried_at_s < self._settings.reapply_every_s:
-            return
+            return False
         present = {program for program in processes if program.startswith(PROGRAM_PREFIX)}
         meddled = present != {config.id.program for config in fleet.collectors}
-        if self._due or meddled:
+        gone = self._gone(fleet)
+        if gone:
+            get_logger().warning("files_gone", where=gone)
+        if self._due or meddled or gone:
             self._in_line = self._in_line and not (meddled or self._told)
             self._working, self._tried_at_s = True, now_s
             spawn(self._apply(fleet, hands))
+        return bool(gone)
+
+    def _gone(self, fleet: Fleet) -> str:
+        """A folder under ``var/`` that lacks what a start needs, as somebody has cleaned up there; else empty."""
+        if self._due:  # they are written in any case
+            return ""
+        environment = self._environment
+        wanted: dict[Path, set[str]] = {
+            environment.logs: set(),
+            environment.applied: {worker_file_name(config.id) for config in fleet.collectors},
+            environment.programs: {f"{config.id.program}.conf" for config in fleet.collectors},
+        }
+        return next((str(folder) for folder, names in wanted.items() if not _holds(folder, names)), "")
 
     async def _apply(self, fleet: Fleet, hands: Hands) -> None:
         # what comes while we work begins anew
@@ -129,3 +147,10 @@ class FleetKeeper:
 
     def _entry(self, what: What, why: str, details: dict[str, str]) -> Entry:
         return Entry(at_ns=self._clock.now_ns(), who=WHO, what=what, why=why, details=details)
+
+
+def _holds(folder: Path, names: set[str]) -> bool:
+    try:
+        return names <= {*os.listdir(folder)}
+    except OSError:
+        return False

@@ -127,7 +127,9 @@ class Loop:
         if facts.pulses is not None and self._wanted.hear(facts.changes):
             self._keeper.want()
         if facts.processes is not None and self._wanted.sure and self._lease.may_act:
-            self._keeper.keep(self._wanted.desired.fleet, facts.processes, self._hands, tasks.create_task)
+            fleet = self._wanted.desired.fleet
+            if self._keeper.keep(fleet, facts.processes, self._hands, tasks.create_task):
+                self._wanted.record_anew()
         if facts.pulses is None:
             self._reporter.judged(self._wanted.desired.explained(blind(self._wanted.desired.fleet.collectors)))
             return

@@ -116,6 +116,10 @@ class Wanted:
             return
         self._recorded = fleet
 
+    def record_anew(self) -> None:
+        """Somebody has cleaned up in the folder: write the file down again."""
+        self._recorded = None
+
     async def tidy(self, link: RedisLink) -> None:
         """Drop what is left over of wishes that the fleet file has overtaken, unless somebody changes them now."""
         for field, left in self.desired.spent.items():

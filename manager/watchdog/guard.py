@@ -19,9 +19,15 @@ class Guard:
     """See the module. Times in seconds; ``var`` holds supervisord's socket and ``run/``."""
 
     def __init__(
-        self, var: Path, program: str, hung_after_s: float, monotonic_s: Callable[[], float] = time.monotonic
+        self,
+        var: Path,
+        program: str,
+        hung_after_s: float,
+        monotonic_s: Callable[[], float] = time.monotonic,
+        reopen_logs: Callable[[], None] = supervisord.reopen_logs,
     ) -> None:
         self._var, self._program, self._hung_after_s = var, program, hung_after_s
+        self._reopen_logs = reopen_logs
         self._monotonic_s = monotonic_s
         self._socket = var / "supervisor.sock"
         self._seen: Seen | None = None
@@ -29,6 +35,7 @@ class Guard:
 
     def look(self) -> None:
         """Look once; a manager that hangs is killed."""
+        self._keep_logs()
         try:
             pid = supervisord.pid_of(self._socket, self._program)
         except supervisord.NoAnswerError as error:
@@ -40,6 +47,19 @@ class Guard:
         self._seen = verdict.seen
         if verdict.silent_s is not None:
             self._revive(signs.Revival(pid, round(verdict.silent_s)))
+
+    def _keep_logs(self) -> None:
+        """Without the folder of logs supervisord starts nothing, a manager that could make it neither."""
+        folder = self._var / "log"
+        if folder.is_dir():
+            return
+        try:
+            folder.mkdir(mode=0o700)
+        except OSError as error:
+            self._tell_once(f"{folder} is not there and cannot be made: {error.strerror}")
+            return
+        self._reopen_logs()
+        _tell("logs_made_again", why=f"{folder} was not there")
 
     def _revive(self, revival: signs.Revival) -> None:
         try:

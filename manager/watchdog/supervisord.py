@@ -3,7 +3,9 @@
 (7.7 MiB of private and shared memory with this file, 12.7 with ``xmlrpc.client``, 15.6 with ``supervisor_client``.)
 """
 
+import os
 import re
+import signal
 import socket
 import time
 from pathlib import Path
@@ -35,6 +37,14 @@ def kill(path: Path, program: str) -> None:
         NoAnswerError: See there.
     """
     _call(path, "supervisor.signalProcess", program, "KILL")
+
+
+def reopen_logs() -> None:
+    """Have supervisord, our parent, open its files of logs anew; until then it writes on to those that were removed.
+
+    https://supervisord.org/running.html#signal-handlers
+    """
+    os.kill(os.getppid(), signal.SIGUSR2)
 
 
 def _call(path: Path, method: str, *arguments: str) -> str:

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -201,3 +202,17 @@ def test_a_disk_that_fails_ends_the_recording_with_one_line_in_the_log(
             raw.tick()
         raw.close()
     assert [line["event"] for line in logs] == ["raw_recording_stopped"]
+
+
+def test_what_somebody_removes_is_begun_anew(tmp_path: Path, clock: ManualClock) -> None:
+    raw = recorder(tmp_path, clock)
+    raw.sent("lost")
+    clock.advance(2)
+    raw.tick()
+    shutil.rmtree(tmp_path / "okx")
+    clock.advance(2)
+    raw.tick()
+    raw.sent("kept")
+    raw.close()
+    (path,) = files(tmp_path)
+    assert [row["text"] for row in rows(path)] == ["kept"]

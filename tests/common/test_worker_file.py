@@ -108,7 +108,6 @@ def test_a_secret_of_the_environment_leaves_no_trace(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        (None, "the file cannot be read (manager-cli apply writes it anew; then start the collector)"),
         ("{", "not a configuration as the manager writes it"),
         ('{"collector": 7}', "not a configuration as the manager writes it"),
         (
@@ -117,13 +116,20 @@ def test_a_secret_of_the_environment_leaves_no_trace(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_what_is_no_such_file_is_told_with_its_path(text: str | None, why: str, tmp_path: Path) -> None:
+def test_what_is_no_such_file_is_told_with_its_path(text: str, why: str, tmp_path: Path) -> None:
     path = tmp_path / "worker.json"
-    if text is not None:
-        path.write_text(text)
+    path.write_text(text)
     with pytest.raises(InvalidConfigurationError) as caught:
         decode(path)
     assert str(caught.value).startswith(f"{path}: {why}")
+
+
+def test_one_that_is_not_there_will_be_again_and_is_no_reason_to_give_up(tmp_path: Path) -> None:
+    path = tmp_path / "worker.json"
+    with pytest.raises(FleetError) as caught:
+        decode(path)
+    why = f"{path} is not there; a manager that runs writes it again within seconds"
+    assert (str(caught.value), caught.value.exit_code) == (why, 1)
 
 
 def test_a_file_that_others_can_change_is_refused(tmp_path: Path) -> None:

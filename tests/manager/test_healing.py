@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -189,3 +190,17 @@ async def test_a_changed_fleet_touches_only_what_changed_and_a_new_manager_nothi
         watched = await site.seen(lambda seen: int(seen.manager.get("beats", "0")) > 2, 10)
         assert pids(watched) == pids(changed)
         assert site.client.process("bystander").pid != 0
+
+
+@pytest.mark.parametrize("gone", ["log", "applied", "programs"])
+async def test_a_folder_that_is_removed_while_the_fleet_runs_is_made_again(site: Site, gone: str) -> None:
+    site.write_fleet("ONE-USDT", "TWO-USDT")
+    async with site.manager():
+        before = pids(await site.seen(all_healthy, 30))
+        folder = site.environment.var / gone
+        names = {path.name for path in folder.iterdir() if path.suffix != ".log"}
+        shutil.rmtree(folder)
+        os.kill(before["ONE-USDT"], signal.SIGKILL)
+        await site.seen(lambda _: folder.is_dir() and names <= {path.name for path in folder.iterdir()}, 30)
+        healed = pids(await site.seen(lambda seen: all_healthy(seen) and pids(seen) != before, 60))
+        assert healed == {**before, "ONE-USDT": healed["ONE-USDT"]}

@@ -39,8 +39,10 @@ def redis_facts(fleet: Fleet, client: "SyncRedis", full_bytes: int) -> RedisFact
     """
     info, config = answers(fleet, client)
     local = read_address(fleet.redis.url).is_local
+    own = Path(str(info.get("config_file", "")))
     return RedisFacts(
         info=info,
+        folder_gone=str(own.parent) if local and own.name and not own.exists() else "",
         config=config,
         full_bytes=full_bytes,
         available_bytes=_available_bytes() if local else None,
@@ -72,7 +74,7 @@ def host_facts(tools: Tools, collectors: int, disk_wanted_bytes: int, manager: M
         start_s = {name: s for name, s in supervisor.start_limits().items() if name.startswith(PROGRAM_PREFIX)}
     except FleetError as error:
         trouble = str(error)
-    var = environment.var
+    var, folders = environment.var, (environment.logs, environment.applied, environment.programs)
     named = manager.get("metrics_port") or environment.metrics_port  # that of a manager that runs comes first
     port = int(named) if named.isdigit() else 0
     return HostFacts(
@@ -80,6 +82,8 @@ def host_facts(tools: Tools, collectors: int, disk_wanted_bytes: int, manager: M
         supervisor=version,
         supervisor_trouble=trouble,
         supervisor_pid=_living_pid(var / "supervisord.pid"),
+        socket_gone=not environment.supervisor_socket.exists(),
+        missing=[str(each) for each in folders if pid and not each.is_dir()],
         programs=collectors + OTHER_PROGRAMS,
         descriptors=_descriptors(pid) if pid else None,
         start_s=start_s,

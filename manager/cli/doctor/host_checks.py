@@ -32,6 +32,8 @@ class HostFacts(Struct, frozen=True, kw_only=True):
         express_built: Whether collectors have their compiled part.
         redis_refused: Why the embedded Redis is not started on its files; else empty.
         redis_cuts: What was cut off them; and where they are kept as they were.
+        socket_gone: Whether its socket is not where it listens.
+        missing: Folders of a fleet that runs which are not there.
         port: That of the metrics; 0 where they are off.
         port_taken_by_other: Something answers there that is not our manager.
     """
@@ -51,6 +53,8 @@ class HostFacts(Struct, frozen=True, kw_only=True):
     redis_refused: str = ""
     redis_cuts: Sequence[append_only.Cut] = ()
     supervisor_pid: int = 0
+    socket_gone: bool = False
+    missing: Sequence[str] = ()
     port: int = 0
     port_taken_by_other: bool = False
 
@@ -71,6 +75,8 @@ def check_host(facts: HostFacts) -> list[Finding]:
 def _supervisor(facts: HostFacts) -> list[Finding]:
     if not facts.supervisor:
         hangs = f"it is there and does not answer: kill -CONT {facts.supervisor_pid}, or end it and start it anew"
+        if facts.socket_gone:
+            hangs = f"its socket was removed: kill -HUP {facts.supervisor_pid} makes it anew (and restarts the fleet)"
         mend = hangs if facts.supervisor_pid else f"supervisord -c {facts.conf}"
         return [bad("supervisord", facts.supervisor_trouble, mend)]
     return [ok("supervisord", f"version {facts.supervisor}"), _descriptors(facts), _start_s(facts)]
@@ -106,6 +112,11 @@ def _mode(path: str, mode: int) -> Finding:
 
 
 def _folder(facts: HostFacts) -> Finding:
+    if facts.missing:
+        found = f"{', '.join(facts.missing)}: not there, and without it nothing is started"
+        return bad(
+            "folders", found, "manager and watchdog make it again within seconds: do they run? manager-cli status"
+        )
     if not facts.writable:
         return bad("permissions", f"{facts.var} cannot be written by this user", "chown it, or run as its owner")
     return ok("permissions", f"{facts.var} can be written")

@@ -24,6 +24,7 @@ class RedisFacts(Struct, frozen=True, kw_only=True):
         info: The answer to INFO; empty where this user may not ask for it. What is not in it was not looked at.
         config: The settings that were asked for; empty where this user may not read them, as with a hosted Redis.
         full_bytes: What the streams will take when each is as long as it may become.
+        folder_gone: Where its files were, if somebody has removed them under it; else empty.
         available_bytes: Memory of the machine that is free for Redis, beside what it has; None where it runs elsewhere.
     """
 
@@ -31,6 +32,7 @@ class RedisFacts(Struct, frozen=True, kw_only=True):
     config: Mapping[str, str]
     full_bytes: int
     available_bytes: int | None = None
+    folder_gone: str = ""
 
 
 def check_redis(facts: RedisFacts) -> list[Finding]:
@@ -76,6 +78,9 @@ def _persistence(facts: RedisFacts) -> Finding:
 
 def _saved(facts: RedisFacts) -> Finding:
     check = "redis disk"
+    if facts.folder_gone:
+        found = f"{facts.folder_gone} was removed while Redis runs: what it has is lost when it ends"
+        return bad(check, found, "save what you need (manager-cli export), then restart it: collectors fetch the rest")
     told = [name for name in _WRITES_TO_DISK if name in facts.info]
     if not told:
         return skipped(check, _NO_INFO, "see its log, and that its disk has room")

@@ -14,7 +14,14 @@ class Scene:
     def __init__(self, var: Path) -> None:
         self.var, self.now_s, self.pid, self.away = var, 100.0, 42, False
         self.kills = list[str]()
-        self.guard = Guard(var, "manager", 10.0, lambda: self.now_s)
+        self.reopened = 0
+        self.logs = var / "log"
+        self.logs.mkdir()
+        self.guard = Guard(var, "manager", 10.0, lambda: self.now_s, self.reopen)
+
+    def reopen(self) -> None:
+        assert self.logs.is_dir()
+        self.reopened += 1
 
     def pid_of(self, path: Path, program: str) -> int:
         if self.away:
@@ -100,3 +107,17 @@ def test_a_kill_that_fails_is_told(
         {"event": "manager_kill_failed", "why": why, "pid": 42, "silent_s": 10, "process": "watchdog"}
     ]
     assert signs.take(signs.revival_file(scene.var)) is None
+
+
+def test_logs_that_were_removed_are_made_again_and_supervisord_writes_to_them(
+    scene: Scene, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scene.look()
+    scene.logs.rmdir()
+    scene.look(times=2)
+    assert (scene.reopened, scene.logs.stat().st_mode & 0o777) == (1, 0o700)
+    assert events(capsys)[0] == {
+        "event": "logs_made_again",
+        "why": f"{scene.logs} was not there",
+        "process": "watchdog",
+    }

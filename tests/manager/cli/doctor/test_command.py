@@ -31,7 +31,9 @@ def _a_good_host(stage: CliStage, monkeypatch: pytest.MonkeyPatch) -> None:
 
     fakeredis knows no INFO and no CONFIG, so what a good Redis says stands in for them.
     """
-    stage.environment.logs.chmod(0o700)
+    for folder in (stage.environment.logs, stage.environment.applied, stage.environment.programs):
+        folder.mkdir(mode=0o700, exist_ok=True)
+        folder.chmod(0o700)
     monkeypatch.setattr("manager.cli.doctor.gather.express_built", lambda: True)
     facts = {
         "redis_version": "7.4.2",

@@ -108,3 +108,11 @@ def test_a_file_of_redis_that_was_cut_or_refused() -> None:
         "nothing was changed; see 'damaged at byte' in deploy/RUNBOOK.md",
     )
     assert found("redis file", redis_refused="a.aof is damaged at byte 7", redis_cuts=[cut]) == [refused]
+
+
+def test_what_a_fleet_that_runs_needs_and_somebody_has_removed() -> None:
+    mend = "manager and watchdog make it again within seconds: do they run? manager-cli status"
+    found_ = "/srv/var/log, /srv/var/applied: not there, and without it nothing is started"
+    assert found("folders", missing=["/srv/var/log", "/srv/var/applied"]) == [bad("folders", found_, mend)]
+    (gone,) = found("supervisord", supervisor="", supervisor_trouble="no answer", supervisor_pid=77, socket_gone=True)
+    assert gone.mend == "its socket was removed: kill -HUP 77 makes it anew (and restarts the fleet)"

@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from manager.cli.doctor.findings import Finding, Level, ok, skipped
+from manager.cli.doctor.findings import Finding, Level, bad, ok, skipped
 from manager.cli.doctor.redis_checks import RedisFacts, check_redis
 
 GIB = 1024**3
@@ -128,3 +128,11 @@ def test_memory(full: int, limit: int, available: int | None, level: Level) -> N
 
 def test_clients() -> None:
     assert found("redis clients", info={**INFO, "connected_clients": 9_000}).level is Level.WARNING
+
+
+def test_a_folder_that_was_removed_under_it() -> None:
+    assert found("redis disk", folder_gone="/srv/var/redis") == bad(
+        "redis disk",
+        "/srv/var/redis was removed while Redis runs: what it has is lost when it ends",
+        "save what you need (manager-cli export), then restart it: collectors fetch the rest",
+    )
