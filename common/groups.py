@@ -104,7 +104,7 @@ class GroupReader(Closing):
         config, clock = redis_config(redis), clock or SystemClock()
         self._member = Member(group, self.consumer, at_once, round(min_idle_s * 1_000), max_tries)
         selection = within_reach(select(collectors, data_types), config)
-        self._streams = GroupStreams(group, selection, check_start(start), clock)
+        self._streams = GroupStreams(group, selection, check_start(start, clock.now_ns()), clock)
         self._left_behind = LeftBehind(self._member, self.skipped, clock)
         self._clock = clock
         self._pipe = RedisPipe(config, text=True)

@@ -79,7 +79,8 @@ class Subscriber(Closing):
     Args:
         collectors: ``okx:BTC-USDT``, a pattern such as ``okx:*``, or several of them.
         data_types: ``trade``, ``orderbook``, ``ticker``, ``candles:1m``, ``candles``, ``*``, or several of them.
-        start: ``new``, ``oldest``, an entry id, a time or a saved position (``common.reading.start``).
+        start: ``new``, ``oldest``, an entry id, a time (also ``10m``: so long ago) or a saved position
+            (``common.reading.start``).
         redis: Address of Redis; else ``TICKFLEET_REDIS_URL``, else this machine.
         at_once: Entries that are read in one go, of all streams together, and so are in memory at most; by default
             1,000, with books 200. Of each of many streams at least 20 are read.
@@ -107,7 +108,7 @@ class Subscriber(Closing):
         self._clock = clock or SystemClock()
         config = redis_config(redis)
         selection = within_reach(select(collectors, data_types), config)
-        self._reader = StreamReader(config, selection, check_start(start), self._clock, at_once)
+        self._reader = StreamReader(config, selection, check_start(start, self._clock.now_ns()), self._clock, at_once)
         self._perseverance = Perseverance(self._clock, first_wait_s)
         self._batch = Batch((), self._reader.marks)
         self._handed = 0

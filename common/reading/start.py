@@ -5,46 +5,61 @@
 | ``new`` | behind what is there now |
 | ``oldest`` | with the oldest entry that is there |
 | ``1767225600000-17`` | behind that entry |
-| a ``datetime`` | with the first entry of that time or later |
+| a ``datetime``, or a time as text (``10m``: so long ago) | with the first entry of that time or later |
 | a ``Position`` | behind it; streams that it does not know with their oldest entry |
 
-A stream that appears later, or is not there yet, is read from its beginning: all in it is new.
+Times as text are those of ``common.times``. A stream that appears later, or is not there yet, is read from its
+beginning: all in it is new.
 """
 
 from datetime import UTC, datetime, timedelta
 
+from common.clock import SystemClock
 from common.errors import InvalidConfigurationError
 from common.reading.cursor import Facts
 from common.reading.names import StreamName
 from common.reading.position import BEGINNING, Mark, Position, id_order
+from common.times import NEW, OLDEST, not_a_time, read_time
 
 Start = str | datetime | Position
 
-NEW = "new"
-OLDEST = "oldest"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LAST_OF_A_MS = 2**64 - 1
 
 
-def check_start(start: Start) -> Start:
-    """The start, if it is one.
+def check_start(start: Start, now_ns: int | None = None) -> Start:
+    """The start, if it is one; a time as text becomes a ``datetime``.
+
+    Args:
+        start: What was asked for.
+        now_ns: From when on ``10m`` is reckoned; else now.
 
     Raises:
-        InvalidConfigurationError: It is not.
+        InvalidConfigurationError: It is none.
     """
     if isinstance(start, datetime):
         if start.tzinfo is None:
             raise InvalidConfigurationError("a start needs a time zone: datetime(..., tzinfo=UTC)")
         if start <= _EPOCH:
             raise InvalidConfigurationError("a start must be after 1970-01-01")
-    elif isinstance(start, str) and start not in (NEW, OLDEST):
-        try:
-            id_order(start)
-        except ValueError as error:
-            raise InvalidConfigurationError(
-                f"a start is new, oldest, an entry id such as 1767225600000-0, a time or a position, not {start[:40]!r}"
-            ) from error
-    return start
+        return start
+    if isinstance(start, Position) or start.strip() in (NEW, OLDEST):
+        return start.strip() if isinstance(start, str) else start
+    now_ns = SystemClock().now_ns() if now_ns is None else now_ns
+    at_ns = None if "-" in start[1:] and _is_id(start) else read_time(start, now_ns)
+    if at_ns is not None:
+        return max(_EPOCH + timedelta(microseconds=at_ns // 1_000), _EPOCH + timedelta(milliseconds=1))
+    if not _is_id(start):
+        raise InvalidConfigurationError(f"a start is new, oldest, a position, or a time: {not_a_time(start, now_ns)}")
+    return start.strip()
+
+
+def _is_id(text: str) -> bool:
+    try:
+        id_order(text.strip())
+    except ValueError:
+        return False
+    return True
 
 
 def first_mark(name: StreamName, start: Start, facts: Facts | None) -> Mark:

@@ -6,7 +6,7 @@ from common.subscriber import Subscriber
 
 
 async def main() -> None:
-    """``start`` takes ``new``, ``oldest``, an entry id, a time or a saved position."""
+    """``start`` takes ``new``, ``oldest``, an entry id, a time, ``10m`` (so long ago) or a saved position."""
     async for entry in Subscriber("okx:*", "trade", start="oldest"):
         print(entry.collector, entry.id, entry.event, flush=True)
 

@@ -18,6 +18,7 @@ from common.errors import (
 )
 from common.fleet_file import Fleet
 from common.identity import CollectorId
+from common.times import OLDEST
 from manager.cli.coverage import (
     Answer,
     all_complete,
@@ -59,8 +60,8 @@ def coverage(
 ) -> None:
     """Show which times a collector's streams cover without a hole, and what is missing.
 
-    A TIME is ISO 8601 (UTC where it names no zone), a unix time in s, ms, us or ns, 'now', or -45s, -30m, -1h, -2d:
-    so long ago.
+    A TIME is 10m, -10m or 2h30m (so long ago), ISO 8601 (UTC where it names no zone), a unix time in s, ms, us or ns,
+    the id of an entry, now, or oldest.
 
     \b
     exit codes: 0 the range is complete for all that is asked for, 1 it is not, or there is no ledger yet,
@@ -72,7 +73,8 @@ def coverage(
     """  # noqa: D301 - the backslash-b keeps the lines of the help apart
     tools: Tools = context.obj
     now_ns = tools.clock.now_ns()
-    from_ts, to_ts = (None if text is None else parse_time(text, now_ns) for text in (from_time, to_time))
+    from_ts = None if from_time in (None, OLDEST) else parse_time(from_time, now_ns)
+    to_ts = None if to_time is None else parse_time(to_time, now_ns)
     if from_ts is not None and to_ts is not None and from_ts >= to_ts:
         raise UsageError(f"--from {from_time} is not before --to {to_time}")
     asked = parse_data_types(data or [])

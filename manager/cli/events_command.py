@@ -28,7 +28,7 @@ def events(
     name: Annotated[str, typer.Argument(metavar="[ID|PATTERN|all]", help="Only what concerns these.")] = ALL,
     lines: Annotated[int, typer.Option("-n", "--lines", min=0, help="How many of the last ones.")] = 50,
     since: Annotated[
-        str | None, typer.Option(metavar="TIME", help="All since then instead, e.g. -2h or 2026-03-29T10:00.")
+        str | None, typer.Option(metavar="TIME", help="All since then instead, e.g. 2h30m or 2026-03-29T10:00.")
     ] = None,
     follow: Annotated[bool, typer.Option("-f", "--follow", help="Print what is added, until Ctrl-C.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per line and nothing else.")] = False,

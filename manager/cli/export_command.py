@@ -54,8 +54,8 @@ def export(
 ) -> None:
     """Write what a stream holds of a range of time into a file: every entry once, in the order of the stream.
 
-    A TIME is ISO 8601 (UTC where it names no zone), a unix time in s, ms, us or ns, 'now', or -45s, -30m, -1h, -2d:
-    so long ago. The range is of the exchange's time, ts_event.
+    A TIME is 10m, -10m or 2h30m (so long ago), ISO 8601 (UTC where it names no zone), a unix time in s, ms, us or ns,
+    the id of an entry, now, or oldest. The range is of the exchange's time, ts_event.
 
     Each entry is a row with its id and its type. The types gap, feed_status and missed say where data is missing or in
     doubt, unreadable stands for an entry of a later version; filter by type to leave them out. Times are timestamp[ns,

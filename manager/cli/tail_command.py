@@ -14,15 +14,15 @@ from common.errors import RedisUnreachableError
 from common.event_loop import run
 from common.identity import CollectorId, DataType
 from common.reading.entries import Entry
-from common.reading.start import NEW
+from common.times import NEW
 from manager.cli.asked import Kind, choose, parse_kind
 from manager.cli.effective import Site, at_site
+from manager.cli.times import parse_start
 from manager.cli.tools import Tools, tell
 from manager.cli.viewing.documents import entry_json, ledger_json
 from manager.cli.viewing.ledgers import LedgerRow, Ledgers
 from manager.cli.viewing.lines import entry_line, ledger_line, width_of
 from manager.cli.viewing.output import Printer, is_terminal
-from manager.cli.viewing.since import parse_since
 
 _IDLE_S = 1.0
 _LOOK_EVERY_S = 0.5
@@ -39,7 +39,7 @@ def tail(
     since: Annotated[
         str,
         typer.Option(
-            metavar="START", help="Begin there: new, oldest, an entry id (behind it), 10m (so long ago), or a time."
+            metavar="TIME", help="Begin there: new, oldest, an entry id (behind it), 2h30m (so long ago), or a time."
         ),
     ] = NEW,
     levels: Annotated[int, typer.Option(min=1, help="How many of a book's levels on each side.")] = 10,
@@ -69,7 +69,7 @@ def tail(
     """  # noqa: D301 - the backslash-b keeps the lines of the help apart
     tools: Tools = context.obj
     asked = parse_kind(kind, ledger=True)
-    start = parse_since(since, tools.clock.now_ns())
+    start = parse_start(since, tools.clock.now_ns())
     plain = as_json or not is_terminal()
     with at_site(tools) as site:
         collectors, redis = choose(site, name, asked), site.file.redis

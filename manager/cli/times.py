@@ -1,52 +1,41 @@
 """Pure: points in time as an operator types them, and as he reads them."""
 
-import re
 from datetime import UTC, datetime, timedelta
+from typing import cast
 
-from common.errors import UsageError
+from common.errors import InvalidConfigurationError, UsageError
+from common.reading.start import check_start
+from common.times import not_a_time, read_time
 from manager.settings import NS_PER_S
 from manager.words import span
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_LATEST_NS = 2**63 - 1
 _NS_PER_MS = 1_000_000
-
-_RELATIVE = re.compile(r"-([0-9]{1,9})([smhdw])", re.ASCII)
-_UNIT_S = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
-
-_UNIX = re.compile(r"[0-9]+", re.ASCII)
-_UNIX_NS = {10: NS_PER_S, 13: _NS_PER_MS, 16: 1_000, 19: 1}
-"""Nanoseconds in one unit by the number of digits, which tells the unit for every time from 2001 to 2262."""
-
-KNOWN_FORMS = "2026-03-29T10:00, a unix time in s, ms, us or ns, or -1h (-30m, -45s, -2d)"
 
 
 def parse_time(text: str, now_ns: int) -> int:
-    """A point in time in ns: ISO 8601 (UTC where no zone is given), a unix time, or so long before now.
+    """A point in time, ns since the epoch, as ``common.times`` has it.
 
     Raises:
-        UsageError: It is none of these, or lies before 1970 or after 2262.
+        UsageError: It is none.
     """
-    at_ns = _read(text.strip(), now_ns)
-    if at_ns is None or not 0 <= at_ns <= _LATEST_NS:
-        raise UsageError(f"{text[:40]!r} is not a time; known are {KNOWN_FORMS}")
+    at_ns = read_time(text, now_ns)
+    if at_ns is None:
+        raise UsageError(not_a_time(text, now_ns))
     return at_ns
 
 
-def _read(text: str, now_ns: int) -> int | None:
-    if text == "now":
-        return now_ns
-    if match := _RELATIVE.fullmatch(text):
-        return now_ns - int(match[1]) * _UNIT_S[match[2]] * NS_PER_S
-    if _UNIX.fullmatch(text):
-        unit_ns = _UNIX_NS.get(len(text))
-        return None if unit_ns is None else int(text) * unit_ns
+def parse_start(text: str, now_ns: int) -> str | datetime:
+    """Where a view of a stream begins: ``new``, ``oldest``, an entry id, or a time.
+
+    Raises:
+        UsageError: It is none of these.
+    """
     try:
-        at = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    at = at if at.tzinfo else at.replace(tzinfo=UTC)
-    return (at - _EPOCH) // timedelta(microseconds=1) * 1_000
+        start = check_start(text, now_ns)
+    except InvalidConfigurationError as error:
+        raise UsageError(not_a_time(text, now_ns)) from error
+    return str(start) if isinstance(start, str) else cast(datetime, start)
 
 
 def date_time(at_ns: int) -> str:

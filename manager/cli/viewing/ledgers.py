@@ -12,7 +12,7 @@ from common.coverage import LedgerEntry, decode
 from common.errors import FleetError, UndecodableFrameError
 from common.identity import CollectorId
 from common.reading.position import BEGINNING
-from common.reading.start import NEW, OLDEST
+from common.times import NEW, OLDEST
 
 if TYPE_CHECKING:
     from common.redis_client import SyncRedis

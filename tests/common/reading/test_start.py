@@ -46,7 +46,8 @@ def test_the_first_mark(start: Start, facts: Facts | None, expected: Mark) -> No
     [
         ("newest", "a start is new, oldest"),
         ("", "a start is new, oldest"),
-        ("2026-01-01T00:00", "a start is new, oldest"),
+        ("10 minutes", "did you mean '10m'?"),
+        ("5-x", "a start is new, oldest"),
         (datetime(2026, 1, 1), "time zone"),  # noqa: DTZ001 - that is what is refused
         (datetime(1970, 1, 1, tzinfo=UTC), "after 1970"),
     ],
@@ -54,3 +55,32 @@ def test_the_first_mark(start: Start, facts: Facts | None, expected: Mark) -> No
 def test_what_is_no_start_is_refused(start: Start, message: str) -> None:
     with pytest.raises(InvalidConfigurationError, match=message):
         check_start(start)
+
+
+NOW = datetime(2026, 3, 29, 10, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("text", "start"),
+    [
+        ("new", "new"),
+        ("oldest", "oldest"),
+        ("1767225600000-17", "1767225600000-17"),
+        ("10m", NOW - timedelta(minutes=10)),
+        ("-2h30m", NOW - timedelta(hours=2, minutes=30)),
+        ("now", NOW),
+        ("2026-03-29T10:00", NOW),
+        ("2026-03-29T10:00:00.25+02:00", datetime(2026, 3, 29, 8, 0, 0, 250_000, tzinfo=UTC)),
+        ("1767225600", datetime(2026, 1, 1, tzinfo=UTC)),
+        ("1970-01-01", datetime(1970, 1, 1, 0, 0, 0, 1_000, tzinfo=UTC)),
+    ],
+)
+def test_a_start_as_it_is_typed(text: str, start: Start) -> None:
+    assert check_start(text, int(NOW.timestamp()) * 10**9) == start
+    assert check_start(start) == start
+
+
+def test_without_a_word_it_is_reckoned_from_now() -> None:
+    start = check_start("1m")
+    assert isinstance(start, datetime)
+    assert timedelta(seconds=59) < datetime.now(UTC) - start < timedelta(seconds=90)

@@ -178,7 +178,10 @@ def test_a_collector_that_left_the_fleet_still_has_its_ledger(stage: CliStage, l
         (["nonsense"], "there is no collector 'nonsense' (manager-cli list shows them)"),
         (["okx:*"], "coverage is told of one collector, not of a pattern"),
         (["all"], "coverage is told of one collector, not of a pattern"),
-        (["okx:ETH-USDT", "--from", "yesterday"], "'yesterday' is not a time; known are 2026-03-29T10:00,"),
+        (
+            ["okx:ETH-USDT", "--from", "yesterday"],
+            "'yesterday' is not a time; did you mean '1d'? (known: 10m, -10m or 2h30m",
+        ),
         (["okx:ETH-USDT", "--from", "-1h", "--to", "-1h"], "--from -1h is not before --to -1h"),
         (["okx:ETH-USDT", "--from", "-1h", "--to", "-2h"], "--from -1h is not before --to -2h"),
         (["okx:ETH-USDT", "--data", "trades"], "there is no data type 'trades'; did you mean 'trade'?"),

@@ -250,7 +250,7 @@ def test_what_is_no_ledger_is_told(stage: CliStage) -> None:
         (["okx:BTC-USTD", "trade"], "there is no collector 'okx:BTC-USTD'; did you mean 'okx:BTC-USDT'?"),
         (["okx:BTC-USDT", "trades"], "there is no type 'trades'; did you mean 'trade'?"),
         (["okx:ETH-USDT", "orderbook"], "okx:ETH-USDT does not collect orderbook; it collects trade"),
-        (["okx:BTC-USDT", "trade", "--since", "then"], "--since 'then' is none of: new, oldest, an entry id"),
+        (["okx:BTC-USDT", "trade", "--since", "then"], "'then' is not a time (known: 10m, -10m or 2h30m"),
         (["okx:BTC-USDT", "trade", "--count", "0"], "Invalid value for '--count'"),
         (["okx:BTC-USDT"], "Missing argument 'TYPE'."),
     ],

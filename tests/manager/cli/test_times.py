@@ -1,0 +1,36 @@
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from common.errors import UsageError
+from manager.cli.times import date_time, length, parse_start, parse_time
+from tests.manager.fakes import NOW_NS, S
+
+MS = S // 1000
+
+
+def test_what_is_no_time_is_wrong_usage() -> None:
+    with pytest.raises(UsageError, match=r"'10 minutes' is not a time; did you mean '10m'\?"):
+        parse_time("10 minutes", NOW_NS)
+    with pytest.raises(UsageError, match="'newest' is not a time"):
+        parse_start("newest", NOW_NS)
+
+
+def test_a_start_may_be_a_time() -> None:
+    assert parse_start("1m", NOW_NS) == datetime.fromtimestamp(NOW_NS // S - 60, UTC)
+    assert parse_start("oldest", NOW_NS) == "oldest"
+
+
+@given(st.integers(0, 2**63 - 1))
+def test_a_time_that_is_shown_can_be_typed(at_ns: int) -> None:
+    assert parse_time(date_time(at_ns), NOW_NS) == at_ns // MS * MS
+
+
+@pytest.mark.parametrize(
+    ("ns", "text"),
+    [(1, "<1 ms"), (MS, "1 ms"), (S - 1, "999 ms"), (S, "1 s"), (119 * S, "119 s"), (600 * S, "10 min")],
+)
+def test_a_length(ns: int, text: str) -> None:
+    assert length(ns) == text
