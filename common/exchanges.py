@@ -85,6 +85,7 @@ class ExchangeProfile(Struct, frozen=True, kw_only=True):
         rest_unit: What the exchange counts of REST.
         kinds: What it trades, as far as we collect it.
         custom_params: Allowed names with their allowed values, the default first.
+        start_connects, start_rest_units: What the start of one collector takes at most where nothing was missed.
     """
 
     name: str
@@ -97,6 +98,8 @@ class ExchangeProfile(Struct, frozen=True, kw_only=True):
     data_types: tuple[DataType, ...]
     candle_intervals: tuple[str, ...]
     custom_params: dict[str, tuple[str, ...]]
+    start_connects: int
+    start_rest_units: float
 
     @property
     def endpoints(self) -> Endpoints:
@@ -148,6 +151,8 @@ PROFILES: dict[str, ExchangeProfile] = {
         data_types=(DataType.TRADE, DataType.ORDERBOOK, DataType.TICKER, DataType.CANDLES),
         candle_intervals=tuple(INTERVAL_S),
         custom_params={},
+        start_connects=1,
+        start_rest_units=80.0,  # the instrument 20, the book 50, bars 2 an interval, the time 1 a look
     ),
     "okx": ExchangeProfile(
         name="OKX",
@@ -168,6 +173,8 @@ PROFILES: dict[str, ExchangeProfile] = {
             "trade_channel": ("trades-all", "trades"),
             "book_channel": ("books", "books5", "bbo-tbt"),
         },
+        start_connects=2,
+        start_rest_units=8.0,
     ),
 }
 

@@ -223,6 +223,22 @@ def read_facts(client: SyncRedis, *settings: str) -> tuple[dict[str, Any], dict[
     return info, config
 
 
+def maxmemory_of_nodes(client: SyncRedis) -> dict[str, int]:
+    """``maxmemory`` of each master of a Cluster by ``host:port``; those are missing that do not tell."""
+    asks: Any = client
+    found = dict[str, int]()
+    for node in asks.get_primaries():
+        with suppress(redis.ResponseError):
+            found[node.name] = asks.info("memory", target_nodes=node)["maxmemory"]
+    return found
+
+
+def node_of(client: SyncRedis, key: str) -> str:
+    """``host:port`` of the node of a Cluster that a key is on."""
+    asks: Any = client
+    return str(asks.get_node_from_key(key).name)
+
+
 def _of_all(nodes: Mapping[str, Any]) -> dict[str, Any]:
     """The facts of one node of a Cluster, with the memory of all together."""
     if not all(isinstance(each, Mapping) for each in nodes.values()):  # of one node redis-py gives the facts alone

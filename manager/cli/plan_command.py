@@ -9,11 +9,17 @@ from typing import Annotated
 import typer
 from msgspec.structs import replace
 
+from common import keys
 from common.errors import EXIT_FAILURE, EXIT_OK, FleetError, InvalidConfigurationError, UsageError
 from common.fleet_file import Fleet, load_wanted_fleet
 from common.identity import PROGRAM_PREFIX, CollectorId
+from common.redis_url import read_address
 from common.worker_file import WorkerFile, decode, worker_file
+from manager.cli import needs
 from manager.cli.chronicle import Event
+from manager.cli.doctor.findings import Finding
+from manager.cli.doctor.gather import redis_facts
+from manager.cli.doctor.redis_checks import check_room
 from manager.cli.effective import Site, at_site
 from manager.cli.give import asked, stamp_of
 from manager.cli.goal import Goal, Task
@@ -24,6 +30,8 @@ from manager.cli.report import Report
 from manager.cli.tools import Tools
 from manager.cli.watch import LOOK_EVERY_S, Watch, start_of
 from manager.cli.wrapping import wrapped
+from manager.figures.capacity import Capacity, capacity_of
+from manager.figures.document import read_figures
 from manager.journal import APPLY, What, write_now
 from manager.words import span
 
@@ -35,7 +43,8 @@ def plan(
 ) -> None:
     """Show what 'apply' would touch.
 
-    That is how a fleet file, with what was changed at run time, differs from what is applied. Changes nothing.
+    That is how a fleet file, with what was changed at run time, differs from what is applied; and what the fleet needs
+    once all its streams are full: memory, connections, disk, and time to start. Changes nothing.
 
     \b
     manager-cli plan
@@ -49,10 +58,14 @@ def plan(
     tools = replace(tools, fleet_path=file or tools.fleet_path)
     with at_site(tools, _usable(tools)) as site:
         found = _plan(site)
+        capacity, room = _capacity(site)
+    here = read_address(site.file.redis.url).is_local
     if as_json:
-        sys.stdout.write(json.dumps({**to_json(found), "ignored": list(site.desired.troubles)}) + "\n")
+        wants = needs.to_json(capacity, room, redis_here=here)
+        sys.stdout.write(json.dumps({**to_json(found), "ignored": list(site.desired.troubles), "needs": wants}) + "\n")
     else:
-        _print([*lines(found), *site.desired.troubles])
+        wanted = [] if found.nothing else needs.lines(capacity, room, redis_here=here)
+        _print([*lines(found), *site.desired.troubles, *wanted])
     raise typer.Exit(EXIT_OK if found.nothing else EXIT_FAILURE)
 
 
@@ -111,6 +124,16 @@ def _plan(site: Site) -> Plan:
     environment = replace(site.tools.environment, fleet_path=site.tools.fleet_path)
     wanted = (worker_file(config, site.file.redis, environment) for config in site.fleet.collectors)
     return make_plan(wanted, _applied(environment.applied))
+
+
+def _capacity(site: Site) -> tuple[Capacity, list[Finding]]:
+    """What the fleet needs once its streams are full, and whether its Redis has that."""
+    from common.redis_client import translated_errors  # see ``tools``
+
+    with translated_errors(site.file.redis):
+        figures = read_figures(site.client.get(keys.FLEET_FIGURES))
+    capacity = capacity_of(site.fleet.collectors, site.file.redis.maxlen, figures)
+    return capacity, check_room(redis_facts(site.file, site.client, capacity))
 
 
 def _applied(folder: Path) -> dict[CollectorId, WorkerFile | None]:

@@ -3,7 +3,7 @@
 Shared by the manager, which has measured the streams, and by commands that have not.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from msgspec import Struct
 
@@ -105,16 +105,6 @@ def streams_of(config: ExchangeCollectorConfig, maxlen: MaxLen) -> Iterator[Stre
                 interval=interval,
             )
     yield StreamName(collector=collector, kind=COVERAGE, key=keys.coverage(config.id), maxlen=keys.COVERAGE_MAXLEN)
-
-
-def full_bytes(fleet: Iterable[ExchangeCollectorConfig], maxlen: MaxLen) -> int:
-    """What the streams of a fleet will take when full, by typical sizes: for those who have measured nothing."""
-    return sum(
-        name.maxlen * TYPICAL_ENTRY_BYTES[name.kind]
-        for config in fleet
-        if config.enabled
-        for name in streams_of(config, maxlen)
-    )
 
 
 def forecast_stream(size: StreamSize, entries_per_s: float | None) -> StreamForecast:

@@ -13,6 +13,8 @@ from common.redis_client import (
     check_serves,
     claim,
     disclaim,
+    maxmemory_of_nodes,
+    node_of,
     read_facts,
     read_info,
     shown_address,
@@ -91,6 +93,19 @@ def high(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     site: Sentinel | Cluster = request.param(tmp_path_factory.mktemp("high"))
     with running(site):
         yield site.config
+
+
+def test_each_node_of_a_cluster_tells_its_own_limit(tmp_path: Path) -> None:
+    cluster = Cluster(tmp_path)
+    with running(cluster):
+        for number, node in enumerate(cluster.nodes):
+            node.client.config_set("maxmemory", f"{100 + number}mb")
+        client = sync_client(cluster.config)
+        limits = maxmemory_of_nodes(client)
+        names = {f"127.0.0.1:{node.port}": (100 + number) * 1024**2 for number, node in enumerate(cluster.nodes)}
+        assert limits == names
+        assert node_of(client, "{okx:BTC-USDT}") == f"127.0.0.1:{cluster.holder('{okx:BTC-USDT}').port}"
+        client.close()
 
 
 async def test_what_the_manager_asks_is_answered_behind_sentinels_and_in_a_cluster(high: RedisConfig) -> None:

@@ -17,8 +17,6 @@ from tests.simulator.clock import ManualClock
 from tests.simulator.server import Simulator
 from tests.simulator.source import Frame
 
-pytestmark = pytest.mark.timeout(60)
-
 _START_MS = 1_790_000_000_000
 _OPTIONS = BinanceOptions(instruments=("BTCUSDT", "TONUSDT"), warmup_ms=2_000)
 _ALL = "depth@100ms/btcusdt@trade/btcusdt@ticker/btcusdt@bookTicker/btcusdt@kline_1s"
@@ -272,5 +270,5 @@ async def test_one_connection_attempt_too_many(simulator: Simulator[BinanceSourc
     with pytest.raises(InvalidStatus, match="429"):
         await connect(url)
     clock.move(300_000)
-    async with connect(url):
+    async with connect(url, open_timeout=None):  # it first makes the market of five minutes
         pass

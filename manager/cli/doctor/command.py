@@ -2,35 +2,36 @@
 
 import json
 import sys
-from collections.abc import Iterable
+from pathlib import Path
 from typing import Annotated
 
 import typer
+from msgspec.structs import replace
 
-from common.config import ExchangeCollectorConfig
 from common.errors import EXIT_FAILURE, EXIT_OK, RedisUnreachableError
-from common.fleet_file import Fleet
-from manager.cli.doctor.exchange_checks import check_exchanges
+from common.fleet_file import load_wanted_fleet
+from manager.cli.doctor.exchange_checks import check_exchanges, check_start
 from manager.cli.doctor.exchange_places import places
 from manager.cli.doctor.findings import Finding, Level, bad, ok
 from manager.cli.doctor.gather import host_facts, redis_facts
 from manager.cli.doctor.host_checks import check_host
 from manager.cli.doctor.redis_checks import check_redis
 from manager.cli.doctor.visits import visit_all
-from manager.cli.look import Look, look
+from manager.cli.look import look
 from manager.cli.tools import Tools
 from manager.cli.wrapping import wrapped
-from manager.figures.forecast import full_bytes
+from manager.desired import merge
+from manager.figures.capacity import capacity_of
 from manager.rival import MEND
 
 _COLOURS = {Level.OK: "green", Level.WARNING: "yellow", Level.BAD: "red", Level.SKIPPED: "bright_black"}
 
-_DISK_OF_MEMORY = 3
-"""An append-only file is rewritten when it has doubled, and for that time the new one stands beside it."""
-
 
 def doctor(
     context: typer.Context,
+    file: Annotated[
+        Path | None, typer.Argument(help="A fleet file to look ahead for; the fleet that runs where none is named.")
+    ] = None,
     offline: Annotated[bool, typer.Option("--offline", help="Leave the exchanges out.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON array and nothing else.")] = False,
 ) -> None:
@@ -38,9 +39,11 @@ def doctor(
 
     Changes nothing. Of the exchanges it opens each socket once and asks for the time; that takes some seconds where one
     does not answer, and then it looks for another of their addresses that does.
+    What the fleet needs when its streams are full is told for the file that is named, or as it has been edited.
 
     \b
     manager-cli doctor
+    manager-cli doctor my-fleet.toml
     manager-cli doctor --json | jq '.[] | select(.level == "bad")'
 
     \b
@@ -48,25 +51,32 @@ def doctor(
                 2 wrong usage or fleet file
     """  # noqa: D301 - the backslash-b keeps the lines of the help apart
     tools: Tools = context.obj
-    fleet = tools.fleet()
-    collectors = fleet.collectors
+    if file is not None:
+        tools = replace(tools, fleet_path=file)
+        fleet = wanted = load_wanted_fleet(file, tools.environment)
+    else:
+        standing = tools.standing()
+        standing.warn()
+        fleet, wanted = standing.fleet, standing.edited or standing.fleet
     client = tools.connect(fleet.redis)
     try:
         seen = look(tools, fleet, client)
-        collectors = tuple(judgement.config for judgement in seen.judgements)
-        wanted_bytes = _wanted_bytes(fleet, collectors, seen)
-        findings = check_redis(redis_facts(fleet, client, wanted_bytes))
+        collectors, manager = merge(wanted, seen.changes).fleet.collectors, seen.manager
+        rival = seen.rival
+        capacity = capacity_of(collectors, wanted.redis.maxlen, seen.figures)
+        findings = check_redis(redis_facts(fleet, client, capacity))
     except RedisUnreachableError as error:
-        seen, wanted_bytes = None, _wanted_bytes(fleet, collectors, None)
+        collectors, manager, rival = wanted.collectors, {}, ""
+        capacity = capacity_of(collectors, wanted.redis.maxlen, None)
         findings = [
             bad("redis", str(error), "manager-cli logs redis, where it is the fleet's own; is TICKFLEET_ROOT right?")
         ]
     finally:
         client.close()
-    manager = {} if seen is None else seen.manager
-    if seen is not None and manager:
-        findings.append(bad("manager", seen.rival, MEND) if seen.rival else ok("manager", "it acts for this fleet"))
-    findings += check_host(host_facts(tools, len(collectors), _DISK_OF_MEMORY * wanted_bytes, manager))
+    if manager and file is None:
+        findings.append(bad("manager", rival, MEND) if rival else ok("manager", "it acts for this fleet"))
+    findings += check_host(host_facts(tools, fleet, capacity, manager))
+    findings += check_start(capacity.starts)
     if not offline:
         enabled = [config for config in collectors if config.enabled]
         findings += check_exchanges(visit_all(places(enabled), tools.clock))
@@ -75,13 +85,6 @@ def doctor(
     else:
         _print(findings)
     raise typer.Exit(EXIT_FAILURE if any(finding.level is Level.BAD for finding in findings) else EXIT_OK)
-
-
-def _wanted_bytes(fleet: Fleet, collectors: Iterable[ExchangeCollectorConfig], seen: Look | None) -> int:
-    """What Redis takes when the streams are full: as the manager has measured them, else by typical sizes."""
-    if seen is not None and seen.figures is not None and seen.figures.memory is not None:
-        return seen.figures.memory.redis_full_bytes
-    return full_bytes(collectors, fleet.redis.maxlen)
 
 
 def _print(findings: list[Finding]) -> None:

@@ -5,8 +5,11 @@ from urllib.parse import urlsplit
 
 from msgspec import Struct
 
+from common.exchanges import profile
 from manager.cli.doctor.exchange_places import Other, Place, is_own, others, usual
 from manager.cli.doctor.findings import Finding, bad, ok, skipped, warning
+from manager.figures.capacity import StartTime
+from manager.words import span
 
 _CLOCK_FINE_S = 2.0
 """An exchange tells its time in whole seconds, and the answer takes a while."""
@@ -71,6 +74,19 @@ def check_exchanges(visits: Iterable[Visit]) -> list[Finding]:
     """A finding for each address, and one for the clock."""
     visits = list(visits)
     return [*[_reached(visit) for visit in visits], _clock([v.ahead_s for v in visits if v.ahead_s is not None])]
+
+
+def check_start(starts: Iterable[StartTime]) -> list[Finding]:
+    """How long the limits of each exchange make the start of the whole fleet."""
+    return [ok(f"start {each.exchange}", start_words(each)) for each in starts]
+
+
+def start_words(start: StartTime) -> str:
+    """The same for people."""
+    own = profile(start.exchange)
+    connects = f"{start.connects} connections"
+    rest = f"{start.rest_units:.0f} {own.rest_unit} by REST"
+    return f"at most {span(start.within_s)} for {start.collectors} collectors: its limits for {connects} and {rest}"
 
 
 def _reached(visit: Visit) -> Finding:

@@ -9,21 +9,20 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from common import append_only
+from common import append_only, keys
 from common.errors import FleetError
 from common.fleet_file import Fleet
-from common.identity import PROGRAM_PREFIX
-from common.redis_url import read_address
+from common.identity import PROGRAM_PREFIX, CollectorId
+from common.redis_url import Kind, read_address
 from manager.cli.doctor.host_checks import HostFacts
-from manager.cli.doctor.redis_checks import RedisFacts
+from manager.cli.doctor.redis_checks import NodeFacts, RedisFacts
 from manager.cli.look import SUPERVISOR_LIMIT_S
 from manager.cli.tools import Tools
+from manager.figures.capacity import OTHER_PROGRAMS, Capacity, on_nodes
+from manager.figures.system import read_memory
 
 if TYPE_CHECKING:
     from common.redis_client import SyncRedis
-
-OTHER_PROGRAMS = 3
-"""Redis, the manager, and the listener that watches it."""
 
 _WORKER, _EXPRESS = "collector_worker", ("lane", "outbox")
 """The package of collectors, and the compiled modules in its folder ``express``."""
@@ -31,21 +30,36 @@ _WORKER, _EXPRESS = "collector_worker", ("lane", "outbox")
 _SETTINGS = ("maxmemory-policy", "appendonly", "save")
 
 
-def redis_facts(fleet: Fleet, client: "SyncRedis", full_bytes: int) -> RedisFacts:
-    """What Redis says of itself.
+def redis_facts(fleet: Fleet, client: "SyncRedis", capacity: Capacity) -> RedisFacts:
+    """What Redis says of itself, beside what the fleet needs of it.
 
     Raises:
         RedisUnreachableError: It does not answer.
     """
     info, config = answers(fleet, client)
-    local = read_address(fleet.redis.url).is_local
+    address = read_address(fleet.redis.url)
     own = Path(str(info.get("config_file", "")))
     return RedisFacts(
         info=info,
-        folder_gone=str(own.parent) if local and own.name and not own.exists() else "",
+        folder_gone=str(own.parent) if address.is_local and own.name and not own.exists() else "",
         config=config,
-        full_bytes=full_bytes,
-        available_bytes=_available_bytes() if local else None,
+        full_bytes=capacity.redis_full_bytes,
+        basis=capacity.basis,
+        connections=capacity.redis_connections,
+        available_bytes=_memory("MemAvailable") if address.is_local else None,
+        nodes=_nodes(fleet, client, capacity) if address.kind is Kind.CLUSTER else (),
+    )
+
+
+def _nodes(fleet: Fleet, client: "SyncRedis", capacity: Capacity) -> tuple[NodeFacts, ...]:
+    from common.redis_client import maxmemory_of_nodes, node_of, translated_errors  # see ``tools``
+
+    with translated_errors(fleet.redis):
+        limits = maxmemory_of_nodes(client)
+        node_by_id = {name: node_of(client, keys.heartbeat(CollectorId.parse(name))) for name in capacity.full_bytes_of}
+    return tuple(
+        NodeFacts(name=node, full_bytes=full, maxmemory=limits.get(node))
+        for node, full in sorted(on_nodes(capacity, node_by_id).items())
     )
 
 
@@ -57,13 +71,13 @@ def answers(fleet: Fleet, client: "SyncRedis") -> tuple[dict[str, Any], dict[str
         return read_facts(client, *_SETTINGS)
 
 
-def host_facts(tools: Tools, collectors: int, disk_wanted_bytes: int, manager: Mapping[str, str]) -> HostFacts:
+def host_facts(tools: Tools, fleet: Fleet, capacity: Capacity, manager: Mapping[str, str]) -> HostFacts:
     """What can be seen of supervisord, the folders and the port of the metrics.
 
     Args:
         tools: The folders, and the way to supervisord.
-        collectors: How many there are.
-        disk_wanted_bytes: What a full fleet writes.
+        fleet: Says where Redis is.
+        capacity: What the fleet needs.
         manager: The manager's own heartbeat; empty while none runs.
     """
     environment = tools.environment
@@ -75,6 +89,7 @@ def host_facts(tools: Tools, collectors: int, disk_wanted_bytes: int, manager: M
     except FleetError as error:
         trouble = str(error)
     var, folders = environment.var, (environment.logs, environment.applied, environment.programs)
+    here = read_address(fleet.redis.url).is_local
     named = manager.get("metrics_port") or environment.metrics_port  # that of a manager that runs comes first
     port = int(named) if named.isdigit() else 0
     return HostFacts(
@@ -84,14 +99,18 @@ def host_facts(tools: Tools, collectors: int, disk_wanted_bytes: int, manager: M
         supervisor_pid=_living_pid(var / "supervisord.pid"),
         socket_gone=not environment.supervisor_socket.exists(),
         missing=[str(each) for each in folders if pid and not each.is_dir()],
-        programs=collectors + OTHER_PROGRAMS,
+        programs=capacity.collectors + OTHER_PROGRAMS,
         descriptors=_descriptors(pid) if pid else None,
         start_s=start_s,
         modes=_modes(environment.supervisor_socket, environment.programs, environment.logs),
         var=str(var),
         writable=os.access(var, os.W_OK | os.X_OK),
         disk_free_bytes=shutil.disk_usage(_existing(var)).free,
-        disk_wanted_bytes=disk_wanted_bytes,
+        disk_wanted_bytes=capacity.disk_bytes(redis_here=here),
+        spool_bytes=capacity.spool_bytes,
+        collectors=capacity.collectors,
+        memory_bytes=_memory("MemTotal"),
+        memory_wanted_bytes=capacity.processes_bytes + (capacity.redis_full_bytes if here else 0),
         express_built=express_built(),
         redis_refused=_text(append_only.refused(var / "redis")),
         redis_cuts=append_only.cuts(var / "redis"),
@@ -146,13 +165,12 @@ def _descriptors(pid: int) -> int | None:
     return int(limit) if limit.isdigit() else None
 
 
-def _available_bytes() -> int | None:
+def _memory(name: str) -> int | None:
+    """A line of /proc/meminfo, in bytes; None where the system does not show it."""
     try:
-        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+        return read_memory(Path("/proc/meminfo").read_text(encoding="ascii")).get(name)
     except OSError:
         return None
-    found = next((line.split()[1] for line in lines if line.startswith("MemAvailable:")), "")
-    return int(found) * 1024 if found.isdigit() else None
 
 
 def _listens(port: int) -> bool:

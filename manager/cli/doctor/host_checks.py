@@ -7,12 +7,9 @@ from msgspec import Struct
 
 from common import append_only
 from manager.cli.doctor.findings import Finding, bad, ok, size, skipped, warning
+from manager.figures.capacity import descriptors
 from manager.programs import START_S
 
-DESCRIPTORS_PER_PROGRAM = 5
-"""Of supervisord (measured: 1,507 for 300 programs)."""
-
-DESCRIPTORS_OTHERS = 64
 _GIB = 1024**3
 _LEAST_DISK_BYTES = _GIB
 
@@ -29,6 +26,9 @@ class HostFacts(Struct, frozen=True, kw_only=True):
         modes: Permission bits of what should be ours alone, by path.
         writable: Whether the folder for all that a run writes can be written.
         disk_free_bytes, disk_wanted_bytes: There, and what a full fleet writes.
+        spool_bytes: What collectors write at most besides while Redis is away.
+        collectors: How many there are to run.
+        memory_bytes, memory_wanted_bytes: Of this machine (None: it does not show it), and of the fleet on it.
         express_built: Whether collectors have their compiled part.
         redis_refused: Why the embedded Redis is not started on its files; else empty.
         redis_cuts: What was cut off them; and where they are kept as they were.
@@ -49,6 +49,10 @@ class HostFacts(Struct, frozen=True, kw_only=True):
     writable: bool
     disk_free_bytes: int
     disk_wanted_bytes: int
+    spool_bytes: int
+    collectors: int
+    memory_bytes: int | None
+    memory_wanted_bytes: int
     express_built: bool
     redis_refused: str = ""
     redis_cuts: Sequence[append_only.Cut] = ()
@@ -67,6 +71,7 @@ def check_host(facts: HostFacts) -> list[Finding]:
         _folder(facts),
         _disk(facts),
         *_redis_files(facts),
+        _memory(facts),
         _express(facts),
         *([_port(facts)] if facts.port else []),
     ]
@@ -83,7 +88,7 @@ def _supervisor(facts: HostFacts) -> list[Finding]:
 
 
 def _descriptors(facts: HostFacts) -> Finding:
-    check, wanted = "file descriptors", DESCRIPTORS_PER_PROGRAM * facts.programs + DESCRIPTORS_OTHERS
+    check, wanted = "file descriptors", descriptors(facts.programs)
     if facts.descriptors is None:
         return skipped(check, "supervisord's limit cannot be seen from here")
     found = f"supervisord may open {facts.descriptors} files, {facts.programs} programs need {wanted}"
@@ -123,7 +128,9 @@ def _folder(facts: HostFacts) -> Finding:
 
 
 def _disk(facts: HostFacts) -> Finding:
-    found = f"{size(facts.disk_free_bytes)} free at {facts.var}, a full fleet writes {size(facts.disk_wanted_bytes)}"
+    full = f"a full fleet writes {size(facts.disk_wanted_bytes)}"
+    away = f"and at most {size(facts.spool_bytes)} more while Redis is away"
+    found = f"{size(facts.disk_free_bytes)} free at {facts.var}, {full}, {away}"
     if facts.disk_free_bytes < _LEAST_DISK_BYTES:
         return bad("disk", found, "free some: Redis stops taking writes when its disk is full")
     if facts.disk_free_bytes < facts.disk_wanted_bytes:
@@ -138,6 +145,18 @@ def _redis_files(facts: HostFacts) -> list[Finding]:
         return [bad(check, f"Redis is not started: {facts.redis_refused}", mend)]
     mend = "what the exchanges still have is fetched again: manager-cli coverage; when all is seen: rm {copy}*"
     return [warning(check, str(cut), mend.format(copy=cut.copy)) for cut in facts.redis_cuts]
+
+
+def _memory(facts: HostFacts) -> Finding:
+    found = (
+        f"{facts.collectors} collectors, and Redis where it is here, take {size(facts.memory_wanted_bytes)} when full"
+    )
+    if facts.memory_bytes is None:
+        return skipped("memory", f"{found}; what this machine has cannot be seen", "see that it has more")
+    found += f", this machine has {size(facts.memory_bytes)}"
+    if facts.memory_wanted_bytes > facts.memory_bytes:
+        return bad("memory", found, "fewer collectors, lower [redis.maxlen], or more memory")
+    return ok("memory", found)
 
 
 def _express(facts: HostFacts) -> Finding:

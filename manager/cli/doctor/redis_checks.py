@@ -23,21 +23,40 @@ class RedisFacts(Struct, frozen=True, kw_only=True):
     Attributes:
         info: The answer to INFO; empty where this user may not ask for it. What is not in it was not looked at.
         config: The settings that were asked for; empty where this user may not read them, as with a hosted Redis.
-        full_bytes: What the streams will take when each is as long as it may become.
         folder_gone: Where its files were, if somebody has removed them under it; else empty.
+        full_bytes: What Redis will use when each stream is as long as it may become.
+        basis: What that rests on.
+        connections: How many the fleet holds when all collectors run.
+        nodes: Of a Cluster, each that has keys of ours.
         available_bytes: Memory of the machine that is free for Redis, beside what it has; None where it runs elsewhere.
     """
 
     info: Mapping[str, str | int | float]
     config: Mapping[str, str]
     full_bytes: int
+    basis: str
+    connections: int
     available_bytes: int | None = None
     folder_gone: str = ""
+    nodes: tuple["NodeFacts", ...] = ()
+
+
+class NodeFacts(Struct, frozen=True, kw_only=True):
+    """One node of a Cluster. ``full_bytes`` as above; ``maxmemory`` 0: none; None: it did not tell."""
+
+    name: str
+    full_bytes: int
+    maxmemory: int | None
+
+
+def check_room(facts: RedisFacts) -> list[Finding]:
+    """Whether there is room for the fleet when all its streams are full."""
+    return [_memory(facts), *[_node(node) for node in facts.nodes], _clients(facts)]
 
 
 def check_redis(facts: RedisFacts) -> list[Finding]:
     """All checks, in the order in which one would mend them."""
-    return [_version(facts), _policy(facts), _persistence(facts), _saved(facts), _memory(facts), _clients(facts)]
+    return [_version(facts), _policy(facts), _persistence(facts), _saved(facts), *check_room(facts)]
 
 
 def _version(facts: RedisFacts) -> Finding:
@@ -94,7 +113,7 @@ _WRITES_TO_DISK = ("aof_last_write_status", "aof_last_bgrewrite_status", "rdb_la
 
 def _memory(facts: RedisFacts) -> Finding:
     check = "redis memory"
-    wanted = f"the streams take {size(facts.full_bytes)} when full"
+    wanted = f"{size(facts.full_bytes)} when all streams are full ({facts.basis})"
     if "used_memory" not in facts.info or "maxmemory" not in facts.info:
         return skipped(check, f"{wanted}; {_NO_INFO}", "compare that with its maxmemory, or its machine's memory")
     used, limit = int(facts.info["used_memory"]), int(facts.info["maxmemory"])
@@ -113,11 +132,28 @@ def _memory(facts: RedisFacts) -> Finding:
     return ok(check, f"{wanted}, {what}")
 
 
+def _node(node: NodeFacts) -> Finding:
+    check, wanted = "redis memory", f"node {node.name}: {size(node.full_bytes)} when all its streams are full"
+    if not node.maxmemory:
+        why = "no maxmemory set" if node.maxmemory == 0 else _NO_INFO
+        return skipped(check, f"{wanted}; {why}", "compare that with its machine's memory")
+    found = f"{wanted}, maxmemory is {size(node.maxmemory)}"
+    if node.full_bytes > node.maxmemory:
+        return bad(check, found, "move slots to other nodes, lower [redis.maxlen], or give it more")
+    if node.full_bytes > node.maxmemory * _ROOM:
+        return warning(check, found, "leave a fifth free: move slots, lower [redis.maxlen], or give it more")
+    return ok(check, found)
+
+
 def _clients(facts: RedisFacts) -> Finding:
     if "connected_clients" not in facts.info or "maxclients" not in facts.info:
         return skipped("redis clients", _NO_INFO, "see that its maxclients leaves room")
     connected, limit = int(facts.info["connected_clients"]), int(facts.info["maxclients"])
-    found = f"{connected} of {limit} clients"
-    if connected > limit * _ROOM:
+    found = f"{connected} of {limit} clients, the whole fleet holds {facts.connections}"
+    if facts.connections > limit:
+        return bad(
+            "redis clients", found, f"set maxclients to {2 * facts.connections}, and ulimit -n of Redis above it"
+        )
+    if max(connected, facts.connections) > limit * _ROOM:
         return warning("redis clients", found, "raise maxclients, or find out who does not close his connections")
     return ok("redis clients", found)

@@ -11,7 +11,6 @@ from manager.figures.forecast import (
     StreamSize,
     forecast_memory,
     forecast_stream,
-    full_bytes,
     streams_of,
 )
 from tests.manager.fakes import config
@@ -38,11 +37,6 @@ def test_the_streams_of_a_collector() -> None:
         ("candles:5m", "candles", 100),
         ("coverage", "coverage", 50_000),
     ]
-
-
-def test_a_fleet_that_nobody_has_measured_is_told_by_typical_sizes() -> None:
-    trades = config(data_types=(DataType.TRADE,))
-    assert full_bytes([trades, config("ETH-USDT", enabled=False)], MAXLEN) == 1_000 * 80 + 50_000 * 94
 
 
 @pytest.mark.parametrize(

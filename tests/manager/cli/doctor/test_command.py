@@ -6,14 +6,24 @@ import pytest
 
 from common import keys
 from common.fleet_file import load_fleet
-from manager.figures.collectors import Totals
+from common.identity import DataType
+from common.taken_file import write_taken
+from manager.figures.collectors import CollectorFigures, Totals
 from manager.figures.document import Figures
-from manager.figures.forecast import MemoryForecast
+from manager.figures.forecast import MemoryForecast, StreamForecast
 from manager.figures.system import SystemFigures
-from tests.manager.cli.stage import CliStage
+from tests.manager.cli.stage import BTC, CliStage
 from tests.manager.fakes import NOW_NS
 
 GIB = 1024**3
+_INFO = {
+    "redis_version": "7.4.2",
+    "used_memory": 1,
+    "maxmemory": 64 * GIB,
+    "aof_last_write_status": "ok",
+    "connected_clients": 12,
+    "maxclients": 10_000,
+}
 
 
 def doctor(stage: CliStage, *arguments: str) -> tuple[int, dict[str, list[Any]]]:
@@ -35,17 +45,10 @@ def _a_good_host(stage: CliStage, monkeypatch: pytest.MonkeyPatch) -> None:
         folder.mkdir(mode=0o700, exist_ok=True)
         folder.chmod(0o700)
     monkeypatch.setattr("manager.cli.doctor.gather.express_built", lambda: True)
-    facts = {
-        "redis_version": "7.4.2",
-        "used_memory": 1,
-        "maxmemory": 64 * GIB,
-        "aof_last_write_status": "ok",
-        "connected_clients": 12,
-        "maxclients": 10_000,
-    }
     monkeypatch.setattr(
-        "manager.cli.doctor.gather.answers", lambda *_: (facts, {"maxmemory-policy": "noeviction", "appendonly": "yes"})
+        "manager.cli.doctor.gather.answers", lambda *_: (_INFO, {"maxmemory-policy": "noeviction", "appendonly": "yes"})
     )
+    monkeypatch.setattr("manager.cli.doctor.gather._memory", lambda _: 64 * GIB)
 
 
 def test_a_fleet_that_is_well(stage: CliStage) -> None:
@@ -65,8 +68,10 @@ def test_a_fleet_that_is_well(stage: CliStage) -> None:
             "supervisord programs": "ok",
             "permissions": "ok",
             "disk": "ok",
+            "memory": "ok",
             "express": "ok",
             "ports": "ok",
+            "start okx": "ok",
         },
     )
 
@@ -107,19 +112,61 @@ def test_without_redis_the_rest_is_still_looked_at(stage: CliStage) -> None:
     assert "supervisord" in found
 
 
-def test_the_managers_forecast_outranks_typical_sizes(stage: CliStage) -> None:
+MANY = "".join(f'[[collectors]]\nexchange = "okx"\nsymbol = "C{number}-USDT"\n' for number in range(156))
+
+
+def measured(stage: CliStage) -> None:
+    """The manager has measured the trades of one collector, and what Redis holds beside streams: 1 GiB."""
     none = Totals(
         healthy=0, failed=0, restarted=0, reconnects=0, gaps=0, cpu_percent=0.0, rss_bytes=0, entries_per_s=0.0
     )
-    memory = MemoryForecast(streams_bytes=1, streams_full_bytes=2, redis_full_bytes=100 * GIB, measured=1, streams=1)
-    system = SystemFigures(cpu_count=2, manager_cpu_s=0.1)
-    figures = Figures(at=NOW_NS, totals=none, system=system, collectors={}, memory=memory)
-    stage.redis.set(keys.FLEET_FIGURES, msgspec.json.encode(figures))
-    code, found = doctor(stage)
-    assert (code, found["redis memory"][0]["found"]) == (
-        1,
-        "the streams take 100.0 GiB when full, maxmemory is 64.0 GiB",
+    trades = StreamForecast(
+        key=keys.stream(BTC, DataType.TRADE), kind="trade", entries=2_000, maxlen=200_000, bytes=200_000, full_bytes=1
     )
+    memory = MemoryForecast(streams_bytes=1, streams_full_bytes=2, redis_full_bytes=GIB + 2, measured=1, streams=1)
+    system = SystemFigures(cpu_count=2, manager_cpu_s=0.1)
+    collectors = {str(BTC): CollectorFigures(restarts=0, streams=[trades])}
+    figures = Figures(at=NOW_NS, totals=none, system=system, collectors=collectors, memory=memory)
+    stage.redis.set(keys.FLEET_FIGURES, msgspec.json.encode(figures))
+
+
+def test_what_was_measured_outranks_typical_sizes(stage: CliStage) -> None:
+    measured(stage)
+    _, found = doctor(stage)
+    assert found["redis memory"][0]["found"] == (
+        "1.1 GiB when all streams are full (2 of 7 streams by what this fleet's entries take, 5 by typical sizes), "
+        "maxmemory is 64.0 GiB"
+    )
+
+
+def test_a_fleet_file_that_is_named_is_looked_ahead_for(stage: CliStage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(_INFO, "maxmemory", GIB)
+    monkeypatch.setitem(_INFO, "maxclients", 100)
+    measured(stage)
+    (stage.folder / "many.toml").write_text(MANY)
+    code, found = doctor(stage, str(stage.folder / "many.toml"))
+    told = {name: (rows[0]["level"], rows[0]["found"]) for name, rows in found.items()}
+    assert (code, told["redis memory"], told["redis clients"], told["start okx"]) == (
+        1,
+        (
+            "bad",
+            "7.5 GiB when all streams are full (156 of 780 streams by what this fleet's entries take, "
+            "624 by typical sizes), maxmemory is 1.0 GiB",
+        ),
+        ("bad", "12 of 100 clients, the whole fleet holds 164"),
+        (
+            "ok",
+            "at most 3 min for 156 collectors: its limits for 312 connections and 1248 calls by REST",
+        ),
+    )
+
+
+def test_a_file_that_has_been_edited_is_looked_ahead_for(stage: CliStage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(_INFO, "maxmemory", GIB)
+    write_taken(load_fleet(stage.fleet_path, stage.environment), stage.environment)
+    assert doctor(stage)[1]["redis memory"][0]["level"] == "ok"
+    stage.fleet_path.write_text(MANY)
+    assert doctor(stage)[1]["redis memory"][0]["level"] == "bad"
 
 
 def test_it_is_readable(stage: CliStage) -> None:

@@ -23,6 +23,10 @@ def facts(**changes: Any) -> HostFacts:
         "writable": True,
         "disk_free_bytes": 100 * GIB,
         "disk_wanted_bytes": 10 * GIB,
+        "spool_bytes": 100 * GIB,
+        "collectors": 100,
+        "memory_bytes": 16 * GIB,
+        "memory_wanted_bytes": 8 * GIB,
         "express_built": True,
     }
     return HostFacts(**{**usual, **changes})
@@ -39,7 +43,11 @@ def test_a_fit_machine_has_nothing_to_mend() -> None:
         ok("supervisord programs", "startsecs is 5 or more for 1 collectors"),
         ok("permissions", "/srv/var/supervisor.sock is ours alone (srwx------)"),
         ok("permissions", "/srv/var can be written"),
-        ok("disk", "100.0 GiB free at /srv/var, a full fleet writes 10.0 GiB"),
+        ok(
+            "disk",
+            "100.0 GiB free at /srv/var, a full fleet writes 10.0 GiB, and at most 100.0 GiB more while Redis is away",
+        ),
+        ok("memory", "100 collectors, and Redis where it is here, take 8.0 GiB when full, this machine has 16.0 GiB"),
         ok("express", "the compiled part of collectors is built"),
         ok("ports", "port 9464 is free or the manager's"),
     ]
@@ -50,7 +58,7 @@ def test_without_supervisord_its_settings_are_not_judged() -> None:
     assert findings[0] == bad(
         "supervisord", "supervisord does not answer", "supervisord -c /srv/deploy/supervisord.conf"
     )
-    assert {finding.check for finding in findings[1:]} == {"permissions", "disk", "express"}
+    assert {finding.check for finding in findings[1:]} == {"permissions", "disk", "memory", "express"}
 
 
 def test_a_supervisord_that_hangs_is_not_started_a_second_time() -> None:
@@ -116,3 +124,9 @@ def test_what_a_fleet_that_runs_needs_and_somebody_has_removed() -> None:
     assert found("folders", missing=["/srv/var/log", "/srv/var/applied"]) == [bad("folders", found_, mend)]
     (gone,) = found("supervisord", supervisor="", supervisor_trouble="no answer", supervisor_pid=77, socket_gone=True)
     assert gone.mend == "its socket was removed: kill -HUP 77 makes it anew (and restarts the fleet)"
+
+
+@pytest.mark.parametrize(("has", "level"), [(8 * GIB, Level.OK), (8 * GIB - 1, Level.BAD), (None, Level.SKIPPED)])
+def test_the_machine_has_to_hold_all_processes(has: int | None, level: Level) -> None:
+    (finding,) = found("memory", memory_bytes=has)
+    assert finding.level is level

@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from manager.cli.doctor.findings import Finding, Level, bad, ok, skipped
-from manager.cli.doctor.redis_checks import RedisFacts, check_redis
+from manager.cli.doctor.redis_checks import NodeFacts, RedisFacts, check_redis
 
 GIB = 1024**3
 INFO: dict[str, str | int | float] = {
@@ -17,21 +17,27 @@ INFO: dict[str, str | int | float] = {
 CONFIG = {"maxmemory-policy": "noeviction", "appendonly": "yes", "save": ""}
 
 
+NEEDS: dict[str, Any] = {"full_bytes": 2 * GIB, "basis": "by typical sizes", "connections": 14}
+
+
 def found(check: str, **changes: Any) -> Finding:
-    facts = RedisFacts(**{"info": INFO, "config": CONFIG, "full_bytes": 2 * GIB, "available_bytes": 8 * GIB, **changes})
+    facts = RedisFacts(**{"info": INFO, "config": CONFIG, "available_bytes": 8 * GIB, **NEEDS, **changes})
     (finding,) = [finding for finding in check_redis(facts) if finding.check == check]
     return finding
 
 
 def test_a_fit_redis_has_nothing_to_mend() -> None:
-    facts = RedisFacts(info=INFO, config=CONFIG, full_bytes=2 * GIB, available_bytes=8 * GIB)
+    facts = RedisFacts(info=INFO, config=CONFIG, available_bytes=8 * GIB, **NEEDS)
     assert check_redis(facts) == [
         ok("redis version", "Redis 7.4.2"),
         ok("redis eviction", "noeviction"),
         ok("redis persistence", "append-only file"),
         ok("redis disk", "its last writes succeeded"),
-        ok("redis memory", "the streams take 2.0 GiB when full, 9.0 GiB are there for it (no maxmemory set)"),
-        ok("redis clients", "12 of 10000 clients"),
+        ok(
+            "redis memory",
+            "2.0 GiB when all streams are full (by typical sizes), 9.0 GiB are there for it (no maxmemory set)",
+        ),
+        ok("redis clients", "12 of 10000 clients, the whole fleet holds 14"),
     ]
 
 
@@ -74,14 +80,14 @@ NO_CONFIG = "Redis does not show its settings to us (CONFIG GET is refused)"
 
 
 def test_what_could_not_be_looked_at_is_skipped_and_never_ok() -> None:
-    assert check_redis(RedisFacts(info={}, config={}, full_bytes=2 * GIB, available_bytes=8 * GIB)) == [
+    assert check_redis(RedisFacts(info={}, config={}, available_bytes=8 * GIB, **NEEDS)) == [
         skipped("redis version", NO_INFO, "see that it is Redis 6.2 or later, or Valkey"),
         skipped("redis eviction", NO_CONFIG, "see that maxmemory-policy is noeviction"),
         skipped("redis persistence", NO_CONFIG, "see that appendonly is yes"),
         skipped("redis disk", NO_INFO, "see its log, and that its disk has room"),
         skipped(
             "redis memory",
-            f"the streams take 2.0 GiB when full; {NO_INFO}",
+            f"2.0 GiB when all streams are full (by typical sizes); {NO_INFO}",
             "compare that with its maxmemory, or its machine's memory",
         ),
         skipped("redis clients", NO_INFO, "see that its maxclients leaves room"),
@@ -101,7 +107,7 @@ def test_what_could_not_be_looked_at_is_skipped_and_never_ok() -> None:
 )
 def test_an_info_that_leaves_something_out_is_skipped_there_alone(missing: str, check: str) -> None:
     info = {name: value for name, value in INFO.items() if name != missing}
-    findings = check_redis(RedisFacts(info=info, config=CONFIG, full_bytes=2 * GIB, available_bytes=8 * GIB))
+    findings = check_redis(RedisFacts(info=info, config=CONFIG, available_bytes=8 * GIB, **NEEDS))
     assert [finding.check for finding in findings if finding.level is Level.SKIPPED] == [check]
 
 
@@ -136,3 +142,23 @@ def test_a_folder_that_was_removed_under_it() -> None:
         "/srv/var/redis was removed while Redis runs: what it has is lost when it ends",
         "save what you need (manager-cli export), then restart it: collectors fetch the rest",
     )
+
+
+@pytest.mark.parametrize(("connections", "level"), [(8_000, Level.OK), (8_001, Level.WARNING), (10_001, Level.BAD)])
+def test_clients_of_the_whole_fleet(connections: int, level: Level) -> None:
+    assert found("redis clients", connections=connections).level is level
+
+
+def test_each_node_of_a_cluster_has_to_hold_its_share() -> None:
+    limits = {"a:1": 4 * GIB, "b:1": 2 * GIB, "c:1": 2 * GIB - 1, "d:1": 0, "e:1": None}
+    nodes = tuple(NodeFacts(name=name, full_bytes=2 * GIB, maxmemory=limit) for name, limit in limits.items())
+    facts = RedisFacts(info=INFO, config=CONFIG, available_bytes=8 * GIB, nodes=nodes, **NEEDS)
+    found = [each for each in check_redis(facts) if "node" in each.found]
+    assert [(each.found.split()[1], each.level) for each in found] == [
+        ("a:1:", Level.OK),
+        ("b:1:", Level.WARNING),
+        ("c:1:", Level.BAD),
+        ("d:1:", Level.SKIPPED),
+        ("e:1:", Level.SKIPPED),
+    ]
+    assert found[0].found == "node a:1: 2.0 GiB when all its streams are full, maxmemory is 4.0 GiB"

@@ -1,0 +1,58 @@
+"""What the start of a collector takes of its exchange's limits is no more than what the profile says of it."""
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from common.exchanges import PROFILES
+from tests.support.ports import wait_until
+from tests.support.processes import SimulatorProcess, start_worker
+from tests.support.redis_server import RedisServer
+
+pytestmark = pytest.mark.system
+TYPES = ("trade", "orderbook", "ticker", "candles")
+
+
+@pytest.mark.parametrize("exchange", sorted(PROFILES))
+def test_a_start_takes_no_more_than_its_profile_says(exchange: str, own_redis: RedisServer, tmp_path: Path) -> None:
+    simulator = SimulatorProcess("--exchange", exchange)
+    fleet = tmp_path / "fleet.toml"
+    ws, rest = f"ws://127.0.0.1:{simulator.port}", f"http://127.0.0.1:{simulator.port}"
+    endpoints = f'[exchanges.binance]\nws_public = "{ws}"\nrest = "{rest}"\n'
+    place = simulator.endpoints if exchange == "okx" else endpoints
+    collector = f'[[collectors]]\nexchange = "{exchange}"\nsymbol = "BTC-USDT"\n'
+    fleet.write_text(f'[redis]\nurl = "{own_redis.url}"\n{place}{collector}')
+    taken = dict.fromkeys(("connect", "rest"), 0.0)
+
+    def count(monitor: Any) -> None:
+        for told in monitor.listen():
+            words = told["command"].split()  # ends with: 2 KEY KEY per-unit burst units
+            if words == ["ECHO", "END"]:
+                return
+            if words[0] == "EVAL" and len(words) > 6 and words[-6] == "2":
+                taken[words[-5].rpartition(":")[2]] += float(words[-1])
+
+    def beat() -> dict[str, str]:
+        found: dict[str, str] = own_redis.client.hgetall(f"md:v1:{{{exchange}:BTC-USDT}}:heartbeat")
+        return found
+
+    with own_redis.client.monitor() as monitor:
+        watching = threading.Thread(target=count, args=(monitor,))
+        watching.start()
+        worker = start_worker(exchange, "BTC-USDT", fleet, tmp_path / "worker.log", TICKFLEET_ROOT=str(tmp_path))
+        try:
+            wait_until(
+                lambda: (now := beat()).get("state") == "running" and all(int(now[f"{t}_count"]) for t in TYPES),
+                30,
+                "all its data flows",
+            )
+        finally:
+            worker.stop()
+            simulator.stop()
+            own_redis.client.echo("END")
+            watching.join(5)
+    known = PROFILES[exchange]
+    assert taken["connect"] == known.start_connects
+    assert 0 < taken["rest"] <= known.start_rest_units
