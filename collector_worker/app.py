@@ -194,12 +194,12 @@ class Worker:
 
     async def _collect(self) -> None:
         instrument = await self._find_instrument()
-        around_it = (self._exchange, self._rest, self._publisher, self._telemetry, self._random)
-        watch = InstrumentWatch(self._config.id, instrument, *around_it)
-        watch.publish()
         backfiller = Backfiller(self._rest, self._exchange, instrument, self._publisher, self._clock)
         silence = self._watch_silence(instrument, backfiller)
         self._pipeline = self._make_pipeline(instrument, backfiller)
+        around_it = (self._exchange, self._rest, self._publisher, self._telemetry, self._random)
+        watch = InstrumentWatch(self._config.id, instrument, self._pipeline.book, *around_it)
+        watch.publish()
         around = Surroundings(
             exchange=self._exchange,
             instrument=instrument,

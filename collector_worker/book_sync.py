@@ -90,6 +90,7 @@ class BookSync:
         book: The levels now; another object after each new seed.
         checksum_unusable: Snapshots fail their own checksum: it means something else now, and nothing is judged by it
             until one holds again.
+        crossed_is_legal: The instrument's state is one in which bid above ask is no corruption.
     """
 
     def __init__(self, checksum: Checksum, checksum_depth: int, *, crossed_is_legal: bool = False) -> None:
@@ -98,7 +99,7 @@ class BookSync:
         self.checksum_unusable = False
         self._checksum = checksum
         self._checksum_depth = checksum_depth
-        self._crossed_is_legal = crossed_is_legal
+        self.crossed_is_legal = crossed_is_legal
         self._bad_snapshots = 0
         self._last_seq: int | None = None
         self._held_left: int | None = None  # deltas the book holds already that may still come; None: nor an overlap
@@ -221,7 +222,7 @@ class BookSync:
                 wider.apply(delta.bids, delta.asks)
         except BadLevelError:
             return NOTHING
-        if wider.known_depth == 0 or (wider.crossed and not self._crossed_is_legal):
+        if wider.known_depth == 0 or (wider.crossed and not self.crossed_is_legal):
             return NOTHING
         self.book = wider
         self._seed_levels = cut_at
@@ -247,7 +248,7 @@ class BookSync:
             self.book.replace(snapshot.bids, snapshot.asks, cut_at)
         except BadLevelError:
             return self._fail(BAD_LEVEL)
-        if self.book.crossed and not self._crossed_is_legal:
+        if self.book.crossed and not self.crossed_is_legal:
             return self._fail("crossed")
         if checksum is not None and not self._is_believable(checksum):
             return self._fail("checksum")
@@ -280,7 +281,7 @@ class BookSync:
             self.book.apply(delta.bids, delta.asks)
         except BadLevelError:
             return self._fail(BAD_LEVEL)
-        if self.book.crossed and not self._crossed_is_legal:
+        if self.book.crossed and not self.crossed_is_legal:
             return self._fail("crossed")
         if self.book.known_depth == 0:
             return self._fail("out_of_range")

@@ -10,6 +10,7 @@ from random import Random
 from msgspec import Struct
 from msgspec.structs import asdict, replace
 
+from collector_worker.book_sync import BookSync
 from collector_worker.exchanges.contract import ExchangeCollector, Instrument
 from collector_worker.publisher import Publisher
 from collector_worker.rest_client import RestClient
@@ -28,7 +29,7 @@ class Rhythm(Struct, frozen=True, kw_only=True):
 
     Attributes:
         every_s: While the instrument is traded.
-        soon_s: While it is not.
+        soon_s: While it is not, or before its market opens.
     """
 
     every_s: float = 3600.0
@@ -40,12 +41,14 @@ class InstrumentWatch:
 
     Args:
         instrument: What was found at the start.
+        book: Its order book, which is judged by the state that was found last.
     """
 
     def __init__(
         self,
         collector: CollectorId,
         instrument: Instrument,
+        book: BookSync,
         exchange: ExchangeCollector,
         rest: RestClient,
         publisher: Publisher,
@@ -55,6 +58,7 @@ class InstrumentWatch:
     ) -> None:
         self._key = keys.instrument(collector)
         self._known = instrument
+        self._book = book
         self._exchange = exchange
         self._rest = rest
         self._publisher = publisher
@@ -70,7 +74,8 @@ class InstrumentWatch:
     async def run(self) -> None:
         """Look now and then, until cancelled."""
         while True:
-            pause_s = self._rhythm.every_s if self._traded else self._rhythm.soon_s
+            settled = self._traded and not self._known.crossed_is_legal
+            pause_s = self._rhythm.every_s if settled else self._rhythm.soon_s
             await asyncio.sleep(pause_s * self._random.uniform(0.75, 1.25))
             await self._look()
 
@@ -100,6 +105,7 @@ class InstrumentWatch:
         if changes:
             get_logger().warning("instrument_changed", **changes)
         self._known = found
+        self._book.crossed_is_legal = found.crossed_is_legal
         self.publish()
 
 

@@ -11,6 +11,7 @@ import pytest
 from structlog.testing import capture_logs
 
 import collector_worker.instrument_watch as module
+from collector_worker.book_sync import BookSync
 from collector_worker.exchanges import ExchangeFactory
 from collector_worker.exchanges.contract import Instrument
 from collector_worker.instrument_watch import InstrumentWatch, Rhythm
@@ -57,7 +58,9 @@ def binance(status: str = "TRADING", tick: str = "0.1", *, listed: bool = True) 
 class Rig:
     """A watch over an instrument of one of the exchanges, which answers what it is told."""
 
-    def __init__(self, exchange: str, *answers: bytes | Exception, random: Random | None = None) -> None:
+    def __init__(
+        self, exchange: str, *answers: bytes | Exception, random: Random | None = None, opening: bool = False
+    ) -> None:
         clock = ManualClock()
         config = ExchangeCollectorConfig(exchange, "BTC-USDT", (DataType.TRADE,))
         self.telemetry = Telemetry(config, clock.now_ns())
@@ -66,8 +69,17 @@ class Rig:
         self.rest = shelf(*answers)
         facts = OKX_FACTS if exchange == "okx" else BINANCE_FACTS
         made = ExchangeFactory.create_collector(config)
-        around = (made, self.rest, self.publisher, self.telemetry, random or Random(1), Rhythm(every_s=0, soon_s=0))
-        self.watch = InstrumentWatch(config.id, Instrument(**facts, crossed_is_legal=True), *around)
+        self.book = BookSync(made.book_checksum, made.checksum_depth, crossed_is_legal=opening)
+        around = (
+            self.book,
+            made,
+            self.rest,
+            self.publisher,
+            self.telemetry,
+            random or Random(1),
+            Rhythm(every_s=0, soon_s=0),
+        )
+        self.watch = InstrumentWatch(config.id, Instrument(**facts, crossed_is_legal=opening), *around)
 
     async def look(self) -> list[dict[str, Any]]:
         """Let the watch take all the answers; what it logs of them."""
@@ -161,6 +173,23 @@ async def test_a_useless_answer_says_nothing_of_a_symbol_that_was_gone() -> None
     rig = Rig("okx", okx("51001"), BUSY)
     await rig.look()
     assert rig.state == (WorkerState.RUNNING, "OKX lists no instrument for symbol BTC-USDT")
+
+
+async def test_a_book_may_be_crossed_no_longer_than_until_the_market_opens(monkeypatch: pytest.MonkeyPatch) -> None:
+    rig = Rig("okx", okx(state="preopen"), okx(), okx(), opening=True)
+    rig.watch._rhythm = Rhythm()
+    legal: list[bool] = []
+    pauses_s: list[float] = []
+
+    async def quick(pause_s: float) -> None:
+        legal.append(rig.book.crossed_is_legal)
+        pauses_s.append(pause_s)
+
+    monkeypatch.setattr(module, "asyncio", SimpleNamespace(sleep=quick))
+    await rig.look()
+    drawn = Random(1)
+    assert legal == [True, True, False, False]
+    assert pauses_s == [length_s * drawn.uniform(0.75, 1.25) for length_s in (300.0, 300.0, 3600.0, 3600.0)]
 
 
 async def test_it_looks_each_hour_and_sooner_while_the_symbol_is_not_traded(monkeypatch: pytest.MonkeyPatch) -> None:
