@@ -5,10 +5,13 @@ import sys
 from collections.abc import Sequence
 from functools import partial
 
+from msgspec.structs import replace
+
 from collector_worker import last_words
 from collector_worker.app import Worker
 from collector_worker.settings import load_settings
-from common.errors import EXIT_FAILURE, EXIT_OK, FleetError, InvalidConfigurationError
+from collector_worker.take_over import confirmed
+from common.errors import EXIT_FAILURE, EXIT_OK, AlreadyCollectedError, FleetError, InvalidConfigurationError
 from common.event_loop import run
 from common.lifecycle import run_until_signal
 from common.log import configure_logging, get_logger
@@ -32,7 +35,12 @@ def main(argv: Sequence[str] | None = None) -> int:
                 run(run_until_signal(partial(last_words.leave, environment, error)))
             raise
         gc.freeze()  # what is there now stays: the collector of garbage need not look through it again and again
-        run(run_until_signal(worker.run))
+        try:
+            run(run_until_signal(worker.run))
+        except AlreadyCollectedError as error:
+            if not confirmed(error):
+                raise
+            run(run_until_signal(Worker(replace(settings, asks=False)).run))
     except FleetError as error:
         get_logger().error("collector_failed", why=str(error), exit_code=error.exit_code)
         sys.stderr.write(f"collector-worker: {error}\n")

@@ -10,7 +10,7 @@ from common.clock import Clock
 from common.errors import EXIT_BAD_CONFIGURATION
 from common.health import WorkerState
 from common.identity import CollectorId
-from common.resp import pack_command
+from common.resp import Reply, pack_command
 
 BEAT_EVERY_S = 1.0
 
@@ -22,6 +22,11 @@ async def read_former(pipe: Reader, collector: CollectorId) -> dict[str, str]:
         RedisUnreachableError: Redis went away.
     """
     (reply,) = await pipe.execute([pack_command(("HGETALL", keys.heartbeat(collector)))])
+    return parse_hash(reply)
+
+
+def parse_hash(reply: Reply) -> dict[str, str]:
+    """The fields in an answer to HGETALL; none where the key is no hash."""
     if not isinstance(reply, list):
         return {}
     texts = [part.decode(errors="replace") for part in reply if isinstance(part, bytes)]

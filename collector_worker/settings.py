@@ -11,6 +11,7 @@ from common.config import ExchangeCollectorConfig, RedisConfig
 from common.errors import InvalidConfigurationError
 from common.fleet_file import load_fleet
 from common.identity import CollectorId, DataType
+from common.parent_death import under_supervisord
 from common.settings import Environment
 from common.worker_file import decode, redis_of
 
@@ -18,7 +19,8 @@ _DESCRIPTION = """\
 Collect one symbol of one exchange in the foreground and publish it to Redis Streams.
 
 Needs neither supervisord nor the manager. A symbol that the fleet file does not list is collected with the file's
-defaults. Logs go to stdout, JSON unless it is a terminal."""
+defaults. Where another run collects the same, it asks on a terminal whether to end that, and refuses elsewhere. Logs go
+to stdout, JSON unless it is a terminal."""
 
 _EPILOG = f"""\
 example:
@@ -26,21 +28,27 @@ example:
   collector-worker --config var/applied/{CollectorId("okx", "BTC-USDT").program}.json    # as the manager starts it
   redis-cli XREVRANGE '{keys.stream(CollectorId("okx", "BTC-USDT"), DataType.TRADE)}' + - COUNT 3
 
-exit codes: 0 stopped by SIGTERM or SIGINT, everything flushed; 1 failed; 2 wrong usage; 3 no Redis at the start;
-78 the configuration cannot work (unknown symbol, refused subscription): a restart would not help
+exit codes: 0 stopped by SIGTERM or SIGINT, everything flushed; 1 failed; 2 wrong usage, or another run
+collects the same; 3 no Redis at the start; 78 the configuration cannot work (unknown symbol, refused subscription): a
+restart would not help
 
 environment: TICKFLEET_FLEET, TICKFLEET_REDIS_URL, TICKFLEET_REDIS_PASSWORD, TICKFLEET_LOG_LEVEL,
 TICKFLEET_EXPRESS=off (do without the compiled part)"""
 
 
 class WorkerSettings(Struct, frozen=True):
-    """Everything a worker needs to know."""
+    """Everything a worker needs to know.
+
+    Attributes:
+        asks: Another run that collects the same must not be ended unasked.
+    """
 
     collector: ExchangeCollectorConfig
     redis: RedisConfig
     log_level: str
     var: Path
     express: bool = True
+    asks: bool = False
 
 
 def load_settings(argv: Sequence[str] | None, environment: Environment) -> WorkerSettings:
@@ -66,27 +74,30 @@ def load_settings(argv: Sequence[str] | None, environment: Environment) -> Worke
         metavar="FILE",
         help="instead of these three: a file that the manager has written",
     )
+    parser.add_argument("--take-over", action="store_true", help="end a run that collects the same, without a question")
     arguments = parser.parse_args(argv)
+    asks = not (arguments.take_over or under_supervisord())
     named = arguments.exchange, arguments.symbol, arguments.fleet
     if arguments.config is not None:
         if any(named):
             parser.error("--config says it all: leave --exchange, --symbol and --fleet out")
-        return _from_worker_file(arguments.config, environment)
+        return _from_worker_file(arguments.config, environment, asks)
     if not (arguments.exchange and arguments.symbol):
         parser.error("--exchange and --symbol are required")
     wanted = CollectorId.parse(f"{arguments.exchange}:{arguments.symbol}")
-    return _from_fleet_file(arguments.fleet or environment.fleet_path, wanted, environment)
+    return _from_fleet_file(arguments.fleet or environment.fleet_path, wanted, environment, asks)
 
 
-def _from_worker_file(path: Path, environment: Environment) -> WorkerSettings:
+def _from_worker_file(path: Path, environment: Environment, asks: bool) -> WorkerSettings:
     content = decode(path)
     redis, around = redis_of(content, environment), environment
-    return WorkerSettings(content.collector, redis, around.log_level, around.var, around.express)
+    return WorkerSettings(content.collector, redis, around.log_level, around.var, around.express, asks)
 
 
-def _from_fleet_file(path: Path, wanted: CollectorId, environment: Environment) -> WorkerSettings:
+def _from_fleet_file(path: Path, wanted: CollectorId, environment: Environment, asks: bool) -> WorkerSettings:
     fleet = load_fleet(path, environment, also=wanted)
     collector = fleet.find(wanted)
     if collector is None:
         raise InvalidConfigurationError(f"{path}: has no collector {wanted}")
-    return WorkerSettings(collector, fleet.redis, environment.log_level, environment.var, environment.express)
+    around = environment
+    return WorkerSettings(collector, fleet.redis, around.log_level, around.var, around.express, asks)

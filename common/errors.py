@@ -6,6 +6,7 @@ FleetError
  |   +- UnknownSymbolError
  |   +- SubscriptionRefusedError
  +- UsageError                   exit 2: a command was called wrongly
+ |   +- AlreadyCollectedError    exit 2: in the foreground, where another run collects the same
  +- SupersededError              exit 1: a newer run of this collector writes now
  +- RedisUnreachableError        exit 3: no answer from Redis
  +- SupervisorUnreachableError   exit 3: no answer from supervisord
@@ -68,6 +69,10 @@ class UsageError(FleetError):
     """A command was given arguments it cannot use."""
 
     exit_code = EXIT_USAGE
+
+
+class AlreadyCollectedError(UsageError):
+    """Another run collects the same, and nobody has said that it is to be ended."""
 
 
 class SupersededError(FleetError):

@@ -1,8 +1,11 @@
 """The console script ``collector-worker`` as a process, against the simulated exchange and a real Redis."""
 
 import json
+import os
+import pty
 import signal
 import socket
+import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +17,7 @@ import pytest
 from common.health import BookState, Heartbeat, WorkerState, read_heartbeat
 from common.identity import DataType
 from tests.support.ports import wait_until
-from tests.support.processes import Process, SimulatorProcess, start_worker
+from tests.support.processes import BIN, Process, SimulatorProcess, start_worker
 from tests.support.redis_server import RedisServer
 
 PREFIX = "md:v1:{okx:BTC-USDT}:"
@@ -224,3 +227,48 @@ def test_a_second_run_goes_on_where_the_first_one_stopped(
     numbers = [int(fields["trade_id"]) for _, fields in after if fields["type"] == "trade"]
     assert numbers == sorted(set(numbers))
     assert heartbeat(redis_server).exit_code == 0
+
+
+def test_in_the_foreground_a_live_run_is_not_ended_unasked(
+    worker: Process, redis_server: RedisServer, fleet: Path, tmp_path: Path
+) -> None:
+    first = heartbeat(redis_server)
+    command = [str(BIN / "collector-worker"), "--exchange", "okx", "--symbol", "BTC-USDT", "--fleet", str(fleet)]
+    done = subprocess.run(
+        command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=WAIT_S
+    )
+    assert (done.returncode, done.stderr) == (
+        2,
+        f"collector-worker: okx:BTC-USDT is collected by process {worker.pid} on {first.host}: stop that "
+        "(manager-cli stop okx:BTC-USDT), or end that run by --take-over\n",
+    )
+    wait_until(lambda: heartbeat(redis_server).beats > first.beats + 1, WAIT_S, "the first one goes on")
+    assert heartbeat(redis_server).run_id == first.run_id
+    second = Process([*command, "--take-over"], tmp_path / "second.log", {})
+    try:
+        assert worker.wait(WAIT_S) == 1  # superseded
+        wait_until(lambda: heartbeat(redis_server).pid == second.pid and collects(redis_server), WAIT_S, "the second")
+    finally:
+        assert second.stop() == 0
+
+
+@pytest.mark.parametrize(("answer", "code"), [(b"n\n", 2), (b"y\n", 0)])
+def test_on_a_terminal_it_asks_whether_a_live_run_is_to_be_ended(
+    worker: Process, redis_server: RedisServer, fleet: Path, answer: bytes, code: int
+) -> None:
+    ours, theirs = pty.openpty()
+    command = [str(BIN / "collector-worker"), "--exchange", "okx", "--symbol", "BTC-USDT", "--fleet", str(fleet)]
+    second = subprocess.Popen(command, stdin=theirs, stderr=theirs, stdout=subprocess.DEVNULL)
+    try:
+        os.write(ours, answer)
+        if code == 0:
+            wait_until(lambda: heartbeat(redis_server).pid == second.pid, WAIT_S, "the second one took over")
+            second.terminate()
+        assert second.wait(WAIT_S) == code
+        assert b"End that run and take over? [y/N] " in os.read(ours, 4096)
+        assert (worker.wait(WAIT_S) == 1) if code == 0 else (heartbeat(redis_server).pid == worker.pid)
+    finally:
+        second.kill()
+        second.wait()
+        os.close(ours)
+        os.close(theirs)

@@ -35,6 +35,7 @@ def test_a_collector_of_the_fleet_file(environment: Environment, tmp_path: Path)
         RedisConfig(url="redis://db/1"),
         "debug",
         tmp_path / "var",
+        asks=True,
     )
 
 
@@ -44,6 +45,7 @@ def test_a_collector_that_the_file_does_not_list_takes_the_defaults(environment:
         RedisConfig(url="redis://db/1"),
         "debug",
         tmp_path / "var",
+        asks=True,
     )
 
 
@@ -54,8 +56,18 @@ def test_a_file_of_the_manager_is_all_that_is_needed(environment: Environment, t
     environment.fleet_path.unlink()
 
     assert load_settings(["--config", str(path)], environment) == WorkerSettings(
-        fleet.collectors[0], RedisConfig(url="redis://db/1"), "debug", tmp_path / "var"
+        fleet.collectors[0], RedisConfig(url="redis://db/1"), "debug", tmp_path / "var", asks=True
     )
+
+
+@pytest.mark.parametrize(
+    ("more", "supervised", "asks"), [([], "", True), (["--take-over"], "", False), ([], "1", False)]
+)
+def test_who_is_not_supervised_asks_before_it_ends_another_run(
+    environment: Environment, monkeypatch: pytest.MonkeyPatch, more: list[str], supervised: str, asks: bool
+) -> None:
+    monkeypatch.setenv("SUPERVISOR_ENABLED", supervised)
+    assert load_settings(["--exchange", "okx", "--symbol", "BTC-USDT", *more], environment).asks is asks
 
 
 def test_another_fleet_file(environment: Environment, tmp_path: Path) -> None:

@@ -1,0 +1,68 @@
+"""A run in the foreground does not end one that collects the same, unless it is told to.
+
+Under supervisord there is one process per collector, and what is there beside it is to be ended. By hand one may only
+want to look, and would take the fence from the live one.
+"""
+
+import os
+import socket
+import sys
+
+from collector_worker.heartbeat import parse_hash
+from collector_worker.stream_ends import Reader
+from common import keys
+from common.errors import AlreadyCollectedError
+from common.health import Heartbeat, read_heartbeat
+from common.identity import CollectorId
+from common.resp import Reply, pack_command
+
+FRESH_S = 3.0
+"""A run beats each second. One that has not for so long hangs or is gone, and may be replaced unasked."""
+
+
+async def leave_alone(pipe: Reader, collector: CollectorId, run_id: str) -> None:
+    """Begin only where no other run lives.
+
+    Raises:
+        AlreadyCollectedError: One does.
+        RedisUnreachableError: Redis went away.
+    """
+    key = keys.heartbeat(collector)
+    found, lifetime = await pipe.execute([pack_command(("HGETALL", key)), pack_command(("PTTL", key))])
+    beat = read_heartbeat(parse_hash(found))
+    if beat is None or beat.run_id == run_id or beat.exit_code is not None or not _is_fresh(lifetime) or _is_gone(beat):
+        return
+    raise AlreadyCollectedError(
+        f"{collector} is collected by process {beat.pid} on {beat.host}: stop that (manager-cli stop {collector}), "
+        "or end that run by --take-over"
+    )
+
+
+def confirmed(error: AlreadyCollectedError) -> bool:
+    """Ask on a terminal whether the other run is to be ended; without one nobody is there to say so."""
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return False
+    sys.stderr.write(f"collector-worker: {error}\nEnd that run and take over? [y/N] ")
+    sys.stderr.flush()
+    try:
+        return sys.stdin.readline().strip().lower() in ("y", "yes")
+    except KeyboardInterrupt:
+        return False
+
+
+def _is_fresh(lifetime: Reply) -> bool:
+    """By what is left of its lifetime in ms, so that no clock of another machine matters."""
+    return not isinstance(lifetime, int) or lifetime < 0 or lifetime > (keys.HEARTBEAT_TTL_S - FRESH_S) * 1000
+
+
+def _is_gone(beat: Heartbeat) -> bool:
+    """Whether its process was one of this machine, and is not there any more."""
+    if beat.host != socket.gethostname():
+        return False
+    try:
+        os.kill(beat.pid, 0)
+    except ProcessLookupError:
+        return True
+    except OSError:  # somebody else's
+        return False
+    return False
