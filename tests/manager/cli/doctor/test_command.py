@@ -101,7 +101,7 @@ def test_what_is_bad_is_exit_1_and_says_how_to_mend_it(stage: CliStage) -> None:
     stage.environment.logs.chmod(0o755)
     code, found = doctor(stage)
     assert code == 1
-    assert found["permissions"][0]["mend"] == f"chmod go= {stage.environment.logs}"
+    assert [each["mend"] for each in found["permissions"] if each["mend"]] == [f"chmod go= {stage.environment.logs}"]
 
 
 def test_without_redis_the_rest_is_still_looked_at(stage: CliStage) -> None:
