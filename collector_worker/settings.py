@@ -26,7 +26,7 @@ _EPILOG = f"""\
 example:
   collector-worker --exchange okx --symbol BTC-USDT [--fleet my-fleet.toml]
   collector-worker --config var/applied/{CollectorId("okx", "BTC-USDT").program}.json    # as the manager starts it
-  redis-cli XREVRANGE '{keys.stream(CollectorId("okx", "BTC-USDT"), DataType.TRADE)}' + - COUNT 3
+  manager-cli redis XREVRANGE '{keys.stream(CollectorId("okx", "BTC-USDT"), DataType.TRADE)}' + - COUNT 3
 
 exit codes: 0 stopped by SIGTERM or SIGINT, everything flushed; 1 failed; 2 wrong usage, or another run
 collects the same; 3 no Redis at the start; 78 the configuration cannot work (unknown symbol, refused subscription): a

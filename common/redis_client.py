@@ -200,6 +200,15 @@ def sync_client(config: RedisConfig) -> SyncRedis:
     return redis.Redis.from_url(config.url, **_options(config), **_AS_TEXT)
 
 
+def answer_of(client: SyncRedis, words: Sequence[str]) -> Any:
+    """The answer to any command; a refusal is one, too. Errors of the connection are redis-py's."""
+    asks: Any = client  # redis-py types answers as awaitable too
+    try:
+        return asks.execute_command(*words)
+    except redis.ResponseError as refusal:
+        return refusal
+
+
 async def read_info(client: AsyncRedis, section: str) -> dict[str, Any]:
     """The answer to INFO; empty where it is refused. Of a Cluster see ``_of_all``."""
     try:

@@ -7,6 +7,7 @@ run side by side. Everything it started is gone when it ends.
 import argparse
 import fcntl
 import os
+import shlex
 import shutil
 import signal
 import socket
@@ -68,12 +69,18 @@ def main() -> int:
     except DemoError as error:
         sys.stderr.write(f"demo: {error}\n")
         return 2
-    sys.stdout.write(f"demo: redis-cli -p {redis_port} XREVRANGE 'md:v1:{{okx:BTC-USDT}}:trade' + - COUNT 3\n")
-    sys.stdout.write(f"demo: TICKFLEET_ROOT={os.path.relpath(root)} .venv/bin/manager-cli status\n")
-    if metrics_port:
-        sys.stdout.write(f"demo: curl http://127.0.0.1:{metrics_port}/metrics\n")
+    sys.stdout.write("".join(f"demo: {line}\n" for line in ways_to_look(root, redis_port, metrics_port)))
     sys.stdout.flush()
     return run(root, redis_port, metrics_port, arguments.seconds)
+
+
+def ways_to_look(root: Path, redis_port: int, metrics_port: int) -> list[str]:
+    """What to type in another terminal of the same folder; programs that are there, by their paths."""
+    place, command = shlex.quote(os.path.relpath(root)), shlex.quote(os.path.relpath(BIN / "manager-cli"))
+    lines = [f"TICKFLEET_ROOT={place} {command} {words}" for words in ("tail okx:BTC-USDT trade", "status")]
+    if client := shutil.which("redis-cli") or shutil.which("valkey-cli"):
+        lines.append(f"{client} -p {redis_port} XREVRANGE 'md:v1:{{okx:BTC-USDT}}:trade' + - COUNT 3")
+    return lines + [f"http://127.0.0.1:{metrics_port}/metrics"] * bool(metrics_port)
 
 
 def redis_url_port() -> int | None:

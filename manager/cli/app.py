@@ -20,6 +20,7 @@ from manager.cli.logs_command import logs
 from manager.cli.membership_commands import add, remove
 from manager.cli.order_commands import disable, enable, start, stop
 from manager.cli.plan_command import apply_file, plan
+from manager.cli.redis_command import ask_redis
 from manager.cli.restart_command import restart, restart_all
 from manager.cli.status_command import status
 from manager.cli.tail_command import tail
@@ -43,6 +44,7 @@ manager-cli add okx SOL-USDT            one collector more; 'remove' takes it ou
 manager-cli logs okx:BTC-USDT -f        what does it say?
 manager-cli tail okx:BTC-USDT trade     what does it publish? live; also orderbook, ticker, candles, coverage
 manager-cli export okx:BTC-USDT trade --from -1h x.parquet       its data as a file
+manager-cli redis XREVRANGE KEY + - COUNT 3     any command to the fleet's Redis
 manager-cli validate my-fleet.toml      would this fleet file work?
 manager-cli plan                        what would the fleet file change? 'apply' takes it
 
@@ -150,3 +152,4 @@ app.command()(coverage)
 app.command()(why)
 app.command()(events)
 app.command()(doctor)
+app.command("redis", context_settings={"ignore_unknown_options": True})(ask_redis)

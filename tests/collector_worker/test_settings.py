@@ -134,5 +134,5 @@ def test_the_help_shows_how_it_is_used(environment: Environment, capsys: pytest.
     with pytest.raises(SystemExit):
         load_settings(["--help"], environment)
     text = capsys.readouterr().out
-    assert "redis-cli XREVRANGE 'md:v1:{okx:BTC-USDT}:trade' + - COUNT 3" in text
+    assert "manager-cli redis XREVRANGE 'md:v1:{okx:BTC-USDT}:trade' + - COUNT 3" in text
     assert "exit codes: 0 stopped by SIGTERM or SIGINT" in text

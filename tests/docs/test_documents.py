@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ import typer
 from common import keys
 from common.identity import DataType
 from manager.cli.app import app
-from tests.support.documents import Fence, fences, is_program, spans
+from tests.support.documents import Fence, documents, fences, is_program, spans
 from tests.support.node_packages import folder_with
 from tests.support.ports import SLOW_POLL_S, wait_until
 from tests.support.processes import BIN, ROOT, Process, SimulatorProcess, start_worker
@@ -54,14 +55,20 @@ class Feed:
         self._folder = folder
         self._simulator = SimulatorProcess("--seed", "11", "--trades-per-s", "20")
         self._fleet = folder / "fleet.toml"
-        self._fleet.write_text(self._simulator.endpoints, encoding="utf-8")
+        collector = '[[collectors]]\nexchange = "okx"\nsymbol = "BTC-USDT"\n'
+        self._fleet.write_text(self._simulator.endpoints + collector, encoding="utf-8")
+        self.env = {
+            "TICKFLEET_ROOT": str(folder),
+            "TICKFLEET_FLEET": str(self._fleet),
+            "TICKFLEET_REDIS_URL": redis.url,
+            "PYTHONUNBUFFERED": "1",
+        }
         self._runs = list[Process]()
 
     def start(self) -> None:
         """Start a run, and wait for what it publishes live."""
         before, log = self.newest(), self._folder / f"worker-{len(self._runs)}.log"
-        env = {"TICKFLEET_ROOT": str(self._folder), "TICKFLEET_REDIS_URL": self.redis.url}
-        self._runs.append(start_worker("okx", "BTC-USDT", self._fleet, log, **env))
+        self._runs.append(start_worker("okx", "BTC-USDT", self._fleet, log, **self.env))
         wait_until(lambda: all(map(str.__ne__, self.newest(), before)), WITHIN_S, "it publishes", SLOW_POLL_S)
 
     def reconnect(self) -> None:
@@ -111,8 +118,7 @@ def started(tmp_path: Path, feed: Feed) -> Iterator[dict[str, Process]]:
     for fence in PROGRAMS:
         if command := _command(fence, tmp_path):
             place, log = tmp_path / f"{fence.name}.position", tmp_path / f"{fence.name}.log"
-            env = {"TICKFLEET_REDIS_URL": feed.redis.url, "PYTHONUNBUFFERED": "1"}
-            running[fence.name] = Process([*command, str(BTC), str(place)], log, env)
+            running[fence.name] = Process([*command, str(BTC), str(place)], log, feed.env)
     yield running
     for process in running.values():
         process.stop()
@@ -193,6 +199,26 @@ def test_every_command_of_redis_cli_finds_what_it_is_for(feed: Feed) -> None:
         assert answer, words
 
 
+@pytest.mark.system
+def test_every_command_of_manager_cli_shows_what_it_is_for(feed: Feed, tmp_path: Path) -> None:
+    """Those to type as they stand; who follows what comes is told to end once something has come."""
+    feed.start()
+    feed.redis.client.xadd("app:v1:{okx:BTC-USDT}:bars:1m", {"type": "bar"})
+    for number, words in enumerate(words for words in COMMANDS if words[0].endswith("manager-cli")):
+        process = Process([str(BIN / "manager-cli"), *words[1:]], tmp_path / f"{number}.log", feed.env)
+        shown = "trade_id" if {"tail", "XREVRANGE"} & set(words) else "okx:BTC-USDT"
+        shown = "bar" if "app:v1" in str(words) else shown
+        wait_until(lambda: shown in process.text(), WITHIN_S, f"{words} shows {shown}", SLOW_POLL_S)  # noqa: B023
+        process.signal(signal.SIGINT)
+        process.stop()
+        assert "Traceback" not in process.text()
+
+
+def test_who_names_redis_cli_says_where_it_comes_from_or_what_does_without() -> None:
+    for document, text in documents().items():
+        assert "redis-cli" not in text or "redis-tools" in text or "manager-cli redis" in text, document
+
+
 def _redis_words(words: list[str], feed: Feed) -> list[str]:
     """The command behind the options of redis-cli."""
     if words[0] == "--scan":
@@ -217,6 +243,8 @@ def test_every_command_of_manager_cli_exists_with_its_options() -> None:
     for document, text in _manager_cli():
         words = text.replace("[", " ").replace("]", " ").split()[1:]
         for name in words[0].split("|") if words else []:
+            if name == "redis":  # what follows is Redis' own
+                break
             options = {option for one in known[name].params for option in one.opts} if name in known else set()
             given = {word for word in words if re.fullmatch("--?[a-z-]+", word) and word != "--"}
             if name not in known or given - options - {"--fleet"}:

@@ -77,7 +77,7 @@ def _policy(facts: RedisFacts) -> Finding:
         return skipped(check, _NO_CONFIG, "see that maxmemory-policy is noeviction")
     if policy == "noeviction":
         return ok(check, "noeviction")
-    mend = "redis-cli CONFIG SET maxmemory-policy noeviction (and in redis.conf)"
+    mend = "manager-cli redis CONFIG SET maxmemory-policy noeviction (and in redis.conf)"
     if policy.startswith("volatile"):
         return warning(check, f"{policy}: heartbeats would be evicted and look like dead collectors", mend)
     return bad(check, f"{policy}: whole streams would be evicted without a word", mend)
@@ -89,7 +89,7 @@ def _persistence(facts: RedisFacts) -> Finding:
         return skipped(check, _NO_CONFIG, "see that appendonly is yes")
     if facts.config["appendonly"] == "yes":
         return ok(check, "append-only file")
-    mend = "redis-cli CONFIG SET appendonly yes (and in redis.conf)"
+    mend = "manager-cli redis CONFIG SET appendonly yes (and in redis.conf)"
     if facts.config.get("save", "").strip():
         return warning(check, "snapshots only: a crash of Redis loses minutes, which are fetched again", mend)
     return warning(check, "none: a restart of Redis loses all data but what the exchanges still have", mend)
