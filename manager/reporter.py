@@ -98,7 +98,6 @@ class Reporter:
 
     def judged(self, judgements: Sequence[Judgement]) -> None:
         """The verdicts of this round."""
-        self._restarts.see(judgements)
         self.board.shown = replace(self.board.shown, judgements=judgements)
 
     def beaten(self, fields: Mapping[str, str | int]) -> None:
@@ -160,13 +159,16 @@ class Reporter:
     # --- what is noted in the journal passes here too --------------------------------------------------------------
 
     def noted(self, entry: Entry) -> None:
-        """One more entry: whether somebody has to be told."""
+        """One more entry: whether somebody has to be told, and what it makes of the figures."""
+        self._restarts.take(entry)
         for alert in self._book.take(entry):
             if self._webhook is not None:
                 self._webhook.put(alert.text)
 
     def recalled(self, entries: Iterable[Entry]) -> None:
         """The journal as it was read: what stands in it was told by the one who wrote it."""
+        entries = list(entries)
+        self._restarts = Restarts(entries)
         self._book = AlertBook(to_ns(self._settings.realert_after_s))
         for entry in entries:
             self._book.take(entry)

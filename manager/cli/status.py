@@ -100,6 +100,8 @@ def manager_line(seen: Look) -> str:
         line = f"manager: {phrase(str(manager.get('state', 'unknown')))}, pid {manager.get('pid', '?')}{up}" + (
             f" ({error})" if error else ""
         )
+    if seen.figures is not None and seen.figures.system.uptime_s is not None:
+        line += f"; supervisord up {span(seen.figures.system.uptime_s)}"
     if seen.rival:
         line += f"\ntwo fleets: {seen.rival}"
     if seen.supervisor_trouble:

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from msgspec import Struct
 
 from common.health import Heartbeat
-from common.identity import CollectorId, DataType
+from common.identity import DataType
 from manager.figures.forecast import StreamForecast
+from manager.journal import Entry, What
 from manager.settings import NS_PER_S
 from manager.verdicts import Judgement
 
@@ -19,7 +20,7 @@ class CollectorFigures(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One collector. What a process says of itself is absent while there is none.
 
     Attributes:
-        restarts: Since this manager began to watch it.
+        restarts: As far back as the journal reaches.
         uptime_s: Since the start of the process.
         cpu_percent: Of one core.
         entries_per_s: By data type.
@@ -109,21 +110,28 @@ def living(judgement: Judgement) -> Heartbeat | None:
 
 
 class Restarts:
-    """Counts the starts that were seen of each collector's process, but the first."""
+    """Counts the processes that each collector has had after its first, as a fold over the journal.
 
-    def __init__(self) -> None:
-        self._started_s: dict[CollectorId, int] = {}
-        self.counts: Counter[CollectorId] = Counter()
+    So a new manager goes on where the one before it was; as far back as the journal reaches.
+    """
 
-    def see(self, judgements: Iterable[Judgement]) -> None:
-        """Look at the processes of one round."""
-        for judgement in judgements:
-            started_s = judgement.process.started_s if judgement.process else 0
-            if not started_s:
-                continue
-            if self._started_s.get(judgement.id, started_s) != started_s:
-                self.counts[judgement.id] += 1
-            self._started_s[judgement.id] = started_s
+    def __init__(self, entries: Iterable[Entry] = ()) -> None:
+        self._started: dict[str, str] = {}
+        self.counts: Counter[str] = Counter()
+        for entry in entries:
+            self.take(entry)
+
+    def take(self, entry: Entry) -> None:
+        """One more entry."""
+        if entry.what is What.FLEET_APPLIED:
+            for removed in entry.details.get("removed", "").split():
+                self._started.pop(removed, None)
+                self.counts.pop(removed, None)
+        elif entry.what is What.RUN_SEEN:
+            started = entry.details.get("started_s", "")
+            if self._started.get(entry.collector, started) != started:
+                self.counts[entry.collector] += 1
+            self._started[entry.collector] = started
 
 
 class Totals(Struct, frozen=True, kw_only=True):

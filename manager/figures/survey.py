@@ -48,16 +48,16 @@ class Survey:
         self._sizes: dict[str, StreamSize] = {}
         self._next = 0
 
-    async def take(
-        self, judgements: Sequence[Judgement], restarts: Mapping[CollectorId, int], link: RedisLink
-    ) -> Figures:
+    async def take(self, judgements: Sequence[Judgement], restarts: Mapping[str, int], link: RedisLink) -> Figures:
         """One survey. Without Redis it is one of what is known without it."""
         system = await asyncio.to_thread(self._reader.look)
         streams = [name for each in judgements for name in streams_of(each.config, link.config.maxlen)]
         memory = await self._measure(streams, link)
         forecasts = self._forecasts(judgements, link)
         collectors = {
-            str(each.id): figures_of(each, self._windows.get(each.id), restarts.get(each.id, 0), forecasts[each.id])
+            str(each.id): figures_of(
+                each, self._windows.get(each.id), restarts.get(str(each.id), 0), forecasts[each.id]
+            )
             for each in judgements
         }
         self._move(judgements)

@@ -9,6 +9,9 @@ from msgspec import Struct
 
 from common.clock import Clock
 
+_STARTTIME = 20
+"""Its place in /proc/PID/stat behind the name of the program, which may hold blanks."""
+
 
 class SystemFigures(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Attributes in the order in which one asks.
@@ -17,6 +20,7 @@ class SystemFigures(Struct, frozen=True, kw_only=True, omit_defaults=True):
         cpu_percent: Of all cores together, since the last look.
         load_1m: Processes that run or want to.
         memory_available_bytes: What can be had without swapping.
+        uptime_s: Since supervisord started, under which all processes of the fleet are.
         disk_free_bytes: Where ``var/`` lies.
         redis_used_bytes, redis_max_bytes: ``used_memory`` and ``maxmemory`` (absent: no limit).
         manager_cpu_percent, manager_cpu_s, manager_rss_bytes: Our own process, of one core and since its start.
@@ -34,6 +38,7 @@ class SystemFigures(Struct, frozen=True, kw_only=True, omit_defaults=True):
     redis_max_bytes: int | None = None
     manager_cpu_percent: float | None = None
     manager_rss_bytes: int | None = None
+    uptime_s: float | None = None
 
 
 class Ticks(Struct, frozen=True):
@@ -92,7 +97,19 @@ class SystemReader:
             manager_cpu_percent=self._own_percent(cpu_s),
             manager_cpu_s=round(cpu_s, 3),
             manager_rss_bytes=self._own_rss(),
+            uptime_s=self._uptime_s(),
         )
+
+    def _uptime_s(self) -> float | None:
+        """How long supervisord has been there, by its pid file and the kernel; see proc(5), starttime."""
+        try:
+            pid = int((self._var / "supervisord.pid").read_text(encoding="ascii"))
+        except (OSError, ValueError):
+            return None
+        fields, machine = self._text(f"{pid}/stat").rpartition(")")[2].split(), self._text("uptime").split()
+        if len(fields) < _STARTTIME or not machine:
+            return None
+        return round(max(0.0, float(machine[0]) - int(fields[_STARTTIME - 1]) / os.sysconf("SC_CLK_TCK")), 1)
 
     def _own_percent(self, cpu_s: float) -> float | None:
         now_s = self._clock.monotonic_s()

@@ -152,7 +152,9 @@ def _collectors(judgements: Iterable[Judgement]) -> Iterator[Metric]:
 
 
 def _figures(figures: Figures) -> Iterator[Metric]:
-    restarts = _family(CounterMetricFamily, "restarts", "New processes since the manager began to watch it.")
+    restarts = _family(
+        CounterMetricFamily, "restarts", "New processes after its first, as far back as the journal reaches."
+    )
     for collector, each in figures.collectors.items():
         restarts.add_metric([collector], each.restarts)
     yield restarts
@@ -184,6 +186,7 @@ def _machine(figures: Figures) -> Iterator[tuple[str, str, float | None]]:
     yield "system_load1", "Processes that run or want to, over a minute.", system.load_1m
     yield "system_memory_bytes", "Memory of the machine.", system.memory_total_bytes
     yield "system_memory_available_bytes", "What can be had of it.", system.memory_available_bytes
+    yield "uptime_seconds", "Time since supervisord started.", system.uptime_s
     yield "disk_size_bytes", "The disk that var/ lies on.", system.disk_total_bytes
     yield "disk_free_bytes", "What is free of it.", system.disk_free_bytes
     yield "manager_resident_memory_bytes", "Memory of the manager.", system.manager_rss_bytes

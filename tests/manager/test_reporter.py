@@ -133,6 +133,20 @@ async def test_a_new_manager_tells_the_end_of_what_another_has_told(tmp_path: Pa
     assert webhook.lines == ["okx:BTC-USDT: over: misconfigured"]
 
 
+async def test_a_new_manager_goes_on_counting_restarts(
+    tmp_path: Path, clock: ManualClock, senses: Senses, link: RedisLink
+) -> None:
+    reporter = Reporter(tmp_path, clock, SETTINGS)
+    reporter.recalled([entry(What.RUN_SEEN, "okx:BTC-USDT", started_s=str(at_s)) for at_s in (100, 130, 170)])
+    reporter.noted(entry(What.RUN_SEEN, "okx:BTC-USDT", started_s="190"))
+    reporter.judged([HEALTHY])
+    reporter.turned(senses, leading=True)
+    await reporter.survey(link)
+    assert reporter.board.figures is not None
+    assert reporter.board.figures.collectors["okx:BTC-USDT"].restarts == 3
+    assert reporter.board.figures.totals.restarted == 3
+
+
 async def test_the_figures_are_taken_and_kept_again_and_again_by_the_one_that_leads(
     tmp_path: Path, clock: ManualClock, senses: Senses, link: RedisLink, redis_server: RedisServer
 ) -> None:

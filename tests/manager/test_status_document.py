@@ -77,6 +77,7 @@ def test_with_figures() -> None:
             "load_1m": 0.5,
             "disk_free_bytes": 7,
             "redis_used_bytes": 2_000,
+            "uptime_s": 90.5,
             "memory_forecast": {
                 "streams_bytes": 1_120,
                 "streams_full_bytes": 30_000,

@@ -7,6 +7,9 @@ from common.identity import DataType
 from manager.assess import assess
 from manager.cli.look import Look
 from manager.cli.status import Row, all_well, manager_line, short, summary_line, to_rows
+from manager.figures.collectors import Totals
+from manager.figures.document import Figures
+from manager.figures.system import SystemFigures
 from manager.processes import ProcessState
 from manager.settings import ManagerSettings
 from manager.verdicts import Pulse, Verdict
@@ -82,5 +85,11 @@ def test_lines() -> None:
     look = replace(look, manager={**look.manager, "state": "degraded", "last_error": "supervisord is away"})
     assert summary_line(look) == "1 desired, 0 healthy, 1 dead"
     assert manager_line(look) == "manager: degraded, pid 9, up 60 s (supervisord is away)"
+    system = SystemFigures(cpu_count=2, manager_cpu_s=1.5, uptime_s=7260.0)
+    totals = Totals(
+        healthy=0, failed=0, restarted=0, reconnects=0, gaps=0, cpu_percent=0.0, rss_bytes=0, entries_per_s=0.0
+    )
+    look = replace(look, figures=Figures(at=NOW_NS, totals=totals, system=system, collectors={}))
+    assert manager_line(look) == "manager: degraded, pid 9, up 60 s (supervisord is away); supervisord up 2.0 h"
     assert not all_well(look)
     assert all_well(Look(at_ns=NOW_NS, judgements=[], manager={}))

@@ -6,8 +6,9 @@ from msgspec.structs import replace
 from common.health import Heartbeat, Progress
 from common.identity import DataType
 from manager.figures.collectors import CollectorFigures, Restarts, Totals, Window, figures_of, move, rates, total
+from manager.journal import Entry, What
 from manager.verdicts import Judgement, Verdict
-from tests.manager.fakes import NOW_NS, S, config, heartbeat, process, pulse
+from tests.manager.fakes import NOW_NS, S, config, heartbeat, pulse
 
 TRADES = config(data_types=(DataType.TRADE, DataType.TICKER))
 
@@ -91,12 +92,27 @@ def test_of_a_process_that_is_gone_only_the_restarts_are_told(gone: Any) -> None
     assert figures_of(judgement(pulse=gone), None, 3, ()) == CollectorFigures(restarts=3)
 
 
-def test_restarts_are_counted_from_the_first_process_on() -> None:
+def seen(started_s: int, collector: str = "okx:BTC-USDT") -> Entry:
+    details = {"started_s": str(started_s), "pid": "7"}
+    return Entry(at_ns=NOW_NS, who="manager", what=What.RUN_SEEN, collector=collector, details=details)
+
+
+def applied(**details: str) -> Entry:
+    return Entry(at_ns=NOW_NS, who="manager", what=What.FLEET_APPLIED, details=details)
+
+
+def test_restarts_are_counted_from_the_first_process_on_by_whoever_reads_the_journal() -> None:
+    journal = [seen(100), seen(130), seen(100, "okx:ETH-USDT"), seen(130), applied(changed="okx:BTC-USDT"), seen(170)]
     restarts = Restarts()
-    for started_s in (0, 100, 100, 0, 130, 130, 170):
-        found = process(TRADES, started_s=started_s) if started_s else None
-        restarts.see([judgement(process=found)])
-    assert dict(restarts.counts) == {TRADES.id: 2}
+    for entry in journal:
+        restarts.take(entry)
+    assert dict(restarts.counts) == dict(Restarts(journal).counts) == {"okx:BTC-USDT": 2}
+
+
+def test_who_is_taken_out_begins_anew() -> None:
+    journal = [seen(100), seen(130), applied(removed="okx:BTC-USDT"), seen(170)]
+    assert dict(Restarts(journal).counts) == {}
+    assert dict(Restarts([*journal, seen(180)]).counts) == {"okx:BTC-USDT": 1}
 
 
 def test_sums() -> None:

@@ -57,7 +57,7 @@ async def test_two_surveys_of_a_collector(survey: Survey, link: RedisLink, redis
             pipe.xadd(TRADE_KEY, {"type": "trade", "price": "42219.9"}, id=f"{number + 1}-0")
         pipe.execute()
     await survey.take(judged(), {}, link)
-    figures = await survey.take(judged(10, 100), {TRADES.id: 4}, link)
+    figures = await survey.take(judged(10, 100), {str(TRADES.id): 4}, link)
     found = figures.collectors[str(TRADES.id)]
     assert (found.restarts, found.cpu_percent, found.entries_per_s) == (4, 10.0, {"trade": 10.0})
     trade, coverage = found.streams

@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import pytest
@@ -69,6 +70,30 @@ def test_two_looks_at_a_machine(tmp_path: Path) -> None:
     assert 0 < second.disk_free_bytes <= second.disk_total_bytes
     assert second.cpu_count >= 1
     assert second.load_1m is not None
+
+
+@pytest.mark.parametrize(
+    ("pid", "stat", "uptime", "up_s"),
+    [
+        ("7\n", f"7 (a) b (c) S {' 0' * 18} 25050 99 0\n", "1000.25 1.0\n", 1000.25 - 25050 / os.sysconf("SC_CLK_TCK")),
+        ("7\n", "", "1000.25 1.0\n", None),  # it is gone
+        ("7\n", f"7 (a) S {' 0' * 18} 25050\n", "", None),
+        ("seven", f"7 (a) S {' 0' * 18} 25050\n", "1000.25 1.0\n", None),
+        (None, f"7 (a) S {' 0' * 18} 25050\n", "1000.25 1.0\n", None),
+    ],
+)
+def test_the_fleet_is_up_as_long_as_supervisord(
+    tmp_path: Path, pid: str | None, stat: str, uptime: str, up_s: float | None
+) -> None:
+    proc, var = tmp_path / "proc", tmp_path / "var"
+    for folder in (proc / "7", var):
+        folder.mkdir(parents=True)
+    if pid is not None:
+        (var / "supervisord.pid").write_text(pid)
+    (proc / "7" / "stat").write_text(stat)
+    (proc / "uptime").write_text(uptime)
+    seen = SystemReader(var, ManualClock(), proc).look()
+    assert seen.uptime_s == (None if up_s is None else round(up_s, 1))
 
 
 def test_what_a_system_does_not_show_is_absent(tmp_path: Path) -> None:

@@ -57,7 +57,13 @@ def figures() -> Figures:
             healthy=1, failed=1, restarted=2, reconnects=0, gaps=3, cpu_percent=1.0, rss_bytes=30, entries_per_s=5.0
         ),
         system=SystemFigures(
-            cpu_count=2, manager_cpu_s=1.5, cpu_percent=25.0, load_1m=0.5, disk_free_bytes=7, redis_used_bytes=2_000
+            cpu_count=2,
+            manager_cpu_s=1.5,
+            cpu_percent=25.0,
+            load_1m=0.5,
+            disk_free_bytes=7,
+            redis_used_bytes=2_000,
+            uptime_s=90.5,
         ),
         collectors={
             str(BTC.id): CollectorFigures(restarts=2, streams=streams),

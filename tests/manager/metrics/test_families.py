@@ -88,6 +88,7 @@ def test_labels_are_collectors_and_data_types_alone() -> None:
         ("alerts_dropped", {(): 1.0}),
         ("system_cpu_busy_ratio", {(): 0.25}),
         ("system_load1", {(): 0.5}),
+        ("uptime_seconds", {(): 90.5}),
         ("disk_free_bytes", {(): 7.0}),
         ("redis_memory_used_bytes", {(): 2_000.0}),
         ("redis_memory_full_bytes", {(): 31_000.0}),
