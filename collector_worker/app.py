@@ -44,7 +44,7 @@ from common.errors import ExchangeUnavailableError, FleetError, RedisUnreachable
 from common.health import WorkerState
 from common.identity import DataType
 from common.lifecycle import run_together
-from common.log import get_logger
+from common.log import Failures, get_logger
 from common.redis_pipe import RedisPipe
 
 SPOOL_BYTES = 1024 * 1024 * 1024
@@ -94,6 +94,7 @@ class Worker:
         self._recorder = RawRecorder(settings.var / "raw", config.id, self._clock) if config.store_raw_data else None
         self._permits = Permits(settings.redis, config.exchange, self._random)
         self._pipeline: Pipeline | None = None
+        self._failures = Failures()
         self._usual: dict[DataType, Usual] = {}
         self._rest = RestClient(config.address.rest, self._permits, config.rates.rest, self._recorder)
         self._ledger_stream = LedgerStream(keys.coverage(config.id), self._publisher)
@@ -169,7 +170,7 @@ class Worker:
                 await self._pipe.close()
                 if self._clock.monotonic_s() > deadline_s:
                     raise
-                get_logger().warning("redis_awaited", why=str(error))
+                self._failures.warn("redis_awaited", error)
                 await asyncio.sleep(next(pauses_s))
             else:
                 return
@@ -297,7 +298,7 @@ class Worker:
             except ExchangeUnavailableError as error:
                 self._telemetry.trouble("instruments", str(error))
                 pause_s = next(pauses_s)
-                get_logger().warning("instruments_unavailable", why=str(error), pause_s=round(pause_s, 2))
+                self._failures.warn("instruments_unavailable", error, pause_s=round(pause_s, 2))
                 await asyncio.sleep(pause_s)
             else:
                 self._telemetry.settled("instruments")
@@ -315,7 +316,7 @@ class Worker:
                 body = await self._rest.heed(answer)
                 self._telemetry.beat.clock_offset_ms = self._exchange.read_time_ms(body) - middle_ns // 1_000_000
             except ExchangeUnavailableError as error:
-                get_logger().warning("clock_unmeasured", why=str(error))
+                self._failures.warn("clock_unmeasured", error)
             await asyncio.sleep(self._limits.clock_every_s)
 
 

@@ -10,7 +10,7 @@ from collector_worker.rest_client import RestClient
 from collector_worker.transport.contract import Pace
 from common.clock import Clock
 from common.errors import ExchangeUnavailableError
-from common.log import get_logger
+from common.log import Failures
 
 _NEVER_S = 3600.0
 
@@ -29,6 +29,7 @@ class Backfiller:
         self._pace = pace
         self._clock = clock
         self._attention = asyncio.Event()
+        self._failures = Failures()
 
     def look(self) -> None:
         """Something may be missing."""
@@ -64,7 +65,7 @@ class Backfiller:
             try:
                 await fetch(number)
             except ExchangeUnavailableError as error:
-                get_logger().warning("backfill_failed", what=flow.name, first=number, why=str(error))
+                self._failures.warn("backfill_failed", error, what=flow.name, first=number)
                 flow.failed()
             flow.pass_time()
             if self._pace.congested:

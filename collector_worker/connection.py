@@ -38,13 +38,14 @@ from common.errors import (
     FeedSilentError,
     SubscriptionRefusedError,
     SubscriptionTimeoutError,
+    TurnedAwayError,
 )
 from common.events import Candle, Ticker, Trade
 from common.exchanges import Rate
 from common.health import BookState, WorkerState
 from common.identity import DataType
 from common.lifecycle import worst_of
-from common.log import get_logger
+from common.log import Failures, get_logger
 
 _HELD_OUTPUTS = 50_000
 """What a successor may hold back while it is being made ready; more means that it never will be."""
@@ -106,6 +107,7 @@ class Connection:
         self._subscribed_s = 0.0
         self._again = Resubscriptions(around.timing.resubscribe_first_s, around.timing.resubscribe_cap_s)
         self._fetching = False
+        self._failures = Failures()
         self._resubscribed: set[Channel] = set()
         self._retired = False
         self._delivered = False
@@ -129,10 +131,9 @@ class Connection:
             FeedError: It ended or is of no more use.
             SubscriptionRefusedError: The exchange refuses a channel for good.
         """
-        timing = self._around.timing
-        await self._around.permits.acquire("connect", self._around.connect_rate)
+        await self._permit()
         self.permitted.set()
-        socket = await open_socket(self._around.transport, self._feed.url, timing.open_s, timing.close_s)
+        socket = await self._open()
         try:
             now_s = self._now_s()
             if self._around.recorder is not None:
@@ -153,6 +154,19 @@ class Connection:
         finally:
             await socket.close()
         raise AssertionError("unreachable: the pump ends by an error only")
+
+    async def _permit(self) -> None:
+        await self._around.permits.acquire("connect", self._around.connect_rate)
+
+    async def _open(self) -> Socket:
+        """The socket; an exchange that turns us away for a time turns all processes of this machine away."""
+        transport, timing = self._around.transport, self._around.timing
+        try:
+            return await open_socket(transport, self._feed.url, timing.open_s, timing.close_s, permit=self._permit)
+        except TurnedAwayError as away:
+            if away.ban_s is not None:
+                await self._around.permits.ban(away.ban_s)
+            raise
 
     def retire(self) -> None:
         """A successor is about to take over: pass nothing on any more."""
@@ -301,7 +315,7 @@ class Connection:
         except ExchangeUnavailableError as error:
             if around.pipeline.book.state is not BookState.VALID:  # else it has come by itself, or a wider one can wait
                 around.telemetry.trouble("book", str(error))
-            get_logger().warning("book_snapshot_failed", why=str(error))
+            self._failures.warn("book_snapshot_failed", error)
         else:
             around.telemetry.settled("book")
             if self._retired:

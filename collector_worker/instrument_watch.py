@@ -18,7 +18,7 @@ from collector_worker.telemetry import Telemetry
 from common import keys
 from common.errors import ExchangeUnavailableError, NotTradedError, UnknownSymbolError
 from common.identity import CollectorId
-from common.log import get_logger
+from common.log import Failures, get_logger
 
 DELISTED = "delisted"
 """Our word for the state of an instrument that the exchange does not list any more; all other states are its own."""
@@ -66,6 +66,7 @@ class InstrumentWatch:
         self._random = random
         self._rhythm = rhythm or Rhythm()
         self._traded = True
+        self._failures = Failures()
 
     def publish(self) -> None:
         """Write what is known now, all of it: the hash may have been lost."""
@@ -88,7 +89,7 @@ class InstrumentWatch:
         except UnknownSymbolError as error:
             self._not_traded(DELISTED, str(error))
         except ExchangeUnavailableError as error:
-            get_logger().warning("instrument_unasked", why=str(error))  # what was known may still hold
+            self._failures.warn("instrument_unasked", error)  # what was known may still hold
         else:
             self._traded = True
             self._telemetry.settled("instrument")

@@ -3,18 +3,14 @@
 from msgspec import Struct
 
 from collector_worker import rest
+from collector_worker.http_status import meaning_of
 from collector_worker.permits import Permits
 from collector_worker.raw_recorder import RawRecorder
-from common.errors import ExchangeUnavailableError
+from common.errors import ExchangeUnavailableError, NotServedHereError
 from common.exchanges import Rate
 
-_BANNED = 418
-_TOO_MANY = 429
-DEFAULT_BAN_S = {_BANNED: 120.0, _TOO_MANY: 10.0}
-"""Where the answer does not say how long (Binance sheet, section 3: bans begin at two minutes)."""
-
-LONGEST_BAN_S = 3 * 24 * 3600.0
 _SERVER_ERROR = 500
+_BEGINNING = 1_000
 
 
 class RestClient(Struct, frozen=True):
@@ -33,8 +29,9 @@ class RestClient(Struct, frozen=True):
         """The body of an answer that is worth reading; one with an error code of the exchange is.
 
         Raises:
-            ExchangeUnavailableError: No answer, a server error, or we were turned away; in the last case every process
-                of this machine stays away for as long as the exchange asks.
+            ExchangeUnavailableError: No answer, a server error, no JSON, or we were turned away; in the last case every
+                process of this machine stays away for as long as the exchange asks.
+            NotServedHereError: See there.
         """
         await self.permits.acquire("rest", self.rate, units)
         answer = await rest.get(self.root, path)
@@ -46,13 +43,28 @@ class RestClient(Struct, frozen=True):
         """The body of an answer that was got another way.
 
         Raises:
-            ExchangeUnavailableError: As ``fetch``.
+            FleetError: As ``fetch``.
         """
-        if answer.status in DEFAULT_BAN_S:
-            asked_s = answer.retry_after_s
-            ban_s = DEFAULT_BAN_S[answer.status] if asked_s is None else min(asked_s, LONGEST_BAN_S)
-            await self.permits.ban(ban_s)
-            raise ExchangeUnavailableError(f"REST turned us away for {ban_s:g} s (HTTP {answer.status})")
-        if answer.status >= _SERVER_ERROR:
-            raise ExchangeUnavailableError(f"REST has trouble of its own (HTTP {answer.status})")
+        who, status = f"REST of {rest.host_of(self.root)}", answer.status
+        meaning = meaning_of(who, status, answer.retry_after_s, self.root, answer.location)
+        if meaning is not None and meaning.fatal:
+            raise NotServedHereError(meaning.why)
+        if meaning is not None:
+            if meaning.ban_s is not None:
+                await self.permits.ban(meaning.ban_s)
+            raise ExchangeUnavailableError(meaning.why)
+        if status >= _SERVER_ERROR:
+            raise ExchangeUnavailableError(f"{who} has trouble of its own (HTTP {status})")
+        if (what := _instead_of_json(answer.body)) is not None:
+            raise ExchangeUnavailableError(f"{who} answered {what} instead of JSON (HTTP {status})")
         return answer.body
+
+
+def _instead_of_json(body: bytes) -> str | None:
+    """What an answer holds, where that is no JSON object or list."""
+    beginning = body[:_BEGINNING].lstrip()
+    if beginning.startswith((b"{", b"[")):
+        return None
+    if beginning.startswith(b"<"):
+        return "HTML"
+    return "something else" if beginning else "nothing"

@@ -18,7 +18,7 @@ from common.errors import FeedError
 from common.health import WorkerState
 from common.identity import DataType
 from common.lifecycle import worst_of
-from common.log import get_logger
+from common.log import Failures
 
 
 class Patience(Struct, frozen=True, kw_only=True):
@@ -50,7 +50,7 @@ class _Running(NamedTuple):
     """A connection and its life, which ends with the reason why."""
 
     connection: Connection
-    work: asyncio.Task[str]
+    work: asyncio.Task[FeedError]
 
 
 class Session:
@@ -61,6 +61,7 @@ class Session:
         self._around = around
         self._random = random
         self._patience = patience or Patience()
+        self._failures = Failures()
         overlap = any(channel.data_type in _BROUGHT_ONCE or channel.seed_levels for channel in feed.channels)
         self._overlap_s = self._patience.overlap_s if overlap else 0.0
 
@@ -87,7 +88,8 @@ class Session:
             if successor is not None:
                 successor.connection.follow()
             ended, successor = await self._relay(successor or self._start(tasks), tasks)
-            reason = await ended.work
+            error = await ended.work
+            reason = str(error)
             if ended.connection.reached_streams:
                 pipeline.on_disconnected(self._feed, reason)
             if clock.monotonic_s() - began_s > self._patience.steady_s:
@@ -95,7 +97,7 @@ class Session:
             pause_s = next(pauses_s) if successor is None else 0.0
             telemetry.feed_lost(self._feed.name, reason, clock.now_ns())
             telemetry.beat.reconnects += 1
-            get_logger().warning("feed_lost", feed=self._feed.name, why=reason, pause_s=round(pause_s, 2))
+            self._failures.warn("feed_lost", error, feed=self._feed.name, pause_s=round(pause_s, 2))
             if successor is None:
                 await asyncio.sleep(pause_s)
 
@@ -138,7 +140,7 @@ class Session:
 
 
 async def _happens(
-    event: asyncio.Event, tasks: asyncio.TaskGroup, *works: asyncio.Task[str], timeout_s: float | None = None
+    event: asyncio.Event, tasks: asyncio.TaskGroup, *works: asyncio.Task[FeedError], timeout_s: float | None = None
 ) -> bool:
     """Wait for an event; False where one of the works ends before it, or the time."""
     notice = tasks.create_task(event.wait())
@@ -147,9 +149,9 @@ async def _happens(
     return event.is_set() and not any(work.done() for work in works)
 
 
-async def _until_lost(connection: Connection) -> str:
-    """Run a connection; the reason why it ended."""
+async def _until_lost(connection: Connection) -> FeedError:
+    """Run a connection; why it ended."""
     try:
         await connection.run()
     except FeedError as error:
-        return str(error)
+        return error

@@ -27,7 +27,7 @@ from common.clock import Clock
 from common.errors import ExchangeUnavailableError
 from common.health import RestLook
 from common.identity import DataType
-from common.log import get_logger
+from common.log import Failures, get_logger
 
 PAUSE_CAP_S = 600.0
 """Between looks, and between connections made for nothing. The manager believes a look for somewhat longer."""
@@ -99,6 +99,7 @@ class SilenceWatch:
         self._looks = _Paced(GrowingPause(first_s, PAUSE_CAP_S))
         self._finds = _Paced(GrowingPause(first_s, PAUSE_CAP_S))
         self._due = asyncio.Event()
+        self._failures = Failures()
 
     # --- once a second -------------------------------------------------------------------------------------------
 
@@ -203,7 +204,7 @@ class SilenceWatch:
         except ExchangeUnavailableError as error:
             if beat.rest_look is not RestLook.NOTHING_NEWER:  # which holds for a while
                 beat.rest_look = RestLook.FAILED
-            get_logger().warning("look_failed", why=str(error))
+            self._failures.warn("look_failed", error)
             return
         looked_at, self._looked_s, self._asked = self._clock.now_ns(), self._clock.monotonic_s(), silent
         behind = self._behind(newest_ts, since_s)

@@ -5,6 +5,7 @@ FleetError
  |   +- ExchangeNotSupportedError
  |   +- UnknownSymbolError
  |   +- SubscriptionRefusedError
+ |   +- NotServedHereError
  +- UsageError                   exit 2: a command was called wrongly
  |   +- AlreadyCollectedError    exit 2: in the foreground, where another run collects the same
  +- SupersededError              exit 1: a newer run of this collector writes now
@@ -13,6 +14,7 @@ FleetError
  +- UndecodableFrameError        skip: count it, keep a sample, go on
  +- FeedError                    reconnect: this socket is of no more use, a new one may be
  |   +- ConnectionLostError, FeedSilentError, SubscriptionTimeoutError, PlannedReconnect
+ |       +- TurnedAwayError
  +- ExchangeUnavailableError     retry later: the exchange's REST does not answer as it should
      +- NotTradedError
 
@@ -65,6 +67,10 @@ class SubscriptionRefusedError(InvalidConfigurationError):
     """The exchange refused a channel for a reason that will not go away by itself."""
 
 
+class NotServedHereError(InvalidConfigurationError):
+    """The exchange does not serve the place that this machine calls from."""
+
+
 class UsageError(FleetError):
     """A command was given arguments it cannot use."""
 
@@ -107,6 +113,20 @@ class FeedError(FleetError):
 
 class ConnectionLostError(FeedError):
     """The socket could not be opened, or was closed by the other side or the network."""
+
+
+class TurnedAwayError(ConnectionLostError):
+    """The handshake of a socket was answered with an HTTP status.
+
+    Attributes:
+        ban_s: How long nobody of this machine may come again; None: nothing was said of that.
+        moved_to: The WebSocket that it sends us to; empty where it sends us nowhere that may be followed.
+    """
+
+    def __init__(self, message: str, ban_s: float | None = None, moved_to: str = "") -> None:
+        super().__init__(message)
+        self.ban_s = ban_s
+        self.moved_to = moved_to
 
 
 class FeedSilentError(FeedError):

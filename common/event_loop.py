@@ -1,5 +1,8 @@
 """The event loop of a process that must be able to end at any time, also while a name is being looked up.
 
+Collectors and the manager run in it, and the commands that wait for several things at once. All of its connections to
+names are made by ``common.dial``, also those of libraries.
+
 uvloop: a process that is woken for one frame at a time runs its code cold each time, and there is a third of it to run
 (README, decisions).
 

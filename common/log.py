@@ -88,3 +88,18 @@ def get_logger() -> Logger:
     """The process' logger."""
     logger: Logger = structlog.get_logger()
     return logger
+
+
+class Failures:
+    """Warns of what fails again and again: each time why, and with the traceback where the reason has changed."""
+
+    def __init__(self) -> None:
+        self._reasons: dict[str, str] = {}
+
+    def warn(self, event: str, error: Exception, **fields: Any) -> None:
+        """One more failure of a kind; ``why`` is the error's own message."""
+        why = str(error)
+        if self._reasons.get(event) != why:
+            self._reasons[event] = why
+            fields["exc_info"] = error
+        get_logger().warning(event, why=why, **fields)

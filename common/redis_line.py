@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import cast
 
 from common.config import RedisConfig
+from common.dial import dial
 from common.errors import FleetError, RedisUnreachableError
 from common.redis_refusals import describe
 from common.redis_url import Address, Host, Kind
@@ -333,7 +334,10 @@ async def _connect(address: Address, host: Host | None, *, text: bool) -> Line:
         _, line = await loop.create_unix_connection(lambda: Line(text=text, patient=True), address.path)
     else:
         tls = None if address.tls is None else _tls_context(address)
-        _, line = await loop.create_connection(lambda: Line(text=text, patient=tls is None), *host, ssl=tls)
+        name = None if tls is None else host[0]
+        _, line = await loop.create_connection(
+            lambda: Line(text=text, patient=tls is None), ssl=tls, server_hostname=name, sock=await dial(*host)
+        )
     return line
 
 

@@ -1,7 +1,6 @@
 """Entry of the manager: arguments, environment, fleet file, logs; then it runs until it is told to stop."""
 
 import argparse
-import asyncio
 import signal
 import sys
 from collections.abc import Sequence
@@ -9,6 +8,7 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
+from common import event_loop
 from common.errors import EXIT_OK, FleetError
 from common.fleet_file import load_wanted_fleet
 from common.log import configure_logging
@@ -52,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"manager: {error}\n")
         return error.exit_code
     configure_logging(environment.log_level, process="manager")
-    asyncio.run(run(environment, fleet))
+    event_loop.run(run(environment, fleet))
     return EXIT_OK
 
 

@@ -1,10 +1,12 @@
 """What a connection needs of a socket, whichever library is behind it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NoReturn, Protocol
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
-from common.errors import InvalidConfigurationError
+from collector_worker.http_status import MOVED, meaning_of, seconds
+from common.causes import cause_of
+from common.errors import FleetError, InvalidConfigurationError, NotServedHereError, TurnedAwayError
 
 OPEN_TIMEOUT_S = 10.0
 CLOSE_TIMEOUT_S = 1.0
@@ -96,14 +98,40 @@ def _without_secrets(url: str) -> str:
     return scheme + slashes + rest.partition("/")[0].rpartition("@")[2]
 
 
-def unreachable(host: str) -> str:
-    """Why there is no connection: nobody there, or somebody who does not speak WebSocket."""
-    return f"{host} cannot be reached"
+def unreachable(host: str, error: BaseException, *, connected: bool) -> str:
+    """Why there is no connection: nobody there, or somebody who does not speak WebSocket.
+
+    Args:
+        host: Who.
+        error: What was raised.
+        connected: Whether there was a TCP connection.
+    """
+    if isinstance(error, TimeoutError) and connected:
+        return f"{host} cannot be reached: it connects, but does not answer in time ({type(error).__name__})"
+    return f"{host} cannot be reached: {cause_of(error, 'it does not speak WebSocket')}"
 
 
-def turned_away(host: str, status: int) -> str:
-    """Why there is no connection: the handshake was answered with an HTTP status."""
-    return f"{host} turned the connection away (HTTP {status})"
+def turned_away(url: str, status: int, headers: Mapping[str, str]) -> FleetError:
+    """Why there is no connection: the handshake was answered with an HTTP status. Names of headers in any case."""
+    host, known = host_of(url), {name.lower(): value for name, value in headers.items()}
+    location = known.get("location", "")
+    meaning = meaning_of(host, status, seconds(known.get("retry-after", "")), url, location)
+    if meaning is None:
+        return TurnedAwayError(f"{host} turned the connection away (HTTP {status})")
+    if meaning.fatal:
+        return NotServedHereError(meaning.why)
+    return TurnedAwayError(meaning.why, meaning.ban_s, _followable(url, location) if status in MOVED else "")
+
+
+def _followable(url: str, location: str) -> str:
+    """Where a redirect leads; empty where that is no WebSocket, or one without the TLS that was asked for."""
+    try:
+        target = urljoin(url, location)
+        host_of(target)
+    except (ValueError, InvalidConfigurationError):
+        return ""
+    loses_tls = url.startswith("wss:") and not target.startswith("wss:")
+    return "" if loses_tls or not location else target
 
 
 def closed(code: int) -> str:

@@ -66,24 +66,24 @@ async def open_picows(url: str, open_timeout_s: float, close_timeout_s: float) -
     tls: dict[str, Any] = {}
     if urlsplit(url).scheme == "wss":
         tls = {"ssl_context": ssl.create_default_context(), "ssl_shutdown_timeout": close_timeout_s}
+    dialled = list[socket.socket]()
     try:
         async with asyncio.timeout(open_timeout_s):
-            return PicowsSocket(await _connect(url, tls), close_timeout_s)
+            return PicowsSocket(await _connect(url, tls, dialled), close_timeout_s)
     except WSInvalidStatusError as error:
-        status = error.response.status.value if error.response else 0
-        raise ConnectionLostError(turned_away(host, status)) from error
-    except (OSError, ValueError, WSError) as error:
-        # ValueError and WSError: an answer, or the target of a redirect, that is no WebSocket, as during maintenance
-        raise ConnectionLostError(unreachable(host)) from error
+        status, headers = (error.response.status.value, error.response.headers) if error.response else (0, {})
+        raise turned_away(url, status, headers) from error
+    except (OSError, ValueError, WSError) as error:  # ValueError and WSError: an answer that is no WebSocket
+        raise ConnectionLostError(unreachable(host, error, connected=bool(dialled))) from error
 
 
-async def _connect(url: str, tls: dict[str, Any]) -> "_Listener":
+async def _connect(url: str, tls: dict[str, Any], dialled: list[socket.socket]) -> "_Listener":
     """Connect and shake hands; nothing stays open where that fails or is cancelled.
 
     The library hands out nothing that could be closed before the handshake has succeeded, so the TCP connection is made
-    here.
+    here, and put among the ``dialled``.
     """
-    listener, dialled = _Listener(), list[socket.socket]()
+    listener = _Listener()
 
     async def dial_at(at: WSParsedURL) -> socket.socket:
         dialled.append(await dial(at.host, at.port, receive_bytes=0 if at.is_secure else _PLAIN_RECEIVE_BYTES))
@@ -98,6 +98,7 @@ async def _connect(url: str, tls: dict[str, Any]) -> "_Listener":
             extra_headers={"User-Agent": USER_AGENT},
             logger_name=_MUTE,
             socket_factory=dial_at,
+            max_redirects=0,
             use_aiofastnet=False,
             **tls,
         )

@@ -1,11 +1,14 @@
 """A socket of the ``websockets`` library, and the only owner of it."""
 
 import asyncio
+import socket
 from collections.abc import Callable
+from contextlib import suppress
 from typing import NoReturn, cast
 
 import websockets
 from websockets.asyncio.client import ClientConnection, connect
+from websockets.uri import parse_uri
 
 from collector_worker.transport.contract import (
     BROKEN,
@@ -17,29 +20,51 @@ from collector_worker.transport.contract import (
     turned_away,
     unreachable,
 )
+from common.dial import dial
 from common.errors import ConnectionLostError
 
 
 async def open_websockets(url: str, open_timeout_s: float, close_timeout_s: float) -> "WebsocketsSocket":
     """See ``open_socket``."""
-    host = host_of(url)
+    host, dialled = host_of(url), list[socket.socket]()
     try:
-        connection = await connect(
+        async with asyncio.timeout(open_timeout_s):
+            return WebsocketsSocket(await _connect(url, dialled, close_timeout_s))
+    except websockets.InvalidStatus as error:
+        headers = dict(error.response.headers.raw_items())
+        raise turned_away(url, error.response.status_code, headers) from error
+    except (OSError, TimeoutError, ValueError, websockets.WebSocketException) as error:
+        raise ConnectionLostError(unreachable(host, error, connected=bool(dialled))) from error
+
+
+async def _connect(url: str, dialled: list[socket.socket], close_timeout_s: float) -> ClientConnection:
+    """Connect and shake hands; the TCP connection is made here, and put among the ``dialled``."""
+    place = parse_uri(url)
+    dialled.append(await dial(place.host, place.port))
+    try:
+        return await _Connect(
             url,
+            sock=dialled[-1],
             compression=None,
             proxy=None,
             ping_interval=None,
-            open_timeout=open_timeout_s,
+            open_timeout=None,  # the whole is limited, not only this part
             close_timeout=close_timeout_s,
             max_size=MAX_FRAME_BYTES,
             user_agent_header=USER_AGENT,
         )
-    except websockets.InvalidStatus as error:
-        raise ConnectionLostError(turned_away(host, error.response.status_code)) from error
-    except (OSError, TimeoutError, ValueError, websockets.WebSocketException) as error:
-        # ValueError and InvalidURI: a redirect to somewhere that is no WebSocket, as during maintenance
-        raise ConnectionLostError(unreachable(host)) from error
-    return WebsocketsSocket(connection)
+    except BaseException:
+        with suppress(OSError):  # it is closed already
+            dialled[-1].shutdown(socket.SHUT_RDWR)  # whoever of asyncio holds it now sees its end, and closes it
+        raise
+
+
+class _Connect(connect):
+    """Follows no redirect: a connection has to be permitted."""
+
+    def process_redirect(self, exc: Exception) -> Exception | str:
+        """See the library."""
+        return exc
 
 
 class WebsocketsSocket:

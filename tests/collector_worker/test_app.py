@@ -7,7 +7,7 @@ import pytest
 from collector_worker.app import IDS_AHEAD
 from collector_worker.exchanges.okx import Okx
 from collector_worker.stream_ends import StreamReturnedError, StreamTakenError
-from common.errors import SubscriptionRefusedError, UnknownSymbolError
+from common.errors import NotServedHereError, SubscriptionRefusedError, UnknownSymbolError
 from common.health import WorkerState
 from common.identity import DataType
 from tests.support import okx_wire
@@ -54,7 +54,18 @@ async def test_an_exchange_whose_rest_does_not_answer_is_asked_again(redis_serve
         await until(lambda: "ticker" in published(redis_server))
         await until(lambda: (beat := heartbeat(redis_server)) and beat.state is WorkerState.RUNNING)
     state, error, _ = last_words(redis_server)
-    assert (state, error) == (WorkerState.STOPPED, "REST of 127.0.0.1 cannot be reached")
+    why = "its answer is no HTTP (RemoteProtocolError)"
+    assert (state, error) == (WorkerState.STOPPED, f"REST of 127.0.0.1 cannot be reached: {why}")
+
+
+async def test_a_place_that_is_not_served_ends_the_run_for_good(redis_server: RedisServer) -> None:
+    refused = answer(b"<html>", "451 Unavailable For Legal Reasons")
+    async with surroundings(redis_server.config, a_ticker, refused) as make:
+        with pytest.raises(NotServedHereError) as ended:
+            async with running(make()) as work:
+                await work
+    assert last_words(redis_server) == (WorkerState.ERROR, str(ended.value), 78)
+    assert "(HTTP 451)" in str(ended.value)
 
 
 async def test_a_ban_that_the_exchange_answers_to_the_question_for_its_time_holds_for_all(

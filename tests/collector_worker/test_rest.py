@@ -107,7 +107,8 @@ async def test_no_answer_in_time() -> None:
 async def test_nobody_listens() -> None:
     with pytest.raises(ExchangeUnavailableError) as unavailable:
         await rest.get(f"http://127.0.0.1:{free_port()}", "/")
-    assert str(unavailable.value) == "REST of 127.0.0.1 cannot be reached"
+    why = "it refuses the connection (ConnectionRefusedError, ECONNREFUSED)"
+    assert str(unavailable.value) == f"REST of 127.0.0.1 cannot be reached: {why}"
 
 
 async def test_no_tls_where_tls_is_expected() -> None:
@@ -118,7 +119,8 @@ async def test_no_tls_where_tls_is_expected() -> None:
     async with await asyncio.start_server(refuse, "127.0.0.1", 0) as server:
         with pytest.raises(ExchangeUnavailableError) as unavailable:
             await rest.get(f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}", "/")
-    assert str(unavailable.value) == "REST of 127.0.0.1 cannot be reached"
+    why = "it does not agree on TLS (SSLError, WRONG_VERSION_NUMBER)"
+    assert str(unavailable.value) == f"REST of 127.0.0.1 cannot be reached: {why}"
 
 
 @pytest.mark.parametrize(

@@ -7,12 +7,13 @@ from random import Random
 import pytest
 from structlog.testing import capture_logs
 
+from collector_worker.http_status import LONGEST_BAN_S
 from collector_worker.permits import Permits
 from collector_worker.raw_recorder import RawRecorder
 from collector_worker.rest import Answer
-from collector_worker.rest_client import LONGEST_BAN_S, RestClient
+from collector_worker.rest_client import RestClient
 from common.config import RedisConfig
-from common.errors import ExchangeUnavailableError
+from common.errors import ExchangeUnavailableError, NotServedHereError
 from common.exchanges import Rate
 from common.identity import CollectorId
 from tests.simulator.binance import BinanceOptions, BinanceSource
@@ -58,7 +59,7 @@ async def test_a_call_costs_its_units_and_brings_its_body() -> None:
     assert (server.targets, permits.asked) == (["/depth?x=1", "/time"], [("rest", RATE, 50.0), ("rest", RATE, 1.0)])
 
 
-@pytest.mark.parametrize("status", ["400 Bad Request", "403 Forbidden", "404 Not Found"])
+@pytest.mark.parametrize("status", ["400 Bad Request", "404 Not Found"])
 async def test_an_error_of_the_exchange_is_worth_reading(status: str) -> None:
     async with HttpServer(answer(b'{"code":-1121}', status)) as server:
         assert await RestClient(server.root, FreePermits(), FREE).fetch("/path") == b'{"code":-1121}'
@@ -66,7 +67,7 @@ async def test_an_error_of_the_exchange_is_worth_reading(status: str) -> None:
 
 @pytest.mark.parametrize("status", ["500 Internal Server Error", "502 Bad Gateway", "503 Service Unavailable"])
 async def test_trouble_of_the_server(status: str) -> None:
-    says = f"REST has trouble of its own (HTTP {status[:3]})"
+    says = f"REST of 127.0.0.1 has trouble of its own (HTTP {status[:3]})"
     assert await fetched(answer(b"<html>", status)) == (says, [])
 
 
@@ -85,7 +86,7 @@ async def test_trouble_of_the_server(status: str) -> None:
     ],
 )
 async def test_who_is_turned_away_stays_away(status: str, headers: list[str], ban_s: float) -> None:
-    says = f"REST turned us away for {ban_s:g} s (HTTP {status[:3]})"
+    says = f"REST of 127.0.0.1 turned us away for {ban_s:g} s (HTTP {status[:3]})"
     assert await fetched(answer(b"{}", status, *headers)) == (says, [ban_s])
 
 
@@ -143,7 +144,45 @@ async def test_an_answer_got_another_way_is_heeded_the_same() -> None:
 
 
 async def test_no_answer_at_all() -> None:
-    assert await fetched(b"") == ("REST of 127.0.0.1 cannot be reached", [])
+    says = "REST of 127.0.0.1 cannot be reached: its answer is no HTTP (RemoteProtocolError)"
+    assert await fetched(b"") == (says, [])
+
+
+@pytest.mark.parametrize(
+    ("reply", "says", "bans_s"),
+    [
+        pytest.param(answer(b"<html>", "403 Forbidden"),
+                     "forbids us to ask, as a firewall does; we stay away for 300 s (HTTP 403)", [300.0], id="403"),
+        pytest.param(answer(b"{}", "403 Forbidden", "Retry-After: 60"),
+                     "forbids us to ask, as a firewall does; we stay away for 60 s (HTTP 403)", [60.0], id="60 s"),
+        pytest.param(answer(b"", "301 Moved Permanently", "Location: https://api2.test/api/v3?key=secret"),
+                     "has moved to https://api2.test (HTTP 301)", [], id="moved"),
+        pytest.param(answer(b"<p>", "302 Found", "location: //user:secret@eea.test:8443/"),
+                     "has moved to http://eea.test:8443 (HTTP 302)", [], id="another host"),
+        pytest.param(answer(b"", "307 Temporary Redirect", "Location: http://a b/"),
+                     "has moved to nowhere (HTTP 307)", [], id="no place"),
+        pytest.param(answer(b"", "308 Permanent Redirect", "Location: http://[x"),
+                     "has moved to nowhere (HTTP 308)", [], id="no address"),
+        pytest.param(answer(b" <!DOCTYPE html><html>"),
+                     "answered HTML instead of JSON (HTTP 200)", [], id="a page"),
+        pytest.param(answer(b"<html>", "404 Not Found"), "answered HTML instead of JSON (HTTP 404)", [], id="404"),
+        pytest.param(answer(b"", "404 Not Found"), "answered nothing instead of JSON (HTTP 404)", [], id="nothing"),
+        pytest.param(answer(b"OK"), "answered something else instead of JSON (HTTP 200)", [], id="text"),
+    ],
+)  # fmt: skip
+async def test_a_status_below_500_is_named(reply: bytes, says: str, bans_s: list[float]) -> None:
+    assert await fetched(reply) == (f"REST of 127.0.0.1 {says}", bans_s)
+
+
+async def test_a_place_that_is_not_served_is_a_matter_of_configuration() -> None:
+    async with HttpServer(answer(b'{"code":0,"msg":"Service unavailable"}', "451 Unavailable")) as server:
+        with pytest.raises(NotServedHereError) as refused:
+            await RestClient(server.root, FreePermits(), FREE).fetch("/path")
+    assert str(refused.value) == (
+        "REST of 127.0.0.1 does not serve the place that this machine calls from (HTTP 451): "
+        "use an address of the exchange that does, or another place"
+    )
+    assert refused.value.exit_code == 78
 
 
 def recording(folder: Path) -> Capture:

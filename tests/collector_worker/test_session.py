@@ -1,11 +1,12 @@
 import asyncio
 from random import Random
+from typing import cast
 
 import pytest
 from structlog.testing import capture_logs
 
 from collector_worker.session import Patience
-from common.errors import SubscriptionRefusedError
+from common.errors import NotServedHereError, SubscriptionRefusedError
 from common.events import Candle, FeedState, FeedStatus, Trade
 from common.health import BookState, WorkerState
 from common.identity import DataType
@@ -14,6 +15,7 @@ from tests.support.clock import ManualClock
 from tests.support.feed_rig import Rig
 from tests.support.okx_wire import acknowledge, book, candle, trade
 from tests.support.waiting import until
+from tests.support.ways import FreePermits
 from tests.support.ws_server import Peer, Refuse, Script, ScriptedServer, drop, hold
 
 pytestmark = pytest.mark.usefixtures("each_transport")
@@ -77,6 +79,43 @@ async def test_pauses_grow_while_connections_are_dropped_and_start_small_after_a
     whys = [line["why"] for line in logs if line["event"] == "feed_lost"]
     assert set(whys[:2] + whys[3:]) == {"the connection broke"}
     assert whys[2] == "127.0.0.1 turned the connection away (HTTP 503)"
+
+
+@pytest.mark.parametrize(
+    ("code", "why", "bans_s"),
+    [
+        (403, "127.0.0.1 forbids us to ask, as a firewall does; we stay away for 300 s (HTTP 403)", [300.0]),
+        (429, "127.0.0.1 turned us away for 10 s (HTTP 429)", [10.0]),
+        (418, "127.0.0.1 turned us away for 120 s (HTTP 418)", [120.0]),
+        (404, "127.0.0.1 turned the connection away (HTTP 404)", []),
+    ],
+)
+async def test_a_handshake_that_is_turned_away_keeps_all_away_as_rest_does(
+    clock: ManualClock, code: int, why: str, bans_s: list[float]
+) -> None:
+    async with ScriptedServer(Refuse(code), Refuse(code), settled) as server:
+        rig = Rig(clock, server.url, TICKER)
+        permits = cast("FreePermits", rig.around.permits)
+        with capture_logs() as logs:
+            connected = until(lambda: rig.telemetry.beat.connected_since)
+            await rig.run(rig.session().run(), connected)
+    assert permits.bans_s == bans_s * 2
+    lost = [line for line in logs if line["event"] == "feed_lost"]
+    assert [(line["why"], "exc_info" in line) for line in lost[:2]] == [(why, True), (why, False)]
+    assert rig.telemetry.beat.last_error == why
+
+
+async def settled(peer: Peer) -> None:
+    """A script: a connection that stays."""
+    await acknowledge(peer)
+    await peer.gone()
+
+
+async def test_a_handshake_from_a_place_that_is_not_served_ends_the_run(clock: ManualClock) -> None:
+    async with ScriptedServer(Refuse(451)) as server:
+        rig = Rig(clock, server.url, TICKER)
+        with pytest.raises(NotServedHereError, match=r"does not serve the place .* \(HTTP 451\)"):
+            await rig.run(rig.session().run())
 
 
 async def test_ends_and_beginnings_stand_in_the_streams_of_their_own_feed(clock: ManualClock) -> None:

@@ -8,7 +8,7 @@ import structlog
 
 from common.config import RedisConfig
 from common.errors import RedisUnreachableError
-from common.log import configure_logging, get_logger
+from common.log import Failures, configure_logging, get_logger
 
 SECRET = "hunter2"  # noqa: S105 - made up
 
@@ -143,4 +143,21 @@ def test_a_config_that_is_logged_keeps_its_secret(capsys: pytest.CaptureFixture[
 
     assert lines(capsys) == [
         {"event": "redis_chosen", "level": "info", "config": "RedisConfig(url='redis://h/0')"},
+    ]
+
+
+def test_a_failure_that_repeats_shows_its_traceback_where_the_reason_changes(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    configure_logging()
+    failures = Failures()
+    for event, why in (("a", "x"), ("a", "x"), ("b", "x"), ("a", "y"), ("a", "y"), ("a", "x")):
+        failures.warn(event, RedisUnreachableError(why), what="w")
+    assert [(line["event"], line["why"], line["what"], "exception" in line) for line in lines(capsys)] == [
+        ("a", "x", "w", True),
+        ("a", "x", "w", False),
+        ("b", "x", "w", True),
+        ("a", "y", "w", True),
+        ("a", "y", "w", False),
+        ("a", "x", "w", True),
     ]

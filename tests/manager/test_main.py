@@ -1,3 +1,4 @@
+import asyncio
 import signal
 import subprocess
 import sys
@@ -5,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from common.event_loop import EventLoop
 from manager.__main__ import main
 from tests.manager.real import eventually
 from tests.support.waiting import PATIENCE_S
@@ -60,3 +62,19 @@ def test_it_ends_with_the_supervisord_that_started_it(
     monkeypatch.setattr("manager.__main__.die_with_parent", lambda: asked.append("die"))
     assert main(["--fleet", str(tmp_path / "none.toml")]) == 78
     assert asked == ["die"] * calls
+
+
+def test_it_runs_in_the_loop_whose_connections_try_all_addresses(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "fleet.toml"
+    path.write_text('[[collectors]]\nexchange = "okx"\nsymbol = "A-B"\n')
+    loops = list[asyncio.AbstractEventLoop]()
+
+    async def run(*_: object) -> None:
+        loops.append(asyncio.get_running_loop())
+
+    monkeypatch.setattr("manager.__main__.run", run)
+    monkeypatch.setattr("manager.__main__.configure_logging", lambda *_, **__: None)
+    assert main(["--fleet", str(path)]) == 0
+    assert [type(loop) for loop in loops] == [EventLoop]

@@ -1,7 +1,7 @@
 import pytest
 
 from collector_worker.transport.contract import closed, host_of, turned_away, unreachable
-from common.errors import InvalidConfigurationError
+from common.errors import InvalidConfigurationError, NotServedHereError, TurnedAwayError
 
 
 @pytest.mark.parametrize(
@@ -37,9 +37,45 @@ def test_what_is_no_address_is_shown_without_secrets(url: str, shown: str) -> No
 
 
 def test_words() -> None:
-    assert [unreachable("h"), turned_away("h", 503), closed(4004), closed(0)] == [
-        "h cannot be reached",
-        "h turned the connection away (HTTP 503)",
+    assert [closed(4004), closed(0)] == [
         "the exchange closed the connection (code 4004)",
         "the exchange closed the connection (code 1005)",
     ]
+    silent = TimeoutError()
+    assert [unreachable("h", silent, connected=connected) for connected in (False, True)] == [
+        "h cannot be reached: no answer in time (TimeoutError)",
+        "h cannot be reached: it connects, but does not answer in time (TimeoutError)",
+    ]
+
+
+AWAY: dict[str, tuple[int, dict[str, str], tuple[str, float | None, str]]] = {
+    "trouble": (503, {}, ("h turned the connection away (HTTP 503)", None, "")),
+    "no such path": (404, {}, ("h turned the connection away (HTTP 404)", None, "")),
+    "a web site": (200, {}, ("h turned the connection away (HTTP 200)", None, "")),
+    "too many": (429, {"Retry-After": "7"}, ("h turned us away for 7 s (HTTP 429)", 7.0, "")),
+    "banned": (418, {"retry-after": "x"}, ("h turned us away for 120 s (HTTP 418)", 120.0, "")),
+    "a firewall": (
+        403, {}, ("h forbids us to ask, as a firewall does; we stay away for 300 s (HTTP 403)", 300.0, "")
+    ),
+    "moved": (301, {"LOCATION": "wss://i/new?a=b"}, ("h has moved to wss://i (HTTP 301)", None, "wss://i/new?a=b")),
+    "another path": (307, {"Location": "/new"}, ("h has moved to wss://h (HTTP 307)", None, "wss://h/new")),
+    "a page": (302, {"Location": "https://status.i/x"}, ("h has moved to https://status.i (HTTP 302)", None, "")),
+    "without TLS": (302, {"Location": "ws://i/"}, ("h has moved to ws://i (HTTP 302)", None, "")),
+    "nowhere": (302, {"Location": "ws://[i"}, ("h has moved to nowhere (HTTP 302)", None, "")),
+    "without a word": (302, {}, ("h has moved to nowhere (HTTP 302)", None, "")),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("status", "headers", "says"), AWAY.values(), ids=AWAY)
+def test_a_handshake_that_is_answered_with_a_status(
+    status: int, headers: dict[str, str], says: tuple[str, float | None, str]
+) -> None:
+    away = turned_away("wss://h/ws", status, headers)
+    assert isinstance(away, TurnedAwayError)
+    assert (str(away), away.ban_s, away.moved_to) == says
+
+
+def test_a_place_that_is_not_served_is_a_matter_of_configuration() -> None:
+    away = turned_away("wss://h/ws", 451, {})
+    assert isinstance(away, NotServedHereError)
+    assert str(away).startswith("h does not serve the place that this machine calls from (HTTP 451)")

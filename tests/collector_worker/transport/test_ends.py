@@ -1,11 +1,13 @@
 """How connections begin and end, seen from a server of bare bytes."""
 
 import asyncio
+import re
 import socket as sockets
 import threading
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from collector_worker.transport import open_socket
 from common import event_loop
@@ -55,12 +57,20 @@ async def is_elsewhere(peer: RawPeer) -> None:
     await peer.write(b"HTTP/1.1 302 Found\r\nLocation: https://status.test/\r\nContent-Length: 0\r\n\r\n")
 
 
-@pytest.mark.parametrize("script", [hangs_up, talks_nonsense, accepts_somebody_else, is_elsewhere])
-async def test_an_answer_that_is_no_handshake(each_transport: str, script: RawPlay) -> None:
+@pytest.mark.parametrize(
+    ("script", "says"),
+    [
+        (hangs_up, r"cannot be reached: (it broke off the connection|it does not speak WebSocket) \(\w+\)"),
+        (talks_nonsense, r"cannot be reached: it does not speak WebSocket \(\w+\)"),
+        (accepts_somebody_else, r"cannot be reached: it does not speak WebSocket \(\w+\)"),
+        (is_elsewhere, r"has moved to https://status\.test \(HTTP 302\)"),
+    ],
+)
+async def test_an_answer_that_is_no_handshake(each_transport: str, script: RawPlay, says: str) -> None:
     async with asyncio.timeout(PATIENCE_S), RawServer(script) as server:
         with pytest.raises(ConnectionLostError) as lost:
             await open_socket(each_transport, server.url)
-    assert str(lost.value) == "127.0.0.1 cannot be reached"
+    assert re.fullmatch(f"127.0.0.1 {says}", str(lost.value))
 
 
 async def test_it_goes_where_it_is_sent(each_transport: str) -> None:
@@ -85,6 +95,23 @@ async def test_it_goes_where_it_is_sent(each_transport: str) -> None:
     assert frames == [b"welcome"]
 
 
+async def test_every_redirect_needs_a_permit_and_there_are_few(each_transport: str) -> None:
+    permits: list[int] = []
+
+    async def round_and_round(peer: RawPeer) -> None:
+        await peer.read_request()
+        await peer.write(b"HTTP/1.1 302 Found\r\nLocation: /again\r\nContent-Length: 0\r\n\r\n")
+
+    async def permit() -> None:
+        permits.append(server.opened)
+
+    async with asyncio.timeout(PATIENCE_S), RawServer(round_and_round) as server:
+        with capture_logs(), pytest.raises(ConnectionLostError) as lost:
+            await open_socket(each_transport, server.url, permit=permit)
+    assert (permits, server.opened) == ([1, 2, 3], 4)
+    assert str(lost.value) == f"127.0.0.1 has moved to {server.url} (HTTP 302)"
+
+
 @pytest.mark.parametrize("cancelled", [True, False])
 async def test_an_opening_that_is_given_up_leaves_nothing_open(each_transport: str, cancelled: bool) -> None:
     asked, gone = asyncio.Event(), asyncio.Event()
@@ -104,7 +131,7 @@ async def test_an_opening_that_is_given_up_leaves_nothing_open(each_transport: s
         await asyncio.wait([opening])
         assert (opening.cancelled(), gone.is_set()) == (cancelled, False)
         if not cancelled:
-            assert str(opening.exception()) == "127.0.0.1 cannot be reached"
+            assert "it connects, but does not answer in time" in str(opening.exception())
         await gone.wait()
 
 
@@ -194,7 +221,7 @@ def test_a_lookup_that_hangs_keeps_neither_the_opening_nor_the_loop(
     async def main() -> None:
         with pytest.raises(ConnectionLostError) as lost:
             await open_socket(each_transport, "ws://exchange.test/", open_timeout_s=0.05)
-        assert str(lost.value) == "exchange.test cannot be reached"
+        assert str(lost.value) == "exchange.test cannot be reached: no answer in time (TimeoutError)"
 
     monkeypatch.setattr(sockets, "getaddrinfo", hang)
     event_loop.run(main())

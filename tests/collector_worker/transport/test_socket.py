@@ -66,13 +66,15 @@ async def test_handshake_that_is_never_answered_ends_in_time(each_transport: str
     async with silent_listener() as port, asyncio.timeout(PATIENCE_S):
         with pytest.raises(ConnectionLostError) as lost:
             await open_socket(each_transport, f"ws://127.0.0.1:{port}", open_timeout_s=0.05)
-    assert str(lost.value) == "127.0.0.1 cannot be reached"
+    why = "it connects, but does not answer in time (TimeoutError)"
+    assert str(lost.value) == f"127.0.0.1 cannot be reached: {why}"
 
 
 async def test_nobody_listens(each_transport: str) -> None:
     with pytest.raises(ConnectionLostError) as lost:
         await open_socket(each_transport, f"ws://127.0.0.1:{free_port()}")
-    assert str(lost.value) == "127.0.0.1 cannot be reached"
+    why = "it refuses the connection (ConnectionRefusedError, ECONNREFUSED)"
+    assert str(lost.value) == f"127.0.0.1 cannot be reached: {why}"
 
 
 @pytest.mark.parametrize("url", ["ws://", "ws:///path", "ws://127.0.0.1:99999/", "ws://127.0.0.1:port/", "ws://[::1"])

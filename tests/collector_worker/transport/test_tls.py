@@ -1,5 +1,6 @@
 import asyncio
 import ssl
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -101,7 +102,8 @@ async def test_the_certificate_of_another_name_is_refused(each_transport: str, a
     async with asyncio.timeout(PATIENCE_S), RawServer(says_nothing, certified(authority, "127.0.0.2")) as server:
         with pytest.raises(ConnectionLostError) as lost:
             await open_socket(each_transport, server.url)
-    assert str(lost.value) == "127.0.0.1 cannot be reached"
+    why = "its certificate is for another host (SSLCertVerificationError, code 64)"
+    assert str(lost.value) == f"127.0.0.1 cannot be reached: {why}"
     assert isinstance(lost.value.__cause__, ssl.SSLCertVerificationError)
 
 
@@ -111,5 +113,17 @@ async def test_the_certificate_of_another_authority_is_refused(each_transport: s
     async with asyncio.timeout(PATIENCE_S), RawServer(says_nothing, stranger) as server:
         with pytest.raises(ConnectionLostError) as lost:
             await open_socket(each_transport, server.url)
-    assert str(lost.value) == "127.0.0.1 cannot be reached"
+    why = "its certificate comes from an authority that this machine does not trust (SSLCertVerificationError, code 20)"
+    assert str(lost.value) == f"127.0.0.1 cannot be reached: {why}"
     assert isinstance(lost.value.__cause__, ssl.SSLCertVerificationError)
+
+
+@pytest.mark.usefixtures("trusted")
+async def test_a_certificate_that_has_expired_is_refused(each_transport: str, authority: trustme.CA) -> None:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("127.0.0.1", not_after=datetime(2020, 1, 1, tzinfo=UTC)).configure_cert(context)
+    async with asyncio.timeout(PATIENCE_S), RawServer(says_nothing, context) as server:
+        with pytest.raises(ConnectionLostError) as lost:
+            await open_socket(each_transport, server.url)
+    why = "its certificate has expired (SSLCertVerificationError, code 10)"
+    assert str(lost.value) == f"127.0.0.1 cannot be reached: {why}"

@@ -1,0 +1,80 @@
+"""What the status of an HTTP answer means, for REST and for the handshake of a WebSocket alike. Pure.
+
+| status | what follows |
+| --- | --- |
+| 418, 429 | this machine stays away for as long as the answer asks |
+| 403 | a firewall has turned us away: this machine stays away for minutes |
+| 451 | the exchange does not serve this place: nothing helps but another address or another place |
+| 301, 302, 303, 307, 308 | the exchange is elsewhere: where is said |
+
+(Binance sheet, section 3; RFC 9110, section 15.4.) What other statuses mean stands in the body.
+"""
+
+import re
+from urllib.parse import urljoin, urlsplit
+
+from msgspec import Struct
+
+BANNED = 418
+TOO_MANY = 429
+FORBIDDEN = 403
+NOT_SERVED_HERE = 451
+DEFAULT_BAN_S = {BANNED: 120.0, TOO_MANY: 10.0, FORBIDDEN: 300.0}
+"""Where the answer does not say how long: bans begin at two minutes, a firewall forgets after minutes."""
+
+LONGEST_BAN_S = 3 * 24 * 3600.0
+MOVED = frozenset({301, 302, 303, 307, 308})
+_HOST = re.compile(r"[A-Za-z0-9._-]{1,253}(:[0-9]{1,5})?\Z|\[[0-9A-Fa-f:.]{2,45}\](:[0-9]{1,5})?\Z")
+_SCHEMES = ("https", "http", "wss", "ws")
+
+
+class Meaning(Struct, frozen=True):
+    """What a status says of us.
+
+    Attributes:
+        why: For people: who, what, where to.
+        ban_s: How long nobody of this machine may call or connect; None: it is no ban.
+        fatal: Asking again cannot help.
+    """
+
+    why: str
+    ban_s: float | None = None
+    fatal: bool = False
+
+
+def meaning_of(who: str, status: int, retry_after_s: float | None, asked: str, location: str) -> Meaning | None:
+    """What a status means; None where it says nothing against the answer.
+
+    Args:
+        who: Who answered.
+        status: Of the answer.
+        retry_after_s: What it asks for, where it does.
+        asked: The address that was asked.
+        location: Where it sends us, where it does.
+    """
+    if status == NOT_SERVED_HERE:
+        why = f"{who} does not serve the place that this machine calls from (HTTP {status})"
+        return Meaning(f"{why}: use an address of the exchange that does, or another place", fatal=True)
+    if status in DEFAULT_BAN_S:
+        ban_s = DEFAULT_BAN_S[status] if retry_after_s is None else min(retry_after_s, LONGEST_BAN_S)
+        verb = "forbids us to ask, as a firewall does; we stay away" if status == FORBIDDEN else "turned us away"
+        return Meaning(f"{who} {verb} for {ban_s:g} s (HTTP {status})", ban_s)
+    if status in MOVED:
+        return Meaning(f"{who} has moved to {place_of(asked, location) or 'nowhere'} (HTTP {status})")
+    return None
+
+
+def place_of(asked: str, location: str) -> str:
+    """Scheme and host of where an answer sends us; empty where it is none. Never a user, a path or a query."""
+    try:
+        parts = urlsplit(urljoin(asked, location))
+    except ValueError:
+        return ""
+    host = parts.netloc.rpartition("@")[2]
+    known = location and parts.scheme in _SCHEMES and _HOST.match(host)
+    return f"{parts.scheme}://{host}" if known else ""
+
+
+def seconds(text: str) -> float | None:
+    """A ``Retry-After`` in seconds; its other form, a date, is not what exchanges send."""
+    return float(text) if text.isascii() and text.isdigit() and len(text) < 10 else None
