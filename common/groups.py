@@ -20,6 +20,9 @@ noted every second beside the stream (``keys.acknowledged``), so a few entries m
 such note, begins at ``start``. Entries that retention removed before they were handed out, or before they could be
 taken over, are told of as ``Missed``.
 
+Where Redis comes back empty or older, ``Rewound`` says so, and the group goes on behind all that is known to be done:
+what comes again up to there is passed over.
+
 Errors and waiting are those of ``common.subscriber``; a stream that is not there is waited for, its key is not made.
 """
 
@@ -40,17 +43,19 @@ from common.identity import DataType
 from common.reading import cursor
 from common.reading.commands import accepted, by_key, facts_of, xinfo
 from common.reading.connect import LOGGER, Perseverance, RedisPlace, redis_config, within_reach
+from common.reading.cursor import Facts
 from common.reading.decode import Skipped, entries_of
-from common.reading.entries import Entry, Missed, Work, missed
+from common.reading.entries import Entry, Missed, Rewound, Work, missed, rewound
 from common.reading.group_state import group_mark
 from common.reading.group_streams import GroupStreams
 from common.reading.left_behind import LeftBehind, Member
 from common.reading.names import StreamName, select
+from common.reading.position import Mark
 from common.reading.start import Start, check_start
 from common.redis_pipe import RedisPipe
-from common.resp import Reply, is_no_group, is_no_stream, is_wrong_type, pack_command
+from common.resp import is_no_group, is_no_stream, is_wrong_type, pack_command
 
-__all__ = ["Entry", "GroupReader", "Missed", "Work"]
+__all__ = ["Entry", "GroupReader", "Missed", "Rewound", "Work"]
 
 _ENTRIES_AT_ONCE = 200
 _TURN_S = 1.0
@@ -170,17 +175,22 @@ class GroupReader(Closing):
         found = by_key(reply)
         entries: list[Entry] = []
         for (key, name), look, groups in zip(names.items(), said[::2], said[1::2], strict=True):
-            entries += self._removed(name, look, groups)
-            entries += entries_of(name, found.get(key, ()), self.skipped)
+            facts, mark = facts_of(look), None if is_no_stream(groups) else group_mark(accepted(groups), member.group)
+            if rewind := await self._streams.rewound(self._pipe, name, facts, mark):
+                place, lost = rewind
+                entries.append(rewound(name, lost.count, lost.end_id, place, self._clock.now_ns()))
+            elif mark is not None and facts is not None:
+                entries += self._removed(name, facts, mark)
+            raw = found.get(key, ())
+            new = [each for each in raw if not self._streams.is_done(name, each[0])]
+            entries += entries_of(name, new, self.skipped)
+            if raw:
+                self._streams.handed_out(name, raw[-1][0])
         ids = {names[key]: [entry_id for entry_id, _ in raw] for key, raw in found.items()}
         return Work(entries, ids) if entries or ids else None
 
-    def _removed(self, name: StreamName, look: Reply, groups: Reply) -> list[Entry]:
+    def _removed(self, name: StreamName, facts: Facts, mark: Mark) -> list[Entry]:
         """What retention removed before anybody had it."""
-        facts = facts_of(look)
-        mark = None if is_no_stream(groups) else group_mark(accepted(groups), self._member.group)
-        if facts is None or mark is None:
-            return []
         lost = cursor.loss(mark, facts)
         now_ns = self._clock.now_ns()
         return [missed(name, lost.count, mark.id, facts.first_id or "", lost.reason, now_ns)] if lost else []
@@ -194,6 +204,8 @@ class GroupReader(Closing):
         async with self._done_lock:
             while not await self._confirm(commands):
                 pass
+            for name, ids in work.ids.items():
+                self._streams.confirmed(name, ids)
 
     async def _confirm(self, commands: list[bytes]) -> bool:
         try:

@@ -21,6 +21,7 @@ What may happen, and what a reader then sees:
 | Redis goes away later | it tries again for ever and goes on at the same place; ``connected`` is false meanwhile |
 | retention removed entries that were not read yet | ``Missed`` in their place, with their number where it is known |
 | the stream was deleted and begun anew | ``Missed`` with the reason ``restarted``, then what is behind the place |
+| Redis came back empty or older: the stream ends before the place | ``Rewound``; what comes again is passed over |
 | the collector lost something, or its feed | ``Gap`` and ``FeedStatus`` in their place, as the collector wrote them |
 | a type or a field that this version does not know | passed over; types are counted in ``skipped`` |
 | an entry that is malformed | passed over and counted in ``skipped`` |
@@ -43,15 +44,17 @@ from common.errors import InvalidConfigurationError, RedisUnreachableError
 from common.identity import DataType
 from common.reading.columns import columns
 from common.reading.connect import Perseverance, RedisPlace, redis_config, within_reach
+from common.reading.cursor import Rewind
 from common.reading.decode import Skipped, entries_of
-from common.reading.entries import Batch, Chunk, Entry, Missed, missed
+from common.reading.entries import Batch, Chunk, Entry, Missed, Rewound, missed, rewound
 from common.reading.names import StreamName, select
 from common.reading.position import Mark, Position
 from common.reading.start import Start, check_start
 from common.reading.streams import RawChunk, StreamReader
 
 __all__ = [
-    "Batch", "Entry", "Lag", "Mark", "Missed", "Position", "Skipped", "Start", "StreamName", "Subscriber", "columns",
+    "Batch", "Entry", "Lag", "Mark", "Missed", "Position", "Rewound", "Skipped", "Start", "StreamName",
+    "Subscriber", "columns",
 ]  # fmt: skip
 
 FIRST_WAIT_S = 10.0
@@ -176,11 +179,16 @@ class Subscriber(Closing):
         self._behind[chunk.name] = chunk.behind
         entries = entries_of(chunk.name, chunk.raw, self.skipped)
         ids = [entry_id for entry_id, _ in chunk.raw]
+        if chunk.rewind is not None:
+            entries = [self._rewound(chunk.name, chunk.rewind, chunk.origin)]
         if chunk.loss is not None:
             before_id, now_ns = ids[0] if ids else "", self._clock.now_ns()
             told = missed(chunk.name, chunk.loss.count, chunk.origin.id, before_id, chunk.loss.reason, now_ns)
             entries.insert(0, told)
         return Chunk(chunk.name, ids, entries, chunk.origin, chunk.before, chunk.after)
+
+    def _rewound(self, name: StreamName, found: Rewind, origin: Mark) -> Entry:
+        return rewound(name, found.count, found.end_id, origin.id, self._clock.now_ns())
 
     # --- where it stands -----------------------------------------------------------------------------------------
 

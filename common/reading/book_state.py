@@ -4,7 +4,7 @@
 | --- | --- | --- |
 | doubtful | a snapshot in the stream, or the ``:book`` hash as it was at the doubt or later | sure |
 | sure | a delta that does not continue it (``prev_seq``), a feed that is stale or disconnected, a gap | doubtful |
-| sure | entries that were missed or cannot be read, a level that is no number | doubtful |
+| sure | entries that were missed, lost by Redis or cannot be read, a level that is no number | doubtful |
 
 Deltas that come while it is doubtful are passed over. That the collector lives and the stream is up to date is judged
 apart (``common.reading.book_watch``).
@@ -18,7 +18,7 @@ from common.codec import decode
 from common.errors import UndecodableFrameError
 from common.events import BookDelta, BookSnapshot, FeedState, FeedStatus, Gap
 from common.health import BookState
-from common.reading.entries import Entry, Missed
+from common.reading.entries import Entry, Missed, Rewound
 from common.reading.ladder import BadLevelError, Ladder
 from common.reading.position import BEGINNING, id_order
 
@@ -95,6 +95,8 @@ class FollowedBook:
         elif isinstance(event, BookDelta):
             if not self.doubt:
                 self._update(entry.id, event)
+        elif isinstance(event, Rewound):
+            self.doubt_it("Redis came back older")
         elif isinstance(event, Missed):
             self.doubt_it(f"entries were missed ({event.reason})")
         elif isinstance(event, Gap):

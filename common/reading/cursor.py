@@ -11,6 +11,8 @@ stream that was not there, and from the first time that the reader gets to the e
 such counter: there, and before that first time, the number of what was missed is not known, and may be 0.
 
 A stream that was deleted and begun anew counts from 0. Where that shows, the number is not known either.
+
+A stream that ends before the reader's place has lost entries that he has read: Redis came back empty or older.
 """
 
 from typing import Any, Literal
@@ -44,6 +46,18 @@ class Loss(Struct, frozen=True):
 
     count: int | None
     reason: Literal["trimmed", "restarted"] = "trimmed"
+
+
+class Rewind(Struct, frozen=True):
+    """Entries that were read and are not in the stream any more, as it ends before them.
+
+    Attributes:
+        end_id: The last entry that is there; ``0-0`` where there is none.
+        count: How many are gone; None: not known.
+    """
+
+    end_id: str
+    count: int | None
 
 
 def read_facts(reply: list[Any]) -> Facts:
@@ -81,6 +95,20 @@ def loss(mark: Mark, facts: Facts) -> Loss | None:
     if facts.removed < mark.added:
         return Loss(None, "restarted")
     return Loss(facts.removed - mark.added) if facts.removed > mark.added else None
+
+
+def rewind(mark: Mark, facts: Facts | None) -> Rewind | None:
+    """What of the entries up to a mark the stream has lost at its end; ``facts`` None: it is not there at all."""
+    if mark.id == BEGINNING:
+        return None
+    if facts is None:
+        return Rewind(BEGINNING, mark.added)
+    known = mark.added is not None and facts.added is not None
+    fewer = max((mark.added or 0) - (facts.added or 0), 0) if known else 0
+    # One that has grown beyond the place since has got fewer entries; one that begins behind it was begun anew.
+    if id_order(facts.last_id) < id_order(mark.id) or (fewer and not _is_behind(mark, facts)):
+        return Rewind(facts.last_id, fewer or None)
+    return None
 
 
 def passed_loss(mark: Mark, facts: Facts) -> Mark:

@@ -36,16 +36,40 @@ class Missed(Struct, frozen=True, kw_only=True, tag="missed", tag_field="type"):
     reason: MissedReason
 
 
+class Rewound(Struct, frozen=True, kw_only=True, tag="rewound", tag_field="type"):
+    """The stream ends before what this reader has read: Redis came back empty, or older. The reader says it.
+
+    The collector fetches what it can of that and publishes it again, mostly under the same ids. What has an id up to
+    ``read_to`` is passed over: it comes only once. What the collector cannot fetch is not in the stream any more.
+
+    Attributes:
+        ts_event, ts_recv: When it was noticed, the reader's own clock (ns since the epoch).
+        count: How many entries the stream has lost; None: not known.
+        after_id: The last entry that is there; ``0-0`` where there is none.
+        read_to: The entry that was read last.
+    """
+
+    ts_event: int
+    ts_recv: int
+    count: int | None
+    after_id: str
+    read_to: str
+
+
+Told = Missed | Rewound
+"""What no collector has written: the reader says it."""
+
+
 class Unreadable(Struct, frozen=True, tag="unreadable", tag_field="type"):
     """An entry of a type that this version does not know, or malformed; only ``Chunk.whole`` tells of it."""
 
 
 class Entry(Struct, frozen=True, gc=False):
-    """One entry of a stream. ``id`` is the entry's; of ``Missed`` it is that of the last entry before."""
+    """One entry of a stream. ``id`` is the entry's; of what the reader says it is that of the last entry before."""
 
     stream: StreamName
     id: str
-    event: Event | Missed
+    event: Event | Told
 
     @property
     def collector(self) -> CollectorId:
@@ -72,6 +96,13 @@ def missed(
     return Entry(name, after_id, event)
 
 
+def rewound(name: StreamName, count: int | None, after_id: str, read_to: str, now_ns: int) -> Entry:
+    """The entry that tells of a stream that ends before what was read; it is logged, too."""
+    event = Rewound(ts_event=now_ns, ts_recv=now_ns, count=count, after_id=after_id, read_to=read_to)
+    LOGGER.warning("%s: ends at %s, before %s, which was read: Redis came back older", name, after_id, read_to)
+    return Entry(name, after_id, event)
+
+
 class Chunk(Struct, frozen=True):
     """What was read of one stream in one go.
 
@@ -93,10 +124,10 @@ class Chunk(Struct, frozen=True):
 
     def whole(self) -> list[Entry]:
         """What is handed out, and in its place, as ``Unreadable``, what is not."""
-        told = [entry for entry in self.entries if isinstance(entry.event, Missed)]
+        told = [entry for entry in self.entries if isinstance(entry.event, Told)]
         if len(told) + len(self.ids) == len(self.entries):
             return [*self.entries]
-        known = {entry.id: entry for entry in self.entries if not isinstance(entry.event, Missed)}
+        known = {entry.id: entry for entry in self.entries if not isinstance(entry.event, Told)}
         unreadable: Any = Unreadable()  # no type of event for every reader to think of
         return [*told, *(known.get(entry_id) or Entry(self.name, entry_id, unreadable) for entry_id in self.ids)]
 
@@ -105,7 +136,7 @@ class Chunk(Struct, frozen=True):
         if handed == 0:
             return self.origin
         last = self.entries[handed - 1]
-        if isinstance(last.event, Missed):
+        if isinstance(last.event, Told):
             return self.before
         return Mark(last.id, None if self.before.added is None else self.before.added + self._passed(last))
 
@@ -116,7 +147,7 @@ class Chunk(Struct, frozen=True):
 
     def _passed(self, last: Entry) -> int:
         """How many of ``ids`` are behind us with ``last``."""
-        return 0 if isinstance(last.event, Missed) else self.ids.index(last.id) + 1
+        return 0 if isinstance(last.event, Told) else self.ids.index(last.id) + 1
 
 
 class Batch:

@@ -4,9 +4,10 @@ from collections.abc import Iterable
 
 from common import keys
 from common.clock import Clock
+from common.reading import cursor
 from common.reading.commands import accepted, facts_of, xinfo
 from common.reading.connect import LOGGER
-from common.reading.cursor import Facts
+from common.reading.cursor import Facts, Rewind
 from common.reading.discovery import NO_STREAM, NOT_THERE, Discovery
 from common.reading.group_state import done_up_to, group_mark
 from common.reading.names import Selection, StreamName
@@ -14,6 +15,9 @@ from common.reading.position import BEGINNING, Mark, Position, id_order
 from common.reading.start import Start, first_mark
 from common.redis_pipe import RedisPipe
 from common.resp import is_group_there, is_no_group, is_no_stream, is_wrong_type, pack_command
+
+_PENDING_MAX = 10_000
+"""More than members have in hand together; what were more comes once more."""
 
 NOTE_EVERY_S = 1.0
 """How often it is noted up to where a group is done: so much work at most comes twice when the group is lost."""
@@ -34,10 +38,14 @@ class GroupStreams:
         """By key, the streams that are taken up."""
         self.absent: set[StreamName] = set(selection.names)
         """Streams that were asked for by name and are not there, as far as we know."""
+        self._asked = frozenset(selection.names)
         self._group = group
         self._discovery = Discovery(selection, start, clock)
         self._clock = clock
         self._done: dict[StreamName, str] = {}
+        self._handed: dict[StreamName, Mark] = {}
+        self._confirmed: dict[StreamName, set[str]] = {}
+        """By this member, beyond what all are done with."""
         self._note_at_s = 0.0
 
     async def take_up(self, pipe: RedisPipe) -> list[StreamName]:
@@ -85,6 +93,7 @@ class GroupStreams:
     def _await(self, name: StreamName, mark: Mark) -> None:
         """It is not there: when it comes, begin behind the mark."""
         self._discovery.give_back(name, Position({name: mark}))
+        self.absent |= self._asked & {name}
 
     async def _make(self, pipe: RedisPipe, name: StreamName, mark: Mark, facts: Facts) -> bool:
         """See that the group is in a stream; where it has to be made, it begins behind the mark."""
@@ -97,6 +106,52 @@ class GroupStreams:
         accepted(reply)
         LOGGER.info("group %s begins in %s behind %s", self._group, name, mark.id)
         return True
+
+    # --- a Redis that comes back older ---------------------------------------------------------------------------
+
+    async def rewound(
+        self, pipe: RedisPipe, name: StreamName, facts: Facts | None, group: Mark | None
+    ) -> tuple[str, Rewind] | None:
+        """Whether a stream ends before what this member has got of it: that place, and what it has lost; told once.
+
+        The group then goes on behind what all its members are known to have done.
+
+        Raises:
+            RedisUnreachableError: It will be looked at again.
+        """
+        place = self._handed.get(name)
+        if place is None or facts is None:
+            return None
+        self._handed[name] = Mark(place.id, facts.added)
+        found = cursor.rewind(place, facts)
+        if found is None:
+            return None
+        done = self._done.get(name, BEGINNING)
+        if group is not None and id_order(group.id) < id_order(done):
+            accepted(*await pipe.execute([pack_command(("XGROUP", "SETID", name.key, self._group, done))]))
+        waiting = pack_command(("XPENDING", name.key, self._group, "-", "+", _PENDING_MAX))
+        old = [row[0] for row in accepted(*await pipe.execute([waiting])) if self.is_done(name, row[0])]
+        if old:
+            accepted(*await pipe.execute([pack_command(("XACK", name.key, self._group, *old))]))
+        self._handed[name] = Mark(facts.last_id, facts.added)
+        return place.id, found
+
+    def handed_out(self, name: StreamName, last_id: str) -> None:
+        """This member has got the entries of a stream up to that one."""
+        known = self._handed.get(name, Mark(BEGINNING))
+        if id_order(last_id) > id_order(known.id):
+            self._handed[name] = Mark(last_id, known.added)
+
+    def confirmed(self, name: StreamName, ids: Iterable[str]) -> None:
+        """This member has done these entries."""
+        self._confirmed.setdefault(name, set()).update(ids)
+
+    def is_done(self, name: StreamName, entry_id: str) -> bool:
+        """Whether an entry, which an older Redis hands out again, is known to be done."""
+        return self._below(name, entry_id) or entry_id in self._confirmed.get(name, ())
+
+    def _below(self, name: StreamName, entry_id: str) -> bool:
+        return id_order(entry_id) <= id_order(self._done.get(name, BEGINNING))
 
     # --- up to where all is done ---------------------------------------------------------------------------------
 
@@ -130,7 +185,9 @@ class GroupStreams:
                 continue
             delivered = group_mark(accepted(groups), self._group)
             if delivered is not None:
-                self._done[name] = done_up_to(delivered, accepted(pending)[1])
+                done = done_up_to(delivered, accepted(pending)[1])
+                self._done[name] = max(done, self._done.get(name, BEGINNING), key=id_order)
+                self._confirmed[name] = {each for each in self._confirmed.get(name, ()) if not self._below(name, each)}
 
     async def _known_done(self, pipe: RedisPipe, name: StreamName) -> str:
         """The highest id that this process or another one knows to be done."""

@@ -15,10 +15,10 @@ from common.config import RedisConfig
 from common.identity import DataType
 from common.reading import cursor
 from common.reading.commands import accepted, by_key, facts_of, xinfo
-from common.reading.cursor import Facts, Loss
+from common.reading.cursor import Facts, Loss, Rewind
 from common.reading.discovery import DISCOVER_EVERY_S, NO_STREAM, NOT_THERE, Discovery
 from common.reading.names import Selection, StreamName
-from common.reading.position import Mark, Position
+from common.reading.position import Mark, Position, id_order
 from common.reading.start import Start, first_mark
 from common.redis_pipe import RedisPipe
 from common.resp import is_wrong_type, pack_command
@@ -43,6 +43,7 @@ class RawChunk(Struct, frozen=True):
         after: Behind the last entry.
         loss: What was removed before the first entry.
         behind: How many entries there are behind the last one; None: not known.
+        rewind: What the stream has lost at its end; then there is no entry.
     """
 
     name: StreamName
@@ -52,6 +53,7 @@ class RawChunk(Struct, frozen=True):
     after: Mark
     loss: Loss | None = None
     behind: int | None = None
+    rewind: Rewind | None = None
 
 
 class StreamReader:
@@ -76,6 +78,8 @@ class StreamReader:
         self._discovery = Discovery(selection, start, clock)
         self._at_once = at_once
         self._keys: dict[str, StreamName] = {}
+        self._rewound: dict[StreamName, str] = {}  # told, with the end of the stream then
+        self._to_tell: list[RawChunk] = []
 
     async def close(self) -> None:
         """Drop the connection; the next ``read`` opens another and goes on from the same places."""
@@ -90,8 +94,13 @@ class StreamReader:
             RedisUnreachableError: Nothing was read; close, and try again.
         """
         try:
-            await self._pipe.connect()
+            if not self._pipe.connected:
+                await self._pipe.connect()
+                await self._look_back()
             await self._take_up()
+            if self._to_tell:
+                told, self._to_tell = self._to_tell, []
+                return told
             if not self._keys:
                 await asyncio.sleep(min(wait_s, DISCOVER_EVERY_S))
                 return []
@@ -103,6 +112,24 @@ class StreamReader:
             self.marks[chunk.name] = chunk.after
             self.absent.discard(chunk.name)
         return chunks
+
+    async def _look_back(self) -> None:
+        """After Redis was away: does each stream still hold what was read of it?"""
+        names = [*self._keys.values()]
+        replies = await self._pipe.execute([xinfo(name.key) for name in names]) if names else []
+        for name, reply in zip(names, replies, strict=True):
+            if not is_wrong_type(reply):
+                self._check_end(name, self.marks[name], facts_of(reply))
+
+    def _check_end(self, name: StreamName, mark: Mark, facts: Facts | None) -> None:
+        """Have it told, once, where a stream ends before what was read of it."""
+        found = cursor.rewind(mark, facts)
+        told = self._rewound.get(name)
+        if found is None or (told is not None and mark.added is None and id_order(told) <= id_order(found.end_id)):
+            return
+        self._rewound[name] = found.end_id
+        after = self.marks[name] = Mark(mark.id)  # nobody knows how many will come before its place
+        self._to_tell.append(RawChunk(name, (), mark, after, after, rewind=found))
 
     async def _read(self, wait_s: float) -> list[RawChunk]:
         block_ms = max(int(wait_s * 1_000), 1)  # 0 would be for ever
@@ -155,7 +182,10 @@ class StreamReader:
                 self.absent.discard(name)
             elif name in self.absent:
                 self._discovery.warn(name, NOT_THERE)
-            self.marks[name] = first_mark(name, self._discovery.start_of(name), facts)
+            start = self._discovery.start_of(name)
+            self.marks[name] = first_mark(name, start, facts)
+            if isinstance(start, Position) and (known := start.marks.get(name)):
+                self._check_end(name, known, facts)
             self._keys[name.key] = name
             self._discovery.take(name)
         self._discovery.looked()

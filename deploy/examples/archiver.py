@@ -25,7 +25,7 @@ from common.reading.entries import Chunk
 from common.reading.id_files import IdFiles, day_of
 from common.service import run_service
 from common.settings import read_environment
-from common.subscriber import Entry, Missed, StreamName, Subscriber
+from common.subscriber import Entry, Missed, Rewound, StreamName, Subscriber
 
 FILE_CELLS, ALL_CELLS = 2_000_000, 10_000_000  # 200,000 trades, some 40 MiB of memory; and five times that
 ROWS_AT_ONCE = 100  # that wait as objects, before they go to the file
@@ -89,7 +89,8 @@ class Archive:
 
     def write(self, chunk: Chunk) -> None:
         """Take what was read of one stream."""
-        name, rows = chunk.name, [*self._ahead.pop(chunk.name, []), *chunk.whole()]
+        read = [row for row in chunk.whole() if not isinstance(row.event, Rewound)]  # of that nothing is missed here
+        name, rows = chunk.name, [*self._ahead.pop(chunk.name, []), *read]
         if not chunk.ids:
             self._ahead[name] = rows
             return

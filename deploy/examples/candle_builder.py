@@ -6,6 +6,7 @@ They go to ``app:v1:{okx:BTC-USDT}:bars:1m``, one entry per minute, its id the b
 ``reason``. A bar is final and comes once, when the ledger is complete up to its end (some 10 s later; in a market that
 rests, with the next trade): trades that are being fetched are waited for. A minute that nobody collected has no bar.
 There is no state but these streams (``resume`` is the place in the trades): kill it, run two of it, nothing changes.
+Where Redis comes back older and has lost bars, they are made again from the trades that are there.
 """
 
 import argparse
@@ -27,7 +28,7 @@ from common.output import OutputEntry, OutputStreams
 from common.reading.entries import Chunk, Unreadable
 from common.reading.position import BEGINNING, id_order
 from common.service import run_service
-from common.subscriber import Entry, Mark, Missed, Position, StreamName, Subscriber
+from common.subscriber import Batch, Entry, Mark, Missed, Position, Rewound, StreamName, Subscriber
 
 LOOK_EVERY_S = 1.0
 LOG = logging.getLogger("candle_builder")
@@ -79,6 +80,7 @@ class BarMaker:
     def __init__(self, name: StreamName, last: OutputEntry | None = None) -> None:
         said = last[1] if last else {}
         self.name = name
+        self.published = last[0] if last else None
         self.mark = Position.from_json(str(said["resume"])).marks[name] if said else Mark(BEGINNING)
         self.next = number_at("1m", int(said["close_time"])) if said else None
         self._newest = 0
@@ -131,7 +133,8 @@ class BarMaker:
             verdict = {"complete": "0" if why else "1", "reason": why}
             mark = min(held, key=lambda mark: id_order(mark.id), default=self.mark)
             place = {"resume": Position({self.name: mark}).to_json(), "read_to": look.read_to}
-            yield f"{from_ts // 1_000_000}-0", {**head, **bar.prices, **figures, **verdict, **place}
+            self.published = f"{from_ts // 1_000_000}-0"
+            yield self.published, {**head, **bar.prices, **figures, **verdict, **place}
 
 
 def bars_of(name: StreamName) -> str:
@@ -141,6 +144,12 @@ def bars_of(name: StreamName) -> str:
 
 async def build(collectors: list[str], redis: RedisConfig) -> None:
     """Make bars until cancelled."""
+    while True:
+        await _build(collectors, redis)
+
+
+async def _build(collectors: list[str], redis: RedisConfig) -> None:
+    """Go on behind the bars that are there, until some of them are not there any more."""
     clock, makers = SystemClock(), dict[StreamName, BarMaker]()
     async with OutputStreams(redis, maxlen=100_000) as outputs, CoverageReader(redis, every_s=LOOK_EVERY_S) as coverage:
         for name in await outputs.inputs(collectors, "trade"):
@@ -148,11 +157,23 @@ async def build(collectors: list[str], redis: RedisConfig) -> None:
         places = Position({name: maker.mark for name, maker in makers.items() if maker.next is not None})
         async with Subscriber(collectors, "trade", start=places, redis=redis) as subscriber:
             async for batch in subscriber.batches(idle_s=LOOK_EVERY_S):
+                if await _lost_bars(batch, makers, outputs):
+                    return
                 for chunk in batch.chunks:
                     makers.setdefault(chunk.name, BarMaker(chunk.name)).take(chunk)
                 for maker in filter(lambda maker: maker.ripe, makers.values()):
                     look = await coverage.look(maker.name)
                     await outputs.add(bars_of(maker.name), maker.due(look, clock.now_ns()))
+
+
+async def _lost_bars(batch: Batch, makers: dict[StreamName, BarMaker], outputs: OutputStreams) -> bool:
+    """Whether Redis came back without bars that were published."""
+    for name in {entry.stream for entry in batch.entries if isinstance(entry.event, Rewound)} & makers.keys():
+        maker, last = makers[name], await outputs.last(bars_of(name))
+        if maker.published is not None and (last is None or id_order(last[0]) < id_order(maker.published)):
+            LOG.warning("%s: bars were lost with Redis' data; they are made again", name)
+            return True
+    return False
 
 
 def main() -> int:

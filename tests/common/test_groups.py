@@ -12,7 +12,7 @@ from common.reading.entries import Missed
 from tests.support.clock import ManualClock
 from tests.support.market_items import START_NS
 from tests.support.ports import free_port
-from tests.support.reading import numbers, take
+from tests.support.reading import numbers, rewinds, take
 from tests.support.redis_server import RedisServer
 from tests.support.stream_writer import BTC, BTC_TRADES, ETH_TRADES, trade, trade_id, write_trades
 from tests.support.waiting import PATIENCE_S, until
@@ -291,3 +291,32 @@ async def test_streams_of_a_pattern_are_shared(site: Site) -> None:
     write_trades(site.client, 1, 2, ETH_TRADES)
     async with GroupReader("okx:*", "trade", group="g", start="oldest", redis=site.server.url) as member:
         assert sorted(map(str, await deal(member, 4))) == sorted(ids(1, 2) * 2)
+
+
+# --- a Redis that comes back older ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("last", [6, 0])
+async def test_a_redis_that_comes_back_older_is_told_and_what_is_done_comes_no_more(site: Site, last: int) -> None:
+    write_trades(site.client, 1, 10)
+    async with site.member("one", at_once=2) as member:
+        assert await deal(member, 10) == ids(1, 10)
+        site.client.flushall()
+        if last:  # as the group was in the backup: 4 handed out, of them 2 not yet done
+            write_trades(site.client, 1, last)
+            site.client.xgroup_create(BTC_TRADES.key, "g", trade_id(2))
+            site.client.xreadgroup("g", "another", {BTC_TRADES.key: ">"}, count=2)
+        site.client.client_kill_filter(_type="normal", skipme=True)
+        work = aiter(member.work())
+        first = asyncio.ensure_future(anext(work))
+        if not last:
+            await until(lambda: BTC_TRADES in member.absent)
+            write_trades(site.client, 1, 3)
+        told = await first
+        assert rewinds(told.entries) == [(10 - (last or 3), trade_id(last or 3), trade_id(10))]
+        await member.done(told)
+        write_trades(site.client, (last or 3) + 1, 12)
+        found = list[Entry]()
+        while len(found) < 2:
+            found += (await take(work, 1))[0].entries
+        assert rewinds(found) == ids(11, 12)

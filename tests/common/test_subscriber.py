@@ -13,7 +13,7 @@ from common.reading.position_store import PositionStore
 from common.subscriber import Entry, Lag, Mark, Missed, Position, Skipped, Start, Subscriber
 from tests.support.clock import ManualClock
 from tests.support.market_items import START_NS
-from tests.support.reading import entries, numbers, take, until_idle
+from tests.support.reading import entries, numbers, rewinds, take, until_idle
 from tests.support.redis_server import RedisServer
 from tests.support.stream_writer import (
     BTC,
@@ -384,3 +384,57 @@ async def test_what_was_read_and_what_was_missed_is_all_that_there_was(redis_ser
         assert seen + missed_count == total
         assert subscriber.position == Position({BTC_TRADES: Mark(trade_id(total), total + 1)})
         assert subscriber.skipped.unknown + subscriber.skipped.malformed == seen
+
+
+# --- a Redis that comes back older ------------------------------------------------------------------------------------
+
+
+def come_back(server: RedisServer, last: int) -> None:
+    """As from a backup that ends with that trade; 0: empty."""
+    server.client.flushall()
+    if last:
+        write_trades(server.client, 1, last)
+    server.client.client_kill_filter(_type="normal", skipme=True)
+
+
+@pytest.mark.parametrize(("last", "told"), [(6, (4, trade_id(6), trade_id(10))), (0, (10, "0-0", trade_id(10)))])
+async def test_a_redis_that_comes_back_older_is_told_and_nothing_comes_twice(
+    redis_server: RedisServer, last: int, told: tuple[int, str, str]
+) -> None:
+    write_trades(redis_server.client, 1, 10)
+    async with Subscriber("okx:BTC-USDT", "trade", start="oldest", redis=redis_server.url) as subscriber:
+        following = aiter(subscriber)
+        await take(following, 10)
+        come_back(redis_server, last)
+        rewound = await take(following, 1)
+        assert (rewinds(rewound), subscriber.position.marks) == ([told], {BTC_TRADES: Mark(trade_id(10))})
+        redis_server.client.client_kill_filter(_type="normal", skipme=True)
+        write_trades(redis_server.client, last + 1, 12)  # the collector fetches what is missing, and goes on
+        assert rewinds(await take(following, 2)) == ids(11, 12)
+
+
+async def test_so_it_is_for_a_reader_that_was_away_meanwhile(redis_server: RedisServer) -> None:
+    come_back(redis_server, 6)
+    saved = Position({BTC_TRADES: Mark(trade_id(10), 10)})
+    async with Subscriber("okx:BTC-USDT", "trade", start=saved, redis=redis_server.url) as subscriber:
+        (told,) = await until_idle(subscriber)
+        assert rewinds(told.entries) == [(4, trade_id(6), trade_id(10))]
+        write_trades(redis_server.client, 7, 12)
+        assert rewinds(await entries(subscriber, 2)) == ids(11, 12)
+
+
+async def test_one_that_has_grown_again_before_the_reader_looked(redis_server: RedisServer) -> None:
+    come_back(redis_server, 3)
+    write_trades(redis_server.client, 11, 12)  # the collector could not fetch 4 to 10 any more
+    saved = Position({BTC_TRADES: Mark(trade_id(10), 10)})
+    async with Subscriber("okx:BTC-USDT", "trade", start=saved, redis=redis_server.url) as subscriber:
+        found = [entry for batch in await until_idle(subscriber) for entry in batch.entries]
+        assert rewinds(found) == [(5, trade_id(12), trade_id(10)), *ids(11, 12)]
+
+
+async def test_a_redis_that_was_only_away_has_lost_nothing(redis_server: RedisServer) -> None:
+    write_trades(redis_server.client, 1, 10)
+    async with Subscriber("okx:BTC-USDT", "trade", start="oldest", redis=redis_server.url) as subscriber:
+        await entries(subscriber, 10)
+        redis_server.client.client_kill_filter(_type="normal", skipme=True)
+        assert await until_idle(subscriber) == []

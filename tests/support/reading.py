@@ -1,10 +1,10 @@
 """Taking a few things from readers that go on for ever, always under a time limit."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from typing import TypeVar
 
-from common.reading.entries import Batch, Entry, Missed
+from common.reading.entries import Batch, Entry, Missed, Rewound
 from common.subscriber import Subscriber
 from tests.support.waiting import PATIENCE_S
 
@@ -39,3 +39,11 @@ async def until_idle(subscriber: Subscriber) -> list[Batch]:
 def numbers(taken: list[Entry]) -> list[str | Missed]:
     """What was taken: trades by their ids, and what was missed."""
     return [entry.event if isinstance(entry.event, Missed) else entry.id for entry in taken]
+
+
+def rewinds(taken: Iterable[Entry]) -> list[str | tuple[int | None, str, str]]:
+    """The same, and of ``Rewound`` how many, the end that is there, and the place that was read to."""
+    return [
+        (event.count, event.after_id, event.read_to) if isinstance(event := entry.event, Rewound) else entry.id
+        for entry in taken
+    ]

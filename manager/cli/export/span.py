@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from common.events import FeedStatus, Gap
 from common.intervals import INTERVAL_S
-from common.reading.entries import Entry, Missed, Unreadable
+from common.reading.entries import Entry, Missed, Rewound, Unreadable
 from common.reading.position import id_order
 
 _NS_PER_MS = 1_000_000
@@ -68,7 +68,7 @@ class Sieve:
         for entry in entries:
             if self.done:
                 return
-            if isinstance(entry.event, (Gap, FeedStatus, Missed, Unreadable)):
+            if isinstance(entry.event, (Gap, FeedStatus, Missed, Rewound, Unreadable)):
                 self._waiting.append(entry)
                 continue
             yield from self._between(entry.event.ts_event)

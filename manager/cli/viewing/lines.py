@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from msgspec import Struct
 
 from common.events import BookDelta, BookSnapshot, Candle, FeedState, FeedStatus, Gap, Level, Ticker, Trade
-from common.reading.entries import Entry, Missed
+from common.reading.entries import Entry, Missed, Rewound
 from manager.cli.times import date_time
 from manager.cli.viewing.ledgers import LedgerRow
 from manager.words import phrase
@@ -49,6 +49,10 @@ def entry_line(entry: Entry, name_width: int = 0) -> Line:
         case Missed():
             number = "some (nobody knows how many)" if event.count is None else str(event.count)
             text = f"{_MARK} MISSED  {number} entries were gone before they could be read ({event.reason})"
+            line = Line(text, "red", bold=True)
+        case Rewound():
+            number = "entries" if event.count is None else f"{event.count} entries"
+            text = f"{_MARK} REWOUND  Redis came back older: {number} that were read are not in the stream any more"
             line = Line(text, "red", bold=True)
     name = f"{entry.collector!s:<{name_width}}  " if name_width else ""
     return Line(f"{date_time(event.ts_event)}  {name}{line.text}", line.colour, line.bold)
