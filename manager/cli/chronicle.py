@@ -62,7 +62,7 @@ class Event(Struct, frozen=True, kw_only=True):
     @property
     def mood(self) -> Mood:
         """For its colour."""
-        end = self.details.get("to") or self.details.get("outcome", "")
+        end = self.details.get("to") or self.details.get("outcome", "").partition(":")[0]  # "done: running after 2 s"
         if end in _GOOD or self.what in _GOOD_NEWS:
             return Mood.GOOD
         if end == "starting":

@@ -1,8 +1,8 @@
 """What people copy from README and ``docs/`` works as it stands there: types, programs, commands."""
 
 import json
+import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -20,6 +20,7 @@ from tests.support.documents import Fence, documents, fences, is_program, spans
 from tests.support.node_packages import folder_with
 from tests.support.ports import SLOW_POLL_S, wait_until
 from tests.support.processes import BIN, ROOT, Process, SimulatorProcess, start_worker
+from tests.support.redis_cli import path_with_redis_cli
 from tests.support.redis_server import RedisServer
 from tests.support.stream_writer import BTC
 
@@ -118,7 +119,8 @@ def started(tmp_path: Path, feed: Feed) -> Iterator[dict[str, Process]]:
     for fence in PROGRAMS:
         if command := _command(fence, tmp_path):
             place, log = tmp_path / f"{fence.name}.position", tmp_path / f"{fence.name}.log"
-            running[fence.name] = Process([*command, str(BTC), str(place)], log, feed.env)
+            path = path_with_redis_cli(tmp_path, os.environ["PATH"])
+            running[fence.name] = Process([*command, str(BTC), str(place)], log, {**feed.env, "PATH": path})
     yield running
     for process in running.values():
         process.stop()
@@ -134,8 +136,6 @@ def _command(fence: Fence, folder: Path) -> list[str]:
             return []
     file = folder / fence.name
     file.write_text(fence.text, encoding="utf-8")
-    if fence.language == "sh" and shutil.which("redis-cli") is None:
-        return []
     return [{"python": sys.executable, "js": "node", "sh": "sh"}[fence.language], str(file)]
 
 
@@ -144,7 +144,7 @@ def _command(fence: Fence, folder: Path) -> list[str]:
 def test_every_program_goes_on_through_a_reconnect_and_a_killed_collector(
     feed: Feed, started: dict[str, Process]
 ) -> None:
-    assert len(started) >= sum(fence.language == "python" for fence in PROGRAMS)
+    assert len(started) >= sum(fence.language in ("python", "sh") for fence in PROGRAMS)
 
     def ids(name: str) -> list[str]:
         return ENTRY_ID.findall(started[name].text())

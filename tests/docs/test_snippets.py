@@ -18,6 +18,7 @@ from tests.support.market_items import START_NS
 from tests.support.node_packages import folder_with
 from tests.support.ports import wait_until
 from tests.support.processes import ROOT, Process
+from tests.support.redis_cli import path_with_redis_cli
 from tests.support.redis_server import RedisServer
 from tests.support.stream_writer import (
     BTC,
@@ -50,8 +51,6 @@ def _node(name: str) -> list[str]:
 
 
 def _shell(name: str) -> list[str]:
-    if shutil.which("redis-cli") is None:
-        pytest.skip("redis-cli is not on this machine")
     return ["sh", str(SNIPPETS / f"{name}.sh")]
 
 
@@ -71,7 +70,8 @@ class Reader:
         """Start it for okx:BTC-USDT."""
         log = self._folder / f"{len(self._runs)}.log"
         command = [*self._command, str(BTC), *arguments]
-        self._runs.append(Process(command, log, {"TICKFLEET_REDIS_URL": self._server.url}))
+        env = {"TICKFLEET_REDIS_URL": self._server.url, "PATH": path_with_redis_cli(self._folder, os.environ["PATH"])}
+        self._runs.append(Process(command, log, env))
 
     def says(self, *lines: str) -> None:
         """Wait until the present run has written just these lines."""

@@ -97,6 +97,7 @@ def test_whom_an_event_concerns(given: Event, pattern: str, expected: bool) -> N
         (event("verdict_changed", to="hung"), Mood.BAD),
         (event("verdict_changed", to="starting"), Mood.PASSING),
         (event("action", outcome="failed: no"), Mood.BAD),
+        (event("restarted", outcome="done: running after 6.2 s, pid 7"), Mood.GOOD),
         (event("parked"), Mood.BAD),
         (event("fleet_applied", added="okx:A-B"), Mood.GOOD),
         (event("run_seen", pid="4"), Mood.NONE),
