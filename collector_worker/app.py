@@ -5,12 +5,12 @@ from random import Random
 
 from msgspec import Struct
 
-from collector_worker import rest
 from collector_worker.backfill import Backfiller
 from collector_worker.backoff import full_jitter
 from collector_worker.book_sync import BookSync
 from collector_worker.buffer import Buffer
 from collector_worker.connection import Surroundings, Timing
+from collector_worker.exchange_clock import ExchangeClock
 from collector_worker.exchanges import ExchangeFactory
 from collector_worker.exchanges.contract import ExchangeCollector, Instrument
 from collector_worker.express.compiled import compiled
@@ -222,8 +222,9 @@ class Worker:
             timing=Timing(),
         )
         sessions = [Session(feed, around, self._random).run() for feed in self._exchange.feeds()]
+        clock = ExchangeClock(self._exchange, self._rest, self._telemetry, self._clock, self._limits.clock_every_s)
         housekeeping = self._housekeeping(backfiller, silence)
-        await run_together(*sessions, backfiller.run(), watch.run(), silence.run(), self._watch_clock(), housekeeping)
+        await run_together(*sessions, backfiller.run(), watch.run(), silence.run(), clock.run(), housekeeping)
 
     def _what_is_usual(self, former_beat: dict[str, str]) -> dict[DataType, Usual]:
         """What an earlier run has learnt, else the floors; it stands in every heartbeat of this run."""
@@ -303,21 +304,6 @@ class Worker:
             else:
                 self._telemetry.settled("instruments")
                 return instrument
-
-    async def _watch_clock(self) -> None:
-        """Measure the exchange's clock against ours, now and every few minutes."""
-        while True:
-            try:
-                path = self._exchange.time_path()
-                await self._permits.acquire("rest", self._config.rates.rest)
-                before_ns = self._clock.now_ns()
-                answer = await rest.get(self._config.address.rest, path)
-                middle_ns = (before_ns + self._clock.now_ns()) // 2
-                body = await self._rest.heed(answer)
-                self._telemetry.beat.clock_offset_ms = self._exchange.read_time_ms(body) - middle_ns // 1_000_000
-            except ExchangeUnavailableError as error:
-                self._failures.warn("clock_unmeasured", error)
-            await asyncio.sleep(self._limits.clock_every_s)
 
 
 def _empty_tapes(config: ExchangeCollectorConfig) -> tuple[TradeTape, dict[str, CandleTape]]:

@@ -85,9 +85,14 @@ class Line:
         self._writer.write(http.send(request) + http.send(h11.EndOfMessage()))
         await self._writer.drain()
         answer = await _read_answer(http, self._reader)
-        if not last:
+        if http.our_state is http.their_state is h11.DONE:
             http.start_next_cycle()
         return answer
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether one more question can be asked."""
+        return self._http.our_state is h11.IDLE
 
     def close(self) -> None:
         """Drop it."""

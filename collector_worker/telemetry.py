@@ -117,6 +117,14 @@ class Telemetry:
             self._lag.record((recv_ns - event_ns) // 1000 + self.beat.clock_offset_ms * 1000)
         self._trades += 1
 
+    def clock_is(self, offset_ms: int) -> None:
+        """Note the exchange's clock minus ours. The lags so far were counted by another one, so they are forgotten."""
+        if offset_ms == self.beat.clock_offset_ms:
+            return
+        self.gather()
+        self.beat.clock_offset_ms = offset_ms
+        self._lag = LatencyHistogram()
+
     def passed_by(self, taken: int, lags_us: Sequence[int], recv_ns: int) -> None:
         """Trades were taken by another way: how many, how long some took from the exchange, and when the last came."""
         self._trade_progress.last_event_at = recv_ns

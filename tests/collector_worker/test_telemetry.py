@@ -197,6 +197,21 @@ def test_the_lag_of_every_eighth_trade_counts_by_the_exchanges_clock(telemetry: 
     assert [telemetry.snapshot(START_NS, now_s).lag_p99_ms for now_s in (131.0, 162.0)] == [212, 0]
 
 
+def test_lags_by_another_clock_are_forgotten(telemetry: Telemetry) -> None:
+    ms = 1_000_000
+    telemetry.snapshot(START_NS, 100.0)
+    telemetry.clock_is(300)
+    telemetry.traded(START_NS, START_NS + 10 * ms)
+    assert telemetry.snapshot(START_NS, 101.0).lag_p99_ms >= 310
+    telemetry.clock_is(300)
+    assert telemetry.snapshot(START_NS, 102.0).lag_p99_ms >= 310
+    told: list[str] = []
+    telemetry.gather = lambda: told.append("by the old clock")
+    telemetry.clock_is(0)
+    beat = telemetry.snapshot(START_NS, 103.0)
+    assert (beat.clock_offset_ms, beat.lag_p50_ms, beat.lag_p99_ms, told[0]) == (0, 0, 0, "by the old clock")
+
+
 def test_trades_that_are_told_of_later_do_not_turn_the_clock_back(telemetry: Telemetry) -> None:
     telemetry.beat.last_frame_at = START_NS + 2  # that of a ticker
     telemetry.passed_by(3, (), START_NS + 1)
