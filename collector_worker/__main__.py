@@ -23,9 +23,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one collector; returns the exit code."""
     if under_supervisord():
         die_with_parent()
-    environment = read_environment()
-    configure_logging(environment.log_level)
     try:
+        environment = read_environment()
+        configure_logging(environment.log_level)
         try:
             settings = load_settings(argv, environment)
             configure_logging(environment.log_level, collector=str(settings.collector.id))

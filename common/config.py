@@ -212,6 +212,8 @@ def _check_endpoints(endpoints: Endpoints) -> None:
         url: str = getattr(endpoints, name)
         if not url:
             continue
+        if not url.isprintable() or " " in url:  # some readers would pass over it, others not
+            raise InvalidConfigurationError(f"{name} holds a space or a control character")
         if not url.startswith(tuple(f"{scheme}://" for scheme in schemes)):
             raise InvalidConfigurationError(f"{name} must begin with {' or '.join(f'{s}://' for s in schemes)}")
         try:

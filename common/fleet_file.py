@@ -290,7 +290,7 @@ def _at(place: str, what: str) -> str:
 
 
 def _redis(path: Path, given: _Redis, environment: Environment) -> RedisConfig:
-    url, secret = split_secret(given.url, f"{path}: redis.url")
+    url, secret = split_secret(given.url, f"{path}: redis.url", path.parent)
     if secret is not None:
         with _told_at(f"{path}: redis.url"):
             refuse_readable(path)

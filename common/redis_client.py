@@ -181,7 +181,7 @@ def async_client(config: RedisConfig) -> AsyncRedis:
             startup_nodes=nodes, **_patient_options(config, address, AsyncRetry)
         )
         return cast("AsyncRedis", cluster)
-    return redis.asyncio.Redis.from_url(config.url, **_options(config), **_AS_TEXT)
+    return redis.asyncio.Redis(**_options_of_server(config, address, AsyncRetry))
 
 
 def sync_client(config: RedisConfig) -> SyncRedis:
@@ -197,7 +197,7 @@ def sync_client(config: RedisConfig) -> SyncRedis:
         nodes = [redis.cluster.ClusterNode(*host) for host in address.hosts]  # type: ignore[no-untyped-call]
         options = {"startup_nodes": nodes, **_patient_options(config, address, Retry)}
         return cast("SyncRedis", _SyncCluster(lambda: redis.cluster.RedisCluster(**options)))
-    return redis.Redis.from_url(config.url, **_options(config), **_AS_TEXT)
+    return redis.Redis(**_options_of_server(config, address, Retry))
 
 
 def answer_of(client: SyncRedis, words: Sequence[str]) -> Any:
@@ -315,7 +315,7 @@ def _options(config: RedisConfig) -> dict[str, Any]:
 
 
 def _options_of_hosts(config: RedisConfig, address: Address) -> dict[str, Any]:
-    """Of connections to hosts that an address lists: what redis-py would read from the address of one host."""
+    """Of connections to what an address names."""
     options = _options(config)
     if address.user:
         options["username"] = address.user
@@ -338,6 +338,15 @@ def _sentinels(config: RedisConfig, address: Address, retry: _Retry) -> tuple[li
         for name in ("username", "password"):
             options.pop(name, None)
     return list(address.hosts), 0, {**options, **_AS_TEXT, "retry": retry(NoBackoff(), 0)}  # there are others
+
+
+def _options_of_server(config: RedisConfig, address: Address, retry: _Retry) -> dict[str, Any]:
+    """Of the one server that an address names."""
+    place = (
+        {"unix_socket_path": address.path} if address.path else dict(zip(("host", "port"), *address.hosts, strict=True))
+    )
+    options = {**_options_of_hosts(config, address), **_AS_TEXT, **place, "db": address.database}
+    return {**options, "retry": retry(NoBackoff(), 0)}  # who needs patience has its own
 
 
 def _options_of_master(config: RedisConfig, address: Address, retry: _Retry) -> dict[str, Any]:

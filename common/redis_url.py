@@ -6,11 +6,13 @@ error here. No message repeats a part of the address: with an unescaped characte
 
 from collections.abc import Mapping
 from enum import Enum
-from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
+from pathlib import Path
+from urllib.parse import SplitResult, parse_qsl, unquote, urlencode, urlsplit
 
 from msgspec import Struct
 
 from common.errors import InvalidConfigurationError
+from common.place import SOCKET_PATH_MAX_BYTES
 
 Host = tuple[str, int]
 """Name or address, and port."""
@@ -31,6 +33,7 @@ class Kind(Enum):
 
 _DEFAULT_PORTS = {Kind.SERVER: 6379, Kind.SENTINEL: 26379, Kind.CLUSTER: 6379}
 _TLS_OPTIONS = {"ssl_ca_certs", "ssl_cert_reqs", "ssl_certfile", "ssl_check_hostname", "ssl_keyfile"}
+_FILES = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
 _OPTIONS = {
     "redis": {"db"},
     "rediss": {"db", *_TLS_OPTIONS},
@@ -47,14 +50,17 @@ _CERTIFICATE_RULES = ("none", "optional", "required")
 _ESCAPES = "(in a user or password write / ? # @ % as %2F %3F %23 %40 %25)"
 
 
-def split_secret(url: str, name: str) -> tuple[str, str | None]:
-    """The address without its password, and the password, or None where it holds none.
+def split_secret(url: str, name: str, folder: Path | None = None) -> tuple[str, str | None]:
+    """The address without its password, spelt in one way only, and the password, or None where it holds none.
+
+    Every address goes through here once, and nobody else reads it from its text: see ``read_address``.
 
     Args:
         url: ``redis[s]://[user[:password]@]host[:port][/db]``, ``unix://[user[:password]@]/path[?db=n]``,
             ``redis[s]+sentinel://[user[:password]@]host[:port],…/service[/db]`` or
             ``redis[s]+cluster://[user[:password]@]host[:port],…``.
         name: What messages call it.
+        folder: From where the files that it names are seen; None: from the current one.
 
     Raises:
         InvalidConfigurationError: It is not an address of Redis.
@@ -62,11 +68,17 @@ def split_secret(url: str, name: str) -> tuple[str, str | None]:
     parts = _split(url, name)
     _check_place(parts, name)
     _check_options(parts, name)
-    if not parts.password:
-        return url, None
     user = f"{parts.username}@" if parts.username else ""
-    query = f"?{parts.query}" if parts.query else ""
-    return f"{parts.scheme}://{user}{_host(parts)}{parts.path}{query}", unquote(parts.password)
+    query = parts.query if folder is None else _with_files_in(folder, parts.query)
+    plain = f"{parts.scheme}://{user}{_host(parts)}{parts.path}{'?' if query else ''}{query}"
+    return plain, unquote(parts.password) if parts.password else None
+
+
+def _with_files_in(folder: Path, query: str) -> str:
+    options = parse_qsl(query)
+    if not any(name in _FILES for name, _ in options):
+        return query
+    return urlencode([(name, str((folder / value).absolute()) if name in _FILES else value) for name, value in options])
 
 
 class Address(Struct, frozen=True):
@@ -149,6 +161,9 @@ def _in_path(parts: SplitResult) -> tuple[str, str]:
 
 
 def _split(url: str, name: str) -> SplitResult:
+    url = url.strip()
+    if not url.isprintable():  # a tab or a line's end within would be passed over in silence
+        raise InvalidConfigurationError(f"{name} holds a control character {_ESCAPES}")
     try:
         parts = urlsplit(url)
     except ValueError:
@@ -164,6 +179,10 @@ def _check_place(parts: SplitResult, name: str) -> None:
     if parts.scheme == "unix":
         if _host(parts) or len(parts.path) < 2:
             raise InvalidConfigurationError(f"{name}: a unix socket is written unix:///path/to/socket {_ESCAPES}")
+        if len(unquote(parts.path).encode()) > SOCKET_PATH_MAX_BYTES:
+            raise InvalidConfigurationError(
+                f"{name}: the path of a unix socket has at most {SOCKET_PATH_MAX_BYTES} bytes: take a shorter one"
+            )
         return
     kind = _kind(parts)
     if any(letter.isspace() for letter in _host(parts)):

@@ -7,6 +7,9 @@ from typing import Any
 
 from msgspec import Struct
 
+from common.errors import InvalidConfigurationError
+from common.place import REMEDY, unfit
+
 DEFAULT_METRICS_PORT = "9464"
 """What OpenTelemetry's exporters for Prometheus use too."""
 
@@ -44,6 +47,16 @@ class Environment(Struct, frozen=True, kw_only=True):
     collector: str = ""
     config_id: str = ""
 
+    def at_fit_place(self) -> "Environment":
+        """The same, where the fleet can be started.
+
+        Raises:
+            InvalidConfigurationError: It cannot; the message says where it could.
+        """
+        if trouble := unfit(self.root):
+            raise InvalidConfigurationError(f"{trouble}: {REMEDY}")
+        return self
+
     @property
     def var(self) -> Path:
         """Where a run writes."""
@@ -77,20 +90,55 @@ class Environment(Struct, frozen=True, kw_only=True):
 
 
 def read_environment(env: Mapping[str, str] = os.environ) -> Environment:
-    """The settings of this process; an empty variable counts as not set."""
-    here = Path.cwd()
-    default_root = here if (here / "deploy" / "supervisord.conf").is_file() else _CHECKOUT
-    root = Path(env.get("TICKFLEET_ROOT") or default_root).absolute()
+    """The settings of this process; an empty variable counts as not set.
+
+    A relative path is seen from the current folder, which under supervisord is the one it was started in.
+
+    Raises:
+        InvalidConfigurationError: A path is relative, and the current folder is gone.
+    """
+    given = env.get("TICKFLEET_ROOT")
+    root = from_here(given, "TICKFLEET_ROOT") if given else _default_root()
+    root = Path(os.path.normpath(root))  # supervisord spells it deploy/.., which is longer than a socket's path may be
+    fleet, webhook_file = env.get("TICKFLEET_FLEET"), env.get("TICKFLEET_ALERT_WEBHOOK_FILE")
+    redis_url, redis_password = read_redis_environment(env)
     return Environment(
         root=root,
-        fleet_path=Path(env.get("TICKFLEET_FLEET") or root / "deploy" / "fleet.toml"),
-        redis_url=env.get("TICKFLEET_REDIS_URL") or None,
-        redis_password=env.get("TICKFLEET_REDIS_PASSWORD") or None,
+        fleet_path=from_here(fleet, "TICKFLEET_FLEET") if fleet else root / "deploy" / "fleet.toml",
+        redis_url=redis_url,
+        redis_password=redis_password,
         log_level=(env.get("TICKFLEET_LOG_LEVEL") or "info").lower(),
         express=(env.get("TICKFLEET_EXPRESS") or "on").lower() not in _OFF,
         metrics_port=(env.get("TICKFLEET_METRICS_PORT") or DEFAULT_METRICS_PORT).lower(),
         alert_webhook=env.get("TICKFLEET_ALERT_WEBHOOK") or None,
-        alert_webhook_file=Path(file) if (file := env.get("TICKFLEET_ALERT_WEBHOOK_FILE")) else None,
-        collector=env.get("TICKFLEET_COLLECTOR", ""),
-        config_id=env.get("TICKFLEET_CONFIG_ID", ""),
+        alert_webhook_file=from_here(webhook_file, "TICKFLEET_ALERT_WEBHOOK_FILE") if webhook_file else None,
     )
+
+
+def read_redis_environment(env: Mapping[str, str] = os.environ) -> tuple[str | None, str | None]:
+    """Address and password of Redis: all that a reader in somebody else's program needs to know."""
+    return env.get("TICKFLEET_REDIS_URL") or None, env.get("TICKFLEET_REDIS_PASSWORD") or None
+
+
+def from_here(path: str | Path, name: str) -> Path:
+    """A path seen from the current folder, spelt in full.
+
+    Raises:
+        InvalidConfigurationError: It is relative, and the current folder is gone. ``name`` is what messages call it.
+    """
+    try:
+        return Path(path).absolute()
+    except OSError as error:
+        raise InvalidConfigurationError(
+            f"{name} is {str(path)!r}, and the current folder is gone: spell it in full, or go to another folder"
+        ) from error
+
+
+def _default_root() -> Path:
+    """The deployment around the current folder, where that can be looked at."""
+    try:
+        here = Path.cwd()
+    except OSError:
+        return _CHECKOUT
+    there = os.path.isfile(here / "deploy" / "supervisord.conf")  # of a folder that we may not read it says no
+    return here if there else _CHECKOUT

@@ -17,17 +17,16 @@ import tempfile
 import time
 from pathlib import Path
 from typing import IO, NoReturn
-from urllib.parse import urlsplit
 
+from common.errors import FleetError
 from common.parent_death import die_with_parent
+from common.place import unfit
+from common.redis_url import read_address, split_secret
 
 HERE = Path(__file__).resolve().parent
 CHECKOUT = HERE.parent
 BIN = Path(sys.executable).parent
 DEPLOYED = ("supervisord.conf", "redis.conf", "redis_server.py", "with_parent.py", "bin")
-SOCKET_PATH_LIMIT = 90
-"""Unix sockets take about 104 characters, and supervisord adds a few while it starts."""
-
 START_TIMEOUT_S = 20.0
 STOP_TIMEOUT_S = 40.0
 PLAIN_EVERY_S = 5.0
@@ -86,7 +85,16 @@ def ways_to_look(root: Path, redis_port: int, metrics_port: int) -> list[str]:
 def redis_url_port() -> int | None:
     """The port of TICKFLEET_REDIS_URL, for those who set that and nothing else."""
     url = os.environ.get("TICKFLEET_REDIS_URL")
-    return urlsplit(url).port if url else None
+    if not url:
+        return None
+    try:
+        address = read_address(split_secret(url, "TICKFLEET_REDIS_URL")[0])
+    except FleetError as error:
+        raise DemoError(str(error)) from error
+    if not address.is_local or not address.hosts:
+        raise DemoError("TICKFLEET_REDIS_URL is not a port of this machine, where the demo has a Redis of its own")
+    ((_, port),) = address.hosts
+    return port
 
 
 def wanted_port(variable: str, otherwise: int) -> int:
@@ -150,7 +158,7 @@ def is_free(port: int) -> bool:
 def prepare(redis_port: int, sim_port: int) -> Path:
     """A fresh deployment for this demo."""
     root = CHECKOUT / "var" / f"demo-{redis_port}"
-    if len(str(root / "var" / "supervisor.sock")) > SOCKET_PATH_LIMIT:
+    if unfit(root):
         root = Path(tempfile.gettempdir()) / f"tickfleet-demo-{os.getuid()}-{redis_port}"
     shutil.rmtree(root, ignore_errors=True)
     (root / "deploy").mkdir(parents=True, mode=0o700)

@@ -18,14 +18,13 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
-from urllib.parse import unquote, urlsplit
 
 from common import append_only
 from common.config import RedisConfig
 from common.errors import EXIT_FAILURE, EXIT_OK, FleetError, InvalidConfigurationError
 from common.fleet_file import load_fleet
 from common.parent_death import die_with_parent, under_supervisord
-from common.redis_url import read_address
+from common.redis_url import Address, read_address
 from common.settings import Environment, read_environment
 
 HERE = Path(__file__).resolve().parent
@@ -63,20 +62,25 @@ def server_config(config: RedisConfig, folder: Path) -> str:
     Raises:
         InvalidConfigurationError: A value holds what the configuration cannot express.
     """
-    parts = urlsplit(config.url)
+    address = read_address(config.url)
     lines = [f"include {_quoted(str(HERE / 'redis.conf'), 'the path of deploy/')}"]
     lines.append(f"dir {_quoted(str(folder), 'the path of var/')}")
-    if parts.scheme == "unix":
+    if address.path:
         lines += [
             "port 0",
-            f"unixsocket {_quoted(unquote(parts.path), 'the path of its socket')}",
+            f"unixsocket {_quoted(address.path, 'the path of its socket')}",
             "unixsocketperm 700",
         ]
     else:
-        lines.append(f"port {parts.port or 6379}")
+        lines.append(f"port {_port(address)}")
     if config.password is not None:
         lines.append(f"requirepass {_quoted(config.password, 'its password')}")
     return "\n".join(lines) + "\n"
+
+
+def _port(address: Address) -> int:
+    ((_, port),) = address.hosts
+    return port
 
 
 def _quoted(value: str, name: str) -> str:
@@ -96,13 +100,12 @@ def write_privately(path: Path, text: str) -> None:
 
 def who_listens(config: RedisConfig) -> str:
     """``nobody``, ``redis``, or ``other`` at a loopback address."""
-    parts = urlsplit(config.url)
-    family = socket.AF_UNIX if parts.scheme == "unix" else socket.AF_INET
-    address = unquote(parts.path) if parts.scheme == "unix" else ("127.0.0.1", parts.port or 6379)
+    address = read_address(config.url)
+    family = socket.AF_UNIX if address.path else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         probe.settimeout(2.0)
         try:
-            probe.connect(address)
+            probe.connect(address.path or ("127.0.0.1", _port(address)))
         except OSError:
             return "nobody"
         try:
@@ -115,7 +118,7 @@ def who_listens(config: RedisConfig) -> str:
 
 def main(environment: Environment, arguments: Sequence[str] = ()) -> int:
     """Become the server; returns an exit code where that is not wanted or not possible."""
-    config = load_fleet(environment.fleet_path, environment).redis
+    config = load_fleet(environment.at_fit_place().fleet_path, environment).redis
     if not is_embedded(config):
         return _leave(f"the fleet uses an outside Redis at {config.url}: none is started here")
     server = find_server()

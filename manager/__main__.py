@@ -13,7 +13,7 @@ from common.errors import EXIT_OK, FleetError
 from common.fleet_file import load_wanted_fleet
 from common.log import configure_logging
 from common.parent_death import die_with_parent, under_supervisord
-from common.settings import read_environment
+from common.settings import from_here, read_environment
 from manager.app import run
 
 _EPILOG = """\
@@ -44,9 +44,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--fleet", type=Path, metavar="FILE", help="the fleet file (default: deploy/fleet.toml)")
     arguments = parser.parse_args(argv)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # one that comes before the loop can take it must not end us
-    environment = read_environment()
-    environment = replace(environment, fleet_path=(arguments.fleet or environment.fleet_path).absolute())
     try:
+        environment = read_environment().at_fit_place()
+        environment = replace(environment, fleet_path=from_here(arguments.fleet or environment.fleet_path, "--fleet"))
         fleet = load_wanted_fleet(environment.fleet_path, environment)
     except FleetError as error:
         sys.stderr.write(f"manager: {error}\n")

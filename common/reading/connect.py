@@ -9,7 +9,7 @@ from common.config import DEFAULT_REDIS_URL, RedisConfig
 from common.errors import InvalidConfigurationError, RedisUnreachableError
 from common.reading.names import Selection
 from common.redis_url import Kind, read_address, split_secret
-from common.settings import read_environment
+from common.settings import read_redis_environment
 
 LOGGER = logging.getLogger("tickfleet.reader")
 """What a reader has to tell goes here, not to the processes' own log: it runs inside programs of other people."""
@@ -29,10 +29,12 @@ def redis_config(place: RedisPlace) -> RedisConfig:
     """
     if isinstance(place, RedisConfig):
         return place
-    environment = read_environment()
-    given, name = (place, "redis") if place else (environment.redis_url or DEFAULT_REDIS_URL, "TICKFLEET_REDIS_URL")
-    url, secret = split_secret(given, name)
-    return RedisConfig(url=url, password=secret or environment.redis_password)
+    url, password = read_redis_environment()
+    if place:
+        url, secret = split_secret(place, "redis")
+        return RedisConfig(url=url, password=secret or password)
+    url, secret = split_secret(url or DEFAULT_REDIS_URL, "TICKFLEET_REDIS_URL")
+    return RedisConfig(url=url, password=password or secret)
 
 
 def within_reach(selection: Selection, config: RedisConfig) -> Selection:

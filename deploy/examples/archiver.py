@@ -170,8 +170,7 @@ def main() -> int:
     """Read the arguments, and run until SIGTERM; the exit code."""
     layout = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=__doc__, epilog=EPILOG, formatter_class=layout)
-    folder = read_environment().var / "archive"
-    parser.add_argument("--folder", type=Path, default=folder, help="where the files go (default: var/archive)")
+    parser.add_argument("--folder", type=Path, help="where the files go (default: var/archive)")
     parser.add_argument("--every-s", type=float, default=300.0, help="how long a file grows, seconds (default: 300)")
     parser.add_argument(
         "collectors", metavar="COLLECTOR", nargs="*", default=["*"], help="okx:BTC-USDT, 'okx:*' (default: all)"
@@ -179,7 +178,11 @@ def main() -> int:
     asked = parser.parse_args()
     if not asked.every_s > 0:
         parser.error("--every-s must be above 0")
-    return run_service("archiver", lambda redis: write_archive(asked.folder, asked.every_s, asked.collectors, redis))
+
+    async def work(redis: RedisConfig) -> None:
+        await write_archive(asked.folder or read_environment().var / "archive", asked.every_s, asked.collectors, redis)
+
+    return run_service("archiver", work)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from typer.core import TyperGroup
 
 from common.errors import EXIT_FAILURE, EXIT_OK, EXIT_USAGE, FleetError, InvalidConfigurationError, UsageError
+from common.settings import from_here
 from manager.cli.coverage_command import coverage
 from manager.cli.doctor.command import doctor
 from manager.cli.events_command import events
@@ -75,6 +76,9 @@ class OneLineErrors(TyperGroup):
         except BrokenPipeError:  # as of ``| head``: who reads has seen enough
             _leave_output()
             code = EXIT_OK
+        except OSError as error:  # of a file or folder that this command was to look at
+            place = "" if error.filename is None else f"{error.filename}: "
+            _fail(f"{place}{error.strerror or type(error).__name__}", EXIT_FAILURE)
         sys.exit(code if isinstance(code, int) else EXIT_OK)
 
 
@@ -129,7 +133,7 @@ def options(
 ) -> None:
     """Take up the global options."""
     tools = context.obj if isinstance(context.obj, Tools) else default_tools()
-    context.obj = tools if fleet is None else replace(tools, fleet_path=fleet)
+    context.obj = tools if fleet is None else replace(tools, fleet_path=from_here(fleet, "--fleet"))
 
 
 app.command()(status)

@@ -117,6 +117,9 @@ REFUSED = {
     "http for a socket": Bad(
         {"endpoints": Endpoints(ws_public="https://x")}, "ws_public must begin with ws:// or wss://"
     ),
+    "a space behind an address": Bad(
+        {"endpoints": Endpoints(rest="https://x ")}, "rest holds a space or a control character"
+    ),
     "ftp for a socket": Bad(
         {"endpoints": Endpoints(ws_business="ftp://x")}, "ws_business must begin with ws:// or wss://"
     ),

@@ -8,6 +8,7 @@ import redis
 
 from common.config import RedisConfig
 from common.errors import RedisUnreachableError
+from common.fleet_file import load_fleet
 from common.redis_client import (
     async_client,
     check_serves,
@@ -21,6 +22,8 @@ from common.redis_client import (
     sync_client,
     translated_errors,
 )
+from common.redis_url import read_address
+from common.settings import Environment
 from tests.support.ports import free_port
 from tests.support.redis_high import Cluster, Sentinel, running
 from tests.support.redis_server import RedisServer
@@ -42,6 +45,20 @@ SECRET = "hunter2@/"  # noqa: S105 - made up
 )
 def test_the_address_is_shown_without_user_and_password(url: str, shown: str) -> None:
     assert shown_address(RedisConfig(url=url, password=SECRET)) == shown
+
+
+@pytest.mark.parametrize("spelt", [" redis://{}/0", "REDIS://{}/0", "Redis://{} \n"])
+async def test_an_address_means_to_clients_what_it_means_to_the_fleet_file(
+    spelt: str, redis_server: RedisServer, tmp_path: Path
+) -> None:
+    path, place = tmp_path / "fleet.toml", read_address(redis_server.config.url).shown
+    path.write_text(f'[redis]\nurl = """{spelt.format(place)}"""\n')
+    config = load_fleet(path, Environment(root=tmp_path, fleet_path=path)).redis
+
+    with sync_client(config) as client:
+        assert client.set("name", "blue")
+    async with async_client(config) as client:
+        assert await client.get("name") == "blue"
 
 
 async def test_clients_speak_text(redis_config: RedisConfig) -> None:

@@ -1,3 +1,4 @@
+from pathlib import Path
 from urllib.parse import quote
 
 import pytest
@@ -51,6 +52,47 @@ def test_an_address_without_a_secret_stays_as_it_is(url: str) -> None:
 )
 def test_the_secret_is_taken_out(url: str, shown: str, secret: str) -> None:
     assert split_secret(url, "url") == (shown, secret)
+
+
+@pytest.mark.parametrize(
+    ("url", "plain"),
+    [
+        ("  redis://h:1/0\n", "redis://h:1/0"),
+        ("REDIS://h:1/0", "redis://h:1/0"),
+        ("Rediss+Sentinel://User@Host/MyMaster", "rediss+sentinel://User@Host/MyMaster"),
+        ("\tUNIX:///Run/redis.sock?db=1 ", "unix:///Run/redis.sock?db=1"),
+        ("redis://user:@h", "redis://user@h"),
+    ],
+)
+def test_an_address_is_spelt_in_one_way(url: str, plain: str) -> None:
+    assert split_secret(url, "url") == (plain, None)
+
+
+@pytest.mark.parametrize("url", ["redis://h:1\t/0", "redis://:p\nw@h", "redis://h/0\x00?db=1"])
+def test_a_character_that_would_be_passed_over_is_refused(url: str) -> None:
+    with pytest.raises(InvalidConfigurationError) as caught:
+        split_secret(url, "url")
+    assert str(caught.value) == f"url holds a control character {ESCAPES}"
+
+
+def test_files_that_an_address_names_are_beside_the_file_that_it_stands_in() -> None:
+    url = "rediss://:pw@h/1?ssl_ca_certs=our+ca.pem&ssl_keyfile=/etc/key.pem&ssl_cert_reqs=required"
+    plain, secret = split_secret(url, "url", Path("/srv/fleet"))
+
+    assert secret == "pw"  # noqa: S105 - made up
+    assert read_address(plain).tls == {
+        "ssl_ca_certs": "/srv/fleet/our ca.pem",
+        "ssl_keyfile": "/etc/key.pem",
+        "ssl_cert_reqs": "required",
+    }
+
+
+def test_a_path_that_no_socket_can_have_is_refused() -> None:
+    longest = "unix:///" + "x" * 106
+    assert split_secret(longest, "url") == (longest, None)
+    with pytest.raises(InvalidConfigurationError) as caught:
+        split_secret(f"{longest}x", "url")
+    assert str(caught.value) == "url: the path of a unix socket has at most 107 bytes: take a shorter one"
 
 
 @given(st.text(min_size=1, max_size=12), st.sampled_from(["", "user"]), st.sampled_from(["h:1/2", "/run/x"]))

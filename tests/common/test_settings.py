@@ -74,6 +74,22 @@ def test_a_relative_root_is_taken_from_here(elsewhere: Path) -> None:
     assert (environment.root, environment.fleet_path) == (elsewhere / "fleet", elsewhere / "fleet/deploy/fleet.toml")
 
 
+def test_relative_files_are_seen_from_here(elsewhere: Path) -> None:
+    environment = read_environment({"TICKFLEET_FLEET": "my.toml", "TICKFLEET_ALERT_WEBHOOK_FILE": "../hook"})
+
+    assert (environment.root, environment.fleet_path) == (CHECKOUT, elsewhere / "my.toml")
+    assert environment.alert_webhook_file == elsewhere / "../hook"
+
+
+def test_a_root_as_supervisord_spells_it() -> None:
+    environment = read_environment({"TICKFLEET_ROOT": "/srv/fleet/deploy/.."})
+
+    assert (environment.root, environment.supervisor_socket) == (
+        Path("/srv/fleet"),
+        Path("/srv/fleet/var/supervisor.sock"),
+    )
+
+
 def test_the_folders_of_a_deployment() -> None:
     environment = read_environment({"TICKFLEET_ROOT": "/srv/fleet"})
 

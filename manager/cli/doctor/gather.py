@@ -13,6 +13,7 @@ from common import append_only, keys
 from common.errors import FleetError
 from common.fleet_file import Fleet
 from common.identity import PROGRAM_PREFIX, CollectorId
+from common.place import unfit
 from common.redis_url import Kind, read_address
 from manager.cli.doctor.host_checks import HostFacts
 from manager.cli.doctor.redis_checks import NodeFacts, RedisFacts
@@ -20,6 +21,7 @@ from manager.cli.look import SUPERVISOR_LIMIT_S
 from manager.cli.tools import Tools
 from manager.figures.capacity import OTHER_PROGRAMS, Capacity, on_nodes
 from manager.figures.system import read_memory
+from manager.metrics.server import read_port
 
 if TYPE_CHECKING:
     from common.redis_client import SyncRedis
@@ -90,19 +92,24 @@ def host_facts(tools: Tools, fleet: Fleet, capacity: Capacity, manager: Mapping[
         trouble = str(error)
     var, folders = environment.var, (environment.logs, environment.applied, environment.programs)
     here = read_address(fleet.redis.url).is_local
-    named = manager.get("metrics_port") or environment.metrics_port  # that of a manager that runs comes first
-    port = int(named) if named.isdigit() else 0
+    port, port_trouble = 0, ""
+    try:
+        port = read_port(manager.get("metrics_port") or environment.metrics_port)  # that of a manager that runs first
+    except FleetError as error:
+        port_trouble = str(error)
+    deploy = environment.root / "deploy"
     return HostFacts(
-        conf=str(environment.root / "deploy" / "supervisord.conf"),
+        conf=str(deploy / "supervisord.conf"),
         supervisor=version,
         supervisor_trouble=trouble,
         supervisor_pid=_living_pid(var / "supervisord.pid"),
-        socket_gone=not environment.supervisor_socket.exists(),
-        missing=[str(each) for each in folders if pid and not each.is_dir()],
+        socket_gone=_is_gone(environment.supervisor_socket),
+        missing=[str(each) for each in folders if pid and not os.path.isdir(each)],
         programs=capacity.collectors + OTHER_PROGRAMS,
         descriptors=_descriptors(pid) if pid else None,
         start_s=start_s,
-        modes=_modes(environment.supervisor_socket, environment.programs, environment.logs),
+        modes=_modes(environment.supervisor_socket, environment.programs, environment.applied, environment.logs),
+        changeable=_modes(*dict.fromkeys([deploy, deploy / "supervisord.conf", tools.fleet_path.parent])),
         var=str(var),
         writable=os.access(var, os.W_OK | os.X_OK),
         disk_free_bytes=shutil.disk_usage(_existing(var)).free,
@@ -114,7 +121,9 @@ def host_facts(tools: Tools, fleet: Fleet, capacity: Capacity, manager: Mapping[
         express_built=express_built(),
         redis_refused=_text(append_only.refused(var / "redis")),
         redis_cuts=append_only.cuts(var / "redis"),
+        place_trouble=unfit(environment.root),
         port=port,
+        port_trouble=port_trouble,
         port_taken_by_other=bool(port) and str(port) != manager.get("metrics_port") and _listens(port),
     )
 
@@ -147,12 +156,32 @@ def _text(path: Path) -> str:
         return ""
 
 
-def _modes(*paths: Path) -> dict[str, int]:
-    return {str(path): path.stat().st_mode for path in paths if path.exists()}
+def _modes(*paths: Path) -> dict[str, int | None]:
+    """Of those that are there; None where that cannot be seen."""
+    modes: dict[str, int | None] = {}
+    for path in paths:
+        try:
+            modes[str(path)] = path.stat().st_mode
+        except FileNotFoundError:
+            continue
+        except OSError:
+            modes[str(path)] = None
+    return modes
+
+
+def _is_gone(path: Path) -> bool:
+    """Of what cannot be looked at that is not said."""
+    try:
+        path.stat()
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def _existing(path: Path) -> Path:
-    return next(each for each in (path, *path.parents) if each.exists())
+    return next(each for each in (path, *path.parents) if os.path.exists(each))
 
 
 def _descriptors(pid: int) -> int | None:

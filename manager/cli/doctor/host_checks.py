@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from msgspec import Struct
 
 from common import append_only
+from common.place import REMEDY
 from manager.cli.doctor.findings import Finding, bad, ok, size, skipped, warning
 from manager.figures.capacity import descriptors
 from manager.programs import START_S
@@ -23,7 +24,8 @@ class HostFacts(Struct, frozen=True, kw_only=True):
         supervisor_pid: The living process that its pid file names; else 0.
         descriptors: How many files supervisord may open; None where that cannot be seen.
         start_s: ``startsecs`` by program.
-        modes: Permission bits of what should be ours alone, by path.
+        modes: Permission bits of what should be ours alone, by path; None where they cannot be seen.
+        changeable: The same of what others may read and not change.
         writable: Whether the folder for all that a run writes can be written.
         disk_free_bytes, disk_wanted_bytes: There, and what a full fleet writes.
         spool_bytes: What collectors write at most besides while Redis is away.
@@ -35,6 +37,8 @@ class HostFacts(Struct, frozen=True, kw_only=True):
         socket_gone: Whether its socket is not where it listens.
         missing: Folders of a fleet that runs which are not there.
         port: That of the metrics; 0 where they are off.
+        place_trouble: Why no fleet can run in this folder.
+        port_trouble: Why the environment names none.
         port_taken_by_other: Something answers there that is not our manager.
     """
 
@@ -44,7 +48,8 @@ class HostFacts(Struct, frozen=True, kw_only=True):
     programs: int
     descriptors: int | None
     start_s: Mapping[str, int]
-    modes: Mapping[str, int]
+    modes: Mapping[str, int | None]
+    changeable: Mapping[str, int | None]
     var: str
     writable: bool
     disk_free_bytes: int
@@ -60,20 +65,24 @@ class HostFacts(Struct, frozen=True, kw_only=True):
     socket_gone: bool = False
     missing: Sequence[str] = ()
     port: int = 0
+    port_trouble: str = ""
+    place_trouble: str = ""
     port_taken_by_other: bool = False
 
 
 def check_host(facts: HostFacts) -> list[Finding]:
     """All checks."""
     return [
+        *([bad("place", facts.place_trouble, REMEDY)] if facts.place_trouble else []),
         *_supervisor(facts),
         *[_mode(path, mode) for path, mode in facts.modes.items()],
+        *[_change(path, mode) for path, mode in facts.changeable.items()],
         _folder(facts),
         _disk(facts),
         *_redis_files(facts),
         _memory(facts),
         _express(facts),
-        *([_port(facts)] if facts.port else []),
+        *([_port(facts)] if facts.port or facts.port_trouble else []),
     ]
 
 
@@ -109,11 +118,24 @@ def _start_s(facts: HostFacts) -> Finding:
     return ok("supervisord programs", f"startsecs is {START_S} or more for {len(facts.start_s)} collectors")
 
 
-def _mode(path: str, mode: int) -> Finding:
+def _mode(path: str, mode: int | None) -> Finding:
+    if mode is None:
+        return skipped("permissions", f"{path} cannot be looked at by this user", "run this as its owner")
     shown = stat.filemode(mode)
     if mode & 0o077:
         return bad("permissions", f"others may use {path} ({shown})", f"chmod go= {path}")
     return ok("permissions", f"{path} is ours alone ({shown})")
+
+
+def _change(path: str, mode: int | None) -> Finding:
+    if mode is None:
+        return skipped("permissions", f"{path} cannot be looked at by this user", "run this as its owner")
+    shown = stat.filemode(mode)
+    if mode & (stat.S_IWGRP | stat.S_IWOTH) and not (stat.S_ISDIR(mode) and mode & stat.S_ISVTX):
+        return bad(
+            "permissions", f"others may change {path} ({shown}), and so what the fleet runs", f"chmod go-w {path}"
+        )
+    return ok("permissions", f"nobody else may change {path} ({shown})")
 
 
 def _folder(facts: HostFacts) -> Finding:
@@ -170,6 +192,8 @@ def _express(facts: HostFacts) -> Finding:
 
 
 def _port(facts: HostFacts) -> Finding:
+    if facts.port_trouble:
+        return bad("ports", facts.port_trouble, "name a port or off, and start supervisord anew")
     if facts.port_taken_by_other:
         return warning(
             "ports",

@@ -29,6 +29,8 @@ def test_redis_is_on_this_machine_unless_something_is_said(environment: pytest.M
 def test_a_password_is_kept_out_of_the_address(environment: pytest.MonkeyPatch) -> None:
     environment.setenv("TICKFLEET_REDIS_PASSWORD", "from-outside")
     assert redis_config(None) == RedisConfig(password="from-outside")  # noqa: S106 - made up
+    environment.setenv("TICKFLEET_REDIS_URL", "redis://:in-it@db")
+    assert redis_config(None) == RedisConfig(url="redis://db", password="from-outside")  # noqa: S106 - made up
     assert redis_config("redis://:own@db") == RedisConfig(url="redis://db", password="own")  # noqa: S106 - made up
 
 

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from common.append_only import Cut
-from manager.cli.doctor.findings import Finding, Level, bad, ok, warning
+from manager.cli.doctor.findings import Finding, Level, bad, ok, skipped, warning
 from manager.cli.doctor.host_checks import HostFacts, check_host
 
 GIB = 1024**3
@@ -19,6 +19,7 @@ def facts(**changes: Any) -> HostFacts:
         "descriptors": 4096,
         "start_s": {"collector-okx-BTC-USDT": 5},
         "modes": {"/srv/var/supervisor.sock": stat.S_IFSOCK | 0o700},
+        "changeable": {},
         "var": "/srv/var",
         "writable": True,
         "disk_free_bytes": 100 * GIB,
@@ -130,3 +131,41 @@ def test_what_a_fleet_that_runs_needs_and_somebody_has_removed() -> None:
 def test_the_machine_has_to_hold_all_processes(has: int | None, level: Level) -> None:
     (finding,) = found("memory", memory_bytes=has)
     assert finding.level is level
+
+
+def test_a_folder_where_no_fleet_can_run() -> None:
+    assert found("place", place_trouble="the folder '/a%b' holds '%'") == [
+        bad(
+            "place",
+            "the folder '/a%b' holds '%'",
+            "move the whole folder to a short path without % and quotes, and run make setup there",
+        )
+    ]
+    assert found("place") == []
+
+
+def test_what_others_may_change() -> None:
+    modes = {"/srv/deploy": stat.S_IFDIR | 0o775, "/srv/fleet": stat.S_IFDIR | 0o755, "/tmp": stat.S_IFDIR | 0o1777}  # noqa: S108
+    *_, group, nobody, sticky, _var = found("permissions", changeable=modes)
+    assert group == bad(
+        "permissions",
+        "others may change /srv/deploy (drwxrwxr-x), and so what the fleet runs",
+        "chmod go-w /srv/deploy",
+    )
+    assert nobody == ok("permissions", "nobody else may change /srv/fleet (drwxr-xr-x)")
+    assert sticky.level is Level.OK
+
+
+def test_what_cannot_be_looked_at_is_not_good() -> None:
+    for name in ("modes", "changeable"):
+        (hidden, _var) = found("permissions", **{"modes": {}, name: {"/srv/var/log": None}})
+        assert hidden == skipped(
+            "permissions", "/srv/var/log cannot be looked at by this user", "run this as its owner"
+        )
+
+
+def test_a_port_that_is_none() -> None:
+    trouble = "TICKFLEET_METRICS_PORT is '94.64', neither a port nor off"
+    assert found("ports", port_trouble=trouble) == [
+        bad("ports", trouble, "name a port or off, and start supervisord anew")
+    ]

@@ -1,0 +1,31 @@
+"""Whether a deployment can live in a folder. Standard library only: set-up asks before anything is installed."""
+
+from pathlib import Path
+
+REMEDY = "move the whole folder to a short path without % and quotes, and run make setup there"
+
+_SOCKET = "var/supervisor.sock"
+SOCKET_PATH_MAX_BYTES = 107
+"""``sun_path`` of unix(7), without the zero byte at its end."""
+
+_WHILE_IT_STARTS = len(".4194304")
+"""supervisord binds its socket to a name with its process id behind it, and renames that."""
+
+_SIGNS = ("%", '"', "'", " ;", " #", "\t;", "\t#")
+"""supervisord puts the folder into its settings before it looks for expansions; the others end a value or a string."""
+
+
+def unfit(root: Path) -> str:
+    """Why no fleet can run in this folder; empty where one can."""
+    text = str(root)
+    sign = next((sign for sign in _SIGNS if sign in text), None)
+    if sign is not None or not text.isprintable():
+        found = "a control character" if sign is None else repr(sign)
+        return f"the folder {text!r} holds {found}, which supervisord's settings cannot express"
+    length = len(str(root / _SOCKET).encode(errors="surrogateescape")) + _WHILE_IT_STARTS
+    if length > SOCKET_PATH_MAX_BYTES:
+        return (
+            f"the folder {text!r} is too deep: the path of a unix socket has at most {SOCKET_PATH_MAX_BYTES} bytes,"
+            f" and supervisord's would have {length}"
+        )
+    return ""
