@@ -78,6 +78,9 @@ FLEET_LEASE = f"{_PREFIX}fleet:lease"
 FLEET_LEASE_TTL_MS = 5_000
 """Five rounds of the loop: so long a successor of a manager that was killed has to wait."""
 
+FLEET_WRITTEN = f"{_PREFIX}fleet:written"
+"""When the manager wrote last (ns), without a lifetime: a Redis that was restored tells by it how old its data are."""
+
 FLEET_FIGURES = f"{_PREFIX}fleet:figures"
 """JSON document with the figures of the collectors and the machine (``manager.figures``)."""
 

@@ -38,6 +38,7 @@ class What(Enum):
     REDIS_AWAY = "redis_away"  # for long enough that a person should know; written when it is back
     REDIS_BACK = "redis_back"  # away_s
     REDIS_FILE_CUT = "redis_file_cut"  # file, copy, lost_bytes: the damaged end of the embedded Redis' file
+    REDIS_REWOUND = "redis_rewound"  # lost_s: it came back without what was written last; absent: empty
     DATA_LOST = "data_lost"  # gaps: so many holes could not be filled
     # These three may hold ``asked``: the ids of the entries that they answer, separated by spaces.
     FLEET_APPLIED = "fleet_applied"  # added, changed, removed: collector ids, separated by spaces

@@ -75,6 +75,7 @@ class Loop:
         self._link = RedisLink(redis, connect(redis))
         self._senses = Senses(supervisor, clock)
         self._memory = Memory(settings, reporter)
+        self._tide = reporter.tide
         self._lease, self._notices = Lease(clock), Notices(clock, settings)
         self._hands = Hands(supervisor, clock, self._memory.note)
         self._judge = Judge(settings)
@@ -217,6 +218,8 @@ class Loop:
                 self._reporter.beaten(fields)
                 with translated_errors(self._link.config):
                     await write_beat(self._link.client, fields)
+                if rewound := await self._tide.write(self._link):
+                    self._memory.note(rewound)
         except RedisUnreachableError as error:
             self._senses.write_failed(error)
         else:

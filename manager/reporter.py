@@ -22,6 +22,7 @@ from manager.journal import Entry, What
 from manager.metrics.server import MetricsServer
 from manager.senses import RedisLink, Senses
 from manager.settings import ManagerSettings, to_ns
+from manager.tide import Tide
 from manager.verdicts import Judgement
 from manager.watchdog import signs
 from manager.words import span
@@ -56,6 +57,7 @@ class Reporter:
         self._var, self._clock, self._settings = var, clock, settings
         self._watched, self._server, self._webhook = watched, server, webhook
         self._troubles = troubles
+        self.tide = Tide(var, clock)
         self._sign_trouble = ""
         self._restarts = Restarts()
         self._survey = Survey(SystemReader(var, clock), clock, settings)

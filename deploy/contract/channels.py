@@ -127,6 +127,12 @@ CHANNELS: dict[str, Channel] = {
     "fleet_desired": _of(
         keys.FLEET_DESIRED, "hash", "fleet_desired", "Run-time changes to the fleet file: collector id to JSON."
     ),
+    "fleet_written": _of(
+        keys.FLEET_WRITTEN,
+        "string",
+        "fleet_written",
+        "When the manager wrote last, to see how old a restored Redis is.",
+    ),
     "fleet_lease": _of(
         keys.FLEET_LEASE,
         "string",

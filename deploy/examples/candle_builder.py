@@ -28,7 +28,7 @@ from common.output import OutputEntry, OutputStreams
 from common.reading.entries import Chunk, Unreadable
 from common.reading.position import BEGINNING, id_order
 from common.service import run_service
-from common.subscriber import Batch, Entry, Mark, Missed, Position, Rewound, StreamName, Subscriber
+from common.subscriber import Entry, Mark, Missed, Position, StreamName, Subscriber
 
 LOOK_EVERY_S = 1.0
 LOG = logging.getLogger("candle_builder")
@@ -156,9 +156,12 @@ async def _build(collectors: list[str], redis: RedisConfig) -> None:
             makers[name] = BarMaker(name, await outputs.last(bars_of(name)))
         places = Position({name: maker.mark for name, maker in makers.items() if maker.next is not None})
         async with Subscriber(collectors, "trade", start=places, redis=redis) as subscriber:
+            seen = 0
             async for batch in subscriber.batches(idle_s=LOOK_EVERY_S):
-                if await _lost_bars(batch, makers, outputs):
-                    return
+                if subscriber.reconnects > seen:
+                    seen = subscriber.reconnects
+                    if await _lost_bars(makers, outputs):
+                        return
                 for chunk in batch.chunks:
                     makers.setdefault(chunk.name, BarMaker(chunk.name)).take(chunk)
                 for maker in filter(lambda maker: maker.ripe, makers.values()):
@@ -166,10 +169,10 @@ async def _build(collectors: list[str], redis: RedisConfig) -> None:
                     await outputs.add(bars_of(maker.name), maker.due(look, clock.now_ns()))
 
 
-async def _lost_bars(batch: Batch, makers: dict[StreamName, BarMaker], outputs: OutputStreams) -> bool:
+async def _lost_bars(makers: dict[StreamName, BarMaker], outputs: OutputStreams) -> bool:
     """Whether Redis came back without bars that were published."""
-    for name in {entry.stream for entry in batch.entries if isinstance(entry.event, Rewound)} & makers.keys():
-        maker, last = makers[name], await outputs.last(bars_of(name))
+    for name, maker in makers.items():
+        last = await outputs.last(bars_of(name))
         if maker.published is not None and (last is None or id_order(last[0]) < id_order(maker.published)):
             LOG.warning("%s: bars were lost with Redis' data; they are made again", name)
             return True

@@ -8,7 +8,7 @@
 | outage_began | exchange outage | outage_ended |
 | fleet_rejected, apply_failed | that of the fleet | fleet_applied |
 | redis_away | that of the fleet | redis_back |
-| redis_file_cut, manager_revived, manager_standby | that of the fleet | at once |
+| redis_rewound, redis_file_cut, manager_revived, manager_standby | that of the fleet | at once |
 | fleets_differ | that of the fleet | fleets_agree |
 
 The same is not told again within a time, unless it was over in between.
@@ -33,6 +33,7 @@ _TOLD = {
     What.FLEET_REJECTED: "the fleet file cannot be used",
     What.APPLY_FAILED: "supervisord did not take the programs",
     What.REDIS_AWAY: "Redis is away",
+    What.REDIS_REWOUND: "Redis has lost data",
     What.REDIS_FILE_CUT: "Redis' file was damaged",
     What.MANAGER_REVIVED: "the manager was revived",
     What.MANAGER_STANDBY: "there are two managers",

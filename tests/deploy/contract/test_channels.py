@@ -5,7 +5,7 @@ from deploy.contract.messages import MESSAGES
 NOT_FOR_READERS = {"permits", "ban"}  # how collectors share an exchange's limits: theirs alone
 WHOLE_KEYS = {
     "stream", "book", "heartbeat", "instrument", "writer", "coverage", "dead", "acknowledged", "position",
-    "FLEET_EVENTS", "FLEET_DESIRED", "FLEET_MANAGER", "FLEET_LEASE", "FLEET_FIGURES",
+    "FLEET_EVENTS", "FLEET_DESIRED", "FLEET_MANAGER", "FLEET_LEASE", "FLEET_FIGURES", "FLEET_WRITTEN",
 }  # fmt: skip
 HELPERS = {"streams_like", "read_stream", "vouched_for", "is_reserved"}
 
@@ -38,6 +38,7 @@ def test_the_addresses() -> None:
         "fleet_manager": ("md:v1:fleet:manager", "hash"),
         "fleet_figures": ("md:v1:fleet:figures", "string"),
         "fleet_desired": ("md:v1:fleet:desired", "hash"),
+        "fleet_written": ("md:v1:fleet:written", "string"),
         "fleet_lease": ("md:v1:fleet:lease", "string"),
     }
 

@@ -290,3 +290,39 @@ def test_each_bar_comes_once_over_kills_a_loss_and_a_backfill(
         for minute, said in verdicts.items()
     ]
     assert feed.bars() == expected
+
+
+@pytest.mark.system
+def test_bars_that_were_lost_with_the_data_of_redis_are_made_again_once(
+    redis_server: RedisServer, running: list[BaseProcess]
+) -> None:
+    feed, client = Collector(redis_server), redis_server.client
+    trades = [trade(n, 0.5 + n * 0.1, price=f"{10 + n % 3}.{n % 10}") for n in range(60)]
+    feed.note(Kind.OPENED, from_ts=trades[0].ts_event, from_id="0")
+
+    def collect(numbers: slice) -> None:
+        feed.complete(trades[numbers][-1])
+        feed.trade(*trades[numbers])
+
+    collect(slice(30))
+    running.append(example_candle_builder(redis_server.url))
+    wait_until(lambda: len(feed.bars()) == 3, WAIT_S, "the bars of the backup")
+    backup = {key: client.execute_command("DUMP", key, NEVER_DECODE=True) for key in client.keys("*")}
+    collect(slice(30, 50))
+    wait_until(lambda: len(feed.bars()) == 5, WAIT_S, "bars that will be lost")
+    client.flushall()
+    for key, dump in backup.items():
+        client.restore(key, 0, dump)
+    client.client_kill_filter(_type="normal", skipme=True)
+    wait_until(lambda: len(feed.bars()) == 3, WAIT_S, "the backup")
+    feed.trades = feed.trades[:30]
+    collect(slice(30, 60))
+    wait_until(lambda: len(feed.bars()) == 6, WAIT_S, "all bars")
+    expected = [
+        (
+            f"{T0 // 1_000_000 + minute * 60_000}-0",
+            reckoned(feed.trades, minute) | (GOOD if minute else verdict("0", CUT)),
+        )
+        for minute in range(6)
+    ]
+    assert feed.bars() == expected

@@ -76,6 +76,7 @@ def test_the_whole_alert() -> None:
             entry(What.REDIS_BACK),
             ["fleet: Redis' file was damaged (12 bytes)"],
         ),
+        (entry(What.REDIS_REWOUND, why="empty"), entry(What.REDIS_BACK), ["fleet: Redis has lost data (empty)"]),
         (entry(What.MANAGER_REVIVED), entry(What.MANAGER_STARTED), ["fleet: the manager was revived"]),
         (entry(What.MANAGER_STANDBY), entry(What.MANAGER_TOOK_OVER), ["fleet: there are two managers"]),
     ],

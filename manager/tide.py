@@ -1,0 +1,73 @@
+"""Whether Redis still has what was written to it last: one that is restored from a backup, or begins empty, has not.
+
+The manager that acts writes the time beside its heartbeat. What Redis has there before is compared with what was
+written, which is also kept in ``var/run``: Redis and manager may have been down together.
+"""
+
+from pathlib import Path
+
+from common import keys
+from common.clock import Clock
+from common.log import get_logger
+from common.redis_client import translated_errors
+from manager.hands import WHO
+from manager.journal import Entry, What
+from manager.senses import RedisLink
+from manager.settings import NS_PER_S, to_ns
+from manager.words import date_and_time, span
+
+_SPARE_S = 5.0
+"""A Redis that crashes may lose the last second, a failover a little more: collectors fetch that without a word."""
+
+_KEEP_EVERY_S = 10.0
+
+
+class Tide:
+    """See the module. ``var`` is the deployment's folder for what a run writes."""
+
+    def __init__(self, var: Path, clock: Clock) -> None:
+        self._file, self._clock = var / "run" / "redis.written", clock
+        self._url = ""
+        self._written_ns = self._kept_ns = 0
+
+    async def write(self, link: RedisLink) -> Entry | None:
+        """Write the time; an entry for the journal where what was written before is not there any more.
+
+        Raises:
+            RedisUnreachableError: Redis does not answer, or takes nothing.
+        """
+        if link.config.url != self._url:
+            self._url, self._written_ns = link.config.url, self._read(link.config.url)
+        now_ns = self._clock.now_ns()
+        with translated_errors(link.config):
+            before = await link.client.set(keys.FLEET_WRITTEN, str(now_ns), get=True)
+        found_ns = int(before) if isinstance(before, str) and before.isascii() and before.isdigit() else 0
+        wanted_ns, self._written_ns = self._written_ns, now_ns
+        self._keep(now_ns)
+        return self._entry(found_ns, wanted_ns) if found_ns < wanted_ns - to_ns(_SPARE_S) else None
+
+    def _entry(self, found_ns: int, wanted_ns: int) -> Entry:
+        lost_s = (wanted_ns - found_ns) / NS_PER_S
+        what = f"it lacks the last {span(lost_s)} before {date_and_time(wanted_ns)}" if found_ns else "it is empty"
+        why = f"{what}; collectors fetch again what the exchanges have, readers say Rewound"
+        details = {"lost_s": f"{lost_s:.0f}"} if found_ns else {}
+        get_logger().warning(What.REDIS_REWOUND.value, why=why, **details)
+        return Entry(at_ns=self._clock.now_ns(), who=WHO, what=What.REDIS_REWOUND, why=why, details=details)
+
+    def _read(self, url: str) -> int:
+        """What was written by the manager before us; 0 where that is not known."""
+        try:
+            written, _, known = self._file.read_text(encoding="utf-8").partition(" ")
+            return int(written) if known == url else 0
+        except (OSError, ValueError):
+            return 0
+
+    def _keep(self, now_ns: int) -> None:
+        if 0 <= now_ns - self._kept_ns < to_ns(_KEEP_EVERY_S):
+            return
+        self._kept_ns = now_ns
+        try:
+            self._file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._file.write_text(f"{now_ns} {self._url}", encoding="utf-8")
+        except OSError as error:  # then only a Redis that comes back while we run is told
+            get_logger().warning("tide_not_kept", why=error.strerror)
