@@ -16,6 +16,9 @@ from manager.supervisor_client import SupervisorRefusedError
 
 WHO = "manager"
 
+_NO_ALARM = frozenset({ActionKind.START, ActionKind.STOP})
+"""A start is good news, a stop is what somebody wants; what went before has been told."""
+
 Spawn = Callable[[Coroutine[Any, Any, None]], object]
 """Starts a task in the loop's task group."""
 
@@ -96,7 +99,8 @@ class Hands:
             self._restarting.discard(collector)
 
     def _entry(self, what: What, action: Action, details: dict[str, str]) -> Entry:
-        get_logger().warning(what.value, collector=str(action.collector), why=action.why, **details)
+        log = get_logger().info if action.kind in _NO_ALARM else get_logger().warning
+        log(what.value, collector=str(action.collector), why=action.why, **details)
         return Entry(
             at_ns=self._clock.now_ns(),
             who=WHO,

@@ -74,7 +74,12 @@ def remember(history: History, entry: Entry, settings: ManagerSettings) -> Histo
     """The history after one more entry; the one given stays as it is."""
     if entry.what is What.FLEET_APPLIED:
         touched = {name for part in ("added", "changed", "removed") for name in entry.details.get(part, "").split()}
-        return {name: track for name, track in history.items() if name not in touched}
+        # who has waited for its program waits on: that is no news
+        return {
+            name: track
+            for name, track in history.items()
+            if name not in touched or (track.verdict == Verdict.STARTING.value and not track.run_started_s)
+        }
     fold = _FOLDS.get(entry.what)
     if fold is None or not entry.collector:
         return history

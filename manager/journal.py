@@ -36,7 +36,7 @@ class What(Enum):
     FLEETS_DIFFER = "fleets_differ"  # another manager acts, for another fleet: this one does not stand by
     FLEETS_AGREE = "fleets_agree"  # and this is over
     REDIS_AWAY = "redis_away"  # for long enough that a person should know; written when it is back
-    REDIS_BACK = "redis_back"  # away_s
+    REDIS_BACK = "redis_back"  # since, until (ns), away_s, and times where it was away more than once
     REDIS_FILE_CUT = "redis_file_cut"  # file, copy, lost_bytes: the damaged end of the embedded Redis' file
     REDIS_REWOUND = "redis_rewound"  # lost_s: it came back without what was written last; absent: empty
     DATA_LOST = "data_lost"  # gaps: so many holes could not be filled

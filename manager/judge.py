@@ -21,6 +21,7 @@ from manager.policy import Action, Conditions, decide
 from manager.processes import Process
 from manager.settings import ManagerSettings
 from manager.steadiness import Steadiness
+from manager.turns import Turns
 from manager.verdicts import Judgement, Pulse, Verdict
 
 WHO = "manager"
@@ -77,13 +78,15 @@ class Judge:
 
     def __init__(self, settings: ManagerSettings) -> None:
         self.settings = settings
-        self._steadiness = Steadiness()
+        self._steadiness, self._turns = Steadiness(), Turns()
 
     def judge(self, seen: Seen, past: Past, conditions: Conditions) -> Round:
         """The verdicts of this round; what is new in them is noted in ``past``."""
         settings, now_ns, news = self.settings, seen.at.wall_ns, list[Entry]()
         judgements = assess(seen.desired, seen.pulses, seen.processes, parked(past.history, now_ns, settings), settings)
         judgements = _without_restarts(seen.explain(judgements), seen.restarting)
+        if seen.processes is not None:
+            judgements = self._turns.waiting(judgements, past.history, seen.at.monotonic_s, settings, conditions.busy)
         judgements = self._steadiness.steady(judgements, seen.at.monotonic_s, settings, _well_runs(past.history))
         if not conditions.settling:
             news = observe_outages(judgements, past.outages, past.history, now_ns, settings, WHO)

@@ -3,7 +3,7 @@
 Pure but for the clock that it is given.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from common.clock import Clock
 from common.identity import CollectorId
@@ -11,12 +11,16 @@ from common.log import get_logger
 from manager.hands import WHO
 from manager.journal import Entry, What
 from manager.lease import Lease
+from manager.pace import Instant
 from manager.settings import ManagerSettings
 from manager.verdicts import Pulse
-from manager.words import span
+from manager.words import clock_time, span
 
 LOSSES_EVERY_S = 60.0
 """A feed that loses data again and again must not fill the journal."""
+
+SPELLS_EVERY_S = 60.0
+"""Nor must a Redis that comes and goes."""
 
 
 _GOOD_NEWS = frozenset({What.REDIS_BACK, What.MANAGER_TOOK_OVER, What.FLEETS_AGREE})
@@ -27,7 +31,10 @@ class Notices:
 
     def __init__(self, clock: Clock, settings: ManagerSettings) -> None:
         self._clock, self._settings = clock, settings
-        self._away_since_s: float | None = None
+        self._away: Instant | None = None
+        self._away_why, self._has_answered = "", False
+        self._spells = list[tuple[Instant, Instant]]()
+        self._spells_due_s = float("-inf")
         self._away_told = self._standby_told = self._rival_told = False
         self._gaps: dict[CollectorId, tuple[str, int]] = {}
         self._lost: dict[CollectorId, int] = {}
@@ -52,18 +59,32 @@ class Notices:
             yield from self._of_data(pulses)
 
     def _of_redis(self, trouble: str) -> Iterator[Entry]:
-        now_s = self._clock.monotonic_s()
-        if not trouble:
-            if self._away_told and self._away_since_s is not None:
-                away_s = now_s - self._away_since_s
-                yield self._entry(What.REDIS_BACK, f"after {span(away_s)}", {"away_s": f"{away_s:.0f}"})
-            self._away_since_s, self._away_told = None, False
+        """That it was away is told when it is back, as that is when it can be written; a long time is told before."""
+        now = Instant(self._clock.now_ns(), self._clock.monotonic_s())
+        if trouble:
+            self._away, self._away_why = self._away or now, trouble
+            away_s = now.monotonic_s - self._away.monotonic_s
+            if not self._away_told and away_s >= self._settings.redis_away_alert_s:
+                self._away_told = True
+                yield self._entry(What.REDIS_AWAY, f"{trouble} for {span(away_s)}")
             return
-        if self._away_since_s is None:
-            self._away_since_s = now_s
-        elif not self._away_told and now_s - self._away_since_s >= self._settings.redis_away_alert_s:
-            self._away_told = True
-            yield self._entry(What.REDIS_AWAY, f"{trouble} for {span(now_s - self._away_since_s)}")
+        if self._away is not None and (self._has_answered or self._away_told):  # else it starts together with us
+            self._spells.append((self._away, now))
+        self._away, self._has_answered = None, True
+        if self._spells and (self._away_told or now.monotonic_s >= self._spells_due_s):
+            yield self._back(self._spells)
+            self._spells, self._spells_due_s = [], now.monotonic_s + SPELLS_EVERY_S
+        self._away_told = False
+
+    def _back(self, spells: Sequence[tuple[Instant, Instant]]) -> Entry:
+        (since, _), (_, until) = spells[0], spells[-1]
+        away_s = sum(end.monotonic_s - begin.monotonic_s for begin, end in spells)
+        details = {"since": str(since.wall_ns), "until": str(until.wall_ns), "away_s": f"{away_s:.0f}"}
+        often = ""
+        if len(spells) > 1:
+            often, details["times"] = f" in {len(spells)} times", str(len(spells))
+        why = f"after {span(away_s)}{often}, since {clock_time(since.wall_ns)} ({self._away_why})"
+        return self._entry(What.REDIS_BACK, why, details)
 
     def _of_rival(self, rival: str) -> Iterator[Entry]:
         if bool(rival) is self._rival_told:

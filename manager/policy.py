@@ -2,7 +2,7 @@
 
 | verdict | action |
 | --- | --- |
-| dead, its process ended or never started | start; with ``auto_restart = false`` once after each order to run |
+| dead, or waiting for its start | start; with ``auto_restart = false`` once after each order to run |
 | hung | kill: a hung process would not obey TERM; supervisord restarts what dies by a signal |
 | silent, for long enough, and a restart may help | restart |
 | hung or silent again after ``recoveries_max`` of these did not hold | stand down |
@@ -48,6 +48,9 @@ class ActionKind(Enum):
 
 
 _BRINGS_UP = frozenset({ActionKind.START, ActionKind.KILL, ActionKind.RESTART, ActionKind.PROBE})
+
+_IS_NOT_THERE = frozenset({Verdict.DEAD, Verdict.STARTING})
+"""Where supervisord may start it; who waits for that is called starting, see ``manager.turns``."""
 
 
 class Action(Struct, frozen=True, kw_only=True):
@@ -114,7 +117,7 @@ def _decide_one(
         if process.alive or process.state is ProcessState.BACKOFF:
             return Action(kind=ActionKind.STOP, collector=judgement.id, why=judgement.why, pid=process.pid)
         return None
-    if verdict is Verdict.DEAD and process.state in STARTABLE:
+    if verdict in _IS_NOT_THERE and process.state in STARTABLE:
         if process.started_s and not (judgement.config.auto_restart or track.ordered):
             return None
         return _again(ActionKind.START, judgement, track, now_ns, settings)

@@ -151,6 +151,12 @@ def test_a_collector_that_the_operator_changed_starts_with_a_clean_record() -> N
     assert history != {}, "the history given stays as it is"
 
 
+def test_who_waits_for_its_program_waits_on_when_it_is_taken_up() -> None:
+    history = rebuild([verdict("starting")], LIMITS)
+    applied = Entry(at_ns=NOW_NS, who="manager", what=What.FLEET_APPLIED, details={"added": NAME})
+    assert remember(history, applied, LIMITS) == history
+
+
 def test_other_entries_change_nothing() -> None:
     assert rebuild([entry(What.MANAGER_STARTED), entry(What.OUTAGE_PROBED)], LIMITS) == {}
 

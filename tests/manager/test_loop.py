@@ -149,6 +149,37 @@ async def test_a_fleet_is_applied_started_and_healthy(stage: Stage) -> None:
         assert stage.supervisor.calls == []
 
 
+async def test_a_normal_start_reads_as_one(stage: Stage) -> None:
+    with capture_logs() as logs:
+        async with running(stage):
+            pass
+    assert [line["event"] for line in logs if line["log_level"] != "info"] == []
+    changes = [(what, collector, why) for what, collector, why in stage.journal(What.VERDICT_CHANGED)]
+    assert sorted(changes) == [
+        ("verdict_changed", "okx:BTC-USDT", "data flows"),
+        ("verdict_changed", "okx:BTC-USDT", "not started yet"),
+        ("verdict_changed", "okx:ETH-USDT", "data flows"),
+        ("verdict_changed", "okx:ETH-USDT", "not started yet"),
+    ]
+    entries = [from_fields(fields) for _, fields in stage.redis.xrange(keys.FLEET_EVENTS)]
+    turns = [e.details for e in entries if e and e.what is What.VERDICT_CHANGED and e.collector == "okx:BTC-USDT"]
+    assert turns == [{"from": "", "to": "starting"}, {"from": "starting", "to": "healthy"}]
+
+
+async def test_a_redis_that_was_killed_for_four_seconds_stands_in_the_journal(stage: Stage) -> None:
+    async with running(stage):
+        stage.server.connected = False
+        since = stage.clock.now_ns() + S
+        for _ in range(4):
+            await stage.round()
+        stage.server.connected = True
+        await stage.round()
+        entries = [from_fields(fields) for _, fields in stage.redis.xrange(keys.FLEET_EVENTS)]
+        (back,) = (entry for entry in entries if entry and entry.what is What.REDIS_BACK)
+        assert back.details == {"since": str(since), "until": str(since + 4 * S), "away_s": "4"}
+        assert back.why.startswith("after 4 s, since 08:00:05 UTC (Redis at ")
+
+
 async def test_a_new_manager_touches_nothing_that_is_well(stage: Stage) -> None:
     async with running(stage):
         journal = stage.journal()

@@ -8,7 +8,7 @@ from manager.lease import Lease
 from manager.notices import LOSSES_EVERY_S, Notices
 from manager.settings import ManagerSettings
 from manager.verdicts import Pulse
-from tests.manager.fakes import ManualClock, config, heartbeat, pulse
+from tests.manager.fakes import ManualClock, S, config, heartbeat, pulse
 
 BTC, ETH = config().id, config("ETH-USDT").id
 AWAY = "Redis at 127.0.0.1:6379 cannot be reached"
@@ -53,13 +53,38 @@ def short(entries: list[Entry]) -> list[tuple[What, str, dict[str, str]]]:
 
 
 def test_redis_away_for_long_is_told_once_and_that_it_is_back(scene: Scene) -> None:
+    scene.rounds(1)
+    since = scene.clock.now_ns() + S
     assert scene.rounds(60, AWAY) == []
     assert short(scene.rounds(600, AWAY)) == [(What.REDIS_AWAY, f"{AWAY} for 60 s", {})]
-    assert short(scene.rounds(5)) == [(What.REDIS_BACK, "after 11 min", {"away_s": "660"})]
+    why = f"after 11 min, since 08:00:02 UTC ({AWAY})"
+    details = {"since": str(since), "until": str(since + 660 * S), "away_s": "660"}
+    assert short(scene.rounds(5)) == [(What.REDIS_BACK, why, details)]
 
 
-def test_a_short_absence_of_redis_is_no_news(scene: Scene) -> None:
-    assert [scene.rounds(59, AWAY), scene.rounds(1), scene.rounds(59, AWAY), scene.rounds(1)] == [[], [], [], []]
+def test_a_short_absence_of_redis_stands_there_too(scene: Scene) -> None:
+    scene.rounds(1)
+    since = scene.clock.now_ns() + S
+    assert scene.rounds(4, AWAY) == []
+    details = {"since": str(since), "until": str(since + 4 * S), "away_s": "4"}
+    assert short(scene.rounds(90)) == [(What.REDIS_BACK, f"after 4 s, since 08:00:02 UTC ({AWAY})", details)]
+
+
+def test_a_redis_that_comes_and_goes_is_told_once_a_minute(scene: Scene) -> None:
+    scene.rounds(1)
+    told = list[Entry]()
+    for _ in range(20):
+        told += scene.rounds(2, AWAY)
+        told += scene.rounds(3)
+    assert [entry.details.get("times") for entry in told] == [None, "12"]
+    first, second = told
+    assert (first.details["away_s"], second.details["away_s"]) == ("2", "24")
+    assert second.why == f"after 24 s in 12 times, since 08:00:07 UTC ({AWAY})"
+    assert [int(entry.details["until"]) - int(entry.details["since"]) for entry in told] == [2 * S, 57 * S]
+
+
+def test_a_redis_that_starts_together_with_the_manager_was_not_away(scene: Scene) -> None:
+    assert scene.rounds(5, AWAY) + scene.rounds(90) == []
 
 
 def test_a_second_manager_is_told_by_the_one_that_looks_on(scene: Scene) -> None:

@@ -52,6 +52,7 @@ KILL = Action(kind=ActionKind.KILL, collector=ID, why="because", pid=4242)
         (judged(Verdict.CRASH_LOOPING, ended()), Track(), []),
         (judged(Verdict.DEAD, None), Track(), []),  # supervisord away, or its program not applied yet
         (judged(Verdict.DEAD, NEVER_STARTED), Track(), [start()]),
+        (judged(Verdict.STARTING, NEVER_STARTED), Track(), [start()]),  # it waits for its turn
         (judged(Verdict.DEAD, ended(ProcessState.FATAL)), Track(), [start()]),
         (judged(Verdict.DEAD, ended(ProcessState.EXITED)), Track(), [start()]),
         (judged(Verdict.DEAD, ended(ProcessState.STOPPED)), Track(), [start()]),
