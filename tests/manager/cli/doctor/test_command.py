@@ -1,4 +1,5 @@
 import json
+import socket
 from typing import Any
 
 import msgspec
@@ -102,6 +103,30 @@ def test_what_is_bad_is_exit_1_and_says_how_to_mend_it(stage: CliStage) -> None:
     code, found = doctor(stage)
     assert code == 1
     assert [each["mend"] for each in found["permissions"] if each["mend"]] == [f"chmod go= {stage.environment.logs}"]
+
+
+def test_an_address_that_is_dead_is_told_by_its_cause(stage: CliStage) -> None:
+    stage.all_up()
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        port = unused.getsockname()[1]
+        at = f"127.0.0.1:{port}"
+        addresses = f'ws_public = "ws://{at}/p"\nws_business = "wss://{at}/b"\nrest = "http://{at}"\n'
+        stage.fleet_path.write_text(f"{stage.fleet_path.read_text()}[exchanges.okx]\n{addresses}")
+        result = stage.run("doctor", "--json")
+    assert [
+        (each["level"], each["found"], each["mend"].partition("; ")[2])
+        for each in json.loads(result.stdout)
+        if each["check"] == "reach okx"
+    ] == [
+        ("bad", f"{shown}: port {port} refuses the connection", f"the exchange's own address is {own}")
+        for shown, own in (
+            (f"ws://{at}/p", "wss://ws.okx.com/ws/v5/public"),
+            (f"wss://{at}/b", "wss://ws.okx.com/ws/v5/business"),
+            (f"http://{at}", "https://www.okx.com"),
+        )
+    ]
+    assert result.exit_code == 1
 
 
 def test_without_redis_the_rest_is_still_looked_at(stage: CliStage) -> None:
