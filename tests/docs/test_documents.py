@@ -217,6 +217,8 @@ def test_every_command_of_manager_cli_shows_what_it_is_for(feed: Feed, tmp_path:
 def test_who_names_redis_cli_says_where_it_comes_from_or_what_does_without() -> None:
     for document, text in documents().items():
         assert "redis-cli" not in text or "redis-tools" in text or "manager-cli redis" in text, document
+    typed = [(document, text) for document, text in spans("redis-cli") if document != "docs/reading.md"]
+    assert [each for each in typed if each[1] != "redis-cli" and "SENTINEL" not in each[1]] == []  # it is no Redis
 
 
 def _redis_words(words: list[str], feed: Feed) -> list[str]:

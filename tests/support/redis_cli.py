@@ -19,8 +19,10 @@ def path_with_redis_cli(folder: Path, path: str) -> str:
     if shutil.which("redis-cli", path=path):
         return path
     program = folder / "redis-cli"
-    program.write_text(f"#!{sys.executable}\nimport sys\nsys.path.insert(0, {str(ROOT)!r})\n{_START}", encoding="utf-8")
-    program.chmod(0o700)
+    if not program.exists():  # else it may be running just now
+        start = f"#!{sys.executable}\nimport sys\nsys.path.insert(0, {str(ROOT)!r})\n{_START}"
+        program.write_text(start, encoding="utf-8")
+        program.chmod(0o700)
     return f"{folder}:{path}"
 
 
