@@ -72,6 +72,9 @@ FLEET_DESIRED = f"{_PREFIX}fleet:desired"
 FLEET_MANAGER = f"{_PREFIX}fleet:manager"
 """Hash with the manager's own heartbeat."""
 
+FLEET_PROBE = f"{_PREFIX}fleet:probe"
+"""A key that never exists: set only where it does (``SET … XX``), it shows whether Redis takes writes."""
+
 FLEET_LEASE = f"{_PREFIX}fleet:lease"
 """Who of several managers acts: the token of one of them, renewed each second."""
 

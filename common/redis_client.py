@@ -14,10 +14,11 @@ from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import ExponentialWithJitterBackoff, NoBackoff
 from redis.retry import Retry
 
+from common import keys
 from common.config import RedisConfig
 from common.errors import FleetError, RedisUnreachableError
 from common.redis_line import ANSWER_TIMEOUT_S, CONNECT_TIMEOUT_S
-from common.redis_refusals import describe
+from common.redis_refusals import code_of, describe
 from common.redis_url import Address, Host, Kind, read_address
 from common.resp import name_words
 
@@ -59,7 +60,7 @@ def _words(error: Exception, config: RedisConfig) -> str:
 
 def refusal_of(error: object) -> str:
     """The refusal of Redis behind an error, as Redis gave it; empty where it is none: redis-py takes the code off."""
-    text = str(error).rpartition(_IN_PIPELINE)[2]
+    text = str(error).rpartition(_IN_PIPELINE)[2].removeprefix("('").removesuffix("',)")  # in asyncio it is a tuple
     if isinstance(error, redis.ConnectionError) and any(part in text for part in _TURNED_AWAY):
         return f"ERR {text}"
     code = next((code for kind, code in _CODES if isinstance(error, kind)), "")
@@ -246,6 +247,43 @@ def node_of(client: SyncRedis, key: str) -> str:
     """``host:port`` of the node of a Cluster that a key is on."""
     asks: Any = client
     return str(asks.get_node_from_key(key).name)
+
+
+def queue_write(pipe: Any) -> None:
+    """Put a write into a pipeline that is refused where writes are, and that changes nothing; see ``code_of_write``."""
+    pipe.set(keys.FLEET_PROBE, 1, xx=True)
+
+
+def code_of_write(reply: object) -> str:
+    """The code with which ``queue_write`` was refused; empty where it was not."""
+    refusal = refusal_of(reply)
+    return code_of(refusal) if refusal else ""
+
+
+async def count_refusals(client: AsyncRedis) -> dict[str, int] | None:
+    """How often Redis has refused a command, by code, all nodes of a Cluster together; None where it does not tell.
+
+    It counts them from its start on, or from ``CONFIG RESETSTAT``.
+    """
+    counts: dict[str, int] = {}
+    try:
+        if isinstance(client, redis.asyncio.cluster.RedisCluster):
+            answer = await client.info("errorstats", target_nodes=client.PRIMARIES)
+            nodes = [each for each in answer.values() if isinstance(each, Mapping)] if _is_many(answer) else [answer]
+        else:
+            nodes = [await client.info("errorstats")]
+    except redis.ResponseError:
+        return None
+    for name, facts in (item for node in nodes for item in node.items()):
+        code = name.removeprefix("errorstat_")
+        if code != name and isinstance(facts, Mapping) and isinstance(facts.get("count"), int):
+            counts[code] = counts.get(code, 0) + facts["count"]
+    return counts
+
+
+def _is_many(answer: Mapping[str, Any]) -> bool:
+    """Whether an answer to INFO is of several nodes, by node; of one redis-py gives the facts alone."""
+    return bool(answer) and not any(name.startswith("errorstat_") for name in answer)
 
 
 def _of_all(nodes: Mapping[str, Any]) -> dict[str, Any]:

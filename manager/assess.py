@@ -59,8 +59,18 @@ def assess(
         verdict, why = _judge(config, pulse, process, processes is not None, settings)
         if verdict is Verdict.DEAD and config.id in parked:
             verdict, why = Verdict.CRASH_LOOPING, f"restarted too often; next try at {clock_time(parked[config.id])}"
-        judgements.append(Judgement(config=config, verdict=verdict, why=why, pulse=pulse, process=process))
+        on_absence = verdict is Verdict.HUNG or (
+            verdict is Verdict.DEAD and processes is None and not _has_ended(pulse)
+        )
+        judgements.append(
+            Judgement(config=config, verdict=verdict, why=why, pulse=pulse, process=process, on_absence=on_absence)
+        )
     return judgements
+
+
+def _has_ended(pulse: Pulse) -> bool:
+    """Whether its last heartbeat says so."""
+    return pulse.heartbeat is not None and pulse.heartbeat.exit_code is not None
 
 
 def blind(desired: Iterable[ExchangeCollectorConfig]) -> list[Judgement]:

@@ -20,6 +20,7 @@ class Shown(Struct, frozen=True, kw_only=True):
         judgements: The last ones made; none while another manager acts.
         beat: The last heartbeat written; empty while another manager acts.
         redis_trouble, supervisor_trouble: Why the source is away; empty while it answers.
+        writes_trouble: That Redis takes no writes; empty while it does.
         leading: Whether we act; else another manager does.
         rival: Why we do not even stand by for that one; empty where we do.
     """
@@ -29,6 +30,7 @@ class Shown(Struct, frozen=True, kw_only=True):
     judgements: Sequence[Judgement] = ()
     beat: Mapping[str, str | int] = {}
     redis_trouble: str = ""
+    writes_trouble: str = ""
     supervisor_trouble: str = ""
     leading: bool = False
     rival: str = ""
@@ -59,4 +61,4 @@ def why_unwell(shown: Shown, now_s: float) -> str:
     age_s = now_s - shown.at_s
     if age_s > TURNS_WITHIN_S:
         return f"the loop has not turned for {age_s:.0f} s"
-    return shown.redis_trouble or shown.supervisor_trouble or shown.rival
+    return shown.redis_trouble or shown.writes_trouble or shown.supervisor_trouble or shown.rival

@@ -39,6 +39,8 @@ class What(Enum):
     REDIS_BACK = "redis_back"  # since, until (ns), away_s, and times where it was away more than once
     REDIS_FILE_CUT = "redis_file_cut"  # file, copy, lost_bytes: the damaged end of the embedded Redis' file
     REDIS_REWOUND = "redis_rewound"  # lost_s: it came back without what was written last; absent: empty
+    WRITES_REFUSED = "writes_refused"  # code, since (ns): Redis answers and takes no writes; written when it does
+    WRITES_TAKEN = "writes_taken"  # code, since (ns), refused_s
     DATA_LOST = "data_lost"  # gaps: so many holes could not be filled
     # These three may hold ``asked``: the ids of the entries that they answer, separated by spaces.
     FLEET_APPLIED = "fleet_applied"  # added, changed, removed: collector ids, separated by spaces

@@ -23,6 +23,7 @@ from manager.settings import ManagerSettings
 from manager.steadiness import Steadiness
 from manager.turns import Turns
 from manager.verdicts import Judgement, Pulse, Verdict
+from manager.writes import NoWrites
 
 WHO = "manager"
 
@@ -51,6 +52,7 @@ class Seen(Struct, frozen=True, kw_only=True):
     Attributes:
         processes: By program; None where supervisord cannot be asked.
         restarting: Collectors that are being restarted by us: no process is no death then.
+        no_writes: That Redis takes no writes.
         explain: Gives those that are not to run their reason.
     """
 
@@ -59,6 +61,7 @@ class Seen(Struct, frozen=True, kw_only=True):
     pulses: Mapping[CollectorId, Pulse]
     processes: Mapping[str, Process] | None
     restarting: Set[CollectorId] = frozenset()
+    no_writes: NoWrites | None = None
     explain: Callable[[list[Judgement]], list[Judgement]] = list
 
 
@@ -91,8 +94,10 @@ class Judge:
         if not conditions.settling:
             news = observe_outages(judgements, past.outages, past.history, now_ns, settings, WHO)
             _note_all(news, past)
-        judgements = marks_of(past.outages, past.history, now_ns, settings).applied(judgements)
-        changes = observe(judgements, past.history, now_ns, WHO)
+        marks = marks_of(past.outages, past.history, now_ns, settings, seen.no_writes)
+        judgements = marks.applied(judgements)
+        told = [each for each in judgements if not (each.on_absence and seen.no_writes)]  # one cause is one entry
+        changes = observe(told, past.history, now_ns, WHO)
         _note_all(changes, past)
         return Round(judgements, news + changes)
 

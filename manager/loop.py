@@ -125,6 +125,8 @@ class Loop:
         noticed = self._notices.look(self._lease, self._senses.redis_trouble, facts.pulses, self._rival.why)
         for entry in (*noticed, *self._reporter.cuts()):
             self._memory.note(entry)
+        for entry in self._notices.of_writes(self._lease, self._senses.writes.no_writes):
+            self._memory.note(entry)
         if facts.pulses is not None and self._wanted.hear(facts.changes):
             self._keeper.want()
         if facts.processes is not None and self._wanted.sure and self._lease.may_act:
@@ -186,12 +188,13 @@ class Loop:
             pulses=pulses,
             processes=facts.processes,
             restarting=self._hands.restarting,
+            no_writes=self._senses.writes.no_writes,
             explain=self._wanted.desired.explained,
         )
         judged = self._judge.judge(seen, self._memory, conditions)
         log_news(judged.news)
         judgements = judged.judgements
-        if self._lease.may_act:
+        if self._lease.may_act and not self._senses.writes.refused:  # what is started then could not begin
             for action in self._judge.decide(judgements, self._memory, self._instant.wall_ns, conditions):
                 self._hands.begin(action, tasks.create_task)
         self._summary = summarise(judgements)
@@ -209,7 +212,8 @@ class Loop:
         """
         now_ns, memory = self._clock.now_ns(), self._memory
         left_alone = parked(memory.history, now_ns, self._settings)
-        marks = marks_of(memory.outages, memory.history, now_ns, self._settings)
+        no_writes = self._senses.writes.no_writes
+        marks = marks_of(memory.outages, memory.history, now_ns, self._settings, no_writes)
         try:
             await self._memory.save(self._link)
             if self._lease.leading:
@@ -227,7 +231,12 @@ class Loop:
 
     def _trouble(self) -> str:
         parts = (self._keeper, self._memory, self._lease, self._reporter)
-        found = (self._wanted.trouble, self._senses.supervisor_trouble, *(part.trouble for part in parts))
+        found = (
+            self._senses.writes.trouble,
+            self._wanted.trouble,
+            self._senses.supervisor_trouble,
+            *(part.trouble for part in parts),
+        )
         return next(filter(None, found), "")
 
     def _take_requests(self) -> None:

@@ -14,6 +14,7 @@ from manager.outage import Outages
 from manager.settings import ManagerSettings
 from manager.verdicts import Judgement, Verdict
 from manager.words import clock_time
+from manager.writes import NoWrites, decode, encode
 
 
 class OutageMark(Struct, frozen=True):
@@ -29,16 +30,20 @@ class Marks(Struct, frozen=True, kw_only=True):
     Attributes:
         outages: The exchanges that are out.
         stood_down: Ids of the collectors that are not restarted any more for being hung or silent.
+        no_writes: That Redis takes no writes, so that a missing heartbeat proves nothing.
     """
 
     outages: dict[str, OutageMark] = {}
     stood_down: frozenset[str] = frozenset()
+    no_writes: NoWrites | None = None
 
     def applied(self, judgements: Iterable[Judgement]) -> list[Judgement]:
         """The judgements with what follows from this."""
         return [self._applied_to(judgement) for judgement in judgements]
 
     def _applied_to(self, judgement: Judgement) -> Judgement:
+        if self.no_writes is not None and judgement.on_absence:
+            return replace(judgement, verdict=Verdict.UNKNOWN, why=str(self.no_writes))
         if judgement.verdict not in (Verdict.SILENT, Verdict.HUNG):
             return judgement
         if str(judgement.id) in self.stood_down:
@@ -58,14 +63,17 @@ class Marks(Struct, frozen=True, kw_only=True):
         return {
             "outages": msgspec.json.encode(self.outages).decode(),
             "stood_down": msgspec.json.encode(names).decode(),
+            "no_writes": encode(self.no_writes),
         }
 
 
 NO_MARKS = Marks()
 
 
-def marks_of(outages: Outages, history: History, now_ns: int, settings: ManagerSettings) -> Marks:
-    """The marks that follow from the journal."""
+def marks_of(
+    outages: Outages, history: History, now_ns: int, settings: ManagerSettings, no_writes: NoWrites | None = None
+) -> Marks:
+    """The marks that follow from the journal, and from the last look at Redis."""
     return Marks(
         outages={
             exchange: OutageMark(outage.began_ns, outage.next_probe_ns(settings))
@@ -73,6 +81,7 @@ def marks_of(outages: Outages, history: History, now_ns: int, settings: ManagerS
             if outage.lasts
         },
         stood_down=stood_down(history, now_ns, settings),
+        no_writes=no_writes,
     )
 
 
@@ -83,4 +92,4 @@ def read_marks(fields: Mapping[str, str]) -> Marks:
         names = msgspec.json.decode(fields.get("stood_down", "[]"), type=frozenset[str])
     except msgspec.MsgspecError:
         return NO_MARKS
-    return Marks(outages=outages, stood_down=names)
+    return Marks(outages=outages, stood_down=names, no_writes=decode(fields.get("no_writes", "")))

@@ -12,9 +12,10 @@ from manager.hands import WHO
 from manager.journal import Entry, What
 from manager.lease import Lease
 from manager.pace import Instant
-from manager.settings import ManagerSettings
+from manager.settings import NS_PER_S, ManagerSettings
 from manager.verdicts import Pulse
 from manager.words import clock_time, span
+from manager.writes import NoWrites
 
 LOSSES_EVERY_S = 60.0
 """A feed that loses data again and again must not fill the journal."""
@@ -23,7 +24,7 @@ SPELLS_EVERY_S = 60.0
 """Nor must a Redis that comes and goes."""
 
 
-_GOOD_NEWS = frozenset({What.REDIS_BACK, What.MANAGER_TOOK_OVER, What.FLEETS_AGREE})
+_GOOD_NEWS = frozenset({What.REDIS_BACK, What.WRITES_TAKEN, What.MANAGER_TOOK_OVER, What.FLEETS_AGREE})
 
 
 class Notices:
@@ -36,6 +37,8 @@ class Notices:
         self._spells = list[tuple[Instant, Instant]]()
         self._spells_due_s = float("-inf")
         self._away_told = self._standby_told = self._rival_told = False
+        self._no_writes: NoWrites | None = None
+        self._no_writes_told = False
         self._gaps: dict[CollectorId, tuple[str, int]] = {}
         self._lost: dict[CollectorId, int] = {}
         self._losses_due_s = float("-inf")
@@ -94,6 +97,24 @@ class Notices:
             yield self._entry(What.FLEETS_DIFFER, rival)
         else:
             yield self._entry(What.FLEETS_AGREE, "the manager that acts has the same fleet now")
+
+    def of_writes(self, lease: Lease, no_writes: NoWrites | None) -> Iterator[Entry]:
+        """What is new of a Redis that takes no writes: once it lasts, and that it is over, however short it was."""
+        before, self._no_writes = self._no_writes, no_writes
+        if lease.holder:
+            return
+        now_ns, known = self._clock.now_ns(), no_writes or before
+        if known is None:
+            return
+        lasts_s = (now_ns - known.since_ns) / NS_PER_S
+        details = {"code": known.code, "since": str(known.since_ns)}
+        if no_writes is None:
+            self._no_writes_told = False
+            why = f"Redis takes writes again ({known.code}, after {span(lasts_s)})"
+            yield self._entry(What.WRITES_TAKEN, why, {**details, "refused_s": f"{lasts_s:.0f}"})
+        elif not self._no_writes_told and lasts_s >= self._settings.no_writes_alert_s:
+            self._no_writes_told = True
+            yield self._entry(What.WRITES_REFUSED, str(no_writes), details)
 
     def _of_lease(self, lease: Lease) -> Iterator[Entry]:
         if lease.standing_by and not self._standby_told:

@@ -124,6 +124,8 @@ def _decide_one(
     if verdict is Verdict.HUNG:
         just_killed = process.pid == track.killed_pid and now_ns - track.killed_at_ns < to_ns(settings.rekill_after_s)
         return None if just_killed else _recover(ActionKind.KILL, judgement, track, now_ns, conditions, settings)
+    if verdict is Verdict.UNKNOWN:
+        return None
     if _is_restarted_too_often(judgement, track, now_ns, settings):
         return _park(judgement, track, now_ns, settings)
     if verdict is Verdict.SILENT and _is_confirmed(judgement, track, now_ns, settings):

@@ -118,6 +118,7 @@ class Reporter:
             at_s=self._clock.monotonic_s(),
             rounds=self.board.shown.rounds + 1,
             redis_trouble=senses.redis_trouble,
+            writes_trouble=senses.writes.trouble,
             supervisor_trouble=senses.supervisor_trouble,
             leading=leading,
             rival=rival,

@@ -12,12 +12,13 @@ from common.config import RedisConfig
 from common.errors import FleetError, RedisUnreachableError
 from common.identity import CollectorId
 from common.log import get_logger
-from common.redis_client import check_serves, translated_errors
+from common.redis_client import check_serves, code_of_write, count_refusals, queue_write, translated_errors
 from manager.facts import PulseMemory, queue_heartbeats, read_pulses
 from manager.processes import Process
 from manager.supervisor_async import Supervisor
 from manager.supervisor_client import SupervisorEndingError
 from manager.verdicts import Pulse
+from manager.writes import WriteWatch
 
 if TYPE_CHECKING:
     from common.redis_client import AsyncRedis
@@ -48,6 +49,7 @@ class Senses:
     Attributes:
         redis_back_at_s: When Redis began to work for us (monotonic), at first our own start: it may have come back just
             before that, and heartbeats that expired meanwhile are not there again.
+        writes: Whether Redis takes writes.
         redis_trouble, supervisor_trouble: Why the source is away, a phrase of ours; empty while it answers.
         supervisor_ending: Whether supervisord was shutting down when it was last asked.
     """
@@ -55,6 +57,7 @@ class Senses:
     def __init__(self, supervisor: Supervisor, clock: Clock) -> None:
         self._supervisor, self._clock = supervisor, clock
         self._memory = PulseMemory()
+        self.writes = WriteWatch()
         self.redis_back_at_s = clock.monotonic_s()
         self.redis_trouble = ""
         self.supervisor_trouble = ""
@@ -77,8 +80,10 @@ class Senses:
                 async with link.client.pipeline(transaction=False) as pipe:
                     queue_heartbeats(pipe, collectors)
                     pipe.hgetall(keys.FLEET_DESIRED)
-                    *replies, changes = await pipe.execute(raise_on_error=False)
+                    queue_write(pipe)
+                    *replies, changes, written = await pipe.execute(raise_on_error=False)
                 check_serves((*replies, changes))
+                counts = await count_refusals(link.client)
         except RedisUnreachableError as error:
             if not self.redis_trouble:
                 get_logger().error("redis_lost", why=str(error), exc_info=error)
@@ -87,9 +92,20 @@ class Senses:
         if self.redis_trouble:
             self.redis_trouble, self.redis_back_at_s = "", self._clock.monotonic_s()
             get_logger().warning("redis_found")
+        self._see_writes(code_of_write(written), counts)
         pulses = read_pulses(collectors, replies, self._clock.now_ns())
         known = changes if isinstance(changes, dict) else None
         return self._memory.update(pulses, self._clock.monotonic_s()), known
+
+    def _see_writes(self, code: str, counts: dict[str, int] | None) -> None:
+        """Take note whether Redis takes writes; while it does not, a heartbeat that is missing proves nothing."""
+        before, now_s = self.writes.trouble, self._clock.monotonic_s()
+        self.writes.see(code, counts, self._clock.now_ns(), now_s)
+        if self.writes.refused_at_s == now_s:
+            self.redis_back_at_s = now_s
+        if bool(before) is not bool(self.writes.trouble):
+            log = get_logger().error if self.writes.trouble else get_logger().warning
+            log("redis_takes_no_writes" if self.writes.trouble else "redis_takes_writes", why=self.writes.trouble)
 
     def write_failed(self, error: RedisUnreachableError) -> None:
         """Redis answers but takes nothing (it is full, or a replica): then the workers cannot write either."""

@@ -48,6 +48,7 @@ class ManagerSettings(Struct, frozen=True, kw_only=True):
         reapply_every_s: Pause between attempts to bring supervisord's programs in line with the fleet.
         figures_every_s: Pause between two surveys of the figures.
         redis_away_alert_s: Redis is away for so long: the collectors' memory for it is bounded, a person should know.
+        no_writes_alert_s: Redis takes no writes for so long: a failover is over sooner.
         realert_after_s: The same alert is not sent again sooner, unless what it was about was over in between.
     """
 
@@ -82,6 +83,7 @@ class ManagerSettings(Struct, frozen=True, kw_only=True):
     reapply_every_s: float = 10.0
     figures_every_s: float = 5.0
     redis_away_alert_s: float = 60.0
+    no_writes_alert_s: float = 20.0
     realert_after_s: float = 3600.0
 
 

@@ -53,6 +53,7 @@ class Judgement(Struct, frozen=True, kw_only=True):
     Attributes:
         why: A short sentence for people; our own words only.
         process: None where supervisord is out of reach or does not know the program.
+        on_absence: It rests on a heartbeat that is not there, or does not move.
     """
 
     config: ExchangeCollectorConfig
@@ -60,6 +61,7 @@ class Judgement(Struct, frozen=True, kw_only=True):
     why: str
     pulse: Pulse = Pulse()
     process: Process | None = None
+    on_absence: bool = False
 
     @property
     def id(self) -> CollectorId:

@@ -8,6 +8,7 @@
 | outage_began | exchange outage | outage_ended |
 | fleet_rejected, apply_failed | that of the fleet | fleet_applied |
 | redis_away | that of the fleet | redis_back |
+| writes_refused | that of the fleet | writes_taken |
 | redis_rewound, redis_file_cut, manager_revived, manager_standby | that of the fleet | at once |
 | fleets_differ | that of the fleet | fleets_agree |
 
@@ -35,6 +36,7 @@ _TOLD = {
     What.REDIS_AWAY: "Redis is away",
     What.REDIS_REWOUND: "Redis has lost data",
     What.REDIS_FILE_CUT: "Redis' file was damaged",
+    What.WRITES_REFUSED: "nothing can be stored",
     What.MANAGER_REVIVED: "the manager was revived",
     What.MANAGER_STANDBY: "there are two managers",
     What.FLEETS_DIFFER: "two fleets use one Redis",
@@ -43,6 +45,7 @@ _OVER_BY = {
     What.FLEET_APPLIED: frozenset({What.FLEET_REJECTED.value, What.APPLY_FAILED.value}),
     What.REDIS_BACK: frozenset({What.REDIS_AWAY.value}),
     What.FLEETS_AGREE: frozenset({What.FLEETS_DIFFER.value}),
+    What.WRITES_TAKEN: frozenset({What.WRITES_REFUSED.value}),
 }
 
 

@@ -5,14 +5,17 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from common import keys
 from common.errors import FleetError
 from common.fleet_file import Fleet
 from common.identity import CollectorId
+from common.redis_refusals import NO_WRITES
 from manager.assess import assess
 from manager.beat import read_parked
 from manager.cli.effective import readable
+from manager.cli.manager_page import PROGRAM, is_ours
 from manager.cli.tools import Tools
 from manager.desired import merge
 from manager.facts import queue_heartbeats, read_pulses
@@ -22,6 +25,7 @@ from manager.processes import Process
 from manager.rival import acts_for_another
 from manager.settings import ManagerSettings, tuned
 from manager.verdicts import Judgement
+from manager.writes import NoWrites, encode
 
 if TYPE_CHECKING:
     from common.redis_client import SyncRedis
@@ -34,7 +38,10 @@ class Look(Struct, frozen=True, kw_only=True):
     """What was seen.
 
     Attributes:
-        manager: The hash of the manager's heartbeat; empty while no manager runs.
+        manager: The hash of the manager's heartbeat; empty while no manager runs. Where Redis refuses it, what the
+            manager says of itself otherwise.
+        refusal: The code with which Redis refused a write just now, one that nothing depends on; else empty.
+        no_writes: That Redis takes no writes.
         figures: The last ones that a manager took; None while none runs.
         changes: Those made at run time.
         rival: Why the manager that runs is not that of this fleet; empty where it is, or none runs.
@@ -48,6 +55,8 @@ class Look(Struct, frozen=True, kw_only=True):
     figures: Figures | None = None
     changes: Mapping[str, str] = {}
     rival: str = ""
+    refusal: str = ""
+    no_writes: NoWrites | None = None
 
 
 def look(tools: Tools, fleet: Fleet, client: "SyncRedis", only: CollectorId | None = None) -> Look:
@@ -59,7 +68,7 @@ def look(tools: Tools, fleet: Fleet, client: "SyncRedis", only: CollectorId | No
     Raises:
         RedisUnreachableError: Redis does not answer.
     """
-    from common.redis_client import check_serves, translated_errors  # see ``tools``
+    from common.redis_client import check_serves, code_of_write, queue_write, translated_errors  # see ``tools``
 
     ids = [config.id for config in fleet.collectors if only in (None, config.id)]
     with translated_errors(fleet.redis), client.pipeline(transaction=False) as pipe:
@@ -67,7 +76,8 @@ def look(tools: Tools, fleet: Fleet, client: "SyncRedis", only: CollectorId | No
         pipe.hgetall(keys.FLEET_DESIRED)
         pipe.hgetall(keys.FLEET_MANAGER)
         pipe.get(keys.FLEET_FIGURES)
-        *replies, changes, manager, figures = pipe.execute(raise_on_error=False)
+        queue_write(pipe)
+        *replies, changes, manager, figures, written = pipe.execute(raise_on_error=False)
         check_serves((*replies, changes, manager, figures))
         desired = merge(fleet, readable(changes))
         added = [each.id for each in desired.fleet.collectors if each.id not in ids and only in (None, each.id)]
@@ -76,6 +86,11 @@ def look(tools: Tools, fleet: Fleet, client: "SyncRedis", only: CollectorId | No
     now_ns = tools.clock.now_ns()
     manager = manager if isinstance(manager, dict) else {}
     processes, trouble = _processes(tools)
+    refusal, marks = code_of_write(written), read_marks(manager)
+    if refusal in NO_WRITES and marks.no_writes is None:
+        manager = _stand_in(tools, processes, NoWrites(refusal))
+        marks = read_marks(manager)
+        marks = replace(marks, no_writes=marks.no_writes or NoWrites(refusal))
     judgements = assess(
         [config for config in desired.fleet.collectors if only in (None, config.id)],
         read_pulses(ids, replies, now_ns),
@@ -85,13 +100,30 @@ def look(tools: Tools, fleet: Fleet, client: "SyncRedis", only: CollectorId | No
     )
     return Look(
         at_ns=now_ns,
-        judgements=read_marks(manager).applied(desired.explained(judgements)),
+        judgements=marks.applied(desired.explained(judgements)),
         manager=manager,
         supervisor_trouble=trouble,
         figures=read_figures(figures),
         changes=readable(changes),
         rival=acts_for_another(manager, str(tools.fleet_path), [fleet.fingerprint()], socket.gethostname()),
+        refusal=refusal,
+        no_writes=marks.no_writes,
     )
+
+
+def _stand_in(tools: Tools, processes: Mapping[str, Process] | None, no_writes: NoWrites) -> dict[str, str]:
+    """In place of the manager's heartbeat, which Redis refuses; empty where supervisord says that there is none."""
+    process = None if processes is None else processes.get(PROGRAM)
+    if processes is not None and (process is None or not process.alive):
+        return {}
+    port = tools.environment.metrics_port
+    said = tools.page(int(port)) if port.isdigit() else {}
+    if said and is_ours(said, process, str(tools.fleet_path)):
+        return said
+    about = {"last_error": str(no_writes), "no_writes": encode(no_writes)}
+    if process is None:
+        return {"state": "unknown", **about}
+    return {"state": process.state.value.lower(), "pid": str(process.pid), **about}
 
 
 def _processes(tools: Tools) -> tuple[dict[str, Process] | None, str]:

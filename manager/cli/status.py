@@ -28,7 +28,9 @@ class Row(Struct, frozen=True, kw_only=True):
 
 def to_json(seen: Look, unapplied: int | None = 0) -> dict[str, Any]:
     """The document of ``status --json``; ``unapplied`` as ``count_unapplied`` has it, ``rival`` as ``Look``."""
-    return {**status_document(seen.judgements, seen.manager, seen.figures), "unapplied": unapplied, "rival": seen.rival}
+    trouble = "" if seen.no_writes is None else str(seen.no_writes)
+    document = status_document(seen.judgements, seen.manager, seen.figures)
+    return {**document, "redis_trouble": trouble, "unapplied": unapplied, "rival": seen.rival}
 
 
 def to_rows(seen: Look, before: Look | None = None) -> list[Row]:
@@ -92,6 +94,7 @@ def summary_line(seen: Look) -> str:
 def manager_line(seen: Look) -> str:
     """The manager's state, and what stands in the way of a full picture."""
     manager = typed(seen.manager)
+    trouble = "" if seen.no_writes is None else str(seen.no_writes)
     line = f"manager: {NOT_RUNNING} (nothing is restarted)"
     if manager:
         started_at = manager.get("started_at")
@@ -102,6 +105,8 @@ def manager_line(seen: Look) -> str:
         )
     if seen.figures is not None and seen.figures.system.uptime_s is not None:
         line += f"; supervisord up {span(seen.figures.system.uptime_s)}"
+    if trouble and trouble not in line:
+        line += f"\n{trouble}"
     if seen.rival:
         line += f"\ntwo fleets: {seen.rival}"
     if seen.supervisor_trouble:

@@ -16,6 +16,7 @@ from common.errors import InvalidConfigurationError
 from common.fleet_file import Fleet, load_fleet, load_wanted_fleet
 from common.settings import Environment, read_environment
 from common.taken_file import read_taken
+from manager.cli.manager_page import read_page
 from manager.supervisor_client import SupervisorClient
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ class Tools(Struct, frozen=True, kw_only=True):
     Attributes:
         fleet_path: The fleet file of this call.
         connect: Makes a blocking client for Redis.
+        page: Reads what the manager says of itself on a port; empty where nothing is there.
         supervisor: Makes a client for supervisord's socket with a time limit in seconds per call.
         wait: Lets seconds pass.
     """
@@ -61,6 +63,7 @@ class Tools(Struct, frozen=True, kw_only=True):
     fleet_path: Path
     connect: "Callable[[RedisConfig], SyncRedis]" = _redis_client
     supervisor: Callable[[Path, float], SupervisorClient] = SupervisorClient
+    page: Callable[[int], dict[str, str]] = read_page
     wait: Callable[[float], None] = time.sleep
     clock: Clock = SystemClock()
 

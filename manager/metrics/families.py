@@ -116,6 +116,8 @@ def _manager(board: Board, shown: Shown, now_s: float) -> Iterator[Metric]:
     yield _gauge("manager_loop_age_seconds", "Time since the end of its last round.", max(0.0, now_s - shown.at_s))
     yield _counter("manager_rounds", "Rounds of its loop.", shown.rounds)
     yield _gauge("redis_up", "Whether Redis answers the manager.", not shown.redis_trouble)
+    writable = not (shown.redis_trouble or shown.writes_trouble)
+    yield _gauge("redis_writable", "Whether Redis takes writes: one that is full answers, and is up.", writable)
     yield _gauge("supervisord_up", "Whether supervisord answers the manager.", not shown.supervisor_trouble)
     yield _counter("alerts_sent", "Alerts that the webhook took.", board.alerts_sent)
     yield _counter("alerts_dropped", "Alerts given up.", board.alerts_dropped)

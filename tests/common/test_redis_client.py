@@ -13,9 +13,12 @@ from common.redis_client import (
     async_client,
     check_serves,
     claim,
+    code_of_write,
+    count_refusals,
     disclaim,
     maxmemory_of_nodes,
     node_of,
+    queue_write,
     read_facts,
     read_info,
     shown_address,
@@ -186,6 +189,42 @@ async def test_a_cluster_of_one_node_tells_its_memory(tmp_path: Path) -> None:
         with sync_client(cluster.config) as asks:
             info, settings = read_facts(asks, "appendonly")
         assert (info["maxmemory"], settings) == (0, {"appendonly": "yes"})
+
+
+async def test_whether_redis_takes_writes_is_seen_and_changes_nothing(own_redis: RedisServer) -> None:
+    async def look() -> tuple[str, dict[str, int] | None]:
+        async with async_client(own_redis.config) as client:
+            pipe = client.pipeline(transaction=False)
+            queue_write(pipe)
+            (reply,) = await pipe.execute(raise_on_error=False)
+            return code_of_write(reply), await count_refusals(client)
+
+    assert await look() == ("", {})
+    own_redis.client.config_set("maxmemory", "1")
+    assert await look() == ("OOM", {"OOM": 1})
+    own_redis.client.config_set("maxmemory", "0")
+    own_redis.client.replicaof("127.0.0.1", "1")
+    assert await look() == ("READONLY", {"OOM": 1, "READONLY": 1})
+    own_redis.client.replicaof("NO", "ONE")
+    assert await look() == ("", {"OOM": 1, "READONLY": 1})
+    assert own_redis.client.keys("*") == []
+    own_redis.client.execute_command("ACL", "SETUSER", "default", "-info")
+    assert await look() == ("", None)
+
+
+async def test_refusals_are_counted_over_all_nodes_of_a_cluster(tmp_path: Path) -> None:
+    for nodes in (1, 3):
+        (folder := tmp_path / str(nodes)).mkdir()
+        cluster = Cluster(folder, nodes=nodes)
+        with running(cluster):
+            for node in cluster.nodes:
+                node.client.config_set("maxmemory", "1")
+                with pytest.raises(redis.OutOfMemoryError):
+                    node.client.execute_command("FUNCTION", "LOAD", "needs memory, and no key")
+            async with async_client(cluster.config) as client:
+                counts = await count_refusals(client)
+            assert counts is not None
+            assert counts["OOM"] == nodes
 
 
 def test_a_refusal_of_one_key_is_left_and_one_of_the_server_is_raised() -> None:

@@ -56,6 +56,12 @@ SAID = {
         redis.exceptions.NoPermissionError("Command # 2 (XADD md:s * a b) of pipeline caused error: no"),
         "does not give us a right that we need: NOPERM xadd md:s",
     ),
+    "NOREPLICAS Not enough good replicas to write.": (
+        redis.ResponseError(
+            "Command # 1 (DEL md:x) of pipeline caused error: ('NOREPLICAS Not enough good replicas to write.',)"
+        ),
+        "takes no writes: NOREPLICAS",
+    ),
     "ERR max number of clients reached": (
         redis.ConnectionError("max number of clients reached"),
         "has as many connections as it allows (maxclients)",

@@ -228,9 +228,9 @@ def test_with_supervisord(pulse: Pulse, found: Process | None, verdict: Verdict,
     ],
 )
 def test_without_supervisord(pulse: Pulse, verdict: Verdict, why: str) -> None:
-    of = config()
+    of, on_absence = config(), why.startswith("no heartbeat")
     assert assess([of], {of.id: pulse}, None, {}, ManagerSettings()) == [
-        Judgement(config=of, verdict=verdict, why=why, pulse=pulse)
+        Judgement(config=of, verdict=verdict, why=why, pulse=pulse, on_absence=on_absence)
     ]
 
 

@@ -30,6 +30,7 @@ def test_the_hash_of_a_manager_in_trouble() -> None:
         "parked": '{"okx:BTC-USDT":1800000001000000000}',
         "outages": "{}",
         "stood_down": '["okx:BTC-USDT"]',
+        "no_writes": "",
     }
 
 

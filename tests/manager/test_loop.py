@@ -17,7 +17,7 @@ from common.health import WorkerState
 from common.identity import CollectorId
 from common.settings import Environment
 from common.tuning import Tuning
-from manager.board import Board
+from manager.board import Board, why_unwell
 from manager.desired import Wish, WishState, encode
 from manager.fleet_keeper import FleetKeeper
 from manager.journal import Entry, What, from_fields, write_now
@@ -222,6 +222,55 @@ async def test_while_redis_is_away_nothing_is_touched_nor_soon_after(stage: Stag
         await stage.round()
         await stage.round()
         assert ("kill", BTC.id.program) in stage.supervisor.calls
+
+
+@pytest.mark.parametrize("ours", [True, False], ids=["our writes are refused", "near its limit only those of others"])
+async def test_while_redis_takes_no_writes_nobody_is_killed_nor_soon_after(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, ours: bool
+) -> None:
+    refusing, counted = True, 0
+
+    async def count(_: Any) -> dict[str, int]:
+        nonlocal counted
+        counted += refusing
+        return {"OOM": counted}
+
+    async with running(stage):
+        monkeypatch.setattr("manager.senses.count_refusals", count)
+        monkeypatch.setattr("manager.senses.code_of_write", lambda _: "OOM" if ours and refusing else "")
+        stage.silence()
+        journal = stage.journal(What.VERDICT_CHANGED)
+        for _ in range(60):
+            await stage.round()
+        assert stage.supervisor.calls == []
+        why = f"Redis takes no writes: OOM, since 08:00:{'05' if ours else '06'} UTC"
+        assert {(each.verdict, each.why) for each in stage.board.shown.judgements} == {(Verdict.UNKNOWN, why)}
+        assert why_unwell(stage.board.shown, stage.clock.passed_s) == why
+        assert (stage.manager()["state"], stage.manager()["last_error"]) == ("degraded", why)
+        assert stage.journal(What.WRITES_REFUSED) == [("writes_refused", "", why)]
+        assert stage.journal(What.VERDICT_CHANGED) == journal  # one cause is one entry
+        refusing = False
+        for _ in range(14):
+            await stage.round()
+        assert stage.supervisor.calls == []
+        assert [kind for kind, *_ in stage.journal(What.WRITES_TAKEN)] == ["writes_taken"]
+        await stage.round()
+        await stage.round()
+        assert ("kill", BTC.id.program) in stage.supervisor.calls
+
+
+async def test_while_our_own_writes_are_refused_what_is_dead_is_not_started(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running(stage):
+        monkeypatch.setattr("manager.senses.code_of_write", lambda _: "MISCONF")
+        stage.supervisor.end(ETH.id.program, ProcessState.FATAL)
+        for _ in range(3):
+            await stage.round()
+        assert stage.supervisor.calls == []
+        monkeypatch.setattr("manager.senses.code_of_write", lambda _: "")
+        await stage.round()
+        assert stage.supervisor.calls == [("start", ETH.id.program)]
 
 
 async def test_redis_away_at_the_start_leaves_the_manager_blind_until_it_answers(stage: Stage) -> None:

@@ -5,6 +5,7 @@ from manager.marks import NO_MARKS, Marks, OutageMark, marks_of, read_marks
 from manager.outage import Outage
 from manager.settings import ManagerSettings
 from manager.verdicts import Judgement, Verdict
+from manager.writes import NoWrites
 from tests.manager.fakes import NOW_NS, S, config
 
 LIMITS = ManagerSettings()
@@ -82,9 +83,25 @@ def test_the_marks_in_the_heartbeat() -> None:
     assert fields == {
         "outages": f'{{"okx":{{"since_ns":{NOW_NS},"next_probe_ns":{NOW_NS + 30 * S}}}}}',
         "stood_down": '["binance:BTC-USDT","okx:BTC-USDT"]',
+        "no_writes": "",
     }
     assert read_marks(fields) == MARKS
-    assert NO_MARKS.to_fields() == {"outages": "{}", "stood_down": "[]"}
+    assert NO_MARKS.to_fields() == {"outages": "{}", "stood_down": "[]", "no_writes": ""}
+
+
+def test_a_heartbeat_that_is_missing_while_redis_takes_no_writes_proves_nothing() -> None:
+    marks = Marks(stood_down=frozenset({"okx:BTC-USDT"}), no_writes=NoWrites("OOM", NOW_NS))
+    hung = Judgement(config=config(), verdict=Verdict.HUNG, why="no heartbeat for 11 s", on_absence=True)
+    alone = Judgement(config=config(), verdict=Verdict.DEAD, why="no heartbeat", on_absence=True)
+    dead = judged(Verdict.DEAD)
+    silent = judged(Verdict.SILENT)
+    assert [(each.verdict, each.why) for each in marks.applied([hung, alone, dead, silent])] == [
+        (Verdict.UNKNOWN, "Redis takes no writes: OOM, since 08:00:00 UTC"),
+        (Verdict.UNKNOWN, "Redis takes no writes: OOM, since 08:00:00 UTC"),
+        (Verdict.DEAD, "because"),
+        (Verdict.SILENT, f"because; {LEFT_ALONE}"),
+    ]
+    assert read_marks(marks.to_fields()) == marks
 
 
 @pytest.mark.parametrize("fields", [{}, {"outages": "nonsense"}, {"stood_down": "7"}, {"outages": '{"okx":{}}'}])

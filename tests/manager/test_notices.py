@@ -8,6 +8,7 @@ from manager.lease import Lease
 from manager.notices import LOSSES_EVERY_S, Notices
 from manager.settings import ManagerSettings
 from manager.verdicts import Pulse
+from manager.writes import NoWrites
 from tests.manager.fakes import ManualClock, S, config, heartbeat, pulse
 
 BTC, ETH = config().id, config("ETH-USDT").id
@@ -50,6 +51,28 @@ def scene() -> Scene:
 def short(entries: list[Entry]) -> list[tuple[What, str, dict[str, str]]]:
     assert {entry.who for entry in entries} <= {"manager"}
     return [(entry.what, entry.why, entry.details) for entry in entries]
+
+
+def test_a_redis_that_takes_no_writes_is_told_once_it_lasts_and_when_it_is_over(scene: Scene) -> None:
+    since_ns, news = scene.clock.now_ns(), list[tuple[int, Entry]]()
+    for second in range(60):
+        no_writes = NoWrites("OOM", since_ns) if second < 40 else None
+        news += [(second, entry) for entry in scene.notices.of_writes(scene.lease, no_writes)]
+        scene.clock.move(1)
+    details = {"code": "OOM", "since": str(since_ns)}
+    assert [(second, entry.what, entry.why, entry.details) for second, entry in news] == [
+        (20, What.WRITES_REFUSED, "Redis takes no writes: OOM, since 08:00:00 UTC", details),
+        (40, What.WRITES_TAKEN, "Redis takes writes again (OOM, after 40 s)", {**details, "refused_s": "40"}),
+    ]
+
+
+def test_what_was_over_soon_stands_in_the_journal_alone(scene: Scene) -> None:
+    known = NoWrites("READONLY", scene.clock.now_ns())
+    assert list(scene.notices.of_writes(scene.lease, known)) == []
+    scene.clock.move(6)
+    assert [(entry.what, entry.why) for entry in scene.notices.of_writes(scene.lease, None)] == [
+        (What.WRITES_TAKEN, "Redis takes writes again (READONLY, after 6 s)")
+    ]
 
 
 def test_redis_away_for_long_is_told_once_and_that_it_is_back(scene: Scene) -> None:

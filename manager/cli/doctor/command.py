@@ -64,7 +64,7 @@ def doctor(
         collectors, manager = merge(wanted, seen.changes).fleet.collectors, seen.manager
         rival = seen.rival
         capacity = capacity_of(collectors, wanted.redis.maxlen, seen.figures)
-        findings = check_redis(redis_facts(fleet, client, capacity))
+        findings = check_redis(redis_facts(fleet, client, capacity, seen))
     except RedisUnreachableError as error:
         collectors, manager, rival = wanted.collectors, {}, ""
         capacity = capacity_of(collectors, wanted.redis.maxlen, None)

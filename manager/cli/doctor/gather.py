@@ -17,7 +17,8 @@ from common.place import unfit
 from common.redis_url import Kind, read_address
 from manager.cli.doctor.host_checks import HostFacts
 from manager.cli.doctor.redis_checks import NodeFacts, RedisFacts
-from manager.cli.look import SUPERVISOR_LIMIT_S
+from manager.cli.look import SUPERVISOR_LIMIT_S, Look
+from manager.cli.manager_page import PROGRAM, is_ours
 from manager.cli.tools import Tools
 from manager.figures.capacity import OTHER_PROGRAMS, Capacity, on_nodes
 from manager.figures.system import read_memory
@@ -32,7 +33,7 @@ _WORKER, _EXPRESS = "collector_worker", ("lane", "outbox")
 _SETTINGS = ("maxmemory-policy", "appendonly", "save")
 
 
-def redis_facts(fleet: Fleet, client: "SyncRedis", capacity: Capacity) -> RedisFacts:
+def redis_facts(fleet: Fleet, client: "SyncRedis", capacity: Capacity, seen: Look | None = None) -> RedisFacts:
     """What Redis says of itself, beside what the fleet needs of it.
 
     Raises:
@@ -48,6 +49,8 @@ def redis_facts(fleet: Fleet, client: "SyncRedis", capacity: Capacity) -> RedisF
         full_bytes=capacity.redis_full_bytes,
         basis=capacity.basis,
         connections=capacity.redis_connections,
+        refusal="" if seen is None else seen.refusal,
+        no_writes=None if seen is None else seen.no_writes,
         available_bytes=_memory("MemAvailable") if address.is_local else None,
         nodes=_nodes(fleet, client, capacity) if address.kind is Kind.CLUSTER else (),
     )
@@ -83,10 +86,11 @@ def host_facts(tools: Tools, fleet: Fleet, capacity: Capacity, manager: Mapping[
         manager: The manager's own heartbeat; empty while none runs.
     """
     environment = tools.environment
-    version, trouble, pid, start_s = "", "", 0, dict[str, int]()
+    version, trouble, pid, start_s, process = "", "", 0, dict[str, int](), None
     supervisor = tools.supervisor(environment.supervisor_socket, SUPERVISOR_LIMIT_S)
     try:
         version, pid = supervisor.about()
+        process = supervisor.processes().get(PROGRAM)
         start_s = {name: s for name, s in supervisor.start_limits().items() if name.startswith(PROGRAM_PREFIX)}
     except FleetError as error:
         trouble = str(error)
@@ -124,7 +128,10 @@ def host_facts(tools: Tools, fleet: Fleet, capacity: Capacity, manager: Mapping[
         place_trouble=unfit(environment.root),
         port=port,
         port_trouble=port_trouble,
-        port_taken_by_other=bool(port) and str(port) != manager.get("metrics_port") and _listens(port),
+        port_taken_by_other=bool(port)
+        and str(port) != manager.get("metrics_port")
+        and _listens(port)
+        and not is_ours(tools.page(port), process, str(tools.fleet_path)),
     )
 
 

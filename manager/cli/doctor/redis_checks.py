@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from msgspec import Struct
 
 from manager.cli.doctor.findings import Finding, bad, ok, size, skipped, warning
+from manager.writes import REMEDIES, NoWrites
 
 OLDEST = (6, 2)
 """Ranges that leave out their first entry (``XRANGE key (id +``) came with 6.2."""
@@ -28,6 +29,8 @@ class RedisFacts(Struct, frozen=True, kw_only=True):
         basis: What that rests on.
         connections: How many the fleet holds when all collectors run.
         nodes: Of a Cluster, each that has keys of ours.
+        refusal: The code with which a write that changes nothing was refused just now; empty where it was not.
+        no_writes: That Redis takes no writes.
         available_bytes: Memory of the machine that is free for Redis, beside what it has; None where it runs elsewhere.
     """
 
@@ -36,6 +39,8 @@ class RedisFacts(Struct, frozen=True, kw_only=True):
     full_bytes: int
     basis: str
     connections: int
+    refusal: str = ""
+    no_writes: NoWrites | None = None
     available_bytes: int | None = None
     folder_gone: str = ""
     nodes: tuple["NodeFacts", ...] = ()
@@ -56,7 +61,16 @@ def check_room(facts: RedisFacts) -> list[Finding]:
 
 def check_redis(facts: RedisFacts) -> list[Finding]:
     """All checks, in the order in which one would mend them."""
-    return [_version(facts), _policy(facts), _persistence(facts), _saved(facts), *check_room(facts)]
+    checks = (_writes, _version, _policy, _persistence, _saved)
+    return [*(check(facts) for check in checks), *check_room(facts)]
+
+
+def _writes(facts: RedisFacts) -> Finding:
+    if facts.no_writes is not None:
+        return bad("redis writes", str(facts.no_writes), REMEDIES[facts.no_writes.code])
+    if facts.refusal:
+        return skipped("redis writes", f"whether Redis takes writes cannot be tried ({facts.refusal})")
+    return ok("redis writes", "Redis takes writes")
 
 
 def _version(facts: RedisFacts) -> Finding:

@@ -61,6 +61,14 @@ def test_the_whole_alert() -> None:
             ],
         ),
         (
+            entry(What.WRITES_REFUSED, why="Redis takes no writes: OOM, since 14:03:10 UTC"),
+            entry(What.WRITES_TAKEN, why="Redis takes writes again (OOM, after 3 min)"),
+            [
+                "fleet: nothing can be stored (Redis takes no writes: OOM, since 14:03:10 UTC)",
+                "fleet: over: writes refused (Redis takes writes again (OOM, after 3 min))",
+            ],
+        ),
+        (
             entry(What.APPLY_FAILED),
             entry(What.FLEET_APPLIED),
             ["fleet: supervisord did not take the programs", "fleet: over: apply failed"],

@@ -49,11 +49,13 @@ class CliStage:
         self.environment = Environment(root=folder, fleet_path=self.fleet_path)
         self.environment.logs.mkdir(parents=True)
         self.on_wait: list[Any] = []
+        self.page: dict[str, str] = {}
         self.tools = Tools(
             environment=self.environment,
             fleet_path=self.fleet_path,
             connect=lambda _: fakeredis.FakeRedis(server=self.server, decode_responses=True),
             supervisor=lambda *_: self.supervisor,  # type: ignore[arg-type]  # a twin, not a subclass
+            page=lambda _: self.page,
             wait=self._wait,
             clock=self.clock,
         )

@@ -69,6 +69,7 @@ def test_json_is_the_whole_truth_and_nothing_else(stage: CliStage) -> None:
         },
         "system": {"measured_at": NOW_NS - S, "cpu_count": 2, "manager_cpu_s": 1.5},
         "totals": msgspec.to_builtins(taken.totals),
+        "redis_trouble": "",
         "unapplied": 0,
         "rival": "",
         "collectors": [

@@ -14,7 +14,8 @@ from tests.manager.metrics.scene import BTC, ETH, NOW_S, SOL, board, judgements
 
 UNITS = ("_seconds", "_bytes", "_ratio", "_entries")
 WITHOUT_UNIT = {
-    "tickfleet_collector_up", "tickfleet_collector_desired", "tickfleet_redis_up", "tickfleet_supervisord_up",
+    "tickfleet_collector_up", "tickfleet_collector_desired", "tickfleet_redis_up",
+    "tickfleet_redis_writable", "tickfleet_supervisord_up",
     "tickfleet_collectors_healthy", "tickfleet_collectors_failed", "tickfleet_manager_leading",
     "tickfleet_system_load1", "tickfleet_manager_info",
 }  # fmt: skip
@@ -95,6 +96,7 @@ def test_labels_are_collectors_and_data_types_alone() -> None:
         ("redis_memory_max_bytes", {}),
         ("redis_memory_limit_bytes", {}),
         ("redis_up", {(): 1.0}),
+        ("redis_writable", {(): 1.0}),
     ],
 )
 def test_values(name: str, expected: dict[tuple[str, ...], float]) -> None:
@@ -118,6 +120,7 @@ def test_a_manager_that_has_just_begun() -> None:
         "tickfleet_manager_loop_age_seconds": {(): 3.0},
         "tickfleet_manager_rounds": {(): 0.0},
         "tickfleet_redis_up": {(): 1.0},
+        "tickfleet_redis_writable": {(): 1.0},
         "tickfleet_supervisord_up": {(): 1.0},
         "tickfleet_alerts_sent": {(): 0.0},
         "tickfleet_alerts_dropped": {(): 0.0},

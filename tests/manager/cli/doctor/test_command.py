@@ -58,6 +58,7 @@ def test_a_fleet_that_is_well(stage: CliStage) -> None:
     assert (code, {name: rows[0]["level"] for name, rows in found.items()}) == (
         0,
         {
+            "redis writes": "ok",
             "redis version": "ok",
             "redis eviction": "ok",
             "redis persistence": "ok",
@@ -199,6 +200,9 @@ def test_it_is_readable(stage: CliStage) -> None:
     stage.all_up()
     result = stage.run("doctor", "--offline")
     lines = result.stdout.splitlines()
-    assert lines[0] == "ok       redis version         Redis 7.4.2"
+    assert lines[:2] == [
+        "ok       redis writes          Redis takes writes",
+        "ok       redis version         Redis 7.4.2",
+    ]
     assert any(line.strip() == f"-> chmod go= {stage.environment.logs}" for line in lines)
     assert lines[-1].endswith("1 bad, 1 skipped")

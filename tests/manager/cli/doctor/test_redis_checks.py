@@ -2,8 +2,11 @@ from typing import Any
 
 import pytest
 
+from common.redis_refusals import NO_WRITES
 from manager.cli.doctor.findings import Finding, Level, bad, ok, skipped
 from manager.cli.doctor.redis_checks import NodeFacts, RedisFacts, check_redis
+from manager.writes import REMEDIES, NoWrites
+from tests.manager.fakes import NOW_NS
 
 GIB = 1024**3
 INFO: dict[str, str | int | float] = {
@@ -29,6 +32,7 @@ def found(check: str, **changes: Any) -> Finding:
 def test_a_fit_redis_has_nothing_to_mend() -> None:
     facts = RedisFacts(info=INFO, config=CONFIG, available_bytes=8 * GIB, **NEEDS)
     assert check_redis(facts) == [
+        ok("redis writes", "Redis takes writes"),
         ok("redis version", "Redis 7.4.2"),
         ok("redis eviction", "noeviction"),
         ok("redis persistence", "append-only file"),
@@ -80,7 +84,9 @@ NO_CONFIG = "Redis does not show its settings to us (CONFIG GET is refused)"
 
 
 def test_what_could_not_be_looked_at_is_skipped_and_never_ok() -> None:
-    assert check_redis(RedisFacts(info={}, config={}, available_bytes=8 * GIB, **NEEDS)) == [
+    unseen = RedisFacts(info={}, config={}, available_bytes=8 * GIB, refusal="NOPERM", **NEEDS)
+    assert check_redis(unseen) == [
+        skipped("redis writes", "whether Redis takes writes cannot be tried (NOPERM)"),
         skipped("redis version", NO_INFO, "see that it is Redis 6.2 or later, or Valkey"),
         skipped("redis eviction", NO_CONFIG, "see that maxmemory-policy is noeviction"),
         skipped("redis persistence", NO_CONFIG, "see that appendonly is yes"),
@@ -92,6 +98,12 @@ def test_what_could_not_be_looked_at_is_skipped_and_never_ok() -> None:
         ),
         skipped("redis clients", NO_INFO, "see that its maxclients leaves room"),
     ]
+
+
+@pytest.mark.parametrize("code", NO_WRITES)
+def test_a_redis_that_takes_no_writes_is_bad_and_says_how_to_mend_it(code: str) -> None:
+    known = NoWrites(code, NOW_NS)
+    assert found("redis writes", refusal=code, no_writes=known) == bad("redis writes", str(known), REMEDIES[code])
 
 
 @pytest.mark.parametrize(
