@@ -96,7 +96,7 @@ class Worker:
         self._pipeline: Pipeline | None = None
         self._failures = Failures()
         self._usual: dict[DataType, Usual] = {}
-        self._rest = RestClient(config.address.rest, self._permits, config.rates.rest, self._recorder)
+        self._rest = RestClient(config.address.rest, self._permits, config.rates.rest, self._recorder, self._telemetry)
         self._ledger_stream = LedgerStream(keys.coverage(config.id), self._publisher)
         self._ledger = Ledger(self._telemetry.beat.run_id, self._clock, self._ledger_stream.append)
 

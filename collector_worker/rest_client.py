@@ -6,11 +6,13 @@ from collector_worker import rest
 from collector_worker.http_status import meaning_of
 from collector_worker.permits import Permits
 from collector_worker.raw_recorder import RawRecorder
+from collector_worker.telemetry import Telemetry
 from common.errors import ExchangeUnavailableError, NotServedHereError
 from common.exchanges import Rate
 
 _SERVER_ERROR = 500
 _BEGINNING = 1_000
+_ABOUT = "rest"
 
 
 class RestClient(Struct, frozen=True):
@@ -18,12 +20,14 @@ class RestClient(Struct, frozen=True):
 
     Attributes:
         rate: The exchange's budget for all processes of this machine, in its own units.
+        telemetry: Is told of what fails; it is the exchange's own affair, so it degrades nothing.
     """
 
     root: str
     permits: Permits
     rate: Rate
     recorder: RawRecorder | None = None
+    telemetry: Telemetry | None = None
 
     async def fetch(self, path: str, units: float = 1.0) -> bytes:
         """The body of an answer that is worth reading; one with an error code of the exchange is.
@@ -34,10 +38,18 @@ class RestClient(Struct, frozen=True):
             NotServedHereError: See there.
         """
         await self.permits.acquire("rest", self.rate, units)
-        answer = await rest.get(self.root, path)
-        if self.recorder is not None:
-            self.recorder.answered(self.root + path, answer.body)
-        return await self.heed(answer)
+        try:
+            answer = await rest.get(self.root, path)
+            if self.recorder is not None:
+                self.recorder.answered(self.root + path, answer.body)
+            body = await self.heed(answer)
+        except ExchangeUnavailableError as error:
+            if self.telemetry is not None:
+                self.telemetry.trouble(_ABOUT, str(error), ours=False)
+            raise
+        if self.telemetry is not None:
+            self.telemetry.settled(_ABOUT)
+        return body
 
     async def heed(self, answer: rest.Answer) -> bytes:
         """The body of an answer that was got another way.

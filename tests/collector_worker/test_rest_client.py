@@ -12,10 +12,12 @@ from collector_worker.permits import Permits
 from collector_worker.raw_recorder import RawRecorder
 from collector_worker.rest import Answer
 from collector_worker.rest_client import RestClient
-from common.config import RedisConfig
+from collector_worker.telemetry import Telemetry
+from common.config import ExchangeCollectorConfig, RedisConfig
 from common.errors import ExchangeUnavailableError, NotServedHereError
 from common.exchanges import Rate
-from common.identity import CollectorId
+from common.health import WorkerState
+from common.identity import CollectorId, DataType
 from tests.simulator.binance import BinanceOptions, BinanceSource
 from tests.simulator.capture import Capture, CapturedAnswer, read_capture
 from tests.simulator.faults import Rest418, Rest429, Schedule
@@ -183,6 +185,21 @@ async def test_a_place_that_is_not_served_is_a_matter_of_configuration() -> None
         "use an address of the exchange that does, or another place"
     )
     assert refused.value.exit_code == 78
+
+
+async def test_what_fails_stands_in_the_heartbeat_and_degrades_nothing() -> None:
+    telemetry = Telemetry(ExchangeCollectorConfig("okx", "BTC-USDT", (DataType.TICKER,)), 0)
+    telemetry.feed_is("public", WorkerState.RUNNING, 1)
+    async with HttpServer(answer(b"<html>", "403 Forbidden"), answer(b"{}")) as server:
+        client = RestClient(server.root, FreePermits(), FREE, None, telemetry)
+        with pytest.raises(ExchangeUnavailableError):
+            await client.fetch("/path")
+        beat = telemetry.snapshot(2, 0.0)
+        says = "REST of 127.0.0.1 forbids us to ask, as a firewall does; we stay away for 300 s (HTTP 403)"
+        assert (beat.state, beat.last_error) == (WorkerState.RUNNING, says)
+        telemetry.trouble("book", "another trouble")
+        assert await client.fetch("/path") == b"{}"
+    assert telemetry.beat.last_error == "another trouble"
 
 
 def recording(folder: Path) -> Capture:

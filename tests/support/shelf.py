@@ -27,4 +27,4 @@ class Shelf(RestClient, frozen=True):
 
 def shelf(*answers: bytes | Exception) -> Shelf:
     """A REST with these answers."""
-    return Shelf("http://x", FreePermits(), FREE, None, list(answers))
+    return Shelf("http://x", FreePermits(), FREE, answers=list(answers))
