@@ -1,6 +1,9 @@
 """A fleet file that the environment names relative to the folder in which everything is started."""
 
 import json
+import os
+import signal
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,6 +11,7 @@ import pytest
 
 from tests.support.deployment import Deployment
 from tests.support.ports import wait_until
+from tests.support.processes import BIN
 
 pytestmark = pytest.mark.system
 
@@ -28,6 +32,10 @@ data_types = ["trade"]
 def deployment() -> Iterator[Deployment]:
     made = Deployment("")  # what stands beside supervisord's settings is not meant
     yield made
+    pid_file = made.root / "var" / "supervisord.pid"
+    if pid_file.is_file():
+        os.kill(int(pid_file.read_text()), signal.SIGTERM)
+        wait_until(lambda: not pid_file.exists(), 40, "supervisord has ended")
     made.stop()
 
 
@@ -37,7 +45,12 @@ def test_every_process_sees_it_from_the_folder_of_the_start(
     (tmp_path / "my.toml").write_text(FLEET)
     monkeypatch.chdir(tmp_path)
     deployment.env["TICKFLEET_FLEET"] = "my.toml"
-    deployment.start()
+    command = [
+        BIN / "supervisord",
+        "-c",
+        deployment.root / "deploy" / "supervisord.conf",
+    ]  # it leaves for the background
+    subprocess.run(command, env=deployment.env, check=True, timeout=30)
 
     def desired() -> int:
         try:
@@ -47,5 +60,4 @@ def test_every_process_sees_it_from_the_folder_of_the_start(
         return found
 
     assert wait_until(desired, 40, "the manager has taken the file") == 1
-    rows = deployment.status()["collectors"]
-    assert [row["id"] for row in rows] == ["okx:BTC-USDT"]
+    assert [row["id"] for row in deployment.status()["collectors"]] == ["okx:BTC-USDT"]
