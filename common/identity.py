@@ -78,7 +78,25 @@ class Symbol(Struct, frozen=True):
 
 
 def _misspelt(text: str) -> str:
-    return f"symbol {text!r} is not spelt BASE-QUOTE, BASE-QUOTE-PERP or BASE-QUOTE-YYMMDD in capitals"
+    meant = _respelt(text)
+    hint = f"; did you mean {meant!r}?" if meant else ""
+    return f"symbol {text!r} is not spelt BASE-QUOTE, BASE-QUOTE-PERP or BASE-QUOTE-YYMMDD in capitals{hint}"
+
+
+def _respelt(text: str) -> str:
+    """The symbol that it is in the spelling of others (``btc/usdt``, ``BTC_USDT``, ``BTCUSDT``); else empty."""
+    capitals = text.strip().upper()
+    spelt = capitals if "-" in text else _OTHER_SIGNS.sub("-", capitals)
+    spelt = _GLUED.sub(r"\1-\2", spelt)
+    try:
+        return spelt if spelt != text and Symbol.parse(spelt) else ""
+    except InvalidConfigurationError:
+        return ""
+
+
+_OTHER_SIGNS = re.compile("[/_:]")
+_GLUED = re.compile("^([A-Z0-9]{2,})(USDT|USDC|FDUSD|USD|EUR)$")
+"""What no exchange quotes in is not taken for a quote: where to cut would be a guess."""
 
 
 def _is_asset(text: str) -> bool:

@@ -112,6 +112,8 @@ def read_environment(env: Mapping[str, str] = os.environ) -> Environment:
         metrics_port=(env.get("TICKFLEET_METRICS_PORT") or DEFAULT_METRICS_PORT).lower(),
         alert_webhook=env.get("TICKFLEET_ALERT_WEBHOOK") or None,
         alert_webhook_file=from_here(webhook_file, "TICKFLEET_ALERT_WEBHOOK_FILE") if webhook_file else None,
+        collector=env.get("TICKFLEET_COLLECTOR", ""),
+        config_id=env.get("TICKFLEET_CONFIG_ID", ""),
     )
 
 

@@ -106,7 +106,7 @@ def last_words(why: str) -> Heartbeat:
     ("spoil", "why"),
     [
         (lambda file: file.write_text("{"), f"not a configuration as the manager writes it {MEND}"),
-        (lambda file: file.unlink(), f"the file cannot be read {MEND}"),
+        (lambda file: (file.unlink(), file.mkdir()), f"the file cannot be read {MEND}"),
         (edited(lambda of: of.pop("data_types")), f"not a configuration as the manager writes it {MEND}"),
         (
             edited(lambda of: of.update(custom_params={"trade_chanel": "trades"})),
@@ -118,7 +118,8 @@ def last_words(why: str) -> Heartbeat:
         ),
         (
             edited(lambda of: of.update(symbol="btcusdt")),
-            "symbol 'btcusdt' is not spelt BASE-QUOTE, BASE-QUOTE-PERP or BASE-QUOTE-YYMMDD in capitals",
+            "symbol 'btcusdt' is not spelt BASE-QUOTE, BASE-QUOTE-PERP or BASE-QUOTE-YYMMDD in capitals;"
+            " did you mean 'BTC-USDT'?",
         ),
     ],
 )
@@ -137,8 +138,17 @@ def test_a_configuration_that_cannot_be_used_is_told_in_the_heartbeat(
 def test_nothing_but_the_fleet_file_is_left(applied: Environment, redis_server: RedisServer) -> None:
     for file in applied.applied.iterdir():
         file.unlink()
+    file_of(applied).write_text("{")
     assert start(applied).returncode == 78
-    assert said(redis_server) == last_words(f"{file_of(applied)}: the file cannot be read {MEND}")
+    assert said(redis_server) == last_words(f"{file_of(applied)}: not a configuration as the manager writes it {MEND}")
+
+
+def test_a_file_that_is_not_there_will_be_again_and_is_no_refusal(
+    applied: Environment, redis_server: RedisServer
+) -> None:
+    file_of(applied).unlink()
+    assert start(applied).returncode == 1
+    assert not redis_server.client.exists(KEY)
 
 
 def test_an_exchange_s_half_that_cannot_be_built(

@@ -75,7 +75,8 @@ def test_unknown_symbol_stays_readable_in_the_heartbeat(fleet: Path, redis_serve
         (
             "okx",
             "btcusdt",
-            "symbol 'btcusdt' is not spelt BASE-QUOTE, BASE-QUOTE-PERP or BASE-QUOTE-YYMMDD in capitals",
+            "symbol 'btcusdt' is not spelt BASE-QUOTE, BASE-QUOTE-PERP or BASE-QUOTE-YYMMDD in capitals;"
+            " did you mean 'BTC-USDT'?",
         ),
     ],
 )

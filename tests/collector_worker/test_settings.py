@@ -93,7 +93,8 @@ def test_the_arguments_of_the_process_are_the_default(
         (
             "okx",
             "btc-usdt",
-            "symbol 'btc-usdt' is not spelt BASE-QUOTE, BASE-QUOTE-PERP or BASE-QUOTE-YYMMDD in capitals",
+            "symbol 'btc-usdt' is not spelt BASE-QUOTE, BASE-QUOTE-PERP or BASE-QUOTE-YYMMDD in capitals;"
+            " did you mean 'BTC-USDT'?",
         ),
     ],
 )

@@ -58,7 +58,8 @@ REFUSED = {
     ),
     "a misspelt symbol": Bad(
         {"symbol": "btc/usdt"},
-        "symbol 'btc/usdt' is not spelt BASE-QUOTE, BASE-QUOTE-PERP or BASE-QUOTE-YYMMDD in capitals",
+        "symbol 'btc/usdt' is not spelt BASE-QUOTE, BASE-QUOTE-PERP or BASE-QUOTE-YYMMDD in capitals;"
+        " did you mean 'BTC-USDT'?",
     ),
     "a perpetual where there is none": Bad(
         {"exchange": "binance", "symbol": "BTC-USDT-PERP"},

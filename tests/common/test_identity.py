@@ -52,9 +52,30 @@ def test_a_symbol_is_taken_apart(text: str, symbol: Symbol) -> None:
 def test_a_misspelt_symbol_is_refused(text: str) -> None:
     with pytest.raises(InvalidConfigurationError) as caught:
         Symbol.parse(text)
-    assert str(caught.value) == (
-        f"symbol {text!r} is not spelt BASE-QUOTE, BASE-QUOTE-PERP or BASE-QUOTE-YYMMDD in capitals"
-    )
+    said = f"symbol {text!r} is not spelt BASE-QUOTE, BASE-QUOTE-PERP or BASE-QUOTE-YYMMDD in capitals"
+    assert str(caught.value).startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("btc-usdt", "BTC-USDT"),
+        ("btc/usdt", "BTC-USDT"),
+        ("BTC_USDT", "BTC-USDT"),
+        ("1000SHIBusdc", "1000SHIB-USDC"),
+        (" BTC-USDT-PERP\n", "BTC-USDT-PERP"),
+    ],
+)
+def test_the_same_symbol_in_the_signs_of_others_is_proposed(text: str, meant: str) -> None:
+    with pytest.raises(InvalidConfigurationError) as caught:
+        Symbol.parse(text)
+    assert str(caught.value).endswith(f" in capitals; did you mean {meant!r}?")
+
+
+@pytest.mark.parametrize("text", ["BTC", "sol", "STETH", "BTC-USDT-2703", "BTC USDT", "USDT", "btc-usdt-270230"])
+def test_nothing_is_guessed(text: str) -> None:
+    with pytest.raises(InvalidConfigurationError, match=r" in capitals$"):
+        Symbol.parse(text)
 
 
 @pytest.mark.parametrize("tail", ["SWAP", "PERPETUAL"])

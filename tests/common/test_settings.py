@@ -40,6 +40,9 @@ def test_every_variable(tmp_path: Path) -> None:
             "TICKFLEET_METRICS_PORT": "OFF",
             "TICKFLEET_ALERT_WEBHOOK": f"https://hooks/{SECRET}",
             "TICKFLEET_ALERT_WEBHOOK_FILE": "/etc/webhook",
+            "TICKFLEET_EXPRESS": "off",
+            "TICKFLEET_COLLECTOR": "okx:BTC-USDT",
+            "TICKFLEET_CONFIG_ID": "0123456789ab",
         }
     ) == Environment(
         root=Path("/srv/fleet"),
@@ -50,6 +53,9 @@ def test_every_variable(tmp_path: Path) -> None:
         metrics_port="off",
         alert_webhook=f"https://hooks/{SECRET}",
         alert_webhook_file=Path("/etc/webhook"),
+        express=False,
+        collector="okx:BTC-USDT",
+        config_id="0123456789ab",
     )
 
 

@@ -45,11 +45,8 @@ def test_every_process_sees_it_from_the_folder_of_the_start(
     (tmp_path / "my.toml").write_text(FLEET)
     monkeypatch.chdir(tmp_path)
     deployment.env["TICKFLEET_FLEET"] = "my.toml"
-    command = [
-        BIN / "supervisord",
-        "-c",
-        deployment.root / "deploy" / "supervisord.conf",
-    ]  # it leaves for the background
+    settings = deployment.root / "deploy" / "supervisord.conf"
+    command = [str(BIN / "supervisord"), "-c", str(settings)]  # it leaves for the background
     subprocess.run(command, env=deployment.env, check=True, timeout=30)
 
     def desired() -> int:
