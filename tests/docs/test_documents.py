@@ -140,7 +140,6 @@ def _command(fence: Fence, folder: Path) -> list[str]:
 
 
 @pytest.mark.system
-@pytest.mark.timeout(240)
 def test_every_program_goes_on_through_a_reconnect_and_a_killed_collector(
     feed: Feed, started: dict[str, Process]
 ) -> None:

@@ -18,7 +18,7 @@ from tests.soak.check import id_faults, trade_faults
 from tests.support.ports import free_port, wait_until
 from tests.support.processes import BIN, ROOT, SimulatorProcess
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.system
 BTC, TRADES = "okx:BTC-USDT", "md:v1:{okx:BTC-USDT}:trade"
 OLD, NEW = "0.1.0", "9.9.9"
 WITHIN_S = 60.0

@@ -4,7 +4,6 @@ from tests.soak.conftest import Schedules
 
 
 @pytest.mark.system
-@pytest.mark.timeout(200)
 def test_streams_are_right_after_schedules_of_faults(schedules: Schedules) -> None:
     """On both exchanges; among the faults are a failover and a deletion in Redis."""
     code, text = schedules.outcome(180)

@@ -86,12 +86,16 @@ class SimulatorProcess:
             return json.loads(answer.read())["data"]
 
     def stop(self) -> int:
-        """End it; the exit code."""
+        """End it, politely first; the exit code."""
         self._process.terminate()
-        code = self._process.wait(timeout=STOP_TIMEOUT_S)
-        if self._process.stdout is not None:
-            self._process.stdout.close()
-        return code
+        try:
+            return self._process.wait(timeout=STOP_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            return self._process.wait()
+        finally:
+            if self._process.stdout is not None:
+                self._process.stdout.close()
 
 
 def start_worker(exchange: str, symbol: str, fleet: Path, log: Path, **env: str) -> Process:

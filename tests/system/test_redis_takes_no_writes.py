@@ -14,7 +14,7 @@ from tests.support.deployment import Deployment
 from tests.support.ports import wait_until
 from tests.support.processes import ROOT, SimulatorProcess
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(400)]
+pytestmark = pytest.mark.system
 
 SYMBOLS = ("BTC-USDT", "ETH-USDT")
 RUNBOOK = ROOT / "deploy" / "RUNBOOK.md"
