@@ -92,7 +92,9 @@ class Worker:
         self._heartbeat = HeartbeatWriter(config.id, self._publisher, self._telemetry, self._clock)
         self._exchange: ExchangeCollector = ExchangeFactory.create_collector(config)
         self._recorder = RawRecorder(settings.var / "raw", config.id, self._clock) if config.store_raw_data else None
-        self._permits = Permits(settings.redis, config.exchange, self._random)
+        self._permits = Permits(
+            settings.redis, config.exchange, self._random, on_unshared=self._telemetry.limits_are_unshared
+        )
         self._pipeline: Pipeline | None = None
         self._failures = Failures()
         self._usual: dict[DataType, Usual] = {}

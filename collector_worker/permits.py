@@ -12,6 +12,9 @@ share one (or containers, each with a name of its own), each has to be configure
 Processes with different rates, as while a changed fleet file is rolled out, use one time line too: each permit takes as
 much of it as the rate of the one who asks says, so together they are never faster than the fastest of them.
 
+A Redis that does not run our scripts (no right to EVAL, or it was told to hide it) does not share the limits: that is
+told, as a fleet then calls faster than one process would.
+
 A Redis that does not answer delays by a random pause and never blocks for ever: a collector that cannot ask for a
 permit cannot publish either, and a reconnect that is a little too early is the smaller harm. A ban that such a Redis
 was not told of holds for the process that met it.
@@ -19,6 +22,7 @@ was not told of holds for the process that met it.
 
 import asyncio
 import socket
+from collections.abc import Callable
 from random import Random
 
 from common import keys
@@ -27,8 +31,9 @@ from common.errors import RedisUnreachableError
 from common.exchanges import Rate
 from common.log import get_logger
 from common.redis_pipe import RedisPipe
+from common.redis_refusals import NO_WRITES, describe
 from common.redis_route import Route
-from common.resp import pack_command
+from common.resp import Refusal, name_command, pack_command
 
 ASK_TIMEOUT_S = 3.0
 BLIND_PAUSE_S = 5.0
@@ -68,13 +73,25 @@ return 1
 
 
 class Permits:
-    """The permits of one exchange for one process."""
+    """The permits of one exchange for one process.
 
-    def __init__(self, config: RedisConfig, exchange: str, random: Random, host: str = "") -> None:
+    Args:
+        on_unshared: Is told why the limits are not shared with the other processes, a phrase; empty: they are again.
+    """
+
+    def __init__(
+        self,
+        config: RedisConfig,
+        exchange: str,
+        random: Random,
+        host: str = "",
+        on_unshared: Callable[[str], None] | None = None,
+    ) -> None:
         self._config = config
         self._route = Route(config, text=False)
         self._scope = f"{exchange}@{host or socket.gethostname()}"
         self._random = random
+        self._unshared, self._on_unshared = "", on_unshared
         self._banned_until_s = 0.0
         """By the loop's clock: what we were told ourselves, for the time in which Redis cannot tell."""
 
@@ -128,8 +145,26 @@ class Permits:
                 (reply,) = await pipe.execute([command])
         finally:
             await pipe.close()
+        if isinstance(reply, Refusal):
+            self._note(reply.code, describe(str(reply), name_command(command)))
+        else:
+            self._note()
         if isinstance(reply, bytes):
             return reply
         if isinstance(reply, int):
             return str(reply).encode()
         raise RedisUnreachableError("Redis does not run the script of the permits")
+
+    def _note(self, code: str = "", words: str = "") -> None:
+        """Take note whether the limits are shared. One that takes no writes has a trouble of its own."""
+        if code in NO_WRITES:
+            return
+        if bool(words) is bool(self._unshared):  # of the next key it says the same
+            return
+        self._unshared = f"Redis {words}" if words else ""
+        if self._on_unshared is not None:
+            self._on_unshared(self._unshared)
+        if self._unshared:
+            get_logger().error("limits_not_shared", why=self._unshared, scope=self._scope)
+        else:
+            get_logger().info("limits_shared_again", scope=self._scope)

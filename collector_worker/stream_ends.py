@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from common.errors import FleetError, RedisUnreachableError
+from common.redis_refusals import describe
 from common.resp import Reply, is_no_stream, is_wrong_type, pack_command
 
 NOWHERE = b"0-0"
@@ -50,16 +51,17 @@ async def read_ends(pipe: Reader, keys: Sequence[bytes | str]) -> list[bytes | N
         RedisUnreachableError: Redis went away, or does not let us read now.
     """
     replies = await pipe.execute([pack_command(("XINFO", "STREAM", key)) for key in keys])
-    return [_end(reply) for reply in replies]
+    return [_end(key, reply) for key, reply in zip(keys, replies, strict=True)]
 
 
-def _end(reply: Reply) -> bytes | None:
+def _end(key: bytes | str, reply: Reply) -> bytes | None:
     if isinstance(reply, list):
         facts = dict(zip(reply[::2], reply[1::2], strict=True))
         return bytes(facts[b"last-generated-id"])
     if is_no_stream(reply):
         return NO_STREAM if is_wrong_type(reply) else None
-    raise RedisUnreachableError("Redis does not let us read the streams of this collector")
+    name = key.decode() if isinstance(key, bytes) else key
+    raise RedisUnreachableError(f"Redis {describe(str(reply), f'xinfo stream {name}')}")
 
 
 def check_ends(known: Mapping[bytes, bytes], sent: Mapping[bytes, bytes], found: Mapping[bytes, bytes | None]) -> bool:

@@ -11,6 +11,7 @@ from common.coverage import Kind, LedgerEntry, State, intervals
 from common.coverage_fold import number_of
 from common.errors import RedisUnreachableError
 from common.identity import DataType
+from common.redis_refusals import describe
 from common.resp import Reply, is_wrong_type, pack_command
 
 _LOOK_BACK = {DataType.TRADE: 100, DataType.CANDLES: 100, DataType.ORDERBOOK: 1, DataType.TICKER: 1}
@@ -157,7 +158,7 @@ def page_of(reply: Reply) -> list[tuple[str, dict[str, str]]]:
     if is_wrong_type(reply):
         return []
     if not isinstance(reply, list):
-        raise RedisUnreachableError("Redis does not let us read the streams of this collector")
+        raise RedisUnreachableError(f"Redis {describe(str(reply), 'xrevrange')}")
     return list(_entries(reply))
 
 

@@ -75,6 +75,14 @@ class Telemetry:
         self._troubles[about] = self.beat.last_error = phrase
         (self._ours.add if ours else self._ours.discard)(about)
 
+    def limits_are_unshared(self, why: str) -> None:
+        """Note why the exchange's limits are not shared with other collectors; empty where they are."""
+        self.beat.limits_unshared = why
+        if why:
+            self.trouble("limits", f"the exchange's limits are not shared: {why}", ours=False)
+        else:
+            self.settled("limits")
+
     def settled(self, about: str) -> None:
         """The trouble is over, if there was any."""
         self._ours.discard(about)

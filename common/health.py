@@ -81,6 +81,7 @@ class Heartbeat(Struct, kw_only=True):
             over the last minute.
         clock_offset_ms: The exchange's clock minus ours.
         loop_lag_ms: How late the worker's loop was at the last beat.
+        limits_unshared: Why the exchange's limits are not shared with the other collectors; empty while they are.
         rest_looked_at: When REST last answered whether the market trades; it is asked because of a silence.
         rest_look: What was found, while the silence lasts.
         mute: Data types, with commas, that the exchange has but the socket does not bring.
@@ -122,6 +123,7 @@ class Heartbeat(Struct, kw_only=True):
     lag_p99_ms: int = 0
     clock_offset_ms: int = 0
     loop_lag_ms: int = 0
+    limits_unshared: str = ""
     rest_looked_at: int = 0
     rest_look: RestLook = RestLook.NONE
     mute: str = ""

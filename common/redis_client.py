@@ -18,7 +18,7 @@ from common import keys
 from common.config import RedisConfig
 from common.errors import FleetError, RedisUnreachableError
 from common.redis_line import ANSWER_TIMEOUT_S, CONNECT_TIMEOUT_S
-from common.redis_refusals import code_of, describe
+from common.redis_refusals import because, code_of, describe
 from common.redis_url import Address, Host, Kind, read_address
 from common.resp import name_words
 
@@ -65,6 +65,11 @@ def refusal_of(error: object) -> str:
         return f"ERR {text}"
     code = next((code for kind, code in _CODES if isinstance(error, kind)), "")
     return f"{code} {text}".strip() if code or isinstance(error, redis.ResponseError) else ""
+
+
+def why_refused(reply: object, command: str) -> str:
+    """As ``because``, of a reply of redis-py."""
+    return because(refusal_of(reply), command)
 
 
 def _command_of(error: Exception) -> str:
@@ -322,7 +327,7 @@ async def claim(client: AsyncRedis, key: str, token: str, ttl_ms: int) -> str | 
             return None
         except redis.ResponseError as refusal:
             check_serves([refusal])
-            raise KeyRefusedError(f"Redis does not let us use {key}") from refusal
+            raise KeyRefusedError(f"Redis does not let us use {key}{why_refused(refusal, f'set {key}')}") from refusal
     return token
 
 
@@ -339,7 +344,7 @@ async def disclaim(client: AsyncRedis, key: str, token: str) -> None:
             return
         except redis.ResponseError as refusal:
             check_serves([refusal])
-            raise KeyRefusedError(f"Redis does not let us use {key}") from refusal
+            raise KeyRefusedError(f"Redis does not let us use {key}{why_refused(refusal, f'set {key}')}") from refusal
 
 
 def _options(config: RedisConfig) -> dict[str, Any]:

@@ -77,6 +77,12 @@ def takes_no_writes(code: str) -> str:
     return f"takes no writes: {code}"
 
 
+def because(text: str, command: str) -> str:
+    """For behind a message that says itself that a key cannot be used: `` (NOPERM xrange KEY)``; else empty."""
+    code = code_of(text)
+    return "" if not text or code == "WRONGTYPE" else f" ({code} {command})"
+
+
 def _named(text: str) -> str:
     """The command that a refusal for want of a right names: ``… no permissions to run the 'xinfo|stream' command``."""
     name = text.partition("'")[2].partition("'")[0]

@@ -115,7 +115,7 @@ def _not_running(config: ExchangeCollectorConfig, pulse: Pulse, process: Process
 
 def _running(config: ExchangeCollectorConfig, pulse: Pulse, process: Process, settings: ManagerSettings) -> _Finding:
     if not pulse.readable:
-        return Verdict.UNKNOWN, "its heartbeat key holds something that is no heartbeat"
+        return Verdict.UNKNOWN, _unreadable(pulse)
     heartbeat = pulse.heartbeat
     if heartbeat is None or heartbeat.pid != process.pid:  # none, or that of the run before
         if process.uptime_s < settings.start_limit_s:
@@ -128,7 +128,7 @@ def _running(config: ExchangeCollectorConfig, pulse: Pulse, process: Process, se
 
 def _by_heartbeat_alone(config: ExchangeCollectorConfig, pulse: Pulse, settings: ManagerSettings) -> _Finding:
     if not pulse.readable:
-        return Verdict.UNKNOWN, "its heartbeat key holds something that is no heartbeat"
+        return Verdict.UNKNOWN, _unreadable(pulse)
     heartbeat = pulse.heartbeat
     if heartbeat is None:
         return Verdict.DEAD, "no heartbeat"
@@ -139,6 +139,12 @@ def _by_heartbeat_alone(config: ExchangeCollectorConfig, pulse: Pulse, settings:
     if pulse.age_s > settings.hung_after_s:
         return Verdict.DEAD, f"no heartbeat for {span(pulse.age_s)}"
     return judge_flow(config, heartbeat, settings)
+
+
+def _unreadable(pulse: Pulse) -> str:
+    if pulse.refusal:
+        return f"its heartbeat may not be read{pulse.refusal}"
+    return "its heartbeat key holds something that is no heartbeat"
 
 
 def _refused(config: ExchangeCollectorConfig, heartbeat: Heartbeat) -> bool:

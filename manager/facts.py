@@ -20,10 +20,14 @@ def queue_heartbeats(pipe: Any, collectors: Iterable[CollectorId]) -> None:
 
 def read_pulses(collectors: Iterable[CollectorId], replies: Sequence[Any], now_ns: int) -> dict[CollectorId, Pulse]:
     """The pulses in the replies. An error in place of a hash means that the key holds something else."""
-    return {collector: _pulse(reply, now_ns) for collector, reply in zip(collectors, replies, strict=True)}
+    return {collector: _pulse(collector, reply, now_ns) for collector, reply in zip(collectors, replies, strict=True)}
 
 
-def _pulse(reply: Any, now_ns: int) -> Pulse:
+def _pulse(collector: CollectorId, reply: Any, now_ns: int) -> Pulse:
+    if isinstance(reply, Exception):
+        from common.redis_client import why_refused  # the commands that need no Redis start faster
+
+        return Pulse(expired=False, readable=False, refusal=why_refused(reply, f"hgetall {keys.heartbeat(collector)}"))
     if not isinstance(reply, dict):
         return Pulse(expired=False, readable=False)
     if not reply:

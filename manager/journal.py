@@ -143,7 +143,10 @@ class Journal:
             replies = await pipe.execute(raise_on_error=False)
         refusal = next((reply for reply in replies if isinstance(reply, Exception)), None)
         if refusal is not None:
-            raise JournalRefusedError(f"Redis takes no entries for the journal {keys.FLEET_EVENTS}") from refusal
+            from common.redis_client import why_refused  # the commands that need no Redis start faster
+
+            why = why_refused(refusal, f"xadd {keys.FLEET_EVENTS}")
+            raise JournalRefusedError(f"Redis takes no entries for the journal {keys.FLEET_EVENTS}{why}") from refusal
         for entry in entries:
             if self._waiting and self._waiting[0] is entry:  # else it was dropped meanwhile, for others
                 self._waiting.popleft()
@@ -166,7 +169,10 @@ async def read_journal(client: "AsyncRedis", after: str = "") -> list[Noted]:
         pipe.xrange(keys.FLEET_EVENTS, f"({after}" if after else "-")
         (rows,) = await pipe.execute(raise_on_error=False)
     if isinstance(rows, Exception):
-        raise JournalRefusedError(f"the journal {keys.FLEET_EVENTS} cannot be read") from rows
+        from common.redis_client import why_refused  # see above
+
+        why = why_refused(rows, f"xrange {keys.FLEET_EVENTS}")
+        raise JournalRefusedError(f"the journal {keys.FLEET_EVENTS} cannot be read{why}") from rows
     return [Noted(row_id, entry) for row_id, fields in rows if (entry := from_fields(fields)) is not None]
 
 

@@ -14,7 +14,19 @@ from manager.verdicts import Judgement, summarise
 NOT_RUNNING = "not running"
 
 _TEXT_FIELDS = frozenset(
-    {"collector", "host", "run_id", "config_id", "fleet_id", "version", "state", "last_error", "book_state", "parked"}
+    {
+        "collector",
+        "host",
+        "run_id",
+        "config_id",
+        "fleet_id",
+        "version",
+        "state",
+        "last_error",
+        "book_state",
+        "parked",
+        "limits_unshared",
+    }
 )
 """Never numbers, even if they look like one."""
 

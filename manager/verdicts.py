@@ -36,7 +36,8 @@ class Pulse(Struct, frozen=True, kw_only=True):
         heartbeat: The last one read, also after its key has expired; None where there never was one.
         age_s: Seconds since it last moved.
         expired: Its key is gone, so nobody has written it for the length of its TTL.
-        readable: False where the key holds something else than a heartbeat.
+        readable: False where the key holds something else than a heartbeat, or we may not read it.
+        refusal: Why we may not, a phrase.
         fields: The hash as it stands in Redis now.
     """
 
@@ -44,6 +45,7 @@ class Pulse(Struct, frozen=True, kw_only=True):
     age_s: float = 0.0
     expired: bool = True
     readable: bool = True
+    refusal: str = ""
     fields: dict[str, str] = {}
 
 

@@ -9,6 +9,7 @@ from common.errors import RedisUnreachableError
 from common.reading.cursor import Facts, read_facts
 from common.reading.names import StreamName
 from common.redis_pipe import RedisPipe
+from common.redis_refusals import describe
 from common.resp import Reply, is_no_stream, pack_command
 
 _SCAN_COUNT = 1_000
@@ -22,7 +23,7 @@ def accepted(reply: Reply) -> Any:
         RedisUnreachableError: It is one: Redis does not let us do what a reader does.
     """
     if isinstance(reply, Exception):
-        raise RedisUnreachableError("Redis refuses what a reader asks of it (rights, or its state)") from reply
+        raise RedisUnreachableError(f"Redis {describe(str(reply))}") from reply
     return reply
 
 

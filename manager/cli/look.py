@@ -25,6 +25,7 @@ from manager.processes import Process
 from manager.rival import acts_for_another
 from manager.settings import ManagerSettings, tuned
 from manager.verdicts import Judgement
+from manager.words import phrase
 from manager.writes import NoWrites, encode
 
 if TYPE_CHECKING:
@@ -57,6 +58,17 @@ class Look(Struct, frozen=True, kw_only=True):
     rival: str = ""
     refusal: str = ""
     no_writes: NoWrites | None = None
+
+
+def unshared_limits(seen: Look) -> str:
+    """Of how many collectors the exchange's limits are not shared, and why; empty where all are."""
+    beats = [each.pulse.heartbeat for each in seen.judgements if not each.pulse.expired]
+    found = [phrase(beat.limits_unshared) for beat in beats if beat is not None and beat.limits_unshared]
+    return (
+        f"{len(found)} of {len(beats)} collectors do not share the limits of their exchange: {found[0]}"
+        if found
+        else ""
+    )
 
 
 def look(tools: Tools, fleet: Fleet, client: "SyncRedis", only: CollectorId | None = None) -> Look:

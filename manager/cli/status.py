@@ -5,7 +5,7 @@ from typing import Any
 from msgspec import Struct
 
 from common.health import Heartbeat
-from manager.cli.look import Look
+from manager.cli.look import Look, unshared_limits
 from manager.settings import NS_PER_S
 from manager.status_document import NOT_RUNNING, status_document, typed
 from manager.verdicts import Judgement, Verdict, summarise
@@ -107,6 +107,8 @@ def manager_line(seen: Look) -> str:
         line += f"; supervisord up {span(seen.figures.system.uptime_s)}"
     if trouble and trouble not in line:
         line += f"\n{trouble}"
+    if unshared := unshared_limits(seen):
+        line += f"\n{unshared}"
     if seen.rival:
         line += f"\ntwo fleets: {seen.rival}"
     if seen.supervisor_trouble:

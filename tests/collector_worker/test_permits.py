@@ -139,3 +139,31 @@ async def test_a_ban_that_redis_cannot_be_told_of_holds_for_who_met_it() -> None
 async def test_time_lines_expire(redis_server: RedisServer) -> None:
     await reserve(redis_server.config, 1, SLOW)
     assert 0 < redis_server.client.ttl(TIME_LINE) <= 75
+
+
+# --- a Redis that does not run our scripts ----------------------------------------------------------------------------
+
+
+async def test_limits_that_are_not_shared_are_told_with_what_is_missing_and_that_they_are_again(
+    own_redis: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "BLIND_PAUSE_S", 0.01)
+    told = list[str]()
+    mine = Permits(own_redis.config, "okx", Random(1), "h", told.append)
+    await mine.acquire("connect", Rate(per_s=20.0))
+    own_redis.client.execute_command("ACL", "SETUSER", "default", "-eval")
+    await mine.acquire("connect", Rate(per_s=20.0))
+    await mine.acquire("connect", Rate(per_s=20.0))
+    own_redis.client.execute_command("ACL", "SETUSER", "default", "+eval")
+    await mine.acquire("connect", Rate(per_s=20.0))
+    assert told == [f"Redis does not give us a right that we need: NOPERM eval {TIME_LINE}", ""]
+
+
+async def test_a_redis_that_takes_no_writes_is_no_matter_of_the_limits(
+    own_redis: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "BLIND_PAUSE_S", 0.01)
+    told = list[str]()
+    own_redis.client.config_set("maxmemory", "1")
+    await Permits(own_redis.config, "okx", Random(1), "h", told.append).acquire("connect", Rate(per_s=20.0))
+    assert told == []

@@ -45,7 +45,9 @@ async def test_a_refusal_is_no_missing_stream() -> None:
         async def execute(self, commands: Sequence[bytes]) -> list[Reply]:
             return [Exception("NOPERM this user has no permissions") for _ in commands]
 
-    with pytest.raises(RedisUnreachableError, match=r"^Redis does not let us read the streams of this collector$"):
+    with pytest.raises(
+        RedisUnreachableError, match=r"^Redis does not give us a right that we need: NOPERM xinfo stream t$"
+    ):
         await read_ends(Refusing(), ["t"])
 
 

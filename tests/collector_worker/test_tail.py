@@ -343,4 +343,4 @@ async def test_a_refusal_is_no_empty_stream() -> None:
     restored = Restored()
     with pytest.raises(RedisUnreachableError) as refused:
         await read_tails(Refusing(), restored.streams, restored.trades, restored.candles)
-    assert str(refused.value) == "Redis does not let us read the streams of this collector"
+    assert str(refused.value) == "Redis is still loading its data"

@@ -2,14 +2,17 @@ from typing import Any
 
 import fakeredis
 import pytest
+import redis
 from hypothesis import given
 from hypothesis import strategies as st
 
 from common import keys
 from common.identity import CollectorId
+from manager.assess import assess
 from manager.facts import PulseMemory, queue_heartbeats, read_pulses
-from manager.verdicts import Pulse
-from tests.manager.fakes import NOW_NS, S, heartbeat
+from manager.settings import ManagerSettings
+from manager.verdicts import Pulse, Verdict
+from tests.manager.fakes import NOW_NS, S, config, heartbeat
 
 ID = CollectorId("okx", "BTC-USDT")
 OTHERS = [CollectorId("okx", symbol) for symbol in ("ETH-USDT", "SOL-USDT", "TON-USDT")]
@@ -90,3 +93,14 @@ def test_collectors_that_left_the_fleet_are_forgotten() -> None:
     memory.update(read(NOW_NS), 100.0)
     memory.update({}, 101.0)
     assert memory.update({ID: Pulse()}, 102.0) == {ID: Pulse()}
+
+
+def test_a_heartbeat_that_may_not_be_read_is_told_from_something_else_in_its_key() -> None:
+    key, refusal = keys.heartbeat(ID), redis.exceptions.NoPermissionError("No permissions to access a key")
+    (found,) = read_pulses([ID], [refusal], NOW_NS).values()
+    assert found == Pulse(expired=False, readable=False, refusal=f" (NOPERM hgetall {key})")
+    judged = assess([config()], {ID: found}, None, {}, ManagerSettings())[0]
+    assert (judged.verdict, judged.why) == (
+        Verdict.UNKNOWN,
+        f"its heartbeat may not be read (NOPERM hgetall {key})",
+    )

@@ -9,15 +9,16 @@ import typer
 from msgspec.structs import replace
 
 from common.errors import EXIT_FAILURE, EXIT_OK, RedisUnreachableError
-from common.fleet_file import load_wanted_fleet
+from common.fleet_file import Fleet, load_wanted_fleet
+from common.redis_rights import Login
 from manager.cli.doctor.exchange_checks import check_exchanges, check_start
 from manager.cli.doctor.exchange_places import places
 from manager.cli.doctor.findings import Finding, Level, bad, ok
-from manager.cli.doctor.gather import host_facts, redis_facts
+from manager.cli.doctor.gather import host_facts, missing_rights, redis_facts
 from manager.cli.doctor.host_checks import check_host
-from manager.cli.doctor.redis_checks import check_redis
+from manager.cli.doctor.redis_checks import check_limits, check_redis, check_rights
 from manager.cli.doctor.visits import visit_all
-from manager.cli.look import look
+from manager.cli.look import look, unshared_limits
 from manager.cli.tools import Tools
 from manager.cli.wrapping import wrapped
 from manager.desired import merge
@@ -33,6 +34,9 @@ def doctor(
         Path | None, typer.Argument(help="A fleet file to look ahead for; the fleet that runs where none is named.")
     ] = None,
     offline: Annotated[bool, typer.Option("--offline", help="Leave the exchanges out.")] = False,
+    rights: Annotated[
+        Login, typer.Option(help="Whose rights in Redis the login of this call must have; fleet: all of them.")
+    ] = Login.FLEET,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON array and nothing else.")] = False,
 ) -> None:
     """Check Redis, supervisord, this machine and the way to the exchanges, and say how to mend what is wrong.
@@ -65,6 +69,7 @@ def doctor(
         rival = seen.rival
         capacity = capacity_of(collectors, wanted.redis.maxlen, seen.figures)
         findings = check_redis(redis_facts(fleet, client, capacity, seen))
+        findings += [_rights(fleet, rights), check_limits(unshared_limits(seen))]
     except RedisUnreachableError as error:
         collectors, manager, rival = wanted.collectors, {}, ""
         capacity = capacity_of(collectors, wanted.redis.maxlen, None)
@@ -85,6 +90,13 @@ def doctor(
     else:
         _print(findings)
     raise typer.Exit(EXIT_FAILURE if any(finding.level is Level.BAD for finding in findings) else EXIT_OK)
+
+
+def _rights(fleet: Fleet, login: Login) -> Finding:
+    try:
+        return check_rights(missing_rights(fleet, login))
+    except RedisUnreachableError as error:
+        return check_rights(None, str(error))
 
 
 def _print(findings: list[Finding]) -> None:

@@ -1,5 +1,6 @@
 """Looks at Redis, supervisord and the machine, and leaves the judging to the checks."""
 
+import asyncio
 import os
 import shutil
 import socket
@@ -14,6 +15,7 @@ from common.errors import FleetError
 from common.fleet_file import Fleet
 from common.identity import PROGRAM_PREFIX, CollectorId
 from common.place import unfit
+from common.redis_rights import Login, missing, needs
 from common.redis_url import Kind, read_address
 from manager.cli.doctor.host_checks import HostFacts
 from manager.cli.doctor.redis_checks import NodeFacts, RedisFacts
@@ -66,6 +68,16 @@ def _nodes(fleet: Fleet, client: "SyncRedis", capacity: Capacity) -> tuple[NodeF
         NodeFacts(name=node, full_bytes=full, maxmemory=limits.get(node))
         for node, full in sorted(on_nodes(capacity, node_by_id).items())
     )
+
+
+def missing_rights(fleet: Fleet, login: Login) -> list[str]:
+    """Commands that Redis does not allow us, of those that such a login needs: ``xinfo stream KEY``.
+
+    Raises:
+        RedisUnreachableError: That cannot be looked at.
+    """
+    one_each = {config.exchange: config for config in fleet.collectors}.values()
+    return asyncio.run(missing(fleet.redis, needs(login, one_each, socket.gethostname())))
 
 
 def answers(fleet: Fleet, client: "SyncRedis") -> tuple[dict[str, Any], dict[str, Any]]:

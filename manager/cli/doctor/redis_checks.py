@@ -1,10 +1,11 @@
 """Pure: is this Redis fit to keep the fleet's data?"""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
 
+from common.redis_refusals import NO_RIGHT
 from manager.cli.doctor.findings import Finding, bad, ok, size, skipped, warning
 from manager.writes import REMEDIES, NoWrites
 
@@ -63,6 +64,35 @@ def check_redis(facts: RedisFacts) -> list[Finding]:
     """All checks, in the order in which one would mend them."""
     checks = (_writes, _version, _policy, _persistence, _saved)
     return [*(check(facts) for check in checks), *check_room(facts)]
+
+
+def check_rights(missing: Sequence[str] | None, trouble: str = "") -> Finding:
+    """Whether our login may do what it has to.
+
+    Args:
+        missing: Commands and keys that it may not; None where that could not be looked at.
+        trouble: Why it could not.
+    """
+    check = "redis rights"
+    if missing is None:
+        return skipped(check, trouble, "see docs/redis-access.md for the rights that are needed")
+    if not missing:
+        return ok(check, "this login has all that are needed")
+    shown = ", ".join(f"{NO_RIGHT} {each}" for each in missing[:_RIGHTS_SHOWN])
+    more = f" and {len(missing) - _RIGHTS_SHOWN} more" if len(missing) > _RIGHTS_SHOWN else ""
+    evals = any(each.startswith("eval ") for each in missing)
+    harm = "; without eval collectors do not share the limits of their exchange" if evals else ""
+    return bad(check, f"{shown}{more}{harm}", "give them: docs/redis-access.md has the ACL of each login")
+
+
+def check_limits(unshared: str) -> Finding:
+    """Whether the collectors share the limits of their exchanges; ``unshared`` as ``unshared_limits`` has it."""
+    if unshared:
+        return bad("exchange limits", unshared, "allow EVAL to their login: docs/redis-access.md")
+    return ok("exchange limits", "no collector says that its exchange's limits are not shared")
+
+
+_RIGHTS_SHOWN = 6
 
 
 def _writes(facts: RedisFacts) -> Finding:

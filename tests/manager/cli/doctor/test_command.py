@@ -6,8 +6,10 @@ import msgspec
 import pytest
 
 from common import keys
-from common.fleet_file import load_fleet
+from common.errors import RedisUnreachableError
+from common.fleet_file import Fleet, load_fleet
 from common.identity import DataType
+from common.redis_rights import Login
 from common.taken_file import write_taken
 from manager.figures.collectors import CollectorFigures, Totals
 from manager.figures.document import Figures
@@ -46,6 +48,7 @@ def _a_good_host(stage: CliStage, monkeypatch: pytest.MonkeyPatch) -> None:
         folder.mkdir(mode=0o700, exist_ok=True)
         folder.chmod(0o700)
     monkeypatch.setattr("manager.cli.doctor.gather.express_built", lambda: True)
+    monkeypatch.setattr("manager.cli.doctor.command.missing_rights", lambda *_: [])
     monkeypatch.setattr(
         "manager.cli.doctor.gather.answers", lambda *_: (_INFO, {"maxmemory-policy": "noeviction", "appendonly": "yes"})
     )
@@ -59,6 +62,8 @@ def test_a_fleet_that_is_well(stage: CliStage) -> None:
         0,
         {
             "redis writes": "ok",
+            "redis rights": "ok",
+            "exchange limits": "ok",
             "redis version": "ok",
             "redis eviction": "ok",
             "redis persistence": "ok",
@@ -206,3 +211,48 @@ def test_it_is_readable(stage: CliStage) -> None:
     ]
     assert any(line.strip() == f"-> chmod go= {stage.environment.logs}" for line in lines)
     assert lines[-1].endswith("1 bad, 1 skipped")
+
+
+def test_limits_that_are_not_shared_are_a_finding(stage: CliStage) -> None:
+    stage.all_up()
+    why = "Redis does not give us a right that we need: NOPERM eval md:v1:permits:{okx@web-1}:rest"
+    stage.beat(BTC, limits_unshared=why)
+    told = f"1 of 2 collectors do not share the limits of their exchange: {why}"
+    code, found = doctor(stage)
+    assert (code, found["exchange limits"][0]["level"], found["exchange limits"][0]["found"]) == (1, "bad", told)
+    assert told in stage.run("status").stdout
+
+
+@pytest.mark.parametrize(
+    ("missing", "level", "found"),
+    [
+        (["xinfo stream md:s"], "bad", "NOPERM xinfo stream md:s"),
+        (
+            ["eval md:p"],
+            "bad",
+            "NOPERM eval md:p; without eval collectors do not share the limits of their exchange",
+        ),
+        (
+            [f"get {number}" for number in range(8)],
+            "bad",
+            ", ".join(f"NOPERM get {n}" for n in range(6)) + " and 2 more",
+        ),
+        (RedisUnreachableError("Redis at h gives no right to transactions (NOPERM)"), "skipped", None),
+    ],
+)
+def test_rights_that_are_missing(
+    stage: CliStage, monkeypatch: pytest.MonkeyPatch, missing: list[str] | Exception, level: str, found: str | None
+) -> None:
+    def look(_: Fleet, login: Login) -> list[str]:
+        assert login is Login.MANAGER
+        if isinstance(missing, Exception):
+            raise missing
+        return missing
+
+    monkeypatch.setattr("manager.cli.doctor.command.missing_rights", look)
+    stage.all_up()
+    _, findings = doctor(stage, "--rights", "manager")
+    assert (findings["redis rights"][0]["level"], findings["redis rights"][0]["found"]) == (
+        level,
+        found or str(missing),
+    )
