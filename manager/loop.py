@@ -248,6 +248,7 @@ class Loop:
     async def _reload(self) -> None:
         """Do what was asked for: take up the fleet file, and say what came of it."""
         asked, self._asked = self._asked, []
+        self._rival.forget()
         if await self._take_file(answering(asked)):
             self._keeper.want_told(asked)
 

@@ -96,7 +96,7 @@ class Notices:
         if rival:
             yield self._entry(What.FLEETS_DIFFER, rival)
         else:
-            yield self._entry(What.FLEETS_AGREE, "the manager that acts has the same fleet now")
+            yield self._entry(What.FLEETS_AGREE, "no other manager acts for another fleet now")
 
     def of_writes(self, lease: Lease, no_writes: NoWrites | None) -> Iterator[Entry]:
         """What is new of a Redis that takes no writes: once it lasts, and that it is over, however short it was."""

@@ -42,12 +42,16 @@ class Rival:
 
     Attributes:
         why: Why we do not stand by for it; empty where we do. Once set it holds until both have the same fleet, also
-            while that manager is away: it may come back.
+            while that manager is away, as it may come back; or until a person has us take our file anew.
     """
 
     def __init__(self, wanted: Wanted, clock: Clock) -> None:
         self._wanted, self._clock, self.why = wanted, clock, ""
         self._file_id, self._looked_at_s = "", float("-inf")
+
+    def forget(self) -> None:
+        """A person has us take our file, which may name another Redis, too: see anew who acts."""
+        self.why, self._looked_at_s = "", float("-inf")
 
     async def look(self, link: RedisLink, ours: tuple[str, str]) -> None:
         """See who acts, where that is not us. ``ours`` is the mark of our own heartbeat, see ``Beat``.

@@ -106,6 +106,20 @@ async def test_one_with_another_fleet_does_not_stand_by_and_never_takes_over(pai
     assert pair.second.board.shown.rival == shown.rival
 
 
+async def test_a_person_has_it_look_anew_by_having_it_take_its_file(pair: Pair) -> None:
+    pair.start_second(SOL)
+    await pair.rounds(3)
+    pair.second.loop.reload_wanted.set()
+    await pair.rounds(3)
+    assert pair.told == ["fleets_differ"]
+    await pair.alone(3)
+    assert pair.second.supervisor.calls == []
+    pair.second.loop.reload_wanted.set()  # the other one is gone for good
+    await pair.alone(3)
+    assert pair.told == ["fleets_differ", "fleets_agree"]
+    assert pair.second.board.shown.leading
+
+
 async def test_who_gets_the_same_file_stands_by_from_then_on(pair: Pair) -> None:
     pair.start_second(SOL)
     await pair.rounds(3)
