@@ -1,8 +1,12 @@
 """Long lines on a terminal: broken between words, never within an id, and indented where they go on."""
 
+import re
 import shutil
 import sys
-import textwrap
+
+from rich.cells import cell_len
+
+_WORDS = re.compile(r"\s*\S+")
 
 
 def wrapped(text: str, indent: int) -> str:
@@ -17,10 +21,19 @@ def wrapped(text: str, indent: int) -> str:
 
 def at_width(text: str, indent: int, width: int) -> str:
     """The line in a terminal of a width; a word that is longer than that is left whole."""
-    if len(text) <= width:
+    if cell_len(text) <= width:
         return text
-    indent = indent if indent <= width // 2 else 4
-    rest = " " * indent
-    return textwrap.fill(
-        text, max(width, indent + 1), subsequent_indent=rest, break_long_words=False, break_on_hyphens=False
-    )
+    indent = indent if indent <= width // 2 else min(4, width - 1)
+    lines, left = [""], width
+    for word in _WORDS.findall(text):
+        if cell_len(word) > left and lines[-1].strip():
+            word, left = word.lstrip(), width - indent
+            lines.append(" " * indent)
+        lines[-1] += word
+        left -= cell_len(word)
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def padded(text: str, width: int) -> str:
+    """The text with blanks behind it up to a width; some letters are two wide."""
+    return text + " " * (width - cell_len(text))

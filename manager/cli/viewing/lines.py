@@ -3,11 +3,13 @@
 from collections.abc import Sequence
 
 from msgspec import Struct
+from rich.cells import cell_len
 
 from common.events import BookDelta, BookSnapshot, Candle, FeedState, FeedStatus, Gap, Level, Ticker, Trade
 from common.reading.entries import Entry, Missed, Rewound
 from manager.cli.times import date_time
 from manager.cli.viewing.ledgers import LedgerRow
+from manager.cli.wrapping import padded
 from manager.words import phrase
 
 _MARK = "━━"
@@ -54,13 +56,13 @@ def entry_line(entry: Entry, name_width: int = 0) -> Line:
             number = "entries" if event.count is None else f"{event.count} entries"
             text = f"{_MARK} REWOUND  Redis came back older: {number} that were read are not in the stream any more"
             line = Line(text, "red", bold=True)
-    name = f"{entry.collector!s:<{name_width}}  " if name_width else ""
+    name = f"{padded(str(entry.collector), name_width)}  " if name_width else ""
     return Line(f"{date_time(event.ts_event)}  {name}{line.text}", line.colour, line.bold)
 
 
 def width_of(names: Sequence[str]) -> int:
     """The ``name_width`` where collectors of these names are shown together."""
-    return max(map(len, names)) if len(names) > 1 else 0
+    return max(map(cell_len, names)) if len(names) > 1 else 0
 
 
 def _trade(trade: Trade) -> Line:
@@ -127,6 +129,6 @@ def ledger_line(row: LedgerRow, name_width: int = 0) -> Line:
     parts = [*(f"{word} {date_time(at)}" for word, at in times), *ids]
     parts += [f"({phrase(entry.reason)})"] if entry.reason else []
     parts += ["continues what was complete"] if entry.continues else []
-    name = f"{row.collector!s:<{name_width}}  " if name_width else ""
+    name = f"{padded(str(row.collector), name_width)}  " if name_width else ""
     text = f"{date_time(entry.at)}  {name}{of:<12} {entry.kind.value:<10}  {'  '.join(parts)}"
     return Line(text, _LEDGER_COLOURS.get(entry.kind.value))

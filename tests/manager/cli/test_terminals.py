@@ -28,10 +28,17 @@ from tests.support.redis_server import RedisServer
 from tests.support.terminal import shown
 
 SYMBOLS = ("BTC-USDT", "BTC-USDT-PERP", "BTC-USDT-261225", "1000000MOG-USDT-PERP", "1000000MOG-USDT-261225")
-IDS = [CollectorId("okx", symbol) for symbol in SYMBOLS]
+IDS = [
+    *(CollectorId("okx", symbol) for symbol in SYMBOLS),
+    CollectorId("okx", "BTC-USD_UM-261225"),
+    CollectorId("binance", "币安人生-USDT"),
+]
 LONGEST = max(map(str, IDS), key=len)
-FLEET = "".join(f'[[collectors]]\nexchange = "okx"\nsymbol = "{symbol}"\n' for symbol in SYMBOLS) + (
-    'custom_params = { book_channel = "books5", trade_channel = "trades" }\nstore_raw_data = true\n'
+FLEET = "".join(f'[[collectors]]\nexchange = "{one.exchange}"\nsymbol = "{one.symbol}"\n' for one in IDS)
+FLEET = FLEET.replace(
+    'symbol = "BTC-USDT"\n',
+    'symbol = "BTC-USDT"\ncustom_params = { book_channel = "books5", trade_channel = "trades" }\n',
+    1,
 )
 TRADE, END = DataType.TRADE, START_NS + 2 * 10**12
 WHY = "moved to the machine in the other room until the end of the year, ask Alice before you start it"
@@ -98,7 +105,7 @@ def test_tables_show_ids_whole_in_every_width(
         if command[0] == "coverage":
             assert found.count("2026-01-01 00:00:00.000") >= 1, (width, found)
         else:
-            begun = [line for line in found.splitlines() if line.startswith("okx:")]
+            begun = [line for line in found.splitlines() if line.startswith(("okx:", "binance:"))]
             assert [line.split()[0] for line in begun] == [str(one) for one in IDS], (width, found)
         assert "…" not in found.replace(" … ", " "), (width, found)
         assert all(cell_len(line) <= width for line in found.splitlines()), (width, found)
@@ -110,7 +117,9 @@ def test_results_of_orders_show_ids_whole_in_every_width(
     for width in range(len(LONGEST), 140):
         monkeypatch.setattr(columns, "console", lambda width=width: Console(width=width, highlight=False))
         _print_table([Result(id=one, done=True, outcome=WHY) for one in IDS])
-        begun = [line.split()[0] for line in capsys.readouterr().out.splitlines() if line.startswith("okx:")]
+        begun = [
+            line.split()[0] for line in capsys.readouterr().out.splitlines() if line.startswith(("okx:", "binance:"))
+        ]
         assert begun == [str(one) for one in IDS], width
 
 
@@ -135,8 +144,8 @@ EVERY: dict[tuple[str, ...], list[object]] = {
     ("plan",): [*IDS],
     ("why", LONGEST): [LONGEST],
     ("doctor", "--offline"): [],
-    ("tail", "okx:*", "ticker", "--since", "oldest", "--count", str(len(IDS))): [*IDS],
-    ("tail", "okx:*", "coverage", "--since", "oldest", "--count", str(3 * len(IDS))): [*IDS],
+    ("tail", "all", "ticker", "--since", "oldest", "--count", str(len(IDS))): [*IDS],
+    ("tail", "all", "coverage", "--since", "oldest", "--count", str(3 * len(IDS))): [*IDS],
 }
 
 

@@ -1,8 +1,9 @@
 """Long lines: broken between words, never within one."""
 
 import pytest
+from rich.cells import cell_len
 
-from manager.cli.wrapping import at_width, wrapped
+from manager.cli.wrapping import at_width, padded, wrapped
 
 TEXT = "10:00:00  okx:BTC-USD_UM-261225  verdict: starting -> healthy, data flows"
 
@@ -25,3 +26,9 @@ def test_no_word_is_broken_in_any_width(width: int) -> None:
 
 def test_elsewhere_than_on_a_terminal_nothing_is_broken(capsys: pytest.CaptureFixture[str]) -> None:
     assert wrapped(TEXT * 9, 10) == TEXT * 9
+
+
+def test_letters_that_are_two_wide_count_twice() -> None:
+    text = "binance:币安人生-USDT binance:币安人生-USDT"
+    assert at_width(text, 2, len(text)) == "binance:币安人生-USDT\n  binance:币安人生-USDT"
+    assert cell_len(padded("币安", 6)) == 6
