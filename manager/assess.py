@@ -12,7 +12,7 @@ from common.config import ExchangeCollectorConfig
 from common.errors import EXIT_BAD_CONFIGURATION
 from common.health import Heartbeat
 from common.identity import CollectorId
-from manager.crowd import start_limit_s
+from manager.crowd import start_limits_s
 from manager.flow import judge_flow
 from manager.processes import Process, ProcessState
 from manager.settings import ManagerSettings
@@ -51,12 +51,11 @@ def assess(
         (config, pulses.get(config.id, Pulse()), None if processes is None else processes.get(config.id.program))
         for config in desired
     ]
-    settings = replace(
-        settings, start_limit_s=start_limit_s(((pulse, process) for _, pulse, process in fleet), settings)
-    )
+    limits_s = start_limits_s(((config.id, pulse, process) for config, pulse, process in fleet), settings)
     judgements = []
     for config, pulse, process in fleet:
-        verdict, why = _judge(config, pulse, process, processes is not None, settings)
+        own = replace(settings, start_limit_s=limits_s[config.id.exchange])
+        verdict, why = _judge(config, pulse, process, processes is not None, own)
         if verdict is Verdict.DEAD and config.id in parked:
             verdict, why = Verdict.CRASH_LOOPING, f"restarted too often; next try at {clock_time(parked[config.id])}"
         on_absence = verdict is Verdict.HUNG or (

@@ -17,7 +17,7 @@ collector has been well for ``forgive_after_s``. So does standing down end, or b
 a process that dies is started all the same.
 
 Starts and restarts of all kinds come in turn, those first whose last start is longest ago, and only as many at once as
-may be in their start.
+may be in their start. Each exchange has its share of that, see ``manager.crowd``.
 """
 
 from collections.abc import Iterable, Mapping, Set
@@ -26,6 +26,7 @@ from enum import Enum
 from msgspec import Struct
 
 from common.identity import CollectorId
+from manager.crowd import turns
 from manager.flow import can_be_cured
 from manager.history import History, Track, forgiven, in_force, recent_restarts
 from manager.outage import Outage, Outages
@@ -103,8 +104,11 @@ def decide(
     actions += _probes(judgements, tracks, now_ns, conditions, settings, outages or {})
     starts = [action for action in actions if action.kind in _BRINGS_UP]
     starts.sort(key=lambda start: _last_start_ns(tracks[start.collector]))
-    free = settings.starting_max - sum(_in_its_start(each, conditions, settings) for each in judgements)
-    return [action for action in actions if action.kind not in _BRINGS_UP] + starts[: max(0, free)]
+    in_start = (each.id for each in judgements if _in_its_start(each, conditions, settings))
+    granted = turns([start.collector for start in starts], in_start, settings)
+    return [action for action in actions if action.kind not in _BRINGS_UP] + [
+        start for start in starts if start.collector in granted
+    ]
 
 
 def _decide_one(

@@ -30,7 +30,8 @@ class ManagerSettings(Struct, frozen=True, kw_only=True):
         park_first_s: First pause of a parked collector; doubled each time, as Kubernetes does.
         park_max_s: The longest pause: what is mended outside is noticed within five minutes.
         forgive_after_s: Healthy for this long: the trouble before it is forgotten.
-        starting_max: Collectors in their start at once, so that 200 do not ask for CPU and snapshots together.
+        starting_max: Collectors in their start at once, so that 200 do not ask for CPU and snapshots together. An
+            exchange has its share of that to itself, see ``manager.crowd``.
         outage_fraction: An exchange is out when more than this part of its collectors is silent, of those that tell.
         outage_least: And at least so many: one alone proves nothing.
         flow_fresh_s: A collector tells that its exchange works while it has got data within this time.

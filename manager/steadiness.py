@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from common.health import BookState, Heartbeat, WorkerState
 from common.identity import CollectorId
-from manager.crowd import start_limit_s
+from manager.crowd import start_limits_s
 from manager.settings import ManagerSettings
 from manager.verdicts import Judgement, Verdict
 from manager.words import span
@@ -55,9 +55,11 @@ class Steadiness:
                 supervisord's clock: a manager that begins in the middle of a blip calls it one, too.
         """
         judgements = list(judgements)
-        limit_s = start_limit_s(((judgement.pulse, judgement.process) for judgement in judgements), settings)
-        settings = replace(settings, start_limit_s=limit_s)
-        steadied = [self._steady_one(judgement, now_s, settings, well_runs) for judgement in judgements]
+        limits_s = start_limits_s(((each.id, each.pulse, each.process) for each in judgements), settings)
+        steadied = [
+            self._steady_one(each, now_s, replace(settings, start_limit_s=limits_s[each.id.exchange]), well_runs)
+            for each in judgements
+        ]
         present = {judgement.id for judgement in steadied}
         self._seen = {collector: seen for collector, seen in self._seen.items() if collector in present}
         return steadied

@@ -3,11 +3,13 @@
 Starts come in turn. Who waits for longer than its turn can take is called what it is.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Set
 
 from msgspec.structs import replace
 
 from common.identity import CollectorId
+from manager.crowd import share
 from manager.history import History, Track
 from manager.processes import STARTABLE
 from manager.settings import ManagerSettings
@@ -47,10 +49,12 @@ class Turns:
             if (why := _why_it_waits(each, history.get(str(each.id), Track()), busy=each.id in busy))
         }
         self._since_s = {collector: self._since_s.get(collector, now_s) for collector in reasons}
-        limit_s = settings.start_limit_s * max(1.0, len(reasons) / settings.starting_max)
+        crowds = Counter(collector.exchange for collector in reasons)
+        at_once = share(crowds, settings)
+        limits_s = {name: settings.start_limit_s * max(1.0, crowd / at_once) for name, crowd in crowds.items()}
         return [
             replace(each, verdict=Verdict.STARTING, why=reasons[each.id])
-            if each.id in reasons and now_s - self._since_s[each.id] < limit_s
+            if each.id in reasons and now_s - self._since_s[each.id] < limits_s[each.id.exchange]
             else each
             for each in judgements
         ]
