@@ -18,13 +18,18 @@ OVER_AFTER_S = 5.0
 """Without a refusal; collectors try again every two seconds."""
 
 REMEDIES: Mapping[str, str] = {
-    "OOM": "redis-cli CONFIG SET maxmemory 4gb (and in its configuration), or redis-cli DEL streams that nobody needs",
-    "MISCONF": (
-        "free its disk: it tries again each second; where only its snapshots fail: redis-cli BGSAVE, or for now"
-        " redis-cli CONFIG SET stop-writes-on-bgsave-error no"
+    "OOM": (
+        "manager-cli redis CONFIG SET maxmemory 4gb (and in its configuration),"
+        " or manager-cli redis DEL the streams that nobody needs"
     ),
-    "READONLY": "let redis.url name the master (or its Sentinels); a replica becomes one by redis-cli REPLICAOF NO ONE",
-    "NOREPLICAS": "bring its replicas back, or redis-cli CONFIG SET min-replicas-to-write 0",
+    "MISCONF": (
+        "free its disk: it tries again each second; where only its snapshots fail: manager-cli redis BGSAVE, or for now"
+        " manager-cli redis CONFIG SET stop-writes-on-bgsave-error no"
+    ),
+    "READONLY": (
+        "let redis.url name the master (or its Sentinels); a replica becomes one by manager-cli redis REPLICAOF NO ONE"
+    ),
+    "NOREPLICAS": "bring its replicas back, or manager-cli redis CONFIG SET min-replicas-to-write 0",
 }
 """What mends it at once. To lower ``[redis.maxlen]`` does not: entries are trimmed by the writes that are refused."""
 

@@ -53,9 +53,9 @@ def said_by_healthz(fleet: Deployment) -> str:
 
 
 def remedy(code: str) -> list[list[str]]:
-    """The commands of the runbook's row, as they are written there, without ``redis-cli``."""
+    """The commands of the runbook's row, as they are written there, without ``manager-cli``."""
     (row,) = [line for line in RUNBOOK.read_text().splitlines() if line.startswith(f"| Redis takes no writes: {code}")]
-    return [shlex.split(found)[1:] for found in re.findall(r"`(redis-cli [^`]+)`", row)]
+    return [shlex.split(found)[1:] for found in re.findall(r"`(manager-cli redis [^`]+)`", row)]
 
 
 def check_told_everywhere(fleet: Deployment, why: str) -> None:
@@ -106,8 +106,8 @@ def test_a_full_redis_is_one_cause_told_everywhere_and_nobody_is_killed(
     used = fleet.redis.info("memory")["used_memory"]
     raise_limit, trim, drop = remedy("OOM")
     for command in (trim, drop):  # both are taken while writes are refused
-        fleet.redis.execute_command(*("nobody:needs:it" if word == "KEY" else word for word in command))
-    fleet.redis.execute_command(*raise_limit)
+        assert fleet.cli(*("nobody:needs:it" if word == "KEY" else word for word in command)).returncode == 0
+    assert fleet.cli(*raise_limit).returncode == 0
     assert int(fleet.redis.config_get("maxmemory")["maxmemory"]) > used
     check_over(fleet, alerts, "OOM", before)
 
@@ -141,7 +141,7 @@ def test_the_runbooks_remedy_works_for_the_other_causes_too(
     fleet.redis.execute_command(*cause)
     wait_until(lambda: f"takes no writes: {code}" in said_by_healthz(fleet), 30, "it is told")
     for command in remedy(code):
-        fleet.redis.execute_command(*command)
+        assert fleet.cli(*command).returncode == 0
     wait_until(lambda: fleet.page("/healthz")[0] == 200, 60, "Redis takes writes again")
     fleet.wait_healthy()
     assert fleet.pids() == before
