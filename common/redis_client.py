@@ -238,6 +238,34 @@ def read_facts(client: SyncRedis, *settings: str) -> tuple[dict[str, Any], dict[
     return info, config
 
 
+async def masters(client: AsyncRedis) -> list[tuple[str, str, str]]:
+    """Of the server, or each master of a Cluster: where it says that it is, name and version, and the id of its run.
+
+    Empty where this user may not ask.
+    """
+    asks: Any = client
+    try:
+        if isinstance(client, redis.asyncio.cluster.RedisCluster):
+            found = [(node.name, await asks.info("server", target_nodes=node)) for node in asks.get_primaries()]
+        else:
+            info = await asks.info("server")
+            found = [(await _place(asks, info), info)]
+    except redis.ResponseError:
+        return []
+    return [(place, _name(info), str(info.get("run_id", ""))) for place, info in found]
+
+
+async def _place(asks: Any, info: Mapping[str, Any]) -> str:
+    """The server's end of our connection (since Redis 6.2), else its port."""
+    with suppress(redis.ResponseError):
+        return str((await asks.client_info())["laddr"])
+    return f"port {info.get('tcp_port', '?')}"
+
+
+def _name(info: Mapping[str, Any]) -> str:
+    return f"Valkey {info['valkey_version']}" if "valkey_version" in info else f"Redis {info.get('redis_version', '?')}"
+
+
 def maxmemory_of_nodes(client: SyncRedis) -> dict[str, int]:
     """``maxmemory`` of each master of a Cluster by ``host:port``; those are missing that do not tell."""
     asks: Any = client

@@ -84,6 +84,11 @@ def reporting(environment: Environment, clock: Clock, settings: ManagerSettings)
             watched=under_supervisord(),
             board=board,
             server=server,
-            webhook=Webhook(address, socket.gethostname(), board.count_alerts) if address else None,
+            webhook=Webhook(address, _fleet_name(environment), board.count_alerts) if address else None,
             troubles=troubles,
         )
+
+
+def _fleet_name(environment: Environment) -> str:
+    """Which fleet an alert is of: the machine and the fleet file, as several fleets may run on one."""
+    return f"{socket.gethostname()}, fleet {environment.fleet_path.absolute()}"

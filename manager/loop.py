@@ -5,6 +5,7 @@ journal. Actions run beside the loop, so that a slow one does not stop it.
 """
 
 import asyncio
+import os
 import signal
 from collections.abc import Callable
 from contextlib import suppress
@@ -17,6 +18,7 @@ from common.identity import CollectorId
 from common.lifecycle import heed_cancellation
 from common.log import get_logger
 from common.redis_client import KeyRefusedError, translated_errors
+from common.version import VERSION
 from manager.assess import blind
 from manager.beat import Beat, erase_beat, write_beat
 from manager.fleet_keeper import FleetKeeper
@@ -34,6 +36,7 @@ from manager.policy import Conditions
 from manager.reporter import Reporter
 from manager.rival import Rival
 from manager.senses import Facts, RedisLink, Senses
+from manager.servers import Servers
 from manager.settings import ManagerSettings, tuned
 from manager.supervisor_async import Supervisor
 from manager.verdicts import Pulse, summarise
@@ -75,7 +78,7 @@ class Loop:
         self._link = RedisLink(redis, connect(redis))
         self._senses = Senses(supervisor, clock)
         self._memory = Memory(settings, reporter)
-        self._tide = reporter.tide
+        self._tide, self._servers = reporter.tide, Servers(clock)
         self._lease, self._notices = Lease(clock), Notices(clock, settings)
         self._hands = Hands(supervisor, clock, self._memory.note)
         self._judge = Judge(settings)
@@ -91,7 +94,7 @@ class Loop:
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self.reload_wanted.set)
         if revival := self._reporter.revival():
             self._memory.note(revival)
-        self._tell(What.MANAGER_STARTED)
+        self._tell(What.MANAGER_STARTED, details={"pid": str(os.getpid()), "version": VERSION})
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._reporter.run(lambda: self._link))
@@ -222,8 +225,9 @@ class Loop:
                 self._reporter.beaten(fields)
                 with translated_errors(self._link.config):
                     await write_beat(self._link.client, fields)
-                if rewound := await self._tide.write(self._link):
-                    self._memory.note(rewound)
+                for seen in (await self._tide.write(self._link), await self._servers.look(self._link)):
+                    if seen is not None:
+                        self._memory.note(seen)
         except RedisUnreachableError as error:
             self._senses.write_failed(error)
         else:

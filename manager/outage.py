@@ -9,6 +9,7 @@ Those still silent after the end do not make another outage while somebody shows
 trouble of their own, and the normal ladder is for that.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 
 from msgspec import Struct
@@ -19,6 +20,7 @@ from manager.history import History, Track
 from manager.journal import Entry, What
 from manager.settings import NS_PER_S, ManagerSettings, to_ns
 from manager.verdicts import Judgement, Verdict
+from manager.words import phrase
 
 
 class Outage(Struct, frozen=True, kw_only=True):
@@ -96,8 +98,8 @@ def observe_outages(
             if why := view.why_over(known):
                 entries.append(_entry(What.OUTAGE_ENDED, exchange, now_ns, who, why, {}))
         elif view.begins(known, now_ns):
-            counts = {"silent": str(len(view.silent)), "of": str(len(view.silent) + len(view.telling))}
-            why = f"{counts['silent']} of {counts['of']} collectors of {exchange} that should have data have none"
+            counts = {"silent": str(len(view.silent)), "of": str(view.wanted)}
+            why = f"{counts['silent']} of {counts['of']} collectors of {exchange} have no data{view.reason()}"
             entries.append(_entry(What.OUTAGE_BEGAN, exchange, now_ns, who, why, counts))
     return entries
 
@@ -111,8 +113,14 @@ class _View:
 
     def __init__(self, members: list[Judgement], history: History, settings: ManagerSettings) -> None:
         self._history, self._settings = history, settings
+        self.wanted = sum(each.verdict is not Verdict.DISABLED for each in members)
         self.silent = [each for each in members if self._tells_against(each)]
         self.telling = [each for each in members if each.well and has_fresh_data(each, settings)]
+
+    def reason(self) -> str:
+        """What most of those without data say of it: ``, 3 of them: the name cannot be resolved``; else empty."""
+        said = Counter(filter(None, (each.pulse.heartbeat.last_error for each in self.silent if each.pulse.heartbeat)))
+        return "".join(f", {count} of them: {phrase(text)}" for text, count in said.most_common(1))
 
     def begins(self, last: Outage | None, now_ns: int) -> bool:
         silent = self.silent

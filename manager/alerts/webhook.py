@@ -26,7 +26,7 @@ class Webhook:
     """See the module.
 
     Args:
-        name: Of this machine, for the messages.
+        name: Of the machine and the fleet, for the messages.
         count: Is told how many alerts were sent, and how many given up.
         first_pause_s: Before the second attempt; each further pause is twice as long.
     """

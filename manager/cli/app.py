@@ -25,6 +25,7 @@ from manager.cli.redis_command import ask_redis
 from manager.cli.restart_command import restart, restart_all
 from manager.cli.status_command import status
 from manager.cli.tail_command import tail
+from manager.cli.times import Zone
 from manager.cli.tools import Tools, default_tools
 from manager.cli.why_command import why
 
@@ -83,7 +84,7 @@ class OneLineErrors(TyperGroup):
 
 
 def global_first(arguments: Sequence[str]) -> list[str]:
-    """The arguments with ``--fleet FILE`` in front, wherever it stood: nobody should have to know its place."""
+    """The arguments with ``--fleet FILE`` and ``--local`` in front, wherever they stood: nobody should have to know."""
     first, others, rest = list[str](), list[str](), list(arguments)
     while rest:
         argument = rest.pop(0)
@@ -94,7 +95,7 @@ def global_first(arguments: Sequence[str]) -> list[str]:
             if not rest:
                 raise UsageError("--fleet wants the name of a file")
             first += [argument, rest.pop(0)]
-        elif argument.startswith("--fleet="):
+        elif argument.startswith("--fleet=") or argument == "--local":
             first.append(argument)
         else:
             others.append(argument)
@@ -130,8 +131,12 @@ def options(
         Path | None,
         typer.Option(metavar="FILE", help="The fleet file (default: $TICKFLEET_FLEET, else deploy/fleet.toml)."),
     ] = None,
+    local: Annotated[
+        bool, typer.Option("--local", help="Show times in this machine's zone, in place of UTC (Z).")
+    ] = False,
 ) -> None:
     """Take up the global options."""
+    Zone.local = local
     tools = context.obj if isinstance(context.obj, Tools) else default_tools()
     context.obj = tools if fleet is None else replace(tools, fleet_path=from_here(fleet, "--fleet"))
 

@@ -23,12 +23,14 @@ _INTERNAL = frozenset({"asked", "started_s"})
 _NS_DIGITS = 19
 """Of a time in ns between 2001 and 2262."""
 
-INDENT = len("2026-03-29 10:00:00.123  ")
+INDENT = len("2026-03-29 10:00:00.123Z  ")
 """Where a line that a terminal is too narrow for goes on."""
 
 _GOOD = frozenset({"healthy", "quiet", "done", "disabled"})
 _GOOD_NEWS = frozenset({What.FLEET_APPLIED.value})
-_NO_NEWS = frozenset({What.RUN_SEEN.value, What.MANAGER_STARTED.value, What.MANAGER_STOPPED.value})
+_NO_NEWS = frozenset(
+    {What.RUN_SEEN.value, What.MANAGER_STARTED.value, What.MANAGER_STOPPED.value, What.VERSIONS_SEEN.value}
+)
 _BAD_NEWS = frozenset({What.PARKED.value, What.FLEET_REJECTED.value, What.APPLY_FAILED.value})
 
 

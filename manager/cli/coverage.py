@@ -184,10 +184,10 @@ def _ids(part: Interval) -> str:
 
 
 def up_to_line(one: Answer, now_ns: int) -> str:
-    """``complete up to 2026-03-29 10:00:00.123 UTC (12 s ago)``."""
+    """``complete up to 2026-03-29 10:00:00.123Z (12 s ago)``."""
     if not one.up_to:
         return "nothing is known yet"
-    return f"complete up to {date_time(one.up_to)} UTC ({span((now_ns - one.up_to) / NS_PER_S)} ago)"
+    return f"complete up to {date_time(one.up_to)} ({span((now_ns - one.up_to) / NS_PER_S)} ago)"
 
 
 def verdict_line(answers: Sequence[Answer], unreadable: int) -> str:

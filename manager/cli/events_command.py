@@ -33,7 +33,7 @@ def events(
     follow: Annotated[bool, typer.Option("-f", "--follow", help="Print what is added, until Ctrl-C.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per line and nothing else.")] = False,
 ) -> None:
-    """Print what happened: verdicts that changed, what was done, by whom and why. Times are UTC.
+    """Print what happened: verdicts that changed, what was done, by whom and why. Times are UTC, or local (--local).
 
     What concerns the whole fleet, as a start of the manager, is shown with every collector.
 

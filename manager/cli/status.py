@@ -23,6 +23,7 @@ class Row(Struct, frozen=True, kw_only=True):
     last_data: str = ""
     latency: str = ""
     reconnects: str = ""
+    version: str = ""
     why: str = ""
 
 
@@ -57,6 +58,7 @@ def _row(judgement: Judgement, earlier: Heartbeat | None, now_ns: int) -> Row:
         last_data=span((now_ns - newest_ns) / NS_PER_S) if newest_ns else "never",
         latency=f"{heartbeat.latency_p50_us / 1000:.1f}/{heartbeat.latency_p99_us / 1000:.1f}" if has_latency else "",
         reconnects=str(heartbeat.reconnects),
+        version=phrase(heartbeat.version),
         why=judgement.why,
     )
 

@@ -46,7 +46,7 @@ def tail(
     count: Annotated[int | None, typer.Option(min=1, help="End after so many entries.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per line and nothing else.")] = False,
 ) -> None:
-    """Show what a collector publishes, until Ctrl-C. Times are UTC.
+    """Show what a collector publishes, until Ctrl-C. Times are UTC, or local (--local).
 
     On a terminal: a line for each trade (green: bought, red: sold, by the taker), ticker and candle; what the collector
     says of its data (gap, feed) stands in its place, and so does MISSED where entries were removed unread. The order

@@ -38,10 +38,21 @@ def parse_start(text: str, now_ns: int) -> str | datetime:
     return str(start) if isinstance(start, str) else cast(datetime, start)
 
 
+class Zone:
+    """In which zone times are shown; one command line has one."""
+
+    local = False
+
+
 def date_time(at_ns: int) -> str:
-    """A point in time in UTC to the millisecond, e.g. ``2026-03-29 10:00:00.123``."""
+    """A point in time to the millisecond with its zone, e.g. ``2026-03-29 10:00:00.123Z``, or ``…+02:00`` if local."""
     at = _EPOCH + timedelta(milliseconds=at_ns // _NS_PER_MS)
-    return f"{at:%Y-%m-%d %H:%M:%S}.{at.microsecond // 1000:03d}"
+    zone = "Z"
+    if Zone.local:
+        at = at.astimezone()
+        offset = f"{at:%z}"
+        zone = f"{offset[:3]}:{offset[3:5]}"
+    return f"{at:%Y-%m-%d %H:%M:%S}.{at.microsecond // 1000:03d}{zone}"
 
 
 def length(ns: int) -> str:

@@ -35,12 +35,12 @@ class Scene:
         of = config(collector)
         self.pulses[of.id] = pulse(heartbeat(of, gaps=gaps, run_id=run_id))
 
-    def rounds(self, count: float, redis_trouble: str = "") -> list[Entry]:
+    def rounds(self, count: float, redis_trouble: str = "", *, versions: bool = False) -> list[Entry]:
         news = list[Entry]()
         for _ in range(round(count)):
             self.clock.move(1)
             news += self.notices.look(self.lease, redis_trouble, None if redis_trouble else self.pulses)
-        return news
+        return [entry for entry in news if versions or entry.what is not What.VERSIONS_SEEN]
 
 
 @pytest.fixture
@@ -159,3 +159,20 @@ def test_a_collector_without_a_heartbeat_has_lost_nothing(scene: Scene) -> None:
     scene.rounds(1)
     scene.beat("BTC-USDT", 9)
     assert scene.rounds(1) == []
+
+
+def test_versions_of_the_collectors_that_run_are_told_when_they_change(scene: Scene) -> None:
+    def run(collector: str, version: str) -> None:
+        of = config(collector)
+        scene.pulses[of.id] = pulse(heartbeat(of, version=version))
+
+    run("BTC-USDT", "0.1.0")
+    run("ETH-USDT", "0.1.0")
+    first = "2 of the collectors that run: 0.1.0"
+    assert short(scene.rounds(9, versions=True)) == [(What.VERSIONS_SEEN, first, {"versions": "0.1.0"})]
+    run("ETH-USDT", "0.2.0")
+    both = "1 of the collectors that run: 0.1.0, 1 of the collectors that run: 0.2.0"
+    assert short(scene.rounds(9, versions=True)) == [(What.VERSIONS_SEEN, both, {"versions": "0.1.0 0.2.0"})]
+    run("BTC-USDT", "0.2.0")
+    last = "2 of the collectors that run: 0.2.0"
+    assert short(scene.rounds(9, versions=True)) == [(What.VERSIONS_SEEN, last, {"versions": "0.2.0"})]

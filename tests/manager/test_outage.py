@@ -97,8 +97,20 @@ def test_only_who_lacks_data_tells_against_the_exchange(
 
 
 def test_the_beginning_says_how_many() -> None:
-    why = "3 of 4 collectors of okx that should have data have none"
+    why = "3 of 4 collectors of okx have no data"
     assert news(fleet(3, 1), {}) == [entry(What.OUTAGE_BEGAN, why=why, exchange="okx", silent="3", of="4")]
+
+
+def test_the_beginning_says_how_many_of_all_and_why() -> None:
+    members, history = fleet(3, 1, Verdict.STARTING, Verdict.DISABLED)
+    refused = "ws.okx.com cannot be reached: its name cannot be resolved"
+    for number, error in enumerate(("the socket was closed", refused, refused)):
+        pulse = members[number].pulse
+        assert pulse.heartbeat is not None
+        pulse = replace(pulse, heartbeat=replace(pulse.heartbeat, last_error=error))
+        members[number] = replace(members[number], pulse=pulse)
+    why = f"3 of 5 collectors of okx have no data, 2 of them: {refused}"
+    assert news((members, history), {}) == [entry(What.OUTAGE_BEGAN, why=why, exchange="okx", silent="3", of="5")]
 
 
 def test_each_exchange_by_itself() -> None:

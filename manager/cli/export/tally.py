@@ -49,7 +49,7 @@ class Tally:
     def summary(self, file: str) -> str:
         """One line: what is in the file."""
         said = [f"{count:,} {kind}" for kind, count in sorted(self.types.items(), key=lambda one: (-one[1], one[0]))]
-        reach = f", {date_time(self.first_ns)} … {date_time(self.last_ns)} UTC" if self.last_ns else ""
+        reach = f", {date_time(self.first_ns)} … {date_time(self.last_ns)}" if self.last_ns else ""
         return f"{file}: {self.types.total():,} entries" + (f" ({', '.join(said)})" if said else "") + reach
 
     def doubts(self, facts: Facts) -> list[str]:
@@ -57,7 +57,7 @@ class Tally:
         found = list[str]()
         if facts.trimmed_to_ns is not None:
             found.append(
-                f"retention had removed what the stream held before {date_time(facts.trimmed_to_ns)} UTC:"
+                f"retention had removed what the stream held before {date_time(facts.trimmed_to_ns)}:"
                 " the beginning of the range may be missing"
             )
         if missed := self.types["missed"]:
@@ -70,7 +70,7 @@ class Tally:
             found.append(f"{unreadable} entries cannot be read by this version: only their ids are there")
         if facts.ledger:
             found.append(
-                f"complete by the coverage ledger only up to {date_time(facts.vouched_ns)} UTC: more may still come"
+                f"complete by the coverage ledger only up to {date_time(facts.vouched_ns)}: more may still come"
                 if facts.vouched_ns
                 else f"the coverage ledger does not vouch for the whole range ({phrase(facts.ledger)})"
             )

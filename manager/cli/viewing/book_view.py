@@ -82,7 +82,7 @@ class BookView(Struct, frozen=True):
         if not self.at_ns:
             return "nothing received yet"
         number = "" if self.seq is None else f"   seq {self.seq}"
-        return f"last change {date_time(self.at_ns)} UTC{number}   joins {self.joins}"
+        return f"last change {date_time(self.at_ns)}{number}   joins {self.joins}"
 
 
 def _line(text: str, style: str) -> Text:

@@ -3,7 +3,7 @@ import pytest
 from manager.cli.chronicle import Event, Mood, concerns, line, read_event, sentence, to_entry, to_json
 from manager.journal import Entry, What, from_fields, to_fields
 
-AT_NS = 1_774_778_400_123_000_000  # 2026-03-29 10:00:00.123 UTC
+AT_NS = 1_774_778_400_123_000_000  # 2026-03-29 10:00:00.123Z
 
 
 def event(what: str, collector: str = "okx:BTC-USDT", why: str = "", **details: str) -> Event:
@@ -39,8 +39,8 @@ def test_a_sentence_per_event(given: Event, told: str) -> None:
 
 
 def test_a_line_says_when_whose_what_and_who() -> None:
-    assert line(event("run_seen", pid="7")) == "2026-03-29 10:00:00.123  okx:BTC-USDT  run seen  [pid 7]  (manager)"
-    assert line(event("manager_started", collector="")).startswith("2026-03-29 10:00:00.123  fleet  manager started")
+    assert line(event("run_seen", pid="7")) == "2026-03-29 10:00:00.123Z  okx:BTC-USDT  run seen  [pid 7]  (manager)"
+    assert line(event("manager_started", collector="")).startswith("2026-03-29 10:00:00.123Z  fleet  manager started")
 
 
 def test_any_entry_is_an_event() -> None:

@@ -100,7 +100,7 @@ def test_nothing_is_known_of_what_is_not_in_the_ledger() -> None:
 
 def test_the_lines_below_the_tables() -> None:
     good, bad = (answer(LEDGER, Subject(data_type), None, None) for data_type in (TRADE, ORDERBOOK))
-    assert up_to_line(good, NOW_NS + 90 * S) == "complete up to 2027-01-15 08:00:00.000 UTC (90 s ago)"
+    assert up_to_line(good, NOW_NS + 90 * S) == "complete up to 2027-01-15 08:00:00.000Z (90 s ago)"
     assert verdict_line([good], 0) == "complete"
     assert verdict_line([good, bad], 0) == "not complete: orderbook"
     assert verdict_line([good], 3).endswith("cannot be read, and may tell of gaps: 3")
@@ -124,7 +124,7 @@ def test_ids_are_those_of_the_items_themselves(part: Interval, ids: str) -> None
 
 def test_text_from_the_ledger_is_made_fit_to_print() -> None:
     [row] = to_rows([Interval(NOW_NS, NOW_NS + 2 * S, State.LOST, reason="\x1b[2J gone" + "x" * 500)])
-    assert (row.from_ts, row.to_ts, row.length) == ("2027-01-15 08:00:00.000", "2027-01-15 08:00:02.000", "2 s")
+    assert (row.from_ts, row.to_ts, row.length) == ("2027-01-15 08:00:00.000Z", "2027-01-15 08:00:02.000Z", "2 s")
     assert row.reason.isprintable()
     assert len(row.reason) <= 200
 

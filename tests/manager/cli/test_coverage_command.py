@@ -54,10 +54,10 @@ def test_a_complete_ledger_is_exit_0(stage: CliStage, ledger: None) -> None:
     assert lines == [
         "trade",
         "from (UTC) to (UTC) length state ids reason",
-        "2027-01-15 06:00:00.000 2027-01-15 07:00:00.000 60 min complete 1 … 50",
-        "2027-01-15 07:00:00.000 2027-01-15 07:01:00.000 60 s filled 51 … 59",
-        "2027-01-15 07:01:00.000 2027-01-15 07:59:50.000 59 min complete 60 … 99",
-        "complete up to 2027-01-15 07:59:50.000 UTC (10 s ago)",
+        "2027-01-15 06:00:00.000Z 2027-01-15 07:00:00.000Z 60 min complete 1 … 50",
+        "2027-01-15 07:00:00.000Z 2027-01-15 07:01:00.000Z 60 s filled 51 … 59",
+        "2027-01-15 07:01:00.000Z 2027-01-15 07:59:50.000Z 59 min complete 60 … 99",
+        "complete up to 2027-01-15 07:59:50.000Z (10 s ago)",
         "",
         "complete",
     ]
@@ -68,7 +68,7 @@ def test_a_loss_is_exit_1(stage: CliStage, lossy: None) -> None:
     assert (result.exit_code, result.stderr) == (1, "")
     assert "lost      71 … 79  [b]too old[/b]" in result.stdout, "text from a ledger is no markup"
     assert "not complete: trade" in result.stdout
-    assert "complete up to 2027-01-15 07:59:50.000 UTC" in result.stdout, "a loss does not hold a reader back"
+    assert "complete up to 2027-01-15 07:59:50.000Z" in result.stdout, "a loss does not hold a reader back"
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from tests.support.stream_writer import BTC_BOOK, BTC_TRADES, snapshot, write
 
 S = 1_000_000_000
 HOUR_S = 3_600
-SUMMARY = "{}: 3,600 entries (3,600 trade), 2026-01-01 00:00:00.000 … 2026-01-01 00:59:59.000 UTC\n"
+SUMMARY = "{}: 3,600 entries (3,600 trade), 2026-01-01 00:00:00.000Z … 2026-01-01 00:59:59.000Z\n"
 
 
 def trade(number: int) -> Trade:
@@ -141,7 +141,7 @@ def test_a_beginning_that_was_removed_is_told(two_hours: RedisStage) -> None:
     file = two_hours.folder / "x.csv"
     result = two_hours.run("export", "okx:BTC-USDT", "trade", *FIRST_HOUR, "--strict", str(file))
     assert (result.exit_code, len(rows_of(file))) == (1, 1_800)
-    assert "retention had removed what the stream held before 2026-01-01 00:30:00.000 UTC" in result.stderr
+    assert "retention had removed what the stream held before 2026-01-01 00:30:00.000Z" in result.stderr
     later = ("--from", "2026-01-01T00:30:00.001", "--to", "2026-01-01T01:00", "--strict", "--force")
     assert two_hours.run("export", "okx:BTC-USDT", "trade", *later, str(file)).exit_code == 0
 
@@ -182,7 +182,7 @@ def test_a_stream_that_is_deleted_meanwhile_has_an_end(two_hours: RedisStage, mo
 def test_what_the_ledger_does_not_vouch_for_is_told(two_hours: RedisStage) -> None:
     arguments = ("export", "okx:BTC-USDT", "trade", "--from", "2026-01-01T00:00", "--force")
     result = two_hours.run(*arguments, "--to", "2026-01-01T03:00", str(two_hours.folder / "x.csv"))
-    assert "complete by the coverage ledger only up to 2026-01-01 02:00:00.000 UTC" in result.stderr
+    assert "complete by the coverage ledger only up to 2026-01-01 02:00:00.000Z" in result.stderr
     note(two_hours, Kind.GAP_LOST, from_ts=START_NS + S, to_ts=START_NS + 9 * S, reason="too old")
     result = two_hours.run(*arguments, "--to", "2026-01-01T01:00", str(two_hours.folder / "x.csv"))
     assert "the coverage ledger does not vouch for the whole range (too old)" in result.stderr

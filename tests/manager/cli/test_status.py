@@ -42,6 +42,7 @@ def test_the_row_of_a_healthy_collector() -> None:
             last_data="3 s",
             latency="1.2/56.8",
             reconnects="2",
+            version="0.1.0",
             why="data flows",
         )
     ]

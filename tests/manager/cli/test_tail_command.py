@@ -71,8 +71,8 @@ def test_lines_for_a_terminal(streams: RedisStage, terminal: None) -> None:
     result = streams.run("tail", "okx:BTC-USDT", "trade", "--since", "oldest", "--count", "2")
     assert (result.exit_code, result.stderr) == (0, "")
     assert result.stdout.splitlines() == [
-        f"\x1b[32m2026-01-01 00:00:00.000  buy         42219.9{'0.5':>17}  id 1\x1b[0m",
-        "\x1b[33m\x1b[1m2026-01-01 00:00:00.000  ━━ feed stale: no data\x1b[0m",
+        f"\x1b[32m2026-01-01 00:00:00.000Z  buy         42219.9{'0.5':>17}  id 1\x1b[0m",
+        "\x1b[33m\x1b[1m2026-01-01 00:00:00.000Z  ━━ feed stale: no data\x1b[0m",
     ]
     assert documents(streams.run("tail", "okx:BTC-USDT", "trade", "--since", "oldest", "--count", "1", "--json").stdout)
 
@@ -230,7 +230,8 @@ def test_a_ledger_for_a_terminal(stage: CliStage, terminal: None) -> None:
     note(stage, START_NS)
     result = stage.run("tail", "all", "coverage", "--since", "oldest", "--count", "1")
     assert (
-        result.stdout == "2026-01-01 00:00:00.000  okx:BTC-USDT  trade        complete    to 2026-01-01 00:00:00.000\n"
+        result.stdout
+        == "2026-01-01 00:00:00.000Z  okx:BTC-USDT  trade        complete    to 2026-01-01 00:00:00.000Z\n"
     )
 
 

@@ -103,7 +103,7 @@ def test_tables_show_ids_whole_in_every_width(
         monkeypatch.setattr(columns, "console", lambda width=width: Console(width=width, highlight=False))
         found = stage.run(*command).stdout
         if command[0] == "coverage":
-            assert found.count("2026-01-01 00:00:00.000") >= 1, (width, found)
+            assert found.count("2026-01-01 00:00:00.000Z") >= 1, (width, found)
         else:
             begun = [line for line in found.splitlines() if line.startswith(("okx:", "binance:"))]
             assert [line.split()[0] for line in begun] == [str(one) for one in IDS], (width, found)

@@ -1,3 +1,4 @@
+import time
 from datetime import UTC, datetime
 
 import pytest
@@ -5,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.errors import UsageError
-from manager.cli.times import date_time, length, parse_start, parse_time
+from manager.cli.times import Zone, date_time, length, parse_start, parse_time
 from tests.manager.fakes import NOW_NS, S
 
 MS = S // 1000
@@ -34,3 +35,15 @@ def test_a_time_that_is_shown_can_be_typed(at_ns: int) -> None:
 )
 def test_a_length(ns: int, text: str) -> None:
     assert length(ns) == text
+
+
+def test_a_time_is_shown_with_its_zone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "CET-1CEST,M3.5.0,M10.5.0/3")
+    time.tzset()
+    try:
+        assert date_time(1_774_778_400_123 * MS) == "2026-03-29 10:00:00.123Z"
+        monkeypatch.setattr(Zone, "local", True)
+        assert date_time(1_774_778_400_123 * MS) == "2026-03-29 12:00:00.123+02:00"
+    finally:
+        monkeypatch.undo()
+        time.tzset()

@@ -20,7 +20,7 @@ MISSED = Missed(ts_event=START_NS, ts_recv=START_NS, count=9, after_id="1-1", be
 def test_a_file_that_lacks_nothing() -> None:
     made = tally(*(trade(number * S) for number in range(1_200)))
     assert made.summary("x.csv") == (
-        "x.csv: 1,200 entries (1,200 trade), 2026-01-01 00:00:00.000 … 2026-01-01 00:19:59.000 UTC"
+        "x.csv: 1,200 entries (1,200 trade), 2026-01-01 00:00:00.000Z … 2026-01-01 00:19:59.000Z"
     )
     assert made.doubts(Facts()) == []
 
@@ -33,7 +33,7 @@ def test_every_reason_for_a_doubt() -> None:
     made = tally(GAP, trade(0), GAP, MISSED, Unreadable())
     assert made.summary("x.csv").startswith("x.csv: 5 entries (2 gap, 1 missed, 1 trade, 1 unreadable), 2026")
     assert made.doubts(Facts(trimmed_to_ns=START_NS, ended=True, ledger="too old")) == [
-        "retention had removed what the stream held before 2026-01-01 00:00:00.000 UTC: the beginning of the range may"
+        "retention had removed what the stream held before 2026-01-01 00:00:00.000Z: the beginning of the range may"
         " be missing",
         "retention removed entries before they could be read, at 1 places (type missed)",
         "the collector marked 2 gaps: data that is missing for good (type gap)",
@@ -42,5 +42,5 @@ def test_every_reason_for_a_doubt() -> None:
         "the coverage ledger does not vouch for the whole range (too old)",
     ]
     assert tally().doubts(Facts(ledger="unknown", vouched_ns=START_NS)) == [
-        "complete by the coverage ledger only up to 2026-01-01 00:00:00.000 UTC: more may still come"
+        "complete by the coverage ledger only up to 2026-01-01 00:00:00.000Z: more may still come"
     ]

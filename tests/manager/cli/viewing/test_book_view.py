@@ -28,7 +28,7 @@ def test_a_ladder() -> None:
         f"  99.5  4  {'█' * 20}",
         f"    99  2  {'█' * 10}",
         f"    98  1  {'█' * 5}",
-        "last change 2026-01-01 00:00:00.000 UTC   seq 7   joins 1",
+        "last change 2026-01-01 00:00:00.000Z   seq 7   joins 1",
     ]
 
 

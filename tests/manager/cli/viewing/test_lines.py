@@ -13,7 +13,7 @@ from tests.support import strategies
 from tests.support.market_items import START_NS
 from tests.support.stream_writer import BTC, BTC_TRADES, delta, snapshot
 
-T = "2026-01-01 00:00:00.000  "
+T = "2026-01-01 00:00:00.000Z  "
 LATER = START_NS + 5_000_000_000
 TIMES: dict[str, Any] = {"ts_event": START_NS, "ts_recv": START_NS}
 
@@ -28,7 +28,7 @@ def candle(closed: bool) -> Candle:
     return Candle(**TIMES, interval="1m", open_time=START_NS, close_time=LATER, **prices, closed=closed)
 
 
-CANDLE = "1m bar of 2026-01-01 00:00:00.000  open 1  high 3  low 0.5  close 2  volume 9"
+CANDLE = "1m bar of 2026-01-01 00:00:00.000Z  open 1  high 3  low 0.5  close 2  volume 9"
 TICKER = Ticker(**TIMES, last="1.5", last_size="2", bid="1.4", volume_24h="1000")
 BOOK = "bids, first 99 x 7   {} asks, first 101 x 7   seq 7"
 GAP = "━━ GAP  missing for good (too old)"
@@ -53,7 +53,7 @@ GAP = "━━ GAP  missing for good (too old)"
         (
             Gap(**TIMES, reason="too old", from_id="7", from_ts=START_NS, to_ts=LATER),
             Line(
-                f"{GAP}: ids between 7 and …, times between 2026-01-01 00:00:00.000 and 2026-01-01 00:00:05.000",
+                f"{GAP}: ids between 7 and …, times between 2026-01-01 00:00:00.000Z and 2026-01-01 00:00:05.000Z",
                 "red",
                 True,
             ),
@@ -105,7 +105,7 @@ def test_nothing_from_outside_moves_the_cursor(event: Event) -> None:
         (
             LedgerEntry(kind=Kind.GAP_LOST, at=START_NS, run_id="r", data_type=DataType.TRADE, from_ts=START_NS,
                         to_ts=LATER, from_id="7", reason="too old"),
-            Line(f"{T}trade        gap_lost    from {T}to 2026-01-01 00:00:05.000  from id 7  (too old)", "red"),
+            Line(f"{T}trade        gap_lost    from {T}to 2026-01-01 00:00:05.000Z  from id 7  (too old)", "red"),
         ),
         (
             LedgerEntry(kind=Kind.OPENED, at=START_NS, run_id="r", data_type=DataType.CANDLES, interval="1m",
