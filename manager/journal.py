@@ -38,7 +38,7 @@ class What(Enum):
     REDIS_AWAY = "redis_away"  # for long enough that a person should know; written when it is back
     REDIS_BACK = "redis_back"  # since, until (ns), away_s, and times where it was away more than once
     REDIS_FILE_CUT = "redis_file_cut"  # file, copy, lost_bytes: the damaged end of the embedded Redis' file
-    REDIS_SERVES = "redis_serves"  # masters: another server, or another run of it, than before; at first which one
+    REDIS_SERVES = "redis_serves"  # serves: another server, or another run of it, than before; at first which one
     VERSIONS_SEEN = "versions_seen"  # versions: of the collectors that run, where they are not those of before
     REDIS_REWOUND = "redis_rewound"  # lost_s: it came back without what was written last; absent: empty
     WRITES_REFUSED = "writes_refused"  # code, since (ns): Redis answers and takes no writes; written when it does

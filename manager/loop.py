@@ -184,6 +184,8 @@ class Loop:
         busy: frozenset[CollectorId],
         tasks: asyncio.TaskGroup,
     ) -> None:
+        for entry in self._notices.versions(pulses, self._memory.last(What.VERSIONS_SEEN)):
+            self._memory.note(entry)
         conditions = Conditions(settling=self._settling(), busy=self._hands.busy | busy)
         seen = Seen(
             at=self._instant,
@@ -225,13 +227,23 @@ class Loop:
                 self._reporter.beaten(fields)
                 with translated_errors(self._link.config):
                     await write_beat(self._link.client, fields)
-                for seen in (await self._tide.write(self._link), await self._servers.look(self._link)):
-                    if seen is not None:
-                        self._memory.note(seen)
+                await self._watch_redis()
         except RedisUnreachableError as error:
             self._senses.write_failed(error)
         else:
             self._senses.write_done()
+
+    async def _watch_redis(self) -> None:
+        """Whether it has lost what we wrote, and which one it is.
+
+        Raises:
+            RedisUnreachableError: It does not answer.
+        """
+        memory = self._memory
+        if rewound := await self._tide.write(self._link):
+            memory.note(rewound)
+        if memory.known and (serves := await self._servers.look(self._link, memory.last(What.REDIS_SERVES))):
+            memory.note(serves)
 
     def _trouble(self) -> str:
         parts = (self._keeper, self._memory, self._lease, self._reporter)

@@ -7,7 +7,7 @@ from common.errors import FleetError, RedisUnreachableError
 from common.log import get_logger
 from common.redis_client import translated_errors
 from manager.history import History, rebuild, remember
-from manager.journal import BY_OPERATORS, Entry, Journal, JournalRefusedError, Noted, read_journal
+from manager.journal import BY_OPERATORS, Entry, Journal, JournalRefusedError, Noted, What, read_journal
 from manager.outage import Outages, rebuild_outages, remember_outage
 from manager.senses import RedisLink
 from manager.settings import ManagerSettings
@@ -36,6 +36,7 @@ class Memory:
         self.settings, self._witness, self._journal = settings, witness, Journal()
         self._history: History | None = None  # not known before Redis has answered for the first time
         self._outages: Outages = {}
+        self._last: dict[What, Entry] = {}
         self._read_up_to = ""
         self._requests = list[Noted]()
         self._unread = self._unwritten = ""
@@ -50,6 +51,15 @@ class Memory:
         """What is known now of outages of exchanges."""
         return self._outages
 
+    def last(self, what: What) -> Entry | None:
+        """The last entry of a kind; None where there is none."""
+        return self._last.get(what)
+
+    @property
+    def known(self) -> bool:
+        """Whether the journal was read."""
+        return self._history is not None
+
     @property
     def trouble(self) -> str:
         """Why the journal cannot be used, a phrase of ours; else empty."""
@@ -59,6 +69,7 @@ class Memory:
         """Into the journal and into the history by the same door: a manager that reads the journal knows the same."""
         self._journal.add(entry)
         self._witness.noted(entry)
+        self._last[entry.what] = entry
         if self._history is not None:
             self._history = remember(self._history, entry, self.settings)
             self._outages = remember_outage(self._outages, entry)
@@ -84,6 +95,7 @@ class Memory:
         entries += self._journal.waiting
         self._history, self._unread = rebuild(entries, self.settings), ""
         self._outages = rebuild_outages(entries)
+        self._last = {entry.what: entry for entry in entries}
         self._witness.recalled(entries)
         self._read_up_to = noted[-1].entry_id if noted else "0-0"
         get_logger().info("history_rebuilt", entries=len(entries))

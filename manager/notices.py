@@ -4,7 +4,7 @@ Pure but for the clock that it is given.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from common.clock import Clock
 from common.identity import CollectorId
@@ -45,7 +45,6 @@ class Notices:
         self._gaps: dict[CollectorId, tuple[str, int]] = {}
         self._lost: dict[CollectorId, int] = {}
         self._losses_due_s = float("-inf")
-        self._versions: Set[str] = set()
 
     def look(
         self, lease: Lease, redis_trouble: str, pulses: Mapping[CollectorId, Pulse] | None, rival: str = ""
@@ -64,7 +63,6 @@ class Notices:
             yield from self._of_redis(redis_trouble)
         if lease.leading and pulses is not None:
             yield from self._of_data(pulses)
-            yield from self._of_versions(pulses)
 
     def _of_redis(self, trouble: str) -> Iterator[Entry]:
         """That it was away is told when it is back, as that is when it can be written; a long time is told before."""
@@ -146,13 +144,14 @@ class Notices:
             why = f"{count} hole{'' if count == 1 else 's'} could not be filled; manager-cli coverage {collector}"
             yield self._entry(What.DATA_LOST, why, {"gaps": str(count)}, str(collector))
 
-    def _of_versions(self, pulses: Mapping[CollectorId, Pulse]) -> Iterator[Entry]:
+    def versions(self, pulses: Mapping[CollectorId, Pulse], last: Entry | None) -> Iterator[Entry]:
+        """The versions of the collectors that run, where they are not those of the ``last`` entry of this kind."""
         found = Counter(pulse.heartbeat.version for pulse in pulses.values() if pulse.heartbeat and not pulse.expired)
-        if not found or found.keys() == self._versions:
+        versions = " ".join(sorted(found))
+        if versions in ("", last.details.get("versions", "") if last else ""):
             return
-        self._versions = found.keys()
         why = ", ".join(f"{count} of the collectors that run: {version}" for version, count in sorted(found.items()))
-        yield self._entry(What.VERSIONS_SEEN, why, {"versions": " ".join(sorted(found))})
+        yield self._entry(What.VERSIONS_SEEN, why, {"versions": versions})
 
     def _entry(self, what: What, why: str, details: dict[str, str] | None = None, collector: str = "") -> Entry:
         log = get_logger().info if what in _GOOD_NEWS else get_logger().warning

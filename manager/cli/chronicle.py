@@ -17,8 +17,8 @@ from manager.words import clock_time, phrase
 
 _OWN_FIELDS = frozenset({"at", "who", "what", "collector", "why"})
 _NS_PER_MS = 1_000_000
-_INTERNAL = frozenset({"asked", "started_s"})
-"""Details that only the manager has a use for."""
+_INTERNAL = frozenset({"asked", "started_s", "serves", "versions"})
+"""Details that only the manager has a use for, or that stand in the reason."""
 
 _NS_DIGITS = 19
 """Of a time in ns between 2001 and 2262."""

@@ -35,12 +35,12 @@ class Scene:
         of = config(collector)
         self.pulses[of.id] = pulse(heartbeat(of, gaps=gaps, run_id=run_id))
 
-    def rounds(self, count: float, redis_trouble: str = "", *, versions: bool = False) -> list[Entry]:
+    def rounds(self, count: float, redis_trouble: str = "") -> list[Entry]:
         news = list[Entry]()
         for _ in range(round(count)):
             self.clock.move(1)
             news += self.notices.look(self.lease, redis_trouble, None if redis_trouble else self.pulses)
-        return [entry for entry in news if versions or entry.what is not What.VERSIONS_SEEN]
+        return news
 
 
 @pytest.fixture
@@ -168,11 +168,17 @@ def test_versions_of_the_collectors_that_run_are_told_when_they_change(scene: Sc
 
     run("BTC-USDT", "0.1.0")
     run("ETH-USDT", "0.1.0")
-    first = "2 of the collectors that run: 0.1.0"
-    assert short(scene.rounds(9, versions=True)) == [(What.VERSIONS_SEEN, first, {"versions": "0.1.0"})]
+
+    def told(last: Entry | None) -> list[Entry]:
+        return [*scene.notices.versions(scene.pulses, last)]
+
+    (first,) = told(None)
+    assert short([first]) == [(What.VERSIONS_SEEN, "2 of the collectors that run: 0.1.0", {"versions": "0.1.0"})]
+    assert told(first) == []
     run("ETH-USDT", "0.2.0")
-    both = "1 of the collectors that run: 0.1.0, 1 of the collectors that run: 0.2.0"
-    assert short(scene.rounds(9, versions=True)) == [(What.VERSIONS_SEEN, both, {"versions": "0.1.0 0.2.0"})]
+    (both,) = told(first)
+    why = "1 of the collectors that run: 0.1.0, 1 of the collectors that run: 0.2.0"
+    assert short([both]) == [(What.VERSIONS_SEEN, why, {"versions": "0.1.0 0.2.0"})]
     run("BTC-USDT", "0.2.0")
     last = "2 of the collectors that run: 0.2.0"
-    assert short(scene.rounds(9, versions=True)) == [(What.VERSIONS_SEEN, last, {"versions": "0.2.0"})]
+    assert short(told(both)) == [(What.VERSIONS_SEEN, last, {"versions": "0.2.0"})]

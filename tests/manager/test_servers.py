@@ -32,17 +32,18 @@ async def test_it_is_told_which_redis_serves_and_when_it_becomes_another(
         return f"{name} (run {facts['run_id'][:8]}) at 127.0.0.1:{redis_server.port}"
 
     def entry(why: str) -> Entry:
-        details = {"masters": f"127.0.0.1:{redis_server.port}"}
+        details = {"serves": why.partition(", before ")[0]}
         return Entry(at_ns=clock.now_ns(), who="manager", what=What.REDIS_SERVES, why=why, details=details)
 
     first = said()
-    assert await servers.look(link) == entry(first)
+    last = await servers.look(link, None)
+    assert last == entry(first)
     clock.move(LOOK_EVERY_S)
-    assert await servers.look(link) is None
+    assert await servers.look(link, last) is None
     redis_server.stop()
     redis_server.start()
-    assert await servers.look(link) is None, "it was just looked"
+    assert await servers.look(link, last) is None, "it was just looked"
     clock.move(LOOK_EVERY_S)
     with suppress(RedisUnreachableError):  # by the connection to the one before
-        assert await servers.look(link) is None
-    assert await servers.look(link) == entry(f"{said()}, before {first}")
+        assert await servers.look(link, last) is None
+    assert await servers.look(link, last) == entry(f"{said()}, before {first}")
