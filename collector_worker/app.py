@@ -40,7 +40,13 @@ from collector_worker.vouching import fetchable, unvouched
 from common import keys
 from common.clock import Clock, SystemClock
 from common.config import ExchangeCollectorConfig
-from common.errors import ExchangeUnavailableError, FleetError, RedisUnreachableError, SupersededError
+from common.errors import (
+    ExchangeUnavailableError,
+    FleetError,
+    RedisUnreachableError,
+    SupersededError,
+    UnknownSymbolError,
+)
 from common.health import WorkerState
 from common.identity import DataType
 from common.lifecycle import run_together
@@ -61,6 +67,7 @@ class Limits(Struct, frozen=True, kw_only=True):
     Attributes:
         redis_wait_s: At the start supervisord brings up Redis and the collectors together; after this long it will
             not come by itself.
+        denied_pause_s: Before an exchange is asked again that says it does not list the symbol.
         flush_s: At the end. With the second that closing a socket may take, an exit stays below five.
     """
 
@@ -68,6 +75,7 @@ class Limits(Struct, frozen=True, kw_only=True):
     flush_s: float = 3.5
     rest_pause_first_s: float = 0.5
     rest_pause_cap_s: float = 30.0
+    denied_pause_s: float = 2.0
     clock_every_s: float = 600.0
 
 
@@ -289,11 +297,16 @@ class Worker:
                 self._recorder.tick()
 
     async def _find_instrument(self) -> Instrument:
-        """Ask the exchange for its spelling of the symbol, until it answers."""
+        """Ask the exchange for its spelling of the symbol, until it answers.
+
+        Raises:
+            UnknownSymbolError: It lists no such symbol, and says so again: one answer may come out of some cache.
+        """
         pauses_s = full_jitter(self._random, self._limits.rest_pause_first_s, self._limits.rest_pause_cap_s)
         path = self._exchange.instruments_path()
         for feed in self._exchange.feeds():
             self._telemetry.feed_is(feed.name, WorkerState.CONNECTING, self._clock.now_ns())
+        denied = False
         while True:
             try:
                 body = await self._rest.fetch(path, self._exchange.rest_units(path))
@@ -303,6 +316,12 @@ class Worker:
                 pause_s = next(pauses_s)
                 self._failures.warn("instruments_unavailable", error, pause_s=round(pause_s, 2))
                 await asyncio.sleep(pause_s)
+            except UnknownSymbolError as error:
+                if denied:
+                    raise
+                denied = True
+                self._failures.warn("symbol_unknown", error, pause_s=self._limits.denied_pause_s)
+                await asyncio.sleep(self._limits.denied_pause_s)
             else:
                 self._telemetry.settled("instruments")
                 return instrument

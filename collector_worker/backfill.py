@@ -78,7 +78,8 @@ class Backfiller:
         path = self._exchange.trades_path(self._instrument, first_id)
         body = await self._rest.fetch(path, self._exchange.rest_units(path))
         page = self._exchange.read_trades(body, self._instrument, self._clock.now_ns())
-        self.trades.on_page(page, more=len(page) >= self._exchange.trades_page)
+        more = bool(page) and int(page[-1].trade_id) >= first_id + self._exchange.trades_page - 1
+        self.trades.on_page(page, more=more)
 
     async def _fetch_candles(self, flow: CandleFlow, number: int) -> None:
         flow.note_missing()
@@ -86,7 +87,8 @@ class Backfiller:
         path = self._exchange.candles_path(self._instrument, interval, flow.tape.opens_at(number), now_ns)
         body = await self._rest.fetch(path, self._exchange.rest_units(path))
         page = self._exchange.read_candles(body, interval, self._clock.now_ns())
-        flow.on_page(page, more=len(page) >= self._exchange.candles_page - 1)
+        last_ns = flow.tape.opens_at(number + self._exchange.candles_page - 2)  # where the last bar of all is running
+        flow.on_page(page, more=bool(page) and page[-1].open_time >= last_ns)
 
     async def _rest_until_needed(self) -> None:
         """Wait for the next moment that matters."""

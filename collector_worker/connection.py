@@ -263,18 +263,27 @@ class Connection:
         if isinstance(output, Acknowledged):
             self._on_acknowledged(output)
         elif isinstance(output, Malformed):
-            beat = self._around.telemetry.beat
-            beat.decode_errors += 1
-            if beat.decode_errors == 1:  # one sample tells what it is; the counter tells how often
-                get_logger().warning("frame_undecodable", why=output.reason, sample=repr(frame[:200]))
+            self._count(output.reason, frame)
         elif isinstance(output, Refused):
-            if output.permanent:
-                raise SubscriptionRefusedError(output.reason)
-            get_logger().warning("subscription_deferred", why=output.reason)
-            self._again.refused(self._unconfirmed, self._now_s())
-        elif isinstance(output, ClosingSoon):
+            self._on_refused(output, frame)
+        elif isinstance(output, ClosingSoon) and not self.closing_soon.is_set():
             get_logger().info("feed_closing_announced", feed=self._feed.name)
             self.closing_soon.set()
+
+    def _on_refused(self, output: Refused, frame: bytes) -> None:
+        if output.permanent:
+            raise SubscriptionRefusedError(output.reason)
+        if self._unconfirmed:
+            get_logger().warning("subscription_deferred", why=output.reason)
+            self._again.refused(self._unconfirmed, self._now_s())
+        else:  # nothing that it could mean
+            self._count(output.reason, frame)
+
+    def _count(self, why: str, frame: bytes) -> None:
+        beat = self._around.telemetry.beat
+        beat.decode_errors += 1
+        if beat.decode_errors == 1:  # one sample tells what it is; the counter tells how often
+            get_logger().warning("frame_undecodable", why=why, sample=repr(frame[:200]))
 
     def _on_acknowledged(self, output: Acknowledged) -> None:
         if output.channel.data_type is DataType.ORDERBOOK:

@@ -28,6 +28,7 @@ from collector_worker.exchanges.contract import (
     Refused,
     TradeShape,
 )
+from collector_worker.rest_rows import Rows
 from common.config import ExchangeCollectorConfig
 from common.decimals import AMOUNT, is_amount
 from common.errors import ExchangeUnavailableError, NotTradedError, UnknownSymbolError
@@ -41,12 +42,17 @@ _Answer = TypeVar("_Answer")
 _Ms = Annotated[int, Meta(ge=0, lt=10**13)]
 _Id = Annotated[int, Meta(ge=0, lt=10**18)]
 _Number = Annotated[str, Meta(pattern=AMOUNT)]
+_Figure = _Number | None
 
 # --- wire structs: only the fields we use; unknown ones are skipped -----------------------------------------------
 
 
 class _Error(Struct, gc=False):
     code: int = 0
+
+
+class _NotOursError(Exception):
+    """A row names another instrument."""
 
 
 class _Head(Struct, gc=False):
@@ -63,6 +69,8 @@ class _Head(Struct, gc=False):
 class _Trade(Struct, gc=False):
     """Section 4.1. ``m``: the buyer was the maker, so the taker sold."""
 
+    event: Literal["trade"] = field(name="e")
+    symbol: str = field(name="s")
     trade_id: _Id = field(name="t")
     price: _Number = field(name="p")
     size: _Number = field(name="q")
@@ -71,25 +79,29 @@ class _Trade(Struct, gc=False):
 
 
 class _Ticker(Struct, gc=False):
-    """Section 4.2, ``24hrTicker``: rolling statistics with the best quotes."""
+    """Section 4.2, ``24hrTicker``: rolling statistics with the best quotes; what it does not give is left out."""
 
+    event: Literal["24hrTicker"] = field(name="e")
+    symbol: str = field(name="s")
     time_ms: _Ms = field(name="E")
-    last: _Number = field(name="c")
-    last_size: _Number = field(name="Q")
-    bid: _Number = field(name="b")
-    bid_size: _Number = field(name="B")
-    ask: _Number = field(name="a")
-    ask_size: _Number = field(name="A")
-    open: _Number = field(name="o")
-    high: _Number = field(name="h")
-    low: _Number = field(name="l")
-    volume: _Number = field(name="v")
-    quote_volume: _Number = field(name="q")
+    last: _Figure = field(name="c", default=None)
+    last_size: _Figure = field(name="Q", default=None)
+    bid: _Figure = field(name="b", default=None)
+    bid_size: _Figure = field(name="B", default=None)
+    ask: _Figure = field(name="a", default=None)
+    ask_size: _Figure = field(name="A", default=None)
+    open: _Figure = field(name="o", default=None)
+    high: _Figure = field(name="h", default=None)
+    low: _Figure = field(name="l", default=None)
+    volume: _Figure = field(name="v", default=None)
+    quote_volume: _Figure = field(name="q", default=None)
 
 
 class _Depth(Struct, gc=False):
     """Section 4.3, ``depthUpdate``: the ids ``U`` to ``u`` in one frame, both inclusive."""
 
+    event: Literal["depthUpdate"] = field(name="e")
+    symbol: str = field(name="s")
     time_ms: _Ms = field(name="E")
     first_id: _Id = field(name="U")
     last_id: _Id = field(name="u")
@@ -100,6 +112,7 @@ class _Depth(Struct, gc=False):
 class _Bar(Struct, gc=False):
     """Section 4.4. ``x`` is true on the last push of a bar."""
 
+    symbol: str = field(name="s")
     open_ms: _Ms = field(name="t")
     interval: str = field(name="i")
     open: _Number = field(name="o")
@@ -112,6 +125,8 @@ class _Bar(Struct, gc=False):
 
 
 class _Kline(Struct, gc=False):
+    event: Literal["kline"] = field(name="e")
+    symbol: str = field(name="s")
     time_ms: _Ms = field(name="E")
     bar: _Bar = field(name="k")
 
@@ -177,12 +192,16 @@ _error = Decoder(_Error).decode
 _exchange_info = Decoder(_ExchangeInfo).decode
 _time = Decoder(_Time).decode
 _rest_book = Decoder(_RestBook).decode
-_rest_trades = Decoder(list[_RestTrade]).decode
-_rest_bars = Decoder(list[_RestBar]).decode
+_rest_trades = Rows(_RestTrade)
+_rest_bars = Rows(_RestBar)
 
 # --- what Binance calls things ------------------------------------------------------------------------------------
 
 _BAD_SYMBOL = -1121
+
+_PERMANENT = frozenset({0, 1, 2, 3})
+"""Section 3: what a request is refused with that needs a change on our side. All other codes may pass by themselves."""
+
 _SUBSCRIPTION = 1
 """Id of the request that subscribes to everything: one frame, because five a second are allowed (section 2)."""
 
@@ -365,10 +384,13 @@ class BinanceAdapter:
     keepalive = KEEPALIVE
 
     def __init__(self, feed: Feed, instrument: Instrument) -> None:
-        native = instrument.native.lower()
+        self._native = instrument.native
+        native = self._native.lower()
         self._channels = {f"{native}@{channel.name}": channel for channel in feed.channels}
         self._requests = _SUBSCRIPTION
         self._waiting: dict[int, tuple[Channel, ...]] = {}
+        """Our requests that have no answer yet; those that leave a stream are for no channel."""
+        self._refused: set[Channel] = set()
 
     def subscribe(self) -> list[str]:
         """One request for all streams."""
@@ -376,13 +398,16 @@ class BinanceAdapter:
         return [_request("SUBSCRIBE", list(self._channels), _SUBSCRIPTION)]
 
     def resubscribe(self, channel: Channel) -> list[str]:
-        """Nothing for the book, whose snapshot is fetched and whose updates go on; else a new beginning."""
-        if channel.data_type is DataType.ORDERBOOK:
+        """Nothing for the book, whose snapshot is fetched and whose updates go on; else a new beginning.
+
+        A book that was refused brings no updates yet.
+        """
+        if channel.data_type is DataType.ORDERBOOK and channel not in self._refused:
             return []
         stream = next(name for name, known in self._channels.items() if known == channel)
         leave, join = self._requests + 1, self._requests + 2
         self._requests = join
-        self._waiting[join] = (channel,)
+        self._waiting |= {leave: (), join: (channel,)}
         return [_request("UNSUBSCRIBE", [stream], leave), _request("SUBSCRIBE", [stream], join)]
 
     def on_frame(self, frame: bytes, recv_ns: int) -> Sequence[Output]:
@@ -391,34 +416,51 @@ class BinanceAdapter:
             head = _head(frame)
             channel = self._channels.get(head.stream)
             if channel is not None:
-                return (_on_data(channel, head.data, recv_ns),)
+                return (self._on_data(channel, head.data, recv_ns),)
             return self._on_control(head)
         except UNREADABLE:
             return (Malformed("not a frame of Binance's protocol"),)
+        except _NotOursError:
+            return (Malformed("data of another instrument"),)
 
     def _on_control(self, head: _Head) -> Sequence[Output]:
         if head.event == "serverShutdown" or head.stream == "!serverShutdown":
             return (ClosingSoon("the exchange announced that it will close the connection"),)
-        code = head.code if head.code is not None else (head.error.code if head.error else None)
-        if code is not None:
-            return (Refused(f"Binance refuses a request (code {code})", permanent=True),)
-        if isinstance(head.id, int):
-            return [Acknowledged(channel) for channel in self._waiting.pop(head.id, ())]
-        return (Malformed("neither data nor an answer to us"),)
+        if not isinstance(head.id, int) or head.id not in self._waiting:
+            return (Malformed("neither data nor an answer to us"),)
+        channels = self._waiting.pop(head.id)
+        if head.code is None and head.error is None:
+            self._refused.difference_update(channels)
+            return [Acknowledged(channel) for channel in channels]
+        code = head.code if head.code is not None else head.error and head.error.code
+        self._refused.update(channels)
+        return (Refused(f"Binance refuses a request (code {code})", permanent=bool(channels) and code in _PERMANENT),)
 
+    def _on_data(self, channel: Channel, data: Raw, recv_ns: int) -> Output:
+        match channel.data_type:
+            case DataType.TRADE:
+                trade = _trade(data)
+                self._check(trade.symbol)
+                side = _side(trade.buyer_is_maker)
+                ts_event = trade.time_ms * NS_PER_MS
+                return Trade(ts_event, recv_ns, str(trade.trade_id), trade.price, trade.size, side)
+            case DataType.ORDERBOOK:
+                depth = _depth(data)
+                self._check(depth.symbol)
+                return BookFrame(_delta(depth, recv_ns))
+            case DataType.TICKER:
+                ticker = _ticker(data)
+                self._check(ticker.symbol)
+                return _ticker_event(ticker, recv_ns)
+            case DataType.CANDLES:
+                kline = _kline(data)
+                self._check(kline.symbol)
+                self._check(kline.bar.symbol)
+                return _candle(kline, channel, recv_ns)
 
-def _on_data(channel: Channel, data: Raw, recv_ns: int) -> Output:
-    match channel.data_type:
-        case DataType.TRADE:
-            row = _trade(data)
-            side = _side(row.buyer_is_maker)
-            return Trade(row.time_ms * NS_PER_MS, recv_ns, str(row.trade_id), row.price, row.size, side)
-        case DataType.ORDERBOOK:
-            return BookFrame(_delta(_depth(data), recv_ns))
-        case DataType.TICKER:
-            return _ticker_event(_ticker(data), recv_ns)
-        case DataType.CANDLES:
-            return _candle(_kline(data), channel, recv_ns)
+    def _check(self, symbol: str) -> None:
+        if symbol != self._native:
+            raise _NotOursError
 
 
 def _request(method: str, streams: list[str], number: int) -> str:

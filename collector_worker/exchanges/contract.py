@@ -252,7 +252,7 @@ class ExchangeCollector(Protocol):
         ...
 
     def read_trades(self, body: bytes, instrument: Instrument, recv_ns: int) -> list[Trade]:
-        """The trades of a page, ascending by id, each marked as ``backfill``.
+        """The trades of a page, ascending by id, each marked as ``backfill``; rows that are none are left out.
 
         Raises:
             ExchangeUnavailableError: The answer is an error, or not a page of trades of this symbol.
@@ -269,7 +269,7 @@ class ExchangeCollector(Protocol):
         ...
 
     def read_candles(self, body: bytes, interval: str, recv_ns: int) -> list[Candle]:
-        """The closed bars of a page, ascending.
+        """The closed bars of a page, ascending; rows that are none are left out.
 
         Raises:
             ExchangeUnavailableError: The answer is an error, or not a page of bars.

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from functools import partial
 from itertools import chain, zip_longest
 from math import inf
-from typing import Annotated, Any, Generic, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Generic, Literal, TypeVar
 from urllib.parse import quote
 
 import msgspec
@@ -33,6 +33,7 @@ from collector_worker.exchanges.contract import (
     Refused,
     TradeShape,
 )
+from collector_worker.rest_rows import Rows
 from common.config import ExchangeCollectorConfig
 from common.decimals import AMOUNT, PRICE, is_amount, is_price
 from common.errors import ExchangeUnavailableError, NotTradedError, UnknownSymbolError
@@ -48,9 +49,9 @@ _Ms = Annotated[int, Meta(ge=0, lt=10**_MS_DIGITS)]
 """A time in milliseconds; those behind the year 2286 are none."""
 
 _Price = Annotated[str, Meta(pattern=PRICE)]
-_PriceOrNothing = Annotated[str, Meta(pattern=rf"^\Z|{PRICE}")]
+_PriceOrNothing = Annotated[str, Meta(pattern=rf"^\Z|{PRICE}")] | None
 _Amount = Annotated[str, Meta(pattern=AMOUNT)]
-_AmountOrNothing = Annotated[str, Meta(pattern=rf"^\Z|{AMOUNT}")]
+_AmountOrNothing = Annotated[str, Meta(pattern=rf"^\Z|{AMOUNT}")] | None
 _ID_DIGITS = 18
 
 # --- wire structs: only the fields we use; unknown ones are skipped -----------------------------------------------
@@ -78,7 +79,8 @@ class _Push(Struct, Generic[_Row], gc=False):
     event: str = ""
 
 
-_Reader = tuple[Callable[[bytes], _Push[Any]], Callable[[_Push[Any], int], Sequence[Output]]]
+_Reader = tuple[Callable[[bytes], _Push[Any]], Callable[[Any, str, int], Output]]
+"""Decodes a frame, and makes of a row, the frame's action and the time of receipt what the row means."""
 
 
 class _Trade(Struct, rename="camel", gc=False):
@@ -89,7 +91,7 @@ class _Trade(Struct, rename="camel", gc=False):
     sz: str
     side: Literal["buy", "sell"]
     ts: _Ms
-    inst_id: str = ""
+    inst_id: str | None = None
 
 
 class _Aggregate(_Trade, rename="camel", gc=False):
@@ -102,6 +104,7 @@ class _Ticker(Struct, rename="camel", gc=False):
     """Section 4.2. Prices can be "" on empty books; ``volCcy24h`` is quote for spot, base for derivatives."""
 
     ts: _Ms
+    inst_id: str | None = None
     last: _PriceOrNothing = ""
     last_sz: _AmountOrNothing = ""
     ask_px: _PriceOrNothing = ""
@@ -121,6 +124,7 @@ class _Book(Struct, rename="camel", gc=False):
     asks: list[Level]
     bids: list[Level]
     ts: _Ms
+    inst_id: str | None = None
     seq_id: int | None = None
     prev_seq_id: int | None = None
     checksum: int | None = None
@@ -129,6 +133,7 @@ class _Book(Struct, rename="camel", gc=False):
 class _Candle(Struct, array_like=True, gc=False):
     """Section 4.4. ``vol`` in base (spot) or contracts; ``volCcyQuote`` always in quote."""
 
+    inst_id: ClassVar[None] = None
     ts: _Ms
     open: _Price
     high: _Price
@@ -174,18 +179,17 @@ class _Time(Struct):
 
 # Lax: OKX writes integers as strings ("ts":"1652459225464").
 _head = Decoder(_Head, strict=False).decode
-_trades = Decoder(list[_Trade], strict=False).decode
-_tickers = Decoder(list[_Ticker], strict=False).decode
-_books = Decoder(list[_Book], strict=False).decode
-_candles = Decoder(list[_Candle], strict=False).decode
+_trades = Rows(_Trade, strict=False)
+_books = Rows(_Book, strict=False)
+_candles = Rows(_Candle, strict=False)
 _trade_push = Decoder(_Push[_Trade], strict=False).decode
 _aggregate_push = Decoder(_Push[_Aggregate], strict=False).decode
 _ticker_push = Decoder(_Push[_Ticker], strict=False).decode
 _book_push = Decoder(_Push[_Book], strict=False).decode
 _candle_push = Decoder(_Push[_Candle], strict=False).decode
 _envelope = Decoder(_Envelope).decode
-_instruments = Decoder(list[_Instrument]).decode
-_times = Decoder(list[_Time], strict=False).decode
+_instruments = Rows(_Instrument)
+_times = Rows(_Time, strict=False)
 
 # --- what OKX calls things ----------------------------------------------------------------------------------------
 
@@ -235,6 +239,8 @@ _REFUSALS = {
 }
 
 _UNSOUND = Malformed("a trade whose id, price or size is not a number")
+_NOT_OURS = Malformed("data of another instrument")
+_UNREADABLE = Malformed("not a frame of OKX' protocol")
 
 KEEPALIVE = KeepAlive(idle_s=20.0, answer_s=10.0, frame="ping")
 """Section 2: a text ping within 30 s of silence, answered by a text pong."""
@@ -347,10 +353,11 @@ class Okx:
     def read_trades(self, body: bytes, instrument: Instrument, recv_ns: int) -> list[Trade]:
         """Newest first on the wire; one row per match, whichever channel is collected (section 6)."""
         rows = _rest_rows(body, _trades)
-        if any(row.inst_id != instrument.native or not _is_sound(row) for row in rows):
+        ours = [row for row in rows if row.inst_id == instrument.native and _is_sound(row)]
+        if rows and not ours:
             raise ExchangeUnavailableError("OKX answered trades that are not those of this instrument")
         trades = [
-            Trade(row.ts * NS_PER_MS, recv_ns, row.trade_id, row.px, row.sz, row.side, "backfill") for row in rows
+            Trade(row.ts * NS_PER_MS, recv_ns, row.trade_id, row.px, row.sz, row.side, "backfill") for row in ours
         ]
         return sorted(trades, key=lambda trade: int(trade.trade_id))
 
@@ -364,7 +371,7 @@ class Okx:
 
     def read_candles(self, body: bytes, interval: str, recv_ns: int) -> list[Candle]:
         """Newest first on the wire, with the running bar (section 6)."""
-        bars = [_candle(row, interval, recv_ns) for row in _rest_rows(body, _candles)]
+        bars = [_on_candle(interval, row, "", recv_ns) for row in _rest_rows(body, _candles)]
         return sorted((bar for bar in bars if bar.closed), key=lambda bar: bar.open_time)
 
     def rest_units(self, path: str) -> float:
@@ -431,6 +438,8 @@ class OkxAdapter:
         self._readers = {channel.name: self._reader(channel) for channel in feed.channels}
         self._by_beginning = {self._beginning(channel): self._readers[channel.name] for channel in feed.channels}
         self._requests = 0
+        self._asked: dict[str, Channel] = {}
+        """Our requests for a channel that have no answer yet, by their ids."""
 
     def subscribe(self) -> list[str]:
         """One request per channel: an error event names only the request's id, never its argument (section 3)."""
@@ -442,20 +451,23 @@ class OkxAdapter:
 
     def _request(self, op: str, channel: Channel) -> str:
         self._requests += 1
+        number = f"r{self._requests}"
+        if op == "subscribe":
+            self._asked[number] = channel
         args = [{"channel": channel.name, "instId": self._native}]
-        return msgspec.json.encode({"id": f"r{self._requests}", "op": op, "args": args}).decode()
+        return msgspec.json.encode({"id": number, "op": op, "args": args}).decode()
 
     def _reader(self, channel: Channel) -> _Reader:
         """How to decode the data frames of a channel, and what to make of them."""
         match channel.data_type:
             case DataType.TRADE:
-                return (_aggregate_push, _on_aggregates) if channel.name == "trades" else (_trade_push, _on_trades)
+                return (_aggregate_push, _on_aggregate) if channel.name == "trades" else (_trade_push, _on_trade)
             case DataType.ORDERBOOK:
-                return _book_push, partial(_on_books, channel.name == "books")
+                return _book_push, partial(_on_book, channel.name == "books")
             case DataType.TICKER:
-                return _ticker_push, self._on_tickers
+                return _ticker_push, self._on_ticker
             case DataType.CANDLES:
-                return _candle_push, partial(_on_candles, channel.interval)
+                return _candle_push, partial(_on_candle, channel.interval)
 
     def _beginning(self, channel: Channel) -> bytes:
         """How OKX begins the data frames of a channel, up to the first closing brace (section 4, real frames)."""
@@ -466,12 +478,19 @@ class OkxAdapter:
         reader = self._by_beginning.get(frame[: frame.find(b"}")])
         if reader is None:
             return self._on_any(frame, recv_ns)
-        decode, on_push = reader  # one pass over the frame is enough, where it is what it seems to be
+        decode, read = reader  # one pass over the frame is enough, where it is what it seems to be
         try:
             push = decode(frame)
         except UNREADABLE:
             return self._on_any(frame, recv_ns)
-        return self._on_any(frame, recv_ns) if push.event else on_push(push, recv_ns)
+        return self._on_any(frame, recv_ns) if push.event else self._on_rows(push, read, recv_ns)
+
+    def _on_rows(self, push: _Push[Any], read: Callable[[Any, str, int], Output], recv_ns: int) -> Sequence[Output]:
+        """What the rows of a frame mean. Each speaks for itself: its own name counts, where it has one."""
+        return [
+            read(row, push.action, recv_ns) if row.inst_id is None or row.inst_id == self._native else _NOT_OURS
+            for row in push.data
+        ]
 
     def _on_any(self, frame: bytes, recv_ns: int) -> Sequence[Output]:
         """A frame of any form."""
@@ -484,26 +503,32 @@ class OkxAdapter:
             reader = self._readers.get(head.arg.channel) if head.arg else None
             if reader is None or head.arg is None or head.arg.inst_id != self._native:
                 return (Malformed("data for nothing we subscribed to"),)
-            decode, on_push = reader
-            return on_push(decode(frame), recv_ns)
+            decode, read = reader
+            return self._on_rows(decode(frame), read, recv_ns)
         except UNREADABLE:
-            return (Malformed("not a frame of OKX' protocol"),)
+            return (_UNREADABLE,)
 
     def _on_event(self, head: _Head) -> Sequence[Output]:
-        if head.event == "subscribe" and head.arg is not None:
-            channel = self._channels.get(head.arg.channel)
-            return (Acknowledged(channel),) if channel else ()
+        if head.event == "subscribe":
+            return self._on_confirmed(head.arg or _Arg())
         if head.event == "error":
+            asked = self._asked.pop(head.id, None)
+            if asked is None and head.id:
+                return (Malformed("a refusal of what we did not ask for"),)
             reason = _REFUSALS.get(head.code, f"OKX refuses a request (code {_shown(head.code)})")
-            return (Refused(reason, permanent=head.code in _PERMANENT),)
+            return (Refused(reason, permanent=asked is not None and head.code in _PERMANENT),)
         if head.event == "notice":  # 64008, up to 60 s ahead (section 2)
             return (ClosingSoon("the exchange announced that it will close the connection"),)
         return ()  # unsubscribe, channel-conn-count and whatever comes later need no reaction
 
-    def _on_tickers(self, push: _Push[_Ticker], recv_ns: int) -> Sequence[Output]:
-        return [self._ticker(row, recv_ns) for row in push.data]
+    def _on_confirmed(self, arg: _Arg) -> Sequence[Output]:
+        channel = self._channels.get(arg.channel)
+        if channel is None or arg.inst_id != self._native:
+            return ()
+        self._asked = {number: asked for number, asked in self._asked.items() if asked != channel}
+        return (Acknowledged(channel),)
 
-    def _ticker(self, row: _Ticker, recv_ns: int) -> Ticker:
+    def _on_ticker(self, row: _Ticker, _: str, recv_ns: int) -> Ticker:
         return Ticker(
             ts_event=row.ts * NS_PER_MS,
             ts_recv=recv_ns,
@@ -526,15 +551,13 @@ def _is_sound(row: _Trade) -> bool:
     return _is_count(row.trade_id) and is_price(row.px) and is_amount(row.sz)
 
 
-def _on_trades(push: _Push[_Trade], recv_ns: int) -> Sequence[Output]:
-    return [_live(row, recv_ns) if _is_sound(row) else _UNSOUND for row in push.data]
+def _on_trade(row: _Trade, _: str, recv_ns: int) -> Output:
+    return _live(row, recv_ns) if _is_sound(row) else _UNSOUND
 
 
-def _on_aggregates(push: _Push[_Aggregate], recv_ns: int) -> Sequence[Output]:
-    return [
-        _live(row, recv_ns, row.count) if _is_sound(row) and (row.count is None or _is_count(row.count)) else _UNSOUND
-        for row in push.data
-    ]
+def _on_aggregate(row: _Aggregate, _: str, recv_ns: int) -> Output:
+    is_sound = _is_sound(row) and (row.count is None or _is_count(row.count))
+    return _live(row, recv_ns, row.count) if is_sound else _UNSOUND
 
 
 def _live(row: _Trade, recv_ns: int, count: str | None = None) -> Trade:
@@ -545,7 +568,7 @@ def _is_count(text: str) -> bool:
     return text.isascii() and text.isdecimal() and len(text) <= _ID_DIGITS
 
 
-def _book(row: _Book, action: str, recv_ns: int, *, incremental: bool) -> Output:
+def _on_book(incremental: bool, row: _Book, action: str, recv_ns: int) -> Output:
     if incremental and action == "update":
         delta = BookDelta(
             ts_event=row.ts * NS_PER_MS,
@@ -576,7 +599,7 @@ def _snapshot(row: _Book, recv_ns: int, reason: str) -> BookSnapshot:
     )
 
 
-def _candle(row: _Candle, interval: str, recv_ns: int) -> Candle:
+def _on_candle(interval: str, row: _Candle, _: str, recv_ns: int) -> Candle:
     open_ns = row.ts * NS_PER_MS
     return Candle(
         ts_event=open_ns,  # OKX gives no time of the push
@@ -592,14 +615,6 @@ def _candle(row: _Candle, interval: str, recv_ns: int) -> Candle:
         quote_volume=row.vol_ccy_quote or None,
         closed=row.confirm == "1",
     )
-
-
-def _on_books(incremental: bool, push: _Push[_Book], recv_ns: int) -> Sequence[Output]:
-    return [_book(row, push.action, recv_ns, incremental=incremental) for row in push.data]
-
-
-def _on_candles(interval: str, push: _Push[_Candle], recv_ns: int) -> Sequence[Output]:
-    return [_candle(row, interval, recv_ns) for row in push.data]
 
 
 def _in_url(instrument: Instrument) -> str:

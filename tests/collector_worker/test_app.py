@@ -98,6 +98,13 @@ async def test_a_symbol_that_is_not_traded_for_now_is_waited_for(redis_server: R
         await until(lambda: (beat := heartbeat(redis_server)) and beat.state is WorkerState.RUNNING)
 
 
+async def test_a_symbol_that_is_not_there_in_one_answer_is_asked_for_again(redis_server: RedisServer) -> None:
+    """The answer may come out of some cache."""
+    gone = instruments("expired")
+    async with surroundings(redis_server.config, a_ticker, gone, instruments(), TIME) as make, running(make()):
+        await until(lambda: (beat := heartbeat(redis_server)) and beat.state is WorkerState.RUNNING)
+
+
 async def test_a_refused_subscription(redis_server: RedisServer) -> None:
     async def refuse(peer: Peer) -> None:
         await peer.send(okx_wire.refusal(await peer.receive(), "60018"))

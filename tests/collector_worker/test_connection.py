@@ -113,6 +113,21 @@ async def test_a_refusal_for_good_ends_the_worker(clock: ManualClock) -> None:
     assert refused.value.exit_code == 78
 
 
+@pytest.mark.parametrize("code", ["60018", "60014"])
+async def test_a_refusal_of_nothing_we_asked_for_is_counted_and_the_connection_goes_on(
+    clock: ManualClock, code: str
+) -> None:
+    async def script(peer: Peer) -> None:
+        request = await peer.receive()
+        await peer.send(okx_wire.ack(request), okx_wire.refusal(request, code))
+        await peer.send(okx_wire.refusal('{"id":""}', code), okx_wire.ticker("1", ms(clock)))
+
+    async with ScriptedServer(script) as server:
+        rig = Rig(clock, server.url, TICKER)
+        await rig.run(rig.connection().run(), until(lambda: len(rig.events(TICKER)) == 2, "the ticker"))
+    assert rig.telemetry.beat.decode_errors == 2
+
+
 async def test_asked_to_come_back_later_it_does_so_with_growing_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Codes 60014 and the like: at least a second, on the same socket, without a reconnect."""
     clock = WatchedClock()

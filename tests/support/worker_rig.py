@@ -24,7 +24,9 @@ from tests.support.waiting import PATIENCE_S
 from tests.support.ws_server import Peer, Script, ScriptedServer
 
 PREFIX = "md:v1:{okx:BTC-USDT}:"
-IMPATIENT = Limits(redis_wait_s=0.0, flush_s=0.1, rest_pause_first_s=0.001, rest_pause_cap_s=0.002)
+IMPATIENT = Limits(
+    redis_wait_s=0.0, flush_s=0.1, rest_pause_first_s=0.001, rest_pause_cap_s=0.002, denied_pause_s=0.001
+)
 INSTRUMENT = {"instId": "BTC-USDT", "instType": "SPOT", "baseCcy": "BTC", "quoteCcy": "USDT", "state": "live"}
 
 

@@ -206,6 +206,31 @@ def test_of_the_bars_the_last_may_be_running(rows: list[int], bars: list[int]) -
     assert binance().read_candles(body, "1m", RECV) == [closed(minute) for minute in bars]
 
 
+BAD_ROWS: dict[str, dict[str, object]] = {
+    "a price that is none": {"price": "abc"},
+    "no size": {"qty": None},
+    "a time in nanoseconds": {"time": 10**18},
+    "an id of twenty digits": {"id": 10**20},
+}
+
+
+@pytest.mark.parametrize("changes", BAD_ROWS.values(), ids=BAD_ROWS)
+def test_one_trade_of_a_page_that_is_none_costs_no_other(changes: dict[str, object]) -> None:
+    rows: list[dict[str, object]] = [
+        {"id": number, "price": "2.0", "qty": "0.1", "time": 1_000 + number, "isBuyerMaker": False}
+        for number in (6, 7, 8)
+    ]
+    rows[1] |= changes
+    trades = binance().read_trades(json.dumps(rows).encode(), INSTRUMENT, RECV)
+    assert [trade.trade_id for trade in trades] == ["6", "8"]
+
+
+@pytest.mark.parametrize("bad", [[], None, [5 * MINUTE_MS, "abc"], kline(6)[:3]], ids=str)
+def test_one_bar_of_a_page_that_is_none_costs_no_other(bad: object) -> None:
+    body = json.dumps([kline(5), bad, kline(7), kline(8)]).encode()
+    assert binance().read_candles(body, "1m", RECV) == [closed(5), closed(7)]
+
+
 FAILURES = {
     "too many requests": (b'{"code":-1003,"msg":"x"}', "Binance answered with error code -1003"),
     "a page": (b"<html>", "Binance answered with something that is not its protocol"),

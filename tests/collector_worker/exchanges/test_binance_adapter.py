@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from collector_worker.exchanges.binance import BinanceAdapter
 from collector_worker.exchanges.contract import (
@@ -35,6 +36,7 @@ from tests.support.binance_adapter import (
 MS = 1_000_000
 NOT_OURS = Malformed("neither data nor an answer to us")
 NOT_PROTOCOL = Malformed("not a frame of Binance's protocol")
+ANOTHER = Malformed("data of another instrument")
 
 
 def channels(**changes: Any) -> dict[str, Channel]:
@@ -60,7 +62,7 @@ def test_one_answer_confirms_them_all_once() -> None:
     adapter = new_adapter()
     adapter.subscribe()
     assert answered(adapter, result=None, id=1) == [Acknowledged(channel) for channel in channels().values()]
-    assert answered(adapter, result=None, id=1) == []
+    assert answered(adapter, result=None, id=1) == [NOT_OURS]
 
 
 def test_a_stream_begins_anew_by_being_left_and_asked_for_again() -> None:
@@ -72,6 +74,7 @@ def test_a_stream_begins_anew_by_being_left_and_asked_for_again() -> None:
     ]
     assert adapter.resubscribe(channels()["ticker"])[1] == '{"method":"SUBSCRIBE","params":["btcusdt@ticker"],"id":5}'
     assert [answered(adapter, result=None, id=number) for number in (2, 3, 4)] == [[], [Acknowledged(trades)], []]
+    assert answered(adapter, result=None, id=6) == [NOT_OURS]
 
 
 def test_a_book_begins_anew_by_its_snapshot_alone() -> None:
@@ -85,19 +88,49 @@ def test_a_ping_of_the_websocket_notices_that_the_exchange_is_gone() -> None:
 # --- answers ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "frame",
-    [
-        {"code": 2, "msg": "Invalid request: unknown variant", "id": 3},
-        {"error": {"code": 2, "msg": "Invalid request"}, "id": 3},
-        {"error": {"code": 2}},
-        {"code": 2},
-    ],
-)
-def test_a_refusal_is_a_fault_of_ours(frame: dict[str, Any]) -> None:
+@pytest.mark.parametrize("code", [0, 1, 2, 3])
+@pytest.mark.parametrize("nested", [False, True])
+def test_a_refusal_of_our_request_is_a_fault_of_ours(code: int, nested: bool) -> None:
     """A wrong stream or symbol is confirmed and then silent (section 3); what is refused is malformed."""
-    refused = Refused("Binance refuses a request (code 2)", permanent=True)
-    assert read(new_adapter(), json.dumps(frame).encode()) == [refused]
+    adapter = new_adapter()
+    adapter.subscribe()
+    refused = Refused(f"Binance refuses a request (code {code})", permanent=True)
+    assert answered(adapter, id=1, **error(code, nested)) == [refused]
+    assert answered(adapter, id=1, **error(code, nested)) == [NOT_OURS], "it has been answered"
+
+
+def error(code: int, nested: bool) -> dict[str, object]:
+    body = {"code": code, "msg": "some text"}
+    return {"error": body} if nested else body
+
+
+@pytest.mark.parametrize("code", [-1001, -1003, -1008, 4, 2])
+@pytest.mark.parametrize("nested", [False, True])
+def test_a_refusal_of_nothing_that_we_have_asked_for_is_counted(code: int, nested: bool) -> None:
+    adapter = new_adapter()
+    adapter.subscribe()
+    answered(adapter, result=None, id=1)
+    body = error(code, nested)
+    numbers = [1, 3, "1", None]
+    assert [answered(adapter, id=number, **body) for number in numbers] == [[NOT_OURS]] * len(numbers)
+    assert answered(adapter, **body) == [NOT_OURS]
+
+
+@pytest.mark.parametrize("code", [-1001, -1003, -1008, 4])
+@pytest.mark.parametrize("nested", [False, True])
+def test_what_may_pass_by_itself_is_asked_for_again(code: int, nested: bool) -> None:
+    """The book, too, whose new beginnings need no request else."""
+    adapter, book = new_adapter(), channels()["depth@100ms"]
+    adapter.subscribe()
+    refused = Refused(f"Binance refuses a request (code {code})", permanent=False)
+    assert answered(adapter, id=1, **error(code, nested)) == [refused]
+    again = '{"method":"SUBSCRIBE","params":["btcusdt@depth@100ms"],"id":3}'
+    assert adapter.resubscribe(book)[1] == again
+    assert answered(adapter, id=2, **error(2, nested)) == [
+        Refused("Binance refuses a request (code 2)", permanent=False)
+    ], "to leave a stream"
+    assert answered(adapter, result=None, id=3) == [Acknowledged(book)]
+    assert adapter.resubscribe(book) == []
 
 
 @pytest.mark.parametrize(
@@ -157,6 +190,20 @@ def test_a_ticker() -> None:
     ]
 
 
+@pytest.mark.parametrize("name", ["c", "b", "a", "h", "q"])
+@pytest.mark.parametrize("absent", [False, True])
+def test_a_figure_that_is_not_there_costs_no_other(name: str, absent: bool) -> None:
+    (whole,) = read(new_adapter(), pushed("ticker", TICKER))
+    (ticker,) = read(new_adapter(), pushed("ticker", without(name) if absent else {**TICKER, name: None}))
+    fields = {"c": "last", "b": "bid", "a": "ask", "h": "high_24h", "q": "quote_volume_24h"}
+    assert isinstance(whole, Ticker)
+    assert ticker == replace(whole, **{fields[name]: None})
+
+
+def without(name: str) -> dict[str, Any]:
+    return {key: value for key, value in TICKER.items() if key != name}
+
+
 def test_an_update_of_the_book() -> None:
     """A removed level is written ``0`` as everywhere; the ids from U to u follow U - 1."""
     delta = BookDelta(
@@ -209,6 +256,32 @@ def test_a_bar_without_a_trade() -> None:
 def test_a_month_is_no_minute() -> None:
     frame = pushed("kline_1m", {**KLINE, "k": {**KLINE["k"], "i": "1M"}})
     assert read(new_adapter(), frame) == [Malformed("a bar of another interval")]
+
+
+@pytest.mark.parametrize("name", ["ETHUSDT", "btcusdt", "BTCUSDT_260925", ""])
+@pytest.mark.parametrize("stream", VALID)
+def test_what_names_another_symbol_is_not_taken(stream: str, name: str) -> None:
+    """Whatever stream the frame says it is of."""
+    data = VALID[stream]
+    assert read(new_adapter(), pushed(stream, {**data, "s": name})) == [ANOTHER]
+    if "k" in data:
+        assert read(new_adapter(), pushed(stream, {**data, "k": {**data["k"], "s": name}})) == [ANOTHER]
+
+
+@pytest.mark.parametrize("event", ["aggTrade", "trade", "24hrTicker", "depthUpdate", "kline", "", None, 5])
+@pytest.mark.parametrize("stream", VALID)
+def test_what_is_called_another_event_is_not_taken(stream: str, event: object) -> None:
+    data = VALID[stream]
+    if data["e"] != event:
+        assert read(new_adapter(), pushed(stream, {**data, "e": event})) == [NOT_PROTOCOL]
+
+
+@pytest.mark.parametrize("member", ["e", "s"])
+@pytest.mark.parametrize("stream", VALID)
+def test_what_has_no_name_is_not_taken(stream: str, member: str) -> None:
+    """All frames have one (section 4)."""
+    data = {key: value for key, value in VALID[stream].items() if key != member}
+    assert read(new_adapter(), pushed(stream, data)) == [NOT_PROTOCOL]
 
 
 # --- what is not ours -------------------------------------------------------------------------------------------------

@@ -276,6 +276,43 @@ def test_a_book() -> None:
             okx().read_book(answer(*rows), 99)
 
 
+TRADE_ROW = {"instId": "BTC-USDT-SWAP", "px": "1", "sz": "2", "side": "buy", "ts": "5"}
+BAD_ROWS: dict[str, dict[str, object]] = {
+    "of another instrument": {"instId": "DOGE-USDT-SWAP"},
+    "of none": {"instId": ""},
+    "no side": {"side": "none"},
+    "a price that is none": {"px": "abc"},
+    "no size": {"sz": None},
+    "an id of twenty digits": {"tradeId": "1" * 20},
+    "no time": {"ts": ""},
+}
+
+
+@pytest.mark.parametrize("changes", BAD_ROWS.values(), ids=BAD_ROWS)
+def test_one_trade_of_a_page_that_is_none_costs_no_other(changes: dict[str, object]) -> None:
+    instrument = okx("BTC-USDT-PERP").read_instruments(answer(SWAP))
+    rows: list[dict[str, object]] = [{**TRADE_ROW, "tradeId": str(number)} for number in (8, 7, 6)]
+    rows[1] |= changes
+    trades = okx("BTC-USDT-PERP").read_trades(answer(*rows), instrument, 99)
+    assert [trade.trade_id for trade in trades] == ["6", "8"]
+    with pytest.raises(ExchangeUnavailableError):
+        okx("BTC-USDT-PERP").read_trades(answer(rows[1]), instrument, 99)
+
+
+@pytest.mark.parametrize("bad", [[], None, ["60000", "abc"], ["60000", "1", "1", "1"]], ids=str)
+def test_one_bar_of_a_page_that_is_none_costs_no_other(bad: object) -> None:
+    def bar(ts: str) -> list[str]:
+        return [ts, "1", "1", "1", "1", "0", "0", "0", "1"]
+
+    bars = okx().read_candles(answer(bar("120000"), bad, bar("0")), "1m", 99)
+    assert [each.open_time for each in bars] == [0, 120_000_000_000]
+
+
+def test_one_instrument_that_is_none_costs_no_other() -> None:
+    found = okx("BTC-USDT-PERP").read_instruments(answer({"instId": 5}, SWAP, None))
+    assert found.native == "BTC-USDT-SWAP"
+
+
 # --- feeds ------------------------------------------------------------------------------------------------------------
 
 TRADES_ALL = Channel(DataType.TRADE, "", "trades-all")

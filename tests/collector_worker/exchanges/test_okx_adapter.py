@@ -4,9 +4,11 @@ import json
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from collector_worker.exchanges.contract import (
     Acknowledged,
+    Adapter,
     ClosingSoon,
     KeepAlive,
     Malformed,
@@ -69,6 +71,8 @@ def okx_channels() -> list[Any]:
         b"pong",
         b'{"event":"unsubscribe","arg":{"channel":"books","instId":"BTC-USDT"}}',
         b'{"event":"subscribe","arg":{"channel":"trades","instId":"BTC-USDT"}}',
+        b'{"event":"subscribe","arg":{"channel":"books","instId":"DOGE-USDT"}}',
+        b'{"event":"subscribe"}',
         b'{"event":"channel-conn-count","channel":"orders","connCount":"2"}',
         b'{"event":"something new"}',
     ],
@@ -94,9 +98,32 @@ def test_what_needs_no_reaction(frame: bytes) -> None:
     ],
 )
 def test_a_refusal(code: str, refused: Refused) -> None:
-    frame = json.dumps({"id": "r1", "event": "error", "code": code, "msg": "some text", "connId": "x"}).encode()
+    adapter = new_adapter()
+    adapter.subscribe()
+    assert refusal(adapter, "r1", code) == [refused]
 
-    assert read(new_adapter(), frame) == [refused]
+
+def refusal(adapter: Adapter, number: str, code: str) -> list[Output]:
+    frame = json.dumps({"id": number, "event": "error", "code": code, "msg": "some text", "connId": "x"}).encode()
+    return list(adapter.on_frame(frame, RECV))
+
+
+def test_only_a_refusal_of_what_we_have_asked_for_is_for_good() -> None:
+    """One frame must not end a healthy run: neither a stray one, nor the answer to what is answered already."""
+    adapter = new_adapter()
+    later = Refused("OKX knows no such channel or instrument (60018)", permanent=False)
+    stray = Malformed("a refusal of what we did not ask for")
+    assert refusal(adapter, "r1", "60018") == [stray]
+    adapter.subscribe()
+    assert [refusal(adapter, number, "60018") for number in ("", "x1", "r9")] == [[later], [stray], [stray]]
+
+    books = next(channel for channel in okx_channels() if channel.name == "books")
+    confirmed = adapter.on_frame(b'{"event":"subscribe","arg":{"channel":"books","instId":"BTC-USDT"}}', RECV)
+    assert confirmed == (Acknowledged(books),)
+    assert refusal(adapter, "r1", "60018") == [stray]
+    adapter.resubscribe(books)
+    assert refusal(adapter, "r3", "60018") == [stray], "to leave a channel"
+    assert refusal(adapter, "r4", "60018") == [Refused(later.reason, permanent=True)]
 
 
 def test_a_notice_of_the_end() -> None:
@@ -222,6 +249,39 @@ def test_what_a_ticker_does_not_give_is_left_out() -> None:
 )
 def test_a_ticker_that_is_none(changes: dict[str, Any]) -> None:
     assert read(new_adapter(), pushed("tickers", {**TICKER_ROW, **changes})) == NO_FRAME
+
+
+def test_a_figure_that_is_null_costs_no_other() -> None:
+    expected = replace(TICKER, bid=None, quote_volume_24h=None)
+    assert read(new_adapter(), pushed("tickers", {**TICKER_ROW, "bidPx": None, "volCcy24h": None})) == [expected]
+
+
+# --- rows of another instrument ---------------------------------------------------------------------------------------
+
+NOT_OURS = Malformed("data of another instrument")
+BOOK = {"asks": [["2", "1", "0", "1"]], "bids": [["1", "1", "0", "1"]], "ts": "5", "checksum": 0, "seqId": 9}
+NAMED: dict[str, tuple[str, dict[str, Any], dict[str, str]]] = {
+    "trades-all": ("business", ROW, {}),
+    "trades": ("public", ROW, {"trade_channel": "trades"}),
+    "tickers": ("public", TICKER_ROW, {}),
+    "books": ("public", {**BOOK, "prevSeqId": -1}, {}),
+    "books5": ("public", BOOK, {"book_channel": "books5"}),
+    "bbo-tbt": ("public", BOOK, {"book_channel": "bbo-tbt"}),
+}
+"""Feed, row and parameters of each channel whose rows can have a name."""
+
+
+@pytest.mark.parametrize("name", ["DOGE-USDT", "BTC-USDT-SWAP", "btc-usdt", ""])
+@pytest.mark.parametrize("channel", NAMED)
+def test_a_row_that_names_another_instrument_is_not_taken(channel: str, name: str) -> None:
+    """Whatever the frame says it is about; the rows beside it are."""
+    feed, row, params = NAMED[channel]
+    adapter = new_adapter(feed, **params)
+    (ours,) = read(adapter, pushed(channel, {**row, "instId": NATIVE}, action="snapshot"))
+    assert not isinstance(ours, Malformed)
+    theirs = {**row, "instId": name}
+    frame = pushed(channel, theirs, {**row, "instId": NATIVE}, theirs, action="snapshot")
+    assert read(adapter, frame) == [NOT_OURS, ours, NOT_OURS]
 
 
 # --- candles ----------------------------------------------------------------------------------------------------------
