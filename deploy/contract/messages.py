@@ -106,6 +106,9 @@ def _manager_heartbeat() -> Schema:
         | {"description": "The exchanges that are out."},
         "stood_down": json_text({"type": "array", "items": {"type": "string"}})
         | {"description": "Collectors that are not restarted any more for being hung or silent."},
+        "no_writes": text(
+            "JSON: with which code Redis refuses writes, and since when (ns); empty where it takes them."
+        ),
         "metrics_port": text("Loopback port of its metrics; empty where it serves none."),
     }
     always = [name for name in fields if name != "metrics_port"]

@@ -2,7 +2,10 @@ from common import keys
 from deploy.contract.channels import CHANNELS, PARAMETERS
 from deploy.contract.messages import MESSAGES
 
-NOT_FOR_READERS = {"permits", "ban"}  # how collectors share an exchange's limits: theirs alone
+NOT_FOR_READERS = {
+    "permits", "ban",  # how collectors share an exchange's limits: theirs alone
+    "FLEET_PROBE",  # never exists: a write to it that changes nothing shows whether Redis takes writes
+}  # fmt: skip
 WHOLE_KEYS = {
     "stream", "book", "heartbeat", "instrument", "writer", "coverage", "dead", "acknowledged", "position",
     "FLEET_EVENTS", "FLEET_DESIRED", "FLEET_MANAGER", "FLEET_LEASE", "FLEET_FIGURES", "FLEET_WRITTEN",
