@@ -189,7 +189,7 @@ def check_exchange(exchange: str, endpoints: Endpoints, limits: LowerLimits) -> 
         InvalidConfigurationError: Something that is no address, or more than the exchange allows.
     """
     known = profile(exchange)
-    _check_endpoints(endpoints)
+    _check_endpoints(endpoints, known)
     for name, own, unit in (
         ("connects_per_s", known.limits.connect, "connections"),
         ("rest_units_per_s", known.limits.rest, known.rest_unit),
@@ -207,7 +207,7 @@ _LEAST_SHARE = 0.01
 """Of an exchange's own limit: with less, a fleet would not be up within a day."""
 
 
-def _check_endpoints(endpoints: Endpoints) -> None:
+def _check_endpoints(endpoints: Endpoints, known: ExchangeProfile) -> None:
     for name, schemes in _SCHEMES.items():
         url: str = getattr(endpoints, name)
         if not url:
@@ -225,6 +225,14 @@ def _check_endpoints(endpoints: Endpoints) -> None:
             raise InvalidConfigurationError(f"{name} is not an address (host or port)")
         if "@" in parts.netloc:
             raise InvalidConfigurationError(f"{name} must not hold a user or password: market data needs none")
+        if "?" in url or "#" in url:  # plan and doctor show addresses, and timeUnit=… would change what times mean
+            raise InvalidConfigurationError(
+                f"{name} must end before the ? or #: what may follow there is a secret, or changes what is received"
+            )
+        added = known.ws_path if name != "rest" else ""
+        for path in (added, *known.ws_other_paths) if added else ():
+            if parts.path.rstrip("/").endswith(path):
+                raise InvalidConfigurationError(f"{name} must end before {path}: collectors append {added} to it")
 
 
 _SCHEMES = {"ws_public": ("ws", "wss"), "ws_business": ("ws", "wss"), "rest": ("http", "https")}

@@ -80,6 +80,7 @@ class ExchangeProfile(Struct, frozen=True, kw_only=True):
     Attributes:
         regions: By the name that a fleet file may choose, the usual one first.
         ws_path: What follows the address of a socket when it is opened.
+        ws_other_paths: What the exchange has there beside it, for frames of another shape: we do not read those.
         time_path: The REST call that costs least.
         limits: Kept by all processes of a machine together; below what the exchange states.
         rest_unit: What the exchange counts of REST.
@@ -91,6 +92,7 @@ class ExchangeProfile(Struct, frozen=True, kw_only=True):
     name: str
     regions: dict[str, Region]
     ws_path: str = ""
+    ws_other_paths: tuple[str, ...] = ()
     time_path: str
     limits: Limits
     rest_unit: str
@@ -143,6 +145,7 @@ PROFILES: dict[str, ExchangeProfile] = {
             )
         },
         ws_path="/stream",
+        ws_other_paths=("/ws",),
         time_path="/api/v3/time",
         # 300 connections in 5 minutes, 6,000 units of weight a minute (Binance sheet, sections 2 and 3).
         limits=Limits(connect=Rate(per_s=0.8, burst=50.0), rest=Rate(per_s=80.0, burst=800.0)),

@@ -1,11 +1,15 @@
 """Small texts for people: spans of time, points in time, and text from outside made fit to print."""
 
+import re
 from datetime import UTC, datetime
 
 from manager.settings import NS_PER_S
 
 LONGEST_PHRASE = 200
 """Characters; what is longer was not meant as a phrase."""
+
+OBEYED = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+"""Characters that a terminal obeys instead of showing them: C0, C1, ends of lines, and changes of direction."""
 
 
 def span(seconds: float) -> str:
@@ -33,3 +37,19 @@ def phrase(text: str) -> str:
     """Text from a heartbeat as one printable line of bounded length: anybody may have written that key."""
     line = "".join(c if c.isprintable() else " " for c in text[:LONGEST_PHRASE])
     return " ".join(line.split())
+
+
+def visible(text: str, keep: str = "") -> str:
+    r"""Text from outside, whole, with an escape such as ``\x1b`` in place of each character that a terminal obeys.
+
+    Args:
+        text: The text.
+        keep: Those of them that may stay.
+    """
+    if text.isprintable():
+        return text
+    return OBEYED.sub(lambda found: found[0] if found[0] in keep else _escape(found[0]), text)
+
+
+def _escape(character: str) -> str:
+    return character.encode("unicode_escape").decode()

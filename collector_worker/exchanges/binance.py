@@ -341,7 +341,7 @@ class BinanceSpot:
 
     def feeds(self) -> tuple[Feed, ...]:
         """One socket carries everything (section 1)."""
-        url = f"{self._config.address.ws_public}/stream"
+        url = f"{self._config.address.ws_public.removesuffix('/')}/stream"
         return (Feed("public", url, tuple(self._channels()), max_life_s=_MAX_LIFE_S),)
 
     def _channels(self) -> list[Channel]:

@@ -9,9 +9,12 @@ import typer
 
 from common.errors import EXIT_FAILURE, EXIT_OK, UsageError
 from manager.cli.tools import Tools, tell
-from manager.words import phrase
+from manager.words import phrase, visible
 
 _FOR_EVER = frozenset({"MONITOR", "SUBSCRIBE", "PSUBSCRIBE", "SSUBSCRIBE"})
+
+_TEXT = "\n\t"
+"""Some answers are texts of several lines."""
 
 
 def ask_redis(
@@ -23,7 +26,8 @@ def ask_redis(
 
     It goes where the fleet's data is: address, password, TLS, Sentinels and Cluster are those of the fleet file or of
     TICKFLEET_REDIS_URL. Quote keys, or the shell takes their braces. A line for each element of the answer: entries of
-    streams as JSON, fields of a hash as name and value. Options of ours stand before the command.
+    streams as JSON, fields of a hash as name and value; what a terminal would obey is escaped. Options of ours stand
+    before the command.
 
     \b
     manager-cli redis XREVRANGE KEY + - COUNT 3
@@ -48,8 +52,8 @@ def ask_redis(
     if isinstance(answer, Exception):
         tell(f"Redis refuses {phrase(words[0])}: {phrase(str(answer))}")
         raise typer.Exit(EXIT_FAILURE)
-    text = json.dumps(answer, default=str) + "\n" if as_json else "".join(f"{line}\n" for line in lines(answer))
-    sys.stdout.write(text)
+    said = [json.dumps(answer, default=str)] if as_json else [visible(line, _TEXT) for line in lines(answer)]
+    sys.stdout.write("".join(f"{line}\n" for line in said))
     raise typer.Exit(EXIT_OK)
 
 

@@ -135,6 +135,26 @@ REFUSED = {
         {"endpoints": Endpoints(ws_public=f"wss://me:{SECRET}@x/")},
         "ws_public must not hold a user or password: market data needs none",
     ),
+    "a secret behind an address": Bad(
+        {"endpoints": Endpoints(rest=f"https://x/?token={SECRET}")},
+        "rest must end before the ? or #: what may follow there is a secret, or changes what is received",
+    ),
+    "another unit of time": Bad(
+        {"endpoints": Endpoints(ws_public="wss://x/stream?timeUnit=MICROSECOND")},
+        "ws_public must end before the ? or #: what may follow there is a secret, or changes what is received",
+    ),
+    "a path that collectors append": Bad(
+        {"exchange": "binance", "endpoints": Endpoints(ws_public="wss://x:9443/stream/")},
+        "ws_public must end before /stream: collectors append /stream to it",
+    ),
+    "the path to frames of another shape": Bad(
+        {"exchange": "binance", "endpoints": Endpoints(ws_public="wss://x/proxy/ws")},
+        "ws_public must end before /ws: collectors append /stream to it",
+    ),
+    "a fragment": Bad(
+        {"endpoints": Endpoints(ws_business="wss://x/#a")},
+        "ws_business must end before the ? or #: what may follow there is a secret, or changes what is received",
+    ),
     "more connections than the exchange takes": Bad(
         {"limits": LowerLimits(connects_per_s=2.6)},
         "connects_per_s is 2.6, must be from 0.025 to 2.5 connections a second, which keeps OKX's own limit",

@@ -1,6 +1,6 @@
 import pytest
 
-from manager.words import clock_time, phrase, span
+from manager.words import clock_time, phrase, span, visible
 
 
 @pytest.mark.parametrize(
@@ -17,3 +17,8 @@ def test_clock_time() -> None:
 
 def test_phrase_is_one_printable_line() -> None:
     assert phrase("a\n\tb\x1b[0m  c ") == "a b [0m c"
+
+
+def test_visible_is_the_whole_text_with_nothing_that_a_terminal_obeys() -> None:
+    assert visible("\x1b[2J\u009bH\x7f\n\t币\u202e" + 300 * "a") == r"\x1b[2J\x9bH\x7f\n\t币\u202e" + 300 * "a"
+    assert visible("a\r\nb\tc", keep="\n\t") == "a\\r\nb\tc"

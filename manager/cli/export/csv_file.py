@@ -2,9 +2,14 @@ r"""A CSV file of the entries of a stream: the columns of ``common.reading.layou
 
 UTF-8, commas, ``"`` around what needs it, ``\n``. Times are integers (ns since the epoch, UTC), levels JSON as in the
 stream, what is not there is empty, ``closed`` is ``true`` or ``false``. An empty text and no text look the same.
+
+Anybody may have written into a stream, and a CSV file is opened with a terminal or a spreadsheet. So control characters
+stand as escapes (``\x1b``), and a text that a spreadsheet would carry out (it begins with ``= + - @`` and is no number)
+has a ``'`` in front (https://owasp.org/www-community/attacks/CSV_Injection). Parquet has each text as it is.
 """
 
 import csv
+import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -17,6 +22,10 @@ from common.identity import DataType
 from common.reading.columns import DECIMALS
 from common.reading.entries import Entry
 from common.reading.layout import names, stream_columns
+from manager.words import visible
+
+_FORMULA = ("=", "+", "-", "@")
+_NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?").fullmatch
 
 
 class CsvFile:
@@ -37,15 +46,12 @@ class CsvFile:
         self._text_of = {name: _as_text(name, floats) for name in names(kind)}
         self._file = path.open("w", encoding="utf-8", newline="")
         self._rows = csv.writer(self._file, lineterminator="\n")
-        self._quoted = csv.writer(self._file, lineterminator="\n", quoting=csv.QUOTE_ALL)
         self._rows.writerow(names(kind))
 
     def write(self, entries: Sequence[Entry]) -> None:
         """Add entries."""
         columns = stream_columns(entries, self._kind)
-        for row in zip(*(self._texts(name, values) for name, values in columns.items()), strict=True):
-            # Readers take a bare ``\r`` for the end of a line; before Python 3.13 the writer does not quote it.
-            (self._quoted if "\r" in "".join(row) else self._rows).writerow(row)
+        self._rows.writerows(zip(*(self._texts(name, values) for name, values in columns.items()), strict=True))
 
     def close(self) -> None:
         """End the file."""
@@ -53,7 +59,7 @@ class CsvFile:
 
     def _texts(self, name: str, values: list[Any]) -> Iterator[str]:
         text_of = self._text_of[name]
-        return ("" if value is None else text_of(value) for value in values)
+        return ("" if value is None else inert(text_of(value)) for value in values)
 
     def __enter__(self) -> Self:
         return self
@@ -62,6 +68,12 @@ class CsvFile:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def inert(text: str) -> str:
+    """A text that neither a terminal nor a spreadsheet obeys; a number is as it was."""
+    shown = visible(text)
+    return f"'{shown}" if shown.startswith(_FORMULA) and not _NUMBER(shown) else shown
 
 
 def _as_text(name: str, floats: bool) -> Callable[[Any], str]:

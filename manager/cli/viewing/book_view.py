@@ -15,8 +15,8 @@ from manager.cli.times import date_time
 from manager.words import phrase
 
 _LONGEST_BAR = 40
-_OTHER_LINES = 4
-"""Title, spread, footer, and the cursor's."""
+_OTHER_LINES = 3
+"""Spread, footer, and the cursor's."""
 
 
 class BookView(Struct, frozen=True):
@@ -38,9 +38,10 @@ class BookView(Struct, frozen=True):
     seq: int | None = None
     joins: int = 0
 
-    def __rich_console__(self, _: Console, options: ConsoleOptions) -> RenderResult:
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """What rich asks for."""
-        most = max((options.size.height - _OTHER_LINES) // 2, 1)
+        title = self._title().wrap(console, options.max_width)  # an id is never cut, it takes the lines that it needs
+        most = max((options.size.height - len(title) - _OTHER_LINES) // 2, 1)
         bids, asks = self.bids[:most], self.asks[:most]
         shown = [*bids, *asks]
         largest = max((decimal_of(level.size) for level in shown), default=Decimal(0)) or Decimal(1)
@@ -54,7 +55,7 @@ class BookView(Struct, frozen=True):
             text = _line(f"{level.price:>{prices}}  {level.size:>{sizes}}  ", "dim" if self.reason else "")
             return text.append(bar * length, style="bright_black" if self.reason else colour)
 
-        yield self._title()
+        yield title
         for level in reversed(asks):
             yield row(level, "red")
         yield self._middle()
@@ -63,7 +64,7 @@ class BookView(Struct, frozen=True):
         yield _line(self._footer(), "dim")
 
     def _title(self) -> Text:
-        title = _line(f"{self.title}  ", "bold")
+        title = Text(f"{self.title}  ", "bold", overflow="fold")
         if not self.reason:
             return title.append(" VALID ", style="black on green")
         if self.reason == NOT_JOINED:

@@ -12,6 +12,7 @@ from common.identity import CollectorId
 from common.reading.entries import Entry
 from manager.cli.asked import LEDGER
 from manager.cli.viewing.ledgers import LedgerRow
+from manager.words import OBEYED
 
 _encode = msgspec.json.Encoder().encode
 
@@ -32,4 +33,6 @@ def ledger_json(row: LedgerRow) -> str:
 def _line(collector: CollectorId, stream: str, entry_id: str, fields: dict[str, Any]) -> str:
     kind = fields.pop("type")
     said = {name: value for name, value in fields.items() if value is not None}
-    return _encode({"collector": str(collector), "stream": stream, "id": entry_id, "type": kind, **said}).decode()
+    document = _encode({"collector": str(collector), "stream": stream, "id": entry_id, "type": kind, **said}).decode()
+    # JSON allows some of these as they are
+    return OBEYED.sub(lambda found: f"\\u{ord(found[0]):04x}", document)

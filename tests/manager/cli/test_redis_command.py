@@ -31,6 +31,11 @@ def test_words_that_look_like_options_are_the_commands(streams: RedisStage) -> N
     assert streams.run("redis", "--json", "LRANGE", "list", "0", "-1").stdout == '["a", "b", "c"]\n'
 
 
+def test_what_a_terminal_would_obey_is_escaped(streams: RedisStage) -> None:
+    streams.client.rpush("list", "a\x1b[2J\u009b\nb", "c")
+    assert streams.run("redis", "LRANGE", "list", "0", "-1").stdout == "a\\x1b[2J\\x9b\nb\nc\n"
+
+
 def test_a_change_is_made(streams: RedisStage) -> None:
     streams.client.hset("hash", "field", "value")
     assert streams.run("redis", "HDEL", "hash", "field").stdout == "1\n"

@@ -13,7 +13,7 @@ from common.identity import DataType
 from common.reading.entries import Entry
 from common.reading.layout import names, stream_columns
 from common.reading.names import StreamName
-from manager.cli.export.csv_file import CsvFile
+from manager.cli.export.csv_file import CsvFile, inert
 from tests.support import strategies
 from tests.support.stream_writer import BTC, BTC_BOOK, BTC_TRADES, snapshot, trade
 
@@ -54,7 +54,8 @@ def test_what_is_read_back_is_what_was_written(
     columns = stream_columns(entries, kind)
     assert tuple(header) == names(kind)
     assert [dict(zip(header, row, strict=True)) for row in rows] == [
-        {name: as_text(name, values[number]) for name, values in columns.items()} for number in range(len(entries))
+        {name: inert(as_text(name, values[number])) for name, values in columns.items()}
+        for number in range(len(entries))
     ]
 
 
@@ -68,6 +69,28 @@ def test_a_file_as_a_person_sees_it(tmp_path: Path) -> None:
         "okx:BTC-USDT,1000-7,trade,1767225600000000007,1767225600000000007,7,42219.9,0.5,buy,live,,,,,,,,",
         'okx:BTC-USDT,2000-0,gap,1,2,,,,,,,"too ""old"", gone",,,,,,',
     ]
+
+
+@pytest.mark.parametrize(
+    ("reason", "cell"),
+    [
+        ("=cmd|' /C calc'!A0", "'=cmd|' /C calc'!A0"),
+        ("@SUM(A1)", "'@SUM(A1)"),
+        ("+1+cmd", "'+1+cmd"),
+        ("-1.50", "-1.50"),
+        ("+1e-7", "+1e-7"),
+        ("\x1b]0;mine\x07\u009b2J\u202eb", r"\x1b]0;mine\x07\x9b2J\u202eb"),
+        ("\r=cmd\n\t", r"\r=cmd\n\t"),
+        ("币安 a-b", "币安 a-b"),
+    ],
+)
+def test_what_a_foreign_writer_put_there_is_obeyed_by_no_terminal_and_no_spreadsheet(
+    tmp_path: Path, reason: str, cell: str
+) -> None:
+    with CsvFile(tmp_path / "x.csv", DataType.TRADE) as file:
+        file.write([Entry(BTC_TRADES, "1-0", Gap(ts_event=1, ts_recv=2, reason=reason, from_id=reason))])
+    header, row = read(tmp_path / "x.csv")
+    assert (row[header.index("reason")], row[header.index("from_id")]) == (cell, cell)
 
 
 def test_floats_where_they_are_asked_for(tmp_path: Path) -> None:

@@ -11,8 +11,8 @@ from tests.support.stream_writer import levels
 BIDS, ASKS = levels("99.5 4", "99 2", "98 1"), levels("100.25 1", "101 8", "102 2")
 
 
-def shown(view: BookView, height: int = 24) -> list[str]:
-    console = Console(file=io.StringIO(), width=60, height=height, force_terminal=True, color_system=None)
+def shown(view: BookView, height: int = 24, width: int = 60) -> list[str]:
+    console = Console(file=io.StringIO(), width=width, height=height, force_terminal=True, color_system=None)
     with console.capture() as captured:
         console.print(view)
     return [line.rstrip() for line in captured.get().splitlines()]
@@ -59,6 +59,13 @@ def test_a_cheap_coin() -> None:
 def test_a_small_window_shows_the_best_levels() -> None:
     lines = shown(BookView("b", "", BIDS, ASKS, START_NS), height=6)
     assert [line.split()[0] for line in lines[1:4]] == ["100.25", "──", "99.5"]
+
+
+def test_a_window_narrower_than_the_id_shows_all_of_it_and_the_state_in_as_many_lines_as_it_needs() -> None:
+    lines = shown(BookView("okx:1000000MOG-USDT-PERP orderbook", "", BIDS, ASKS, START_NS), height=10, width=16)
+    assert [line.strip() for line in lines[:4]] == ["okx:1000000MOG-U", "SDT-PERP", "orderbook", "VALID"]
+    assert [line.split()[0] for line in lines[4:7]] == ["100.25", "──", "99.5"]
+    assert len(lines) == 8
 
 
 def test_a_book_as_it_is_followed() -> None:

@@ -4,7 +4,7 @@ from hypothesis import given
 
 from common.codec import encode
 from common.coverage import Kind, LedgerEntry
-from common.events import Event, Ticker
+from common.events import Event, Gap, Ticker
 from common.identity import DataType
 from common.reading.entries import Entry, Missed
 from common.reading.names import StreamName
@@ -42,3 +42,10 @@ def test_a_ledger() -> None:
         "collector": "okx:BTC-USDT", "stream": "coverage", "id": "1-1", "type": "coverage", "kind": "complete", "at": 1,
         "run_id": "r", "data_type": "trade", "interval": "", "to_ts": 9, "reason": "", "continues": False,
     }  # fmt: skip
+
+
+def test_what_a_terminal_obeys_is_escaped_as_json_has_it() -> None:
+    reason = "\x1b[2J\x7f\u009b2J\u202e币"
+    text = entry_json(Entry(BTC_TRADES, "1-1", Gap(ts_event=1, ts_recv=2, reason=reason)))
+    assert text.isprintable()
+    assert json.loads(text)["reason"] == reason
