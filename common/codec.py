@@ -4,7 +4,9 @@ An entry is flat: field, value, field, value, readable with redis-cli and in any
 arrays in one field. A field that the exchange did not give is absent. Fields always come in the same order, because
 a stream stores the names of its first entry once and later entries that repeat them cost only their values.
 
-Readers must skip fields they do not know: new ones may come with any version. ``decode`` does.
+Readers must skip fields they do not know: new ones may come with any version. ``decode`` does. Whatever it returns can
+be reckoned with, written to a table and printed: times and numbers fit into 64 bits, decimals are of the grammar of
+``common.decimals``, texts are UTF-8.
 """
 
 from collections.abc import Callable, Mapping
@@ -12,14 +14,33 @@ from collections.abc import Callable, Mapping
 import msgspec
 from msgspec import Struct
 
+from common.decimals import is_amount, is_price
 from common.errors import UndecodableFrameError
-from common.events import BookDelta, BookSnapshot, Candle, Event, FeedStatus, Gap, Level, Ticker, Trade
+from common.events import (
+    AMOUNTS,
+    INTEGERS,
+    LATEST_NS,
+    PRICES,
+    TIMES,
+    BookDelta,
+    BookSnapshot,
+    Candle,
+    Event,
+    FeedStatus,
+    Gap,
+    Level,
+    Ticker,
+    Trade,
+)
 
 Fields = list[str | int | bytes]
 """Names and values in turn, as they go into XADD."""
 
 encode_levels = msgspec.json.Encoder().encode
 """Levels as the JSON array of an entry's ``bids`` or ``asks``."""
+
+_NO_UTF8 = "\ufffd"
+"""What stands, as a reader gets it, for a byte that is no UTF-8 (``common.resp``)."""
 
 _levels_from_json = msgspec.json.Decoder(list[Level]).decode
 
@@ -83,6 +104,32 @@ def _candle_values(fields: Mapping[str, str]) -> dict[str, object]:
     return {**fields, "closed": _CLOSED[fields["closed"]]}
 
 
+def _check(event: Event) -> None:
+    """See that a reader can rely on an event.
+
+    Raises:
+        ValueError: He cannot.
+    """
+    for name in event.__struct_fields__:
+        value = getattr(event, name)
+        if value is None or name == "side":
+            continue
+        if name in TIMES:
+            sound = 0 <= value <= LATEST_NS
+        elif name in INTEGERS:
+            sound = -LATEST_NS <= value <= LATEST_NS
+        elif name in PRICES:
+            sound = is_price(value)
+        elif name in AMOUNTS:
+            sound = is_amount(value)
+        elif name in ("bids", "asks"):
+            sound = all(is_price(level.price) and is_amount(level.size) for level in value)
+        else:
+            sound = not isinstance(value, str) or value.isascii() or _NO_UTF8 not in value
+        if not sound:
+            raise ValueError(name)
+
+
 _TYPES: dict[str, tuple[type[Event], Callable[[Mapping[str, str]], Mapping[str, object]]]] = {
     "trade": (Trade, lambda fields: fields),
     "book_snapshot": (BookSnapshot, _book_values),
@@ -105,6 +152,8 @@ def decode(fields: Mapping[str, str]) -> Event:
         raise UndecodableFrameError(f"entry of unknown type {kind[:40]!r}")
     event_type, values = _TYPES[kind]
     try:
-        return msgspec.convert(values(fields), event_type, strict=False)
-    except (msgspec.MsgspecError, KeyError, UnicodeError, RecursionError) as error:
+        event = msgspec.convert(values(fields), event_type, strict=False)
+        _check(event)
+    except (msgspec.MsgspecError, KeyError, ValueError, RecursionError) as error:
         raise UndecodableFrameError(f"entry of type {kind} lacks a field or holds a malformed one") from error
+    return event

@@ -7,6 +7,7 @@ What a look vouches for is in the stream, but a reader may not have come so far:
 the stream up to ``look.read_to``. Both are of one moment, so the pair is exact.
 """
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from typing import Any
 
@@ -57,11 +58,19 @@ class Look(Struct, frozen=True):
         """Why ``[from_ts, to_ts)``, ns, is not complete; empty: it is."""
         if self.unreadable:
             return UNREADABLE
-        if is_complete(self.known, from_ts, to_ts):
+        after = bisect_right(self.known, from_ts, key=lambda part: part.to_ts)
+        parts = self.known[after : bisect_left(self.known, to_ts, after, key=lambda part: part.from_ts)]
+        if is_complete(parts, from_ts, to_ts):
             return ""
-        bad = (part for part in clip(self.known, from_ts, to_ts) if part.state not in (State.COMPLETE, State.FILLED))
+        bad = (part for part in clip(parts, from_ts, to_ts) if part.state not in (State.COMPLETE, State.FILLED))
         worst = next(bad, None)
         return worst.reason or worst.state.value if worst else UNKNOWN
+
+    def known_from(self, ts: int) -> int:
+        """The first time (ns) from there on of which something is known; ``up_to`` where nothing is."""
+        after = bisect_right(self.known, ts, key=lambda part: part.to_ts)
+        known = (part.from_ts for part in self.known[after:] if part.state is not State.UNKNOWN)
+        return max(next(known, self.up_to), ts)
 
 
 class CoverageReader(Closing):

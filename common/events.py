@@ -19,6 +19,23 @@ DecimalText = Annotated[str, Meta(extra_json_schema={"format": "decimal"})]
 """A decimal number with the exchange's own digits. These three name what a text or number means; nothing is checked."""
 
 
+LATEST_NS = 2**63 - 1
+"""In the year 2262: the last time that 64 bits hold, in which tables and other languages keep it. The first is 0."""
+
+TIMES = frozenset({"ts_event", "ts_recv", "open_time", "close_time", "from_ts", "to_ts"})
+"""The fields of all events that hold a time."""
+INTEGERS = frozenset({"seq", "prev_seq"})
+"""Those that hold another number of 64 bits."""
+PRICES = frozenset(
+    {"price", "last", "bid", "ask", *("open", "high", "low", "close"), *("open_24h", "high_24h", "low_24h")}
+)
+AMOUNTS = frozenset(
+    {"size", "last_size", "bid_size", "ask_size", *("volume", "quote_volume", "volume_24h", "quote_volume_24h")}
+)
+DECIMALS = PRICES | AMOUNTS
+"""Those that hold a decimal number as text; only prices may be below 0."""
+
+
 class Level(Struct, frozen=True, array_like=True, gc=False):
     """One price level; ``["42219.9","1.5"]`` in JSON. Further elements that an exchange adds are skipped."""
 

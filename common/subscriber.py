@@ -24,7 +24,7 @@ What may happen, and what a reader then sees:
 | Redis came back empty or older: the stream ends before the place | ``Rewound``; what comes again is passed over |
 | the collector lost something, or its feed | ``Gap`` and ``FeedStatus`` in their place, as the collector wrote them |
 | a type or a field that this version does not know | passed over; types are counted in ``skipped`` |
-| an entry that is malformed | passed over and counted in ``skipped`` |
+| an entry that is malformed | passed over and counted in ``skipped``; the newest are in ``skipped.aside`` |
 | a key that holds no stream | a warning; it is looked at again later, the other streams go on |
 
 A slow reader slows nobody: it only reads, a millisecond of Redis' time at once, and when retention passes it, it is

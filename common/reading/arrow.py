@@ -20,9 +20,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
 
-from common.events import Level
+from common.events import DECIMALS, Level
 from common.identity import DataType
-from common.reading.columns import DECIMALS, kind_of
+from common.reading.columns import kind_of
 from common.reading.entries import Entry
 from common.reading.layout import names, stream_columns
 

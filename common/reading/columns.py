@@ -14,21 +14,11 @@ from operator import attrgetter
 from typing import Any, Literal
 
 from common.codec import encode_levels
-from common.events import Event
+from common.events import DECIMALS, INTEGERS, TIMES, Event
 from common.reading.entries import Entry, Missed
 
 Columns = dict[str, "list[Any] | array[float]"]
 """By name, all of one length: ``collector``, ``id``, then the fields of the event."""
-
-_TIMES = frozenset({"ts_event", "ts_recv", "open_time", "close_time", "from_ts", "to_ts"})
-_INTEGERS = frozenset({"seq", "prev_seq"})
-DECIMALS = frozenset(
-    {
-        *("price", "size", "last", "last_size", "bid", "bid_size", "ask", "ask_size"),
-        *("open_24h", "high_24h", "low_24h", "volume_24h", "quote_volume_24h"),
-        *("open", "high", "low", "close", "volume", "quote_volume"),
-    }
-)
 
 
 def columns(
@@ -114,10 +104,10 @@ def to_polars(table: Mapping[str, Any]) -> Any:
 
 def kind_of(name: str, values: Any) -> str:
     """What a column holds: by its name, so that it does not depend on what happens to stand in it."""
-    if name in _TIMES:
+    if name in TIMES:
         return "time"
     if isinstance(values, array):
         return "float"
-    if name in _INTEGERS or (name == "count" and any(isinstance(value, int) for value in values)):
+    if name in INTEGERS or (name == "count" and any(isinstance(value, int) for value in values)):
         return "integer"
     return "flag" if name == "closed" else "text"

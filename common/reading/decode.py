@@ -5,12 +5,14 @@ A changed meaning would stand under other keys (``md:v2:``), which this version 
 """
 
 import re
+from collections import deque
 from collections.abc import Sequence
 from typing import Any, Literal, get_args
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from common.codec import decode
+from common.decimals import is_amount, is_price
 from common.errors import UndecodableFrameError
 from common.events import Event, Trade
 from common.reading.entries import Entry
@@ -21,11 +23,12 @@ RawEntry = Sequence[Any]
 
 _KNOWN = frozenset(str(event.__struct_config__.tag) for event in get_args(Event))
 _TRADE_FIELDS = ["type", "ts_event", "ts_recv", "trade_id", "price", "size", "side", "origin"]
-_TIME = re.compile("[1-9][0-9]{18}").fullmatch
-"""Of the years 2001 to 2286."""
+_TIME = re.compile("[1-8][0-9]{18}").fullmatch
+"""Of the years 2001 to 2255."""
 
 _SIDES: dict[str, Literal["buy", "sell"]] = {"buy": "buy", "sell": "sell"}
 _ORIGINS: dict[str, Literal["live", "backfill"]] = {"live": "live", "backfill": "backfill"}
+_ASIDE = 20
 
 
 class Skipped(Struct):
@@ -35,11 +38,13 @@ class Skipped(Struct):
         unknown: Of a type that this version does not know.
         malformed: A field is missing or malformed.
         last: Where the last one stands and what is wrong with it.
+        aside: The malformed ones as Redis gave them, to be looked at: stream, id, fields; the newest 20.
     """
 
     unknown: int = 0
     malformed: int = 0
     last: str = ""
+    aside: deque[tuple[StreamName, str, Sequence[str]]] = field(default_factory=lambda: deque(maxlen=_ASIDE))
 
 
 def entries_of(name: StreamName, raw: Sequence[RawEntry], skipped: Skipped) -> list[Entry]:
@@ -57,7 +62,7 @@ def _trade(fields: list[str]) -> Trade | None:
     if fields[::2] != _TRADE_FIELDS or fields[1] != "trade" or not (_TIME(fields[3]) and _TIME(fields[5])):
         return None
     side, origin = _SIDES.get(fields[13]), _ORIGINS.get(fields[15])
-    if side is None or origin is None:
+    if side is None or origin is None or not (fields[7].isascii() and is_price(fields[9]) and is_amount(fields[11])):
         return None
     return Trade(int(fields[3]), int(fields[5]), fields[7], fields[9], fields[11], side, origin)
 
@@ -69,6 +74,7 @@ def _any(name: StreamName, entry_id: str, fields: list[str], skipped: Skipped) -
     except UndecodableFrameError as error:
         if named.get("type", "") in _KNOWN:
             skipped.malformed += 1
+            skipped.aside.append((name, entry_id, fields))
         else:
             skipped.unknown += 1
         skipped.last = f"{name} {entry_id}: {error}"

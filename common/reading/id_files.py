@@ -20,10 +20,12 @@ from common.identity import CollectorId, DataType
 from common.reading.names import StreamName
 from common.reading.position import Mark, Position, id_order
 
+_LAST_S = int(datetime(9999, 12, 31, tzinfo=UTC).timestamp())
+
 
 def day_of(entry_id: str) -> str:
-    """The UTC day of an id, ``2026-01-01``."""
-    return datetime.fromtimestamp(id_order(entry_id)[0] / 1_000, UTC).date().isoformat()
+    """The UTC day of an id, ``2026-01-01``; what is later than all dates belongs to the last one."""
+    return datetime.fromtimestamp(min(id_order(entry_id)[0] // 1_000, _LAST_S), UTC).date().isoformat()
 
 
 class IdFiles:

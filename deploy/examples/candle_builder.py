@@ -5,6 +5,8 @@ They go to ``app:v1:{okx:BTC-USDT}:bars:1m``, one entry per minute, its id the b
 ``backfilled``, and ``complete``: ``1`` where the ledger says that every trade of the minute is here, else ``0`` and the
 ``reason``. A bar is final and comes once, when the ledger is complete up to its end (some 10 s later; in a market that
 rests, with the next trade): trades that are being fetched are waited for. A minute that nobody collected has no bar.
+How far a trade's place in the stream reaches is believed of its entry's id; what its own time says decides only in
+which bar it is, so one that is dated wrongly costs no other bar anything.
 There is no state but these streams (``resume`` is the place in the trades): kill it, run two of it, nothing changes.
 Where Redis comes back older and has lost bars, they are made again from the trades that are there.
 """
@@ -13,7 +15,7 @@ import argparse
 import logging
 import sys
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from decimal import Decimal
 from itertools import islice
 
@@ -28,9 +30,11 @@ from common.output import OutputEntry, OutputStreams
 from common.reading.entries import Chunk, Unreadable
 from common.reading.position import BEGINNING, id_order
 from common.service import run_service
-from common.subscriber import Entry, Mark, Missed, Position, StreamName, Subscriber
+from common.subscriber import Entry, Mark, Missed, Position, Rewound, StreamName, Subscriber
 
 LOOK_EVERY_S = 1.0
+KEPT_BARS = 100_000  # in the output, and so made at most: what is older would be trimmed at once
+AHEAD_BARS = 60  # a trade that is dated further ahead of our clock is in none
 LOG = logging.getLogger("candle_builder")
 
 EPILOG = """\
@@ -83,6 +87,7 @@ class BarMaker:
         self.published = last[0] if last else None
         self.mark = Position.from_json(str(said["resume"])).marks[name] if said else Mark(BEGINNING)
         self.next = number_at("1m", int(said["close_time"])) if said else None
+        self._begun = bool(said)  # before that the first bar is the earliest of which there is a trade
         self._newest = 0
         self._read_to = str(said.get("read_to", BEGINNING))
         self._bars: OrderedDict[int, Bar] = OrderedDict()  # in the order of their first trades
@@ -98,16 +103,23 @@ class BarMaker:
         for entry in chunk.whole():
             if isinstance(entry.event, Trade):
                 self._take_trade(entry, entry.event, chunk.origin)
-            elif isinstance(entry.event, (Missed, Unreadable)):
-                self._holes.append(Hole(self._newest, f"{entry.event.__struct_config__.tag}_by_reader", chunk.origin))
+            elif isinstance(entry.event, (Missed, Unreadable, Rewound)):
+                self._lack(f"{entry.event.__struct_config__.tag}_by_reader", chunk.origin)
         self.mark = chunk.after
+
+    def _lack(self, why: str, resume: Mark) -> None:
+        """Trades may be missing from the newest one on until the next one."""
+        if not any(hole.last is None and hole.first <= self._newest for hole in self._holes):
+            self._holes.append(Hole(self._newest, why, resume))
 
     def _take_trade(self, entry: Entry, trade: Trade, origin: Mark) -> None:
         number = number_at("1m", trade.ts_event)
-        self.next = self.next or number
+        place = number_at("1m", id_order(entry.id)[0] * 1_000_000)
+        if self.next is None or not self._begun:
+            self.next = number if self.next is None else min(self.next, number)
         for hole in self._holes:
-            hole.last = max(hole.first, number) if hole.last is None else hole.last
-        self._newest = max(self._newest, number)
+            hole.last = max(hole.first, place) if hole.last is None else hole.last
+        self._newest = max(self._newest, min(number, place))
         if number >= self.next:
             self._bars.setdefault(number, Bar(origin)).add(trade)
         elif id_order(entry.id) > id_order(self._read_to):  # else it is read again after a restart
@@ -115,17 +127,27 @@ class BarMaker:
 
     def due(self, look: Look, now_ns: int) -> Iterator[OutputEntry]:
         """The bars that are final, if all is read that ``look`` vouches for."""
+        self._forget(lambda number: number > number_at("1m", now_ns) + AHEAD_BARS, "is dated ahead of the clock")
         if id_order(self.mark.id) < id_order(look.read_to):
             return
+        if id_order(look.read_to) < id_order(self.mark.id):  # deleted: there may have been more than we read
+            self._lack("rewound_by_reader", self.mark)
         end, self._read_to = number_at("1m", min(look.up_to, now_ns)), look.read_to  # what is to come is a wrong clock
-        while self.next is not None and self.next < end:
+        if self.next is None or self.next >= end:
+            return
+        self._begun, self.next = True, max(self.next, end - KEPT_BARS)
+        first = self.next
+        self._forget(lambda number: number < first, "is older than all bars that are kept")
+        while self.next < end:
             number, self.next = self.next, self.next + 1
             from_ts, to_ts = opens_at("1m", number), opens_at("1m", number + 1)
             bar = self._bars.pop(number, None) or Bar(self.mark)
             self._holes = [hole for hole in self._holes if hole.last is None or hole.last >= number]
-            why = next((hole.why for hole in self._holes if hole.first <= number), "") or look.lacks(from_ts, to_ts)
-            if not bar.trades and why == UNKNOWN:
+            lacks = look.lacks(from_ts, to_ts)
+            if not bar.trades and lacks == UNKNOWN:
+                self.next = max(self.next, min(end, *self._bars, number_at("1m", look.known_from(to_ts))))
                 continue
+            why = next((hole.why for hole in self._holes if hole.first <= number), lacks)
             held = [hole.resume for hole in self._holes if hole.last is None or hole.last > number]
             held += [bar.resume for bar in islice(self._bars.values(), 1)]
             head = {"type": "bar", "interval": "1m", "open_time": str(from_ts), "close_time": str(to_ts)}
@@ -135,6 +157,12 @@ class BarMaker:
             place = {"resume": Position({self.name: mark}).to_json(), "read_to": look.read_to}
             self.published = f"{from_ts // 1_000_000}-0"
             yield self.published, {**head, **bar.prices, **figures, **verdict, **place}
+
+    def _forget(self, is_meant: Callable[[int], bool], why: str) -> None:
+        """Drop bars that will not be made."""
+        for number in [*filter(is_meant, self._bars)]:
+            trades = self._bars.pop(number).trades
+            LOG.warning("%s: the time of %d trades %s: they are in no bar", self.name, trades, why)
 
 
 def bars_of(name: StreamName) -> str:
@@ -151,7 +179,10 @@ async def build(collectors: list[str], redis: RedisConfig) -> None:
 async def _build(collectors: list[str], redis: RedisConfig) -> None:
     """Go on behind the bars that are there, until some of them are not there any more."""
     clock, makers = SystemClock(), dict[StreamName, BarMaker]()
-    async with OutputStreams(redis, maxlen=100_000) as outputs, CoverageReader(redis, every_s=LOOK_EVERY_S) as coverage:
+    async with (
+        OutputStreams(redis, maxlen=KEPT_BARS) as outputs,
+        CoverageReader(redis, every_s=LOOK_EVERY_S) as coverage,
+    ):
         for name in await outputs.inputs(collectors, "trade"):
             makers[name] = BarMaker(name, await outputs.last(bars_of(name)))
         places = Position({name: maker.mark for name, maker in makers.items() if maker.next is not None})

@@ -11,6 +11,7 @@ from manager.words import span
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NS_PER_MS = 1_000_000
+_LAST_MS = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // timedelta(milliseconds=1)
 
 
 def parse_time(text: str, now_ns: int) -> int:
@@ -46,7 +47,7 @@ class Zone:
 
 def date_time(at_ns: int) -> str:
     """A point in time to the millisecond with its zone, e.g. ``2026-03-29 10:00:00.123Z``, or ``…+02:00`` if local."""
-    at = _EPOCH + timedelta(milliseconds=at_ns // _NS_PER_MS)
+    at = _EPOCH + timedelta(milliseconds=min(at_ns // _NS_PER_MS, _LAST_MS))
     zone = "Z"
     if Zone.local:
         at = at.astimezone()

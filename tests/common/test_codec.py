@@ -96,7 +96,24 @@ def test_levels_are_json() -> None:
     assert encode_levels([Level("42219.9", "1.5"), Level("42219.8", "0")]) == b'[["42219.9","1.5"],["42219.8","0"]]'
 
 
+TOO_LATE, WORD, LONG = str(2**63), "abc", "9" * 30
 MALFORMED = {
+    "a time beyond 64 bits": ("trade", {"ts_event": TOO_LATE}),
+    "a time before 1970": ("ticker", {"ts_recv": "-1"}),
+    "a bar that opens beyond 64 bits": ("candle", {"open_time": LONG}),
+    "a bar that closes beyond 64 bits": ("candle", {"close_time": TOO_LATE}),
+    "a gap from beyond 64 bits": ("gap", {"from_ts": LONG}),
+    "a gap to beyond 64 bits": ("gap", {"to_ts": LONG}),
+    "a book's number beyond 64 bits": ("book_delta", {"seq": TOO_LATE}),
+    "the number before beyond 64 bits": ("book_delta", {"prev_seq": f"-{LONG}"}),
+    "an id with bytes that are no UTF-8": ("trade", {"trade_id": "4\ufffd"}),
+    "a word for a price": ("ticker", {"last": WORD}),
+    "no figure in a figure": ("ticker", {"high_24h": ""}),
+    "an endless figure": ("candle", {"volume": "1E+999999"}),
+    "no number in a bar": ("candle", {"close": "NaN"}),
+    "a size below 0": ("trade", {"size": "-1"}),
+    "a word in a level": ("book_snapshot", {"bids": '[["abc","1"]]'}),
+    "a level of no size": ("book_delta", {"asks": '[["10",""]]'}),
     "a missing field": ("trade", {"price": None}),
     "a word for a time": ("trade", {"ts_event": "now"}),
     "an unknown side": ("trade", {"side": "BUY"}),

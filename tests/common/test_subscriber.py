@@ -1,5 +1,6 @@
 import asyncio
 import threading
+from collections import deque
 from datetime import UTC, datetime
 from random import Random
 from typing import Any
@@ -226,7 +227,8 @@ async def test_what_is_no_event_is_passed_over_and_counted(redis_server: RedisSe
         assert numbers(batch.entries) == ids(1, 1)
         assert subscriber.position == Position({BTC_TRADES: Mark("1000-4", 4)})
         why = "okx:BTC-USDT trade 1000-4: entry of unknown type ''"
-        assert subscriber.skipped == Skipped(unknown=2, malformed=1, last=why)
+        aside: deque[Any] = deque([(BTC_TRADES, "1000-3", ["type", "trade", "price", "1"])])
+        assert subscriber.skipped == Skipped(unknown=2, malformed=1, last=why, aside=aside)
     assert batch.position_behind(0) == Position({BTC_TRADES: Mark("0-0", 0)})
 
 

@@ -18,8 +18,8 @@ from typing import Any, Self
 import msgspec
 
 from common.codec import encode_levels
+from common.events import DECIMALS
 from common.identity import DataType
-from common.reading.columns import DECIMALS
 from common.reading.entries import Entry
 from common.reading.layout import names, stream_columns
 from manager.words import visible

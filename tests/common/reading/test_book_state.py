@@ -121,6 +121,7 @@ def test_a_hash_from_before_the_doubt_is_not_believed(doubtful_at: str, joined: 
         {**HASH, "state": "syncing"},
         {**HASH, "state": "stale"},
         {**HASH, "bids": "[["},
+        {**HASH, "bids": '[["99","x"]]'},
         {**HASH, "stream_id": "latest"},
         {name: text for name, text in HASH.items() if name != "asks"},
         {name: text for name, text in HASH.items() if name != "stream_id"},
@@ -128,10 +129,3 @@ def test_a_hash_from_before_the_doubt_is_not_believed(doubtful_at: str, joined: 
 )
 def test_a_hash_that_is_not_valid_or_damaged_is_none(fields: dict[str, str]) -> None:
     assert read_book_hash(fields) is None
-
-
-def test_a_hash_with_a_bad_level_is_a_doubt() -> None:
-    known, book = read_book_hash({**HASH, "bids": '[["99","-1"]]'}), FollowedBook()
-    assert known is not None
-    assert not book.join(known)
-    assert book.doubt == "bad level"

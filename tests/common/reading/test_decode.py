@@ -84,4 +84,28 @@ def test_what_is_no_event_is_counted(fields: list[str], expected: tuple[int, int
     raw = [["1-1", FIELDS], ["1-2", fields], ["1-3", FIELDS]]
     assert [entry.id for entry in entries_of(BTC_TRADES, raw, skipped)] == ["1-1", "1-3"]
     unknown, malformed, why = expected
-    assert skipped == Skipped(unknown, malformed, f"okx:BTC-USDT trade 1-2: {why}")
+    assert (skipped.unknown, skipped.malformed, skipped.last) == (
+        unknown,
+        malformed,
+        f"okx:BTC-USDT trade 1-2: {why}",
+    )
+    assert [*skipped.aside] == [(BTC_TRADES, "1-2", fields)] * malformed
+
+
+def test_few_of_the_malformed_are_kept() -> None:
+    skipped = Skipped()
+    entries_of(BTC_TRADES, [[f"1-{number}", ["type", "trade"]] for number in range(1_000)], skipped)
+    assert skipped.malformed == 1_000
+    assert [entry_id for _, entry_id, _ in skipped.aside] == [f"1-{number}" for number in range(980, 1_000)]
+
+
+POISON = ("abc", "", "NaN", "Infinity", "\ufffd", "1E+999999", "1e5", "1_0", " 1", "9" * 41, ".", "\uff11", "-0x1")
+
+
+@pytest.mark.parametrize("text", POISON)
+@pytest.mark.parametrize("place", [9, 11])
+def test_a_number_that_nobody_can_reckon_with_is_malformed(place: int, text: str) -> None:
+    skipped, fields = Skipped(), [*FIELDS]
+    fields[place] = text
+    assert entries_of(BTC_TRADES, [["1-1", fields]], skipped) == []
+    assert (skipped.unknown, skipped.malformed) == (0, 1)

@@ -74,3 +74,16 @@ def test_a_name_that_is_none_of_ours_is_refused(tmp_path: Path, name: str) -> No
 
 def test_days_are_those_of_utc() -> None:
     assert [day_of(f"{ms}-5") for ms in (0, DAY_MS - 1, DAY_MS)] == ["1970-01-01", "1970-01-01", "1970-01-02"]
+
+
+@pytest.mark.parametrize(
+    ("entry_id", "day"),
+    [
+        ("0-1", "1970-01-01"),
+        ("253402300799999-0", "9999-12-31"),
+        ("253402300800000-0", "9999-12-31"),
+        (f"{2**64 - 1}-{2**64 - 1}", "9999-12-31"),
+    ],
+)
+def test_every_id_has_a_day(entry_id: str, day: str) -> None:
+    assert day_of(entry_id) == day

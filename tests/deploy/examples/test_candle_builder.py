@@ -189,6 +189,54 @@ def test_a_trade_that_comes_after_its_bar_is_told_of(caplog: pytest.LogCaptureFi
     assert caplog.messages == [f"okx:BTC-USDT trade {behind} comes after its bar was published: it is in none"]
 
 
+# --- trades and ledgers that are dated wrongly ----------------------------------------------------------------------
+
+
+def dated(number: int, minute: float, at_minute: float) -> Entry:
+    """A trade that stands in the stream at a minute, and bears the time of another."""
+    place = entry_id(trade(number, at_minute))
+    return Entry(BTC_TRADES, place, trade(number, minute))
+
+
+def read(maker: BarMaker, *entries: Entry) -> None:
+    start = maker.mark
+    maker.take(Chunk(BTC_TRADES, [one.id for one in entries], entries, start, start, Mark(entries[-1].id)))
+
+
+IN_1970, IN_2200 = -T0 / MINUTE_NS, 90_000_000
+
+
+@pytest.mark.parametrize("odd", [IN_1970, IN_2200])
+@pytest.mark.parametrize("at", [0, 1, 2])
+def test_a_trade_that_is_dated_wrongly_costs_no_bar_anything(odd: float, at: int) -> None:
+    entries = [dated(1, 0.5, 0.5), dated(2, 1.1, 1.1), dated(4, 2.2, 2.2)]
+    entries.insert(at, dated(9, odd, entries[at].event.ts_event / MINUTE_NS - T0 / MINUTE_NS - 0.01))
+    maker = BarMaker(BTC_TRADES)
+    read(maker, *entries)
+    found = published(maker, look(2, trade(4, 2.2), from_minute=-1))
+    assert {minute: bar for minute, bar in found.items() if minute >= 0} == {0: verdict("0", CUT), 1: GOOD}
+    assert len(found) < 4
+    bars = [*maker.due(look(2.5, trade(4, 2.2)), LATER)]
+    assert bars == []
+
+
+def test_a_ledger_that_begins_in_1970_does_not_ask_for_the_bars_of_fifty_years() -> None:
+    maker = BarMaker(BTC_TRADES)
+    read(maker, dated(1, IN_1970, 0.5), dated(2, 0.6, 0.6))
+    found = list(maker.due(look(1, trade(2, 0.6), from_minute=IN_1970), LATER))
+    assert len(found) == 100_000
+    assert found[-1][1]["open_time"] == str(T0)
+
+
+def test_trades_that_are_dated_ahead_of_the_clock_hold_nothing_back() -> None:
+    maker = BarMaker(BTC_TRADES)
+    read(maker, dated(1, 0.5, 0.5), *(dated(2, IN_2200 + n, 0.6) for n in range(1_000)), dated(3, 1.1, 1.1))
+    (bar,) = maker.due(look(1, trade(3, 1.1)), T0 + 2 * MINUTE_NS)
+    again = BarMaker(BTC_TRADES, bar)
+    assert again.mark.id == BEGINNING  # where minute 1 begins in the stream as it was read
+    assert len(maker._bars) == 1
+
+
 # --- the process -----------------------------------------------------------------------------------------------------
 
 
