@@ -194,11 +194,12 @@ class Worker:
         self._usual = self._usual or self._what_is_usual(await read_former(self._pipe, self._config.id))
         await self._publisher.publish_left_over(ledger, self._heartbeat.beat_if_due)
         self._trades, self._candles = _empty_tapes(self._config)  # an attempt that failed may have read another Redis
-        refused = await read_tails(self._pipe, self._streams, self._trades, self._candles)
+        now_ns = self._clock.now_ns()
+        refused = await read_tails(self._pipe, self._streams, self._trades, self._candles, now_ns)
         refused |= await self._ledger_stream.restore(self._pipe, fetchable(self._streams))
         recall(self._ledger_stream.history, self._streams, self._trades, self._candles)
         self._telemetry.settled("ids")
-        if ahead := ahead_of_time(self._streams, self._clock.now_ns()):
+        if ahead := ahead_of_time(self._streams, now_ns):
             self._telemetry.trouble("ids", IDS_AHEAD, ours=False)
             get_logger().warning("ids_ahead_of_time", streams=ahead, why=IDS_AHEAD)
         in_doubt = await unvouched(self._pipe, self._streams, self._ledger_stream.history)
@@ -206,7 +207,7 @@ class Worker:
         ends = {stream.key_bytes: stream.ids.last for stream in self._streams.all()}
         self._publisher.follow({**ends, ledger.encode(): self._ledger_stream.ids.last}, refused)
         if self._ledger_stream.history:
-            begin_later(self._streams, self._clock.now_ns())
+            begin_later(self._streams, now_ns)
 
     async def _collect(self) -> None:
         instrument = await self._find_instrument()

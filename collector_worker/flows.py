@@ -8,7 +8,7 @@ from collector_worker.ledger import Missing, Track
 from collector_worker.publisher import Publisher
 from collector_worker.sequencer import Lost
 from collector_worker.streams import NO_ROOM, Stream
-from collector_worker.tape import CandleTape, Renumbered, TradeTape
+from collector_worker.tape import CandleTape, Renumbered, TradeTape, time_of
 from collector_worker.telemetry import Telemetry
 from common.clock import Clock
 from common.events import Candle, Event, Gap, Trade
@@ -20,6 +20,9 @@ LOST = "not_available"
 
 ID_RESET = "id_reset"
 """Reason of a gap in whose place the exchange began to count anew: whether anything is missing there cannot be told."""
+
+REFUSING_S = 10.0
+"""What repeats old items for longer than this is no reconnect: nothing new comes any more, or what comes is garbage."""
 
 Tape = TypeVar("Tape", bound=TradeTape | CandleTape)
 
@@ -66,12 +69,15 @@ class _FlowOf(ABC, Generic[Tape]):
     ) -> None:
         self.tape = tape
         self.name = tape.name
+        self._about = f"order of {tape.name}"
         self._stream = stream
         self._track = track
         self._publisher = publisher
         self._telemetry = telemetry
         self._clock = clock
         self._look = look
+        self._refused: list[float] = []
+        """When the first and the last item arrived of those that could not be passed on, since one could (s)."""
         self._progress = telemetry.beat.progress[stream.data_type]
         if tape.reached is not None:
             track.continues(*tape.reached)
@@ -97,6 +103,8 @@ class _FlowOf(ABC, Generic[Tape]):
     def pass_time(self) -> None:
         """See ``Flow``."""
         self._pass(self.tape.due(self._now_s()))
+        if self._refused and self._refused[1] - self._refused[0] >= REFUSING_S:
+            self._telemetry.trouble(self._about, f"{self.name} arrive, but none goes on where their stream ends")
 
     @abstractmethod
     def _pass(self, passed: Sequence[Any]) -> None:
@@ -106,9 +114,12 @@ class _FlowOf(ABC, Generic[Tape]):
         """What a live item set free; nothing: it may wait for something that is to be fetched."""
         if passed:
             self._pass(passed)
-        else:
-            self._note()
-            self._look()
+            return
+        if not self.tape.waiting:
+            now_s = self._now_s()
+            self._refused = [self._refused[0] if self._refused else now_s, now_s]
+        self._note()
+        self._look()
 
     def _leave_out(self) -> None:
         """A live item finds no room: the next one that does shows the hole, and it is fetched."""
@@ -126,6 +137,11 @@ class _FlowOf(ABC, Generic[Tape]):
         now_ns = self._clock.now_ns()
         gap = Gap(ts_event=now_ns, ts_recv=now_ns, reason=reason, **bounds)  # type: ignore[arg-type]
         self._publisher.publish(self._stream, gap)
+
+    def _goes_on(self) -> None:
+        """An item was passed on, after others could not be."""
+        self._refused = []
+        self._telemetry.settled(self._about)
 
     def _note(self) -> None:
         self._telemetry.dropped(self.name, self.tape.sequence.dropped)
@@ -145,16 +161,16 @@ class TradeFlow(_FlowOf[TradeTape]):
         usual = self.tape.usual and self._track.usual and self._stream.loss is None
         return self.tape.last_id if usual else None
 
-    def passed_by(self, taken: int, last_id: int, last_ts: int) -> None:
-        """Trades went into the stream by another way: how many, the last number, and the latest time (ns)."""
+    def passed_by(self, taken: int, last_id: int, last_ts: int, recv_ns: int) -> None:
+        """Trades went into the stream by another way: how many, the last number, the latest time and receipt (ns)."""
         self.tape.passed_by(last_id, last_ts)
         self._progress.count += taken
-        self._track.passed(last_ts, last_id)
+        self._track.passed(last_ts, recv_ns, last_id)
 
     def wish(self) -> int | None:
         """See ``Flow``."""
         self._stream.regain()
-        return super().wish()
+        return self.tape.wish(self._now_s())
 
     def on_live(self, trade: Trade) -> None:
         """Take a trade from the socket."""
@@ -178,7 +194,7 @@ class TradeFlow(_FlowOf[TradeTape]):
         fetched = [item for item in passed if isinstance(item, Trade) and item.origin == "backfill"]
         if fetched and after is not None:  # a probe found them: nothing was known to be missing yet
             before = int(fetched[-1].trade_id) + 1
-            self._track.missing(Missing(from_ts=after_ts, to_ts=fetched[-1].ts_event, after=after, before=before))
+            self._track.missing(Missing(from_ts=after_ts, to_ts=time_of(fetched[-1]), after=after, before=before))
         self._pass(passed, trades)
 
     def note_missing(self) -> None:
@@ -187,30 +203,34 @@ class TradeFlow(_FlowOf[TradeTape]):
         hole = self.tape.sequence.hole
         if hole is not None:
             after, before, trade = hole
-            self._track.missing(Missing(from_ts=self.tape.last_ts, to_ts=trade.ts_event, after=after, before=before))
+            self._track.missing(Missing(from_ts=self.tape.last_ts, to_ts=time_of(trade), after=after, before=before))
 
     def _pass(self, passed: Sequence[Trade | Lost | Renumbered], page: Sequence[Trade] = ()) -> None:
         for position, item in enumerate(passed):
             if isinstance(item, Lost):  # what stands before it may be of another numbering
                 known = [each for each in (*passed[position:], *page) if isinstance(each, Trade)]
-                behind = (each.ts_event for each in known if int(each.trade_id) >= item.before)
+                behind = (time_of(each) for each in known if int(each.trade_id) >= item.before)
                 self._lose(item, min(behind, default=self._clock.now_ns()))
             elif isinstance(item, Renumbered):
                 self._renumber(item)
             else:
                 self._pass_trade(item, int(item.trade_id))
         self._note()
+        if not self.tape.sequence.waiting:
+            self._track.nothing_was_missing()
 
     def _pass_trade(self, trade: Trade, number: int) -> None:
+        if self._refused:
+            self._goes_on()
         before_ts = self.tape.last_ts
-        self.tape.last_ts = max(trade.ts_event, before_ts)
+        self.tape.last_ts = max(time_of(trade), before_ts)
         self._progress.count += 1
         if self._publisher.publish(self._stream, trade) is None:  # the buffer has become full meanwhile
             after = number - max(int(trade.count or 1), 1)
             what = Missing(from_ts=before_ts, to_ts=self.tape.last_ts, after=after, before=number + 1)
             self._track.lost(what, NO_ROOM)
             return
-        self._track.passed(trade.ts_event, number)
+        self._track.passed(trade.ts_event, trade.ts_recv, number)
         if trade.origin == "backfill":
             self._telemetry.beat.backfilled += 1
 
@@ -267,9 +287,11 @@ class CandleFlow(_FlowOf[CandleTape]):
                 self._mark(LOST, from_ts=what.from_ts, to_ts=what.to_ts)
                 self._track.lost(what, LOST)
                 continue
+            if self._refused:
+                self._goes_on()
             found_room = self._publish(item)
             if item.closed and found_room:
-                self._track.passed(item.close_time)
+                self._track.passed(item.close_time, item.ts_recv)
             elif item.closed:
                 self._track.lost(Missing(from_ts=item.open_time, to_ts=item.close_time), NO_ROOM)
         self._note()

@@ -1,6 +1,6 @@
 """What may pass besides what is numbered (``tape``) and what is a book (``book_sync``): tickers, never backwards."""
 
-from collector_worker.stream_ids import MAX_CLOCK_DIFFERENCE_NS
+from collector_worker.trusted_time import trusted_ns
 from common.events import Ticker
 
 
@@ -14,8 +14,7 @@ class TickerGate:
 
     def admits(self, ticker: Ticker) -> bool:
         """Whether the ticker is at least as new as the last one."""
-        far = abs(ticker.ts_event - ticker.ts_recv) > MAX_CLOCK_DIFFERENCE_NS
-        time_ns = ticker.ts_recv if far else ticker.ts_event  # a wrong clock must not end the stream
+        time_ns = trusted_ns(ticker.ts_event, ticker.ts_recv)  # a wrong clock must not end the stream
         if time_ns < self._last_ns:
             return False
         self._last_ns = time_ns

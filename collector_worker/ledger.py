@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection, Sequence
 from msgspec import Struct
 from msgspec.structs import replace
 
+from collector_worker.trusted_time import trusted_ns
 from common.clock import Clock
 from common.coverage import Kind, LedgerEntry, State, intervals
 from common.identity import DataType
@@ -79,9 +80,17 @@ class Track:
                 to_ts, before = (ts, number + 1) if inside else (gap.to_ts, gap.before)
                 self._note(kind, Missing(from_ts=gap.from_ts, to_ts=to_ts, after=gap.after, before=before), reason)
 
-    def passed(self, ts: int, number: int | None = None) -> None:
-        """An item went into the stream: everything up to it is there, except for what was noted."""
-        if not self._opened:
+    def passed(self, event_ns: int, recv_ns: int, number: int | None = None) -> None:
+        """An item went into the stream: everything up to it is there, except for what was noted.
+
+        Args:
+            event_ns: Its time. What lies behind our own clock nobody can vouch for.
+            recv_ns: When it was received.
+            number: Its number, where items are numbered.
+        """
+        ts = min(event_ns, recv_ns)
+        if not self._opened:  # this run has seen nothing of the time before
+            ts = trusted_ns(ts, recv_ns)
             self._open(ts, number, continues=False)
         elif self._broken:
             self._note(Kind.GAP_LOST, Missing(from_ts=self._last_ts, to_ts=max(ts, self._last_ts)), self._broken)
@@ -118,6 +127,13 @@ class Track:
         """Nothing is missing any more: what was being fetched is there."""
         if self._missing is not None:
             self._note(Kind.GAP_FILLED, self._missing)
+            self._missing = None
+
+    def nothing_was_missing(self) -> None:
+        """Only garbage spoke for what was being fetched. Its number is no end of anything, so it is told in times."""
+        if self._missing is not None:
+            span = Missing(from_ts=self._missing.from_ts, to_ts=max(self._missing.from_ts, self._missing.to_ts) + 1)
+            self._note(Kind.GAP_FILLED, span)
             self._missing = None
 
     def broke(self, reason: str) -> None:

@@ -96,7 +96,7 @@ class Pipeline:
             if self._publish(self._streams.of_type(DataType.TICKER), ticker) is None:
                 self._ways.ticker_track.broke(NO_ROOM)
             else:
-                self._ways.ticker_track.passed(ticker.ts_event)
+                self._ways.ticker_track.passed(ticker.ts_event, ticker.ts_recv)
         else:
             self._telemetry.beat.duplicates_dropped += 1
 
@@ -111,7 +111,7 @@ class Pipeline:
                 self._ways.book_track.broke(NO_ROOM)
             else:
                 self._book_entry = (entry_id, event)
-                self._ways.book_track.passed(event.ts_event)
+                self._ways.book_track.passed(event.ts_event, event.ts_recv)
         if self._book_doubted and self.book.state is BookState.VALID:
             self._book_doubted = False
             self._status(stream, FeedState.RESYNCED, "snapshot")

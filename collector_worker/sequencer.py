@@ -7,12 +7,18 @@ never will be; then the hole is reported and the rest goes on.
   last      highest number passed on or given up
   held      items above a hole, by number
   hole      last + 1 .. the first held number - 1, while something is held
+  alone     held, with nothing held that follows it: garbage may carry any number
   probe     a look for items above ``last`` although nothing above them has arrived: after a connection was made again
+
+What is held alone is not believed against better knowledge: where items below it went on arriving, or the exchange's
+answers never knew of it, it is dropped once it has waited long enough, and nothing is reported as lost. The item that
+comes next above one so dropped is believed.
 """
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections import deque
 from collections.abc import Iterable
+from math import inf
 from typing import Generic, TypeVar
 
 from msgspec import Struct
@@ -23,6 +29,9 @@ FIRST_RETRY_S = 0.5
 RETRY_CAP_S = 5.0
 PATIENCE_TRIES = 5
 """An answer that leaves a number out may come from a cache that is behind; this many in a row are believed."""
+
+OVERTAKEN_BY = 3
+"""An item that is held alone while so many arrive below it is no part of the sequence."""
 
 PROBES_S = (0.0, 3.0, 15.0)
 """When to look after a connection was made: the exchange's REST may be behind its socket."""
@@ -75,6 +84,13 @@ class Sequencer(Generic[T]):
         self._retry_s = FIRST_RETRY_S
         self._fruitless = 0
         self._probes_s: list[float] = []
+        self.implausible = 0
+        """Items that were dropped because nothing but themselves spoke for them."""
+        self._passed_below_s: deque[float] = deque([-inf] * OVERTAKEN_BY, maxlen=OVERTAKEN_BY)
+        """When items last arrived and were passed on below what is held."""
+        self._denials = 0
+        """Answers since something is held that end below it."""
+        self._dropped_alone: int | None = None
 
     @property
     def waiting(self) -> bool:
@@ -124,12 +140,17 @@ class Sequencer(Generic[T]):
             if advances:
                 self.last = last
             return [item]
-        return self._hold(_Held(first, last, item, advances, now_s), now_s)
+        below = first == self.last + 1
+        ready = self._hold(_Held(first, last, item, advances, now_s), now_s)
+        if below and self._held:
+            self._passed_below_s.append(now_s)
+            self._dropped_alone = None
+        return ready
 
     def _hold(self, held: _Held[T], now_s: float) -> list[T | Lost]:
         if not self._held:
             self._ask_at_s = now_s + self._patience.grace_s
-            self._retry_s, self._fruitless = FIRST_RETRY_S, 0
+            self._retry_s, self._fruitless, self._denials = FIRST_RETRY_S, 0, 0
         place = bisect_right(self._held, held.first, key=_first)  # behind those of the same number
         before = self._held[place - 1] if place else None
         if held.advances and before is not None and before.first == held.first and before.advances:
@@ -160,6 +181,7 @@ class Sequencer(Generic[T]):
                 break
             self.last = number
             ready.append(item)
+        self._denials += self._held != [] and not more and beyond is None
         if ready:
             self._retry_s, self._fruitless = FIRST_RETRY_S, 0
             self._ask_at_s = None
@@ -197,6 +219,11 @@ class Sequencer(Generic[T]):
             return self.last + 1
         return None
 
+    def ask(self, now_s: float) -> None:
+        """Something speaks for items above ``last``: look soon."""
+        if self._ask_at_s is None:
+            self._ask_at_s = now_s + self._patience.grace_s
+
     def next_at_s(self) -> float | None:
         """The next moment at which ``wish`` or ``due`` may have something, or None."""
         if self.last is None:
@@ -212,8 +239,34 @@ class Sequencer(Generic[T]):
         """What the passing of time sets free: the holes below what has waited long enough are given up."""
         ready: list[T | Lost] = []
         while self._arrivals and now_s >= self._arrivals[0].arrived_s + self._patience.max_wait_s:
-            ready += self._give_up(now_s)
+            oldest = self._arrivals[0]
+            if self._is_garbage(oldest):
+                self._drop(oldest)
+            else:
+                ready += self._give_up(now_s)
         return ready
+
+    def _is_garbage(self, held: _Held[T]) -> bool:
+        """Whether all that is known speaks against an item that is held alone."""
+        overtaken = self._passed_below_s[0] > held.arrived_s + self._patience.grace_s
+        follows_another = self._dropped_alone is not None and held.first > self._dropped_alone
+        if follows_another or not (overtaken or self._denials >= PATIENCE_TRIES):
+            return False
+        behind = bisect_right(self._held, held.last, key=_first)
+        return behind == len(self._held) or self._held[behind].first != held.last + 1
+
+    def _drop(self, held: _Held[T]) -> None:
+        """Forget an item that is held, and all of the same number."""
+        place = bisect_left(self._held, held.first, key=_first)
+        behind = bisect_right(self._held, held.first, key=_first)
+        for each in self._held[place:behind]:
+            each.waits = False
+        self.implausible += behind - place
+        del self._held[place:behind]
+        self._forget_arrivals()
+        self._dropped_alone = held.last
+        if not self._held:
+            self._ask_at_s = None
 
     def begin_anew(self, first: int, now_s: float) -> list[T | Lost]:
         """The numbers go on with ``first``, whatever came before: what waits behind holes is passed on."""
@@ -260,10 +313,13 @@ class Sequencer(Generic[T]):
                 if held.advances:
                     self.last = held.last
         del self._held[:done]
-        while self._arrivals and not self._arrivals[0].waits:
-            self._arrivals.popleft()
+        self._forget_arrivals()
         if wished:
             self._ask_at_s = now_s
         elif done and not self._held:
             self._ask_at_s = None
         return ready
+
+    def _forget_arrivals(self) -> None:
+        while self._arrivals and not self._arrivals[0].waits:
+            self._arrivals.popleft()

@@ -22,6 +22,7 @@ from collector_worker.exchanges.contract import ExchangeCollector, Instrument
 from collector_worker.rest_client import RestClient
 from collector_worker.telemetry import Telemetry
 from collector_worker.transport.contract import Pace
+from collector_worker.trusted_time import is_ahead
 from collector_worker.usual import NS_PER_S, Usual
 from common.clock import Clock
 from common.errors import ExchangeUnavailableError
@@ -222,11 +223,11 @@ class SilenceWatch:
             self._found_mute(still, now_s, "REST has newer trades")
 
     async def _newest_trade_ts(self) -> int:
-        """The exchange's time (ns) of the newest trade at REST; 0 where there is none."""
+        """The exchange's time (ns) of the newest trade at REST, as far as it is believed; 0 where there is none."""
         path = self._exchange.newest_trades_path(self._instrument)
         body = await self._rest.fetch(path, self._exchange.rest_units(path))
         trades = self._exchange.read_trades(body, self._instrument, self._clock.now_ns())
-        return max((trade.ts_event for trade in trades), default=0)
+        return max((trade.ts_event for trade in trades if not is_ahead(trade.ts_event, trade.ts_recv)), default=0)
 
     def _behind(self, newest_ts: int, since_s: Mapping[DataType, float]) -> list[DataType]:
         """Of these data types, silent since then, those that should have moved with the newest trade."""

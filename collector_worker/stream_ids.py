@@ -4,7 +4,8 @@ An id is ``<ms>-<n>``. ``ms`` is the event's time; where it would fall it is rai
 exchange's clock is more than a minute from ours, ours is used. For trades with numeric ids ``n`` is the trade id.
 """
 
-MAX_CLOCK_DIFFERENCE_NS = 60 * 1_000_000_000
+from collector_worker.trusted_time import MAX_CLOCK_DIFFERENCE_NS, trusted_ns
+
 NS_PER_MS = 1_000_000
 
 
@@ -24,7 +25,7 @@ class StreamIds:
 
     def next(self, event_ns: int, recv_ns: int) -> str:
         """The id of an unnumbered entry: ``n`` counts the entries of one millisecond."""
-        ms = _trusted_ms(event_ns, recv_ns)
+        ms = trusted_ns(event_ns, recv_ns) // NS_PER_MS
         if ms > self.last_ms:
             self.last_ms, self.last_n = ms, 0
         else:
@@ -47,8 +48,3 @@ class StreamIds:
         self.last_ms = max(self.last_ms + 1, now_ns // NS_PER_MS)
         self.last_n = 0
         return f"{self.last_ms}-0"
-
-
-def _trusted_ms(event_ns: int, recv_ns: int) -> int:
-    trusted = event_ns if -MAX_CLOCK_DIFFERENCE_NS <= event_ns - recv_ns <= MAX_CLOCK_DIFFERENCE_NS else recv_ns
-    return trusted // NS_PER_MS

@@ -4,9 +4,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from collector_worker.stream_ends import NO_STREAM, NOWHERE, Reader, place, read_ends
-from collector_worker.stream_ids import MAX_CLOCK_DIFFERENCE_NS, NS_PER_MS
+from collector_worker.stream_ids import NS_PER_MS
 from collector_worker.streams import Stream, Streams
 from collector_worker.tape import CandleTape, TradeTape
+from collector_worker.trusted_time import MAX_CLOCK_DIFFERENCE_NS, is_ahead, not_ahead
 from common.coverage import Kind, LedgerEntry, State, intervals
 from common.coverage_fold import number_of
 from common.errors import RedisUnreachableError
@@ -26,11 +27,11 @@ _MOST_DIGITS = 19
 
 
 async def read_tails(
-    pipe: Reader, streams: Streams, trades: TradeTape, candles: Mapping[str, CandleTape]
+    pipe: Reader, streams: Streams, trades: TradeTape, candles: Mapping[str, CandleTape], now_ns: int
 ) -> set[bytes]:
     """Set every stream's ids behind its last entry, and tell the tapes what was already published.
 
-    Entries that are not ours are passed over; a key that is not a stream counts as empty.
+    Entries that are not ours are passed over, bars from the future too; a key that is not a stream counts as empty.
 
     Returns:
         The keys that hold something else.
@@ -52,7 +53,11 @@ async def read_tails(
             if is_wrong_type(reply):
                 refused.add(stream.key_bytes)
             page = page_of(reply)
-            found = any(_restores(stream, fields, trades, candles) for _, fields in page)
+            found = any(_restores(stream, fields, trades, candles, now_ns) for _, fields in page)
+            if found and stream.data_type is DataType.TRADE:  # times need not rise with the numbers
+                trades.last_ts = max(
+                    trades.last_ts, *(_time_of(fields, now_ns) for _, fields in page if fields.get("type") == "trade")
+                )
             if not found and count > 1 and len(page) == count:
                 further.append((stream, f"({page[-1][0]}", _PAGE))
         unread = further
@@ -116,32 +121,42 @@ def reached(history: Sequence[LedgerEntry], kind: DataType, interval: str = "") 
     return ts or 0, number_of(number_text)
 
 
-def _restores(stream: Stream, fields: dict[str, str], trades: TradeTape, candles: Mapping[str, CandleTape]) -> bool:
+def _restores(
+    stream: Stream, fields: dict[str, str], trades: TradeTape, candles: Mapping[str, CandleTape], now_ns: int
+) -> bool:
     """Whether the entry says how far the stream has come; if so, the tape of its kind knows now."""
     match stream.data_type, fields:
         case DataType.TRADE, {"type": "trade", "trade_id": number} if is_number(number):
-            _restore_trades(stream, trades, int(number), fields)
+            _restore_trades(stream, trades, int(number), fields, now_ns)
         case DataType.TRADE, {"type": "gap", "to_id": number} if is_number(number):
             # Given up for good, so it must not be fetched after all; its time is that of the last trade before it.
-            _restore_trades(stream, trades, int(number) - 1, fields)
+            _restore_trades(stream, trades, int(number) - 1, fields, now_ns)
             return False
         case DataType.CANDLES, {"type": "candle", "open_time": opened, "interval": interval} if (
             is_number(opened) and interval in candles
         ):
             # Of a running bar all before it are in the stream: it waited for them.
-            length_ns = candles[interval].length_ns if fields.get("closed") == "1" else 0
-            candles[interval].restore(int(opened) + length_ns)
+            reached_ns = int(opened) + (candles[interval].length_ns if fields.get("closed") == "1" else 0)
+            if is_ahead(reached_ns, now_ns):
+                return False
+            candles[interval].restore(reached_ns)
         case _:
             return False
     return True
 
 
-def _restore_trades(stream: Stream, trades: TradeTape, number: int, fields: dict[str, str]) -> None:
+def _restore_trades(stream: Stream, trades: TradeTape, number: int, fields: dict[str, str], now_ns: int) -> None:
     """Entries come newest first: the first one has the number, the last one the time."""
     last_id = number if trades.last_id is None else trades.last_id
-    ts = fields.get("ts_event", "")
-    trades.restore(last_id, int(ts) if is_number(ts) else 0)
+    trades.restore(last_id, _time_of(fields, now_ns))
     stream.last_trade_id = str(last_id)
+
+
+def _time_of(fields: Mapping[str, str], now_ns: int) -> int:
+    """When the item of an entry was, as far as its time is believed (ns); 0 where it has none."""
+    ts, received = fields.get("ts_event", ""), fields.get("ts_recv", "")
+    recv_ns = min(now_ns, int(received)) if is_number(received) else now_ns
+    return not_ahead(int(ts), recv_ns) if is_number(ts) else 0
 
 
 def is_number(text: str) -> bool:

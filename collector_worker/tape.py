@@ -1,20 +1,25 @@
 """Trades by their ids and bars by their times, each once and in order; see ``sequencer`` for how.
 
-An exchange may begin to count its trades anew, far below the old numbers or out of reach above them. One such trade may
-be garbage and is only kept. ``ELSEWHERE_TRADES`` of them in a row, with ids that rise and none of the old numbering
-between them, are the new numbering: what is held is passed on, then ``Renumbered``, then those that were kept. Where
-trades are rare, two that agree are enough once the first of them has waited for as long as any trade may wait. One that
-is alone by then is dropped; the next one is still compared with it, or where a trade is rarer than that wait none would
-ever be believed. An old trade that is sent again never counts: its time is not later than that of the last trade that
-was passed on.
+An exchange may begin to count its trades anew, below the old numbers or out of reach above them; and where garbage was
+believed, the true numbers are below it. One such trade may itself be garbage and is only kept, and the exchange's REST
+is asked for it: an answer that has the very same trade decides. ``ELSEWHERE_TRADES`` of them in a row, with ids that
+rise and none of the old numbering between them, do so as well: what is held is passed on, then ``Renumbered``, then
+those that were kept. Where trades are rare and REST knows nothing, two that agree are enough once the first of them has
+waited for as long as any trade may wait. One that is alone by then is dropped; the next one is still compared with it,
+or where a trade is rarer than that wait none would ever be believed. An old trade that is sent again never counts: its
+time is not later than that of the last trade that was passed on. Nor does one whose time lies ahead of ours: its time
+says nothing.
 """
 
+from collections import deque
 from collections.abc import Sequence
+from math import inf
 from typing import NamedTuple
 
 from msgspec import Struct
 
 from collector_worker.sequencer import Lost, Patience, Sequencer
+from collector_worker.trusted_time import is_ahead, not_ahead
 from common.events import Candle, Trade
 from common.intervals import length_ns, number_at, opens_at
 
@@ -27,10 +32,16 @@ CANDLE_GRACE_S = 3.0
 MAX_JUMP = 1_000_000_000
 """No exchange trades so much while a collector is away: such an id is not one of the same numbering."""
 
-MAX_FALL = 100
-"""A trade that is so many behind the last one belongs to another numbering, if its time is later."""
+NEAR = 100
+"""A trade so few above the last one needs no closer look, with one numbering; so few below it, it cuts no row."""
 
 ELSEWHERE_TRADES = 20
+
+ASK_ELSEWHERE_S = (0.5, 5.0)
+"""How long after a trade was kept REST is asked for it, and how long after that again."""
+
+MOST_AHEAD = 100
+"""Bars from the future that are remembered until REST is asked for them."""
 
 
 class Renumbered(Struct, frozen=True):
@@ -48,6 +59,11 @@ class _Kept(NamedTuple):
     arrived_s: float
 
 
+def time_of(trade: Trade) -> int:
+    """When a trade was, as far as its time is believed (ns)."""
+    return not_ahead(trade.ts_event, trade.ts_recv)
+
+
 class TradeTape:
     """The trades of one stream."""
 
@@ -56,13 +72,22 @@ class TradeTape:
     def __init__(self, max_wait_s: float) -> None:
         self.sequence: Sequencer[Trade] = Sequencer(None, Patience(max_wait_s=max_wait_s, grace_s=TRADE_GRACE_S))
         self.last_ts = 0
-        self.implausible = 0
+        """The latest time of those that were passed on, as far as times are believed (ns)."""
+        self._implausible = 0
         self._max_wait_s = max_wait_s
         self._elsewhere: list[_Kept] = []
         self._dropped_alone: Trade | None = None
         """The last one that was kept and dropped because nothing came to agree with it."""
         self._former = (0, 0)
         """Where the numbering before this one ended: its last id and time (ns)."""
+        self._ask_elsewhere_s = inf
+        self._asked_elsewhere = False
+        """The page that comes next was asked for because of what is kept."""
+
+    @property
+    def implausible(self) -> int:
+        """How many trades could not be what they claimed."""
+        return self._implausible + self.sequence.implausible
 
     @property
     def last_id(self) -> int | None:
@@ -108,25 +133,40 @@ class TradeTape:
         """Take a live trade. An aggregate of ``count`` matches carries the id of the last of them."""
         last = int(trade.trade_id)
         known = self.sequence.last
-        near = known is not None and 0 < last - known <= MAX_FALL  # then no more need be asked, with one numbering
+        near = known is not None and 0 < last - known <= NEAR  # then no more need be asked, with one numbering
         if known is not None and (self._former[0] or not near):
-            if self._is_former(last, trade.ts_event):
+            if self._is_former(last, time_of(trade)):
                 self.sequence.dropped += 1
                 return []
-            if last > known + MAX_JUMP or (last < known - MAX_FALL and trade.ts_event > self.last_ts):
+            if last > known + MAX_JUMP or (last <= known and self._is_of_another(trade, last, known)):
                 return self._keep(trade, now_s)
         if (self._elsewhere or self._dropped_alone) and known is not None and last > known:  # the old numbering goes on
             self._forget()
         first = last if trade.count is None else _first_of(trade)
         return self.sequence.offer(trade, first, last, now_s)
 
-    def fill(self, trades: Sequence[Trade], now_s: float, *, more: bool) -> list[Trade | Lost]:
+    def wish(self, now_s: float) -> int | None:
+        """The number from which to fetch now, or None where there is nothing to fetch yet."""
+        number = self.sequence.wish(now_s)
+        self._asked_elsewhere = number is None and bool(self._elsewhere) and now_s >= self._ask_elsewhere_s
+        if not self._asked_elsewhere:
+            return number
+        self._ask_elsewhere_s = now_s + ASK_ELSEWHERE_S[1]
+        return _first_of(self._elsewhere[0].trade)
+
+    def fill(self, trades: Sequence[Trade], now_s: float, *, more: bool) -> list[Trade | Lost | Renumbered]:
         """Take a page of trades that was fetched."""
-        return self.sequence.fill([(int(trade.trade_id), trade) for trade in trades], now_s, more=more)
+        if self._asked_elsewhere:
+            self._asked_elsewhere = False
+            known = {_content(trade) for trade in trades}
+            return self._renumber(now_s) if any(_content(kept.trade) in known for kept in self._elsewhere) else []
+        return [*self.sequence.fill([(int(trade.trade_id), trade) for trade in trades], now_s, more=more)]
 
     def next_at_s(self) -> float | None:
-        """The next moment at which ``due`` or the sequence's ``wish`` may have something, or None."""
+        """The next moment at which ``due`` or ``wish`` may have something, or None."""
         moments = [self.sequence.next_at_s(), self._elsewhere_until_s()]
+        if self._elsewhere:
+            moments.append(self._ask_elsewhere_s)
         return min((moment for moment in moments if moment is not None), default=None)
 
     def due(self, now_s: float) -> list[Trade | Lost | Renumbered]:
@@ -152,8 +192,22 @@ class TradeTape:
         alone = self._dropped_alone
         if alone is not None and 0 < int(row[0].trade_id) - int(alone.trade_id) <= MAX_JUMP:
             row.insert(0, alone)
-        times = [self.last_ts + 1, *(trade.ts_event for trade in row)]
+        times = [self.last_ts + 1, *(time_of(trade) for trade in row)]
         return len(row) > 1 and times == sorted(times)
+
+    def _is_later(self, trade: Trade) -> bool:
+        """Whether a trade was after all that were passed on, by a time that can be believed."""
+        return trade.ts_event > self.last_ts and not is_ahead(trade.ts_event, trade.ts_recv)
+
+    def _is_of_another(self, trade: Trade, number: int, known: int) -> bool:
+        """Whether a trade that is not above the last one may be of another numbering: it is later."""
+        if not self._is_later(trade):
+            return False
+        return not self._elsewhere or number < known - NEAR or int(self._elsewhere[0].trade.trade_id) >= known - NEAR
+
+    def _goes_on_elsewhere(self, number: int) -> bool:
+        """Whether a number rises from that of the trade that was kept last."""
+        return 0 < number - int(self._elsewhere[-1].trade.trade_id) <= MAX_JUMP
 
     def _is_former(self, number: int, ts: int) -> bool:
         """Whether a trade of the numbering before this one is sent again."""
@@ -165,11 +219,14 @@ class TradeTape:
         if any(kept.trade.trade_id == trade.trade_id for kept in self._elsewhere):
             self.sequence.dropped += 1
             return []
-        if trade.ts_event <= self.last_ts:
-            self.implausible += 1
+        if not self._is_later(trade):
+            self._implausible += 1
             return []
-        if self._elsewhere and not 0 < int(trade.trade_id) - int(self._elsewhere[-1].trade.trade_id) <= MAX_JUMP:
+        if not self._elsewhere:
+            self._ask_elsewhere_s = now_s + ASK_ELSEWHERE_S[0]
+        elif not self._goes_on_elsewhere(int(trade.trade_id)):
             self._forget()
+            self._ask_elsewhere_s = now_s + ASK_ELSEWHERE_S[0]
         self._elsewhere.append(_Kept(trade, now_s))
         return self._renumber(now_s) if len(self._elsewhere) == ELSEWHERE_TRADES else []
 
@@ -177,7 +234,7 @@ class TradeTape:
         """What was kept is of no numbering: ids out of reach are garbage, low ones were there already."""
         known = self.sequence.last or 0
         garbage = sum(int(kept.trade.trade_id) > known for kept in self._elsewhere)
-        self.implausible += garbage
+        self._implausible += garbage
         self.sequence.dropped += len(self._elsewhere) - garbage
         self._elsewhere.clear()
         self._dropped_alone = None
@@ -186,9 +243,9 @@ class TradeTape:
         kept, self._elsewhere, self._dropped_alone = self._elsewhere, [], None
         known = self.sequence.last or 0
         waited = self.sequence.begin_anew(_first_of(kept[0].trade), now_s)
-        former = [(int(item.trade_id), item.ts_event) for item in waited if isinstance(item, Trade)]
+        former = [(int(item.trade_id), time_of(item)) for item in waited if isinstance(item, Trade)]
         self._former = max([known, *(number for number, _ in former)]), max([self.last_ts, *(ts for _, ts in former)])
-        passed: list[Trade | Lost | Renumbered] = [*waited, Renumbered(kept[0].trade.ts_event)]
+        passed: list[Trade | Lost | Renumbered] = [*waited, Renumbered(time_of(kept[0].trade))]
         for trade, arrived_s in kept:
             passed += self.sequence.offer(trade, _first_of(trade), int(trade.trade_id), arrived_s)
         return passed
@@ -199,6 +256,11 @@ def _first_of(trade: Trade) -> int:
     return int(trade.trade_id) - max(int(trade.count or 1), 1) + 1
 
 
+def _content(trade: Trade) -> tuple[str, int, str, str, str]:
+    """What is the same of a trade wherever it comes from."""
+    return trade.trade_id, trade.ts_event, trade.price, trade.size, trade.side
+
+
 class CandleTape:
     """The bars of one interval; bars are numbered by where they open."""
 
@@ -207,7 +269,14 @@ class CandleTape:
         self.name = f"candles:{interval}"
         self.length_ns = length_ns(interval)
         self.sequence: Sequencer[Candle] = Sequencer(None, Patience(max_wait_s=max_wait_s, grace_s=CANDLE_GRACE_S))
-        self.implausible = 0
+        self._implausible = 0
+        self._ahead: deque[int] = deque(maxlen=MOST_AHEAD)
+        """Bars of which the socket spoke before their time, as our clock goes."""
+
+    @property
+    def implausible(self) -> int:
+        """How many bars could not be what they claimed."""
+        return self._implausible + self.sequence.implausible
 
     @property
     def reached(self) -> tuple[int, int | None] | None:
@@ -224,17 +293,28 @@ class CandleTape:
         self.sequence.last = self._number(closed_until) - 1
 
     def offer(self, candle: Candle, now_s: float) -> list[Candle | Lost]:
-        """Take a live bar; a running one may come many times, a closed one once."""
+        """Take a live bar; a running one may come many times, a closed one once.
+
+        One from the future is not taken, but REST is asked: what both say is passed on.
+        """
         number = self._number(candle.open_time)
-        known = self.sequence.last
-        if known is not None and number - known > MAX_JUMP:
-            self.implausible += 1
+        if self._is_from_the_future(candle):
+            self._implausible += 1
+            if number not in self._ahead:
+                self._ahead.append(number)
+                self.sequence.ask(now_s)
             return []
         return self.sequence.offer(candle, number, number, now_s, advances=candle.closed)
 
     def fill(self, candles: Sequence[Candle], now_s: float, *, more: bool) -> list[Candle | Lost]:
         """Take a page of closed bars that was fetched."""
-        return self.sequence.fill([(self._number(c.open_time), c) for c in candles], now_s, more=more)
+        rows = [(self._number(candle.open_time), candle) for candle in candles]
+        believed = [row for row in rows if row[0] in self._ahead or not self._is_from_the_future(row[1])]
+        return self.sequence.fill(believed, now_s, more=more)
+
+    def _is_from_the_future(self, candle: Candle) -> bool:
+        """Whether it closes, or a running one opens, later than clocks differ."""
+        return is_ahead(candle.close_time if candle.closed else candle.open_time, candle.ts_recv)
 
     def next_at_s(self) -> float | None:
         """The next moment at which ``due`` or the sequence's ``wish`` may have something, or None."""

@@ -145,16 +145,19 @@ def intervals(entries: Iterable[LedgerEntry], data_type: DataType, interval: str
 
 
 def note(timeline: Timeline, entry: LedgerEntry) -> None:
-    """Tell a timeline the next entry of its data; for readers who follow a ledger."""
+    """Tell a timeline the next entry of its data; for readers who follow a ledger.
+
+    Nobody can vouch for a time that had not come yet: what an entry says of times behind its own is not believed.
+    """
     # ``LedgerEntry`` has checked that the times are there.
     from_ts, to_ts = entry.from_ts or 0, entry.to_ts or 0
     from_id, to_id = number_of(entry.from_id), number_of(entry.to_id)
     if entry.kind is Kind.OPENED:
-        timeline.open(entry.run_id, from_ts, from_id, continues=entry.continues)
+        timeline.open(entry.run_id, min(from_ts, entry.at), from_id, continues=entry.continues)
     elif entry.kind is Kind.COMPLETE:
-        timeline.complete(entry.run_id, to_ts, to_id)
+        timeline.complete(entry.run_id, min(to_ts, entry.at), to_id)
     else:
-        timeline.gap(Span.between(_GAP_STATES[entry.kind], from_ts, to_ts, from_id, to_id, entry.reason))
+        timeline.gap(Span.between(_GAP_STATES[entry.kind], from_ts, to_ts, from_id, to_id, entry.reason), entry.at)
 
 
 def complete_up_to(entries: Iterable[LedgerEntry], data_type: DataType, interval: str = "") -> int:

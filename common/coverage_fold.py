@@ -124,6 +124,8 @@ class Timeline:
         self._begin: int | None = None
         self._begin_id: int | None = None
         self._end = 0
+        self._told_until = 0
+        """Gaps are told up to here, which may be behind the end by the item at their edge."""
         self._end_id: int | None = None
         self._holes: list[Span] = []  # by place; they share no item, so they are sorted by stop as well
         self._open = 0  # of the holes
@@ -141,6 +143,7 @@ class Timeline:
         joins = between.void if between.numbered else ts <= self._end
         if not (continues or joins):
             self._put(between)
+            self._told_until = max(self._told_until, between.stop)
         self._reach(ts, number)
 
     def complete(self, run_id: str, ts: int, number: int | None) -> None:
@@ -153,15 +156,22 @@ class Timeline:
             self.open(run_id, ts, number, continues=False)
         self._reach(ts, number)
 
-    def gap(self, span: Span) -> None:
-        """Something is missing, or no longer. What went before it is there: a run notes each gap when it finds it."""
+    def gap(self, span: Span, at: int) -> None:
+        """Something is missing, or no longer. What went before it is there: a run notes each gap when it finds it.
+
+        Args:
+            span: Where.
+            at: When that was noted (ns). Where the exchange's clock is ahead the span may lie behind that.
+        """
         self._put(span)
         if self._begin is None:
             return  # what vouched for the time around it was trimmed; the gap may still reach behind the beginning
         if span.numbered:
-            self._reach(span.stop - 1, span.to_id)
+            self._reach(min(span.stop - 1, at), span.to_id)
         else:
-            self._reach(span.stop, None)
+            self._reach(min(span.stop, at), None)
+        if span.start <= at:
+            self._told_until = max(self._told_until, min(span.stop, at + 1))
 
     def _put(self, span: Span) -> None:
         """Note a span in place of what was known of its items."""
@@ -204,7 +214,11 @@ class Timeline:
         base = Span(State.COMPLETE, begin, self._end, None, None)
         # A filled piece needs no care for the times at its edges: what lies there is complete in any case.
         filled = [replace(span, stop=span.stop - 1) if span.numbered else span for span in self._filled]
-        spans = [replace(span, start=max(span.start, begin)) for span in (base, *filled, *self._holes)]
+        end = max(self._end, self._told_until)
+        spans = [
+            replace(span, start=max(span.start, begin), stop=min(span.stop, end))
+            for span in (base, *filled, *self._holes)
+        ]
         return self._with_ids(_merged(_told([span for span in spans if span.start < span.stop])))
 
     def _with_ids(self, spans: list[Span]) -> list[Interval]:

@@ -76,7 +76,7 @@ class Express:
         taken, lags_us = lane.take_tally()
         if taken:
             self._stream.passed_by(lane.last_id, lane.last_ms, lane.last_n)
-            self._flow.passed_by(taken, lane.last_id, lane.last_ts)
+            self._flow.passed_by(taken, lane.last_id, lane.last_ts, lane.recv_ns)
             self._telemetry.passed_by(taken, lags_us, lane.recv_ns)
 
     def end(self) -> None:

@@ -192,7 +192,7 @@ cdef class Lane:
             return False
         cdef int64_t number = number_of(found.trade_id.at, found.trade_id.size)
         cdef int64_t recv_ns = read_clock(CLOCK_REALTIME), event_ns = found.event_ns
-        if number != self.last_id + 1 or recv_ns < TIME_2001_NS:
+        if number != self.last_id + 1 or recv_ns < TIME_2001_NS or event_ns - recv_ns > MAX_CLOCK_DIFFERENCE_NS:
             return False
         self._number(number, event_ns, recv_ns)
         self.last_id, self.last_ts = number, max(event_ns, self.last_ts)

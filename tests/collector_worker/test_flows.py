@@ -45,7 +45,7 @@ def test_what_rest_brings_shows_nothing_of_the_feed(rig: FlowRig) -> None:
     }
     live(flow, 12)  # REST was faster, but the feed is there
     candles.on_live(bar(1))
-    assert [p.last_event_at for p in rig.beat.progress.values()] == [START_NS, START_NS]
+    assert [p.last_event_at for p in rig.beat.progress.values()] == [trade_ts(12), START_NS + 2 * MINUTE_NS]
 
 
 # --- trades -----------------------------------------------------------------------------------------------------------
@@ -169,9 +169,14 @@ def test_an_id_that_cannot_be_is_counted(rig: FlowRig) -> None:
     assert (rig.events, rig.beat.decode_errors, rig.state) == ([trade(11)], 1, WorkerState.RUNNING)
 
 
+def at(number: int, second: int) -> Trade:
+    """A trade whose time does not follow from its number."""
+    return replace(trade(number), ts_event=trade_ts(second), ts_recv=trade_ts(second))
+
+
 def anew(first: int, count: int, second: int) -> list[Trade]:
     """Trades of another numbering."""
-    return [replace(trade(first + index), ts_event=trade_ts(second + index)) for index in range(count)]
+    return [at(first + index, second + index) for index in range(count)]
 
 
 OLD = 5_000_000
@@ -179,7 +184,8 @@ OLD = 5_000_000
 
 def test_an_exchange_that_counts_anew_is_followed_and_the_place_is_marked(rig: FlowRig) -> None:
     flow = rig.trades(OLD, trade_ts(0))
-    flow.on_live(replace(trade(OLD + 2), ts_event=trade_ts(2)))  # still waits for the one before
+    (waiting,) = anew(OLD + 2, 1, 2)
+    flow.on_live(waiting)  # still waits for the one before
     flow.note_missing()
     fresh = anew(1, ELSEWHERE_TRADES, 5)
     for each in fresh[:-1]:
@@ -189,7 +195,7 @@ def test_an_exchange_that_counts_anew_is_followed_and_the_place_is_marked(rig: F
     flow.on_live(*anew(21, 1, 25))
     mark = replace(rig.gap(from_ts=trade_ts(2), to_ts=trade_ts(5)), reason="id_reset")
     assert rig.events == [
-        rig.gap(from_id=str(OLD), to_id=str(OLD + 2)), replace(trade(OLD + 2), ts_event=trade_ts(2)),
+        rig.gap(from_id=str(OLD), to_id=str(OLD + 2)), waiting,
         mark, *fresh, *anew(21, 1, 25),
     ]  # fmt: skip
     assert (rig.beat.gaps, rig.beat.duplicates_dropped, rig.state) == (2, 0, WorkerState.RUNNING)

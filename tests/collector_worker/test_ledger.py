@@ -45,7 +45,7 @@ def test_the_first_item_opens_and_further_ones_are_told_now_and_then() -> None:
     book = Book()
     track = book.track()
     for number in (5, 6, 7):
-        track.passed(number * 10, number)
+        track.passed(number * 10, number * 10, number)
     opened = entry(Kind.OPENED, from_ts=50, from_id="5")
     assert book.entries == [opened]
     track.tick()
@@ -56,7 +56,7 @@ def test_the_first_item_opens_and_further_ones_are_told_now_and_then() -> None:
 def test_a_run_that_goes_on_behind_another_says_so() -> None:
     book = Book()
     book.track().continues(50, 5)
-    book.track().passed(60, 6)
+    book.track().passed(60, 60, 6)
     book.ledger.tick()
     assert book.entries == [
         entry(Kind.OPENED, from_ts=50, from_id="5", continues=True),
@@ -67,7 +67,7 @@ def test_a_run_that_goes_on_behind_another_says_so() -> None:
 def test_times_never_go_back() -> None:
     book = Book()
     for ts, number in ((50, 5), (45, 6)):
-        book.track().passed(ts, number)
+        book.track().passed(ts, ts, number)
     book.track().tick()
     assert book.entries == [entry(Kind.OPENED, from_ts=50, from_id="5"), entry(Kind.COMPLETE, to_ts=50, to_id="6")]
 
@@ -82,11 +82,11 @@ def test_nothing_is_written_before_the_first_item() -> None:
 def test_a_hole_is_opened_once_and_filled_when_its_last_item_is_there() -> None:
     book = Book()
     track = book.track()
-    track.passed(100, 10)
+    track.passed(100, 100, 10)
     track.missing(numbered(10, 14))
     track.missing(numbered(10, 13))
     for number in (11, 12, 13, 14):
-        track.passed(number * 10, number)
+        track.passed(number * 10, number * 10, number)
     bounds = {"from_ts": 100, "to_ts": 140, "from_id": "10", "to_id": "14"}
     assert book.entries[1:] == [entry(Kind.GAP_OPENED, **bounds), entry(Kind.GAP_FILLED, **bounds)]
     assert book.states() == [(100, 140, State.FILLED)]
@@ -108,7 +108,7 @@ def test_of_a_hole_that_is_lost_in_part_the_rest_is_filled(
 ) -> None:
     book = Book()
     track = book.track()
-    track.passed(100, 10)
+    track.passed(100, 100, 10)
     track.missing(between(10, 20))
     track.lost(between(after, before), "not_available")
     track.filled()
@@ -120,7 +120,7 @@ def test_of_a_hole_that_is_lost_in_part_the_rest_is_filled(
 def test_what_was_never_fetched_is_lost_without_a_word_before() -> None:
     book = Book()
     track = book.track()
-    track.passed(100, 10)
+    track.passed(100, 100, 10)
     track.lost(numbered(10, 12), "not_available")
     track.filled()
     bounds = {"from_ts": 100, "to_ts": 120, "from_id": "10", "to_id": "12"}
@@ -130,12 +130,12 @@ def test_what_was_never_fetched_is_lost_without_a_word_before() -> None:
 def test_data_without_numbers_is_lost_from_the_break_to_what_comes_next() -> None:
     book = Book()
     track = book.track()
-    track.passed(100)
-    track.passed(110)
+    track.passed(100, 100)
+    track.passed(110, 110)
     track.broke("disconnected")
     track.broke("sequence_gap")
-    track.passed(150)
-    track.passed(160)
+    track.passed(150, 150)
+    track.passed(160, 160)
     lost = entry(Kind.GAP_LOST, from_ts=110, to_ts=150, reason="sequence_gap")
     assert book.entries == [entry(Kind.OPENED, from_ts=100), lost]
     assert book.states() == [(100, 110, State.COMPLETE), (110, 150, State.LOST), (150, 160, State.COMPLETE)]
@@ -144,17 +144,17 @@ def test_data_without_numbers_is_lost_from_the_break_to_what_comes_next() -> Non
 def test_an_older_item_behind_a_break_leaves_no_negative_span() -> None:
     book = Book()
     track = book.track()
-    track.passed(100)
+    track.passed(100, 100)
     track.broke("disconnected")
-    track.passed(90)
+    track.passed(90, 90)
     assert book.entries[1:] == [entry(Kind.GAP_LOST, from_ts=100, to_ts=100, reason="disconnected")]
 
 
 def test_each_data_type_and_interval_has_its_own_track_and_all_are_told_together() -> None:
     book = Book()
-    book.track().passed(100, 10)
-    book.track(DataType.CANDLES, "1m").passed(60)
-    book.track(DataType.CANDLES, "5m").passed(300)
+    book.track().passed(100, 100, 10)
+    book.track(DataType.CANDLES, "1m").passed(60, 60)
+    book.track(DataType.CANDLES, "5m").passed(300, 300)
     assert book.track(DataType.CANDLES, "1m") is book.track(DataType.CANDLES, "1m")
     assert [(each.data_type, each.interval) for each in book.entries] == [
         (DataType.TRADE, ""), (DataType.CANDLES, "1m"), (DataType.CANDLES, "5m")
@@ -167,7 +167,7 @@ def test_how_far_it_is_complete_is_told_every_ten_seconds_at_most() -> None:
     book = Book()
     told = []
     for second in range(31):
-        book.track().passed(100 + second, second)
+        book.track().passed(100 + second, 100 + second, second)
         book.ledger.tick()
         told.append(sum(each.kind is Kind.COMPLETE for each in book.entries))
         book.clock.advance(1.0)
@@ -180,7 +180,7 @@ def test_the_fold_of_any_course_is_what_happened(course: list[str]) -> None:
     """Each step but ``tick`` is one item behind a hole of one (filled or lost), or the next one without a hole."""
     book = Book()
     track = book.track()
-    track.passed(0, 0)
+    track.passed(0, 0, 0)
     number, lost, filled = 0, set(), set()
     for step in course:
         if step == "tick":
@@ -189,13 +189,13 @@ def test_the_fold_of_any_course_is_what_happened(course: list[str]) -> None:
         if step != "live":
             track.missing(numbered(number, number + 2))
         if step == "filled":
-            track.passed((number + 1) * 10, number + 1)
+            track.passed((number + 1) * 10, (number + 1) * 10, number + 1)
             filled.add(number + 1)
         elif step == "lost":
             track.lost(numbered(number, number + 2), "not_available")
             lost.add(number + 1)
         number += 1 if step == "live" else 2
-        track.passed(number * 10, number)
+        track.passed(number * 10, number * 10, number)
     for low, high, state in book.states():
         inside = {each for each in range(number + 1) if low < each * 10 < high}
         assert state in (State.COMPLETE, State.FILLED, State.LOST)

@@ -7,7 +7,7 @@ S = 1_000_000_000
 
 
 def entry(kind: Kind, run_id: str, **facts: object) -> LedgerEntry:
-    return LedgerEntry(kind=kind, at=1, run_id=run_id, data_type=DataType.TRADE, **facts)  # type: ignore[arg-type]
+    return LedgerEntry(kind=kind, at=10**18, run_id=run_id, data_type=DataType.TRADE, **facts)  # type: ignore[arg-type]
 
 
 OPENED = entry(Kind.OPENED, "a", from_ts=1 * S, from_id="100")

@@ -158,7 +158,7 @@ async def test_it_is_bounded(redis_server: RedisServer, clock: ManualClock, monk
 
 def lost(from_ts: int, to_ts: int, ids: tuple[int, int] | None = None, **changes: Any) -> LedgerEntry:
     bounds = {"from_id": str(ids[0]), "to_id": str(ids[1])} if ids else {}
-    facts: dict[str, Any] = {"kind": Kind.GAP_LOST, "at": 1, "run_id": "run", "reason": "buffer_full"}
+    facts: dict[str, Any] = {"kind": Kind.GAP_LOST, "at": 10**18, "run_id": "run", "reason": "buffer_full"}
     facts |= {"data_type": DataType.TRADE, "from_ts": from_ts, "to_ts": to_ts}
     return LedgerEntry(**facts | bounds | changes)
 
@@ -182,7 +182,7 @@ async def test_what_finds_no_room_is_written_in_its_order_once_there_is_room(clo
     assert len(desk.pipe.ids("c")) == 5
 
 
-OPENED = LedgerEntry(kind=Kind.OPENED, at=1, run_id="run", data_type=DataType.TRADE, from_ts=3)
+OPENED = LedgerEntry(kind=Kind.OPENED, at=10**18, run_id="run", data_type=DataType.TRADE, from_ts=3)
 
 FOLDS: dict[str, tuple[list[LedgerEntry], list[LedgerEntry]]] = {
     "how far it is": ([entry(1, 1), entry(2, 2), entry(3, 3)], [entry(3, 3)]),
@@ -229,7 +229,7 @@ def statements(draw: st.DrawFn) -> list[LedgerEntry]:
         match act:
             case "passed":
                 number += 1
-                track.passed(number // items_per_ns, number if numbered else None)
+                track.passed(number // items_per_ns, number // items_per_ns, number if numbered else None)
             case "lost":
                 number = behind - 1
                 track.lost(span, draw(st.sampled_from(["a", "b"])))

@@ -185,7 +185,7 @@ COVERAGE = PREFIX + b"coverage"
 
 
 def statement(data_type: DataType, entry_id: str) -> Packed:
-    entry = LedgerEntry(kind=Kind.COMPLETE, at=1, run_id="run", data_type=data_type, to_ts=1)
+    entry = LedgerEntry(kind=Kind.COMPLETE, at=10**18, run_id="run", data_type=data_type, to_ts=1)
     return Packed(pack_command(("XADD", COVERAGE, "MAXLEN", "~", 100, entry_id, *encode(entry))), 1)
 
 

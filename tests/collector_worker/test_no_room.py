@@ -52,7 +52,7 @@ class Collector(Desk):
     async def receive(self, seconds: range) -> None:
         """A trade, a ticker and a change of the book each second; with Redis at work each is sent before the next."""
         for second in seconds:
-            ts, now = START_NS + second * S, self.clock.now_ns()
+            ts = now = START_NS + second * S
             self.pipeline.on_event(trade(second))
             self.pipeline.on_event(Ticker(ts_event=ts, ts_recv=now, last=str(second)))
             if second == 1:

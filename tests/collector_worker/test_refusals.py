@@ -49,7 +49,7 @@ async def beat(desk: Desk, beats: int = 1) -> None:
 
 
 def test_of_which_stream_the_ledger_speaks() -> None:
-    bar = LedgerEntry(kind=Kind.COMPLETE, at=1, run_id="r", data_type=DataType.CANDLES, interval="1m", to_ts=1)
+    bar = LedgerEntry(kind=Kind.COMPLETE, at=10**18, run_id="r", data_type=DataType.CANDLES, interval="1m", to_ts=1)
     desk = Desk()
     LedgerStream(COVERAGE, desk.publisher).append(bar)
     [statement] = desk.buffer.head(1, 1)

@@ -191,15 +191,18 @@ def test_every_number_comes_once_in_order_or_is_reported_lost(data: st.DataObjec
         passed += seq.offer(str(number), number, number, now_s)
         now_s += data.draw(st.sampled_from([0.0, 0.3]), "pause")
         passed += answer(seq, gone, total, now_s, data)
-    while seq.waiting:
-        now_s += 1.0
-        passed += answer(seq, gone, total, now_s, data)
-        passed += seq.due(now_s)
+    for newest in (total, total + 1, total + 2):  # one that was alone to the end is missed when others follow
+        if newest > total:
+            passed += seq.offer(str(newest), newest, newest, now_s)
+        while seq.waiting:
+            now_s += 2.0
+            passed += answer(seq, gone, newest, now_s, data)
+            passed += seq.due(now_s)
 
     covered: list[int] = []
     for out in passed:
         covered += range(out.after + 1, out.before) if isinstance(out, Lost) else [int(out)]
-    assert covered == list(range(1, total + 1))
+    assert covered == list(range(1, total + 3))
     lost = {n for out in passed if isinstance(out, Lost) for n in range(out.after + 1, out.before)}
     assert lost <= gone | missed
     assert not seq.waiting

@@ -21,6 +21,7 @@ TRADE_KEY = "md:v1:{okx:BTC-USDT}:trade"
 CANDLE_KEY = "md:v1:{okx:BTC-USDT}:candles:1m"
 TYPES = tuple(DataType)
 MINUTE = 60 * 1_000_000_000
+NOW_NS = ManualClock().now_ns()
 
 
 class Restored:
@@ -39,7 +40,7 @@ class Restored:
         pipe = RedisPipe(server.config)
         await pipe.connect()
         try:
-            restored.refused = await read_tails(pipe, restored.streams, restored.trades, restored.candles)
+            restored.refused = await read_tails(pipe, restored.streams, restored.trades, restored.candles, NOW_NS)
         finally:
             await pipe.close()
         return restored
@@ -83,7 +84,7 @@ async def test_goes_on_behind_what_is_there(redis_server: RedisServer) -> None:
     add(redis_server, "md:v1:{okx:BTC-USDT}:ticker", "9-1", type="ticker")
     restored = await Restored.of(redis_server)
     assert restored.ids == {TRADE_KEY: (5, 42), CANDLE_KEY: (7, 3), "md:v1:{okx:BTC-USDT}:ticker": (9, 1)}
-    assert (restored.trades.last_id, restored.trades.last_ts) == (42, 5_000_000)
+    assert (restored.trades.last_id, restored.trades.last_ts) == (42, 6_000_000)
     assert restored.streams.of_type(DataType.TRADE).last_trade_id == "42"
     assert (restored.closed_until(), restored.closed_until("1h")) == (10, None)
 
@@ -218,7 +219,7 @@ async def test_a_key_that_ceases_to_be_a_stream_while_it_is_read_is_named() -> N
             return [Refusal("WRONGTYPE"), *[[] for _ in commands[1:]]]
 
     restored = Restored()
-    assert len(await read_tails(Changing(), restored.streams, restored.trades, restored.candles)) == 1
+    assert len(await read_tails(Changing(), restored.streams, restored.trades, restored.candles, NOW_NS)) == 1
 
 
 @pytest.mark.parametrize("emptied", ["trimmed", "deleted entry by entry"])
@@ -247,7 +248,7 @@ def written(*acts: Callable[[Track], None], kind: DataType = DataType.TRADE, int
 
 
 def passed(number: int) -> Callable[[Track], None]:
-    return lambda track: track.passed(number * S, number)
+    return lambda track: track.passed(number * S, number * S, number)
 
 
 def hole(after: int, before: int) -> Missing:
@@ -287,8 +288,8 @@ def test_an_empty_stream_goes_on_where_the_ledger_has_come_to(
 def test_bars_go_on_where_the_ledger_has_come_to() -> None:
     restored = Restored()
     history = written(
-        lambda track: track.passed(5 * MINUTE),
-        lambda track: track.passed(9 * MINUTE),
+        lambda track: track.passed(5 * MINUTE, 5 * MINUTE),
+        lambda track: track.passed(9 * MINUTE, 9 * MINUTE),
         Track.tick,
         kind=DataType.CANDLES,
         interval="1m",
@@ -342,5 +343,5 @@ class Refusing:
 async def test_a_refusal_is_no_empty_stream() -> None:
     restored = Restored()
     with pytest.raises(RedisUnreachableError) as refused:
-        await read_tails(Refusing(), restored.streams, restored.trades, restored.candles)
+        await read_tails(Refusing(), restored.streams, restored.trades, restored.candles, NOW_NS)
     assert str(refused.value) == "Redis is still loading its data"

@@ -9,7 +9,6 @@ from collector_worker.sequencer import Lost
 from collector_worker.tape import (
     CANDLE_GRACE_S,
     ELSEWHERE_TRADES,
-    MAX_FALL,
     MAX_JUMP,
     TRADE_GRACE_S,
     CandleTape,
@@ -73,11 +72,11 @@ def test_a_count_of_nothing_counts_as_one() -> None:
 
 def test_an_id_that_cannot_be_does_not_end_the_tape() -> None:
     made = tape(10)
-    assert made.offer(trade(10 + MAX_JUMP + 1), 0.0) == []
+    assert made.offer(at(10 + MAX_JUMP + 1, 20), 0.0) == []
     assert (made.implausible, made.waiting) == (0, False)
     assert made.offer(trade(11), 0.0) == [trade(11)]
     assert (made.implausible, made.waiting) == (1, False)
-    assert made.offer(trade(11 + MAX_JUMP), 0.0) == []
+    assert made.offer(at(11 + MAX_JUMP, 20), 0.0) == []
     assert (made.implausible, made.sequence.waiting) == (1, True)
 
 
@@ -92,7 +91,7 @@ def test_what_passes_rises_by_one_at_a_time(numbers: list[int], last_id: int) ->
 # --- a new numbering --------------------------------------------------------------------------------------------------
 
 OLD = 5_000_000
-NEW_NUMBERINGS = {"low": 1, "barely low": OLD - MAX_FALL - ELSEWHERE_TRADES - 5, "out of reach": OLD + MAX_JUMP + 1_000}
+NEW_NUMBERINGS = {"low": 1, "barely low": OLD - ELSEWHERE_TRADES - 5, "out of reach": OLD + MAX_JUMP + 1_000}
 
 
 def offered(made: TradeTape, trades: Iterable[Trade], now_s: float = 0.0) -> list[Trade | Lost | Renumbered]:
@@ -107,7 +106,7 @@ def offered(made: TradeTape, trades: Iterable[Trade], now_s: float = 0.0) -> lis
 
 def at(number: int, second: int) -> Trade:
     """A trade whose time does not follow from its number."""
-    return replace(trade(number), ts_event=trade_ts(second))
+    return replace(trade(number), ts_event=trade_ts(second), ts_recv=trade_ts(second))
 
 
 def anew(first: int, count: int = ELSEWHERE_TRADES, second: int = 1) -> list[Trade]:
@@ -248,9 +247,10 @@ def test_two_that_agree_are_a_new_numbering_when_the_first_has_waited_long_enoug
     made = old_tape()
     first, second = at(7, 1), at(8, 2)
     assert offered(made, [first], 100.0) == []
-    assert (made.next_at_s(), made.waiting) == (160.0, False)
+    assert (made.next_at_s(), made.wish(100.5), made.waiting) == (100.5, 7, False)
+    assert made.fill([], 100.6, more=False) == []
     assert offered(made, [second], 130.0) == []
-    assert (made.due(159.9), made.next_at_s()) == ([], 160.0)
+    assert (made.wish(155.5), made.due(159.9), made.next_at_s()) == (7, [], 160.0)
     assert made.due(160.0) == [Renumbered(trade_ts(1)), first, second]
     assert (made.last_id, made.waiting, made.next_at_s()) == (8, False, None)
 
@@ -309,7 +309,7 @@ def test_no_trade_waits_longer_than_it_may(steps: list[tuple[str, int, int]]) ->
     for number, (which, ahead, pause_s) in enumerate(steps, 1):
         until_s = now_s + pause_s
         while (at_s := made.next_at_s()) is not None and at_s <= until_s:
-            made.sequence.wish(at_s)
+            made.wish(at_s)
             passed = made.due(at_s)
             waits_s = [at_s - arrived_s[out.trade_id] for out in passed if isinstance(out, Trade)]
             assert max(waits_s, default=0.0) <= 60.0
@@ -320,7 +320,7 @@ def test_no_trade_waits_longer_than_it_may(steps: list[tuple[str, int, int]]) ->
         for out in made.offer(each, now_s):
             assert not isinstance(out, Trade) or now_s - arrived_s[out.trade_id] <= 60.0
     while (at_s := made.next_at_s()) is not None and at_s <= now_s + 60.0:
-        made.sequence.wish(at_s)
+        made.wish(at_s)
         made.due(at_s)
     assert not made.waiting
 
@@ -369,13 +369,13 @@ def test_the_first_bar_of_all() -> None:
 
 def test_a_bar_of_another_age_does_not_end_the_tape() -> None:
     made = candles(3)
-    assert made.offer(bar(3 + MAX_JUMP), 0.0) == []
+    assert made.offer(replace(bar(3 + MAX_JUMP), ts_recv=bar(3).ts_recv), 0.0) == []
     assert (made.implausible, made.waiting, made.offer(bar(3), 0.0)) == (1, False, [bar(3)])
 
 
 def test_a_week_begins_on_monday() -> None:
-    """2026-01-05 was one; the bar before it opened on 2025-12-29."""
-    monday = START_NS + 4 * 86_400 * 1_000_000_000
+    """2025-12-01 was one."""
+    monday = START_NS - 30 * 86_400 * 1_000_000_000
     made = CandleTape("1w", 60.0)
     made.restore(monday)
     assert made.reached == (monday, None)

@@ -71,7 +71,7 @@ def test_whether_all_gaps_are_known_by_time(entries: list[Fields], *, known: boo
 
 
 def complete(subject: tuple[DataType, str], to_ts: int, to_id: str | None = None) -> list[LedgerEntry]:
-    about: dict[str, object] = {"at": 1, "run_id": "run", "data_type": subject[0], "interval": subject[1]}
+    about: dict[str, object] = {"at": 10**18, "run_id": "run", "data_type": subject[0], "interval": subject[1]}
     return [
         LedgerEntry(kind=Kind.OPENED, from_ts=1, from_id=to_id and "1", **about),  # type: ignore[arg-type]
         LedgerEntry(kind=Kind.COMPLETE, to_ts=to_ts, to_id=to_id, **about),  # type: ignore[arg-type]

@@ -27,7 +27,7 @@ class Ledger:
         self.entries.append(
             LedgerEntry(
                 kind=kind,
-                at=len(self.entries),
+                at=10**9 + len(self.entries),  # behind all times of the items
                 run_id=f"run-{self.run}",
                 data_type=DataType.TRADE,
                 from_ts=from_ts,

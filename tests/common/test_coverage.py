@@ -31,7 +31,7 @@ def entry(kind: str, *, run: str = "a", ids: tuple[int | None, int | None] = (No
     LedgerEntry
 ):  # fmt: skip
     from_id, to_id = (None if number is None else str(number) for number in ids)
-    known = {"at": 1, "run_id": run, "data_type": DataType.TRADE, "from_id": from_id, "to_id": to_id}
+    known = {"at": 10**18, "run_id": run, "data_type": DataType.TRADE, "from_id": from_id, "to_id": to_id}
     return LedgerEntry(kind=Kind(kind), **{**known, **facts})  # type: ignore[arg-type]
 
 
@@ -412,19 +412,22 @@ ENTRIES = {
     "opened": (
         opened(1_700_000_000_000_000_000, 42, continues=True),
         {
-            "kind": "opened", "at": "1", "run_id": "a", "data_type": "trade", "interval": "",
+            "kind": "opened", "at": "1000000000000000000", "run_id": "a", "data_type": "trade", "interval": "",
             "from_ts": "1700000000000000000", "from_id": "42", "continues": "1",
         },
     ),
     "complete": (
         replace(complete(9), data_type=DataType.CANDLES, interval="1m"),
-        {"kind": "complete", "at": "1", "run_id": "a", "data_type": "candles", "interval": "1m", "to_ts": "9"},
+        {
+            "kind": "complete", "at": "1000000000000000000", "run_id": "a", "data_type": "candles", "interval": "1m",
+            "to_ts": "9",
+        },
     ),
     "gap_lost": (
         gap("lost", 5, 9, 1, 3, reason="too old"),
         {
-            "kind": "gap_lost", "at": "1", "run_id": "a", "data_type": "trade", "interval": "", "from_ts": "5",
-            "to_ts": "9", "from_id": "1", "to_id": "3", "reason": "too old",
+            "kind": "gap_lost", "at": "1000000000000000000", "run_id": "a", "data_type": "trade", "interval": "",
+            "from_ts": "5", "to_ts": "9", "from_id": "1", "to_id": "3", "reason": "too old",
         },
     ),
 }  # fmt: skip

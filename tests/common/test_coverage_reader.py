@@ -18,7 +18,7 @@ BARS = StreamName(BTC, DataType.CANDLES, "1m")
 
 
 def note(server: RedisServer, kind: Kind, *, of: StreamName = BTC_TRADES, **facts: Any) -> None:
-    entry = LedgerEntry(kind=kind, at=1, run_id="r", data_type=of.data_type, interval=of.interval, **facts)
+    entry = LedgerEntry(kind=kind, at=10**18, run_id="r", data_type=of.data_type, interval=of.interval, **facts)
     server.client.execute_command("XADD", keys.coverage(BTC), "*", *encode(entry))
 
 

@@ -5,13 +5,16 @@ from msgspec.structs import replace
 from common.events import Candle, Trade
 
 MINUTE_NS = 60 * 1_000_000_000
-START_NS = 1_767_225_600_000_000_000
+START_NS = 1_767_225_600_000_000_000 - 86_400_000_000_000
+"""2025-12-31: a day before the time where a ``ManualClock`` stands."""
+
+CLOCK_NS = 1_767_225_600_000_000_000
 """2026-01-01: where a ``ManualClock`` stands."""
 
 
 def trade(number: int, *, fetched: bool = False, count: str | None = None) -> Trade:
-    """The trade of a number, one second behind the one before."""
-    made = Trade(trade_ts(number), START_NS, str(number), f"{number}.5", "0.1", "buy", "live", count)
+    """The trade of a number, one second behind the one before, received at once."""
+    made = Trade(trade_ts(number), trade_ts(number), str(number), f"{number}.5", "0.1", "buy", "live", count)
     return replace(made, origin="backfill") if fetched else made
 
 
@@ -25,7 +28,7 @@ def bar(minute: int, *, closed: bool = True, close: str = "1", interval: str = "
     opened = START_NS + minute * MINUTE_NS
     return Candle(
         ts_event=opened,
-        ts_recv=START_NS,
+        ts_recv=opened + MINUTE_NS,
         interval=interval,
         open_time=opened,
         close_time=opened + MINUTE_NS,

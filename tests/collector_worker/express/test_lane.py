@@ -55,7 +55,7 @@ members = st.lists(
 @st.composite
 def okx_frames(draw: st.DrawFn) -> tuple[int, bytes]:
     number, side = draw(numbers), draw(st.sampled_from(["buy", "sell"]))
-    ts = draw(st.integers(10**12, LAST_MS) | st.integers(NOW_MS, NOW_MS + 200_000))
+    ts = draw(st.integers(10**12, NOW_MS + 200_000))
     row = f'"tradeId":"{number}","px":"{draw(decimals)}","sz":"{draw(decimals)}","side":"{side}","ts":"{ts}"'
     head = '{"arg":{"channel":"trades-all","instId":"BTC-USDT"},"data":[{"instId":"BTC-USDT",'
     text = f"{head}{row}{draw(members)}}}]}}"
@@ -65,7 +65,7 @@ def okx_frames(draw: st.DrawFn) -> tuple[int, bytes]:
 @st.composite
 def binance_frames(draw: st.DrawFn) -> tuple[int, bytes]:
     number, maker = draw(numbers), draw(st.sampled_from(["true", "false"]))
-    event, ts = draw(st.integers(0, 10**14)), draw(st.integers(10**12, LAST_MS))
+    event, ts = draw(st.integers(0, 10**14)), draw(st.integers(10**12, NOW_MS + 200_000))
     text = (
         f'{{"stream":"btcusdt@trade","data":{{"e":"trade","E":{event},"s":"BTCUSDT","t":{number},"p":"{draw(decimals)}",'
         f'"q":"{draw(decimals)}","T":{ts},"m":{maker},"M":true}}}}'
@@ -168,7 +168,7 @@ def test_ids_and_bounds_are_those_of_the_stream() -> None:
     """Times that fall, rise, and are far from ours; a number below that of the entry before; every fiftieth bounded."""
     assert OKX is not None
     now_ms = time.time_ns() // 1_000_000
-    times = [now_ms, now_ms - 5, now_ms + 7, 10**12, now_ms + 7, 9 * 10**12, now_ms] * (BOUND_EVERY // 7 + 2)
+    times = [now_ms, now_ms - 5, now_ms + 7, 10**12, now_ms + 7, now_ms + 30_000, now_ms] * (BOUND_EVERY // 7 + 2)
     with closing(LaneRig(OKX, 0)) as rig:
         rig.lane.begin(rig.outbox, rig.entrance, 0, NOW_MS, 5, 0)
         rig.stream.ids.last_ms, rig.stream.ids.last_n = NOW_MS, 5
@@ -181,6 +181,15 @@ def test_ids_and_bounds_are_those_of_the_stream() -> None:
             rig.hear(answer(commands))
         ids = rig.stream.ids
         assert (rig.lane.last_ms, rig.lane.last_n, rig.left) == (ids.last_ms, ids.last_n, [])
+
+
+@pytest.mark.parametrize("ahead_ms", [90_000, 3_600_000, LAST_MS - NOW_MS])
+def test_a_time_ahead_of_ours_is_left_to_those_who_judge_it(ahead_ms: int) -> None:
+    assert OKX is not None
+    with closing(LaneRig(OKX, 0)) as rig:
+        frame = okx_frame(1, min(LAST_MS, time.time_ns() // 1_000_000 + ahead_ms))
+        rig.entrance.on_frame(frame)
+        assert (rig.left, rig.lane.last_id, rig.other.is_idle) == ([frame], 0, True)
 
 
 def test_it_tells_how_many_it_took_and_of_some_how_old_they_were() -> None:

@@ -29,7 +29,14 @@ TRADE, ORDERBOOK, CANDLES = DataType.TRADE, DataType.ORDERBOOK, DataType.CANDLES
 
 def entry(kind: Kind, ts: int, data_type: DataType = TRADE, interval: str = "") -> LedgerEntry:
     return LedgerEntry(
-        kind=kind, at=1, run_id="a", data_type=data_type, interval=interval, from_ts=ts, to_ts=ts + 5, reason=""
+        kind=kind,
+        at=NOW_NS + 1_000,
+        run_id="a",
+        data_type=data_type,
+        interval=interval,
+        from_ts=ts,
+        to_ts=ts + 5,
+        reason="",
     )
 
 

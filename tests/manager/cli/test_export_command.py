@@ -40,7 +40,7 @@ def write_trades(stage: RedisStage, count: int) -> None:
 
 
 def note(stage: RedisStage, kind: Kind, **facts: Any) -> None:
-    entry = LedgerEntry(kind=kind, at=START_NS, run_id="r", data_type=DataType.TRADE, **facts)
+    entry = LedgerEntry(kind=kind, at=START_NS + 10 * HOUR_S * S, run_id="r", data_type=DataType.TRADE, **facts)
     fields: list[Any] = encode(entry)
     stage.client.xadd(keys.coverage(BTC), dict(zip(fields[::2], fields[1::2], strict=True)))
 
