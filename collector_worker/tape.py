@@ -40,6 +40,9 @@ ELSEWHERE_TRADES = 20
 ASK_ELSEWHERE_S = (0.5, 5.0)
 """How long after a trade was kept REST is asked for it, and how long after that again."""
 
+CLOSES_EARLY_NS = 2_000_000_000
+"""Clocks differ by less than this as a rule: a bar that is called closed earlier before its end is asked for at REST."""
+
 MOST_AHEAD = 100
 """Bars from the future that are remembered until REST is asked for them."""
 
@@ -313,8 +316,9 @@ class CandleTape:
         return self.sequence.fill(believed, now_s, more=more)
 
     def _is_from_the_future(self, candle: Candle) -> bool:
-        """Whether it closes, or a running one opens, later than clocks differ."""
-        return is_ahead(candle.close_time if candle.closed else candle.open_time, candle.ts_recv)
+        """Whether it is called closed before its end, or opens later than clocks differ."""
+        early = candle.closed and candle.close_time - candle.ts_recv > CLOSES_EARLY_NS
+        return early or is_ahead(candle.open_time, candle.ts_recv)
 
     def next_at_s(self) -> float | None:
         """The next moment at which ``due`` or the sequence's ``wish`` may have something, or None."""

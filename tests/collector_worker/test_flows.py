@@ -205,6 +205,72 @@ def test_an_exchange_that_counts_anew_is_followed_and_the_place_is_marked(rig: F
     assert (last.kind, last.to_id) == (Kind.COMPLETE, "21")
 
 
+YEAR_2200_NS = 7_258_118_400_000_000_000
+
+
+def test_a_trade_dated_far_ahead_is_published_and_its_time_believed_nowhere(rig: FlowRig) -> None:
+    flow = rig.trades(OLD, trade_ts(0))
+    dated = replace(trade(OLD + 1), ts_event=YEAR_2200_NS, ts_recv=trade_ts(1))
+    flow.on_live(dated)
+    fresh = anew(1, ELSEWHERE_TRADES, 5)
+    for each in fresh:
+        flow.on_live(each)
+    mark = replace(rig.gap(from_ts=trade_ts(1), to_ts=trade_ts(5)), reason="id_reset")
+    assert rig.events == [dated, mark, *fresh]
+    assert coverage(rig) == [(0, 1, State.COMPLETE), (1, 5, State.LOST), (5, 24, State.COMPLETE)]
+
+
+def test_a_new_numbering_that_rest_knows_is_believed_at_its_first_trade(rig: FlowRig) -> None:
+    flow = rig.trades(OLD, trade_ts(0))
+    (first,) = anew(7, 1, 5)
+    flow.on_live(first)
+    rig.clock.advance(0.5)
+    assert flow.wish() == 7
+    flow.on_page([replace(first, origin="backfill")], more=False)
+    mark = replace(rig.gap(from_ts=trade_ts(0), to_ts=trade_ts(5)), reason="id_reset")
+    assert rig.events == [mark, first]
+
+
+def test_one_that_rest_tells_otherwise_is_not_believed(rig: FlowRig) -> None:
+    flow = rig.trades(OLD, trade_ts(0))
+    flow.on_live(*anew(7, 1, 5))
+    rig.clock.advance(0.5)
+    flow.wish()
+    flow.on_page([replace(trade(7), origin="backfill")], more=False)  # the old trade of that number, at another time
+    live(flow, OLD + 1)
+    assert rig.events == [trade(OLD + 1)]
+
+
+def test_an_id_ahead_that_others_overtake_is_dropped_and_nothing_counts_as_lost(rig: FlowRig) -> None:
+    flow = rig.trades(10, trade_ts(10))
+    flow.on_live(replace(trade(5_000), ts_event=trade_ts(3_600), ts_recv=trade_ts(10)))
+    for number in range(11, 80):
+        rig.clock.advance(1.0)
+        if flow.wish() is not None:
+            flow.note_missing()
+            flow.failed()
+        live(flow, number)
+        flow.pass_time()
+    assert rig.events == [trade(number) for number in range(11, 80)]
+    assert (rig.beat.gaps, rig.beat.decode_errors, rig.state) == (0, 1, WorkerState.RUNNING)
+    assert {part[2] for part in coverage(rig)} <= {State.COMPLETE, State.FILLED}
+    assert coverage(rig)[-1][1] == 79
+
+
+def test_a_stream_that_drops_what_arrives_is_not_well(rig: FlowRig) -> None:
+    flow = rig.trades(10, trade_ts(10))
+    for _ in range(12):
+        live(flow, 5)
+        rig.clock.advance(1.0)
+        flow.pass_time()
+    assert (rig.state, rig.beat.last_error) == (
+        WorkerState.DEGRADED,
+        "trades arrive, but none goes on where their stream ends",
+    )
+    live(flow, 11)
+    assert rig.state is WorkerState.RUNNING
+
+
 def test_a_rare_trade_of_a_new_numbering_does_not_wait_for_many_others(rig: FlowRig) -> None:
     flow = rig.trades(OLD, trade_ts(0))
     flow.on_live(replace(trade(OLD + 2), ts_event=trade_ts(1)))
