@@ -189,7 +189,7 @@ class TradeFlow(_FlowOf[TradeTape]):
         if self._publisher.full:
             self.failed()
             return
-        after, after_ts = self.tape.last_id, self.tape.last_ts
+        after, after_ts = self.tape.last_id, self._track.last_ts
         passed = self.tape.fill(trades, self._now_s(), more=more)
         fetched = [item for item in passed if isinstance(item, Trade) and item.origin == "backfill"]
         if fetched and after is not None:  # a probe found them: nothing was known to be missing yet
@@ -203,7 +203,7 @@ class TradeFlow(_FlowOf[TradeTape]):
         hole = self.tape.sequence.hole
         if hole is not None:
             after, before, trade = hole
-            self._track.missing(Missing(from_ts=self.tape.last_ts, to_ts=time_of(trade), after=after, before=before))
+            self._track.missing(Missing(from_ts=self._track.last_ts, to_ts=time_of(trade), after=after, before=before))
 
     def _pass(self, passed: Sequence[Trade | Lost | Renumbered], page: Sequence[Trade] = ()) -> None:
         for position, item in enumerate(passed):
@@ -222,12 +222,11 @@ class TradeFlow(_FlowOf[TradeTape]):
     def _pass_trade(self, trade: Trade, number: int) -> None:
         if self._refused:
             self._goes_on()
-        before_ts = self.tape.last_ts
-        self.tape.last_ts = max(time_of(trade), before_ts)
+        self.tape.last_ts = max(time_of(trade), self.tape.last_ts)
         self._progress.count += 1
         if self._publisher.publish(self._stream, trade) is None:  # the buffer has become full meanwhile
             after = number - max(int(trade.count or 1), 1)
-            what = Missing(from_ts=before_ts, to_ts=self.tape.last_ts, after=after, before=number + 1)
+            what = Missing(from_ts=self._track.last_ts, to_ts=self.tape.last_ts, after=after, before=number + 1)
             self._track.lost(what, NO_ROOM)
             return
         self._track.passed(trade.ts_event, trade.ts_recv, number)
@@ -236,12 +235,13 @@ class TradeFlow(_FlowOf[TradeTape]):
 
     def _lose(self, lost: Lost, to_ts: int) -> None:
         self._mark(LOST, from_id=str(lost.after), to_id=str(lost.before))
-        missing = Missing(from_ts=self.tape.last_ts, to_ts=to_ts, after=lost.after, before=lost.before)
+        missing = Missing(from_ts=self._track.last_ts, to_ts=to_ts, after=lost.after, before=lost.before)
         self._track.lost(missing, LOST)
 
     def _renumber(self, item: Renumbered) -> None:
         """Ids on both sides of the place do not compare, so it is told in times."""
-        span = Missing(from_ts=self.tape.last_ts, to_ts=max(item.to_ts, self.tape.last_ts))
+        from_ts = self._track.last_ts
+        span = Missing(from_ts=from_ts, to_ts=max(item.to_ts, from_ts))
         self._mark(ID_RESET, from_ts=span.from_ts, to_ts=span.to_ts)
         self._track.lost(span, ID_RESET)
 

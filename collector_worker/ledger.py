@@ -55,7 +55,8 @@ class Track:
         self._clock = clock
         self._write = write
         self._opened = False
-        self._last_ts = 0
+        self.last_ts = 0
+        """Up to when all is there, by the exchange's times, but never behind our own clock (ns)."""
         self._last_id: int | None = None
         self._written_ts = 0
         self._missing: Missing | None = None
@@ -93,9 +94,9 @@ class Track:
             ts = trusted_ns(ts, recv_ns)
             self._open(ts, number, continues=False)
         elif self._broken:
-            self._note(Kind.GAP_LOST, Missing(from_ts=self._last_ts, to_ts=max(ts, self._last_ts)), self._broken)
+            self._note(Kind.GAP_LOST, Missing(from_ts=self.last_ts, to_ts=max(ts, self.last_ts)), self._broken)
             self._broken = ""
-        self._last_ts, self._last_id = max(ts, self._last_ts), number
+        self.last_ts, self._last_id = max(ts, self.last_ts), number
         missing = self._missing
         if missing is not None and number is not None and missing.before is not None and number >= missing.before - 1:
             self._note(Kind.GAP_FILLED, missing)
@@ -143,14 +144,14 @@ class Track:
 
     def tick(self) -> None:
         """Write how far everything is there, where that has moved."""
-        if self._opened and self._last_ts > self._written_ts:
-            self._written_ts = self._last_ts
+        if self._opened and self.last_ts > self._written_ts:
+            self._written_ts = self.last_ts
             number = None if self._last_id is None else str(self._last_id)
-            self._write(self._entry(Kind.COMPLETE, to_ts=self._last_ts, to_id=number))
+            self._write(self._entry(Kind.COMPLETE, to_ts=self.last_ts, to_id=number))
 
     def _open(self, ts: int, number: int | None, *, continues: bool) -> None:
         self._opened = True
-        self._last_ts, self._last_id = ts, number
+        self.last_ts, self._last_id = ts, number
         text = None if number is None else str(number)
         self._write(self._entry(Kind.OPENED, from_ts=ts, from_id=text, continues=continues))
 

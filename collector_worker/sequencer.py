@@ -7,12 +7,12 @@ never will be; then the hole is reported and the rest goes on.
   last      highest number passed on or given up
   held      items above a hole, by number
   hole      last + 1 .. the first held number - 1, while something is held
-  alone     held, with nothing held that follows it: garbage may carry any number
   probe     a look for items above ``last`` although nothing above them has arrived: after a connection was made again
 
-What is held alone is not believed against better knowledge: where items below it went on arriving, or the exchange's
-answers never knew of it, it is dropped once it has waited long enough, and nothing is reported as lost. The item that
-comes next above one so dropped is believed.
+What is held is not believed against better knowledge, once it has waited long enough. Where items below it went on
+arriving and the next one does not follow it, it is dropped, and nothing is reported as lost. Where the exchange's
+answers never knew of it and nothing is above it, it is set aside until another item comes above it, which speaks for
+both; it is forgotten where items below went on arriving.
 """
 
 from bisect import bisect_left, bisect_right
@@ -65,6 +65,7 @@ class _Held(Struct, Generic[T]):
     advances: bool
     arrived_s: float
     waits: bool = True
+    is_believed: bool = False
 
 
 def _first(held: _Held[T]) -> int:
@@ -90,12 +91,18 @@ class Sequencer(Generic[T]):
         """When items last arrived and were passed on below what is held."""
         self._denials = 0
         """Answers since something is held that end below it."""
-        self._dropped_alone: int | None = None
+        self._aside: tuple[_Held[T], int] | None = None
+        """What was set aside, and ``last`` at that time."""
 
     @property
     def waiting(self) -> bool:
         """Whether items wait behind a hole."""
         return bool(self._held)
+
+    @property
+    def aside(self) -> T | None:
+        """What was set aside, if anything was."""
+        return None if self._aside is None else self._aside[0].item
 
     @property
     def hole(self) -> tuple[int, int, T] | None:
@@ -144,13 +151,14 @@ class Sequencer(Generic[T]):
         ready = self._hold(_Held(first, last, item, advances, now_s), now_s)
         if below and self._held:
             self._passed_below_s.append(now_s)
-            self._dropped_alone = None
         return ready
 
     def _hold(self, held: _Held[T], now_s: float) -> list[T | Lost]:
         if not self._held:
             self._ask_at_s = now_s + self._patience.grace_s
             self._retry_s, self._fruitless, self._denials = FIRST_RETRY_S, 0, 0
+        if self._aside is not None:
+            self._take_back(*self._aside, held, now_s)
         place = bisect_right(self._held, held.first, key=_first)  # behind those of the same number
         before = self._held[place - 1] if place else None
         if held.advances and before is not None and before.first == held.first and before.advances:
@@ -240,33 +248,45 @@ class Sequencer(Generic[T]):
         ready: list[T | Lost] = []
         while self._arrivals and now_s >= self._arrivals[0].arrived_s + self._patience.max_wait_s:
             oldest = self._arrivals[0]
-            if self._is_garbage(oldest):
-                self._drop(oldest)
+            is_highest = self._held[-1].first <= oldest.last
+            overtaken = self._passed_below_s[0] > oldest.arrived_s + self._patience.grace_s
+            if overtaken and not self._is_followed(oldest):
+                self.implausible += self._let_go(oldest)
+            elif is_highest and self._denials >= PATIENCE_TRIES and not oldest.is_believed and self._aside is None:
+                self._let_go(oldest)
+                self._aside = oldest, self.last or 0
             else:
                 ready += self._give_up(now_s)
         return ready
 
-    def _is_garbage(self, held: _Held[T]) -> bool:
-        """Whether all that is known speaks against an item that is held alone."""
-        overtaken = self._passed_below_s[0] > held.arrived_s + self._patience.grace_s
-        follows_another = self._dropped_alone is not None and held.first > self._dropped_alone
-        if follows_another or not (overtaken or self._denials >= PATIENCE_TRIES):
-            return False
+    def _is_followed(self, held: _Held[T]) -> bool:
+        """Whether the item is held that comes next."""
         behind = bisect_right(self._held, held.last, key=_first)
-        return behind == len(self._held) or self._held[behind].first != held.last + 1
+        return behind < len(self._held) and self._held[behind].first == held.last + 1
 
-    def _drop(self, held: _Held[T]) -> None:
-        """Forget an item that is held, and all of the same number."""
+    def _let_go(self, held: _Held[T]) -> int:
+        """Take an item that is held away, with all of the same number; returns how many these are."""
         place = bisect_left(self._held, held.first, key=_first)
         behind = bisect_right(self._held, held.first, key=_first)
         for each in self._held[place:behind]:
             each.waits = False
-        self.implausible += behind - place
         del self._held[place:behind]
         self._forget_arrivals()
-        self._dropped_alone = held.last
         if not self._held:
             self._ask_at_s = None
+        return behind - place
+
+    def _take_back(self, aside: _Held[T], last_then: int, following: _Held[T], now_s: float) -> None:
+        """Hold what was set aside again, now that another item is above it, unless it was overtaken or comes anyway."""
+        self._aside = None
+        last = self.last or 0
+        if last - last_then >= OVERTAKEN_BY:
+            self.implausible += 1
+        elif last < aside.first and aside.last < following.first:
+            again = _Held(aside.first, aside.last, aside.item, aside.advances, now_s, is_believed=True)
+            following.is_believed = True
+            self._held.insert(bisect_right(self._held, again.first, key=_first), again)
+            self._arrivals.append(again)
 
     def begin_anew(self, first: int, now_s: float) -> list[T | Lost]:
         """The numbers go on with ``first``, whatever came before: what waits behind holes is passed on."""
@@ -274,7 +294,7 @@ class Sequencer(Generic[T]):
         while self._held:
             ready += self._give_up(now_s)
         self.last = first - 1
-        self._ask_at_s = None
+        self._ask_at_s = self._aside = None
         return ready
 
     def _wish(self, now_s: float) -> None:
@@ -289,6 +309,8 @@ class Sequencer(Generic[T]):
         if self.last is None:
             return []
         lost = Lost(self.last, number)
+        if self._aside is not None:  # what is given up overtakes nothing
+            self._aside = self._aside[0], self._aside[1] + number - 1 - self.last
         self.last = number - 1
         self._fruitless = 0
         self._ask_at_s = now_s

@@ -41,7 +41,7 @@ ASK_ELSEWHERE_S = (0.5, 5.0)
 """How long after a trade was kept REST is asked for it, and how long after that again."""
 
 CLOSES_EARLY_NS = 2_000_000_000
-"""Clocks differ by less than this as a rule: a bar that is called closed earlier before its end is asked for at REST."""
+"""Clocks differ by less than this as a rule: one that is called closed earlier before its end is asked for at REST."""
 
 MOST_AHEAD = 100
 """Bars from the future that are remembered until REST is asked for them."""

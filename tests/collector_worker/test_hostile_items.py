@@ -125,9 +125,10 @@ class Bars:
 
     def bar(self, opened: int, *, closed: bool, price: str = "1") -> Candle:
         now = self.clock.now_ns()
-        prices = {"open": price, "high": price, "low": price, "close": price}
-        times = {"ts_event": opened, "ts_recv": now, "open_time": opened, "close_time": opened + MINUTE}
-        return Candle(interval="1m", volume="1", closed=closed, **times, **prices)
+        return Candle(
+            ts_event=opened, ts_recv=now, interval="1m", open_time=opened, close_time=opened + MINUTE,
+            open=price, high=price, low=price, close=price, volume="1", closed=closed,
+        )  # fmt: skip
 
     def minute(self, *, reaches_us: bool) -> None:
         """One bar from its opening to its end, half a second later."""
