@@ -162,7 +162,13 @@ class TradeTape:
         if self._asked_elsewhere:
             self._asked_elsewhere = False
             known = {_content(trade) for trade in trades}
-            return self._renumber(now_s) if any(_content(kept.trade) in known for kept in self._elsewhere) else []
+            places = (place for place, kept in enumerate(self._elsewhere) if _content(kept.trade) in known)
+            first = next(places, None)
+            if first is None:
+                return []
+            self._implausible += first
+            del self._elsewhere[:first]
+            return self._renumber(now_s)
         return [*self.sequence.fill([(int(trade.trade_id), trade) for trade in trades], now_s, more=more)]
 
     def next_at_s(self) -> float | None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
@@ -63,6 +63,7 @@ def facts(event: Trade) -> tuple[str, int, str]:
 
 
 @given(steps)
+@example([("hostile", 5, 0), ("good", 0, 0), ("good", 0, 0), ("good", 0, 0), ("hostile", -1, 0)])
 def test_good_trades_are_published_again_and_the_ledger_ends_in_the_past(sent: Sequence[tuple[str, int, int]]) -> None:
     clock = ManualClock()
     exchange = Exchange(clock)
