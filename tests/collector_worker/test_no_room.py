@@ -38,7 +38,7 @@ class Collector(Desk):
 
     def __init__(self, folder: Path) -> None:
         self.pipe = FakePipe()
-        self.clock = ManualClock()
+        self.clock = ManualClock(START_NS + 86_400 * S)
         self.telemetry = Telemetry(CONFIG, START_NS)
         self.buffer = Buffer(2_000, Spool(folder, "c", "1", 4_000))
         self.publisher = Publisher(self.pipe, self.telemetry, self.clock, self.buffer, QUICK)

@@ -375,7 +375,7 @@ def test_a_bar_of_another_age_does_not_end_the_tape() -> None:
 
 def test_a_week_begins_on_monday() -> None:
     """2025-12-01 was one."""
-    monday = START_NS - 30 * 86_400 * 1_000_000_000
+    monday = START_NS - 31 * 86_400 * 1_000_000_000
     made = CandleTape("1w", 60.0)
     made.restore(monday)
     assert made.reached == (monday, None)

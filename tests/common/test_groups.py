@@ -10,7 +10,7 @@ from common.groups import Entry, GroupReader, Work
 from common.reading.discovery import DISCOVER_EVERY_S
 from common.reading.entries import Missed
 from tests.support.clock import ManualClock
-from tests.support.market_items import CLOCK_NS
+from tests.support.market_items import START_NS
 from tests.support.ports import free_port
 from tests.support.reading import numbers, rewinds, take
 from tests.support.redis_server import RedisServer
@@ -168,7 +168,7 @@ async def test_one_bad_entry_goes_to_the_dead_letters_and_takes_no_other_along(s
 def missed(count: int, first: int, last: int, reason: Any) -> Missed:
     after_id = trade_id(first) if first else "0-0"
     return Missed(
-        ts_event=CLOCK_NS, ts_recv=CLOCK_NS, count=count, after_id=after_id, before_id=trade_id(last), reason=reason
+        ts_event=START_NS, ts_recv=START_NS, count=count, after_id=after_id, before_id=trade_id(last), reason=reason
     )
 
 

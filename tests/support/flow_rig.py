@@ -26,6 +26,7 @@ class FlowRig:
             "okx", "BTC-USDT", (DataType.TRADE, DataType.CANDLES), candle_intervals=tuple(INTERVAL_S)
         )
         self.clock = clock
+        clock.advance(86_400.0)  # the items of ``market_items`` lie behind it
         self.telemetry = Telemetry(config, clock.now_ns())
         self.telemetry.feed_is("public", WorkerState.RUNNING, clock.now_ns())
         self.beat = self.telemetry.beat

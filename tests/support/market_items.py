@@ -5,10 +5,7 @@ from msgspec.structs import replace
 from common.events import Candle, Trade
 
 MINUTE_NS = 60 * 1_000_000_000
-START_NS = 1_767_225_600_000_000_000 - 86_400_000_000_000
-"""2025-12-31: a day before the time where a ``ManualClock`` stands."""
-
-CLOCK_NS = 1_767_225_600_000_000_000
+START_NS = 1_767_225_600_000_000_000
 """2026-01-01: where a ``ManualClock`` stands."""
 
 

@@ -57,7 +57,7 @@ def fill(client: Any) -> None:
         client.xadd(keys.FLEET_EVENTS, to_fields(told))
         lost, middle = "the exchange keeps no trades that are older than three months", START_NS + 10**12
         between = LedgerEntry(
-            at=3,
+            at=2 * 10**18 + 3,
             kind=Kind.GAP_LOST,
             data_type=TRADE,
             run_id="r1",
@@ -68,8 +68,8 @@ def fill(client: Any) -> None:
             reason=lost,
         )
         for entry in (
-            LedgerEntry(at=1, kind=Kind.OPENED, data_type=TRADE, run_id="r1", from_ts=START_NS),
-            LedgerEntry(at=2, kind=Kind.COMPLETE, data_type=TRADE, run_id="r1", to_ts=middle),
+            LedgerEntry(at=2 * 10**18, kind=Kind.OPENED, data_type=TRADE, run_id="r1", from_ts=START_NS),
+            LedgerEntry(at=2 * 10**18, kind=Kind.COMPLETE, data_type=TRADE, run_id="r1", to_ts=middle),
             between,
         ):
             client.execute_command("XADD", keys.coverage(collector), "*", *encode_ledger(entry))
