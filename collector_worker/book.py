@@ -2,6 +2,7 @@
 
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterable
+from math import inf
 
 from common.decimals import is_amount
 from common.events import Level
@@ -42,6 +43,8 @@ class Book:
         self._asks = _Side()
         self._known_bid: float | None = None
         self._known_ask: float | None = None
+        self._cut_at = 0
+        self._began_with = 0, 0
 
     def replace(self, bids: Iterable[Level], asks: Iterable[Level], cut_at: int = 0) -> None:
         """Forget everything and take these levels.
@@ -49,7 +52,8 @@ class Book:
         Args:
             bids: Levels in any order.
             asks: Likewise.
-            cut_at: A side with so many levels has more, of which only changes will be known; 0: there are no more.
+            cut_at: A side with so many levels has more, of which only changes will be known, and one with fewer may
+                have; 0: there are no more.
 
         Raises:
             BadLevelError: A level is no number; the book is then undefined until it is replaced again.
@@ -57,10 +61,26 @@ class Book:
         self._bids, self._asks = _Side(), _Side()
         self._known_bid = self._known_ask = None
         self.apply(bids, asks)
-        if cut_at and len(self._bids.prices) >= cut_at:
-            self._known_bid = self._bids.prices[0]
-        if cut_at and len(self._asks.prices) >= cut_at:
-            self._known_ask = self._asks.prices[-1]
+        self._cut_at, self._began_with = cut_at, (len(self._bids.prices), len(self._asks.prices))
+        if cut_at:
+            self._known_bid = self._bids.prices[0] if self._bids.prices else inf
+            self._known_ask = self._asks.prices[-1] if self._asks.prices else -inf
+
+    def believe(self) -> None:
+        """Sides that began with fewer levels than they were cut at have no more."""
+        bids, asks = self._began_with
+        self._known_bid = self._known_bid if bids >= self._cut_at else None
+        self._known_ask = self._known_ask if asks >= self._cut_at else None
+
+    def has_prices_of(self, other: "Book") -> bool:
+        """Whether both have levels at the same prices."""
+        mine, others = (self._bids.prices, self._asks.prices), (other._bids.prices, other._asks.prices)
+        return mine == others
+
+    @property
+    def sizes(self) -> tuple[int, int]:
+        """How many bids there are, and how many asks."""
+        return len(self._bids.prices), len(self._asks.prices)
 
     def apply(self, bids: Iterable[Level], asks: Iterable[Level]) -> None:
         """Set each level to its new size; size 0 removes it.
@@ -84,12 +104,12 @@ class Book:
         """How many levels from the best on are certain, on the side with fewer; None where all levels are.
 
         Up to the worst price of a snapshot that was cut every level is there; beyond it resting orders that never
-        change are not (Binance sheet, section 5.3).
+        change are not (Binance sheet, section 5.3). A side that began without any does not count while it has none.
         """
         depths = []
-        if self._known_bid is not None:
+        if self._known_bid is not None and (self._bids.prices or self._known_bid < inf):
             depths.append(len(self._bids.prices) - bisect_left(self._bids.prices, self._known_bid))
-        if self._known_ask is not None:
+        if self._known_ask is not None and (self._asks.prices or self._known_ask > -inf):
             depths.append(bisect_right(self._asks.prices, self._known_ask))
         return min(depths, default=None)
 

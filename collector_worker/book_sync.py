@@ -9,25 +9,32 @@
   VALID      little is left of what is known                 VALID, wishes a snapshot by REST
 
 Only a VALID book publishes deltas. Others wait in a bounded buffer, because a snapshot that comes by REST may be older
-than they are. After any doubt the book is rebuilt from a snapshot, never patched.
+than they are: those that follow each other without a hole, the latest of them. A snapshot by REST is not believed that
+does not reach what the connection has brought already: it comes out of some cache. After any doubt the book is rebuilt
+from a snapshot, never patched.
 
 Continuity, as the protocol sheets give it: a delta follows iff its ``prev_seq`` is the last applied ``seq``. The first
 one after a REST snapshot, or from a connection that takes over from another, was cut elsewhere: it may overlap what is
 known (``prev_seq < last < seq``), and those before it, which the book holds already, are dropped. Sizes are absolute,
 so it takes the book from ``last`` to ``seq``, and that is what it says when it is published: in the stream each delta's
 ``prev_seq`` is the ``seq`` before it. A ``seq`` below ``prev_seq`` is a reset of the exchange's counter and is accepted
-by the same rule. Frames of old recordings carry no numbers: they are taken in order and judged by their checksum alone.
+by the same rule. Where a book is seeded by REST the numbers only rise: a delta that the book has had is sent again, and
+ignored (Binance sheet, section 5.1, step 6). Frames of old recordings carry no numbers: they are taken in order and
+judged by their checksum alone.
 
 What is known: a snapshot by REST is cut at some number of levels, and what rests beyond it and never changes is not
 known (Binance sheet, section 5.3). Where less than a quarter of that number is left on a side, a new snapshot is asked
 for; what the socket brings meanwhile goes on top of it, and it is published in the place of the old book. Where nothing
-is left, the best price itself is uncertain, which is a doubt.
+is left, the best price itself is uncertain, which is a doubt. A side that has fewer levels than it could have may be
+all there is, or half an answer: that is known as soon as a second answer agrees. An answer without any bid or ask is
+not believed at all while the market shows that there are some.
 """
 
 from collections import deque
 from collections.abc import Callable, Sequence
 from enum import Enum
 from math import inf
+from operator import le
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -61,6 +68,8 @@ _BAD_SNAPSHOTS = 2
 Checksum = Callable[[Sequence[Level], Sequence[Level]], int]
 
 
+NO_SNAPSHOT = "no snapshot has come"
+
 BAD_LEVEL = "bad_level"
 """The doubt about a book one of whose levels is no number."""
 
@@ -87,6 +96,7 @@ class BookSync:
     """The state machine of one book.
 
     Attributes:
+        why: While the book is not VALID: what it lacks.
         book: The levels now; another object after each new seed.
         checksum_unusable: Snapshots fail their own checksum: it means something else now, and nothing is judged by it
             until one holds again.
@@ -97,11 +107,14 @@ class BookSync:
         self.book = Book()
         self.state = BookState.SYNCING
         self.checksum_unusable = False
+        self.why = NO_SNAPSHOT
         self._checksum = checksum
         self._checksum_depth = checksum_depth
         self.crossed_is_legal = crossed_is_legal
         self._bad_snapshots = 0
         self._last_seq: int | None = None
+        self._highest: int | None = None  # number that this connection has brought
+        self._latest: tuple[int, int] | None = None  # numbers of the last delta that was applied
         self._held_left: int | None = None  # deltas the book holds already that may still come; None: nor an overlap
         self._reason = "subscribe"
         self._waiting: deque[tuple[BookDelta, int | None]] = deque(maxlen=_BUFFER_FRAMES)
@@ -109,6 +122,7 @@ class BookSync:
         self._fetch_pause = GrowingPause(FETCH_PAUSE_S, REST_RETRY_CAP_S)
         self._seed_levels = 0
         self._reseeding = False  # deltas are applied and wait for the new seed, too
+        self._unsure = False  # the seed had so few levels that it may be half of one
         self._reseed_at_s = -inf
         self._reseed_pause = GrowingPause(FETCH_PAUSE_S, REST_RETRY_CAP_S)
 
@@ -124,14 +138,18 @@ class BookSync:
     def disconnected(self) -> None:
         """The socket is gone: whatever comes next is a new beginning."""
         self._doubt("reconnect")
-        self.state = BookState.STALE
-        self._fetch_at_s = None
+        self._forget_connection()
 
     def begin(self) -> None:
         """A connection begins: nothing that an earlier one brought counts."""
         reason = self._reason
         self._doubt(reason)
+        self._forget_connection()
+
+    def _forget_connection(self) -> None:
         self.state = BookState.STALE
+        self.why = NO_SNAPSHOT
+        self._highest = None
         self._fetch_at_s = None
 
     def renewed(self, *, joins: bool) -> None:
@@ -163,7 +181,7 @@ class BookSync:
 
     def _reseed_due(self, now_s: float) -> Wish | None:
         depth = self.book.known_depth
-        self._reseeding = depth is not None and depth * _NARROW < self._seed_levels
+        self._reseeding = self._unsure or (depth is not None and depth * _NARROW < self._seed_levels)
         if not self._reseeding:
             self._waiting.clear()
             return None
@@ -177,24 +195,46 @@ class BookSync:
         if isinstance(frame.event, BookSnapshot):
             return self._on_snapshot(frame.event, frame.checksum)
         if self.state is not BookState.VALID:
-            self._waiting.append((frame.event, frame.checksum))
+            self._gather(frame.event, frame.checksum)
             return NOTHING
         return self._on_delta(frame.event, frame.checksum)
 
-    def on_rest_snapshot(self, snapshot: BookSnapshot, cut_at: int = 0) -> Judged:
-        """Judge a snapshot that was asked for; one that the buffered deltas cannot be joined to is asked for again.
+    def _gather(self, delta: BookDelta, checksum: int | None) -> None:
+        """Keep a delta for the snapshot to come, with those before it that it follows."""
+        if self._waiting and delta.prev_seq != self._waiting[-1][0].seq:
+            if any((known.prev_seq, known.seq) == (delta.prev_seq, delta.seq) for known, _ in self._waiting):
+                return  # it is sent again
+            self._waiting.clear()  # no snapshot joins what stands before a hole
+        self._waiting.append((delta, checksum))
+        if delta.seq is None or delta.prev_seq is None:
+            return
+        # What is far ahead of all that follows was garbage, or has been followed by a reset of the counter.
+        refuted = len(self._waiting) > 1 or delta.seq < delta.prev_seq
+        if refuted or self._highest is None or delta.seq > self._highest:
+            self._highest = delta.seq
+
+    def on_rest_snapshot(self, snapshot: BookSnapshot, cut_at: int = 0, *, traded: bool = False) -> Judged:
+        """Judge a snapshot that was asked for; where it is of no use it is asked for again (`due`), and `why` says it.
 
         Args:
             snapshot: The answer of REST.
             cut_at: The exchange has cut it at so many levels a side; 0: it is all that the channel speaks of.
+            traded: There were trades a moment ago, so there are bids and asks.
         """
         if snapshot.seq is None or self.state is BookState.STALE:
             return NOTHING  # the connection that it was asked for is gone
+        hollow = self._lacks_a_side(snapshot, traded=traded)
         if self.state is BookState.VALID:  # one has come by itself, unless a wider one was asked for
-            return self._reseed(snapshot, snapshot.seq, cut_at) if self._reseeding else NOTHING
+            useful = self._reseeding and not hollow
+            return self._reseed(snapshot, snapshot.seq, cut_at) if useful else NOTHING
         newer = self._waiting_after(snapshot.seq)
-        if newer is None:
-            return NOTHING  # older than the oldest buffered delta: `due` asks again
+        reached = snapshot.seq if not newer else newer[-1][0].seq
+        if newer is None or (self._highest is not None and reached is not None and reached < self._highest):
+            self.why = "the snapshots of REST are older than what the socket has brought"
+            return NOTHING
+        if hollow:
+            self.why = "the snapshots of REST lack bids or asks although the market moves"
+            return NOTHING
         judged = self._on_snapshot(snapshot, None, cut_at)
         if judged.wish is not None:
             return judged
@@ -224,13 +264,33 @@ class BookSync:
             return NOTHING
         if wider.known_depth == 0 or (wider.crossed and not self.crossed_is_legal):
             return NOTHING
+        if self._unsure and reached == self._last_seq and wider.has_prices_of(self.book):
+            self._believe()
+            return NOTHING
+        if self._unsure and reached > self._last_seq and all(map(le, wider.sizes, self.book.sizes)):
+            return NOTHING  # no wider, and of a later moment: nothing can be told from it
         self.book = wider
         self._seed_levels = cut_at
+        self._unsure = _is_short(snapshot, cut_at)
         self._last_seq = reached
         self._held_left = None if newer else _FRAMES_BEHIND_REST
+        self._latest = self._latest if newer else None
         self._reseeding = False
         self._waiting.clear()
         return Judged((replace(snapshot, bids=wider.bids(), asks=wider.asks(), seq=reached, reason="reseed"),))
+
+    def _believe(self) -> None:
+        """A second answer agrees with the book: there are no more levels."""
+        self.book.believe()
+        self._unsure = self._reseeding = False
+        self._waiting.clear()
+
+    def _lacks_a_side(self, snapshot: BookSnapshot, *, traded: bool) -> bool:
+        """Whether a side is empty of which the market shows that it is not."""
+        told = [delta for delta, _ in self._waiting]
+        bids = traded or any(_sets(level) for delta in told for level in delta.bids)
+        asks = traded or any(_sets(level) for delta in told for level in delta.asks)
+        return (not snapshot.bids and bids) or (not snapshot.asks and asks)
 
     def _waiting_after(self, seq: int) -> list[tuple[BookDelta, int | None]] | None:
         """The buffered deltas that a snapshot does not hold yet; None where there is a hole between it and them."""
@@ -256,6 +316,8 @@ class BookSync:
         self.state = BookState.VALID
         self._last_seq = snapshot.seq
         self._seed_levels = cut_at
+        self._unsure = _is_short(snapshot, cut_at)
+        self._latest = None
         self._held_left = None
         self._reseeding = False
         self._waiting.clear()
@@ -273,10 +335,14 @@ class BookSync:
         return self.checksum_unusable or self._bad_snapshots == 0
 
     def _on_delta(self, delta: BookDelta, checksum: int | None) -> Judged:
-        if self._is_held_already(delta):
+        if self._is_held_already(delta) or self._came_again(delta):
             return NOTHING
         if not self._follows(delta):
-            return self._fail("sequence_gap")
+            judged = self._fail("sequence_gap")
+            self._gather(delta, checksum)
+            return judged
+        before, self._last_seq = self._last_seq, delta.seq
+        self._latest = None if delta.prev_seq is None or delta.seq is None else (delta.prev_seq, delta.seq)
         try:
             self.book.apply(delta.bids, delta.asks)
         except BadLevelError:
@@ -287,11 +353,10 @@ class BookSync:
             return self._fail("out_of_range")
         if checksum is not None and not self.checksum_unusable and not self._matches(checksum):
             return self._fail("checksum")
-        if delta.prev_seq != self._last_seq:
-            delta = replace(delta, prev_seq=self._last_seq)
+        if delta.prev_seq != before:
+            delta = replace(delta, prev_seq=before)
         if self._reseeding:
             self._waiting.append((delta, checksum))
-        self._last_seq = delta.seq
         self._held_left = None
         return Judged((delta,))
 
@@ -303,6 +368,16 @@ class BookSync:
             return False
         self._held_left -= 1
         return self._held_left >= 0
+
+    def _came_again(self, delta: BookDelta) -> bool:
+        """Whether a delta of numbers that only rise is sent again.
+
+        It is then one that was there: the last one, or one before that. What lies within the last one is none of them:
+        that one, or this, was garbage.
+        """
+        if not self._seed_levels or self._latest is None or delta.seq is None or delta.prev_seq is None:
+            return False
+        return (delta.prev_seq, delta.seq) == self._latest or delta.prev_seq <= delta.seq <= self._latest[0]
 
     def _follows(self, delta: BookDelta) -> bool:
         if delta.prev_seq is None or self._last_seq is None:
@@ -321,8 +396,21 @@ class BookSync:
 
     def _doubt(self, reason: str) -> None:
         self.state = BookState.SYNCING
+        self.why = f"{NO_SNAPSHOT} since a doubt ({reason})"
         self._reason = reason
-        self._last_seq = None
+        self._highest = self._highest if self._last_seq is None else self._last_seq
+        self._last_seq = self._latest = None
+        self._unsure = False
         self._held_left = None
         self._reseeding = False
         self._waiting.clear()
+
+
+def _is_short(snapshot: BookSnapshot, cut_at: int) -> bool:
+    """Whether a side has so much fewer levels than it could have that it may be half of one."""
+    return min(len(snapshot.bids), len(snapshot.asks)) * _NARROW < cut_at
+
+
+def _sets(level: Level) -> bool:
+    """Whether a level of a delta is there after it."""
+    return bool(level.size.strip("0."))

@@ -47,6 +47,12 @@ from common.identity import DataType
 from common.lifecycle import worst_of
 from common.log import Failures, get_logger
 
+_TRADES_FLOW_NS = 60_000_000_000
+"""A market with a trade within this time has bids and asks."""
+
+_BOOK_PATIENCE_S = 10.0
+"""An order book that is without a snapshot for longer is a trouble."""
+
 _HELD_OUTPUTS = 50_000
 """What a successor may hold back while it is being made ready; more means that it never will be."""
 
@@ -107,6 +113,7 @@ class Connection:
         self._subscribed_s = 0.0
         self._again = Resubscriptions(around.timing.resubscribe_first_s, around.timing.resubscribe_cap_s)
         self._fetching = False
+        self._waits_since_s: float | None = None  # the book, for a snapshot
         self._failures = Failures()
         self._resubscribed: set[Channel] = set()
         self._retired = False
@@ -326,13 +333,26 @@ class Connection:
                 around.telemetry.trouble("book", str(error))
             self._failures.warn("book_snapshot_failed", error)
         else:
-            around.telemetry.settled("book")
             if self._retired:
                 return
-            judged = around.pipeline.book.on_rest_snapshot(snapshot, channel.seed_levels)
+            book = around.pipeline.book
+            judged = book.on_rest_snapshot(snapshot, channel.seed_levels, traded=self._trades_flow())
             self._grant(around.pipeline.on_judged(judged))
+            if book.state is BookState.VALID:
+                around.telemetry.settled("book")
+            else:
+                self._say_why()
         finally:
             self._fetching = False
+
+    def _trades_flow(self) -> bool:
+        telemetry = self._around.telemetry
+        telemetry.gather()
+        trades = telemetry.beat.progress.get(DataType.TRADE)
+        return trades is not None and self._around.clock.now_ns() - trades.last_event_at < _TRADES_FLOW_NS
+
+    def _say_why(self) -> None:
+        self._around.telemetry.trouble("book", f"the order book waits: {self._around.pipeline.book.why}")
 
     # --- the watch -----------------------------------------------------------------------------------------------
 
@@ -359,13 +379,18 @@ class Connection:
                     await self._send(socket, request)
             if self._held is None and self._book_channel is not None:
                 self._around.pipeline.write_book_hash()
-                if (
-                    self._book_channel not in self._unconfirmed
-                    and not self._fetching
-                    and self._around.pipeline.book.due(now_s) is Wish.FETCH_SNAPSHOT
-                ):
-                    self._fetching = True
-                    tasks.create_task(self._fetch_book(self._book_channel))
+                if self._book_channel not in self._unconfirmed:
+                    self._watch_book(self._book_channel, now_s, tasks)
+
+    def _watch_book(self, channel: Channel, now_s: float, tasks: asyncio.TaskGroup) -> None:
+        book = self._around.pipeline.book
+        if not self._fetching and book.due(now_s) is Wish.FETCH_SNAPSHOT:
+            self._fetching = True
+            tasks.create_task(self._fetch_book(channel))
+        if book.state is BookState.VALID or self._waits_since_s is None:
+            self._waits_since_s = now_s
+        elif now_s - self._waits_since_s > _BOOK_PATIENCE_S and not self._around.telemetry.troubled("book"):
+            self._say_why()
 
     def _excuse(self, now_s: float) -> None:
         """We do not read for the moment: what has not arrived is not the exchange's fault."""

@@ -6,6 +6,7 @@ works, then takes over without a hole. Where the first one ends before that, the
 
 import asyncio
 from collections.abc import Iterator
+from math import inf
 from random import Random
 from typing import NamedTuple, NoReturn
 
@@ -31,7 +32,8 @@ class Patience(Struct, frozen=True, kw_only=True):
             its notice (OKX sheet, section 2).
         overlap_s: That both connections go on side by side, where what one brings is not brought again: the old one
             may lag behind the new one, and what is under way on it was sent before the new one was subscribed.
-        again_s: After a successor that failed, before the next one; longer each time. Binance leaves an hour for it.
+        again_s: Before the next successor, after one that failed and after one that itself is to be replaced although
+            it is young; longer each time. Binance leaves an hour for it.
     """
 
     first_pause_s: float = 0.5
@@ -111,18 +113,26 @@ class Session:
         Returns that one and its successor, if there is one that was not ready: it has a place in the queue of those who
         may connect, or a socket already, and to ask anew would mean to queue behind everybody again.
         """
+        clock, steady_s = self._around.clock, self._patience.steady_s
         again = GrowingPause(self._patience.again_s, self._patience.pause_cap_s)
+        renewed_s = -inf
         while await _happens(current.connection.closing_soon, tasks, current.work):
+            if (
+                clock.monotonic_s() - renewed_s < steady_s
+            ):  # an exchange that sends everybody away gains nothing by haste
+                await asyncio.wait((current.work,), timeout=again.begin(clock.monotonic_s()))
+                if current.work.done():
+                    break
             successor = self._start(tasks, held=True)
             if await self._can_take_over(successor, current, tasks):
                 successor.connection.take_over(current.connection)
                 current.work.cancel()
-                current = successor
+                current, renewed_s = successor, clock.monotonic_s()
             elif current.work.done() and not successor.work.done():
                 return current, successor
             else:
                 successor.work.cancel()
-                await asyncio.wait((current.work,), timeout=again.begin(self._around.clock.monotonic_s()))
+                await asyncio.wait((current.work,), timeout=again.begin(clock.monotonic_s()))
         return current, None
 
     async def _can_take_over(self, successor: _Running, current: _Running, tasks: asyncio.TaskGroup) -> bool:

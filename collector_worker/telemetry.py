@@ -83,6 +83,10 @@ class Telemetry:
         else:
             self.settled("limits")
 
+    def troubled(self, about: str) -> bool:
+        """Whether something of this kind does not work."""
+        return about in self._troubles
+
     def settled(self, about: str) -> None:
         """The trouble is over, if there was any."""
         self._ours.discard(about)

@@ -66,9 +66,32 @@ def test_a_crossed_book(bids: list[Level], asks: list[Level], crossed: bool) -> 
     assert book.crossed is crossed
 
 
+def test_a_side_with_fewer_levels_than_it_was_cut_at_is_whole_where_that_is_believed() -> None:
+    book = Book()
+    book.replace([Level("10", "1"), Level("9", "1")], [Level("20", "1")], 2)
+    assert book.known_depth == 1
+    book.believe()
+    assert book.known_depth == 2
+    book.replace([Level("10", "1")], [Level("20", "1")], 2)
+    book.believe()
+    assert book.known_depth is None
+
+
+def test_of_a_side_that_began_empty_nothing_is_known_as_soon_as_it_has_a_level() -> None:
+    book = Book()
+    book.replace([], [Level("20", "1")], 2)
+    assert book.known_depth == 1
+    book.apply([Level("9", "1")], [])
+    assert book.known_depth == 0
+    book.replace([Level("9", "1")], [], 2)
+    book.apply([], [Level("20", "1")])
+    assert book.known_depth == 0
+
+
 KNOWN = {
     "not cut": (0, [], None),
-    "fewer than it was cut at": (4, [], None),
+    "fewer than it was cut at": (4, [], 3),
+    "fewer, and a bid is gone": (4, [("bids", "10", "0")], 2),
     "as many": (3, [], 3),
     "a bid within": (3, [("bids", "9.5", "1")], 3),
     "a better bid": (3, [("bids", "11", "1")], 3),

@@ -215,16 +215,15 @@ def test_a_rest_snapshot_from_before_a_reset_is_found_out() -> None:
     assert sync.state is BookState.SYNCING
 
 
-def test_a_hole_among_the_waiting_deltas_is_one_doubt() -> None:
+def test_a_hole_among_the_waiting_deltas_takes_a_snapshot_from_behind_it() -> None:
     sync = new_sync()
-    first = Change(100, 101, (Level("10", "5"),), ())
-    for change in (first, Change(102, 103, (), ()), Change(103, 104, (), ())):
+    second, third = Change(102, 103, (), ()), Change(103, 104, (), ())
+    for change in (Change(100, 101, (Level("10", "5"),), ()), second, third):
         sync.on_frame(change.frame)
 
-    assert sync.on_rest_snapshot(snapshot(START, 100)) == Judged(
-        (snapshot(START, 100, "subscribe"), first.delta), wish=Wish.RESUBSCRIBE, doubt="sequence_gap"
-    )
-    assert sync.state is BookState.SYNCING
+    assert sync.on_rest_snapshot(snapshot(START, 100)) == NOTHING
+    whole = (snapshot(START, 102, "subscribe"), second.delta, third.delta)
+    assert sync.on_rest_snapshot(snapshot(START, 102)) == Judged(whole)
 
 
 ways = st.sampled_from(["delta", "delta", "snapshot", "rest", "join"])

@@ -105,14 +105,16 @@ def test_where_nothing_of_the_seed_is_left_the_best_price_is_a_doubt(price: int)
     assert sync.on_rest_snapshot(answer, CUT) == Judged((replace(answer, reason="out_of_range"),))
 
 
-def test_a_side_that_was_not_cut_is_known_to_its_end() -> None:
+def test_a_side_that_was_not_cut_is_known_to_its_end_as_soon_as_a_second_answer_agrees() -> None:
     exchange = Exchange()
     sync = BookSync(lambda bids, asks: 0, 0)
-    sync.on_rest_snapshot(exchange.answer(100), CUT + 1)
-    sync.on_frame(BookFrame(exchange.change(107)))
+    cut_at = 4 * CUT + 1
+    sync.on_rest_snapshot(exchange.answer(100), cut_at)
+    assert (sync.book.known_depth, sync.due(0.0)) == (CUT, FETCH)
+    assert sync.on_rest_snapshot(exchange.answer(100), cut_at) == NOTHING
 
-    assert sync.book.known_depth is None
-    assert sync.due(0.0) is None
+    sync.on_frame(BookFrame(exchange.change(107)))
+    assert (sync.book.known_depth, sync.due(1.0)) == (None, None)
 
 
 class Narrow:

@@ -224,3 +224,31 @@ async def test_a_book_of_full_pushes_needs_no_snapshot() -> None:
     pushed = replace(snapshot(10, "push", None), ts_recv=began_ns + 19 * 10**9)
     assert rig.events(DataType.ORDERBOOK) == [status(FeedState.CONNECTED, "start"), pushed]
     assert http.requests == []
+
+
+async def test_a_book_that_gets_no_snapshot_says_so() -> None:
+    """A channel that sends the whole book each time has nothing that could be asked for by REST."""
+    clock = WatchedClock()
+
+    async def script(peer: Peer) -> None:
+        await acknowledge(peer)
+        for seconds in (0.0, 0.0, 9.9):
+            await clock.pass_to_all(seconds)
+        assert not rig.telemetry.troubled("book")
+        clock.advance(0.2)
+        await until(lambda: rig.telemetry.troubled("book"), "it is told")
+        assert rig.telemetry.beat.last_error == "the order book waits: no snapshot has come"
+        await peer.send(whole_book(10))
+        await until(lambda: rig.telemetry.beat.book_state is BookState.VALID, "a book is there")
+        await peer.close()
+
+    async with ScriptedServer(script) as server:
+        rig = Rig(clock, server.url, DataType.ORDERBOOK, params={"book_channel": "books5"})
+        with pytest.raises(ConnectionLostError):
+            await rig.run(rig.connection().run())
+    assert not rig.telemetry.troubled("book")
+
+
+def whole_book(seq: int) -> str:
+    row = {"bids": BIDS, "asks": ASKS, "ts": str(NOW_MS), "seqId": seq}
+    return json.dumps({"arg": {"channel": "books5", "instId": "BTC-USDT"}, "data": [row]})

@@ -26,10 +26,11 @@ SHUTDOWN = b'{"stream":"!serverShutdown","data":{"e":"serverShutdown","E":177012
 NO_ANSWER = answer(b"<html>", "503 Service Unavailable")
 
 
-def seed(last_id: int, bids: int = 1) -> bytes:
-    """The answer of REST: so many bids from 10 downwards."""
-    levels = [[f"{10 - rank / 1_000:.8f}", "9.00000000"] for rank in range(bids)]
-    body = {"lastUpdateId": last_id, "bids": levels, "asks": [["11.00000000", "1.00000000"]]}
+def seed(last_id: int, levels: int = 1_000, asks: int = 1_000) -> bytes:
+    """The answer of REST: so many bids from 10 downwards, and so many asks from 11 upwards."""
+    bids = [[f"{10 - rank / 1_000:.8f}", "9.00000000"] for rank in range(levels)]
+    offers = [[f"{11 + rank / 1_000:.8f}", "1.00000000"] for rank in range(asks)]
+    body = {"lastUpdateId": last_id, "bids": bids, "asks": offers}
     return answer(json.dumps(body).encode())
 
 
@@ -150,6 +151,32 @@ async def test_a_quiet_book_does_not_keep_the_second_connection_waiting() -> Non
     rig = await stage.run((BOOK, DataType.TRADE), first, second, "delta 102 104")
     assert stage.books == ["snapshot 100 subscribe", "delta 100 102", "delta 102 104"]
     assert rig.telemetry.beat.resyncs == 0
+
+
+USELESS = {
+    "out of some cache": (seed(93), "the snapshots of REST are older than what the socket has brought"),
+    "without asks": (seed(100, asks=0), "the snapshots of REST lack bids or asks although the market moves"),
+}
+
+
+@pytest.mark.parametrize(("useless", "why"), USELESS.values(), ids=USELESS)
+async def test_an_answer_that_is_of_no_use_is_told_and_asked_for_again(useless: bytes, why: str) -> None:
+    stage = Stage(useless, seed(100))
+
+    async def script(peer: Peer) -> None:
+        await confirm(peer)
+        await peer.send(pushed("trade", TRADE), depth(95, 102))
+        await peer.settle()
+        stage.clock.advance(0.6)
+        beat = stage.rig.telemetry.beat
+        await until(lambda: beat.last_error == f"the order book waits: {why}", "it is told")
+        stage.clock.advance(0.5)
+        await stage.seeded()
+        await peer.send(depth(103, 104))
+
+    rig = await stage.run((BOOK, DataType.TRADE), script, script, "delta 102 104")
+    assert stage.books == ["snapshot 100 subscribe", "delta 100 102", "delta 102 104"]
+    assert not rig.telemetry.troubled("book")
 
 
 async def test_a_book_in_doubt_is_seeded_by_the_second_connection() -> None:

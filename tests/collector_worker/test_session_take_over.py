@@ -1,6 +1,7 @@
 """An end that the exchange announces: a second connection takes over, without a hole and without a duplicate."""
 
 import asyncio
+from itertools import pairwise
 from random import Random
 
 import pytest
@@ -342,9 +343,50 @@ async def test_take_overs_can_follow_one_another(clock: ManualClock) -> None:
 
     async with ScriptedServer(script) as server:
         rig = Rig(clock, server.url, TRADE)
-        await rig.run(rig.session("business").run(), until(lambda: rig.telemetry.beat.progress[TRADE].count == 4))
+        session = rig.session("business", patience=replace(PATIENCE, again_s=0.001))
+        await rig.run(session.run(), until(lambda: rig.telemetry.beat.progress[TRADE].count == 4))
     assert rig.events(TRADE) == [START, *trades(1, 2, 3, 4)]
     assert rig.telemetry.beat.reconnects == 3
+
+
+async def test_an_exchange_that_sends_each_connection_away_meets_growing_pauses(clock: ManualClock) -> None:
+    """The first successor is there at once; where it is itself to be replaced, haste helps nobody."""
+    opened_s: list[float] = []
+
+    async def script(peer: Peer) -> None:
+        opened_s.append(asyncio.get_running_loop().time())
+        await acknowledge(peer)
+        await peer.send(trade(len(opened_s), NOW_MS), notice(), notice())
+        await peer.gone()
+
+    patience = replace(PATIENCE, again_s=0.2, pause_cap_s=0.6, overlap_s=0.0)
+    async with ScriptedServer(script) as server:
+        rig = Rig(clock, server.url, TRADE)
+        session = rig.session("business", patience=patience)
+        await rig.run(session.run(), until(lambda: len(opened_s) == 6, "six connections"))
+    pauses_s = [after - before for before, after in pairwise(opened_s)]
+    assert all(pause_s >= least_s for pause_s, least_s in zip(pauses_s, (0.0, 0.2, 0.4, 0.6, 0.6), strict=True))
+    assert rig.telemetry.beat.reconnects >= 4
+
+
+async def test_a_young_connection_that_ends_in_such_a_pause_is_followed_at_once(clock: ManualClock) -> None:
+    async def script(peer: Peer) -> None:
+        await acknowledge(peer)
+        await peer.send(trade(server.opened, NOW_MS))
+        if server.opened == 1:
+            await peer.send(notice())
+            await peer.gone()
+        elif server.opened == 2:
+            await until(lambda: rig.telemetry.beat.reconnects == 1, "it has taken over")
+            await peer.send(notice())
+            await peer.settle()
+            await peer.close()
+
+    async with ScriptedServer(script) as server:
+        rig = Rig(clock, server.url, TRADE)
+        session = rig.session("business", patience=replace(PATIENCE, again_s=3_600.0))
+        await rig.run(session.run(), until(lambda: rig.telemetry.beat.progress[TRADE].count == 3))
+    assert rig.telemetry.beat.reconnects == 2
 
 
 async def test_a_refusal_of_the_second_connection_for_good_ends_the_worker(clock: ManualClock) -> None:
