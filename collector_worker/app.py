@@ -1,6 +1,7 @@
 """Builds the parts of a worker, runs them, and takes them down in order: the only place that knows them all."""
 
 import asyncio
+from functools import partial
 from random import Random
 
 from msgspec import Struct
@@ -19,6 +20,7 @@ from collector_worker.flows import CandleFlow, TradeFlow
 from collector_worker.heartbeat import HeartbeatWriter, read_former
 from collector_worker.instrument_watch import InstrumentWatch
 from collector_worker.integrity import TickerGate
+from collector_worker.kept_keys import Kept, KeptKeys
 from collector_worker.ledger import Ledger
 from collector_worker.ledger_stream import LedgerStream
 from collector_worker.permits import Permits
@@ -217,6 +219,7 @@ class Worker:
         around_it = (self._exchange, self._rest, self._publisher, self._telemetry, self._random)
         watch = InstrumentWatch(self._config.id, instrument, self._pipeline.book, *around_it)
         watch.publish()
+        self._watch_keys(self._pipeline, watch)
         around = Surroundings(
             exchange=self._exchange,
             instrument=instrument,
@@ -236,6 +239,15 @@ class Worker:
         clock = ExchangeClock(self._exchange, self._rest, self._telemetry, self._clock, self._limits.clock_every_s)
         housekeeping = self._housekeeping(backfiller, silence)
         await run_together(*sessions, backfiller.run(), watch.run(), silence.run(), clock.run(), housekeeping)
+
+    def _watch_keys(self, pipeline: Pipeline, instrument: InstrumentWatch) -> None:
+        """See that what is written stays: the streams, the ledger, and what is written too rarely to come back."""
+        kept = KeptKeys(self._telemetry)
+        for stream in self._streams.all():
+            kept.keep(stream.key_bytes, Kept(partial(pipeline.begun_anew, stream), stream.maxlen))
+        kept.keep(keys.coverage(self._config.id).encode(), Kept(lambda: None, keys.COVERAGE_MAXLEN))
+        kept.keep(keys.instrument(self._config.id).encode(), Kept(instrument.publish))
+        self._publisher.watch(kept)
 
     def _what_is_usual(self, former_beat: dict[str, str]) -> dict[DataType, Usual]:
         """What an earlier run has learnt, else the floors; it stands in every heartbeat of this run."""

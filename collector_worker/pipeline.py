@@ -8,6 +8,7 @@ from collector_worker.book_sync import BAD_LEVEL, BookSync, Judged, Wish
 from collector_worker.exchanges.contract import BookFrame, Channel, Feed
 from collector_worker.flows import CandleFlow, TradeFlow
 from collector_worker.integrity import TickerGate
+from collector_worker.kept_keys import BEGUN_ANEW
 from collector_worker.ledger import Track
 from collector_worker.publisher import Publisher
 from collector_worker.streams import NO_ROOM, Stream, Streams
@@ -211,6 +212,14 @@ class Pipeline:
             self._ways.book_track.broke("disconnected")
             self.book.disconnected()
             self._note_book_state()
+
+    def begun_anew(self, stream: Stream) -> None:
+        """A stream holds nothing of what was in it: say so there, and how its feed is."""
+        channels = [channel for feed in self._connected.values() for channel in feed.channels]
+        connected = any(stream is self._streams.of_channel(each.data_type, each.interval) for each in channels)
+        doubted = stream.data_type is DataType.ORDERBOOK and self._book_doubted
+        state = FeedState.STALE if doubted else FeedState.CONNECTED
+        self._status(stream, state if connected else FeedState.DISCONNECTED, BEGUN_ANEW)
 
     def stop(self) -> None:
         """The run ends: say so in every stream that still counts as connected."""

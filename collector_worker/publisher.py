@@ -19,6 +19,7 @@ from msgspec import Struct
 
 from collector_worker.buffer import Buffer
 from collector_worker.delivery import Delivery, Outcome, Pipe
+from collector_worker.kept_keys import KeptKeys
 from collector_worker.left_over import LeftOverPublisher
 from collector_worker.refusals import Refusals
 from collector_worker.shipment import Seams, Shipment, all_ids, drop_sent, hset, shipment_of
@@ -80,6 +81,7 @@ class Publisher:
         self._done = 0
         self._seams = Seams()
         self._refusals = Refusals(self._buffer.ends, telemetry)
+        self._kept: KeptKeys | None = None
         self._urgent: dict[str, list[bytes]] = {}
         self._delivery = Delivery(
             *(pipe, telemetry, self._buffer, self._on_away, self._pacing.retry_first_s, self._pacing.retry_cap_s)
@@ -277,7 +279,8 @@ class Publisher:
             commands = [batch[0].command] if len(batch) == 1 else [entry.command for entry in batch]
             return Shipment({}, batch, {}, commands, passed_over=len(head) - len(batch))
         looked_at = [*self._refusals.streams] if self._urgent else []  # so looks are as rare as the heart's beats
-        return shipment_of(self._urgent, batch, self._ordered, looked_at, done=self._done, covers=len(head))
+        kept = self._kept.due() if self._kept is not None and self._urgent else ()
+        return shipment_of(self._urgent, batch, self._ordered, looked_at, kept, done=self._done, covers=len(head))
 
     def _on_outcome(self, shipment: Shipment, outcome: Outcome) -> None:
         """Called from the event loop. Written flat: a process that is woken for one entry pays for each call."""
@@ -300,6 +303,9 @@ class Publisher:
             self._forget(shipment)
             if shipment.looks:
                 self._refusals.see(shipment.looks, outcome[: len(shipment.looks)])
+            if shipment.kept and self._kept is not None:
+                first = len(shipment.looks)
+                self._kept.see(shipment.kept, outcome[first : first + len(shipment.kept)])
             self._send()
         except Exception as error:  # noqa: BLE001 - raised in ``run``: here nobody would hear of it
             self._failure = error
@@ -445,6 +451,10 @@ class Publisher:
         """
         self._buffer.ends.update(ends)
         self._refusals.begin(refused)
+
+    def watch(self, kept: KeptKeys) -> None:
+        """From now on see that these keys stay."""
+        self._kept = kept
 
     async def publish_left_over(self, ledger: str, meanwhile: Callable[[], None]) -> None:
         """Publish what earlier runs left in their files, before anything else is known of the streams.

@@ -22,6 +22,7 @@ class Shipment(Struct, frozen=True):
         commands: All of it, in the order of sending.
         looks: Keys of streams that refuse entries, whose looks stand ahead of all; see ``Refusals``.
         passed_over: How many entries stand between those of the batch, or at their side, and are not sent.
+        kept: Keys whose looks stand behind those; see ``KeptKeys``.
     """
 
     urgent: Mapping[str, list[bytes]]
@@ -30,6 +31,7 @@ class Shipment(Struct, frozen=True):
     commands: list[bytes]
     looks: Sequence[bytes] = ()
     passed_over: int = 0
+    kept: Sequence[bytes] = ()
 
     def of_entries(self, replies: list[Reply]) -> list[Reply]:
         """Of the replies to all commands, those to the entries."""
@@ -42,6 +44,7 @@ def shipment_of(
     batch: list[Packed],
     ordered: Mapping[str, tuple[int, bytes]],
     looked_at: Sequence[bytes],
+    kept: Sequence[bytes] = (),
     *,
     done: int,
     covers: int,
@@ -53,16 +56,17 @@ def shipment_of(
         batch: The entries.
         ordered: All such hashes, and how many entries go ahead of each. One that names a stream id must not be seen
             before that entry.
-        looked_at: Keys of streams to be looked at.
+        looked_at: Keys of streams that refuse entries.
+        kept: Keys that must be there.
         done: How many entries are confirmed already.
         covers: How many the batch stands for, with those that are left out of it.
     """
-    looks = [pack_command(("XINFO", "STREAM", key)) for key in looked_at]
+    looks = [pack_command(("XINFO", "STREAM", key)) for key in (*looked_at, *kept)]
     ahead = [command for parts in urgent.values() for command in parts]
     due = {key: hash_ for key, hash_ in ordered.items() if hash_[0] <= done + covers}
     behind = [packed for _, packed in due.values()]
     commands = [*looks, *ahead, *[entry.command for entry in batch], *behind]
-    return Shipment(dict(urgent), batch, due, commands, looked_at, covers - len(batch))
+    return Shipment(dict(urgent), batch, due, commands, looked_at, covers - len(batch), kept)
 
 
 def drop_sent(held: dict[str, Sent], sent: Mapping[str, Sent]) -> None:

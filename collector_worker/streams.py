@@ -39,6 +39,8 @@ class Stream:
         self.key = key
         self.key_bytes = key.encode()
         self.data_type = data_type
+        self.maxlen = maxlen
+        """Its bound, which it may exceed."""
         self.ids = StreamIds()
         self.last_trade_id: str | None = None
         self._words, self._bound = ("XADD", key), ("MAXLEN", "~", maxlen)

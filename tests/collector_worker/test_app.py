@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+import collector_worker.heartbeat as heartbeat_module
 from collector_worker.app import IDS_AHEAD
 from collector_worker.exchanges.okx import Okx
 from collector_worker.stream_ends import StreamReturnedError, StreamTakenError
@@ -165,6 +166,34 @@ async def test_a_stream_that_a_user_deletes_stops_nothing(redis_server: RedisSer
     state, error, code = last_words(redis_server)
     assert (state, code) == (WorkerState.STOPPED, 0)
     assert bool(error) is cut
+
+
+async def test_a_stream_and_a_hash_that_are_gone_are_begun_anew_and_it_is_said_there(
+    redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(heartbeat_module, "BEAT_EVERY_S", 0.05)
+    told = asyncio.Event()
+
+    async def script(peer: Peer) -> None:
+        await a_ticker(peer)
+        await told.wait()
+        await peer.send(ticker("2", 1_767_225_600_001))
+
+    def seen() -> bool:  # so many heartbeats that a look was among them
+        beat = heartbeat(redis_server)
+        return beat is not None and beat.beats > 15
+
+    async with surroundings(redis_server.config, script) as make, running(make()):
+        await until(lambda: "ticker" in published(redis_server) and bool(ledger(redis_server)) and seen())
+        redis_server.client.delete(PREFIX + "ticker", PREFIX + "instrument")
+        told.set()
+        await until(lambda: published(redis_server) == ["ticker", "feed_status"])
+        await until(lambda: redis_server.client.hget(PREFIX + "instrument", "native") == "BTC-USDT")
+        beat = heartbeat(redis_server)
+    (_, _), (_, said) = redis_server.client.xrange(PREFIX + "ticker")[:2]
+    assert (said["state"], said["reason"]) == ("connected", "begun_anew")
+    assert beat is not None
+    assert beat.state is WorkerState.RUNNING
 
 
 async def test_junk_in_its_streams_does_not_stop_it(redis_server: RedisServer) -> None:
