@@ -103,7 +103,11 @@ class Worker:
         self._exchange: ExchangeCollector = ExchangeFactory.create_collector(config)
         self._recorder = RawRecorder(settings.var / "raw", config.id, self._clock) if config.store_raw_data else None
         self._permits = Permits(
-            settings.redis, config.exchange, self._random, on_unshared=self._telemetry.limits_are_unshared
+            settings.redis,
+            config.exchange,
+            self._random,
+            on_unshared=self._telemetry.limits_are_unshared,
+            on_ban=self._telemetry.banned,
         )
         self._pipeline: Pipeline | None = None
         self._failures = Failures()
@@ -133,7 +137,7 @@ class Worker:
     async def _run_with_redis(self) -> None:
         sending = asyncio.create_task(self._publisher.run(), name="publisher")
         try:
-            await run_together(_mirror(sending), self._heartbeat.run(), self._collect())
+            await run_together(_mirror(sending), self._heartbeat.run(), self._permits.watch(), self._collect())
         except asyncio.CancelledError:
             await self._end(sending, WorkerState.STOPPED)
             raise

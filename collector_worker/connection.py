@@ -169,11 +169,13 @@ class Connection:
         """The socket; an exchange that turns us away for a time turns all processes of this machine away."""
         transport, timing = self._around.transport, self._around.timing
         try:
-            return await open_socket(transport, self._feed.url, timing.open_s, timing.close_s, permit=self._permit)
+            socket = await open_socket(transport, self._feed.url, timing.open_s, timing.close_s, permit=self._permit)
         except TurnedAwayError as away:
             if away.ban_s is not None:
-                await self._around.permits.ban(away.ban_s)
+                await self._around.permits.ban(away.ban_s, str(away))
             raise
+        await self._around.permits.answered()
+        return socket
 
     def retire(self) -> None:
         """A successor is about to take over: pass nothing on any more."""

@@ -2,7 +2,7 @@
 
 | status | what follows |
 | --- | --- |
-| 418, 429 | this machine stays away for as long as the answer asks |
+| 418, 429 | this machine stays away for as long as the answer asks, within bounds |
 | 403 | a firewall has turned us away: this machine stays away for minutes |
 | 451 | the exchange does not serve this place: nothing helps but another address or another place |
 | 301, 302, 303, 307, 308 | the exchange is elsewhere: where is said |
@@ -22,7 +22,10 @@ NOT_SERVED_HERE = 451
 DEFAULT_BAN_S = {BANNED: 120.0, TOO_MANY: 10.0, FORBIDDEN: 300.0}
 """Where the answer does not say how long: bans begin at two minutes, a firewall forgets after minutes."""
 
-LONGEST_BAN_S = 3 * 24 * 3600.0
+LONGEST_BAN_S = {BANNED: 3 * 24 * 3600.0, TOO_MANY: 3600.0, FORBIDDEN: 3600.0}
+"""No answer is believed beyond this. Bans last for three days at most (Binance sheet, section 3), limits count by
+minutes; one that lasts for longer is told again by the next answer."""
+
 MOVED = frozenset({301, 302, 303, 307, 308})
 _HOST = re.compile(r"[A-Za-z0-9._-]{1,253}(:[0-9]{1,5})?\Z|\[[0-9A-Fa-f:.]{2,45}\](:[0-9]{1,5})?\Z")
 _SCHEMES = ("https", "http", "wss", "ws")
@@ -56,7 +59,7 @@ def meaning_of(who: str, status: int, retry_after_s: float | None, asked: str, l
         why = f"{who} does not serve the place that this machine calls from (HTTP {status})"
         return Meaning(f"{why}: use an address of the exchange that does, or another place", fatal=True)
     if status in DEFAULT_BAN_S:
-        ban_s = DEFAULT_BAN_S[status] if retry_after_s is None else min(retry_after_s, LONGEST_BAN_S)
+        ban_s = DEFAULT_BAN_S[status] if retry_after_s is None else min(retry_after_s, LONGEST_BAN_S[status])
         verb = "forbids us to ask, as a firewall does; we stay away" if status == FORBIDDEN else "turned us away"
         return Meaning(f"{who} {verb} for {ban_s:g} s (HTTP {status})", ban_s)
     if status in MOVED:

@@ -63,8 +63,9 @@ class RestClient(Struct, frozen=True):
             raise NotServedHereError(meaning.why)
         if meaning is not None:
             if meaning.ban_s is not None:
-                await self.permits.ban(meaning.ban_s)
+                await self.permits.ban(meaning.ban_s, meaning.why)
             raise ExchangeUnavailableError(meaning.why)
+        await self.permits.answered()
         if status >= _SERVER_ERROR:
             raise ExchangeUnavailableError(f"{who} has trouble of its own (HTTP {status})")
         if (what := _instead_of_json(answer.body)) is not None:

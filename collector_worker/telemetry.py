@@ -5,6 +5,7 @@ import resource
 import secrets
 import socket
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 
 from collector_worker.latency import LatencyHistogram
 from common.config import ExchangeCollectorConfig
@@ -74,6 +75,15 @@ class Telemetry:
         self._troubles.pop(about, None)
         self._troubles[about] = self.beat.last_error = phrase
         (self._ours.add if ours else self._ours.discard)(about)
+
+    def banned(self, until_ns: int, why: str) -> None:
+        """Note until when (ns) and by which answer the exchange has turned this machine away; 0: it has not."""
+        self.beat.banned_until, self.beat.banned_why = until_ns, why
+        if until_ns:
+            until = f"{datetime.fromtimestamp(until_ns // 1_000_000_000, UTC):%Y-%m-%d %H:%M:%S} UTC"
+            self.trouble("ban", f"banned until {until}: {why}", ours=False)
+        else:
+            self.settled("ban")
 
     def limits_are_unshared(self, why: str) -> None:
         """Note why the exchange's limits are not shared with other collectors; empty where they are."""

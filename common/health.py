@@ -81,6 +81,8 @@ class Heartbeat(Struct, kw_only=True):
             over the last minute.
         clock_offset_ms: The exchange's clock minus ours.
         loop_lag_ms: How late the worker's loop was at the last beat.
+        banned_until: Until when the exchange has turned this machine away, as far as it knows; 0: it has not.
+        banned_why: By which answer.
         limits_unshared: Why the exchange's limits are not shared with the other collectors; empty while they are.
         rest_looked_at: When REST last answered whether the market trades; it is asked because of a silence.
         rest_look: What was found, while the silence lasts.
@@ -123,6 +125,8 @@ class Heartbeat(Struct, kw_only=True):
     lag_p99_ms: int = 0
     clock_offset_ms: int = 0
     loop_lag_ms: int = 0
+    banned_until: int = 0
+    banned_why: str = ""
     limits_unshared: str = ""
     rest_looked_at: int = 0
     rest_look: RestLook = RestLook.NONE

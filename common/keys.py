@@ -108,8 +108,8 @@ def permits(scope: str, kind: str) -> str:
 
 
 def ban(scope: str) -> str:
-    """Until when an exchange has turned a host away."""
-    return f"{_PREFIX}permits:{{{scope}}}:ban"
+    """Hash: until when (us) an exchange has turned a host away, why, and how often that was lifted."""
+    return f"{_PREFIX}permits:{{{scope}}}:banned"
 
 
 def streams_like(collectors: str, data_types: str) -> str:

@@ -15,6 +15,7 @@ All ages are differences between times in one heartbeat, so they are the worker'
 from common.config import ExchangeCollectorConfig
 from common.health import BookState, Heartbeat, Progress, RestLook, WorkerState
 from common.identity import DataType
+from manager.bans import ban_of
 from manager.settings import NS_PER_S, ManagerSettings
 from manager.verdicts import Verdict
 from manager.words import phrase, span
@@ -33,7 +34,8 @@ RECONNECTS_BEFORE_RESTART = 2
 
 def judge_flow(config: ExchangeCollectorConfig, heartbeat: Heartbeat, settings: ManagerSettings) -> tuple[Verdict, str]:
     """Verdict and reason for a collector with a fresh heartbeat."""
-    state, error = heartbeat.state, phrase(heartbeat.last_error)
+    ban = ban_of(heartbeat)
+    state, error = heartbeat.state, phrase(heartbeat.last_error) if ban is None else str(ban)
     if state in (WorkerState.STOPPING, WorkerState.STOPPED) or heartbeat.exit_code is not None:
         return Verdict.DEAD, "its process is ending" + (f": {error}" if error else "")
     if heartbeat.mute:  # also while it connects anew for that

@@ -55,13 +55,16 @@ class What(Enum):
     ASKED = "asked"  # by an operator: command (start, stop, enable, disable, add, remove, apply)
     RESTARTED = "restarted"  # by an operator; outcome
     STOOD_DOWN = "stood_down"  # restarts for silence or hanging did not hold: left alone, needs a person
+    EXCHANGE_BANNED = "exchange_banned"  # exchange, until (ns): it has turned a machine away; needs a person if long
+    BAN_OVER = "ban_over"  # exchange
+    UNBANNED = "unbanned"  # by an operator: exchange
     OUTAGE_BEGAN = "outage_began"  # exchange, silent, of; needs a person
     OUTAGE_PROBED = "outage_probed"  # exchange: the collector is restarted to see whether that helps
     OUTAGE_ENDED = "outage_ended"  # exchange
 
 
 BY_OPERATORS = frozenset({What.ASKED, What.RESTARTED})
-"""What commands write: a manager listens for it; all other kinds are its own."""
+"""What commands write that a manager listens for; but for ``UNBANNED``, all other kinds are its own."""
 
 
 APPLY = "apply"

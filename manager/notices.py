@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from common.clock import Clock
 from common.identity import CollectorId
 from common.log import get_logger
+from manager.bans import bans_of
 from manager.hands import WHO
 from manager.journal import Entry, What
 from manager.lease import Lease
@@ -25,8 +26,11 @@ SPELLS_EVERY_S = 60.0
 """Nor must a Redis that comes and goes."""
 
 
+BAN_LASTS_S = 20.0
+"""Shorter bans are everyday life: a limit was met, and is heeded."""
+
 _GOOD_NEWS = frozenset(
-    {What.REDIS_BACK, What.WRITES_TAKEN, What.MANAGER_TOOK_OVER, What.FLEETS_AGREE, What.VERSIONS_SEEN}
+    {What.REDIS_BACK, What.WRITES_TAKEN, What.MANAGER_TOOK_OVER, What.BAN_OVER, What.FLEETS_AGREE, What.VERSIONS_SEEN}
 )
 
 
@@ -42,6 +46,8 @@ class Notices:
         self._away_told = self._standby_told = self._rival_told = False
         self._no_writes: NoWrites | None = None
         self._no_writes_told = False
+        self._banned_since_s: dict[str, float] = {}
+        self._banned = set[str]()
         self._gaps: dict[CollectorId, tuple[str, int]] = {}
         self._lost: dict[CollectorId, int] = {}
         self._losses_due_s = float("-inf")
@@ -62,6 +68,7 @@ class Notices:
         if not (lease.holder or rival):
             yield from self._of_redis(redis_trouble)
         if lease.leading and pulses is not None:
+            yield from self._of_bans(pulses)
             yield from self._of_data(pulses)
 
     def _of_redis(self, trouble: str) -> Iterator[Entry]:
@@ -126,6 +133,19 @@ class Notices:
         elif lease.leading and self._standby_told:
             self._standby_told = False
             yield self._entry(What.MANAGER_TOOK_OVER, "the other manager has gone")
+
+    def _of_bans(self, pulses: Mapping[CollectorId, Pulse]) -> Iterator[Entry]:
+        """A ban that lasts; one that follows on another is the same."""
+        bans, now_s = bans_of(pulses.items()), self._clock.monotonic_s()
+        self._banned_since_s = {exchange: self._banned_since_s.get(exchange, now_s) for exchange in bans}
+        for exchange, ban in bans.items():
+            if exchange not in self._banned and now_s - self._banned_since_s[exchange] >= BAN_LASTS_S:
+                self._banned.add(exchange)
+                details = {"exchange": exchange, "until": str(ban.until_ns)}
+                yield self._entry(What.EXCHANGE_BANNED, f"{ban}; manager-cli unban {exchange} lifts it", details)
+        for exchange in sorted(self._banned - bans.keys()):
+            self._banned.discard(exchange)
+            yield self._entry(What.BAN_OVER, f"{exchange} may be called again", {"exchange": exchange})
 
     def _of_data(self, pulses: Mapping[CollectorId, Pulse]) -> Iterator[Entry]:
         for collector, count in _new_gaps(self._gaps, pulses):

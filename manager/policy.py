@@ -26,6 +26,7 @@ from enum import Enum
 from msgspec import Struct
 
 from common.identity import CollectorId
+from manager.bans import ban_of
 from manager.crowd import turns
 from manager.flow import can_be_cured
 from manager.history import History, Track, forgiven, in_force, recent_restarts
@@ -240,11 +241,18 @@ def _may_probe(
         and judgement.process.alive
         and judgement.config.auto_restart
         and judgement.id not in conditions.busy
+        and not _is_banned(judgement)
         and not track.stood_down_ns
         and not track.tried
         and not in_force(track, now_ns, settings)
         and recent_restarts(track, now_ns, settings) < settings.restarts_max
     )
+
+
+def _is_banned(judgement: Judgement) -> bool:
+    """Whether its exchange has turned the machine away: a new process would have to wait as well."""
+    heartbeat = judgement.pulse.heartbeat
+    return heartbeat is not None and ban_of(heartbeat) is not None
 
 
 def _last_start_ns(track: Track) -> int:

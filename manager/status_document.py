@@ -26,6 +26,7 @@ _TEXT_FIELDS = frozenset(
         "book_state",
         "parked",
         "limits_unshared",
+        "banned_why",
     }
 )
 """Never numbers, even if they look like one."""

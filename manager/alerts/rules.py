@@ -6,6 +6,7 @@
 | stood_down | that of the collector | the same |
 | data_lost | that of the collector | at once: the hole stays |
 | outage_began | exchange outage | outage_ended |
+| exchange_banned | that of the exchange | ban_over |
 | fleet_rejected, apply_failed | that of the fleet | fleet_applied |
 | redis_away | that of the fleet | redis_back |
 | writes_refused | that of the fleet | writes_taken |
@@ -77,6 +78,10 @@ class AlertBook:
                 return self._tell(entry, details.get("exchange", ""), "outage", "exchange outage")
             case What.OUTAGE_ENDED:
                 return self._over(entry, details.get("exchange", ""), frozenset({"outage"}))
+            case What.EXCHANGE_BANNED:
+                return self._tell(entry, details.get("exchange", ""), "banned", "the exchange has turned us away")
+            case What.BAN_OVER:
+                return self._over(entry, details.get("exchange", ""), frozenset({"banned"}))
             case what if what in _TOLD:
                 return self._tell(entry, entry.collector or FLEET, what.value, _TOLD[what])
             case what if what in _OVER_BY:

@@ -27,6 +27,7 @@ from manager.cli.status_command import status
 from manager.cli.tail_command import tail
 from manager.cli.times import Zone
 from manager.cli.tools import Tools, default_tools
+from manager.cli.unban_command import unban
 from manager.cli.why_command import why
 
 _HELP = """Watch and steer the fleet of market-data collectors.
@@ -44,6 +45,7 @@ manager-cli restart okx:BTC-USDT        restart one collector, the others go on
 manager-cli stop okx:BTC-USDT           until it is started; 'disable' until it is enabled
 manager-cli add okx SOL-USDT            one collector more; 'remove' takes it out
 manager-cli logs okx:BTC-USDT -f        what does it say?
+manager-cli unban okx                   call it again, although it has turned us away for a time
 manager-cli tail okx:BTC-USDT trade     what does it publish? live; also orderbook, ticker, candles, coverage
 manager-cli export okx:BTC-USDT trade --from -1h x.parquet       its data as a file
 manager-cli redis XREVRANGE KEY + - COUNT 3     any command to the fleet's Redis
@@ -152,6 +154,7 @@ app.command()(enable)
 app.command()(disable)
 app.command()(add)
 app.command()(remove)
+app.command()(unban)
 app.command()(plan)
 app.command("apply")(apply_file)
 app.command()(logs)

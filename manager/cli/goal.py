@@ -19,6 +19,7 @@ from msgspec.structs import replace
 from common.errors import EXIT_BAD_CONFIGURATION
 from common.health import WorkerState
 from common.identity import CollectorId
+from manager.cli.patience import reason
 from manager.processes import STARTABLE, Process
 from manager.verdicts import Pulse
 from manager.words import phrase, span
@@ -97,7 +98,7 @@ def too_late(task: Task, process: Process | None, pulse: Pulse, limit_s: float) 
     if process is None:
         return failed(task, f"supervisord has not known its program for {span(limit_s)} (manager-cli plan)")
     beats = pulse.heartbeat is not None and pulse.heartbeat.pid == process.pid
-    doing = pulse.heartbeat.state.value if beats and pulse.heartbeat else process.state.value.lower()
+    doing = reason(process, pulse) if beats else process.state.value.lower()
     return failed(task, f"not {task.goal.value} after {span(limit_s)} (it is {doing}; manager-cli why {task.id})")
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from common.identity import CollectorId
+from manager.bans import ban_of
 from manager.processes import Process
 from manager.verdicts import Pulse
 from manager.words import phrase
@@ -18,7 +19,8 @@ def reason(process: Process | None, pulse: Pulse) -> str:
     heartbeat = pulse.heartbeat
     if heartbeat is None or heartbeat.pid != process.pid:
         return f"{process.state.value.lower()}, no heartbeat yet" if process.alive else process.state.value.lower()
-    error = phrase(heartbeat.last_error)
+    ban = ban_of(heartbeat)
+    error = phrase(heartbeat.last_error) if ban is None else str(ban)
     return f"{heartbeat.state.value}: {error}" if error else heartbeat.state.value
 
 

@@ -19,6 +19,7 @@ from msgspec.structs import replace
 from common.errors import EXIT_BAD_CONFIGURATION
 from common.health import WorkerState
 from common.identity import CollectorId
+from manager.cli.patience import reason
 from manager.processes import STARTABLE, Process
 from manager.verdicts import Pulse
 from manager.words import phrase, span
@@ -105,7 +106,7 @@ def advance(
         outcome = f"running after {now_s - restart.began_s:.1f} s, pid {process.pid}"
         return replace(restart, step=Step.DONE, outcome=outcome), Command.NOTHING
     if now_s - restart.began_s > limit_s:
-        doing = heartbeat.state.value if new and heartbeat is not None else restart.step.value
+        doing = reason(process, pulse) if new else restart.step.value
         return fail(restart, f"not running after {span(limit_s)} (it is {doing})"), Command.NOTHING
     return restart, Command.NOTHING
 

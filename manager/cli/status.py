@@ -5,6 +5,7 @@ from typing import Any
 from msgspec import Struct
 
 from common.health import Heartbeat
+from manager.bans import bans_of
 from manager.cli.look import Look, unshared_limits
 from manager.settings import NS_PER_S
 from manager.status_document import NOT_RUNNING, status_document, typed
@@ -109,6 +110,8 @@ def manager_line(seen: Look) -> str:
         line += f"; supervisord up {span(seen.figures.system.uptime_s)}"
     if trouble and trouble not in line:
         line += f"\n{trouble}"
+    for ban in bans_of((each.id, each.pulse) for each in seen.judgements).values():
+        line += f"\n{ban.exchange}: {ban} (manager-cli unban {ban.exchange})"
     if unshared := unshared_limits(seen):
         line += f"\n{unshared}"
     if seen.rival:

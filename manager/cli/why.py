@@ -4,6 +4,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from manager.bans import ban_of
 from manager.cli.chronicle import Event
 from manager.cli.chronicle import to_json as event_to_json
 from manager.history import Track, forgiven, in_force, recent_restarts
@@ -54,6 +55,8 @@ def _heartbeat(judgement: Judgement, now_ns: int) -> list[tuple[str, str]]:
         return [("heartbeat", "none")]
     age_s = (now_ns - beat.beat_at) / NS_PER_S
     found = [("heartbeat", f"{beat.state.value}, {span(age_s)} old, run {beat.run_id}")]
+    if (ban := ban_of(beat)) is not None:
+        found.append(("exchange", f"{ban}; manager-cli unban {ban.exchange}"))
     if beat.last_error:
         found.append(("last error", phrase(beat.last_error)))
     for data_type, progress in beat.progress.items():

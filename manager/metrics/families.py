@@ -13,6 +13,7 @@ from prometheus_client.openmetrics import exposition
 from prometheus_client.registry import Collector, CollectorRegistry
 
 from common.health import Heartbeat, Progress
+from manager.bans import ban_of
 from manager.board import Board, Shown
 from manager.figures.collectors import CollectorFigures, count_failed, has_traded, living
 from manager.figures.document import Figures
@@ -32,6 +33,10 @@ def _known(value: float, evidence: int) -> float | None:
 _GAUGES: Mapping[str, tuple[str, _ReadIfKnown]] = {
     "start_time_seconds": ("When its process began.", lambda beat: beat.started_at / NS_PER_S),
     "last_frame_timestamp_seconds": ("Its last frame of any kind.", lambda b: b.last_frame_at / NS_PER_S or None),
+    "banned_until_timestamp_seconds": (
+        "Until when its exchange has turned the machine away.",
+        lambda beat: None if ban_of(beat) is None else beat.banned_until / NS_PER_S,
+    ),
     "resident_memory_bytes": ("Memory of its process.", lambda beat: beat.rss_bytes),
     "buffered_entries": ("Entries that wait for Redis.", lambda beat: beat.entries_buffered),
     "publish_latency_p50_seconds": (

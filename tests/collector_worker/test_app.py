@@ -74,7 +74,7 @@ async def test_a_ban_that_the_exchange_answers_to_the_question_for_its_time_hold
 ) -> None:
     banned = answer(b"{}", "418 I'm a teapot", "Retry-After: 3000")
     async with surroundings(redis_server.config, a_ticker, instruments(), banned) as make, running(make()):
-        await until(lambda: redis_server.client.keys("md:v1:permits:*:ban"))
+        await until(lambda: redis_server.client.keys("md:v1:permits:*:banned"))
 
 
 async def test_a_symbol_that_is_not_there(redis_server: RedisServer) -> None:

@@ -7,7 +7,6 @@ from random import Random
 import pytest
 from structlog.testing import capture_logs
 
-from collector_worker.http_status import LONGEST_BAN_S
 from collector_worker.permits import Permits
 from collector_worker.raw_recorder import RawRecorder
 from collector_worker.rest import Answer
@@ -80,11 +79,12 @@ async def test_trouble_of_the_server(status: str) -> None:
         ("418 I'm a teapot", [], 120.0),
         ("429 Too Many Requests", ["Retry-After: 17"], 17.0),
         ("418 I'm a teapot", ["retry-after: 86400"], 86_400.0),
-        ("418 I'm a teapot", ["Retry-After: 999999999"], LONGEST_BAN_S),
+        ("418 I'm a teapot", ["Retry-After: 999999999"], 3 * 86_400.0),
         ("418 I'm a teapot", ["Retry-After: 99999999999999999999"], 120.0),
         ("429 Too Many Requests", ["Retry-After: Fri, 31 Dec 1999 23:59:59 GMT"], 10.0),
         ("429 Too Many Requests", ["Retry-After: -1"], 10.0),
         ("429 Too Many Requests", ["Retry-After: 0"], 0.0),
+        ("429 Too Many Requests", ["Retry-After: 259200"], 3_600.0),
     ],
 )
 async def test_who_is_turned_away_stays_away(status: str, headers: list[str], ban_s: float) -> None:
@@ -97,7 +97,7 @@ async def test_a_ban_is_one_for_all_processes_of_the_machine(redis_config: Redis
     async with HttpServer(answer(b"{}", "429 Too Many Requests", "Retry-After: 3000")) as server:
         with capture_logs(), pytest.raises(ExchangeUnavailableError):
             await RestClient(server.root, mine, RATE).fetch("/path")
-    waits_s = [await other._reserve(kind, RATE, 1.0) for kind in ("rest", "connect")]
+    waits_s = [(await other._reserve(kind, RATE, 1.0)).pause_s for kind in ("rest", "connect")]
     assert waits_s == pytest.approx([3_000.0, 3_000.0], abs=10.0)
 
 

@@ -96,6 +96,12 @@ def judge(pulse: Pulse, found: Process | None, of: ExchangeCollectorConfig | Non
             "connecting for 31 s: okx closed the socket",
         ),
         (
+            beating(WorkerState.CONNECTING, 31, banned_until=NOW_NS + 60 * S, banned_why="REST of h (HTTP 429)"),
+            process(),
+            Verdict.SILENT,
+            "connecting for 31 s: banned until 2027-01-15 08:01 UTC: REST of h (HTTP 429)",
+        ),
+        (
             beating(WorkerState.CONNECTING, 3000, progress={DataType.TRADE: Progress(last_event_at=NOW_NS - 4 * S)}),
             process(),
             Verdict.STARTING,

@@ -327,6 +327,12 @@ def test_probes_are_ever_rarer_and_each_time_another_one(outages: dict[str, Outa
         (OUT[0], Track(restarts_ns=times(5, 4, 3, 2, 1)), Conditions(), ["B-USDT"]),
         (OUT[0], Track(), Conditions(busy=frozenset({FLEET[0].id})), ["B-USDT"]),
         (OUT[0], Track(), Conditions(settling=True), []),
+        (
+            replace(silent(of=FLEET[0], banned_until=NOW_NS + S), verdict=OUT[0].verdict),
+            Track(),
+            Conditions(),
+            ["B-USDT"],
+        ),
     ],
 )
 def test_who_may_be_a_probe(first: Judgement, track: Track, conditions: Conditions, symbols: list[str]) -> None:

@@ -32,7 +32,7 @@ class FreePermits(Permits):
         """No wait."""
         return 0.0
 
-    async def ban(self, seconds: float) -> None:
+    async def ban(self, seconds: float, why: str) -> None:
         """Keep it."""
         self.bans_s.append(seconds)
 

@@ -48,6 +48,11 @@ def test_the_whole_alert() -> None:
             ["okx: exchange outage (4 of 5 are silent)", "okx: over: outage"],
         ),
         (
+            entry(What.EXCHANGE_BANNED, why="banned until 14:03", exchange="okx"),
+            entry(What.BAN_OVER, exchange="okx"),
+            ["okx: the exchange has turned us away (banned until 14:03)", "okx: over: banned"],
+        ),
+        (
             entry(What.FLEET_REJECTED, why="fleet.toml: unknown key"),
             entry(What.FLEET_APPLIED),
             ["fleet: the fleet file cannot be used (fleet.toml: unknown key)", "fleet: over: fleet rejected"],

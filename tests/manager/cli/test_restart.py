@@ -78,6 +78,7 @@ def test_the_next_step(restart: Restart, found: Process, beat: Pulse, after: Res
         (STOPPING, pulse(), "stopping"),
         (COMING_UP, Pulse(), "coming up"),
         (COMING_UP, pulse(replace(NEW_BEAT, state=WorkerState.CATCHING_UP)), "catching_up"),
+        (COMING_UP, pulse(replace(NEW_BEAT, state=WorkerState.CONNECTING, last_error="no")), "connecting: no"),
     ],
 )
 def test_too_long(restart: Restart, beat: Pulse, doing: str) -> None:

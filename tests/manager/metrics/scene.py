@@ -33,7 +33,7 @@ def judgements() -> list[Judgement]:
         lag_p99_ms=200,
         clock_offset_ms=-15,
     )
-    young = heartbeat(ETH, NOW_NS, last_frame_at=0, progress={DataType.TRADE: Progress()})
+    young = heartbeat(ETH, NOW_NS, last_frame_at=0, banned_until=NOW_NS + 60 * S, progress={DataType.TRADE: Progress()})
     return [
         Judgement(config=BTC, verdict=Verdict.HEALTHY, why="data flows", pulse=pulse(beat), process=process(BTC)),
         Judgement(config=ETH, verdict=Verdict.STARTING, why="connecting for 1 s", pulse=pulse(young)),

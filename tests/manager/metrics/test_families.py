@@ -62,6 +62,7 @@ def test_labels_are_collectors_and_data_types_alone() -> None:
         ("collector_gaps", {("okx:BTC-USDT",): 3.0, ("okx:ETH-USDT",): 0.0}),
         ("collector_publish_latency_p99_seconds", {("okx:BTC-USDT",): 0.004}),
         ("collector_exchange_lag_p50_seconds", {("okx:BTC-USDT",): 0.04}),
+        ("collector_banned_until_timestamp_seconds", {("okx:ETH-USDT",): NOW_NS / S + 60}),
         ("collector_clock_offset_seconds", {("okx:BTC-USDT",): -0.015, ("okx:ETH-USDT",): 0.0}),
         ("collector_last_frame_timestamp_seconds", {("okx:BTC-USDT",): NOW_NS / S - 1}),
         (
