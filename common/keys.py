@@ -75,6 +75,12 @@ FLEET_MANAGER = f"{_PREFIX}fleet:manager"
 FLEET_PROBE = f"{_PREFIX}fleet:probe"
 """A key that never exists: set only where it does (``SET … XX``), it shows whether Redis takes writes."""
 
+
+def fleet_probe(tag: str) -> str:
+    """The same in the slot of a Cluster that ``tag`` is in, for the node that has it."""
+    return f"{FLEET_PROBE}:{{{tag}}}"
+
+
 FLEET_LEASE = f"{_PREFIX}fleet:lease"
 """Who of several managers acts: the token of one of them, renewed each second."""
 

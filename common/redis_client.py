@@ -246,6 +246,7 @@ async def masters(client: AsyncRedis) -> list[tuple[str, str, str]]:
     asks: Any = client
     try:
         if isinstance(client, redis.asyncio.cluster.RedisCluster):
+            await client.initialize()  # it knows no node before its first command, or after one was lost
             found = [(node.name, await asks.info("server", target_nodes=node)) for node in asks.get_primaries()]
         else:
             info = await asks.info("server")

@@ -32,7 +32,7 @@ pack_command: Callable[[tuple[Scalar, ...]], bytes] = hiredis.pack_command  # ty
 _KEY_AT = {"XINFO": 2, "XGROUP": 2, "MEMORY": 2, "EVAL": 3, "XREADGROUP": 0, "XREAD": 0}
 """Where the key of a command stands that is not its second word; 0: behind STREAMS."""
 
-_WITH_SUBCOMMAND = frozenset({"XINFO", "XGROUP", "MEMORY", "CONFIG", "CLIENT", "ACL"})
+_WITH_SUBCOMMAND = frozenset({"XINFO", "XGROUP", "MEMORY", "CONFIG", "CLIENT", "ACL", "CLUSTER"})
 _SECRET = frozenset({"AUTH", "HELLO"})
 
 

@@ -1,13 +1,22 @@
+import asyncio
+import socket
 from pathlib import Path
 
 import pytest
 from structlog.testing import capture_logs
 
+from common.config import RedisConfig
+from common.redis_client import async_client
 from common.settings import Environment
 from manager.app import reporting
+from manager.hands import WHO
+from manager.journal import Entry, What
+from manager.senses import RedisLink
 from manager.settings import ManagerSettings
 from tests.manager.fakes import ManualClock
+from tests.support.alert_receiver import AlertReceiver
 from tests.support.ports import free_port
+from tests.support.waiting import until
 
 
 def environment(folder: Path, **settings: str) -> Environment:
@@ -40,3 +49,24 @@ def test_a_setting_that_cannot_be_used_is_told_and_keeps_nobody_from_work(
     ):
         assert (reporter.port, reporter.trouble) == (0, trouble)
     assert [(log["event"], log["why"]) for log in logs] == ([("setting_unusable", trouble)] if trouble else [])
+
+
+async def test_an_alert_names_the_machine_and_the_fleet(tmp_path: Path) -> None:
+    config = RedisConfig(url=f"redis://127.0.0.1:{free_port()}")
+    client = async_client(config)
+    with (
+        AlertReceiver() as receiver,
+        reporting(
+            environment(tmp_path, metrics_port="off", alert_webhook=receiver.url), ManualClock(), ManagerSettings()
+        ) as reporter,
+    ):
+        task = asyncio.create_task(reporter.run(lambda: RedisLink(config, client)))
+        reporter.noted(Entry(at_ns=1, who=WHO, what=What.FLEET_REJECTED, why="fleet.toml: unknown key"))
+        await until(lambda: bool(receiver.texts))
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+    await client.aclose()
+    assert receiver.texts == [
+        f"tickfleet on {socket.gethostname()}, fleet {tmp_path}/fleet.toml\n"
+        "fleet: the fleet file cannot be used (fleet.toml: unknown key)"
+    ]

@@ -89,10 +89,12 @@ class Sentinel:
 
 
 class Cluster:
-    """Some masters, which share the slots evenly."""
+    """Some masters, which share the slots evenly; where ``replica`` is set another node follows the last of them."""
 
-    def __init__(self, folder: Path, nodes: int = 3) -> None:
+    def __init__(self, folder: Path, nodes: int = 3, *, replica: bool = False) -> None:
         options = ("--cluster-enabled", "yes", "--cluster-node-timeout", "1000")
+        self._masters = nodes
+        nodes += replica
         self._gossip_ports = [free_port() for _ in range(nodes)]
         self.nodes = [
             _server(folder / f"node{number}", *options, "--cluster-port", str(port))
@@ -108,14 +110,36 @@ class Cluster:
         """Start all and wait until they are one."""
         for node in self.nodes:
             node.start()
-        share = _SLOTS // len(self.nodes) + 1
+        share = _SLOTS // self._masters + 1
         for number, node in enumerate(self.nodes):
             first, last = number * share, min((number + 1) * share, _SLOTS) - 1
-            _ask(node, "ADDSLOTSRANGE", first, last)
+            if number < self._masters:
+                _ask(node, "ADDSLOTSRANGE", first, last)
             _ask(node, "SET-CONFIG-EPOCH", number + 1)
             if number:
                 _ask(node, "MEET", "127.0.0.1", self.nodes[0].port, self._gossip_ports[0])
         wait_until(self._is_one, _TIMEOUT_S, "the nodes are a Cluster")
+        for node in self.nodes[self._masters :]:
+            _ask(node, "REPLICATE", _ask(self.nodes[self._masters - 1], "MYID"))
+            wait_until(lambda node=node: _follows(node), _TIMEOUT_S, "the replica follows")  # type: ignore[misc]
+            named = _ask(node, "MYID")
+            wait_until(lambda named=named: self._know_as_replica(named), _TIMEOUT_S, "all know it")  # type: ignore[misc]
+
+    def _know_as_replica(self, node_id: str) -> bool:
+        rows = [line.split() for node in self.nodes for line in _ask(node, "NODES").splitlines()]
+        return all("slave" in row[2] for row in rows if row[0] == node_id)
+
+    def fail_over(self) -> RedisServer:
+        """Take the master away that has a replica; the replica once all know that it has its slots."""
+        dead, heir = self.nodes[self._masters - 1 :]
+        dead.stop()
+
+        def all_know() -> bool:
+            views = [_ask(node, "NODES") for node in self.nodes if node is not dead]
+            return all(_holders(view, _SLOTS - 1) == [heir.port] for view in views)
+
+        wait_until(all_know, _TIMEOUT_S, "the replica has the slots")
+        return heir
 
     def _is_one(self) -> bool:
         expected = {"cluster_state:ok", f"cluster_known_nodes:{len(self.nodes)}", f"cluster_slots_ok:{_SLOTS}"}
@@ -157,6 +181,10 @@ class Cluster:
 def _ask(node: RedisServer, *what: str | int) -> str:
     """The answer to a command of the Cluster, as text."""
     return str(node.client.execute_command("CLUSTER", *what))
+
+
+def _follows(node: RedisServer) -> bool:
+    return bool(node.client.info("replication").get("master_link_status") == "up")
 
 
 def _holders(nodes: str, slot: int) -> list[int]:

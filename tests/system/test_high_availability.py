@@ -21,6 +21,7 @@ pytestmark = pytest.mark.system
 
 SYMBOLS = ("BTC-USDT", "ETH-USDT")
 WAIT_S = 60.0
+SERVER_CHECKS = ("redis sentinel", "redis server", "redis node")
 
 
 @pytest.fixture
@@ -74,8 +75,13 @@ def check_all_is_there(client: Any, exchange: SimulatorProcess) -> None:
         assert {part.state for part in intervals(ledger, DataType.TRADE)} <= {State.COMPLETE, State.FILLED}
 
 
-def go_through(fleet: Deployment, client: SyncRedis, exchange: SimulatorProcess, fault: Callable[[], object]) -> None:
-    """The fleet becomes healthy, something happens to its Redis, and it becomes healthy again without a loss."""
+def go_through(
+    fleet: Deployment, client: SyncRedis, exchange: SimulatorProcess, fault: Callable[[], object]
+) -> dict[str, tuple[str, str]]:
+    """The fleet becomes healthy, something happens to its Redis, and it becomes healthy again without a loss.
+
+    Returns what ``doctor`` says then of each server: the check and how bad it is, by the port.
+    """
     fleet.start()
     fleet.wait_healthy(WAIT_S)
     fault()
@@ -85,23 +91,41 @@ def go_through(fleet: Deployment, client: SyncRedis, exchange: SimulatorProcess,
     wait_until(
         lambda: all(now > then + 100 for now, then in zip(lengths(client), before, strict=True)), WAIT_S, "trades"
     )
-    assert json.loads(fleet.cli("doctor", "--json").stdout)
+    said = [each for each in json.loads(fleet.cli("doctor", "--json").stdout) if each["check"] in SERVER_CHECKS]
     assert fleet.cli("restart", "okx:BTC-USDT").returncode == 0
     check_all_is_there(client, exchange)
+    return {each["found"].split(": ")[0].rpartition(":")[2]: (each["check"], each["level"]) for each in said}
+
+
+def served(client: Any) -> list[str]:
+    """Where the masters were, one after the other, as the journal tells."""
+    entries = client.xrange(keys.FLEET_EVENTS)
+    return [fields["serves"].rpartition(" at ")[2] for _, fields in entries if fields["what"] == "redis_serves"]
 
 
 def test_a_fleet_goes_on_when_a_sentinel_names_another_master(
     sentinel: Sentinel, exchange: SimulatorProcess, fleet: Deployment
 ) -> None:
-    fleet.env["TICKFLEET_REDIS_URL"] = sentinel.config.url
+    fleet.env["TICKFLEET_REDIS_URL"] = url = sentinel.config.url
     with sync_client(sentinel.config) as client:
-        go_through(fleet, client, exchange, sentinel.fail_over)
+        found = go_through(fleet, client, exchange, sentinel.fail_over)
+        dead, master = (server.port for server in sentinel.servers)
+        nobody = url.partition(":")[2].partition(":")[2].partition(",")[0]
+        assert found == {
+            nobody: ("redis sentinel", "warning"),
+            str(sentinel.port): ("redis sentinel", "ok"),
+            str(dead): ("redis server", "warning"),
+            str(master): ("redis server", "warning"),  # nobody could take over
+        }
+        assert served(client) == [f"127.0.0.1:{dead}", f"127.0.0.1:{master}"]
 
 
 def test_a_fleet_goes_on_when_its_keys_move_through_a_cluster(
     cluster: Cluster, exchange: SimulatorProcess, fleet: Deployment
 ) -> None:
     fleet.env["TICKFLEET_REDIS_URL"] = cluster.config.url
+
+    ports = [node.port for node in cluster.nodes]
 
     def move() -> None:
         before = fleet.pids()
@@ -110,4 +134,5 @@ def test_a_fleet_goes_on_when_its_keys_move_through_a_cluster(
         assert fleet.pids() == before
 
     with sync_client(cluster.config) as client:
-        go_through(fleet, client, exchange, move)
+        found = go_through(fleet, client, exchange, move)
+        assert {port: found[port] for port in map(str, ports)} == dict.fromkeys(map(str, ports), ("redis node", "ok"))

@@ -14,9 +14,10 @@ from common.redis_rights import Login
 from manager.cli.doctor.exchange_checks import check_exchanges, check_start
 from manager.cli.doctor.exchange_places import places
 from manager.cli.doctor.findings import Finding, Level, bad, ok
-from manager.cli.doctor.gather import host_facts, missing_rights, redis_facts
+from manager.cli.doctor.gather import host_facts, missing_rights, redis_facts, servers
 from manager.cli.doctor.host_checks import check_host
 from manager.cli.doctor.redis_checks import check_limits, check_redis, check_rights
+from manager.cli.doctor.server_checks import check_servers
 from manager.cli.doctor.visits import visit_all
 from manager.cli.look import look, unshared_limits
 from manager.cli.tools import Tools
@@ -78,6 +79,7 @@ def doctor(
         ]
     finally:
         client.close()
+    findings += check_servers(servers(fleet))
     if manager and file is None:
         findings.append(bad("manager", rival, MEND) if rival else ok("manager", "it acts for this fleet"))
     findings += check_host(host_facts(tools, fleet, capacity, manager))

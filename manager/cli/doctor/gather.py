@@ -10,12 +10,13 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from common import append_only, keys
+from common import append_only, keys, redis_servers
 from common.errors import FleetError
 from common.fleet_file import Fleet
 from common.identity import PROGRAM_PREFIX, CollectorId
 from common.place import unfit
 from common.redis_rights import Login, missing, needs
+from common.redis_servers import Servers
 from common.redis_url import Kind, read_address
 from manager.cli.doctor.host_checks import HostFacts
 from manager.cli.doctor.redis_checks import NodeFacts, RedisFacts
@@ -78,6 +79,11 @@ def missing_rights(fleet: Fleet, login: Login) -> list[str]:
     """
     one_each = {config.exchange: config for config in fleet.collectors}.values()
     return asyncio.run(missing(fleet.redis, needs(login, one_each, socket.gethostname())))
+
+
+def servers(fleet: Fleet) -> Servers:
+    """All behind an address of Sentinels or a Cluster, each asked by itself."""
+    return asyncio.run(redis_servers.look(fleet.redis))
 
 
 def answers(fleet: Fleet, client: "SyncRedis") -> tuple[dict[str, Any], dict[str, Any]]:

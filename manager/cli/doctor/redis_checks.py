@@ -12,7 +12,7 @@ from manager.writes import REMEDIES, NoWrites
 OLDEST = (6, 2)
 """Ranges that leave out their first entry (``XRANGE key (id +``) came with 6.2."""
 
-_NO_INFO = "Redis does not tell us (INFO is refused, or leaves it out)"
+NO_INFO = "Redis does not tell us (INFO is refused, or leaves it out)"
 _NO_CONFIG = "Redis does not show its settings to us (CONFIG GET is refused)"
 
 _ROOM = 0.8
@@ -62,8 +62,14 @@ def check_room(facts: RedisFacts) -> list[Finding]:
 
 def check_redis(facts: RedisFacts) -> list[Finding]:
     """All checks, in the order in which one would mend them."""
-    checks = (_writes, _version, _policy, _persistence, _saved)
-    return [*(check(facts) for check in checks), *check_room(facts)]
+    return [
+        _writes(facts),
+        check_version(facts.info),
+        check_policy(facts.config.get("maxmemory-policy")),
+        _persistence(facts),
+        _saved(facts),
+        *check_room(facts),
+    ]
 
 
 def check_rights(missing: Sequence[str] | None, trouble: str = "") -> Finding:
@@ -103,20 +109,21 @@ def _writes(facts: RedisFacts) -> Finding:
     return ok("redis writes", "Redis takes writes")
 
 
-def _version(facts: RedisFacts) -> Finding:
-    name = "Valkey" if "valkey_version" in facts.info else "Redis"
-    text = str(facts.info.get("valkey_version") or facts.info.get("redis_version", ""))
+def check_version(info: Mapping[str, str | int | float]) -> Finding:
+    """Whether it is new enough."""
+    name = "Valkey" if "valkey_version" in info else "Redis"
+    text = str(info.get("valkey_version") or info.get("redis_version", ""))
     numbers = re.match(r"(\d+)\.(\d+)", text)
     if numbers is None:
-        return skipped("redis version", _NO_INFO, f"see that it is Redis {OLDEST[0]}.{OLDEST[1]} or later, or Valkey")
+        return skipped("redis version", NO_INFO, f"see that it is Redis {OLDEST[0]}.{OLDEST[1]} or later, or Valkey")
     if (int(numbers[1]), int(numbers[2])) < OLDEST:
         return bad("redis version", f"{name} {text}", f"install Redis {OLDEST[0]}.{OLDEST[1]} or later, or any Valkey")
     return ok("redis version", f"{name} {text}")
 
 
-def _policy(facts: RedisFacts) -> Finding:
+def check_policy(policy: str | None) -> Finding:
+    """Whether it keeps what was written; None: it did not tell."""
     check = "redis eviction"
-    policy = facts.config.get("maxmemory-policy")
     if policy is None:
         return skipped(check, _NO_CONFIG, "see that maxmemory-policy is noeviction")
     if policy == "noeviction":
@@ -146,7 +153,7 @@ def _saved(facts: RedisFacts) -> Finding:
         return bad(check, found, "save what you need (manager-cli export), then restart it: collectors fetch the rest")
     told = [name for name in _WRITES_TO_DISK if name in facts.info]
     if not told:
-        return skipped(check, _NO_INFO, "see its log, and that its disk has room")
+        return skipped(check, NO_INFO, "see its log, and that its disk has room")
     if failed := [name for name in told if facts.info[name] != "ok"]:
         return bad(check, f"its last write failed ({', '.join(failed)})", "free its disk and see its log")
     return ok(check, "its last writes succeeded")
@@ -159,7 +166,7 @@ def _memory(facts: RedisFacts) -> Finding:
     check = "redis memory"
     wanted = f"{size(facts.full_bytes)} when all streams are full ({facts.basis})"
     if "used_memory" not in facts.info or "maxmemory" not in facts.info:
-        return skipped(check, f"{wanted}; {_NO_INFO}", "compare that with its maxmemory, or its machine's memory")
+        return skipped(check, f"{wanted}; {NO_INFO}", "compare that with its maxmemory, or its machine's memory")
     used, limit = int(facts.info["used_memory"]), int(facts.info["maxmemory"])
     if limit:
         room, what = limit, f"maxmemory is {size(limit)}"
@@ -179,7 +186,7 @@ def _memory(facts: RedisFacts) -> Finding:
 def _node(node: NodeFacts) -> Finding:
     check, wanted = "redis memory", f"node {node.name}: {size(node.full_bytes)} when all its streams are full"
     if not node.maxmemory:
-        why = "no maxmemory set" if node.maxmemory == 0 else _NO_INFO
+        why = "no maxmemory set" if node.maxmemory == 0 else NO_INFO
         return skipped(check, f"{wanted}; {why}", "compare that with its machine's memory")
     found = f"{wanted}, maxmemory is {size(node.maxmemory)}"
     if node.full_bytes > node.maxmemory:
@@ -191,7 +198,7 @@ def _node(node: NodeFacts) -> Finding:
 
 def _clients(facts: RedisFacts) -> Finding:
     if "connected_clients" not in facts.info or "maxclients" not in facts.info:
-        return skipped("redis clients", _NO_INFO, "see that its maxclients leaves room")
+        return skipped("redis clients", NO_INFO, "see that its maxclients leaves room")
     connected, limit = int(facts.info["connected_clients"]), int(facts.info["maxclients"])
     found = f"{connected} of {limit} clients, the whole fleet holds {facts.connections}"
     if facts.connections > limit:

@@ -4,7 +4,7 @@ from deploy.contract.messages import MESSAGES
 
 NOT_FOR_READERS = {
     "permits", "ban",  # how collectors share an exchange's limits: theirs alone
-    "FLEET_PROBE",  # never exists: a write to it that changes nothing shows whether Redis takes writes
+    "FLEET_PROBE", "fleet_probe",  # never exist: a write to it that changes nothing shows whether Redis takes writes
 }  # fmt: skip
 WHOLE_KEYS = {
     "stream", "book", "heartbeat", "instrument", "writer", "coverage", "dead", "acknowledged", "position",
