@@ -11,12 +11,13 @@ from itertools import takewhile
 from typing import Any
 
 from collector_worker.spool import Packed
-from collector_worker.stream_ends import StreamReturnedError
+from collector_worker.stream_ends import StreamReturnedError, place
 from collector_worker.telemetry import Telemetry
 from common import keys
 from common.coverage import decode
 from common.errors import UndecodableFrameError
 from common.log import get_logger
+from common.redis_refusals import has_no_id_left
 from common.resp import Refusal, Replies, Reply, is_no_stream, is_stale_id, is_wrong_type
 
 _WRONG_TYPE = "WRONGTYPE"
@@ -34,7 +35,15 @@ whether it would take them now, and no entry may go ahead of those that are miss
 An end at once might be followed by one after the other, of all that the collector does; without any, the stream would
 stay behind until somebody comes."""
 
-_REASONS = {_WRONG_TYPE: "something else stands in the place of"}
+_NO_ID = "NOID"
+"""Our own code: somebody has written the highest id that there can be. What is there now takes no entry ever again."""
+
+_HIGHEST_MS = 2**64 - 1
+
+_REASONS = {
+    _WRONG_TYPE: "something else stands in the place of",
+    _NO_ID: "somebody has written the highest id that there can be into",
+}
 
 _BOUND_WORDS = 3
 """``MAXLEN ~ n``."""
@@ -124,7 +133,7 @@ class Refusals:
         """
         for key, reply in replies.items():
             self.streams[key] = 0
-            self._codes[key] = reply.code if isinstance(reply, Refusal) else "ERR"
+            self._codes[key] = _code(reply)
             self._ends.pop(key, None)
         if replies:
             why = phrase(self._codes)
@@ -151,6 +160,19 @@ class Refusals:
         """
         for key, reply in zip(streams, replies, strict=True):
             most = looks_until_end(reply, odd=self._codes[key] != _WRONG_TYPE)
+            if self._codes[key] == _NO_ID and isinstance(reply, list):
+                most = None if place(_last_id(reply))[0] == _HIGHEST_MS else 1
             self.streams[key] = 0 if most is None else self.streams[key] + 1
             if most is not None and self.streams[key] >= most:
                 raise StreamReturnedError("a stream takes entries again that had refused some: they are to be fetched")
+
+
+def _code(reply: Reply) -> str:
+    if not isinstance(reply, Refusal):
+        return "ERR"
+    return _NO_ID if has_no_id_left(str(reply)) else reply.code
+
+
+def _last_id(facts: Sequence[Any]) -> bytes:
+    """The last id that a stream ever had, in an answer to XINFO."""
+    return bytes(facts[facts.index(b"last-generated-id") + 1])

@@ -46,6 +46,9 @@ _BY_TEXT: Mapping[str, str] = {
 
 NO_RIGHT = "NOPERM"
 
+_NO_ID = ("exhausted the last possible ID", "Invalid stream ID")
+"""Of XADD: the last id of the stream is the highest that there can be, or what follows it would be higher."""
+
 
 def code_of(text: str) -> str:
     """The code of a refusal: its first word where that is one; else ``ERR``."""
@@ -80,7 +83,14 @@ def takes_no_writes(code: str) -> str:
 def because(text: str, command: str) -> str:
     """For behind a message that says itself that a key cannot be used: `` (NOPERM xrange KEY)``; else empty."""
     code = code_of(text)
+    if has_no_id_left(text):
+        return " (somebody has written the highest id that there can be: rename the key)"
     return "" if not text or code == "WRONGTYPE" else f" ({code} {command})"
+
+
+def has_no_id_left(text: str) -> bool:
+    """Whether XADD was refused because no id is left above a stream's last one; only a foreign entry does that."""
+    return any(part in text for part in _NO_ID)
 
 
 def _named(text: str) -> str:

@@ -210,6 +210,20 @@ async def test_an_entry_from_the_future_is_told_and_stops_nothing(redis_server: 
     assert last_words(redis_server) == (WorkerState.STOPPED, IDS_AHEAD, 0)
 
 
+async def test_the_highest_id_in_a_stream_is_told_until_the_key_is_put_away(
+    redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(heartbeat_module, "BEAT_EVERY_S", 0.05)
+    highest = f"{2**64 - 1}-{2**64 - 1}"
+    redis_server.client.xadd(PREFIX + "ticker", {"by": "another"}, id=highest)
+    told = f"Redis refuses entries: somebody has written the highest id that there can be into {PREFIX}ticker"
+    async with surroundings(redis_server.config) as make, running(make()) as work:
+        await until(lambda: (beat := heartbeat(redis_server)) and beat.last_error == told)
+        redis_server.client.rename(PREFIX + "ticker", PREFIX + "ticker:old")
+        await asyncio.wait([work])
+    assert isinstance(work.exception(), StreamReturnedError)
+
+
 async def test_a_stream_s_key_of_another_type_degrades_until_it_takes_entries(redis_server: RedisServer) -> None:
     redis_server.client.set(PREFIX + "ticker", "somebody's")
     async with surroundings(redis_server.config, a_ticker, *[instruments(), TIME] * 2) as make:

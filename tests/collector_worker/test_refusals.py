@@ -7,7 +7,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from collector_worker.ledger_stream import LedgerStream
-from collector_worker.refusals import GONE_LOOKS, ODD_LOOKS, looks_until_end, phrase, subject
+from collector_worker.refusals import GONE_LOOKS, ODD_LOOKS, Refusals, looks_until_end, phrase, subject
 from collector_worker.spool import Packed, Spool
 from collector_worker.stream_ends import StreamReturnedError
 from collector_worker.streams import Stream
@@ -82,6 +82,31 @@ LOOKS: dict[str, tuple[Reply, bool, int | None]] = {
 @pytest.mark.parametrize(("reply", "odd", "looks"), LOOKS.values(), ids=LOOKS)
 def test_after_how_many_looks_the_run_ends(reply: Reply, looks: int | None, *, odd: bool) -> None:
     assert looks_until_end(reply, odd=odd) == looks
+
+
+def xinfo(last_id: bytes) -> Reply:
+    return [b"length", 1, b"last-generated-id", last_id]
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        "ERR The stream has exhausted the last possible ID, unable to add more items",
+        "ERR Invalid stream ID specified as stream command argument",
+    ],
+)
+def test_the_highest_id_is_told_as_that_and_looked_at_until_it_is_gone(refusal: str) -> None:
+    telemetry = desk_of().telemetry
+    refusals = Refusals({}, telemetry)
+    entry = Packed(pack_command(("XADD", TRADE, "5-1", "a", "b")), 1, TRADE.encode())
+    assert refusals.note([entry], [Refusal(refusal)]) == 0
+    assert telemetry.beat.last_error == (
+        f"Redis refuses entries: somebody has written the highest id that there can be into {TRADE}"
+    )
+    for _ in range(ODD_LOOKS + 1):
+        refusals.see([TRADE.encode()], [xinfo(b"18446744073709551615-7")])
+    with pytest.raises(StreamReturnedError):
+        refusals.see([TRADE.encode()], [xinfo(b"5-0")])
 
 
 async def test_behind_a_refused_entry_comes_nothing_of_its_stream_and_all_of_the_others() -> None:

@@ -4,7 +4,7 @@ import redis
 from common.config import RedisConfig
 from common.errors import RedisUnreachableError
 from common.redis_client import refusal_of, translated_errors
-from common.redis_refusals import NO_WRITES, code_of, describe
+from common.redis_refusals import NO_WRITES, because, code_of, describe
 from common.resp import name_command, pack_command
 
 
@@ -84,3 +84,9 @@ def test_an_error_of_the_client_library_is_told_as_the_refusal_that_it_was(
     with pytest.raises(RedisUnreachableError) as caught, translated_errors(RedisConfig(url="redis://h:1")):
         raise error
     assert str(caught.value) == f"Redis at h:1 {words}"
+
+
+def test_a_stream_with_the_highest_id_is_not_told_as_a_want_of_rights() -> None:
+    refusal = "ERR The stream has exhausted the last possible ID, unable to add more items"
+    assert because(refusal, "xadd KEY") == (" (somebody has written the highest id that there can be: rename the key)")
+    assert because("NOPERM no permissions", "xadd KEY") == " (NOPERM xadd KEY)"
