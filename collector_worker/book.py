@@ -7,9 +7,20 @@ from math import inf
 from common.decimals import is_amount
 from common.events import Level
 
+MAX_LEVELS = 50_000
+"""On a side: more than any book of an exchange is deep, and what bounds our memory to some 30 MiB."""
+
 
 class BadLevelError(ValueError):
     """A price or size is not a plain decimal number of at least 0, such as ``42219.9``."""
+
+    reason = "bad_level"
+
+
+class TooManyLevelsError(BadLevelError):
+    """A side has more than ``MAX_LEVELS``."""
+
+    reason = "too_many_levels"
 
 
 class _Side:
@@ -31,6 +42,8 @@ class _Side:
                 del self.prices[bisect_left(self.prices, price)]
             return
         if price not in self.levels:
+            if len(self.prices) >= MAX_LEVELS:
+                raise TooManyLevelsError
             insort(self.prices, price)
         self.levels[price] = level
 
@@ -56,7 +69,8 @@ class Book:
                 have; 0: there are no more.
 
         Raises:
-            BadLevelError: A level is no number; the book is then undefined until it is replaced again.
+            BadLevelError: A level is no number, or there are too many; the book is then undefined until it is replaced
+                again.
         """
         self._bids, self._asks = _Side(), _Side()
         self._known_bid = self._known_ask = None

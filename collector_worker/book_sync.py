@@ -2,8 +2,8 @@
 
   state      on                                              goes to
   SYNCING    snapshot                                        VALID
-  VALID      gap, checksum, crossed book, bad level, or
-             the market has left what is known of it         SYNCING, wishes a resubscription
+  VALID      gap, checksum, crossed book, bad level or
+             too many, or the market has left what is known  SYNCING, wishes a resubscription
   any        disconnect                                      STALE
   STALE      subscription acknowledged                       SYNCING (a new connection starts from nothing)
   VALID      little is left of what is known                 VALID, wishes a snapshot by REST
@@ -40,7 +40,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from collector_worker.backoff import GrowingPause
-from collector_worker.book import BadLevelError, Book
+from collector_worker.book import MAX_LEVELS, BadLevelError, Book
 from collector_worker.exchanges.contract import BookFrame
 from common.events import BookDelta, BookSnapshot, Level
 from common.health import BookState
@@ -49,6 +49,9 @@ FETCH_PAUSE_S = 1.0
 REST_RETRY_CAP_S = 60.0
 _BUFFER_FRAMES = 2_000
 """Over three minutes of a book at ten updates a second."""
+
+_BUFFER_LEVELS = 4 * MAX_LEVELS
+"""And no more levels in them, which is what needs the memory."""
 
 _FRAMES_BEHIND_REST = 50
 """How far the socket may be behind a REST snapshot: five seconds. More means that the exchange has reset its counter in
@@ -70,7 +73,7 @@ Checksum = Callable[[Sequence[Level], Sequence[Level]], int]
 
 NO_SNAPSHOT = "no snapshot has come"
 
-BAD_LEVEL = "bad_level"
+BAD_LEVEL = BadLevelError.reason
 """The doubt about a book one of whose levels is no number."""
 
 
@@ -199,13 +202,20 @@ class BookSync:
             return NOTHING
         return self._on_delta(frame.event, frame.checksum)
 
+    def _keep(self, delta: BookDelta, checksum: int | None) -> None:
+        """Among those that wait; the oldest make room."""
+        self._waiting.append((delta, checksum))
+        kept = sum(map(_size, self._waiting))
+        while kept > _BUFFER_LEVELS:
+            kept -= _size(self._waiting.popleft())
+
     def _gather(self, delta: BookDelta, checksum: int | None) -> None:
         """Keep a delta for the snapshot to come, with those before it that it follows."""
         if self._waiting and delta.prev_seq != self._waiting[-1][0].seq:
             if any((known.prev_seq, known.seq) == (delta.prev_seq, delta.seq) for known, _ in self._waiting):
                 return  # it is sent again
             self._waiting.clear()  # no snapshot joins what stands before a hole
-        self._waiting.append((delta, checksum))
+        self._keep(delta, checksum)
         if delta.seq is None or delta.prev_seq is None:
             return
         # What is far ahead of all that follows was garbage, or has been followed by a reset of the counter.
@@ -306,8 +316,9 @@ class BookSync:
     def _on_snapshot(self, snapshot: BookSnapshot, checksum: int | None, cut_at: int = 0) -> Judged:
         try:
             self.book.replace(snapshot.bids, snapshot.asks, cut_at)
-        except BadLevelError:
-            return self._fail(BAD_LEVEL)
+        except BadLevelError as error:
+            self.book = Book()
+            return self._fail(error.reason)
         if self.book.crossed and not self.crossed_is_legal:
             return self._fail("crossed")
         if checksum is not None and not self._is_believable(checksum):
@@ -345,8 +356,9 @@ class BookSync:
         self._latest = None if delta.prev_seq is None or delta.seq is None else (delta.prev_seq, delta.seq)
         try:
             self.book.apply(delta.bids, delta.asks)
-        except BadLevelError:
-            return self._fail(BAD_LEVEL)
+        except BadLevelError as error:
+            self.book = Book()
+            return self._fail(error.reason)
         if self.book.crossed and not self.crossed_is_legal:
             return self._fail("crossed")
         if self.book.known_depth == 0:
@@ -356,7 +368,7 @@ class BookSync:
         if delta.prev_seq != before:
             delta = replace(delta, prev_seq=before)
         if self._reseeding:
-            self._waiting.append((delta, checksum))
+            self._keep(delta, checksum)
         self._held_left = None
         return Judged((delta,))
 
@@ -404,6 +416,11 @@ class BookSync:
         self._held_left = None
         self._reseeding = False
         self._waiting.clear()
+
+
+def _size(waiting: tuple[BookDelta, int | None]) -> int:
+    delta, _ = waiting
+    return len(delta.bids) + len(delta.asks)
 
 
 def _is_short(snapshot: BookSnapshot, cut_at: int) -> bool:

@@ -54,6 +54,7 @@ _BOOK_PATIENCE_S = 10.0
 """An order book that is without a snapshot for longer is a trouble."""
 
 _HELD_OUTPUTS = 50_000
+_HELD_BYTES = 64 * 1024 * 1024
 """What a successor may hold back while it is being made ready; more means that it never will be."""
 
 
@@ -100,6 +101,7 @@ class Connection:
         self._around = around
         self._adapter: Adapter = around.exchange.adapter(feed, around.instrument)
         self._held: list[Output] | None = [] if held else None
+        self._held_bytes = 0
         self._unconfirmed = set(feed.channels)
         self._seen_s = dict.fromkeys((c for c in feed.channels if c.silence_limit_s), 0.0)
         self._candle_channels = {c.interval: c for c in feed.channels if c.data_type is DataType.CANDLES}
@@ -234,6 +236,8 @@ class Connection:
         around.telemetry.beat.last_frame_at = recv_ns
         if around.recorder is not None:
             around.recorder.received(frame, recv_ns)
+        if self._held is not None:
+            self._held_bytes += len(frame)
         for output in self._adapter.on_frame(frame, recv_ns):
             if self._flows and isinstance(output, Trade):
                 self._on_trade(output)
@@ -264,7 +268,7 @@ class Connection:
             self._grant(self._around.pipeline.on_event(output))
 
     def _hold(self, output: Output) -> None:
-        if self._held is None or len(self._held) >= _HELD_OUTPUTS:
+        if self._held is None or len(self._held) >= _HELD_OUTPUTS or self._held_bytes > _HELD_BYTES:
             raise SubscriptionTimeoutError("a second connection did not become ready")
         self._held.append(output)
 

@@ -70,9 +70,9 @@ class BookSnapshot(Struct, frozen=True, kw_only=True, tag="book_snapshot", tag_f
     Attributes:
         bids, asks: All levels, best price first.
         reason: ``subscribe`` (first one of a run), ``reconnect``, ``sequence_gap``, ``checksum``, ``crossed``,
-            ``bad_level``, ``out_of_range`` and ``reseed`` (few of the levels that it began with are left),
-            ``buffer_full`` (deltas before it found no room while Redis was away), or ``push`` on channels that always
-            send the whole book.
+            ``bad_level``, ``too_many_levels``, ``out_of_range`` and ``reseed`` (few of the levels that it began with
+            are left), ``buffer_full`` (deltas before it found no room while Redis was away), or ``push`` on channels
+            that always send the whole book.
         seq: The exchange's number of this state, where it gives one.
         prev_seq: The exchange's number of the state before.
     """

@@ -15,10 +15,17 @@ CLOSE_TIMEOUT_S = 1.0
 MAX_FRAME_BYTES = 16 * 1024 * 1024
 """Far above any frame of market data; bounds what a broken server can make us hold. Fragments count together."""
 
+MAX_UNSENT_BYTES = 256 * 1024
+"""What may wait for a peer that does not read: far above all that we ever send, but a peer that pings and does not read
+could make us keep as many answers as it likes."""
+
 USER_AGENT = "tickfleet"
 
 BROKEN = "the connection broke"
 """Why a connection ended that nobody has closed."""
+
+UNREAD = "the exchange does not read what we send"
+"""Why one ended whose answers would have filled our memory."""
 
 _NO_CODE = 1005
 """RFC 6455, 7.1.5: stands for the code of a close frame that has none."""

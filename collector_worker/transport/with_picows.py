@@ -36,6 +36,8 @@ from picows import (
 from collector_worker.transport.contract import (
     BROKEN,
     MAX_FRAME_BYTES,
+    MAX_UNSENT_BYTES,
+    UNREAD,
     USER_AGENT,
     Pace,
     closed,
@@ -228,6 +230,7 @@ class _Listener(WSListener):
     def on_ws_connected(self, transport: WSTransport) -> None:
         """The handshake is done; the same bytes may hold frames already."""
         self.transport = transport
+        transport.underlying_transport.set_write_buffer_limits(high=MAX_UNSENT_BYTES)
         self._hold()
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
@@ -259,7 +262,9 @@ class _Listener(WSListener):
         self._end(BROKEN)
 
     def pause_writing(self) -> None:
-        """The little that is sent may wait."""
+        """More waits to be sent than we ever send: the peer pings, and does not read."""
+        self._end(UNREAD)
+        self.transport.disconnect(graceful=False)
 
     def resume_writing(self) -> None:
         """See ``pause_writing``."""

@@ -13,6 +13,8 @@ from websockets.uri import parse_uri
 from collector_worker.transport.contract import (
     BROKEN,
     MAX_FRAME_BYTES,
+    MAX_UNSENT_BYTES,
+    UNREAD,
     USER_AGENT,
     Pace,
     closed,
@@ -51,6 +53,8 @@ async def _connect(url: str, dialled: list[socket.socket], close_timeout_s: floa
             open_timeout=None,  # the whole is limited, not only this part
             close_timeout=close_timeout_s,
             max_size=MAX_FRAME_BYTES,
+            write_limit=MAX_UNSENT_BYTES,
+            create_connection=_Connection,
             user_agent_header=USER_AGENT,
         )
     except BaseException:
@@ -65,6 +69,18 @@ class _Connect(connect):
     def process_redirect(self, exc: Exception) -> Exception | str:
         """See the library."""
         return exc
+
+
+class _Connection(ClientConnection):
+    """Ends where the peer does not read."""
+
+    unread = False
+
+    def pause_writing(self) -> None:
+        """More waits to be sent than we ever send: the peer pings, and does not read."""
+        super().pause_writing()
+        self.unread = True
+        self.transport.abort()
 
 
 class WebsocketsSocket:
@@ -82,21 +98,21 @@ class WebsocketsSocket:
                 if pace.congested:
                     await pace.relief()
         except websockets.ConnectionClosed as error:
-            raise ConnectionLostError(_how_closed(error)) from error
+            raise ConnectionLostError(_how_closed(self._connection, error)) from error
 
     async def send(self, text: str) -> None:
         """See ``Socket.send``."""
         try:
             await self._connection.send(text)
         except websockets.ConnectionClosed as error:
-            raise ConnectionLostError(_how_closed(error)) from error
+            raise ConnectionLostError(_how_closed(self._connection, error)) from error
 
     async def ping(self, on_pong: Callable[[], None]) -> None:
         """See ``Socket.ping``."""
         try:
             answered = cast("asyncio.Future[float]", await self._connection.ping())
         except websockets.ConnectionClosed as error:
-            raise ConnectionLostError(_how_closed(error)) from error
+            raise ConnectionLostError(_how_closed(self._connection, error)) from error
         answered.add_done_callback(lambda pong: None if pong.cancelled() or pong.exception() else on_pong())
 
     async def close(self) -> None:
@@ -107,5 +123,7 @@ class WebsocketsSocket:
             self._connection.transport.abort()  # it stays open where the wait for the answer is cancelled
 
 
-def _how_closed(error: websockets.ConnectionClosed) -> str:
+def _how_closed(connection: ClientConnection, error: websockets.ConnectionClosed) -> str:
+    if isinstance(connection, _Connection) and connection.unread:
+        return UNREAD
     return BROKEN if error.rcvd is None else closed(int(error.rcvd.code))
