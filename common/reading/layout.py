@@ -3,6 +3,7 @@
 Every entry is a row, in the order of the stream; ``type`` says which fields it has, the others are empty. So what the
 collector says of its data (``gap``, ``feed_status``) stands in its place between the data, and a table cannot be taken
 for whole that is not. ``missed`` is what the reader says: entries that retention had removed before they were read.
+So is ``rewound``: here Redis came back older; the rows before it stay, and what comes again of them has no second row.
 
 | columns | of |
 | --- | --- |
@@ -13,8 +14,8 @@ for whole that is not. ``missed`` is what the reader says: entries that retentio
 | ``from_id to_id from_ts to_ts`` | ``gap`` |
 | ``missed`` | ``missed``: how many entries, empty where that is not known; its ``entry_id`` is that of the row before |
 
-``entry_id`` is unique among the rows of a stream that are not ``missed``. An entry that this version cannot read is
-``unreadable``, where a reader asks for those (``Chunk.whole``), and has no fields at all.
+``entry_id`` is unique among the rows of a stream that are neither ``missed`` nor ``rewound``. An entry that this
+version cannot read is ``unreadable``, where a reader asks for those (``Chunk.whole``), and has no fields at all.
 """
 
 from collections.abc import Sequence

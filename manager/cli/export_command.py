@@ -57,11 +57,12 @@ def export(
     A TIME is 10m, -10m or 2h30m (so long ago), ISO 8601 (UTC where it names no zone), a unix time in s, ms, us or ns,
     the id of an entry, now, or oldest. The range is of the exchange's time, ts_event.
 
-    Each entry is a row with its id and its type. The types gap, feed_status and missed say where data is missing or in
-    doubt, unreadable stands for an entry of a later version; filter by type to leave them out. Times are timestamp[ns,
-    UTC] in Parquet and integers (ns) in CSV; the levels of a book are list<struct<price, size>> in Parquet and JSON in
-    CSV, where control characters are escaped and a text that a spreadsheet would carry out has a ' in front. Parquet
-    has each text as it is, and needs pyarrow: pip install 'tickfleet[parquet]'.
+    Each entry is a row with its id and its type. The types gap, feed_status, missed and rewound (Redis came back older)
+    say where data is missing or in doubt, unreadable stands for an entry of a later version; filter by type to leave
+    them out. Times are timestamp[ns, UTC] in Parquet and integers (ns) in CSV; the levels of a book are
+    list<struct<price, size>> in Parquet and JSON in CSV, where control characters are escaped and a text that a
+    spreadsheet would carry out has a ' in front. Parquet has each text as it is, and needs pyarrow: pip install
+    'tickfleet[parquet]'.
 
     What may be missing is told at the end: gaps in the range, a beginning that retention had removed already, and
     whatever the coverage ledger does not vouch for. FILE appears when it is whole; what exists is kept without --force.

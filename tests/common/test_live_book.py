@@ -202,6 +202,26 @@ async def test_a_redis_that_is_away_is_a_doubt_until_it_is_back(market: Market) 
         proxy.stop()
 
 
+async def test_a_redis_that_comes_back_older_is_a_doubt_until_it_is_joined_again(market: Market) -> None:
+    market.open()
+    for seq in (8, 9):
+        write(market.client, BTC_BOOK, f"1-{seq}", delta(seq, seq - 1))
+    async with market.book() as book:
+        await soon(book.become_valid())
+        await until(lambda: seen(book) == at(9), "it is followed")
+        market.client.flushall()
+        write(market.client, BTC_BOOK, "1-7", snapshot(7))
+        write_beat(market.client, beat())
+        market.client.client_kill_filter(_type="normal", skipme=True)
+        await until(lambda: book.reason == "Redis came back older", "it is noticed")
+        assert seen(book) == NOBODY
+        write_book_hash(market.client, "1-7", snapshot(7))
+        await soon(book.become_valid())
+        assert (seen(book), book.joins) == (at(7), 2)
+        write(market.client, BTC_BOOK, "1-8", delta(8, 7))
+        await until(lambda: seen(book) == at(8), "it is followed again")
+
+
 async def test_an_error_in_the_block_comes_out_as_it_is(market: Market) -> None:
     with pytest.raises(KeyError, match="mine"):
         async with market.book():

@@ -42,7 +42,7 @@ class Tally:
         for entry in entries:
             kind = str(entry.event.__struct_config__.tag)
             self.types[kind] += 1
-            if kind not in ("gap", "feed_status", "missed", "unreadable"):
+            if kind not in ("gap", "feed_status", "missed", "rewound", "unreadable"):
                 self.first_ns = self.first_ns or entry.event.ts_event
                 self.last_ns = entry.event.ts_event
 
@@ -62,6 +62,10 @@ class Tally:
             )
         if missed := self.types["missed"]:
             found.append(f"retention removed entries before they could be read, at {missed} places (type missed)")
+        if self.types["rewound"]:
+            found.append(
+                "Redis came back older while it was read: what it lost may be in the file in part (type rewound)"
+            )
         if gaps := self.types["gap"]:
             found.append(f"the collector marked {gaps} gaps: data that is missing for good (type gap)")
         if facts.ended:

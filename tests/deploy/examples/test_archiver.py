@@ -20,7 +20,7 @@ from common.codec import encode
 from common.events import Candle, Event, FeedState, FeedStatus, Gap, Ticker
 from common.identity import DataType
 from common.lifecycle import run_until_signal
-from common.reading.entries import Chunk, Entry, missed
+from common.reading.entries import Chunk, Entry, missed, rewound
 from common.reading.id_files import IdFiles
 from common.reading.names import StreamName
 from common.reading.position import BEGINNING, Mark, id_order
@@ -145,6 +145,16 @@ def test_what_retention_took_stands_in_its_place(desk: Desk) -> None:
     last = rows_of(files_of(desk.root, "okx/BTC-USDT/trade")[-1])
     assert last[:2] == [{**head, "reason": "trimmed", "missed": "7"}, {**head, "reason": "restarted"}]
     assert [row["entry_id"] for row in last[2:]] == [f"{DAY_MS}-1"]
+
+
+def test_what_redis_lost_and_was_read_before_is_there_once_and_nothing_is_missed(desk: Desk) -> None:
+    desk.write("1-1", "1-2", "1-3")
+    desk.write(ahead=(rewound(BTC_TRADES, 2, "1-1", "1-3", START_NS),))
+    desk.write("1-4")
+    desk.archive.close()
+    rows = archived(desk.root, "okx/BTC-USDT/trade")
+    assert [(row["entry_id"], row["type"]) for row in rows] == [(f"1-{number}", "trade") for number in range(1, 5)]
+    assert desk.files.position().marks == {BTC_TRADES: Mark("1-4")}
 
 
 def test_an_entry_that_cannot_be_read_has_a_row(desk: Desk) -> None:

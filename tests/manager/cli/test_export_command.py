@@ -179,6 +179,34 @@ def test_a_stream_that_is_deleted_meanwhile_has_an_end(two_hours: RedisStage, mo
     assert "the stream was deleted or trimmed meanwhile: its end is missing" in result.stderr
 
 
+def test_a_redis_that_comes_back_older_meanwhile_is_told(
+    two_hours: RedisStage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    come_back = iter([True])
+
+    class Rewinding(Subscriber):
+        """After its first batch Redis comes back from a backup that ends with the 501st trade."""
+
+        async def _fetch(self, wait_s: float) -> None:
+            await super()._fetch(wait_s)
+            if next(come_back, False):
+                two_hours.client.flushall()
+                write_trades(two_hours, 501)
+                two_hours.client.client_kill_filter(_type="normal", skipme=True)
+
+    monkeypatch.setattr(copying, "Subscriber", Rewinding)
+    monkeypatch.setattr(copying, "PATIENCE_S", 2.0)
+    monkeypatch.setattr(copying, "_TURN_S", 0.1)
+    file = two_hours.folder / "x.csv"
+    result = two_hours.run("export", "okx:BTC-USDT", "trade", *FIRST_HOUR, "--strict", str(file))
+    *data, told = rows_of(file)
+    assert [row["entry_id"] for row in data] == [entry_id(number) for number in range(1_000)]
+    assert (told["type"], told["entry_id"]) == ("rewound", entry_id(500))
+    assert result.exit_code == 1
+    assert "warning: Redis came back older while it was read" in result.stderr
+    assert "1,001 entries (1,000 trade, 1 rewound), 2026-01-01 00:00:00.000Z … 2026-01-01 00:16:39" in result.stdout
+
+
 def test_what_the_ledger_does_not_vouch_for_is_told(two_hours: RedisStage) -> None:
     arguments = ("export", "okx:BTC-USDT", "trade", "--from", "2026-01-01T00:00", "--force")
     result = two_hours.run(*arguments, "--to", "2026-01-01T03:00", str(two_hours.folder / "x.csv"))

@@ -12,6 +12,7 @@ from common.coverage import Kind, LedgerEntry, encode
 from common.events import FeedState, FeedStatus, Gap
 from common.identity import DataType
 from common.reading.names import StreamName
+from common.subscriber import Subscriber
 from manager.cli.viewing import output
 from tests.manager.cli.redis_stage import RedisStage
 from tests.manager.cli.stage import BTC, CliStage, nothing
@@ -109,6 +110,37 @@ def test_what_retention_has_removed_is_told_in_its_place(streams: RedisStage) ->
     assert [(line["type"], line.get("reason"), line["id"]) for line in found] == [
         ("missed", "trimmed", "1000-2"), ("trade", None, "1000-5"),
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("looks", [False, True])
+def test_a_redis_that_comes_back_older_is_told(
+    streams: RedisStage, looks: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_trades(streams.client, 1, 9)
+    come_back = iter([True])
+
+    class Rewinding(Subscriber):
+        """After its first batch Redis comes back from a backup that ends with the 6th trade."""
+
+        async def _fetch(self, wait_s: float) -> None:
+            await super()._fetch(wait_s)
+            if next(come_back, False):
+                streams.client.flushall()
+                write_trades(streams.client, 1, 6)
+                streams.client.client_kill_filter(_type="normal", skipme=True)
+
+    monkeypatch.setattr("common.subscriber.Subscriber", Rewinding)
+    monkeypatch.setattr("manager.cli.tail_command.is_terminal", lambda: looks)
+    result = streams.run("tail", "okx:BTC-USDT", "trade", "--since", "oldest", "--count", "10")
+    if looks:
+        told = result.stdout.splitlines()[-1]
+        assert "━━ REWOUND  Redis came back older: 3 entries that were read are not in the stream any more" in told
+    else:
+        *data, rewound = documents(result.stdout)
+        assert [line["id"] for line in data] == [f"1000-{number}" for number in range(1, 10)]
+        assert {name: rewound[name] for name in ("type", "count", "after_id", "read_to")} == {
+            "type": "rewound", "count": 3, "after_id": "1000-6", "read_to": "1000-9",
+        }  # fmt: skip
 
 
 # --- a book -----------------------------------------------------------------------------------------------------------
