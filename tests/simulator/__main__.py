@@ -19,7 +19,8 @@ from tests.simulator.binance_replay import BinanceReplay
 from tests.simulator.binance_weights import CONNECTIONS_PER_5_MIN, WEIGHT_PER_MINUTE
 from tests.simulator.capture import CaptureError, read_capture
 from tests.simulator.clock import SystemClock
-from tests.simulator.faults import FaultError, Schedule, read_schedule
+from tests.simulator.faults import Schedule, read_schedule
+from tests.simulator.faults_base import FaultError
 from tests.simulator.faults_draw import draw_schedule
 from tests.simulator.hub import MAX_BACKLOG_BYTES
 from tests.simulator.okx import OkxOptions, OkxSource

@@ -1,12 +1,12 @@
 """Faults of an exchange as data: what goes wrong, when and for how long. Knows no exchange and no socket.
 
 Every fault ends by itself. The bounds of the parameters are those that a correct collector survives: about 20 s after
-the end of a schedule nothing is missing and nothing is wrong. The one exception is ``rest_lost``.
+the end of a schedule nothing is missing and nothing is wrong; where a trade was false, as long as any may wait. The one
+exception is ``rest_lost``.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal, get_args
@@ -14,66 +14,26 @@ from typing import Annotated, Literal, get_args
 import msgspec
 from msgspec import Meta
 
-AtMs = Annotated[int, Meta(ge=0, le=86_400_000)]
-ForMs = Annotated[int, Meta(ge=1, le=60_000)]
+from tests.simulator.faults_base import Count, FaultError, Lasting, Moment, snake
+from tests.simulator.faults_hostile import (
+    FalseBar,
+    FalseName,
+    FalseRefusal,
+    FalseTime,
+    FalseTrade,
+    RestEmptyBook,
+    RestFalseRows,
+)
+
 DelayMs = Annotated[int, Meta(ge=1, le=8_000)]
-Count = Annotated[int, Meta(ge=1, le=1_000)]
 HttpError = Annotated[int, Meta(ge=400, le=599)]
 RetryAfter = Annotated[int, Meta(ge=0, le=30)]
-
-
-class FaultError(ValueError):
-    """A fault or schedule that is not one; the message is one line for a person."""
-
-
-def _snake(name: str) -> str:
-    return re.sub(r"(?<=[a-z])(?=[A-Z0-9])", "_", name).lower()
-
-
-class _Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="kind", tag=_snake):
-    """One thing that goes wrong.
-
-    Attributes:
-        at_ms: When it begins, after the start of its schedule.
-    """
-
-    at_ms: AtMs = 0
-
-    @property
-    def kind(self) -> str:
-        """Its name in JSON."""
-        return _snake(type(self).__name__)
-
-    @property
-    def length_ms(self) -> int:
-        """How long it lasts; 0 for a moment."""
-        return 0
-
-    @property
-    def end_ms(self) -> int:
-        """When it is over, after the start of its schedule."""
-        return self.at_ms + self.length_ms
-
-
-class _Lasting(_Fault, frozen=True, kw_only=True):
-    """A fault that lasts.
-
-    Attributes:
-        for_ms: How long. What is counted in frames takes the first ones within this time, on each connection.
-    """
-
-    for_ms: ForMs = 3_000
-
-    @property
-    def length_ms(self) -> int:
-        """How long it lasts."""
-        return self.for_ms
 
 
 # --- connections -----------------------------------------------------------------------------------------------------
 
 
-class Cut(_Fault, frozen=True, kw_only=True):
+class Cut(Moment, frozen=True, kw_only=True):
     """Connections end without a close frame.
 
     Attributes:
@@ -83,7 +43,7 @@ class Cut(_Fault, frozen=True, kw_only=True):
     path: str = ""
 
 
-class SlowReaderClosed(_Lasting, frozen=True, kw_only=True):
+class SlowReaderClosed(Lasting, frozen=True, kw_only=True):
     """Connections open at the beginning read nothing for the exchange's patience (OKX 4005, Binance 1008).
 
     What is sent to them waits. At the end, or once too much waits, they get it all at once, late, and then the close
@@ -97,7 +57,7 @@ class SlowReaderClosed(_Lasting, frozen=True, kw_only=True):
     backlog_bytes: Annotated[int, Meta(ge=1, le=8_388_608)] = 65_536
 
 
-class DropOnAccept(_Lasting, frozen=True, kw_only=True):
+class DropOnAccept(Lasting, frozen=True, kw_only=True):
     """New connections are accepted, then dropped at once.
 
     Attributes:
@@ -108,7 +68,7 @@ class DropOnAccept(_Lasting, frozen=True, kw_only=True):
     cut_first: bool = True
 
 
-class RefuseConnect(_Lasting, frozen=True, kw_only=True):
+class RefuseConnect(Lasting, frozen=True, kw_only=True):
     """New connections are refused by an HTTP status."""
 
     path: str = ""
@@ -116,7 +76,7 @@ class RefuseConnect(_Lasting, frozen=True, kw_only=True):
     status: HttpError = 503
 
 
-class HalfOpen(_Lasting, frozen=True, kw_only=True):
+class HalfOpen(Lasting, frozen=True, kw_only=True):
     """On connections open at the beginning nothing is sent or answered; at the end they are cut.
 
     New connections work, as after a lost entry in some router's table.
@@ -125,7 +85,7 @@ class HalfOpen(_Lasting, frozen=True, kw_only=True):
     path: str = ""
 
 
-class PlannedCut(_Lasting, frozen=True, kw_only=True):
+class PlannedCut(Lasting, frozen=True, kw_only=True):
     """The exchange ends connections at a certain age (24 h at Binance), without a close frame.
 
     Attributes:
@@ -136,7 +96,7 @@ class PlannedCut(_Lasting, frozen=True, kw_only=True):
     life_ms: Annotated[int, Meta(ge=0, le=86_400_000)] = 0
 
 
-class Notice(_Lasting, frozen=True, kw_only=True):
+class Notice(Lasting, frozen=True, kw_only=True):
     """Connections are told that they will be closed, and those told are closed after `for_ms`."""
 
     path: str = ""
@@ -145,7 +105,7 @@ class Notice(_Lasting, frozen=True, kw_only=True):
 # --- frames ----------------------------------------------------------------------------------------------------------
 
 
-class MuteChannel(_Lasting, frozen=True, kw_only=True):
+class MuteChannel(Lasting, frozen=True, kw_only=True):
     """One channel is silent while others flow.
 
     Attributes:
@@ -157,25 +117,25 @@ class MuteChannel(_Lasting, frozen=True, kw_only=True):
     instrument: str = ""
 
 
-class MuteSocket(_Lasting, frozen=True, kw_only=True):
+class MuteSocket(Lasting, frozen=True, kw_only=True):
     """Nothing is sent, not even an answer to a request; pings are answered."""
 
 
-class SequenceGap(_Lasting, frozen=True, kw_only=True):
+class SequenceGap(Lasting, frozen=True, kw_only=True):
     """Book updates are lost."""
 
     instrument: str = ""
     count: Count = 1
 
 
-class TradeGap(_Lasting, frozen=True, kw_only=True):
+class TradeGap(Lasting, frozen=True, kw_only=True):
     """Trade frames are lost; REST has the trades."""
 
     instrument: str = ""
     count: Count = 1
 
 
-class Duplicate(_Lasting, frozen=True, kw_only=True):
+class Duplicate(Lasting, frozen=True, kw_only=True):
     """Data frames come twice."""
 
     channel: str = ""
@@ -183,7 +143,7 @@ class Duplicate(_Lasting, frozen=True, kw_only=True):
     count: Count = 1
 
 
-class Reorder(_Lasting, frozen=True, kw_only=True):
+class Reorder(Lasting, frozen=True, kw_only=True):
     """Two consecutive frames of a channel change places, `count` times."""
 
     channel: str = ""
@@ -194,7 +154,7 @@ class Reorder(_Lasting, frozen=True, kw_only=True):
 Malformation = Literal["garbage", "truncated", "binary", "random"]
 
 
-class Malformed(_Lasting, frozen=True, kw_only=True):
+class Malformed(Lasting, frozen=True, kw_only=True):
     """Frames that cannot be read.
 
     Attributes:
@@ -209,7 +169,7 @@ class Malformed(_Lasting, frozen=True, kw_only=True):
 Novelty = Literal["event", "channel", "fields"]
 
 
-class UnknownMessage(_Lasting, frozen=True, kw_only=True):
+class UnknownMessage(Lasting, frozen=True, kw_only=True):
     """The exchange says what no document mentions.
 
     Attributes:
@@ -220,7 +180,7 @@ class UnknownMessage(_Lasting, frozen=True, kw_only=True):
     count: Count = 1
 
 
-class LateAck(_Lasting, frozen=True, kw_only=True):
+class LateAck(Lasting, frozen=True, kw_only=True):
     """Answers to requests come late, at the latest when the fault ends; data does not wait for them.
 
     Attributes:
@@ -231,7 +191,7 @@ class LateAck(_Lasting, frozen=True, kw_only=True):
     cut_first: bool = False
 
 
-class RefuseSubscription(_Lasting, frozen=True, kw_only=True):
+class RefuseSubscription(Lasting, frozen=True, kw_only=True):
     """Subscriptions are refused for the moment.
 
     Attributes:
@@ -243,7 +203,7 @@ class RefuseSubscription(_Lasting, frozen=True, kw_only=True):
     cut_first: bool = False
 
 
-class ClockOff(_Lasting, frozen=True, kw_only=True):
+class ClockOff(Lasting, frozen=True, kw_only=True):
     """The exchange's clock is wrong in frames and REST answers.
 
     The time that names a candle is left as it is: a bar under another name would be another bar.
@@ -258,7 +218,7 @@ class ClockOff(_Lasting, frozen=True, kw_only=True):
 # --- REST ------------------------------------------------------------------------------------------------------------
 
 
-class Rest429(_Lasting, frozen=True, kw_only=True):
+class Rest429(Lasting, frozen=True, kw_only=True):
     """Too many requests.
 
     Attributes:
@@ -270,33 +230,33 @@ class Rest429(_Lasting, frozen=True, kw_only=True):
     retry_after_s: RetryAfter = 2
 
 
-class Rest418(_Lasting, frozen=True, kw_only=True):
+class Rest418(Lasting, frozen=True, kw_only=True):
     """The address is banned (Binance)."""
 
     page: str = ""
     retry_after_s: RetryAfter = 3
 
 
-class Rest50011(_Lasting, frozen=True, kw_only=True):
+class Rest50011(Lasting, frozen=True, kw_only=True):
     """Too many requests, said by a code in an answer with HTTP 200 (OKX)."""
 
     page: str = ""
 
 
-class RestSlow(_Lasting, frozen=True, kw_only=True):
+class RestSlow(Lasting, frozen=True, kw_only=True):
     """Answers take their time."""
 
     page: str = ""
     delay_ms: DelayMs = 1_000
 
 
-class RestTimeout(_Lasting, frozen=True, kw_only=True):
+class RestTimeout(Lasting, frozen=True, kw_only=True):
     """No answer; requests that still wait when the fault ends are cut off."""
 
     page: str = ""
 
 
-class Rest500(_Lasting, frozen=True, kw_only=True):
+class Rest500(Lasting, frozen=True, kw_only=True):
     """The exchange's own error."""
 
     page: str = ""
@@ -306,7 +266,7 @@ class Rest500(_Lasting, frozen=True, kw_only=True):
 Wrongness = Literal["html", "truncated", "other_instrument", "out_of_order", "hole"]
 
 
-class RestWrong(_Lasting, frozen=True, kw_only=True):
+class RestWrong(Lasting, frozen=True, kw_only=True):
     """Answers that look like success.
 
     Attributes:
@@ -318,7 +278,7 @@ class RestWrong(_Lasting, frozen=True, kw_only=True):
     style: Wrongness = "html"
 
 
-class RestBehind(_Lasting, frozen=True, kw_only=True):
+class RestBehind(Lasting, frozen=True, kw_only=True):
     """Answers come from a cache: trades and candles as of some time ago, books of an earlier moment.
 
     Attributes:
@@ -330,7 +290,7 @@ class RestBehind(_Lasting, frozen=True, kw_only=True):
     behind_ms: Annotated[int, Meta(ge=1, le=60_000)] = 3_000
 
 
-class RestLost(_Lasting, frozen=True, kw_only=True):
+class RestLost(Lasting, frozen=True, kw_only=True):
     """Trades are gone from REST for good: the only fault after which data may really be missing.
 
     Attributes:
@@ -356,13 +316,31 @@ FrameFault = (
     | LateAck
     | RefuseSubscription
     | ClockOff
+    | FalseTrade
+    | FalseBar
+    | FalseTime
+    | FalseName
+    | FalseRefusal
 )
 RestFault = (
-    Rest429 | Rest418 | Rest50011 | RestSlow | RestTimeout | Rest500 | RestWrong | RestBehind | RestLost
+    Rest429
+    | Rest418
+    | Rest50011
+    | RestSlow
+    | RestTimeout
+    | Rest500
+    | RestWrong
+    | RestBehind
+    | RestLost
+    | RestFalseRows
+    | RestEmptyBook
 )  # and ClockOff
 Fault = ConnectionFault | FrameFault | RestFault
 
-TYPES: dict[str, type[Fault]] = {_snake(kind.__name__): kind for kind in get_args(Fault)}
+HOSTILE = (FalseTrade, FalseBar, FalseTime, FalseName, FalseRefusal)
+"""Those that send what is false beside what is true."""
+
+TYPES: dict[str, type[Fault]] = {snake(kind.__name__): kind for kind in get_args(Fault)}
 """Every kind by its name."""
 KINDS: tuple[str, ...] = tuple(TYPES)
 SURVIVABLE: tuple[str, ...] = tuple(kind for kind in KINDS if kind != "rest_lost")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from random import Random
 from typing import Any
 
 import msgspec
 
 from tests.simulator.binance_streams import Stream
-from tests.simulator.faults_dialect import Page, Place, Query, Request, Row
+from tests.simulator.faults_dialect import FALSE_PRICE, OTHERS_PRICE, Page, Place, Query, Request, Row
 from tests.simulator.source import Answer, Frame, Topic
 
 _TIME = re.compile(rb'"(E|T|time|serverTime)":(\d{13})(?=[,}])')
@@ -30,6 +31,16 @@ _CLASSES = (
     ("miniticker", "ticker"),
 )
 _SPOT = "/api/v3"
+_MINUTE_MS = 60_000
+_STRAY = (
+    {"code": -1001, "msg": "Internal error; unable to process your request. Please try again."},
+    {"code": -1003, "msg": "Too many requests."},
+    {"error": {"code": -1008, "msg": "Server is currently overloaded with other requests."}},
+    {"id": 987_654, "error": {"code": 2, "msg": "Invalid request"}},
+    {"id": "zz9", "code": 0, "msg": "Unknown property"},
+    {"id": None, "code": 3, "msg": "Invalid JSON"},
+)
+"""Errors in all the forms that Binance gives them (sheet, section 3)."""
 _BOOK_DEPTH = 1_000
 """Not the deepest, but enough for a collector, and a fifth of its weight (sheet 5.3)."""
 
@@ -116,6 +127,60 @@ class BinanceDialect:
         """See Dialect. Rows name no symbol: one could not tell."""
         return row
 
+    def false_trade(self, text: bytes, by: int, at_ms: int) -> bytes | None:
+        """See Dialect."""
+        frame, data = _opened(text)
+        number = "a" if "a" in data else "t"
+        data |= {number: data[number] + by, "E": at_ms, "T": at_ms, "p": FALSE_PRICE}
+        return msgspec.json.encode(frame)
+
+    def bar(self, text: bytes) -> tuple[int, int] | None:
+        """See Dialect."""
+        bar = _opened(text)[1]["k"]
+        return bar["t"], bar["T"] + 1
+
+    def false_bar(self, text: bytes, by_ms: int, *, closed: bool) -> bytes:
+        """See Dialect."""
+        frame, data = _opened(text)
+        bar = data["k"]
+        bar |= {"t": bar["t"] + by_ms, "T": bar["T"] + by_ms, "x": closed}
+        return msgspec.json.encode(frame)
+
+    def of_another(self, text: bytes, rng: Random) -> bytes | None:
+        """See Dialect. A bar names its symbol twice: in either place, or in both, it may be another one."""
+        frame, data = _opened(text)
+        bar = data.get("k")
+        named = [data] if bar is None else rng.choice(([data], [bar], [data, bar]))
+        for part in named:
+            part["s"] = "DOGEUSDT"
+        for name in ("p", "c", "o", "b", "a"):
+            levels = (data if bar is None else bar).get(name)
+            if isinstance(levels, str):
+                (data if bar is None else bar)[name] = OTHERS_PRICE
+            elif levels:
+                levels.append([OTHERS_PRICE, "1"])
+        return msgspec.json.encode(frame)
+
+    def stray_refusal(self, rng: Random) -> bytes:
+        """See Dialect."""
+        return msgspec.json.encode(rng.choice(_STRAY))
+
+    def row_number(self, row: Row) -> int:
+        """See Dialect."""
+        return int(_member(row, 0)) if isinstance(row, list) else self.trade_id(row)
+
+    def false_row(self, row: Row, by: int, at_ms: int) -> Row:
+        """See Dialect."""
+        if isinstance(row, list):
+            by_ms = (by + 2) * _MINUTE_MS
+            return [_member(row, 0) + by_ms, *row[1:6], _member(row, 6) + by_ms, *row[7:]]
+        number, time, price = ("a", "T", "p") if "a" in row else ("id", "time", "price")
+        return {**row, number: self.trade_id(row) + by, time: at_ms, price: FALSE_PRICE}
+
+    def without_levels(self, answer: Answer, sides: Collection[str]) -> bytes:
+        """See Dialect."""
+        return msgspec.json.encode({**_decoded(answer.body), **{side: [] for side in sides}})
+
     def next_page(self, path: str, query: Query, rows: Sequence[Row]) -> Query | None:
         """See Dialect. Rows are oldest first; without fromId they are the newest, and nothing follows."""
         if "fromId" not in query or not rows:
@@ -136,6 +201,12 @@ class BinanceDialect:
         """See Dialect."""
         body = _decoded(ask(Request(f"{_SPOT}/exchangeInfo", {}, now_ms)).body)
         return [row["symbol"] for row in body["symbols"]] if isinstance(body, dict) and "symbols" in body else []
+
+
+def _opened(text: bytes) -> tuple[dict[str, Any], dict[str, Any]]:
+    """A frame, and the event in it, which is the frame itself where it is not combined."""
+    frame = msgspec.json.decode(text)
+    return frame, frame.get("data", frame)
 
 
 def _member(row: Row, key: str | int) -> Any:

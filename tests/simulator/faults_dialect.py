@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from enum import Enum
+from random import Random
 from typing import NamedTuple, Protocol
 
 from tests.simulator.source import Answer, Frame, Topic
 
 Query = Mapping[str, str]
 Row = dict[str, object] | list[object]
+
+
+OTHERS_PRICE = "0.666"
+"""What other instruments cost: nothing that is published may have this price."""
+FALSE_PRICE = "0.667"
+"""The price of trades that never were."""
 
 
 class Place(NamedTuple):
@@ -96,6 +103,30 @@ class Dialect(Protocol):
 
     def renamed(self, row: Row) -> Row:
         """A row of trades that names another instrument; the same where rows name none."""
+
+    def false_trade(self, text: bytes, by: int, at_ms: int) -> bytes | None:
+        """A trade with an id that is `by` above that of a frame's, and a time; None where a frame has none."""
+
+    def bar(self, text: bytes) -> tuple[int, int] | None:
+        """When the bar of a frame opens and ends; None where a frame has none."""
+
+    def false_bar(self, text: bytes, by_ms: int, *, closed: bool) -> bytes:
+        """The bar of a frame under another time, called closed or running."""
+
+    def of_another(self, text: bytes, rng: Random) -> bytes | None:
+        """A frame with other prices that names another instrument under the same channel; None where it names none."""
+
+    def stray_refusal(self, rng: Random) -> bytes:
+        """An error that answers no request."""
+
+    def row_number(self, row: Row) -> int:
+        """What a row of trades or candles is ordered by."""
+
+    def false_row(self, row: Row, by: int, at_ms: int) -> Row:
+        """A row of trades or candles, `by` numbers ahead and with a time."""
+
+    def without_levels(self, answer: Answer, sides: Collection[str]) -> bytes:
+        """The body of a book without levels on some sides."""
 
     def next_page(self, path: str, query: Query, rows: Sequence[Row]) -> Query | None:
         """The query that goes on where these rows of trades end; None if the path cannot."""

@@ -13,13 +13,15 @@ from tests.simulator.faults import (
     SURVIVABLE,
     TYPES,
     Fault,
-    FaultError,
     Malformation,
     Novelty,
     Schedule,
+    SequenceGap,
     TradeGap,
     Wrongness,
 )
+from tests.simulator.faults_base import FaultError
+from tests.simulator.faults_hostile import EmptySides, FalseBarStyle, FalseRow
 
 BLOCK_MS = 60_000
 """Schedules longer than this are drawn in parts of this length, each with its own budget."""
@@ -68,6 +70,8 @@ def _pick(**choices: Sequence[object]) -> Callable[[Random, Sequence[str]], _Val
 
 _ANY_INSTRUMENT: Sequence[object] = ()
 _SECONDS = range(1_000, 4_001, 250)
+_OFF_MS = (-1_700_000_000_000, -3_600_000, 3_600_000, 31_536_000_000, 5_400_000_000_000)
+"""Times that are false by an hour, by a year, as of 1970 and as of 2200."""
 _RECIPES: dict[str, _Recipe] = {
     "cut": _Recipe(Harm.RECONNECT, None),
     "slow_reader_closed": _Recipe(Harm.RECONNECT, (500, 4_000), _pick(backlog_bytes=(4_096, 16_384, 65_536))),
@@ -107,6 +111,39 @@ _RECIPES: dict[str, _Recipe] = {
     "rest_500": _Recipe(Harm.REST, (1_000, 4_000), _pick(status=(500, 502, 503, 504))),
     "rest_wrong": _Recipe(Harm.REST, (1_000, 4_000), _pick(style=get_args(Wrongness))),
     "rest_behind": _Recipe(Harm.REST, (1_000, 4_000), _pick(behind_ms=_SECONDS, instrument=_ANY_INSTRUMENT)),
+    "false_trade": _Recipe(
+        Harm.NONE,
+        (1_000, 4_000),
+        _pick(
+            instrument=_ANY_INSTRUMENT,
+            count=range(1, 5),
+            by=(-100_000, -3_000, 3_000, 5_000, 50_000, 2 * 10**9, 10**15),
+            step=(1, 7, 1_000),
+            off_ms=(0, *_OFF_MS),
+        ),
+    ),
+    "false_bar": _Recipe(
+        Harm.NONE,
+        (2_000, 6_000),
+        _pick(
+            instrument=_ANY_INSTRUMENT,
+            count=range(1, 4),
+            style=get_args(FalseBarStyle),
+            closed=(True, False),
+            bars=(2, 10, 60, 90_000_000),
+        ),
+    ),
+    "false_time": _Recipe(
+        Harm.NONE,
+        (1_000, 4_000),
+        _pick(channel=_CHANNELS[:3], instrument=_ANY_INSTRUMENT, count=range(1, 4), shift_ms=_OFF_MS),
+    ),
+    "false_name": _Recipe(
+        Harm.NONE, (1_000, 4_000), _pick(channel=_CHANNELS, instrument=_ANY_INSTRUMENT, count=range(1, 4))
+    ),
+    "false_refusal": _Recipe(Harm.NONE, (1_000, 4_000), _pick(count=range(1, 4))),
+    "rest_false_rows": _Recipe(Harm.REST, (1_000, 4_000), _pick(style=get_args(FalseRow))),
+    "rest_empty_book": _Recipe(Harm.REST, (1_000, 4_000), _pick(sides=get_args(EmptySides))),
     "rest_lost": _Recipe(Harm.REST, (500, 2_000), _pick(instrument=_ANY_INSTRUMENT)),
 }
 
@@ -116,7 +153,7 @@ def draw_schedule(
 ) -> Schedule:
     """Draw faults, about one every 2.5 s, all over by `duration_ms`.
 
-    With each fault of REST comes the loss of a trade, so that somebody asks.
+    With each fault of REST comes the loss of a trade, or of an update of the book, so that somebody asks.
 
     Args:
         seed: Same seed and arguments, same schedule.
@@ -159,5 +196,7 @@ def _draw_block(
             room_ms -= for_ms
         fault = TYPES[kind](at_ms=start_ms + rng.randint(0, room_ms), **values)  # type: ignore[arg-type]
         yield fault
-        if kind.startswith("rest_") and "trade_gap" in kinds:  # else hardly anybody would ask while REST is at fault
+        if kind == "rest_empty_book" and "sequence_gap" in kinds:
+            yield SequenceGap(at_ms=fault.at_ms, for_ms=max(1, fault.length_ms), instrument=rng.choice(instruments))
+        elif kind.startswith("rest_") and "trade_gap" in kinds:  # else hardly anybody would ask while REST is at fault
             yield TradeGap(at_ms=fault.at_ms, for_ms=max(1, fault.length_ms), instrument=rng.choice(instruments))

@@ -166,38 +166,40 @@ def effect_of(fault: faults.Fault, dialect: Dialect, rng: Random) -> Effect | No
     """
     match fault:
         case faults.MuteChannel():
-            return Silence(_data_of(dialect, fault.channel, fault.instrument))
+            return Silence(data_of(dialect, fault.channel, fault.instrument))
         case faults.MuteSocket():
             return Silence(lambda frame: not dialect.is_pong(frame))
         case faults.SequenceGap():
             return Silence(_updates_of(dialect, fault.instrument), fault.count)
         case faults.TradeGap():
-            return Silence(_data_of(dialect, "trade", fault.instrument), fault.count)
+            return Silence(data_of(dialect, "trade", fault.instrument), fault.count)
         case faults.Duplicate():
-            return Repeat(_data_of(dialect, fault.channel, fault.instrument), fault.count)
+            return Repeat(data_of(dialect, fault.channel, fault.instrument), fault.count)
         case faults.Reorder():
-            return Swap(_data_of(dialect, fault.channel, fault.instrument), fault.count)
+            return Swap(data_of(dialect, fault.channel, fault.instrument), fault.count)
         case faults.Malformed(style="truncated"):
-            return Rewrite(_is_data, fault.count, lambda text: text[: len(text) // 2])
+            return Rewrite(is_data, fault.count, lambda text: text[: len(text) // 2])
         case faults.Malformed():
-            return Insert(_is_data, fault.count, lambda: _unreadable(fault.style, rng))
+            return Insert(is_data, fault.count, lambda: _unreadable(fault.style, rng))
         case faults.UnknownMessage(style="fields"):
-            return Rewrite(_is_data, fault.count, dialect.with_extra)
+            return Rewrite(is_data, fault.count, dialect.with_extra)
         case faults.UnknownMessage():
-            return Insert(_is_data, fault.count, lambda: Frame(dialect.unknown(fault.style), Kind.RAW))
+            return Insert(is_data, fault.count, lambda: Frame(dialect.unknown(fault.style), Kind.RAW))
         case faults.LateAck():
             return Delay(lambda frame: frame.kind is Kind.REPLY and not dialect.is_pong(frame), fault.delay_ms)
         case faults.ClockOff():
-            return Rewrite(_is_data, None, lambda text: dialect.shifted(text, fault.shift_ms))
+            return Rewrite(is_data, None, lambda text: dialect.shifted(text, fault.shift_ms))
     return None
 
 
-def _is_data(frame: Frame) -> bool:
+def is_data(frame: Frame) -> bool:
+    """Whether a frame is what somebody has subscribed to."""
     return frame.kind in (Kind.DATA, Kind.BOOK_UPDATE)
 
 
-def _data_of(dialect: Dialect, channel: str, instrument: str) -> Wanted:
-    return lambda frame: _is_data(frame) and in_place(dialect.place(frame.topic), channel, instrument)
+def data_of(dialect: Dialect, channel: str, instrument: str) -> Wanted:
+    """Wants data of a channel and an instrument; empty names mean any."""
+    return lambda frame: is_data(frame) and in_place(dialect.place(frame.topic), channel, instrument)
 
 
 def _updates_of(dialect: Dialect, instrument: str) -> Wanted:

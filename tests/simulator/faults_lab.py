@@ -10,7 +10,7 @@ from random import Random
 
 import msgspec
 
-from tests.simulator import faults_frames, faults_rest
+from tests.simulator import faults_false, faults_frames, faults_rest
 from tests.simulator.clock import Clock
 from tests.simulator.faults import DropOnAccept, Fault, RefuseConnect, RefuseSubscription, RestLost, Schedule
 from tests.simulator.faults_dialect import Dialect, Request
@@ -149,17 +149,18 @@ class FaultLab:
         fault, dialect, seed = active.fault, self._dialect, f"{run.schedule.seed}:{run.all.index(active)}"
         _log.info("begins %s", fault)
         run.active.append(active)
-        if faults_frames.effect_of(fault, dialect, Random(seed)) is not None:
+        if self._effect_of(fault, seed) is not None:
 
             def build(conn_id: str) -> faults_frames.Effect:
-                effect = faults_frames.effect_of(fault, dialect, Random(f"{seed}:{conn_id}"))
+                effect = self._effect_of(fault, f"{seed}:{conn_id}")
                 if effect is None:
                     raise AssertionError("a fault has an effect on all connections or on none")
                 return effect
 
             self._gate.change_frames(active, build)
         window = (active.from_ms, active.until_ms)
-        if rest := faults_rest.effect_of(fault, dialect, Random(seed), self._ask, *window):
+        rest = faults_rest.effect_of(fault, dialect, Random(seed), self._ask, *window)
+        if rest := rest or faults_false.rest_effect_of(fault, dialect, Random(seed)):
             self._gate.change_answers(active, rest)
         if isinstance(fault, RefuseSubscription):
             code = fault.code
@@ -168,6 +169,10 @@ class FaultLab:
             self._gate.guard(active)
         self._ends.begin(active)
         self._tell()
+
+    def _effect_of(self, fault: Fault, seed: str) -> faults_frames.Effect | None:
+        effect = faults_frames.effect_of(fault, self._dialect, Random(seed))
+        return effect or faults_false.effect_of(fault, self._dialect, Random(seed), self._clock.now_ms)
 
     def _end(self, run: _Run, active: Active) -> None:
         _log.info("ends %s, hits %d", active.fault, active.hits)

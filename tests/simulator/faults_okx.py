@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from random import Random
 from typing import Any
 
 import msgspec
 
-from tests.simulator.faults_dialect import Page, Place, Query, Request, Row
+from tests.simulator.faults_dialect import FALSE_PRICE, OTHERS_PRICE, Page, Place, Query, Request, Row
 from tests.simulator.okx_bars import PERIODS
 from tests.simulator.okx_channels import INST_TYPES, Arg
 from tests.simulator.okx_rest import PREFIX
@@ -25,6 +26,7 @@ _PAGES = {
 }
 _CLASSES = {"trades": "trade", "trades-all": "trade", "tickers": "ticker", "bbo-tbt": "orderbook"}
 _BOOK_DEPTH = 400
+_MINUTE_MS = 60_000
 
 
 class OkxDialect:
@@ -118,9 +120,62 @@ class OkxDialect:
 
     def renamed(self, row: Row) -> Row:
         """See Dialect."""
-        if not isinstance(row, dict) or "instId" not in row:
-            return row
+        return self._named(row) if isinstance(row, dict) and "instId" in row else row
+
+    @staticmethod
+    def _named(row: dict[str, object]) -> dict[str, object]:
         return {**row, "instId": "PEPE-USDC" if row["instId"] != "PEPE-USDC" else "BTC-USDT"}
+
+    def false_trade(self, text: bytes, by: int, at_ms: int) -> bytes | None:
+        """See Dialect."""
+        frame = msgspec.json.decode(text)
+        row = frame["data"][-1]
+        false = {**row, "tradeId": str(int(row["tradeId"]) + by), "ts": str(at_ms), "px": FALSE_PRICE}
+        return msgspec.json.encode({**frame, "data": [false]})
+
+    def bar(self, text: bytes) -> tuple[int, int] | None:
+        """See Dialect."""
+        frame = msgspec.json.decode(text)
+        period = _PERIOD.get(frame["arg"]["channel"].removeprefix("candle"))
+        open_ms = int(frame["data"][-1][0])
+        return None if period is None else (open_ms, period.next_open(open_ms))
+
+    def false_bar(self, text: bytes, by_ms: int, *, closed: bool) -> bytes:
+        """See Dialect."""
+        frame = msgspec.json.decode(text)
+        row = frame["data"][-1]
+        false = [str(int(row[0]) + by_ms), *row[1:-1], "1" if closed else "0"]
+        return msgspec.json.encode({**frame, "data": [false]})
+
+    def of_another(self, text: bytes, rng: Random) -> bytes | None:
+        """See Dialect. Only trades and tickers name an instrument in their rows."""
+        frame = msgspec.json.decode(text)
+        rows = [row for row in frame["data"] if isinstance(row, dict) and "instId" in row]
+        if not rows:
+            return None
+        prices = {name: OTHERS_PRICE for name in ("px", "last", "askPx", "bidPx") if name in rows[0]}
+        return msgspec.json.encode({**frame, "data": [{**self._named(row), **prices} for row in rows]})
+
+    def stray_refusal(self, rng: Random) -> bytes:
+        """See Dialect."""
+        code = rng.choice(("60018", "60012", "64000", "60014", "60004", "1", ""))
+        head = rng.choice(({"id": "zz9"}, {"id": "r999"}))
+        return msgspec.json.encode({**head, "event": "error", "code": code, "msg": "?", "connId": "00000000"})
+
+    def row_number(self, row: Row) -> int:
+        """See Dialect."""
+        return int(_member(row, 0 if isinstance(row, list) else "tradeId"))
+
+    def false_row(self, row: Row, by: int, at_ms: int) -> Row:
+        """See Dialect."""
+        if isinstance(row, list):
+            return [str(int(_member(row, 0)) + (by + 2) * _MINUTE_MS), *row[1:-1], "1"]
+        return {**row, "tradeId": str(self.trade_id(row) + by), "ts": str(at_ms), "px": FALSE_PRICE}
+
+    def without_levels(self, answer: Answer, sides: Collection[str]) -> bytes:
+        """See Dialect."""
+        book: Any = _decoded(answer.body)["data"][0]
+        return envelope([{**book, **{side: [] for side in sides}}]).body
 
     def next_page(self, path: str, query: Query, rows: Sequence[Row]) -> Query | None:
         """See Dialect. Rows are newest first."""

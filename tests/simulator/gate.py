@@ -9,7 +9,7 @@ import heapq
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tests.simulator.faults import DropOnAccept, Fault, RefuseConnect
+from tests.simulator.faults import HOSTILE, DropOnAccept, Fault, RefuseConnect
 from tests.simulator.faults_dialect import Request
 from tests.simulator.faults_frames import Effect, Passed
 from tests.simulator.faults_rest import Ask, Behind, Lost, RestEffect, Serve, Served
@@ -54,8 +54,12 @@ class Gate:
     # --- faults ------------------------------------------------------------------------------------------------------
 
     def change_frames(self, active: Active, build: Callable[[str], Effect]) -> None:
-        """Put a fault to work on frames; `build` makes its effect on the connection of an id."""
+        """Put a fault to work on frames; `build` makes its effect on the connection of an id.
+
+        False frames come beside what the others let pass: where nothing true passes, they would be all there is.
+        """
         self._frames[active] = (build, {})
+        self._frames = dict(sorted(self._frames.items(), key=lambda each: isinstance(each[0].fault, HOSTILE)))
 
     def refuse_requests(self, active: Active, refusal: Callable[[str | bytes, str], bytes | None]) -> None:
         """Put a fault to work on requests: what it answers to one of a connection, or None."""

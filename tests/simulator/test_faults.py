@@ -8,13 +8,13 @@ from tests.simulator.faults import (
     KINDS,
     SURVIVABLE,
     TYPES,
-    FaultError,
     Schedule,
     fault_of,
     from_json,
     read_schedule,
     to_json,
 )
+from tests.simulator.faults_base import FaultError
 
 
 def test_every_kind_has_its_name() -> None:
@@ -22,8 +22,9 @@ def test_every_kind_has_its_name() -> None:
         *("cut", "slow_reader_closed", "drop_on_accept", "refuse_connect", "half_open", "planned_cut", "notice"),
         *("mute_channel", "mute_socket", "sequence_gap", "trade_gap", "duplicate", "reorder", "malformed"),
         *("unknown_message", "late_ack", "refuse_subscription", "clock_off"),
+        *("false_trade", "false_bar", "false_time", "false_name", "false_refusal"),
         *("rest_429", "rest_418", "rest_50011", "rest_slow", "rest_timeout", "rest_500", "rest_wrong"),
-        *("rest_behind", "rest_lost"),
+        *("rest_behind", "rest_lost", "rest_false_rows", "rest_empty_book"),
     )
     assert expected == KINDS
     assert set(KINDS) - set(SURVIVABLE) == {"rest_lost"}

@@ -7,13 +7,14 @@ from hypothesis import strategies as st
 from tests.simulator.faults import (
     KINDS,
     SURVIVABLE,
-    FaultError,
     Rest500,
     Schedule,
+    SequenceGap,
     TradeGap,
     from_json,
     to_json,
 )
+from tests.simulator.faults_base import FaultError
 from tests.simulator.faults_draw import _RECIPES, BLOCK_MS, ROUGH_MS, Harm, draw_schedule
 
 _SEEDS = st.integers(-(2**40), 2**40)
@@ -42,7 +43,7 @@ def test_what_makes_clients_back_off_is_rare_and_early(seed: int, duration_ms: i
     counts: Counter[tuple[int, Harm]] = Counter()
     for fault in draw_schedule(seed, duration_ms).faults:
         harm = _RECIPES[fault.kind].harm
-        if isinstance(fault, TradeGap) and fault.count == 1:  # may have come with a fault of REST
+        if isinstance(fault, (TradeGap, SequenceGap)) and fault.count == 1:  # may have come with a fault of REST
             continue
         if harm is not Harm.NONE:
             counts[fault.at_ms // BLOCK_MS, harm] += 1

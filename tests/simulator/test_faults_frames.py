@@ -156,7 +156,7 @@ def test_clock_is_off_in_all_data() -> None:
     [
         kind
         for kind in faults.KINDS
-        if kind.startswith("rest_")
+        if kind.startswith(("rest_", "false_"))
         or kind in ("cut", "slow_reader_closed", "drop_on_accept", "refuse_connect", "half_open", "planned_cut")
         or kind in ("notice", "refuse_subscription")
     ],

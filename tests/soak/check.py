@@ -6,7 +6,14 @@ import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
+from common.coverage import Interval, State
+from tests.simulator.faults_dialect import OTHERS_PRICE
+
 NS_PER_MS = 1_000_000
+AHEAD_NS = 60_000_000_000
+"""Clocks differ by less."""
+STANDSTILL_S = 20.0
+"""Twice as long as a collector has to notice that what arrives does not go on."""
 
 Entry = tuple[str, dict[str, str]]
 Record = dict[str, Any]
@@ -173,6 +180,68 @@ def joiner_faults(written: Book, entries: Iterable[Entry], reader: BookReader) -
     if (late.seq, late.sides) != (reader.seq, reader.sides):
         complaints.append(f"who joins late has another book at {late.seq}")
     return complaints
+
+
+def strange_faults(entries: Iterable[Entry]) -> list[str]:
+    """Nothing that another instrument costs, and no bar that opens where none does or later than it was received."""
+    return [
+        *(f"entry {entry_id} is of another instrument" for entry_id, fields in entries if _names_others(fields)),
+        *(f"entry {entry_id} is no bar of ours" for entry_id, fields in entries if not _may_be(fields)),
+    ]
+
+
+def _names_others(fields: Mapping[str, str]) -> bool:
+    levels = f'"{OTHERS_PRICE}"'
+    return any(value == OTHERS_PRICE or levels in value for value in fields.values())
+
+
+def _may_be(fields: Mapping[str, str]) -> bool:
+    if fields["type"] != "candle":
+        return True
+    opened, length = int(fields["open_time"]), int(fields["close_time"]) - int(fields["open_time"])
+    return opened % length == 0 and opened <= int(fields["ts_recv"]) + AHEAD_NS
+
+
+def ledger_faults(known: Sequence[Interval], now_ns: int, missing_ns: Iterable[int] = ()) -> list[str]:
+    """The ledger ends in the past, and does not call complete what is missing.
+
+    Args:
+        known: What it says of one stream.
+        now_ns: After its last entry.
+        missing_ns: Times of items that are not in the stream.
+    """
+    complaints = [f"the ledger speaks of {part.to_ts}, it is {now_ns}" for part in known if part.to_ts > now_ns]
+    good = [part for part in known if part.state in (State.COMPLETE, State.FILLED)]
+    complaints += [
+        f"the ledger calls {part.state.value} where the item of {ts} is missing"
+        for ts in missing_ns
+        for part in good
+        if part.from_ts <= ts < part.to_ts
+    ]
+    return complaints
+
+
+def missing_trades(entries: Iterable[Entry], record: Iterable[Record]) -> list[Record]:
+    """What the exchange traded between the first and the last trade of a stream and is not in it."""
+    there = {int(fields["trade_id"]) for _, fields in entries if fields["type"] == "trade"}
+    ours = (row for row in record if there and min(there) < int(row["id"]) < max(there))
+    return [row for row in ours if int(row["id"]) not in there]
+
+
+class Standstill:
+    """Looks whether a stream of trades stands still for long whose collector says that all is well."""
+
+    def __init__(self) -> None:
+        self.complaints: list[str] = []
+        self._since: tuple[float, str] | None = None
+
+    def look(self, now_s: float, newest: str, *, running: bool) -> None:
+        """Take note of the newest entry's id, and of what the collector has just said."""
+        if not running or self._since is None or self._since[1] != newest:
+            self._since = (now_s, newest) if running else None
+        elif now_s - self._since[0] > STANDSTILL_S:
+            self.complaints.append(f"running, but nothing came after {newest} for {STANDSTILL_S:g} s")
+            self._since = None
 
 
 def candle_faults(entries: Sequence[Entry], record: Sequence[Sequence[str]], *, gaps: bool) -> list[str]:

@@ -1,13 +1,15 @@
 """What happens in one schedule, drawn from its seed: the faults of exchange, Redis and process. Pure data."""
 
 from itertools import combinations
+from typing import TypeGuard
 
 import msgspec
 
 from common import keys
 from common.identity import CollectorId, DataType
-from tests.simulator.faults import ClockOff, Schedule
+from tests.simulator.faults import ClockOff, Fault, Schedule
 from tests.simulator.faults_draw import draw_schedule
+from tests.simulator.faults_hostile import FalseTime
 from tests.support.process_faults import ProcessFault, draw_process_schedule
 from tests.support.redis_faults import RedisFault, draw_redis_schedule
 
@@ -53,9 +55,14 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def shifts_ms(self) -> frozenset[int]:
-        """How far the exchange's times may be off: by any of its clock's faults, which add up where they overlap."""
-        drawn = [fault.shift_ms for fault in self.market.faults if isinstance(fault, ClockOff)]
+        """How far times of trades may be off: by any fault of the exchange's clock or of theirs, which add up."""
+        faults = self.market.faults
+        drawn = [fault.shift_ms for fault in faults if isinstance(fault, ClockOff) or _redates_trades(fault)]
         return frozenset(sum(some) for size in range(len(drawn) + 1) for some in combinations(drawn, size))
+
+
+def _redates_trades(fault: Fault) -> TypeGuard[FalseTime]:
+    return isinstance(fault, FalseTime) and fault.channel == "trade"
 
 
 def stream_keys(collector: CollectorId) -> dict[str, str]:

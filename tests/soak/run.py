@@ -3,24 +3,31 @@
 import os
 import shutil
 import tempfile
+import time
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
 import msgspec
+from redis.exceptions import RedisError
 
 from common import keys
 from common.coverage import State, decode, intervals
 from common.identity import DataType
 from tests.simulator.faults import Schedule
 from tests.soak.check import (
+    NS_PER_MS,
     Book,
     BookReader,
+    Standstill,
     book_faults,
     candle_faults,
     followed,
     id_faults,
     joiner_faults,
+    ledger_faults,
+    missing_trades,
+    strange_faults,
     trade_faults,
 )
 from tests.soak.plan import NATIVE, Plan, stream_keys
@@ -34,6 +41,9 @@ from tests.support.redis_site import RedisSite
 
 HEALTHY_S = 40.0
 SETTLE_S = 90.0
+"""``max_backfill_wait``, and what a busy machine takes."""
+FRESH_NS = 3_000_000_000
+"""A heartbeat that is older tells nothing of now."""
 _LATE_S = 60.0
 """How much longer than planned the faults may take on a busy machine."""
 
@@ -79,6 +89,7 @@ class Site:
 
     def __init__(self, plan: Plan, folder: Path, ends: ExitStack) -> None:
         self.plan = plan
+        self.standstill = Standstill()
         self.redis = RedisSite(folder, replica=any(fault.kind == "failover" for fault in plan.redis))
         ends.callback(self.redis.stop)
         self.redis.start()
@@ -106,6 +117,16 @@ class Site:
         beat = self.redis.client.hgetall(keys.heartbeat(self.plan.collector))
         running = beat.get("state") == "running" and beat.get("book_state") == "valid"
         return running and int(beat["trade_count"]) > 0 and int(beat["pid"]) == self.collector.pid
+
+    def look(self) -> None:
+        """Look whether the trades stand still while the collector says that all is well."""
+        newest, running = "", False
+        with suppress(RedisError):  # it may be away just now
+            beat = self.redis.client.hgetall(keys.heartbeat(self.plan.collector))
+            entries = self.redis.client.xrevrange(keys.stream(self.plan.collector, DataType.TRADE), count=1)
+            newest = entries[0][0] if entries else ""
+            running = beat.get("state") == "running" and time.time_ns() - int(beat["beat_at"]) < FRESH_NS
+        self.standstill.look(time.monotonic(), newest, running=running)
 
     def record(self, page: str, query: str = "") -> Any:
         """What the exchange knows to be true."""
@@ -173,6 +194,7 @@ def _suffer(site: Site) -> None:
 
     def over() -> bool:
         collector.watch()
+        site.look()
         done = all(fault["state"] == "done" for fault in site.market_faults())
         return done and not any(player.playing for player in players)
 
@@ -191,6 +213,7 @@ def _settle(site: Site) -> None:
     key = keys.stream(site.plan.collector, DataType.TRADE)
 
     def caught_up() -> bool:
+        site.look()
         if not site.healthy():
             return False
         last = site.redis.client.xrevrange(key, count=20)
@@ -204,15 +227,21 @@ def _check(report: Report, site: Site) -> None:
     plan = site.plan
     streams = {name: site.entries(key) for name, key in stream_keys(plan.collector).items()}
     for entries in streams.values():
-        report.complaints += id_faults(entries)
+        report.complaints += id_faults(entries) + strange_faults(entries)
+    report.complaints += site.standstill.complaints
     trades = [fields for _, fields in streams["trade"] if fields["type"] == "trade"]
     report.trades, report.books = len(trades), len(streams["orderbook"])
     report.backfilled = sum(fields["origin"] == "backfill" for fields in trades)
     gaps = any(fault.kind == "rest_lost" for fault in plan.market.faults)
-    report.complaints += trade_faults(streams["trade"], site.record("trades"), shifts_ms=plan.shifts_ms, gaps=gaps)
+    record = site.record("trades")
+    report.complaints += trade_faults(streams["trade"], record, shifts_ms=plan.shifts_ms, gaps=gaps)
     report.complaints += _check_book(site, streams["orderbook"])
     report.complaints += candle_faults(streams["candles"], site.record("candles", "&bar=1m"), gaps=gaps)
     ledger = [decode(fields) for _, fields in site.redis.client.xrange(keys.coverage(plan.collector))]
+    missing_ns = [int(row["ts"]) * NS_PER_MS for row in missing_trades(streams["trade"], record)]
+    report.complaints += ledger_faults(intervals(ledger, DataType.TRADE), time.time_ns(), missing_ns)
+    for about in ((DataType.ORDERBOOK, ""), (DataType.TICKER, ""), (DataType.CANDLES, "1m")):
+        report.complaints += ledger_faults(intervals(ledger, *about), time.time_ns())
     states = {interval.state for interval in intervals(ledger, DataType.TRADE)}
     allowed = {State.COMPLETE, State.FILLED} | ({State.LOST} if gaps else set())
     if any(fault.kind == "delete" and fault.key == stream_keys(plan.collector)["trade"] for fault in plan.redis):
