@@ -2,13 +2,19 @@ from typing import Any
 
 import pytest
 
+from common.coverage import Interval, State
+from tests.simulator.faults_dialect import OTHERS_PRICE
 from tests.soak.check import (
     BookReader,
+    Standstill,
     book_faults,
     candle_faults,
     followed,
     id_faults,
     joiner_faults,
+    ledger_faults,
+    missing_trades,
+    strange_faults,
     trade_faults,
 )
 
@@ -120,6 +126,48 @@ AT_7 = {"stream_id": "7-0", "seq": "7", "bids": '[["3","4"],["1","2"]]', "asks":
 def test_who_joins_late_comes_to_the_same_book(written: Fields, complaints: list[str]) -> None:
     entries = [SNAPSHOT, *DELTAS]
     assert joiner_faults(written, entries, BookReader().read(entries)) == complaints
+
+
+def test_nothing_of_another_instrument_and_no_bar_that_cannot_be() -> None:
+    minute = 60_000_000_000
+    times = {"open_time": str(minute), "close_time": str(2 * minute), "ts_recv": str(minute)}
+    bar = ("7-1", {"type": "candle", "closed": "0", "close": "1"} | times)
+    late = ("7-2", bar[1] | {"open_time": str(3 * minute), "close_time": str(4 * minute)})
+    odd = ("7-3", bar[1] | {"open_time": str(minute + 7), "close_time": str(2 * minute + 7)})
+    theirs = [trade(1, price=OTHERS_PRICE), book("book_delta", 7, 5, f'[["{OTHERS_PRICE}","1"]]')]
+    assert strange_faults([bar, trade(1, size=f"1{OTHERS_PRICE}"), SNAPSHOT]) == []
+    assert strange_faults([*theirs, bar, late, odd]) == [
+        "entry 5-1 is of another instrument",
+        "entry 7-0 is of another instrument",
+        "entry 7-2 is no bar of ours",
+        "entry 7-3 is no bar of ours",
+    ]
+
+
+def test_the_ledger_ends_in_the_past_and_calls_complete_what_is() -> None:
+    known = [Interval(0, 10, State.COMPLETE), Interval(10, 20, State.LOST), Interval(20, 30, State.FILLED)]
+    assert ledger_faults(known, 30, [10, 19]) == []
+    assert ledger_faults(known, 29, [9, 20]) == [
+        "the ledger speaks of 30, it is 29",
+        "the ledger calls complete where the item of 9 is missing",
+        "the ledger calls filled where the item of 20 is missing",
+    ]
+
+
+def test_which_trades_are_missing() -> None:
+    assert missing_trades([trade(3), gap(3, 5), trade(5)], RECORD) == [RECORD[3]]
+    assert missing_trades([], RECORD) == []
+
+
+def test_a_stream_that_stands_still_is_not_called_running() -> None:
+    standstill = Standstill()
+    looks = [(0.0, "1-1", True), (15.0, "1-1", False), (19.0, "1-1", True), (38.0, "1-2", True), (57.0, "1-2", True)]
+    for now_s, newest, running in looks:
+        standstill.look(now_s, newest, running=running)
+    assert standstill.complaints == []
+    standstill.look(58.1, "1-2", running=True)
+    standstill.look(59.0, "1-2", running=True)
+    assert standstill.complaints == ["running, but nothing came after 1-2 for 20 s"]
 
 
 def test_closed_bars_come_once_each() -> None:

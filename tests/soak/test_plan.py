@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.simulator.faults import SURVIVABLE, ClockOff, Cut, Schedule
+from tests.simulator.faults_hostile import FalseTime
 from tests.soak.plan import EXCHANGES, Plan, draw_plan, stream_keys
 from tests.support import process_faults, redis_faults
 from tests.support.processes import ROOT
@@ -50,8 +51,9 @@ def test_redis_away_for_a_minute(seed: int) -> None:
     assert plan.duration_s == 65
 
 
-def test_clocks_that_are_off_together_add_up() -> None:
-    faults = (Cut(), ClockOff(shift_ms=60_000), ClockOff(shift_ms=-120_000))
+def test_times_that_are_off_together_add_up() -> None:
+    elsewhere = FalseTime(channel="ticker", shift_ms=7)
+    faults = (Cut(), ClockOff(shift_ms=60_000), FalseTime(shift_ms=-120_000), elsewhere)
     plan = Plan(seed=1, exchange="okx", duration_s=9, market=Schedule(faults=faults))
     assert plan.shifts_ms == {0, 60_000, -120_000, -60_000}
     assert draw_plan(1).shifts_ms >= {0}
