@@ -1,5 +1,9 @@
-"""Whether a deployment can live in a folder. Standard library only: set-up asks before anything is installed."""
+"""Whether a deployment can live in a folder, and who may look into it.
 
+Standard library only: set-up asks before anything is installed.
+"""
+
+import stat
 from pathlib import Path
 
 REMEDY = "move the whole folder to a short path without % and quotes, and run make setup there"
@@ -13,6 +17,8 @@ _WHILE_IT_STARTS = len(".4194304")
 
 _SIGNS = ("%", '"', "'", " ;", " #", "\t;", "\t#")
 """supervisord puts the folder into its settings before it looks for expansions; the others end a value or a string."""
+
+_OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
 def unfit(root: Path) -> str:
@@ -29,3 +35,18 @@ def unfit(root: Path) -> str:
             f" and supervisord's would have {length}"
         )
     return ""
+
+
+def close_to_others(folder: Path) -> bool:
+    """Let nobody else look into a folder of ours; whether others could.
+
+    What supervisord itself writes there while it stays in the foreground has the modes of its caller's umask.
+
+    Raises:
+        OSError: The folder is not there, or not ours.
+    """
+    mode = stat.S_IMODE(folder.stat().st_mode)
+    if not mode & _OTHERS:
+        return False
+    folder.chmod(mode & ~_OTHERS)
+    return True

@@ -11,6 +11,7 @@ from common.fleet_file import Fleet, load_wanted_fleet
 from common.lifecycle import run_until_signal
 from common.log import get_logger
 from common.parent_death import under_supervisord
+from common.place import close_to_others
 from common.redis_client import async_client
 from common.settings import Environment
 from common.taken_file import write_taken
@@ -34,6 +35,7 @@ _T = TypeVar("_T")
 async def run(environment: Environment, fleet: Fleet) -> None:
     """Watch and heal the fleet until SIGTERM or SIGINT; SIGHUP reads its file again."""
     clock, settings, path = SystemClock(), ManagerSettings(), environment.fleet_path
+    close_folders(environment)
     with (
         ThreadedSupervisor(SupervisorClient(environment.supervisor_socket)) as supervisor,
         reporting(environment, clock, settings) as reporter,
@@ -87,6 +89,16 @@ def reporting(environment: Environment, clock: Clock, settings: ManagerSettings)
             webhook=Webhook(address, _fleet_name(environment), board.count_alerts) if address else None,
             troubles=troubles,
         )
+
+
+def close_folders(environment: Environment) -> None:
+    """Nobody else may read what a run writes; where that cannot be had, ``manager-cli doctor`` has the remedy."""
+    for folder in (environment.var, environment.logs):
+        try:
+            if close_to_others(folder):
+                get_logger().warning("folder_closed", folder=str(folder), why="others could look into it")
+        except OSError as error:
+            get_logger().warning("folder_not_closed", folder=str(folder), why=error.strerror or type(error).__name__)
 
 
 def _fleet_name(environment: Environment) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from common.errors import InvalidConfigurationError
-from common.place import REMEDY, unfit
+from common.place import REMEDY, close_to_others, unfit
 from common.settings import read_environment
 
 LONGEST = 79
@@ -69,3 +69,9 @@ def test_it_needs_nothing_that_is_not_installed_yet() -> None:
     code = "import common.place, sys; assert not {'msgspec', 'common.errors'} & sys.modules.keys()"
     checkout = Path(__file__).resolve().parent.parent.parent
     subprocess.run(["python3", "-c", code], cwd=checkout, env={**os.environ, "PYTHONPATH": ""}, check=True, timeout=30)
+
+
+def test_a_folder_is_closed_to_others_and_what_its_owner_may_do_stays(tmp_path: Path) -> None:
+    tmp_path.chmod(0o577)
+    assert [close_to_others(tmp_path), close_to_others(tmp_path)] == [True, False]
+    assert tmp_path.stat().st_mode & 0o777 == 0o500

@@ -6,8 +6,10 @@ import pytest
 from structlog.testing import capture_logs
 
 from common.config import RedisConfig
+from common.fleet_file import Fleet
 from common.redis_client import async_client
 from common.settings import Environment
+from manager import app
 from manager.app import reporting
 from manager.hands import WHO
 from manager.journal import Entry, What
@@ -69,4 +71,27 @@ async def test_an_alert_names_the_machine_and_the_fleet(tmp_path: Path) -> None:
     assert receiver.texts == [
         f"tickfleet on {socket.gethostname()}, fleet {tmp_path}/fleet.toml\n"
         "fleet: the fleet file cannot be used (fleet.toml: unknown key)"
+    ]
+
+
+async def test_nobody_else_gets_to_what_supervisord_writes_with_the_umask_of_its_caller(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def at_once(_: object) -> None:
+        return None
+
+    monkeypatch.setattr(app, "run_until_signal", at_once)
+    site = environment(tmp_path, metrics_port="off")
+    for folder in (site.var, site.logs):
+        folder.mkdir()
+        folder.chmod(0o777)
+    with capture_logs() as logs:
+        await app.run(site, Fleet(redis=RedisConfig(), collectors=()))
+        site.logs.rmdir()
+        await app.run(site, Fleet(redis=RedisConfig(), collectors=()))
+    assert site.var.stat().st_mode & 0o777 == 0o700
+    assert [(log["event"], log["folder"], log["why"]) for log in logs if log["event"].startswith("folder")] == [
+        ("folder_closed", str(site.var), "others could look into it"),
+        ("folder_closed", str(site.logs), "others could look into it"),
+        ("folder_not_closed", str(site.logs), "No such file or directory"),
     ]

@@ -170,9 +170,9 @@ async def test_a_file_that_no_worker_can_use_is_told_and_not_tried_again(site: S
         # what is advised there helps
         site.behave("SPOILT-USDT", "run")
         os.kill(os.getpid(), signal.SIGHUP)
-        await site.seen(lambda _: file.read_text() != "{", 10)
+        await site.seen(lambda _: file.read_text() != "{", 30)
         await asyncio.to_thread(site.client.start, "collector-okx-SPOILT-USDT")
-        await site.seen(all_healthy, 10)
+        await site.seen(all_healthy, 30)
 
 
 async def test_a_changed_fleet_touches_only_what_changed_and_a_new_manager_nothing(site: Site) -> None:
