@@ -121,9 +121,21 @@ def decode(fields: Mapping[str, str]) -> LedgerEntry:
         raise UndecodableFrameError(f"ledger entry of unknown kind {kind[:40]!r}")
     try:
         continues = _CONTINUES[fields.get("continues", "0")]
-        return msgspec.convert({**fields, "continues": continues}, LedgerEntry, strict=False)
+        entry = msgspec.convert({**fields, "continues": continues}, LedgerEntry, strict=False)
     except (msgspec.MsgspecError, KeyError, UnicodeError) as error:
         raise UndecodableFrameError(f"ledger entry of kind {kind} lacks a field or holds a malformed one") from error
+    if _is_reversed(entry):
+        raise UndecodableFrameError(f"ledger entry of kind {kind} ends before it begins")
+    return entry
+
+
+def _is_reversed(entry: LedgerEntry) -> bool:
+    """Whether the items that bound a gap are in the wrong order: it would pass for one in which nothing is missing.
+
+    Times may be: an exchange's clock can go back from one item to the next.
+    """
+    from_id, to_id = number_of(entry.from_id), number_of(entry.to_id)
+    return entry.kind in _GAP_STATES and from_id is not None and to_id is not None and from_id >= to_id
 
 
 def intervals(entries: Iterable[LedgerEntry], data_type: DataType, interval: str = "") -> list[Interval]:

@@ -6,15 +6,20 @@ that is missing between two others may bear the time of either, so a hole covers
 """
 
 from bisect import bisect_left, insort
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from enum import Enum
-from itertools import pairwise
+from heapq import heappop, heappush
+from itertools import islice, pairwise
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 _MOST_DIGITS = 19
 """Of an id: what is longer is no number of ours."""
+
+
+_MOST_IN_ONE_PLACE = 30
+"""Holes that overlap in time; a collector has some at once at most."""
 
 
 class State(Enum):
@@ -92,17 +97,14 @@ class Span(Struct, frozen=True):
             if self.stop > piece.stop:
                 yield replace(self, start=max(self.start, piece.stop), from_id=None)
             return
-        before = replace(
-            self,
-            stop=min(self.stop, max(self.start, piece.start) + 1),
-            to_id=min(self.to_id, piece.from_id + 1),
-        )
-        after = replace(
-            self,
-            start=max(self.start, min(self.stop, piece.stop) - 1),
-            from_id=max(self.from_id, piece.to_id - 1),
-        )
-        yield from (rest for rest in (before, after) if not rest.void)
+        stop, to_id = min(self.stop, max(self.start, piece.start) + 1), min(self.to_id, piece.from_id + 1)
+        if to_id - self.from_id > 1:
+            same = stop == self.stop and to_id == self.to_id
+            yield self if same else replace(self, stop=stop, to_id=to_id)
+        start, from_id = max(self.start, min(self.stop, piece.stop) - 1), max(self.from_id, piece.to_id - 1)
+        if self.to_id - from_id > 1:
+            same = start == self.start and from_id == self.from_id
+            yield self if same else replace(self, start=start, from_id=from_id)
 
 
 def number_of(text: str | None) -> int | None:
@@ -128,7 +130,8 @@ class Timeline:
         """Gaps are told up to here, which may be behind the end by the item at their edge."""
         self._end_id: int | None = None
         self._holes: list[Span] = []  # by place; they share no item, so they are sorted by stop as well
-        self._open = 0  # of the holes
+        self._open: list[Span] = []  # those of them that are open and numbered; they share no item: sorted by both ids
+        self._crowds: list[Span] = []  # holes that were too many in one place to be told apart
         self._filled: list[Span] = []
 
     def open(self, run_id: str, ts: int, number: int | None, *, continues: bool) -> None:
@@ -175,29 +178,40 @@ class Timeline:
 
     def _put(self, span: Span) -> None:
         """Note a span in place of what was known of its items."""
-        if self._open and span.numbered:
-            self._settle_elsewhere(span)
+        for hole in self._shared(span):  # also at other times: the exchange's clock was wrong when it was seen
+            first = bisect_left(self._holes, _place(hole), key=_place)
+            at = self._holes.index(hole, first)
+            self._replace(at, at + 1, list(hole.without(span)))
         first = last = bisect_left(self._holes, (span.stop, 0), key=_place)
         while first > 0 and self._holes[first - 1].stop > span.start:
             first -= 1
-        replaced = self._holes[first:last]
-        left = [rest for hole in replaced for rest in hole.without(span)]
-        self._holes[first:last] = left
-        self._open += _count_open(left) - _count_open(replaced)
+        if last - first > _MOST_IN_ONE_PLACE:
+            self._crowds.append(_crowd(self._holes[first:last]))
+            self._replace(first, last, [])
+            last = first
+        self._replace(first, last, [rest for hole in self._holes[first:last] for rest in hole.without(span)])
         if span.state is State.FILLED:
             self._filled.append(span)
         elif not span.void:
-            insort(self._holes, span, key=_place)
-            self._open += _count_open([span])
+            self._replace(0, 0, [span])
 
-    def _settle_elsewhere(self, span: Span) -> None:
-        """Take the items out of open holes at other times: the exchange's clock was wrong when those were seen."""
-        self._holes = [
-            rest
-            for hole in self._holes
-            for rest in (hole.without(span) if hole.state is State.OPEN and hole.shares_items(span) else (hole,))
-        ]
-        self._open = _count_open(self._holes)
+    def _shared(self, span: Span) -> list[Span]:
+        """The open holes that share items with a span."""
+        if span.from_id is None or span.to_id is None:
+            return []
+        first = max(bisect_left(self._open, span.from_id, key=_from_id) - 1, 0)
+        last = bisect_left(self._open, span.to_id, first, key=_from_id)
+        return [hole for hole in self._open[first:last] if hole.shares_items(span)]
+
+    def _replace(self, first: int, last: int, holes: list[Span]) -> None:
+        """Put holes in the place of some others."""
+        for hole in filter(_is_open, self._holes[first:last]):
+            del self._open[self._open.index(hole, bisect_left(self._open, _from_id(hole), key=_from_id))]
+        del self._holes[first:last]
+        for hole in holes:
+            insort(self._holes, hole, key=_place)
+            if _is_open(hole):
+                insort(self._open, hole, key=_from_id)
 
     def _reach(self, ts: int, number: int | None) -> None:
         if number is None:  # numbers from here on need not compare with those before
@@ -217,7 +231,7 @@ class Timeline:
         end = max(self._end, self._told_until)
         spans = [
             replace(span, start=max(span.start, begin), stop=min(span.stop, end))
-            for span in (base, *filled, *self._holes)
+            for span in (base, *filled, *self._holes, *self._crowds)
         ]
         return self._with_ids(_merged(_told([span for span in spans if span.start < span.stop])))
 
@@ -233,22 +247,49 @@ class Timeline:
         return told
 
 
+class _Active:
+    """The spans of one state that hold at a place which moves on: each goes in once and comes out once."""
+
+    def __init__(self) -> None:
+        self._first: list[tuple[int, int, Span]] = []
+        self._lowest: list[tuple[int, int, Span]] = []
+        self._highest: list[tuple[int, int, Span]] = []
+
+    def add(self, number: int, span: Span) -> None:
+        """One that begins here."""
+        heappush(self._first, (number, number, span))
+        if span.from_id is not None:
+            heappush(self._lowest, (span.from_id, number, span))
+        if span.to_id is not None:
+            heappush(self._highest, (-span.to_id, number, span))
+
+    def at(self, start: int, stop: int) -> Span | None:
+        """What they come to between two edges; None where there is none."""
+        first, lowest, highest = (_head(heap, start) for heap in (self._first, self._lowest, self._highest))
+        if first is None:
+            return None
+        from_id, to_id = lowest.from_id if lowest else None, highest.to_id if highest else None
+        return Span(first.state, start, stop, from_id, to_id, first.reason)
+
+
+def _head(heap: list[tuple[int, int, Span]], start: int) -> Span | None:
+    """The head of a heap, once those that have ended are out."""
+    while heap and heap[0][2].stop <= start:
+        heappop(heap)
+    return heap[0][2] if heap else None
+
+
 def _told(spans: list[Span]) -> Iterator[Span]:
     """The spans cut at each other's edges, of those that overlap only the one that promises least."""
     spans = sorted(spans, key=lambda span: span.start)
     edges = sorted({edge for span in spans for edge in (span.start, span.stop)})
-    active: list[Span] = []
+    active = {state: _Active() for state in reversed(State)}
     taken = 0
     for start, stop in pairwise(edges):
-        active = [span for span in active if span.stop > start]
         while taken < len(spans) and spans[taken].start <= start:
-            active.append(spans[taken])
+            active[spans[taken].state].add(taken, spans[taken])
             taken += 1
-        worst = max((span.state for span in active), key=_RANK.__getitem__)
-        here = [span for span in active if span.state is worst]
-        from_id = min((span.from_id for span in here if span.from_id is not None), default=None)
-        to_id = max((span.to_id for span in here if span.to_id is not None), default=None)
-        yield Span(worst, start, stop, from_id, to_id, here[0].reason)
+        yield from islice((here for one in active.values() if (here := one.at(start, stop))), 1)
 
 
 def _merged(spans: Iterator[Span]) -> list[Span]:
@@ -262,8 +303,19 @@ def _merged(spans: Iterator[Span]) -> list[Span]:
     return merged
 
 
-def _count_open(spans: Iterable[Span]) -> int:
-    return sum(span.state is State.OPEN for span in spans)
+def _is_open(span: Span) -> bool:
+    return span.state is State.OPEN and span.numbered
+
+
+def _from_id(span: Span) -> int:
+    return span.from_id or 0
+
+
+def _crowd(holes: list[Span]) -> Span:
+    """Many holes as one, which promises no more than any of them; nothing that comes later takes it back."""
+    state = max((hole.state for hole in holes), key=_RANK.__getitem__)
+    start, stop = min(hole.start for hole in holes), max(hole.stop for hole in holes)
+    return Span(state, start, stop, None, None, "too_many_gaps")
 
 
 def _text(number: int | None) -> str | None:

@@ -121,11 +121,14 @@ class _Followed:
         self.last_id = "-"
         self.unreadable = 0
         self._timelines: dict[tuple[DataType, str], Timeline] = {}
+        self._known: dict[tuple[DataType, str], list[Interval]] = {}  # as of the last entry
 
     def known(self, name: StreamName) -> list[Interval]:
         """The intervals of one stream."""
-        timeline = self._timelines.get((name.data_type, name.interval))
-        return timeline.intervals() if timeline else []
+        data = (name.data_type, name.interval)
+        if data not in self._known and data in self._timelines:
+            self._known[data] = self._timelines[data].intervals()
+        return self._known.get(data, [])
 
     def take(self, rows: Sequence[tuple[str, list[str]]]) -> bool:
         """Fold what comes next; the first row is the one that was read last.
@@ -136,6 +139,8 @@ class _Followed:
             if not rows or rows[0][0] != self.last_id:
                 return False
             rows = rows[1:]
+        if rows:
+            self._known.clear()
         for entry_id, fields in rows:
             self.last_id = entry_id
             try:

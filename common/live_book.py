@@ -9,11 +9,13 @@
 on a doubtful book by mistake. What is known nevertheless, for a display, is in ``last_known``. Doubts are:
 
 - not joined yet; the chain of the deltas is broken; entries were missed or cannot be read; a level is no number;
+- somebody bids as much as somebody else asks, and the instrument is not in an auction, where that is legal;
 - the collector says so: its feed is stale or disconnected, something is missing, its book is not valid;
 - the collector does not run, does not beat any more, or has started anew; its book is silent for longer than is usual;
 - what it has read does not get here, Redis does not answer, or this process has not looked for some seconds.
 
-After a doubt it joins again by itself: by the next snapshot in the stream, or by the ``:book`` hash. For a Redis or a
+After a doubt it joins again by itself: by the next snapshot in the stream, or by the ``:book`` hash, where the stream
+holds the entry that the hash names. Entries of a type that this version does not know are passed over. For a Redis or a
 collector that is away it waits, for ever.
 """
 
@@ -32,19 +34,31 @@ from common.events import Level
 from common.exchanges import profile
 from common.health import read_heartbeat
 from common.identity import CollectorId, DataType
-from common.reading.book_state import FollowedBook, read_book_hash
+from common.reading.book_state import BookHash, FollowedBook, is_of, read_book_hash
 from common.reading.book_watch import BookWatch
-from common.reading.commands import hash_of
+from common.reading.commands import accepted, hash_of
 from common.reading.connect import RedisPlace, redis_config
 from common.reading.ladder import decimal_of
+from common.reading.names import StreamName
 from common.redis_pipe import RedisPipe
-from common.resp import pack_command
+from common.resp import Reply, is_wrong_type, pack_command
 from common.subscriber import Batch, Subscriber
 
 __all__ = ["FollowedBook", "Level", "LiveBook"]
 
 _LOOK_EVERY_S = 1.0
 _DOUBTFUL_LOOK_EVERY_S = 0.25
+_AUCTION = ("preopen",)
+"""States of an instrument in which its book may be crossed (OKX: the call auction before trading begins)."""
+
+
+def _hgetall(key: str) -> bytes:
+    return pack_command(("HGETALL", key))
+
+
+def _hash_of(reply: Reply) -> dict[str, str]:
+    """The fields of a hash; none where the key is not there, or holds something else."""
+    return {} if is_wrong_type(reply) else hash_of(reply)
 
 
 class LiveBook:
@@ -188,7 +202,7 @@ class LiveBook:
         self._reads = subscriber.connected
         for entry in batch.entries:
             self.last_known.apply(entry)
-        passed_over = subscriber.skipped.unknown + subscriber.skipped.malformed
+        passed_over = subscriber.skipped.malformed
         if passed_over > self._passed_over:
             self.last_known.doubt_it("an entry cannot be read", batch.chunks[-1].ids[-1])
         self._passed_over = passed_over
@@ -203,24 +217,35 @@ class LiveBook:
         if now_s - self._looked_s < (_DOUBTFUL_LOOK_EVERY_S if self.reason else _LOOK_EVERY_S):
             return ""
         self._looked_s = now_s
-        wanted = [keys.heartbeat(self._collector), *([keys.book(self._collector)] if known.doubt else [])]
+        wanted = [keys.heartbeat(self._collector), keys.instrument(self._collector)]
+        wanted += [keys.book(self._collector)] if known.doubt else []
         try:
-            beat, *book = map(hash_of, await pipe.transaction([pack_command(("HGETALL", key)) for key in wanted]))
+            beat, instrument, *book = map(_hash_of, await pipe.transaction([_hgetall(key) for key in wanted]))
+            found = read_book_hash(book[0]) if book else None
+            is_true = found is not None and await self._is_in_stream(pipe, found)
         except RedisUnreachableError:
             await pipe.close()
             self._answers = False
             return ""
         self._answers = True
+        known.crossed_is_legal = instrument.get("state") in _AUCTION
         self._watch.note(read_heartbeat(beat), self._clock.monotonic_s())
         started_at = self._watch.started_at
         if not known.doubt and started_at > known.based_at:
             known.doubt_it("the collector has started anew")
-        found = read_book_hash(book[0]) if book else None
         # A hash of an earlier run says valid until the present run has come so far as to write it.
-        if found is None or not 0 < started_at <= found.book.ts_recv or not known.join(found):
+        if found is None or not is_true or not 0 < started_at <= found.book.ts_recv or not known.join(found):
             return ""
         self.joins += 1
         return found.stream_id
+
+    async def _is_in_stream(self, pipe: RedisPipe, found: BookHash) -> bool:
+        """Whether the stream holds the entry that a hash names: it must be possible to follow it from there."""
+        key = StreamName(self._collector, DataType.ORDERBOOK).key
+        (reply,) = await pipe.execute([pack_command(("XRANGE", key, found.stream_id, found.stream_id))])
+        if is_wrong_type(reply):
+            return False
+        return any(is_of(found, dict(zip(row[::2], row[1::2], strict=True))) for _, row in accepted(reply))
 
     # --- in the background ---------------------------------------------------------------------------------------
 

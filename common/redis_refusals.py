@@ -28,6 +28,7 @@ _BY_CODE: Mapping[str, str] = {
     "ASK": "is moving our keys to another node",
     "TRYAGAIN": "is moving our keys to another node",
     "CLUSTERDOWN": "is a Cluster that is not whole now",
+    "WRONGTYPE": "holds something of another type under a key of ours",
     "CROSSSLOT": "is a Cluster, and holds what was asked for on several nodes",
 }
 

@@ -5,6 +5,7 @@
 | doubtful | a snapshot in the stream, or the ``:book`` hash as it was at the doubt or later | sure |
 | sure | a delta that does not continue it (``prev_seq``), a feed that is stale or disconnected, a gap | doubtful |
 | sure | entries that were missed, lost by Redis or cannot be read, a level that is no number | doubtful |
+| sure | somebody bids as much as somebody else asks, where that is not legal | doubtful |
 
 Deltas that come while it is doubtful are passed over. That the collector lives and the stream is up to date is judged
 apart (``common.reading.book_watch``).
@@ -22,7 +23,7 @@ from common.reading.entries import Entry, Missed, Rewound
 from common.reading.ladder import BadLevelError, Ladder
 from common.reading.position import BEGINNING, id_order
 
-__all__ = ["BookHash", "FollowedBook", "read_book_hash"]
+__all__ = ["BookHash", "FollowedBook", "is_of", "read_book_hash"]
 
 NOT_JOINED = "not joined yet"
 _BAD_STATES = (FeedState.STALE, FeedState.DISCONNECTED)
@@ -51,6 +52,17 @@ def read_book_hash(fields: Mapping[str, str]) -> BookHash | None:
     return BookHash(fields["stream_id"], book) if isinstance(book, BookSnapshot) else None
 
 
+def is_of(known: BookHash, fields: Mapping[str, str]) -> bool:
+    """Whether the entry that a hash names, as it stands in the stream, is the one that the hash was written with."""
+    try:
+        event = decode(fields)
+    except UndecodableFrameError:
+        return False
+    if not isinstance(event, (BookSnapshot, BookDelta)):
+        return False
+    return (event.seq, event.ts_event, event.ts_recv) == (known.book.seq, known.book.ts_event, known.book.ts_recv)
+
+
 class FollowedBook:
     """The levels as they are known, and what is amiss with them.
 
@@ -60,6 +72,7 @@ class FollowedBook:
         seq: The exchange's number of that entry, where it gives one.
         ts_event, ts_recv: The times of that entry.
         based_at: ``ts_recv`` of the snapshot that it was built from.
+        crossed_is_legal: Whether bids may be as high as asks: in an auction before trading begins.
     """
 
     def __init__(self) -> None:
@@ -69,6 +82,7 @@ class FollowedBook:
         self.ts_event = 0
         self.ts_recv = 0
         self.based_at = 0
+        self.crossed_is_legal = False
         self.bids = Ladder(highest_first=True)
         self.asks = Ladder(highest_first=False)
         self._read_to = BEGINNING
@@ -113,8 +127,8 @@ class FollowedBook:
             self.doubt_it("bad level")
             return
         self.based_at = snapshot.ts_recv
-        self._reached(entry_id, snapshot)
         self.doubt = ""
+        self._reached(entry_id, snapshot)
 
     def _update(self, entry_id: str, delta: BookDelta) -> None:
         if delta.prev_seq != self.seq:
@@ -131,3 +145,6 @@ class FollowedBook:
     def _reached(self, entry_id: str, event: BookSnapshot | BookDelta) -> None:
         self.stream_id, self.seq = entry_id, event.seq
         self.ts_event, self.ts_recv = event.ts_event, event.ts_recv
+        bid, ask = self.bids.best_price, self.asks.best_price
+        if bid is not None and ask is not None and bid >= ask and not self.crossed_is_legal:
+            self.doubt_it("crossed")

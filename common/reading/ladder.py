@@ -58,6 +58,11 @@ class Ladder:
         """The best level; None where there is none."""
         return self._levels[self._prices[-1 if self._highest_first else 0]] if self._prices else None
 
+    @property
+    def best_price(self) -> Decimal | None:
+        """The price of the best level; None where there is none."""
+        return self._prices[-1 if self._highest_first else 0] if self._prices else None
+
 
 def decimal_of(text: str) -> Decimal:
     """The number in a price or size.

@@ -43,6 +43,9 @@ if TYPE_CHECKING:
 PAGE = 5_000
 """Entries to read at once: a few milliseconds of Redis' time, which the collectors share."""
 
+_MOST_ROWS = 500
+"""Of one table: nobody reads more."""
+
 
 def coverage(
     context: typer.Context,
@@ -144,10 +147,14 @@ def _print(answers: list[Answer], unreadable: int, now_ns: int) -> None:
     parts: list[RenderableType] = []
     for one in answers:
         rows = []
-        for row in to_rows(one.parts):
+        hidden = max(len(one.parts) - _MOST_ROWS, 0)
+        for row in to_rows(one.parts[hidden:]):
             state = Text(row.state.value, styles.get(row.state, "green"))
             rows.append((row.from_ts, row.to_ts, row.length, state, row.ids, row.reason))
         parts += [Text(str(one.subject), style="bold")]
+        parts += (
+            [Text(f"{hidden:,} parts before these are not shown: see --json, or --from and --to")] if hidden else []
+        )
         parts += [Columns(columns, rows)] if one.parts else []
         parts += [Text(up_to_line(one, now_ns)), Text()]
     console().print(Group(*parts, Text(verdict_line(answers, unreadable), style="bold")))

@@ -1,4 +1,5 @@
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 import msgspec
@@ -495,3 +496,46 @@ def test_any_fields_are_an_entry_or_refused(kind: str, fields: dict[str, str]) -
         return
     intervals([found], found.data_type, found.interval)
     assert replace(decode(as_read(encode(found))), continues=found.continues) == found
+
+
+@pytest.mark.parametrize("kind", ["opened", "filled", "lost"])
+@pytest.mark.parametrize("ids", [(9, 5), (5, 5)])
+def test_a_gap_whose_items_are_in_the_wrong_order_cannot_be_read(kind: str, ids: tuple[int, int]) -> None:
+    written = encode(gap(kind, 20, 30, *ids))
+    texts = [str(part) for part in written]
+    with pytest.raises(UndecodableFrameError, match="ends before it begins"):
+        decode(dict(zip(texts[::2], texts[1::2], strict=True)))
+
+
+def _foreign(kind: str, count: int) -> list[LedgerEntry]:
+    """Gaps as no collector writes them: side by side, within each other, all at one time."""
+    last = 10 * count
+    made: dict[str, Callable[[int], LedgerEntry]] = {
+        "side by side": lambda n: gap("opened", 10 * n, 10 * n + 5, 10 * n, 10 * n + 5),
+        "nested": lambda n: gap("lost", n, last - n, reason="x"),
+        "filled and nested": lambda n: gap("filled", n, last - n),
+        "at one time": lambda n: gap("opened", 5, 6, 10 * n, 10 * n + 5),
+        "long, of other items": lambda n: gap("lost", n, last - n, 10 * n, 10 * n + 5),
+    }
+    return [opened(0, 1), *(made[kind](number) for number in range(count // 2)), complete(last, last)]
+
+
+KINDS = ["side by side", "nested", "filled and nested", "at one time", "long, of other items"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_many_foreign_gaps_cost_no_more_each_than_few(kind: str) -> None:
+    many = _foreign(kind, 20_000)
+    begun_s = time.process_time()
+    known = intervals(many, DataType.TRADE)
+    assert time.process_time() - begun_s < 10.0  # some 1 s; each compared with each would be minutes
+    assert is_complete(known, known[0].from_ts, known[-1].to_ts) is (kind == "filled and nested")
+
+
+@pytest.mark.parametrize("kind", ["nested", "at one time", "long, of other items"])
+def test_gaps_that_are_too_many_to_be_told_apart_promise_nothing(kind: str) -> None:
+    entries = _foreign(kind, 200)
+    spans = [(one.from_ts, one.to_ts) for one in entries[1:-1]]
+    known = intervals(entries, DataType.TRADE)
+    for from_ts, to_ts in spans:
+        assert not is_complete(known, from_ts or 0, to_ts or 0)

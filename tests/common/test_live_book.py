@@ -6,7 +6,7 @@ import pytest
 
 from common import keys
 from common.errors import ExchangeNotSupportedError, InvalidConfigurationError
-from common.events import FeedState, FeedStatus, Level
+from common.events import BookDelta, FeedState, FeedStatus, Level
 from common.health import BookState
 from common.live_book import LiveBook
 from tests.support.market_items import START_NS
@@ -43,7 +43,7 @@ class Market:
 
     def looks(self) -> int:
         """How often a hash was read."""
-        calls: int = self.client.info("commandstats")["cmdstat_hgetall"]["calls"]
+        calls: int = self.client.info("commandstats").get("cmdstat_hgetall", {"calls": 0})["calls"]
         return calls
 
     def book(self, url: str = "") -> LiveBook:
@@ -178,6 +178,63 @@ async def test_a_hash_that_is_not_valid_is_waited_for(market: Market, state: Boo
         write_book_hash(market.client, "1-7", snapshot(7))
         await soon(book.become_valid())
         assert (seen(book), book.joins) == (at(7), 1)
+
+
+async def test_a_hash_ahead_of_the_stream_is_not_joined(market: Market) -> None:
+    market.open()
+    write_book_hash(market.client, "9000-0", snapshot(90))
+    async with market.book() as book:
+        looks = market.looks() + 9
+        await until(lambda: market.looks() > looks, "the hash was looked at more than once")
+        assert (book.reason, seen(book), book.joins) == ("not joined yet", NOBODY, 0)
+        write_book_hash(market.client, "1-7", snapshot(7))
+        await soon(book.become_valid())
+        assert (seen(book), book.joins) == (at(7), 1)
+
+
+async def test_a_hash_that_is_not_of_the_entry_it_names_is_not_joined(market: Market) -> None:
+    market.open()
+    write_book_hash(market.client, "1-7", snapshot(6))
+    async with market.book() as book:
+        looks = market.looks() + 9
+        await until(lambda: market.looks() > looks, "the hash was looked at more than once")
+        assert (seen(book), book.joins) == (NOBODY, 0)
+
+
+async def test_an_entry_of_a_type_that_is_unknown_is_passed_over(market: Market) -> None:
+    market.open()
+    async with market.book() as book:
+        await soon(book.become_valid())
+        market.client.xadd(BTC_BOOK.key, {"type": "book_of_next_year", "bids": "1"}, "1-8")
+        write(market.client, BTC_BOOK, "1-9", delta(8, 7))
+        await until(lambda: book.last_known.seq == 8, "what came behind it is read")
+        assert (book.reason, seen(book), book.joins) == ("", at(8), 1)
+
+
+async def test_keys_of_another_type_are_not_a_redis_that_is_away(market: Market) -> None:
+    market.open()
+    market.client.delete(keys.book(BTC))
+    market.client.set(keys.book(BTC), "x")
+    async with market.book() as book:
+        await until(lambda: book.reason == "not joined yet", "the hash was looked at")
+        market.client.delete(keys.book(BTC))
+        write_book_hash(market.client, "1-7", snapshot(7))
+        await soon(book.become_valid())
+
+
+async def test_a_crossed_book_is_a_doubt_except_in_an_auction(market: Market) -> None:
+    market.open()
+    crossed = BookDelta(
+        ts_event=START_NS, ts_recv=START_NS, bids=[Level("101", "1")], asks=[], seq=8, prev_seq=7
+    )  # fmt: skip
+    write(market.client, BTC_BOOK, "1-8", crossed)
+    async with market.book() as book:
+        await until(lambda: book.reason == "crossed", "it is noticed")
+        assert seen(book) == NOBODY
+    market.client.hset(keys.instrument(BTC), "state", "preopen")
+    async with market.book() as book:
+        await until(lambda: book.last_known.seq == 8, "it is read")
+        assert (book.reason, book.best_bid, book.best_ask) == ("", Level("101", "1"), Level("101", "7"))
 
 
 async def test_a_redis_that_is_away_is_a_doubt_until_it_is_back(market: Market) -> None:

@@ -69,6 +69,7 @@ class Copier:
         self._file, self._progress = file, progress
         self._clock = clock or SystemClock()
         self._tally = Tally()
+        self._odd = 0
 
     async def copy(self) -> Copied:
         """Do it.
@@ -85,7 +86,7 @@ class Copier:
         from_ns = span.from_ns or self._tally.first_ns
         lacks = look.lacks(from_ns, span.to_ns)
         in_part = lacks and not look.lacks(from_ns, min(look.up_to, span.to_ns))
-        known = Facts(_trimmed_to(facts, span), ended, lacks, look.up_to if in_part else 0)
+        known = Facts(_trimmed_to(facts, span), ended, lacks, look.up_to if in_part else 0, self._odd)
         return Copied(self._tally, known)
 
     async def _read(self, facts: cursor.Facts) -> bool:
@@ -109,6 +110,7 @@ class Copier:
                         raise RedisUnreachableError(f"Redis at {shown_address(self._redis)} went away")
                     break
         self._write([*sieve.rest()])
+        self._odd = sieve.odd
         return not sieve.done and reached < last
 
     def _subscriber(self, start: Position) -> Subscriber:

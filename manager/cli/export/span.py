@@ -41,7 +41,16 @@ class Span(Struct, frozen=True):
     @property
     def last_ms(self) -> int:
         """No data with a higher id belongs to it; a bar is written until it closes, and has the time that it opened."""
-        return self.to_ns // _NS_PER_MS + MARGIN_MS + INTERVAL_S.get(self.interval, 0) * 1_000
+        return self.to_ns // _NS_PER_MS + MARGIN_MS + self._bar_ms
+
+    def is_odd(self, at_ns: int, entry_id: str) -> bool:
+        """Whether an entry belongs to it by its id, and its own time is nowhere near."""
+        id_ns, margin_ns = id_order(entry_id)[0] * _NS_PER_MS, (MARGIN_MS + self._bar_ms) * _NS_PER_MS
+        return self.holds(id_ns) and abs(at_ns - id_ns) > margin_ns
+
+    @property
+    def _bar_ms(self) -> int:
+        return INTERVAL_S.get(self.interval, 0) * 1_000
 
     def share(self, entry_id: str, first_id: str, last_id: str) -> float:
         """How much of what has to be read, from ``first_id`` to ``last_id`` at most, is read with an entry: 0 to 1."""
@@ -55,10 +64,11 @@ class Sieve:
 
     Attributes:
         done: Nothing that comes can belong to the range.
+        odd: Entries of data that stand in the range by their ids and bear a time far from it: they do not pass.
     """
 
     def __init__(self, span: Span) -> None:
-        self.done = False
+        self.done, self.odd = False, 0
         self._span = span
         self._before_ns: int | None = None
         self._waiting: list[Entry] = []
@@ -75,6 +85,8 @@ class Sieve:
             self._before_ns = entry.event.ts_event
             if self._span.holds(entry.event.ts_event):
                 yield entry
+            else:
+                self.odd += self._span.is_odd(entry.event.ts_event, entry.id)
             self.done = id_order(entry.id)[0] > self._span.last_ms
 
     def rest(self) -> Iterator[Entry]:

@@ -18,12 +18,14 @@ class Facts(Struct, frozen=True):
         ended: The stream was deleted or trimmed while it was read, and ended before its end.
         ledger: Why the range is not complete by the completeness ledger; empty: it is.
         vouched_ns: Up to when it is, by the ledger; 0: not even in part.
+        odd: How many entries stand in the range by their ids and bear a time far from it: they are not in the file.
     """
 
     trimmed_to_ns: int | None = None
     ended: bool = False
     ledger: str = ""
     vouched_ns: int = 0
+    odd: int = 0
 
 
 class Tally:
@@ -72,6 +74,10 @@ class Tally:
             found.append("the stream was deleted or trimmed meanwhile: its end is missing")
         if unreadable := self.types["unreadable"]:
             found.append(f"{unreadable} entries cannot be read by this version: only their ids are there")
+        if facts.odd:
+            found.append(
+                f"{facts.odd} entries stand in the range, but bear times more than five minutes off: they were left out"
+            )
         if facts.ledger:
             found.append(
                 f"complete by the coverage ledger only up to {date_time(facts.vouched_ns)}: more may still come"

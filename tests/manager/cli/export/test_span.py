@@ -104,6 +104,16 @@ def test_it_is_done_behind_the_margin_and_takes_no_more() -> None:
     assert [*sieve.rest()] == []
 
 
+def test_what_stands_in_the_range_and_is_dated_elsewhere_is_counted() -> None:
+    sieve = Sieve(RANGE)
+    near, odd = trade(90, id_s=150), [trade(-9_000, id_s=151), trade(90_000, id_s=152)]
+    assert [*sieve.take([trade(150), near, *odd, trade(160), trade(90_000, id_s=199), trade(210)])] == [
+        trade(150),
+        trade(160),
+    ]
+    assert sieve.odd == 3
+
+
 def test_bars_are_written_until_they_close() -> None:
     assert Span(ns(0), ns(60), "1h").last_ms == (T0 + 60 + 3_600) * 1_000 + MARGIN_MS
     assert Span(0, ns(60)).first_ms == 0

@@ -35,7 +35,7 @@ def test_every_reason_for_a_doubt() -> None:
     assert made.summary("x.csv").startswith(
         "x.csv: 6 entries (2 gap, 1 missed, 1 rewound, 1 trade, 1 unreadable), 2026"
     )
-    assert made.doubts(Facts(trimmed_to_ns=START_NS, ended=True, ledger="too old")) == [
+    assert made.doubts(Facts(trimmed_to_ns=START_NS, ended=True, ledger="too old", odd=3)) == [
         "retention had removed what the stream held before 2026-01-01 00:00:00.000Z: the beginning of the range may"
         " be missing",
         "retention removed entries before they could be read, at 1 places (type missed)",
@@ -43,6 +43,7 @@ def test_every_reason_for_a_doubt() -> None:
         "the collector marked 2 gaps: data that is missing for good (type gap)",
         "the stream was deleted or trimmed meanwhile: its end is missing",
         "1 entries cannot be read by this version: only their ids are there",
+        "3 entries stand in the range, but bear times more than five minutes off: they were left out",
         "the coverage ledger does not vouch for the whole range (too old)",
     ]
     assert tally().doubts(Facts(ledger="unknown", vouched_ns=START_NS)) == [
