@@ -28,11 +28,15 @@ FOLDER, OLD_FILE = "appendonlydir", "appendonly.aof"
 _MANIFEST = re.compile(r"file (?P<name>\S+) seq (?P<number>\d+) type (?P<type>[bi])(?:\s|$)")
 _COMMAND = re.compile(rb"\*[1-9]\d{0,9}\r\n\$\d{1,10}\r\n(?!\r\n\*)")
 _TAIL_BYTES = 1 << 20
+_WORD_BYTES = 64
+"""More than any command's word has."""
 _DUMPS, _DUMP_BYTES = (b"REDIS", b"VALKEY"), 6
 """A base, or an old file after a rewrite, begins with a dump, which is no sequence of commands."""
 
 _Bytes = bytes | mmap.mmap
 DumpEnd = Callable[[Path], int]
+Knows = Callable[[bytes, bytes], bool]
+"""Whether the server has a command, by its word and, of one that has subcommands, the next."""
 
 
 class DamagedError(FleetError):
@@ -69,22 +73,27 @@ class Scan(Struct, frozen=True):
         end: Behind the last whole command that stands in no open transaction.
         bad: Where the next command, or line, is not whole; the length where all are.
         goes_on: Whether a whole command stands somewhere behind that.
+        unknown: Of a command that is whole and that the server does not have, which stands at ``bad``: its word.
     """
 
     end: int
     bad: int
     goes_on: bool = False
+    unknown: bytes = b""
 
 
 # --- pure: bytes ------------------------------------------------------------------------------------------------------
 
 
-def scan(data: _Bytes, start: int = 0) -> Scan:
+def scan(data: _Bytes, start: int = 0, knows: Knows | None = None) -> Scan:
     """Read commands from ``start`` on as far as they are whole. A transaction counts once its EXEC is there."""
     end = bad = start
     opened = False
     while bad < len(data) and (found := _item(data, bad)):
-        bad, word = found
+        at, (word, second) = found
+        if knows and word and not knows(word, second):
+            return Scan(end, bad, goes_on=True, unknown=word)
+        bad, word = at, word.upper()
         opened = word == b"MULTI" or (opened and word != b"EXEC")
         if not opened:
             end = bad
@@ -98,17 +107,17 @@ def scan_end(tail: bytes) -> Scan | None:
     return next((found for begin in begins if (found := scan(tail, begin)).bad > begin), None)
 
 
-def _item(data: _Bytes, at: int) -> tuple[int, bytes] | None:
-    """The end of the command, or of the line that begins with ``#``, and the command's word; None: it is not whole."""
+def _item(data: _Bytes, at: int) -> tuple[int, tuple[bytes, bytes]] | None:
+    """The end of the command and its first two words, or of the line that begins with ``#``; None: it is not whole."""
     line_end = data.find(b"\r\n", at, at + 1024)
     if line_end < 0:
         return None
     if data[at : at + 1] == b"#":
-        return line_end + 2, b""
+        return line_end + 2, (b"", b"")
     count = _number(data[at:line_end], b"*")
     if not count:
         return None
-    at, word = line_end + 2, b""
+    at, words = line_end + 2, [b"", b""]
     for each in range(count):
         line_end = data.find(b"\r\n", at, at + 32)
         length = _number(data[at:line_end], b"$") if line_end >= 0 else None
@@ -117,9 +126,9 @@ def _item(data: _Bytes, at: int) -> tuple[int, bytes] | None:
         at = line_end + 2 + length + 2
         if data[at - 2 : at] != b"\r\n":
             return None
-        if not each:
-            word = data[line_end + 2 : at - 2].upper() if length <= len(b"MULTI") else b"-"
-    return at, word
+        if each < len(words):
+            words[each] = data[line_end + 2 : min(at - 2, line_end + 2 + _WORD_BYTES)]
+    return at, (words[0] or b"-", words[1])
 
 
 def _number(line: bytes, sign: bytes) -> int | None:
@@ -154,7 +163,9 @@ def state(folder: Path) -> str:
     return "".join(f"{name} {stat.st_size} {stat.st_mtime_ns}\n" for name, stat in stats)
 
 
-def mend(folder: Path, now_ns: int, *, dump_end: DumpEnd | None = None, forced: bool = False) -> list[Cut]:
+def mend(
+    folder: Path, now_ns: int, *, dump_end: DumpEnd | None = None, knows: Knows | None = None, forced: bool = False
+) -> list[Cut]:
     """Cut off a damaged end, so that the server loads the rest; what was cut, none where nothing is wrong.
 
     Args:
@@ -162,6 +173,7 @@ def mend(folder: Path, now_ns: int, *, dump_end: DumpEnd | None = None, forced: 
         now_ns: The time.
         dump_end: Where the dump at the beginning of a file ends; raises ``DamagedError`` where that is damaged. With
             it all is looked at, which takes longer than loading it; without it the end of what was written last.
+        knows: With it, too, a command that the server does not have counts as damage, where all is looked at.
         forced: Cut at the first damage wherever it is, and empty the files that follow it.
 
     Raises:
@@ -173,25 +185,28 @@ def mend(folder: Path, now_ns: int, *, dump_end: DumpEnd | None = None, forced: 
         if not path.is_file():
             raise DamagedError(f"{path} is not there, and the manifest beside it names it")
         later = [each for each in paths[at + 1 :] if each.is_file() and each.stat().st_size]
-        found = None if later and dump_end is None else _look(path, dump_end)
+        found = None if later and dump_end is None else _look(path, dump_end, knows)
         if found is None or found.end == path.stat().st_size:
             continue
+        if not forced and found.unknown:
+            word = found.unknown.decode(errors="backslashreplace")
+            raise DamagedError(f"{path} is damaged at byte {found.bad}: this server has no command {word!r}")
         if not forced and (later or found.goes_on):
             raise DamagedError(f"{path} is damaged at byte {found.bad}, and whole commands stand behind that")
         return [_cut(folder, path, found.end, now_ns), *[_cut(folder, each, 0, now_ns) for each in later]]
     return []
 
 
-def _look(path: Path, dump_end: DumpEnd | None) -> Scan | None:
+def _look(path: Path, dump_end: DumpEnd | None, knows: Knows | None) -> Scan | None:
     """How far a file is whole; None: nothing in it, or nothing to be seen at its end."""
     if not path.stat().st_size:
         return None
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         if data[:_DUMP_BYTES].startswith(_DUMPS):
-            return scan(data, dump_end(path)) if dump_end else None
+            return scan(data, dump_end(path), knows) if dump_end else None
         before = 0 if dump_end else max(len(data) - _TAIL_BYTES, 0)
         found = scan_end(data[before:]) if before else None
-        return Scan(found.end + before, found.bad + before, found.goes_on) if found else scan(data)
+        return Scan(found.end + before, found.bad + before, found.goes_on) if found else scan(data, 0, knows)
 
 
 def _cut(folder: Path, path: Path, end: int, now_ns: int) -> Cut:

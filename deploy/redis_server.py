@@ -6,6 +6,7 @@ is used as long as it is there: what was seen at the start is no lasting fact.
 ``redis_server.py --cut`` cuts an append-only file at its first damage, wherever that is; a copy of it is kept.
 """
 
+import asyncio
 import fcntl
 import importlib.util
 import os
@@ -14,6 +15,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,7 +26,9 @@ from common.config import RedisConfig
 from common.errors import EXIT_FAILURE, EXIT_OK, FleetError, InvalidConfigurationError
 from common.fleet_file import load_fleet
 from common.parent_death import die_with_parent, under_supervisord
+from common.redis_line import open_line
 from common.redis_url import Address, read_address
+from common.resp import Reply, pack_command
 from common.settings import Environment, read_environment
 
 HERE = Path(__file__).resolve().parent
@@ -35,6 +39,7 @@ _GONE_FOR_S = 10.0
 """So long a Redis that is not ours may be away before ours takes its place: one that is restarted is back by then."""
 
 _LOOK_EVERY_S = 1.0
+_ASKED_WITHIN_S, _ASK_EVERY_S = 20.0, 0.02
 _DUMP_END = re.compile(r"\[offset (\d+)\] Checksum OK")
 
 
@@ -214,8 +219,49 @@ def _mend(server: Path, folder: Path, *, all_of_it: bool, forced: bool = False) 
     def dump_end(path: Path) -> int:
         return _dump_end(server, path)
 
-    for cut in append_only.mend(folder, time.time_ns(), dump_end=dump_end if all_of_it else None, forced=forced):
+    ends, knows = (dump_end, _commands_of(server)) if all_of_it else (None, None)
+    for cut in append_only.mend(folder, time.time_ns(), dump_end=ends, knows=knows, forced=forced):
         _say(str(cut))
+
+
+def _commands_of(server: Path) -> append_only.Knows | None:
+    """Tells which commands the server has, as an empty one says (since Redis 7.0); None: it does not say.
+
+    A word that is damaged in the file stops it at every start, with no place told.
+    """
+    with tempfile.TemporaryDirectory(prefix="tickfleet-") as folder:
+        config = RedisConfig(url=f"unix://{folder}/socket")
+        options = ["--port", "0", "--unixsocket", f"{folder}/socket", "--dir", folder, "--save", ""]
+        with subprocess.Popen([server, *options], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+            try:
+                end_s = time.monotonic() + _ASKED_WITHIN_S
+                while who_listens(config) != "redis" and process.poll() is None and time.monotonic() < end_s:
+                    time.sleep(_ASK_EVERY_S)
+                answer = asyncio.run(_ask(config, "COMMAND", "LIST"))
+            except FleetError:
+                return None
+            finally:
+                process.kill()
+    if not isinstance(answer, list):
+        return None
+    names = frozenset(str(name) for name in answer)
+    containers = {name.partition("|")[0] for name in names if "|" in name}
+
+    def knows(word: bytes, second: bytes) -> bool:
+        name = word.decode(errors="replace").lower()
+        return f"{name}|{second.decode(errors='replace').lower()}" in names if name in containers else name in names
+
+    return knows
+
+
+async def _ask(config: RedisConfig, *words: str) -> Reply:
+    """The answer to one command; raises ``FleetError``: there is none."""
+    line = await open_line(config, read_address(config.url), None, text=True)
+    try:
+        (reply,) = await line.ask(pack_command(words), 1)
+    finally:
+        await line.close()
+    return reply
 
 
 def _dump_end(server: Path, path: Path) -> int:

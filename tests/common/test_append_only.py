@@ -109,6 +109,22 @@ def test_damage_with_whole_commands_behind_it_is_refused_and_nothing_changed(tmp
     assert (path.read_bytes(), damaged(tmp_path).exists()) == (SET + b"\0\0" + rest, False)
 
 
+@pytest.mark.parametrize("rest", [b"", SET])
+def test_a_command_that_the_server_does_not_have_is_refused_with_its_place(tmp_path: Path, rest: bytes) -> None:
+    odd = command(b"S\xffT", "k", "v")
+    (path,) = server(tmp_path, SET + odd + rest)
+
+    def knows(word: bytes, second: bytes) -> bool:
+        return (word, second) == (b"SET", b"k")
+
+    assert mend(tmp_path, NOW, dump_end=dump_end) == [], "it is whole"
+    with pytest.raises(DamagedError) as refused:
+        mend(tmp_path, NOW, dump_end=dump_end, knows=knows)
+    assert str(refused.value) == f"{path} is damaged at byte {len(SET)}: this server has no command 'S\\\\xffT'"
+    (cut,) = mend(tmp_path, NOW, dump_end=dump_end, knows=knows, forced=True)
+    assert (cut.kept_bytes, cut.lost_bytes, path.read_bytes()) == (len(SET), len(odd + rest), SET)
+
+
 def test_a_file_that_another_follows_has_no_end_to_cut_off(tmp_path: Path) -> None:
     first, second = server(tmp_path, SET + b"\0", SET)
     with pytest.raises(DamagedError, match="whole commands stand behind that"):

@@ -208,8 +208,8 @@ class Embedded:
     def answers(self) -> bool:
         return who_listens(RedisConfig(url=self.url)) == "redis"
 
-    def written(self, values: int) -> list[Path]:
-        """Its files after so many writes, in the order in which it loads them."""
+    def written(self, values: int, first: str = "") -> list[Path]:
+        """Its files after so many writes, and one command before them, in the order in which it loads them."""
         process = self.run()
         wait_until(self.answers, PATIENCE_S, "it answers")
         with redis.Redis(port=self.port) as client:
@@ -218,6 +218,8 @@ class Embedded:
             wait_until(
                 lambda: not client.info("persistence")["aof_rewrite_in_progress"], PATIENCE_S, "a base is written"
             )
+            if first:
+                client.execute_command(*first.split())
             for each in range(values):
                 client.set(f"key:{each}", "x" * 50)
         assert process.stop() == 0
@@ -286,6 +288,30 @@ def test_a_damaged_base_is_refused_once_the_server_has_not_taken_it(embedded: Em
         process.stop()
         assert process.text().startswith(expected)
     assert embedded.run("--cut").wait(PATIENCE_S) == 1
+
+
+@pytest.mark.system
+@pytest.mark.parametrize(("word", "damaged"), [(b"SET", b"SE\0"), (b"CREATE", b"CREAXE")])
+def test_a_damaged_word_is_refused_once_the_server_has_not_taken_it(
+    embedded: Embedded, word: bytes, damaged: bytes
+) -> None:
+    path = embedded.written(20, "XGROUP CREATE s g 0 MKSTREAM")[-1]
+    whole = path.read_bytes()
+    at = whole.rindex(b"\r\n%s\r\n" % word) + 2
+    path.write_bytes(whole[:at] + damaged + whole[at + len(word) :])
+    begin = whole.rindex(b"*", 0, at)
+    process = embedded.run()
+    assert process.wait(PATIENCE_S) == 1, "the server refuses in its own words first"
+    process = embedded.run()
+    assert process.wait(PATIENCE_S) == 1
+    process.stop()
+    why = f"redis: {path} is damaged at byte {begin}: this server has no command "
+    assert why in process.text()
+    assert "not started, nothing was changed; see 'damaged at byte' in deploy/RUNBOOK.md" in process.text()
+    assert embedded.run("--cut").wait(PATIENCE_S) == 0
+    embedded.run()
+    wait_until(embedded.answers, PATIENCE_S, "it answers")
+    assert path.stat().st_size == begin
 
 
 @pytest.mark.system
