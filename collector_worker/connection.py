@@ -5,6 +5,7 @@ that depends on time.
 """
 
 import asyncio
+from collections.abc import Sequence
 from typing import NoReturn
 
 from msgspec import Struct
@@ -198,8 +199,7 @@ class Connection:
             self._announce()
         if self._book_channel is not None:
             self._around.pipeline.book.renewed(joins=self._book_joins)
-        for output in held or ():
-            self._pass_on(output)
+        self._pass_held(held or ())
         self._around.telemetry.beat.reconnects += 1
         get_logger().info("feed_renewed", feed=self._feed.name)
 
@@ -212,9 +212,17 @@ class Connection:
         if not self._unconfirmed:
             self.ready.set()
             self._announce()
+        self._pass_held(held)
+
+    def _pass_held(self, held: Sequence[Output]) -> None:
         for output in held:
-            self._delivered = self._delivered or not isinstance(output, Acknowledged)
+            if not isinstance(output, Acknowledged) and not self._delivered:
+                self._deliver()
             self._pass_on(output)
+
+    def _deliver(self) -> None:
+        self._delivered = True
+        self._around.telemetry.heard(self._feed.name)
 
     def _begin(self) -> None:
         """The socket is open and the only one: the book on it starts from nothing."""
@@ -255,7 +263,8 @@ class Connection:
             self._book_ready = True  # a quiet book that joins may send nothing for long: any data shows that it would
             self._check_ready()
         if self._held is None:
-            self._delivered = True
+            if not self._delivered:
+                self._deliver()
             self._flows = self._book_ready or not self._book_joins
             self._pass_on(output)
         else:

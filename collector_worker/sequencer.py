@@ -42,7 +42,8 @@ class Patience(Struct, frozen=True, kw_only=True):
 
     Attributes:
         max_wait_s: No item waits longer than this, however many holes are below it.
-        grace_s: Time for late items to arrive by themselves before they are asked for.
+        grace_s: Time for late items to arrive by themselves before they are asked for; less than ``max_wait_s``, or
+            they would be given up unasked.
         max_held: Items held at most; more end the wait at once.
     """
 

@@ -73,7 +73,9 @@ class TradeTape:
     name = "trades"
 
     def __init__(self, max_wait_s: float) -> None:
-        self.sequence: Sequencer[Trade] = Sequencer(None, Patience(max_wait_s=max_wait_s, grace_s=TRADE_GRACE_S))
+        self.sequence: Sequencer[Trade] = Sequencer(
+            None, Patience(max_wait_s=max_wait_s, grace_s=min(TRADE_GRACE_S, max_wait_s / 2))
+        )
         self.last_ts = 0
         """The latest time of those that were passed on, as far as times are believed (ns)."""
         self._implausible = 0
@@ -277,7 +279,9 @@ class CandleTape:
         self.interval = interval
         self.name = f"candles:{interval}"
         self.length_ns = length_ns(interval)
-        self.sequence: Sequencer[Candle] = Sequencer(None, Patience(max_wait_s=max_wait_s, grace_s=CANDLE_GRACE_S))
+        self.sequence: Sequencer[Candle] = Sequencer(
+            None, Patience(max_wait_s=max_wait_s, grace_s=min(CANDLE_GRACE_S, max_wait_s / 2))
+        )
         self._implausible = 0
         self._ahead: deque[int] = deque(maxlen=MOST_AHEAD)
         """Bars of which the socket spoke before their time, as our clock goes."""

@@ -9,12 +9,14 @@ from datetime import UTC, datetime
 
 from collector_worker.latency import LatencyHistogram
 from common.config import ExchangeCollectorConfig
-from common.health import Heartbeat, Progress, WorkerState
+from common.health import Heartbeat, Progress, RestLook, WorkerState
 from common.identity import DataType
 from common.version import VERSION
 
 LAG_EVERY = 8
 """Of so many trades the lag of one is recorded: the path of a trade is the hottest there is."""
+
+NS_PER_S = 1_000_000_000
 
 _PAGE_BYTES = resource.getpagesize()
 
@@ -42,6 +44,9 @@ class Telemetry:
         self.gather: Callable[[], None] = _nothing
         """Has those tell what they have counted who do not do so at once."""
         self._feeds: dict[str, WorkerState] = {}
+        self._unheard: set[str] = set()
+        """Feeds that have brought nothing in this run."""
+        self._first_data_ns = round(config.health_check_interval * NS_PER_S)
         self._troubles: dict[str, str] = {}
         self._ours: set[str] = set()
         self._catching_up: set[str] = set()
@@ -50,6 +55,8 @@ class Telemetry:
 
     def feed_is(self, feed: str, state: WorkerState, now_ns: int) -> None:
         """Note the state of one socket; the collector's own state follows from all of them."""
+        if feed not in self._feeds:
+            self._unheard.add(feed)
         self._feeds[feed] = state
         if state is WorkerState.RUNNING:
             self.settled(f"feed {feed}")
@@ -58,6 +65,10 @@ class Telemetry:
             self.beat.connected_since = 0
         elif not self.beat.connected_since:
             self.beat.connected_since = now_ns
+
+    def heard(self, feed: str) -> None:
+        """One socket has brought data: it does more than to confirm."""
+        self._unheard.discard(feed)
 
     def feed_lost(self, feed: str, reason: str, now_ns: int) -> None:
         """One socket has ended; the reason is a trouble until it runs again."""
@@ -174,18 +185,26 @@ class Telemetry:
         beat.lag_p50_ms = self._lag.percentile(0.50) // 1000
         beat.lag_p99_ms = self._lag.percentile(0.99) // 1000
         if beat.state not in (WorkerState.STOPPING, WorkerState.STOPPED, WorkerState.ERROR):
-            beat.state = self._state()
+            beat.state = self._state(now_ns)
         return beat
 
-    def _state(self) -> WorkerState:
-        """The least advanced feed decides while nothing runs yet; one that falls behind later degrades."""
+    def _state(self, now_ns: int) -> WorkerState:
+        """The least advanced feed decides while nothing runs yet; one that falls behind later degrades.
+
+        A feed that has only confirmed is not yet one that runs: an exchange confirms what it will never send, too.
+        Where it brings nothing for so long that this counts as silence, that is judged as any silence.
+        """
         states = list(self._feeds.values())
         if not states:
             return WorkerState.STARTING
         if all(state is WorkerState.RUNNING for state in states):
             if self._ours:
                 return WorkerState.DEGRADED
-            return WorkerState.CATCHING_UP if self._catching_up else WorkerState.RUNNING
+            if self._catching_up:
+                return WorkerState.CATCHING_UP
+            young = now_ns - self.beat.connected_since <= self._first_data_ns
+            waits = self._unheard and young and self.beat.rest_look is not RestLook.NOTHING_NEWER
+            return WorkerState.SUBSCRIBING if waits else WorkerState.RUNNING
         if any(state is WorkerState.RUNNING for state in states):
             return WorkerState.DEGRADED
         return WorkerState.CONNECTING if WorkerState.CONNECTING in states else WorkerState.SUBSCRIBING

@@ -42,3 +42,8 @@ def number_at(interval: str, ts: int) -> int:
 def opens_at(interval: str, number: int) -> int:
     """When the bar of a number opens (ns since the epoch)."""
     return number * length_ns(interval) + _FIRST_OPENS_S.get(interval, 0) * NS_PER_S
+
+
+def is_opening(interval: str, ts: int) -> bool:
+    """Whether a bar opens at this time (ns since the epoch)."""
+    return opens_at(interval, number_at(interval, ts)) == ts

@@ -34,7 +34,7 @@ from common.decimals import AMOUNT, is_amount
 from common.errors import ExchangeUnavailableError, NotTradedError, UnknownSymbolError
 from common.events import BookDelta, BookSnapshot, Candle, Level, Ticker, Trade
 from common.identity import DataType, Symbol
-from common.intervals import length_ns
+from common.intervals import is_opening, length_ns
 
 NS_PER_MS = 1_000_000
 _Answer = TypeVar("_Answer")
@@ -327,6 +327,7 @@ class BinanceSpot:
                 closed=True,
             )
             for row in rows[:-1]
+            if is_opening(interval, row.open_ms * NS_PER_MS)
         ]
 
     def rest_units(self, path: str) -> float:
@@ -518,6 +519,8 @@ def _candle(row: _Kline, channel: Channel, recv_ns: int) -> Output:
     bar = row.bar
     if bar.interval != channel.interval:
         return Malformed("a bar of another interval")
+    if not is_opening(bar.interval, bar.open_ms * NS_PER_MS):
+        return Malformed("a bar that opens between two")
     return Candle(
         ts_event=row.time_ms * NS_PER_MS,
         ts_recv=recv_ns,

@@ -39,7 +39,7 @@ from common.decimals import AMOUNT, PRICE, is_amount, is_price
 from common.errors import ExchangeUnavailableError, NotTradedError, UnknownSymbolError
 from common.events import BookDelta, BookSnapshot, Candle, Level, Ticker, Trade
 from common.identity import DataType, ProductKind, Symbol
-from common.intervals import length_ns
+from common.intervals import is_opening, length_ns
 
 NS_PER_MS = 1_000_000
 _Row = TypeVar("_Row")
@@ -372,7 +372,8 @@ class Okx:
     def read_candles(self, body: bytes, interval: str, recv_ns: int) -> list[Candle]:
         """Newest first on the wire, with the running bar (section 6)."""
         bars = [_on_candle(interval, row, "", recv_ns) for row in _rest_rows(body, _candles)]
-        return sorted((bar for bar in bars if bar.closed), key=lambda bar: bar.open_time)
+        closed = (bar for bar in bars if isinstance(bar, Candle) and bar.closed)
+        return sorted(closed, key=lambda bar: bar.open_time)
 
     def rest_units(self, path: str) -> float:
         """Each endpoint has a limit of its own; the budget keeps to the lowest of those that we use (section 6)."""
@@ -599,8 +600,10 @@ def _snapshot(row: _Book, recv_ns: int, reason: str) -> BookSnapshot:
     )
 
 
-def _on_candle(interval: str, row: _Candle, _: str, recv_ns: int) -> Candle:
+def _on_candle(interval: str, row: _Candle, _: str, recv_ns: int) -> Output:
     open_ns = row.ts * NS_PER_MS
+    if not is_opening(interval, open_ns):
+        return Malformed("a bar that opens between two")
     return Candle(
         ts_event=open_ns,  # OKX gives no time of the push
         ts_recv=recv_ns,

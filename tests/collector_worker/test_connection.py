@@ -73,6 +73,9 @@ async def test_says_where_it_stands(clock: ManualClock) -> None:
         await peer.send(okx_wire.ack(request))
         await connection.ready.wait()
         look()
+        await peer.send(okx_wire.ticker("1", ms(clock)))
+        await peer.settle()
+        look()
         await peer.close()
 
     async with ScriptedServer(script) as server:
@@ -81,7 +84,8 @@ async def test_says_where_it_stands(clock: ManualClock) -> None:
         connection = rig.connection()
         with pytest.raises(ConnectionLostError):
             await rig.run(connection.run())
-    assert states == [WorkerState.STARTING, WorkerState.SUBSCRIBING, WorkerState.RUNNING]
+    subscribing = WorkerState.SUBSCRIBING
+    assert states == [WorkerState.STARTING, subscribing, subscribing, WorkerState.RUNNING]
 
 
 @pytest.mark.parametrize("confirmed", [0, 1])

@@ -135,6 +135,7 @@ async def test_last_words(clock: ManualClock, state: WorkerState, error: str, ex
     desk = Desk(clock)
     desk.telemetry.beat.last_error = "earlier"
     desk.telemetry.feed_is("public", WorkerState.RUNNING, clock.now_ns())
+    desk.telemetry.heard("public")
     desk.writer.last_words(state, error, exit_code)
     await desk.send()
     assert (desk.held.state, desk.held.last_error, desk.held.exit_code) == (state, error or "earlier", exit_code)

@@ -65,6 +65,7 @@ class Rig:
         config = ExchangeCollectorConfig(exchange, "BTC-USDT", (DataType.TRADE,))
         self.telemetry = Telemetry(config, clock.now_ns())
         self.telemetry.feed_is("public", WorkerState.RUNNING, 1)
+        self.telemetry.heard("public")
         self.publisher = RecordingPublisher(self.telemetry, clock)
         self.rest = shelf(*answers)
         facts = OKX_FACTS if exchange == "okx" else BINANCE_FACTS

@@ -147,6 +147,7 @@ def test_a_new_seed_takes_the_place_of_the_book_while_it_stays_valid(rig: Pipeli
 def test_a_checksum_that_means_something_else_is_told_once_until_it_holds_again(rig: PipelineRig) -> None:
     """The rig's books all have the checksum 0."""
     rig.telemetry.feed_is("public", WorkerState.RUNNING, 1)
+    rig.telemetry.heard("public")
     with capture_logs() as logs:
         assert rig.pipeline.on_event(BookFrame(SNAPSHOT, 7)) is Wish.RESUBSCRIBE
         for seq in (6, 7):

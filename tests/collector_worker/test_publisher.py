@@ -81,6 +81,7 @@ async def test_what_a_user_deleted_before_the_answer_was_missed_does_not_come_ag
 async def test_trouble_degrades_the_state_until_redis_is_back() -> None:
     desk = Desk(Fault.REFUSED)
     desk.telemetry.feed_is("public", WorkerState.RUNNING, NOW)
+    desk.telemetry.heard("public")
     desk.pipe.working.clear()
     desk.publish_trades(1)
     with capture_logs():

@@ -239,6 +239,7 @@ async def test_a_lost_answer_does_not_hide_a_refusal(meanwhile: str) -> None:
 async def test_it_degrades_until_the_stream_is_back_and_then_the_run_ends() -> None:
     desk = desk_of()
     desk.telemetry.feed_is("public", WorkerState.RUNNING, NOW)
+    desk.telemetry.heard("public")
     desk.publish_trades(1)
     await desk.send_all()
     held, desk.pipe.wrong_types = desk.pipe.streams.pop(TRADE), {TRADE}

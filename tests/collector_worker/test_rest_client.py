@@ -190,6 +190,7 @@ async def test_a_place_that_is_not_served_is_a_matter_of_configuration() -> None
 async def test_what_fails_stands_in_the_heartbeat_and_degrades_nothing() -> None:
     telemetry = Telemetry(ExchangeCollectorConfig("okx", "BTC-USDT", (DataType.TICKER,)), 0)
     telemetry.feed_is("public", WorkerState.RUNNING, 1)
+    telemetry.heard("public")
     async with HttpServer(answer(b"<html>", "403 Forbidden"), answer(b"{}")) as server:
         client = RestClient(server.root, FreePermits(), FREE, None, telemetry)
         with pytest.raises(ExchangeUnavailableError):

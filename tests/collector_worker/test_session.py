@@ -149,6 +149,7 @@ async def test_state_follows_the_connection(clock: ManualClock) -> None:
 
     async def first(peer: Peer) -> None:
         await acknowledge(peer)
+        await peer.send(okx_wire.ticker("1", clock.now_ns() // 1_000_000))
         await peer.settle()
         look()
         peer.cut()

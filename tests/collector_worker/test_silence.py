@@ -82,6 +82,7 @@ class Rig:
     def connect(self) -> None:
         """A connection stands."""
         self.telemetry.feed_is("public", WorkerState.RUNNING, self.clock.now_ns())
+        self.telemetry.heard("public")
         self._beat()
 
     def disconnect(self) -> None:

@@ -408,3 +408,16 @@ def test_the_short_way_is_the_long_one(numbers: list[int], last_id: int) -> None
             long.sequence.dropped,
         )
     assert short.due(1e6) == long.due(1e6)
+
+
+@pytest.mark.parametrize("wait_s", [0.1, 1.0, 3.0, 60.0])
+def test_what_waits_is_asked_for_before_it_is_given_up(wait_s: float) -> None:
+    """Also where it may wait for less than late items are given to come by themselves."""
+    bars, trades = CandleTape("1m", wait_s), TradeTape(wait_s)
+    for number in (1, 3):
+        bars.offer(bar(number), 0.0)
+        trades.offer(trade(number), 0.0)
+    asked_s = [bars.next_at_s() or 0.0, trades.next_at_s() or 0.0]
+    assert [at_s <= wait_s / 2 for at_s in asked_s] == [True, True]
+    assert [bars.due(asked_s[0]), trades.due(asked_s[1])] == [[], []]
+    assert [bars.sequence.wish(asked_s[0]), trades.sequence.wish(asked_s[1])] == [START_NS // MINUTE_NS + 2, 2]

@@ -6,7 +6,7 @@ import pytest
 
 from collector_worker.telemetry import Telemetry
 from common.config import ExchangeCollectorConfig
-from common.health import Heartbeat, Progress, WorkerState
+from common.health import Heartbeat, Progress, RestLook, WorkerState
 from common.identity import DataType
 
 CONFIG = ExchangeCollectorConfig("okx", "BTC-USDT", (DataType.TRADE, DataType.TICKER))
@@ -57,12 +57,37 @@ def test_the_state_follows_from_those_of_the_feeds(
 ) -> None:
     for number, feed_state in enumerate(feeds):
         telemetry.feed_is(f"feed{number}", feed_state, START_NS)
+        telemetry.heard(f"feed{number}")
 
     assert telemetry.snapshot(START_NS, 0.0).state is state
 
 
+def test_a_feed_that_only_confirms_does_not_run_yet(telemetry: Telemetry) -> None:
+    """It may have confirmed what it will never send. Silence that lasts is judged as any."""
+
+    def state(now_ns: int = START_NS) -> WorkerState:
+        return telemetry.snapshot(now_ns, 0.0).state
+
+    for feed in ("public", "business"):
+        telemetry.feed_is(feed, R, START_NS)
+    assert state() is S
+    telemetry.heard("public")
+    assert state() is S
+    limit_ns = round(CONFIG.health_check_interval * 1e9)
+    assert [state(START_NS + limit_ns), state(START_NS + limit_ns + 1)] == [S, R]
+    telemetry.beat.rest_look = RestLook.NOTHING_NEWER
+    assert state() is R
+    telemetry.beat.rest_look = RestLook.NONE
+    telemetry.heard("business")
+    assert state() is R
+    for feed_state in (C, R):
+        telemetry.feed_is("public", feed_state, START_NS)
+    assert state() is R, "it has brought something in this run"
+
+
 def test_a_trouble_degrades_a_running_collector_until_it_is_settled(telemetry: Telemetry) -> None:
     telemetry.feed_is("public", R, START_NS)
+    telemetry.heard("public")
     telemetry.trouble("redis", "Redis at h:1 cannot be reached")
     telemetry.trouble("book", "REST did not answer")
     states = [telemetry.snapshot(START_NS, 0.0).state]
@@ -76,6 +101,7 @@ def test_a_trouble_degrades_a_running_collector_until_it_is_settled(telemetry: T
 
 def test_what_is_the_exchanges_own_affair_is_told_and_degrades_nothing(telemetry: Telemetry) -> None:
     telemetry.feed_is("public", R, START_NS)
+    telemetry.heard("public")
     telemetry.trouble("instrument", "OKX has suspended it", ours=False)
     assert (telemetry.snapshot(START_NS, 0.0).state, telemetry.beat.last_error) == (R, "OKX has suspended it")
     telemetry.trouble("instrument", "now it is ours")
@@ -87,6 +113,7 @@ def test_what_is_the_exchanges_own_affair_is_told_and_degrades_nothing(telemetry
 def test_the_error_that_is_told_is_one_that_still_is(telemetry: Telemetry) -> None:
     """As long as there is any: a reader takes it for the reason of the state."""
     telemetry.feed_is("public", R, START_NS)
+    telemetry.heard("public")
     told = []
     for step in ("+redis", "+book", "+publish", "+redis", "-publish", "-redis", "-publish", "-book"):
         if step[0] == "+":
@@ -104,6 +131,7 @@ def test_the_error_that_is_told_is_one_that_still_is(telemetry: Telemetry) -> No
 def test_a_socket_that_is_lost_is_the_reason_until_it_runs_again(telemetry: Telemetry) -> None:
     for feed in ("public", "business"):
         telemetry.feed_is(feed, R, START_NS)
+        telemetry.heard(feed)
     seen = []
 
     def look() -> None:
@@ -117,6 +145,7 @@ def test_a_socket_that_is_lost_is_the_reason_until_it_runs_again(telemetry: Tele
     telemetry.feed_is("public", S, START_NS)
     look()
     telemetry.feed_is("public", R, START_NS)
+    telemetry.heard("public")
     telemetry.trouble("redis", "Redis is away")
     telemetry.settled("redis")
     look()

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.intervals import INTERVAL_S, length_ns, number_at, opens_at
+from common.intervals import INTERVAL_S, is_opening, length_ns, number_at, opens_at
 
 NS_PER_S = 1_000_000_000
 
@@ -56,6 +56,8 @@ def test_bars_follow_each_other_without_a_hole(interval: str, ts: int) -> None:
     opened = opens_at(interval, number)
     assert opened <= ts < opened + length_ns(interval) == opens_at(interval, number + 1)
     assert number_at(interval, opened) == number
+    assert is_opening(interval, opened)
+    assert is_opening(interval, ts) is (ts == opened)
 
 
 @given(st.integers(0, 2**62))

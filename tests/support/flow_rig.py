@@ -29,6 +29,7 @@ class FlowRig:
         clock.advance(86_400.0)  # the items of ``market_items`` lie behind it
         self.telemetry = Telemetry(config, clock.now_ns())
         self.telemetry.feed_is("public", WorkerState.RUNNING, clock.now_ns())
+        self.telemetry.heard("public")
         self.beat = self.telemetry.beat
         self.publisher = RecordingPublisher(self.telemetry, clock)
         self.entries: list[LedgerEntry] = []

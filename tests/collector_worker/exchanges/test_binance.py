@@ -225,7 +225,10 @@ def test_one_trade_of_a_page_that_is_none_costs_no_other(changes: dict[str, obje
     assert [trade.trade_id for trade in trades] == ["6", "8"]
 
 
-@pytest.mark.parametrize("bad", [[], None, [5 * MINUTE_MS, "abc"], kline(6)[:3]], ids=str)
+OFF_GRID = [6 * MINUTE_MS + 1, *kline(6)[1:]]
+
+
+@pytest.mark.parametrize("bad", [[], None, [5 * MINUTE_MS, "abc"], kline(6)[:3], OFF_GRID], ids=str)
 def test_one_bar_of_a_page_that_is_none_costs_no_other(bad: object) -> None:
     body = json.dumps([kline(5), bad, kline(7), kline(8)]).encode()
     assert binance().read_candles(body, "1m", RECV) == [closed(5), closed(7)]

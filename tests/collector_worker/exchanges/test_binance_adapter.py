@@ -253,6 +253,15 @@ def test_a_bar_without_a_trade() -> None:
     assert isinstance(bar, Candle)
 
 
+@pytest.mark.parametrize("off_ms", [-1, 1, 30_000])
+@pytest.mark.parametrize("closed", [False, True])
+def test_a_bar_that_opens_between_two_is_none(off_ms: int, closed: bool) -> None:
+    """The true one is missed behind the next, and fetched."""
+    bar = {**KLINE["k"], "t": KLINE["k"]["t"] + off_ms, "x": closed}
+    none = Malformed("a bar that opens between two")
+    assert read(new_adapter(), pushed("kline_1m", {**KLINE, "k": bar})) == [none]
+
+
 def test_a_month_is_no_minute() -> None:
     frame = pushed("kline_1m", {**KLINE, "k": {**KLINE["k"], "i": "1M"}})
     assert read(new_adapter(), frame) == [Malformed("a bar of another interval")]

@@ -302,6 +302,18 @@ def test_a_bar(confirm: str, closed: bool) -> None:
     assert read(new_adapter("business"), pushed("candle1m", [*BAR[:8], confirm, "new"])) == [expected]
 
 
+@pytest.mark.parametrize("off_ms", [-1, 1, 30_000])
+@pytest.mark.parametrize("confirm", ["0", "1"])
+def test_a_bar_that_opens_between_two_is_none(off_ms: int, confirm: str) -> None:
+    """The true one is missed behind the next, and fetched."""
+    row = [str(int(BAR[0]) + off_ms), *BAR[1:8], confirm]
+    none = Malformed("a bar that opens between two")
+    assert read(new_adapter("business"), pushed("candle1m", row)) == [none]
+    body = json.dumps({"code": "0", "data": [row, [*BAR[:8], "1"]]}).encode()
+    okx = Okx(ExchangeCollectorConfig("okx", "BTC-USDT", (DataType.CANDLES,)))
+    assert okx.read_candles(body, "1m", RECV) == [replace(CANDLE, closed=True)]
+
+
 @pytest.mark.parametrize(
     "row",
     [
