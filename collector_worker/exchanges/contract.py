@@ -131,7 +131,7 @@ class TradePart(IntEnum):
 
     ``TRADE_ID`` is a whole number without leading zeros of at most 18 digits; ``PRICE`` and ``SIZE`` are plain decimal
     numbers without a sign; ``TIME_MS`` has thirteen digits; ``NUMBER`` is a whole number that is not used, and
-    ``MEMBERS`` are any further members of the object, of text or whole numbers, that are not.
+    ``MEMBERS`` are any further members of the object, of text or whole numbers, that are not, each of another name.
     """
 
     TRADE_ID = 1

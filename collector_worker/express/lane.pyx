@@ -63,7 +63,17 @@ cdef inline int decimal_of(const char *at, const char *end) noexcept nogil:
     return whole + 1 + fraction if fraction else 0
 
 
-cdef inline int members_of(const char *begin, const char *end) noexcept nogil:
+cdef inline bint is_named_before(const char *name, int size, const char *begin) noexcept nogil:
+    """Whether the object has a member of this name already: then the last one counts. ``name``: with quotes and colon."""
+    cdef const char *at = name - 1
+    while at > begin and at[0] != c"{":
+        if at[0] == c'"' and not memcmp(at, name, size):
+            return True
+        at -= 1
+    return False
+
+
+cdef inline int members_of(const char *frame, const char *begin, const char *end) noexcept nogil:
     """How long the run of further members of an object is that stands here: ``,"name":"text"`` or ``,"name":12``."""
     cdef const char *at = begin
     cdef const char *member
@@ -75,6 +85,8 @@ cdef inline int members_of(const char *begin, const char *end) noexcept nogil:
         if at + 2 >= end or at[0] != c'"' or at[1] != c":":
             return <int> (member - begin)
         at += 2
+        if is_named_before(member + 1, <int> (at - member) - 1, frame):
+            return <int> (member - begin)
         if at[0] == c'"':
             at += 1
             while at < end and (c"0" <= at[0] <= c"9" or c"a" <= at[0] <= c"z" or at[0] == c"."):
@@ -236,6 +248,7 @@ cdef class Lane:
 
     cdef bint _match(self, const char *at, Py_ssize_t length, Found *found) noexcept:
         """Whether a frame is of the usual shape, and what it says."""
+        cdef const char *frame = at
         cdef const char *end = at + length
         cdef Piece *piece = self._pieces
         cdef Piece *behind = piece + self._piece_count
@@ -275,7 +288,7 @@ cdef class Lane:
                 if not size or (at[0] == c"0" and size > 1):
                     return False
             else:
-                size = members_of(at, end)
+                size = members_of(frame, at, end)
             at += size
             piece += 1
         return at == end

@@ -48,7 +48,9 @@ numbers = st.integers(1, 10**18 - 1)
 decimals = st.from_regex(r"(0|[1-9][0-9]{0,12})(\.[0-9]{1,12})?", fullmatch=True)
 names = st.sampled_from(["source", "count", "seqId", "x"])
 members = st.lists(
-    st.tuples(names, st.integers(0, 10**15).map(str) | st.from_regex(r'"[0-9a-z.]{0,8}"', fullmatch=True)), max_size=3
+    st.tuples(names, st.integers(0, 10**15).map(str) | st.from_regex(r'"[0-9a-z.]{0,8}"', fullmatch=True)),
+    max_size=3,
+    unique_by=lambda pair: pair[0],
 ).map(lambda pairs: "".join(f',"{name}":{value}' for name, value in pairs))
 
 
@@ -152,6 +154,15 @@ def test_what_is_no_plain_number_is_left(price: str) -> None:
     with closing(LaneRig(OKX, 7)) as rig:
         rig.entrance.on_frame(okx_frame(8, price=price))
         assert rig.left == [okx_frame(8, price=price)]
+
+
+@pytest.mark.parametrize(
+    "member", ['"instId":"doge"', '"px":"9"', '"sz":"9"', '"tradeId":"9"', '"ts":"9"', '"side":"sell"', '"x":1,"x":2']
+)
+def test_a_name_that_comes_twice_is_left(member: str) -> None:
+    """Of members of one name the last one counts; it may name another instrument, price or number."""
+    frame = okx_frame(8).replace(b"}]}", f",{member}}}]}}".encode())
+    assert not check(OKX, okx_adapter.new_adapter("business"), 8, frame)
 
 
 def test_two_trades_in_a_frame_are_left() -> None:
