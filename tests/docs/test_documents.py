@@ -26,7 +26,11 @@ from tests.support.stream_writer import BTC
 
 WITHIN_S = 40.0
 PROGRAMS = [fence for fence in fences("python", "js", "sh") if is_program(fence)]
-COMMANDS = [words for fence in fences("sh") if not is_program(fence) for words in fence.commands()]
+FOLLOWED = "docs/operations.md"
+"""Its blocks are followed as wholes by ``test_operations.py``."""
+
+TYPED = [fence for fence in fences("sh") if not is_program(fence) and fence.document != FOLLOWED]
+COMMANDS = [words for fence in TYPED for words in fence.commands()]
 ENTRY_ID = re.compile(r"\b[0-9]{13}-[0-9]+\b")
 
 
@@ -207,9 +211,11 @@ def test_every_command_of_manager_cli_shows_what_it_is_for(feed: Feed, tmp_path:
         process = Process([str(BIN / "manager-cli"), *words[1:]], tmp_path / f"{number}.log", feed.env)
         shown = "trade_id" if {"tail", "XREVRANGE"} & set(words) else "okx:BTC-USDT"
         shown = "bar" if "app:v1" in str(words) else shown
-        wait_until(lambda: shown in process.text(), WITHIN_S, f"{words} shows {shown}", SLOW_POLL_S)  # noqa: B023
-        process.signal(signal.SIGINT)
-        process.stop()
+        try:
+            wait_until(lambda: shown in process.text(), WITHIN_S, f"{words} shows {shown}", SLOW_POLL_S)  # noqa: B023
+            process.signal(signal.SIGINT)
+        finally:
+            process.stop()
         assert "Traceback" not in process.text()
 
 

@@ -17,6 +17,7 @@ import redis
 from tests.soak.check import id_faults, trade_faults
 from tests.support.ports import free_port, wait_until
 from tests.support.processes import BIN, ROOT, SimulatorProcess
+from tests.support.tls_redis import TlsRedis
 
 pytestmark = pytest.mark.system
 BTC, TRADES = "okx:BTC-USDT", "md:v1:{okx:BTC-USDT}:trade"
@@ -75,8 +76,8 @@ class Site:
         }  # fmt: skip
         self._path = f"{tools}:{os.environ['PATH']}"
 
-    def run(self, block: str, **env: str) -> None:
-        """Run a block as a person would, with the environment of the folder activated."""
+    def run(self, block: str, **env: str) -> str:
+        """Run a block as a person would, with the environment of the folder activated; what it says."""
         path = f"{self.root}/.venv/bin:{self._path}"
         done = subprocess.run(
             ["sh", "-eu", "-c", block],
@@ -89,6 +90,7 @@ class Site:
             timeout=200,
         )
         assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+        return done.stdout
 
     def begin(self) -> None:
         """Clone, tag both versions, and start the old one."""
@@ -213,6 +215,41 @@ def test_a_dump_alone_is_ignored_and_is_restored_as_written(site: Site) -> None:
     wait_until(lambda: mark(site) == "in the dump", WITHIN_S, "the dump is restored")
     site.wait_for(OLD)
     site.assert_whole()
+
+
+def test_the_fleet_goes_to_a_redis_by_tls_and_its_certificate_is_renewed(site: Site) -> None:
+    authority, certificate, conf, fleet, read = (chapter("TLS to Redis", number) for number in range(5))
+    tls, data, port = site.folder / "tls", site.folder / "data", str(free_port())
+    for folder in (tls, data):
+        folder.mkdir()
+    place = {"TLS": str(tls), "HOST": "127.0.0.1", "NAMES": "IP:127.0.0.1", "PORT": port, "PASSWORD": "a word"}
+    site.run(authority, **place)
+    site.run(certificate, **place)
+    site.run(conf, **place, CONF=str(tls / "redis.conf"), DATA=str(data))
+    assert [path.name for path in sorted(tls.iterdir()) if path.stat().st_mode & 0o077] == [
+        "ca.srl",
+        "names",
+        "redis.crt",
+    ]
+    server = TlsRedis(tls / "redis.conf")
+    try:
+        del site.env["TICKFLEET_REDIS_URL"]
+        site.run(fleet, **place)
+        address = f"rediss://127.0.0.1:{port}?ssl_ca_certs={tls}/ca.crt"
+        site.redis = redis.Redis.from_url(address, password=place["PASSWORD"], decode_responses=True)
+        site.wait_for(OLD)
+        tail, message, count = site.run(read, **place).splitlines()
+        assert "okx:BTC-USDT" in tail
+        assert "FeedStatus(" in message
+        assert int(count) > 40
+
+        site.run(certificate, **place)
+        server.stop()
+        server = TlsRedis(tls / "redis.conf")
+        site.wait_for(OLD)
+        site.assert_whole()
+    finally:
+        server.stop()
 
 
 def mark(site: Site) -> Any:
