@@ -15,9 +15,12 @@ from typing import NoReturn
 import msgspec
 from msgspec import Struct
 
+from collector_worker import permits
 from collector_worker.permits import Permits
+from common import redis_line
 from common.config import RedisConfig
 from common.exchanges import Rate
+from tests.support.waiting import PATIENCE_S
 
 
 class Grant(Struct, frozen=True, kw_only=True):
@@ -129,6 +132,8 @@ def main() -> int:
     """Carry out the ``Plan`` on stdin and write its ``Outcome`` to stdout."""
     plan = msgspec.json.decode(sys.stdin.buffer.read(), type=Plan)
     gc.freeze()
+    # Who is not answered in time takes a pause in place of a permit. Here everybody waits for the answer.
+    permits.ASK_TIMEOUT_S = redis_line.CONNECT_TIMEOUT_S = redis_line.ANSWER_TIMEOUT_S = 10 * PATIENCE_S
     sys.stdout.buffer.write(msgspec.json.encode(_Crowd(plan).run()))
     return 0
 

@@ -67,7 +67,7 @@ class Patience:
     """
 
     def __init__(self, limit_s: float) -> None:
-        self._limit_s = limit_s
+        self.limit_s = limit_s
         self._began_s, self._stalled_s = time.monotonic(), stalled_s()
 
     @property
@@ -75,7 +75,7 @@ class Patience:
         """Whether the time is over."""
         passed_s = time.monotonic() - self._began_s
         stalled = min(stalled_s() - self._stalled_s, passed_s * (1 - 1 / _PATIENCE))
-        return passed_s - stalled > self._limit_s
+        return passed_s - stalled > self.limit_s
 
 
 def stalled_s() -> float:
@@ -90,22 +90,22 @@ def stalled_s() -> float:
     return total_us / 1e6
 
 
-def wait_until(condition: Callable[[], T], timeout_s: float, what: str, poll_s: float = _POLL_S) -> T:
+def wait_until(condition: Callable[[], T], timeout_s: float | Patience, what: str, poll_s: float = _POLL_S) -> T:
     """Wait for a condition of another process to hold, and return its (true) value.
 
     Args:
         condition: Is asked again and again.
-        timeout_s: How long at most, by ``Patience``.
+        timeout_s: How long at most, by ``Patience``; one that has begun already is shared with other waits.
         what: For the message.
         poll_s: Between two looks.
 
     Raises:
         AssertionError: It did not hold in time.
     """
-    patience = Patience(timeout_s)
+    patience = timeout_s if isinstance(timeout_s, Patience) else Patience(timeout_s)
     while not (value := condition()):
         if patience.is_over:
-            raise AssertionError(f"not within {timeout_s} s: {what}")
+            raise AssertionError(f"not within {patience.limit_s} s: {what}")
         time.sleep(poll_s)
     return value
 

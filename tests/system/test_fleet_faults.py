@@ -14,7 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.support.alert_receiver import AlertReceiver
 from tests.support.deployment import Deployment
-from tests.support.ports import wait_until, wait_until_passes
+from tests.support.ports import Patience, wait_until, wait_until_passes
 from tests.support.processes import BIN, Process, SimulatorProcess
 
 pytestmark = pytest.mark.system
@@ -76,13 +76,13 @@ def last_trade(fleet: Deployment) -> str:
 
 def wait_for_new_trades(fleet: Deployment, old: int, timeout_s: float) -> int:
     """Wait until a run that is not that of the old process has published trades; its process."""
-    began_s = time.monotonic()
-    new = wait_until(lambda: new_pid(fleet, old), timeout_s, "a new process")
+    within = Patience(timeout_s)
+    new = wait_until(lambda: new_pid(fleet, old), within, "a new process")
     seen = last_trade(fleet)  # nothing of the old one can come any more
     wait_until(
         lambda: any(fields["type"] == "trade" for _, fields in fleet.redis.xrange(TRADES, min=f"({seen}")),
-        timeout_s - (time.monotonic() - began_s),
-        f"new trades arrive, all within {timeout_s} s",
+        within,
+        "a new process, and new trades",
     )
     return new
 

@@ -18,7 +18,7 @@ HEARTBEAT = "md:v1:{okx:BTC-USDT}:heartbeat"
 
 
 def test_who_reads_too_slowly_is_closed_and_fetches_what_it_missed(redis_server: RedisServer, tmp_path: Path) -> None:
-    market = ("--instruments", "BTC-USDT", "--trades-per-s", "700", "--warmup-s", "1")
+    market = ("--instruments", "BTC-USDT", "--trades-per-s", "150", "--warmup-s", "1")
     simulator = SimulatorProcess(*market, "--backlog-bytes", "20000")
     fleet = tmp_path / "fleet.toml"
     fleet.write_text(
