@@ -8,6 +8,7 @@ from typing import Any
 
 from common.coverage import Interval, State
 from tests.simulator.faults_dialect import OTHERS_PRICE
+from tests.support.redis_faults import FOREIGN_MARK
 
 NS_PER_MS = 1_000_000
 AHEAD_NS = 60_000_000_000
@@ -92,6 +93,11 @@ def _number(fields: dict[str, str]) -> float:
     if fields["type"] == "trade":
         return int(fields["trade_id"])
     return int(fields["open_time"]) if fields["type"] == "candle" and fields["closed"] == "1" else math.inf
+
+
+def ours(entries: Iterable[Entry]) -> list[Entry]:
+    """Entries that others have not written."""
+    return [entry for entry in entries if FOREIGN_MARK not in entry[1]]
 
 
 def id_faults(entries: Iterable[Entry]) -> list[str]:

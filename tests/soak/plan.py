@@ -91,7 +91,9 @@ def draw_plan(
         duration_s = max(duration_s, MINUTE_S + 5)
         redis = (RedisFault(at_ms=1_000 + seed % 1_000, kind="refuse", for_ms=MINUTE_S * 1_000),)
     elif seed % 4 in (1, 2):
-        redis = draw_redis_schedule(seed, duration_s * 1_000, list(stream_keys(collector).values()))
+        redis = draw_redis_schedule(
+            seed, duration_s * 1_000, list(stream_keys(collector).values()), keys.coverage(collector)
+        )
     return Plan(
         seed=seed,
         exchange=exchange,

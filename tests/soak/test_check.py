@@ -14,9 +14,11 @@ from tests.soak.check import (
     joiner_faults,
     ledger_faults,
     missing_trades,
+    ours,
     strange_faults,
     trade_faults,
 )
+from tests.support.redis_faults import FOREIGN_MARK
 
 Fields = dict[str, str]
 
@@ -79,6 +81,10 @@ def test_what_was_deleted_counts_once(
     parts: list[list[tuple[str, Fields]]], expected: list[tuple[str, Fields]]
 ) -> None:
     assert followed(parts) == expected
+
+
+def test_what_others_wrote_is_left_out() -> None:
+    assert ours([trade(1), ("6-0", {"note": "?", FOREIGN_MARK: "1"}), trade(2)]) == [trade(1), trade(2)]
 
 
 def test_ids_must_rise() -> None:

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from common import keys
 from tests.simulator.faults import SURVIVABLE, ClockOff, Cut, Schedule
 from tests.simulator.faults_hostile import FalseTime
 from tests.soak.plan import EXCHANGES, Plan, draw_plan, stream_keys
@@ -25,7 +26,9 @@ def test_a_plan_is_data_and_ends_in_time(seed: int, exchange: str | None, durati
     last_ms = max(fault.end_ms for fault in (*plan.market.faults, *plan.redis, *plan.process))
     assert last_ms <= plan.duration_s * 1_000
     assert plan.duration_s == (max(duration_s, 65) if seed % 16 == 0 else duration_s)
-    assert {fault.key for fault in plan.redis if fault.kind == "delete"} <= {*stream_keys(plan.collector).values()}
+    streams = {*stream_keys(plan.collector).values()}
+    assert {fault.key for fault in plan.redis if fault.kind == "delete"} <= streams
+    assert {fault.key for fault in plan.redis if fault.kind == "foreign"} <= {*streams, keys.coverage(plan.collector)}
 
 
 def test_another_process_draws_the_same() -> None:

@@ -1,6 +1,6 @@
 """What can go wrong between a program and its Redis, as data."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from random import Random
 from typing import Annotated, Literal, get_args
 
@@ -10,7 +10,7 @@ from msgspec import Meta
 from tests.support.redis_site import RedisSite
 
 RedisFaultKind = Literal[
-    "cut", "cut_after_command", "refuse", "slow", "hang", "out_of_memory", "restart", "failover", "delete"
+    "cut", "cut_after_command", "refuse", "slow", "hang", "out_of_memory", "restart", "failover", "delete", "foreign"
 ]
 KINDS: tuple[RedisFaultKind, ...] = get_args(RedisFaultKind)
 _MOMENT = (0, 0)
@@ -24,8 +24,18 @@ _LENGTHS_MS: dict[RedisFaultKind, tuple[int, int]] = {
     "restart": (100, 2_000),
     "failover": (100, 2_000),
     "delete": _MOMENT,
+    "foreign": _MOMENT,
 }
 _FAULT_EVERY_MS = 3_000
+FOREIGN_MARK = "foreign"
+"""A field that only entries of others have."""
+FOREIGN: tuple[Mapping[str, str | bytes], ...] = (
+    {"note": b"\xff\xfe"},
+    {"type": "trade", "trade_id": "abc", "price": "NaN", "size": "", "side": "?", "ts_event": "x", "ts_recv": "1e999"},
+    {"type": "candle", "closed": "1", "open_time": "9" * 30, "close_time": "-1", "price": "abc"},
+    {"kind": "complete", "at": "9" * 30, "run_id": "", "data_type": "trade", "to_ts": "abc"},
+)
+"""What others write: none of it is an entry of ours."""
 
 
 class RedisFault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -36,10 +46,12 @@ class RedisFault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         kind: What. ``refuse``: Redis is away, open connections are cut, too. ``restart``: it ends and comes back with
             its data, perhaps without the last seconds of it where it was killed. ``failover``: its replica, which has
             missed what was written for `for_ms`, takes its place. ``delete``: a user deletes a stream.
+            ``foreign``: somebody else writes an entry into a stream that is none.
         for_ms: How long; 0 for those of a moment.
         chunk_ms: For ``slow``: what each chunk of up to 64 KiB takes.
         orderly: For ``restart``: it is told to end, not killed.
-        key: For ``delete``.
+        key: For ``delete`` and ``foreign``.
+        entry: For ``foreign``: which of ``FOREIGN``.
     """
 
     at_ms: Annotated[int, Meta(ge=0)]
@@ -48,6 +60,7 @@ class RedisFault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     chunk_ms: Annotated[int, Meta(ge=0, le=1_000)] = 0
     orderly: bool = False
     key: str = ""
+    entry: Annotated[int, Meta(ge=0, lt=4)] = 0
 
     @property
     def end_ms(self) -> int:
@@ -80,6 +93,8 @@ class RedisFault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
                 site.lose_replica()
             case "delete":
                 site.delete(self.key)
+            case "foreign":
+                site.client.xadd(self.key, {**FOREIGN[self.entry], FOREIGN_MARK: "1"})
 
     def end(self, site: RedisSite) -> None:
         """Let it be over."""
@@ -99,16 +114,19 @@ class RedisFault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
                 site.fail_over()
 
 
-def draw_redis_schedule(seed: int, duration_ms: int, streams: Sequence[str] = ()) -> tuple[RedisFault, ...]:
+def draw_redis_schedule(
+    seed: int, duration_ms: int, streams: Sequence[str] = (), ledger: str = ""
+) -> tuple[RedisFault, ...]:
     """Draw faults one after the other, about one every 3 s, all over by `duration_ms`; same arguments, same faults.
 
     Args:
         seed: Any number.
         duration_ms: > 0.
         streams: Keys of streams that a user may delete.
+        ledger: Key of one that nobody deletes, but others write into; empty for none.
     """
     rng = Random(f"redis:{seed}")
-    kinds = [kind for kind in KINDS if streams or kind != "delete"]
+    kinds = [kind for kind in KINDS if streams or kind not in ("delete", "foreign")]
     count = max(1, duration_ms // _FAULT_EVERY_MS)
     slot_ms = duration_ms // count
     faults = []
@@ -118,6 +136,11 @@ def draw_redis_schedule(seed: int, duration_ms: int, streams: Sequence[str] = ()
         at_ms = start_ms + rng.randint(0, slot_ms - for_ms)
         chunk_ms = rng.randint(20, 300) if kind == "slow" else 0
         orderly = kind == "restart" and rng.random() < 0.5
-        key = rng.choice(streams) if kind == "delete" else ""
-        faults.append(RedisFault(at_ms=at_ms, kind=kind, for_ms=for_ms, chunk_ms=chunk_ms, orderly=orderly, key=key))
+        key, entry = rng.choice(streams) if kind == "delete" else "", 0
+        if kind == "foreign":
+            key, entry = rng.choice([*streams, ledger or streams[0]]), rng.randrange(len(FOREIGN))
+        fault = RedisFault(
+            at_ms=at_ms, kind=kind, for_ms=for_ms, chunk_ms=chunk_ms, orderly=orderly, key=key, entry=entry
+        )
+        faults.append(fault)
     return tuple(faults)

@@ -21,7 +21,9 @@ class RedisServer:
         self.config = RedisConfig(url=self.url)
         # Any: redis-py types answers as awaitable too. Without the retries of a plain ``Redis()``, which would sleep a
         # second before it asks a starting server again.
-        self.client: Any = redis.Redis.from_url(self.url, password=password or None, decode_responses=True)
+        self.client: Any = redis.Redis.from_url(
+            self.url, password=password or None, decode_responses=True, encoding_errors="surrogateescape"
+        )
         self._folder = folder
         self._options = (*options, "--requirepass", password) if password else options
         self._process: subprocess.Popen[bytes] | None = None

@@ -22,7 +22,7 @@ from tests.support.fault_player import FaultPlayer, steps
 from tests.support.ports import wait_until
 from tests.support.process_faults import BLOCKABLE, ProcessFault, draw_process_schedule
 from tests.support.processes import Process
-from tests.support.redis_faults import RedisFault, RedisFaultKind, draw_redis_schedule
+from tests.support.redis_faults import FOREIGN, FOREIGN_MARK, RedisFault, RedisFaultKind, draw_redis_schedule
 from tests.support.redis_proxy import RedisProxy
 from tests.support.redis_server import RedisServer
 from tests.support.redis_site import RedisSite
@@ -265,6 +265,16 @@ def test_what_users_delete_is_remembered(site: RedisSite, through: Any) -> None:
     assert site.deleted == {"s": [[], [("1-1", {"a": "1"})], [("2-1", {"a": "2"})]]}
 
 
+@pytest.mark.parametrize("entry", range(len(FOREIGN)))
+def test_others_write_what_is_no_entry_of_ours(site: RedisSite, entry: int) -> None:
+    RedisFault(at_ms=0, kind="foreign", key="s", entry=entry).begin(site)
+    ((_, fields),) = site.client.xrange("s")
+    assert fields.pop(FOREIGN_MARK) == "1"
+    assert {name: value.encode(errors="surrogateescape") for name, value in fields.items()} == {
+        name: value.encode() if isinstance(value, str) else value for name, value in FOREIGN[entry].items()
+    }
+
+
 _SEEDS = st.integers(-(2**40), 2**40)
 
 
@@ -294,7 +304,7 @@ def test_all_kinds_are_drawn() -> None:
     kinds = {fault.kind for seed in range(20) for fault in draw_redis_schedule(seed, 60_000, ["a", "b"])}
     assert kinds == {*redis_faults.KINDS}
     without_streams = {fault.kind for seed in range(20) for fault in draw_redis_schedule(seed, 60_000)}
-    assert without_streams == {*redis_faults.KINDS} - {"delete"}
+    assert without_streams == {*redis_faults.KINDS} - {"delete", "foreign"}
     keys = {fault.key for seed in range(20) for fault in draw_redis_schedule(seed, 60_000, ["a", "b"])}
     assert keys == {"a", "b", ""}
     kinds_of_process = {fault.kind for seed in range(20) for fault in draw_process_schedule(seed, 60_000)}
