@@ -61,6 +61,8 @@ class Track:
         self._written_ts = 0
         self._missing: Missing | None = None
         self._left_open = left_open
+        self._inherited: Missing | None = None
+        """What an earlier run was fetching behind the end of the stream, in times: garbage may have spoken for it."""
         self._in_doubt = in_doubt
         self._broken = ""
 
@@ -80,6 +82,8 @@ class Track:
                 inside = gap.before > number + 1
                 to_ts, before = (ts, number + 1) if inside else (gap.to_ts, gap.before)
                 self._note(kind, Missing(from_ts=gap.from_ts, to_ts=to_ts, after=gap.after, before=before), reason)
+            if number is not None and gap.before is not None and gap.before > number + 1:
+                self._inherited = replace(gap, from_ts=min(gap.to_ts - 1, ts), after=None, before=None)
 
     def passed(self, event_ns: int, recv_ns: int, number: int | None = None) -> None:
         """An item went into the stream: everything up to it is there, except for what was noted.
@@ -97,6 +101,9 @@ class Track:
             self._note(Kind.GAP_LOST, Missing(from_ts=self.last_ts, to_ts=max(ts, self.last_ts)), self._broken)
             self._broken = ""
         self.last_ts, self._last_id = max(ts, self.last_ts), number
+        if self._inherited is not None and self.last_ts > self._inherited.to_ts:  # items come in order: it is there
+            self._note(Kind.GAP_FILLED, replace(self._inherited, to_ts=self._inherited.to_ts + 1))
+            self._inherited = None
         missing = self._missing
         if missing is not None and number is not None and missing.before is not None and number >= missing.before - 1:
             self._note(Kind.GAP_FILLED, missing)
@@ -105,7 +112,7 @@ class Track:
     @property
     def usual(self) -> bool:
         """Whether there is nothing to note for an item that simply follows."""
-        return self._opened and not self._broken and self._missing is None
+        return self._opened and not self._broken and self._missing is None and self._inherited is None
 
     def missing(self, what: Missing) -> None:
         """Items are missing and are being fetched; saying it again changes nothing."""
@@ -116,6 +123,9 @@ class Track:
     def lost(self, what: Missing, reason: str) -> None:
         """Items are missing for good."""
         known, self._missing = self._missing, None
+        if self._inherited is not None:
+            ends = self._inherited.to_ts - 1
+            self._inherited = replace(self._inherited, from_ts=min(max(self._inherited.from_ts, what.to_ts), ends))
         if known is not None and known.begins_before(what):
             before = None if what.after is None else what.after + 1
             self._note(Kind.GAP_FILLED, replace(known, to_ts=what.from_ts, before=before))

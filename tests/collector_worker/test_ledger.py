@@ -64,6 +64,25 @@ def test_a_run_that_goes_on_behind_another_says_so() -> None:
     ]
 
 
+@pytest.mark.parametrize("reached", [5, 6, 9])
+def test_what_garbage_spoke_for_does_not_stay_open_behind_a_restart(reached: int) -> None:
+    book = Book()
+    track = book.track()
+    for number in (4, 5):
+        track.passed(number * 10, number * 10, number)
+    track.missing(Missing(from_ts=50, to_ts=75, after=5, before=3_000))
+    history = list(book.entries)
+    book.ledger = Ledger("run-2", book.clock, book.entries.append)
+    book.ledger.remember(history)
+    track = book.track()
+    track.continues(reached * 10, reached)
+    assert State.OPEN in {state for _, _, state in book.states()}
+    for number in range(reached + 1, 12):
+        track.passed(number * 10, number * 10, number)
+    assert {state for _, _, state in book.states()} == {State.COMPLETE, State.FILLED}
+    assert book.states()[-1][1] == 110
+
+
 def test_times_never_go_back() -> None:
     book = Book()
     for ts, number in ((50, 5), (45, 6)):
