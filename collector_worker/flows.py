@@ -163,6 +163,8 @@ class TradeFlow(_FlowOf[TradeTape]):
 
     def passed_by(self, taken: int, last_id: int, last_ts: int, recv_ns: int) -> None:
         """Trades went into the stream by another way: how many, the last number, the latest time and receipt (ns)."""
+        if self._refused:
+            self._goes_on()
         self.tape.passed_by(last_id, last_ts)
         self._progress.count += taken
         self._track.passed(last_ts, recv_ns, last_id)
@@ -216,7 +218,7 @@ class TradeFlow(_FlowOf[TradeTape]):
             else:
                 self._pass_trade(item, int(item.trade_id))
         self._note()
-        if not self.tape.sequence.waiting:
+        if not self.tape.sequence.waiting and self.tape.sequence.aside is None:
             self._track.nothing_was_missing()
 
     def _pass_trade(self, trade: Trade, number: int) -> None:

@@ -30,6 +30,9 @@ RETRY_CAP_S = 5.0
 PATIENCE_TRIES = 5
 """An answer that leaves a number out may come from a cache that is behind; this many in a row are believed."""
 
+ASIDE_RETRY_S = 30.0
+"""How often the exchange is asked again about what was set aside."""
+
 OVERTAKEN_BY = 3
 """An item that is held alone while so many arrive below it is no part of the sequence."""
 
@@ -158,8 +161,9 @@ class Sequencer(Generic[T]):
         if not self._held:
             self._ask_at_s = now_s + self._patience.grace_s
             self._retry_s, self._fruitless, self._denials = FIRST_RETRY_S, 0, 0
+        self._look_aside()
         if self._aside is not None:
-            self._take_back(*self._aside, held, now_s)
+            self._take_back(self._aside[0], held, now_s)
         place = bisect_right(self._held, held.first, key=_first)  # behind those of the same number
         before = self._held[place - 1] if place else None
         if held.advances and before is not None and before.first == held.first and before.advances:
@@ -210,7 +214,7 @@ class Sequencer(Generic[T]):
             self._ask_at_s = now_s + self._retry_s
             self._retry_s = min(self._retry_s * 2, RETRY_CAP_S)
         else:
-            self._ask_at_s = None
+            self._ask_at_s = None if self._aside is None else now_s + ASIDE_RETRY_S
 
     def probe(self, now_s: float) -> None:
         """A connection was made again: look soon whether something above ``last`` was missed."""
@@ -247,6 +251,7 @@ class Sequencer(Generic[T]):
     def due(self, now_s: float) -> list[T | Lost]:
         """What the passing of time sets free: the holes below what has waited long enough are given up."""
         ready: list[T | Lost] = []
+        self._look_aside()
         while self._arrivals and now_s >= self._arrivals[0].arrived_s + self._patience.max_wait_s:
             oldest = self._arrivals[0]
             is_highest = self._held[-1].first <= oldest.last
@@ -256,6 +261,7 @@ class Sequencer(Generic[T]):
             elif is_highest and self._denials >= PATIENCE_TRIES and not oldest.is_believed and self._aside is None:
                 self._let_go(oldest)
                 self._aside = oldest, self.last or 0
+                self._ask_at_s = self._ask_at_s or now_s + ASIDE_RETRY_S
             else:
                 ready += self._give_up(now_s)
         return ready
@@ -277,13 +283,21 @@ class Sequencer(Generic[T]):
             self._ask_at_s = None
         return behind - place
 
-    def _take_back(self, aside: _Held[T], last_then: int, following: _Held[T], now_s: float) -> None:
-        """Hold what was set aside again, now that another item is above it, unless it was overtaken or comes anyway."""
-        self._aside = None
-        last = self.last or 0
-        if last - last_then >= OVERTAKEN_BY:
+    def _look_aside(self) -> None:
+        """Forget what was set aside where it has come after all, or was overtaken."""
+        if self._aside is None or self.last is None:
+            return
+        aside, last_then = self._aside
+        if self.last >= aside.first:
+            self._aside = None
+        elif self.last - last_then >= OVERTAKEN_BY:
+            self._aside = None
             self.implausible += 1
-        elif last < aside.first and aside.last < following.first:
+
+    def _take_back(self, aside: _Held[T], following: _Held[T], now_s: float) -> None:
+        """Hold what was set aside again, now that another item is above it."""
+        if aside.last < following.first:
+            self._aside = None
             again = _Held(aside.first, aside.last, aside.item, aside.advances, now_s, is_believed=True)
             following.is_believed = True
             self._held.insert(bisect_right(self._held, again.first, key=_first), again)

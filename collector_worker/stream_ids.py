@@ -34,7 +34,9 @@ class StreamIds:
 
     def next_numbered(self, number: int, event_ns: int, recv_ns: int) -> str:
         """The id of a trade; numbers rise, until an exchange begins to count anew."""
-        trusted = -MAX_CLOCK_DIFFERENCE_NS <= event_ns - recv_ns <= MAX_CLOCK_DIFFERENCE_NS
+        trusted = (
+            -MAX_CLOCK_DIFFERENCE_NS <= event_ns - recv_ns <= MAX_CLOCK_DIFFERENCE_NS
+        )  # no call: each trade is here
         ms = (event_ns if trusted else recv_ns) // NS_PER_MS
         if ms > self.last_ms:
             self.last_ms = ms

@@ -163,6 +163,9 @@ class TradeTape:
         """Take a page of trades that was fetched."""
         if self._asked_elsewhere:
             self._asked_elsewhere = False
+            if self._is_old_numbering(trades):
+                self._forget()
+                return []
             known = {_content(trade) for trade in trades}
             places = (place for place, kept in enumerate(self._elsewhere) if _content(kept.trade) in known)
             first = next(places, None)
@@ -172,6 +175,11 @@ class TradeTape:
             del self._elsewhere[:first]
             return self._renumber(now_s)
         return [*self.sequence.fill([(int(trade.trade_id), trade) for trade in trades], now_s, more=more)]
+
+    def _is_old_numbering(self, page: Sequence[Trade]) -> bool:
+        """Whether a page from the first trade that is kept on has trades that were there before it came."""
+        first = int(self._elsewhere[0].trade.trade_id) if self._elsewhere else 0
+        return any(int(trade.trade_id) > first and time_of(trade) <= self.last_ts for trade in page)
 
     def next_at_s(self) -> float | None:
         """The next moment at which ``due`` or ``wish`` may have something, or None."""

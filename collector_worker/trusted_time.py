@@ -18,7 +18,7 @@ def not_ahead(event_ns: int, recv_ns: int) -> int:
 
     What was fetched may be old, so there is no bound below.
     """
-    return recv_ns if event_ns - recv_ns > MAX_CLOCK_DIFFERENCE_NS else event_ns
+    return recv_ns if is_ahead(event_ns, recv_ns) else event_ns
 
 
 def trusted_ns(event_ns: int, recv_ns: int) -> int:

@@ -257,6 +257,50 @@ def test_an_id_ahead_that_others_overtake_is_dropped_and_nothing_counts_as_lost(
     assert coverage(rig)[-1][1] == 79
 
 
+def test_repeats_between_trades_that_went_another_way_are_no_trouble(rig: FlowRig) -> None:
+    flow = rig.trades(10, trade_ts(10))
+    live(flow, 10)
+    rig.clock.advance(20.0)
+    flow.passed_by(5, 15, trade_ts(15), trade_ts(15))
+    live(flow, 15)
+    flow.pass_time()
+    assert (rig.state, rig.beat.last_error) == (WorkerState.RUNNING, "")
+
+
+def test_what_is_set_aside_leaves_the_ledger_open_until_it_comes(rig: FlowRig) -> None:
+    """A quiet market: REST knows neither the trade that was missed nor the one that arrived."""
+    flow = rig.trades(3, trade_ts(3))
+    live(flow, 5)
+    for _ in range(200):
+        rig.clock.advance(0.5)
+        flow.pass_time()
+        if flow.wish() is not None:
+            flow.note_missing()
+            page(flow, 2, 3)
+    assert (rig.events, flow.tape.waiting) == ([], False)
+    assert coverage(rig) == [(3, 5, State.OPEN)]
+    rig.clock.advance(30.0)
+    assert flow.wish() == 4
+    page(flow, 4, 5)
+    assert rig.events == [trade(4, fetched=True), trade(5, fetched=True)]
+    assert coverage(rig) == [(3, 5, State.FILLED)]
+
+
+def test_a_trade_that_was_given_up_and_comes_late_is_no_new_numbering(rig: FlowRig) -> None:
+    """Its time is a little later than that of the trade behind it: times need not rise with the ids."""
+    flow = rig.trades(998, trade_ts(998))
+    live(flow, 1_000)
+    rig.clock.advance(60.0)
+    flow.pass_time()
+    late = replace(trade(999), ts_event=trade_ts(1_000) + 1_000_000, ts_recv=trade_ts(1_001))
+    flow.on_live(late)
+    rig.clock.advance(0.5)
+    assert flow.wish() == 999
+    flow.on_page([replace(late, origin="backfill"), trade(1_000, fetched=True)], more=False)
+    live(flow, 1_001)
+    assert [event for event in rig.events if isinstance(event, Trade)] == [trade(1_000), trade(1_001)]
+
+
 def test_a_stream_that_drops_what_arrives_is_not_well(rig: FlowRig) -> None:
     flow = rig.trades(10, trade_ts(10))
     for _ in range(12):
