@@ -10,7 +10,8 @@ removed (MAXLEN, MINID, XDEL). The mark's number is known from the start for ``n
 stream that was not there, and from the first time that the reader gets to the end for any other start. Redis 6.2 has no
 such counter: there, and before that first time, the number of what was missed is not known, and may be 0.
 
-A stream that was deleted and begun anew counts from 0. Where that shows, the number is not known either.
+A stream that was deleted and begun anew counts from 0. Where that shows, the number is not known either. It shows by
+the counts, and, where the mark has none, by the entry that was read last: it is not there, and nothing was removed.
 
 A stream that ends before the reader's place has lost entries that he has read: Redis came back empty or older.
 """
@@ -19,7 +20,7 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
-from common.reading.position import BEGINNING, Mark, id_order
+from common.reading.position import BEGINNING, LAST_OF_A_MS, Mark, id_order
 
 
 class Facts(Struct, frozen=True):
@@ -90,8 +91,10 @@ def loss(mark: Mark, facts: Facts) -> Loss | None:
         return None
     if facts.removed is None:
         return None if mark.id == BEGINNING else Loss(None)
-    if mark.added is None:
-        return Loss(None) if facts.removed else None
+    if mark.added is None and facts.removed:
+        return Loss(None)
+    if mark.added is None:  # nothing was removed, and the entry that was read is not there
+        return Loss(None, "restarted") if _is_of_an_entry(mark) else None
     if facts.removed < mark.added:
         return Loss(None, "restarted")
     return Loss(facts.removed - mark.added) if facts.removed > mark.added else None
@@ -130,6 +133,12 @@ def behind(mark: Mark, facts: Facts) -> int | None:
     if mark.added is None or facts.added is None:
         return None
     return max(facts.added - mark.added, 0)
+
+
+def _is_of_an_entry(mark: Mark) -> bool:
+    """Whether a mark surely is the place of an entry, not the beginning, or one that was chosen (a group: a time)."""
+    place = id_order(mark.id)
+    return not mark.chosen and place != id_order(BEGINNING) and place[1] != LAST_OF_A_MS
 
 
 def _is_behind(mark: Mark, facts: Facts) -> bool:

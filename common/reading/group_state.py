@@ -5,9 +5,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from common.reading.position import BEGINNING, Mark, id_order
-
-_LAST_OF_A_MS = 2**64 - 1
+from common.reading.position import BEGINNING, LAST_OF_A_MS, Mark, id_order
 
 
 class Pending(Struct, frozen=True):
@@ -60,4 +58,4 @@ def id_before(entry_id: str) -> str:
     ms, n = id_order(entry_id)
     if n:
         return f"{ms}-{n - 1}"
-    return f"{ms - 1}-{_LAST_OF_A_MS}" if ms else BEGINNING
+    return f"{ms - 1}-{LAST_OF_A_MS}" if ms else BEGINNING

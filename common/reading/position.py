@@ -18,6 +18,9 @@ from common.reading.names import StreamName
 BEGINNING = "0-0"
 """The id before every other."""
 
+LAST_OF_A_MS = 2**64 - 1
+"""The highest second half of an id: no collector gives it, it stands for the end of a millisecond."""
+
 
 class Mark(Struct, frozen=True, omit_defaults=True, gc=False):
     """How far one stream has been read.
@@ -26,10 +29,12 @@ class Mark(Struct, frozen=True, omit_defaults=True, gc=False):
         id: Of the last entry that was read, or passed over by the choice of the start.
         added: How many entries the stream had ever got when that was its last one; what is missing later is told by
             it. None: not known (``common.reading.cursor`` says when).
+        chosen: Somebody named it as the start: it need not be that of an entry.
     """
 
     id: str
     added: int | None = None
+    chosen: bool = False
 
 
 class Position(Struct, frozen=True):

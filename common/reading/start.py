@@ -18,13 +18,12 @@ from common.clock import SystemClock
 from common.errors import InvalidConfigurationError
 from common.reading.cursor import Facts
 from common.reading.names import StreamName
-from common.reading.position import BEGINNING, Mark, Position, id_order
+from common.reading.position import BEGINNING, LAST_OF_A_MS, Mark, Position, id_order
 from common.times import NEW, OLDEST, not_a_time, read_time
 
 Start = str | datetime | Position
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_LAST_OF_A_MS = 2**64 - 1
 
 
 def check_start(start: Start, now_ns: int | None = None) -> Start:
@@ -77,18 +76,19 @@ def first_mark(name: StreamName, start: Start, facts: Facts | None) -> Mark:
         if facts is None:
             return Mark(BEGINNING, 0)
         return Mark(facts.last_id, facts.added) if start == NEW else Mark(BEGINNING, facts.removed)
-    return _still_true(Mark(_id_before(start) if isinstance(start, datetime) else start), facts)
+    return _still_true(Mark(_id_before(start) if isinstance(start, datetime) else start, chosen=True), facts)
 
 
 def _still_true(mark: Mark, facts: Facts | None) -> Mark:
     """The mark, with what the stream as it is tells of it."""
     if facts is None or id_order(mark.id) < id_order(facts.last_id):
         return mark
-    # Beyond the end (Redis lost what was there) nobody knows how many will come before its place.
-    return Mark(mark.id, facts.added if id_order(mark.id) == id_order(facts.last_id) else None)
+    if id_order(mark.id) == id_order(facts.last_id):
+        return Mark(mark.id, facts.added)
+    return Mark(mark.id, chosen=mark.chosen)  # beyond the end nobody knows how many will come before its place
 
 
 def _id_before(time: datetime) -> str:
     """The highest id before those of a time. Ids have ms; what is asked for with µs begins with its millisecond."""
     ms = (time - _EPOCH) // timedelta(milliseconds=1)
-    return f"{ms - 1}-{_LAST_OF_A_MS}"
+    return f"{ms - 1}-{LAST_OF_A_MS}"

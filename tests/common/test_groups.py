@@ -9,6 +9,7 @@ from common.errors import InvalidConfigurationError, RedisUnreachableError
 from common.groups import Entry, GroupReader, Work
 from common.reading.discovery import DISCOVER_EVERY_S
 from common.reading.entries import Missed
+from common.reading.group_streams import NOTE_EVERY_S
 from tests.support.clock import ManualClock
 from tests.support.market_items import START_NS
 from tests.support.ports import free_port
@@ -250,6 +251,25 @@ async def test_a_stream_that_is_gone_and_comes_back_goes_on(site: Site, clock: M
 
 
 # --- Redis away ------------------------------------------------------------------------------------------------------
+
+
+async def test_what_was_not_handed_out_when_a_stream_was_begun_anew_is_told_of(site: Site, clock: ManualClock) -> None:
+    write_trades(site.client, 1, 10)
+    async with site.member(clock=clock) as member:
+        assert await deal(member, 10) == ids(1, 10)
+        clock.advance(NOTE_EVERY_S)
+        write_trades(site.client, 11, 11)
+        assert await deal(member, 1) == ids(11, 11)
+    write_trades(site.client, 12, 61)
+    site.client.delete(BTC_TRADES.key)
+    write_trades(site.client, 62, 63)
+    async with site.member(clock=clock) as member:
+        gone, *rest = await deal(member, 3)
+        assert isinstance(gone, Missed)
+        assert (gone.reason, gone.count, gone.after_id) == ("restarted", None, trade_id(11))
+        assert rest == ids(62, 63)
+        write_trades(site.client, 64, 64)
+        assert await deal(member, 1) == ids(64, 64)
 
 
 async def test_a_redis_that_never_answers_is_an_error() -> None:

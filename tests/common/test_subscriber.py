@@ -440,3 +440,20 @@ async def test_a_redis_that_was_only_away_has_lost_nothing(redis_server: RedisSe
         await entries(subscriber, 10)
         redis_server.client.client_kill_filter(_type="normal", skipme=True)
         assert await until_idle(subscriber) == []
+
+
+async def test_a_stream_that_was_begun_anew_while_nobody_read_it_is_told_also_where_no_counts_are_known(
+    redis_server: RedisServer,
+) -> None:
+    write_trades(redis_server.client, 1, 30)
+    redis_server.client.delete(BTC_TRADES.key)  # 20 were not read
+    write_trades(redis_server.client, 31, 32)
+    saved = Position({BTC_TRADES: Mark(trade_id(10))})
+    async with Subscriber("okx:BTC-USDT", "trade", start=saved, redis=redis_server.url) as subscriber:
+        gone, *rest = await entries(subscriber, 3)
+        assert isinstance(gone.event, Missed)
+        told = (gone.event.reason, gone.event.count, gone.event.after_id, gone.event.before_id)
+        assert told == ("restarted", None, trade_id(10), trade_id(31))
+        assert numbers(rest) == ids(31, 32)
+        write_trades(redis_server.client, 33, 33)
+        assert numbers(await entries(subscriber, 1)) == ids(33, 33)  # it is told once

@@ -88,7 +88,12 @@ def test_what_was_read_and_what_was_missed_is_all_that_there_was(
         (Mark("5-0", 5), Facts(3, "9-0", "7-0", 9), Loss(1)),
         (Mark("5-0", 5), Facts(0, "9-0", None, 9), None),  # told once there is something behind it
         (Mark("5-0"), Facts(3, "9-0", "7-0", 9), Loss(None)),
-        (Mark("5-0"), Facts(9, "9-0", "7-0", 9), None),  # nothing was ever removed
+        (Mark("5-0"), Facts(9, "9-0", "7-0", 9), Loss(None, "restarted")),  # nothing was ever removed
+        (Mark("5-0"), Facts(9, "9-0", "5-0", 9), None),
+        (Mark(f"5-{2**64 - 1}"), Facts(9, "9-0", "7-0", 9), None),  # the start is a time
+        (Mark("5-0", chosen=True), Facts(9, "9-0", "7-0", 9), None),
+        (Mark("0-0"), Facts(9, "9-0", "7-0", 9), None),
+        (Mark("0"), Facts(9, "9-0", "7-0", 9), None),
         (Mark("5-0", 5), Facts(3, "9-0", "7-0", 6), Loss(None, "restarted")),
         (Mark("5-0", 5), Facts(3, "9-0", "7-0", None), Loss(None)),  # Redis 6.2
         (Mark("5-0", None), Facts(3, "9-0", "7-0", None), Loss(None)),

@@ -189,6 +189,16 @@ def test_a_trade_that_comes_after_its_bar_is_told_of(caplog: pytest.LogCaptureFi
     assert caplog.messages == [f"okx:BTC-USDT trade {behind} comes after its bar was published: it is in none"]
 
 
+def test_a_stream_that_ends_before_what_was_read_leaves_no_bar_complete() -> None:
+    for read_to in (BEGINNING, entry_id(trade(2, 1.1))):
+        maker = begun(trade(2, 1.1), trade(3, 1.5), trade(4, 2.2))
+        gone = Look(look(6, trade(4, 2.2)).known, read_to)
+        bad = verdict("0", "rewound_by_reader")
+        assert published(maker, gone) == {1: GOOD, **dict.fromkeys((2, 3, 4, 5), bad)}
+        maker.take(chunk(trade(9, 6.5), trade(10, 8.1)))
+        assert published(maker, look(8, trade(10, 8.1))) == {6: bad, 7: GOOD}
+
+
 # --- trades and ledgers that are dated wrongly ----------------------------------------------------------------------
 
 
