@@ -54,8 +54,8 @@ _BUFFER_LEVELS = 4 * MAX_LEVELS
 """And no more levels in them, which is what needs the memory."""
 
 _FRAMES_BEHIND_REST = 50
-"""How far the socket may be behind a REST snapshot: five seconds. More means that the exchange has reset its counter in
-between, and to drop on would leave an old book that looks valid."""
+"""How far the socket may be behind a REST snapshot, and how much of what the book holds it may send again: five seconds.
+More means that the exchange has reset its counter in between, and to drop on would leave an old book that looks valid."""
 
 _FRAMES_BEHIND_ANOTHER = 300
 """How far a successor may be behind: it holds back what it reads while it is made ready, half a minute at most. More
@@ -118,6 +118,7 @@ class BookSync:
         self._last_seq: int | None = None
         self._highest: int | None = None  # number that this connection has brought
         self._latest: tuple[int, int] | None = None  # numbers of the last delta that was applied
+        self._again = 0  # deltas in a row that were ignored since, as sent again
         self._held_left: int | None = None  # deltas the book holds already that may still come; None: nor an overlap
         self._reason = "subscribe"
         self._waiting: deque[tuple[BookDelta, int | None]] = deque(maxlen=_BUFFER_FRAMES)
@@ -352,7 +353,7 @@ class BookSync:
             judged = self._fail("sequence_gap")
             self._gather(delta, checksum)
             return judged
-        before, self._last_seq = self._last_seq, delta.seq
+        before, self._last_seq, self._again = self._last_seq, delta.seq, 0
         self._latest = None if delta.prev_seq is None or delta.seq is None else (delta.prev_seq, delta.seq)
         try:
             self.book.apply(delta.bids, delta.asks)
@@ -385,11 +386,14 @@ class BookSync:
         """Whether a delta of numbers that only rise is sent again.
 
         It is then one that was there: the last one, or one before that. What lies within the last one is none of them:
-        that one, or this, was garbage.
+        that one, or this, was garbage. Of so many in a row none is sent again: the counter has begun anew.
         """
         if not self._seed_levels or self._latest is None or delta.seq is None or delta.prev_seq is None:
             return False
-        return (delta.prev_seq, delta.seq) == self._latest or delta.prev_seq <= delta.seq <= self._latest[0]
+        if (delta.prev_seq, delta.seq) != self._latest and not delta.prev_seq <= delta.seq <= self._latest[0]:
+            return False
+        self._again += 1
+        return self._again <= _FRAMES_BEHIND_REST
 
     def _follows(self, delta: BookDelta) -> bool:
         if delta.prev_seq is None or self._last_seq is None:
@@ -412,6 +416,7 @@ class BookSync:
         self._reason = reason
         self._highest = self._highest if self._last_seq is None else self._last_seq
         self._last_seq = self._latest = None
+        self._again = 0
         self._unsure = False
         self._held_left = None
         self._reseeding = False

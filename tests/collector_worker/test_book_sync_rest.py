@@ -137,12 +137,25 @@ def test_after_one_number_that_is_garbage_the_good_ones_join_again(prev_seq: int
 
 @pytest.mark.parametrize(("prev_seq", "seq"), [(100, 105), (95, 100), (90, 91), (100, 100)])
 def test_a_delta_that_is_sent_again_is_ignored(prev_seq: int, seq: int) -> None:
-    """Binance sheet, section 5.1, step 6; however often."""
+    """Binance sheet, section 5.1, step 6; up to five seconds long, each time anew."""
     desk = Desk()
     desk.ask(answer(100))
     desk.push(100, 105)
-    assert [desk.push(prev_seq, seq) for _ in range(200)] == [NOTHING] * 200
+    assert [desk.push(prev_seq, seq) for _ in range(50)] == [NOTHING] * 50
     assert desk.push(105, 106).events == (delta(105, 106),)
+    assert [desk.push(prev_seq, seq) for _ in range(50)] == [NOTHING] * 50
+    assert desk.push(prev_seq, seq) == GAP
+
+
+def test_a_counter_that_begins_anew_leaves_no_old_book_that_looks_valid() -> None:
+    desk = Desk()
+    desk.ask(answer(1_000))
+    desk.push(1_000, 1_001)
+    judged = [desk.push(seq, seq + 1) for seq in range(52)]
+    assert judged == [NOTHING] * 50 + [GAP, NOTHING]
+    assert desk.sync.state is BookState.SYNCING
+    assert [event.seq for event in desk.ask(answer(52)).events] == [52]
+    assert desk.push(52, 53).events == (delta(52, 53),)
 
 
 @pytest.mark.parametrize(("prev_seq", "seq"), [(101, 103), (99, 104), (104, 110), (106, 107)])

@@ -1,5 +1,6 @@
 """``make setup`` in a fresh checkout: the program itself, in a folder of the test's, without the installation."""
 
+import runpy
 import shutil
 import subprocess
 import sys
@@ -11,7 +12,8 @@ CHECKOUT = Path(__file__).resolve().parent.parent.parent
 UP_TO_THE_INSTALLATION = """
 import runpy, sys, venv
 venv.create = lambda *_, **__: sys.exit(7)
-runpy.run_path(sys.argv[1], run_name="__main__")
+del sys.argv[0]
+runpy.run_path(sys.argv[0], run_name="__main__")
 """
 
 
@@ -34,6 +36,32 @@ def test_a_checkout_that_its_group_may_change_gets_a_fleet_file_that_is_taken(tm
 
     assert setup(tmp_path).returncode == 7
     assert fleet.stat().st_mode & 0o777 == 0o644
+
+
+def test_what_a_later_pull_brings_is_closed_by_the_next_command_and_links_are_left_alone(tmp_path: Path) -> None:
+    assert setup(tmp_path).returncode == 7
+    digest = runpy.run_path(str(tmp_path / "deploy" / "bin" / "setup"))["digest"]()
+    (tmp_path / ".venv").mkdir()
+    (tmp_path / ".venv" / "installed.sha256").write_text(digest, encoding="ascii")
+    fleet, outside = tmp_path / "deploy" / "fleet.toml", tmp_path / "outside"
+    for path in (fleet, outside):
+        path.touch()
+        path.chmod(0o664)
+    (tmp_path / "deploy" / "linked.toml").symlink_to(outside)
+    (tmp_path / "deploy" / "local.toml").symlink_to("/nonexistent/fleet.toml")
+
+    done = setup(tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert [path.stat().st_mode & 0o777 for path in (fleet, outside)] == [0o644, 0o664]
+
+
+def test_what_cannot_be_closed_is_told_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "var").touch()
+    done = setup(tmp_path)
+    assert (done.returncode, done.stderr) == (
+        2,
+        f"setup: {tmp_path}/var: File exists: let the owner of the checkout run this, or make all of it yours\n",
+    )
 
 
 @pytest.mark.parametrize(("name", "sign"), [("100% ours", "'%'"), ("mum's", '"\'"')])
