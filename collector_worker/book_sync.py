@@ -54,8 +54,8 @@ _BUFFER_LEVELS = 4 * MAX_LEVELS
 """And no more levels in them, which is what needs the memory."""
 
 _FRAMES_BEHIND_REST = 50
-"""How far the socket may be behind a REST snapshot, and how much of what the book holds it may send again: five seconds.
-More means that the exchange has reset its counter in between, and to drop on would leave an old book that looks valid."""
+"""How far the socket may be behind a REST snapshot, and how much of what the book has had it may send again: five
+seconds. More means that the exchange has reset its counter, and to drop on would leave an old book that looks valid."""
 
 _FRAMES_BEHIND_ANOTHER = 300
 """How far a successor may be behind: it holds back what it reads while it is made ready, half a minute at most. More
