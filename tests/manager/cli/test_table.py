@@ -18,7 +18,7 @@ def lines(width: int) -> list[str]:
 @pytest.mark.parametrize(
     ("width", "columns"),
     [
-        (240, "collector verdict state uptime data last data ms p50/p99 reconnects why"),
+        (240, "collector verdict state uptime data last data ms p50/p99 reconnects version why"),
         (90, "collector verdict state uptime data last data ms p50/p99 why"),
         (70, "collector verdict state data last data why"),
         (50, "collector verdict last data why"),
