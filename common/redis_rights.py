@@ -38,7 +38,7 @@ PATTERNS: Mapping[Login, tuple[str, ...]] = {
     Login.FLEET: ("~md:v1:*",),
     Login.COLLECTORS: ("~md:v1:{*", "~md:v1:permits:*"),
     Login.MANAGER: ("%R~md:v1:{*", "~md:v1:fleet:*"),
-    Login.COMMANDS: ("%R~md:v1:{*", "~md:v1:fleet:*"),
+    Login.COMMANDS: ("%R~md:v1:{*", "~md:v1:fleet:*", "~md:v1:permits:*"),
     Login.READERS: ("~md:v1:{*", "~md:v1:reader:*"),
 }
 """Keys, as ``ACL SETUSER`` has them; ``%R~``, to read only, is of Redis 7."""
@@ -53,7 +53,7 @@ def needs(login: Login, collectors: Iterable[ExchangeCollectorConfig], host: str
         case Login.MANAGER:
             return [*_of_manager(), *(command for each in collectors for command in _looks_of_manager(each))]
         case Login.COMMANDS:
-            return [*_of_commands(), *(command for each in collectors for command in _looks_of_commands(each))]
+            return [*_of_commands(), *(command for each in collectors for command in _looks_of_commands(each, host))]
         case Login.READERS:
             return [("SCAN", 0), *(command for each in collectors for command in _of_reader(each))]
         case Login.FLEET:
@@ -120,8 +120,14 @@ def _of_collector(config: ExchangeCollectorConfig, host: str) -> Iterable[Comman
     yield from (("DEL", beat), ("EXPIRE", beat, 1), ("HGETALL", beat))
     yield from (("EXISTS", writer), ("GET", writer), ("SET", writer, 1), ("TIME",), ("ROLE",))
     scope = f"{config.exchange}@{host}"
-    for line in (keys.permits(scope, "connect"), keys.permits(scope, "rest"), keys.ban(scope)):
+    for line in (keys.permits(scope, "connect"), keys.permits(scope, "rest")):
         yield from (("EVAL", "return 1", 1, line), ("GET", line), ("SET", line, 1))
+    ban = keys.ban(scope)
+    yield from (("EVAL", "return 1", 1, ban), ("HMGET", ban, "f"), *_lifts(ban))
+
+
+def _lifts(ban: str) -> Iterable[Command]:
+    yield from (("HGET", ban, "f"), ("HSET", ban, "f", "v"), ("HINCRBY", ban, "f", 1), ("EXPIRE", ban, 1))
 
 
 def _of_manager() -> Iterable[Command]:
@@ -148,8 +154,9 @@ def _of_commands() -> Iterable[Command]:
     yield from (("SCAN", 0), ("INFO",), ("CONFIG", "GET", "maxmemory"))
 
 
-def _looks_of_commands(config: ExchangeCollectorConfig) -> Iterable[Command]:
+def _looks_of_commands(config: ExchangeCollectorConfig, host: str) -> Iterable[Command]:
     yield from (("HGETALL", keys.heartbeat(config.id)), ("EXISTS", keys.heartbeat(config.id)))
+    yield from _lifts(keys.ban(f"{config.exchange}@{host}"))
     yield from _reads(config)
 
 

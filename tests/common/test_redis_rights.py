@@ -57,7 +57,8 @@ async def test_a_key_that_is_out_of_reach_is_told_with_its_commands(server: Redi
     told = await missing(login(server, words), needs(Login.COLLECTORS, CONFIGS[1:], "host"))
     scope = "md:v1:permits:{binance@host}"
     assert told == [
-        f"{command} {scope}:{kind}" for kind in ("connect", "rest", "ban") for command in ("eval", "get", "set")
+        *(f"{command} {scope}:{kind}" for kind in ("connect", "rest") for command in ("eval", "get", "set")),
+        *(f"{command} {scope}:banned" for command in ("eval", "hmget", "hget", "hset", "hincrby", "expire")),
     ]
 
 
@@ -68,7 +69,7 @@ async def test_a_command_that_redis_was_told_to_hide_is_missing_too(tmp_path: Pa
         told = await missing(own.config, needs(Login.COLLECTORS, CONFIGS[1:], "host"))
     finally:
         own.stop()
-    assert told == [f"eval md:v1:permits:{{binance@host}}:{kind}" for kind in ("connect", "rest", "ban")]
+    assert told == [f"eval md:v1:permits:{{binance@host}}:{kind}" for kind in ("connect", "rest", "banned")]
 
 
 async def test_without_the_right_to_transactions_nothing_can_be_looked_at(server: RedisServer) -> None:
