@@ -45,6 +45,8 @@ from common.config import ExchangeCollectorConfig
 from common.errors import (
     ExchangeUnavailableError,
     FleetError,
+    NotServedHereError,
+    PlaceRefusedError,
     RedisUnreachableError,
     SupersededError,
     UnknownSymbolError,
@@ -69,7 +71,7 @@ class Limits(Struct, frozen=True, kw_only=True):
     Attributes:
         redis_wait_s: At the start supervisord brings up Redis and the collectors together; after this long it will
             not come by itself.
-        denied_pause_s: Before an exchange is asked again that says it does not list the symbol.
+        denied_pause_s: Before an exchange is asked again that does not list the symbol, or does not serve this place.
         flush_s: At the end. With the second that closing a socket may take, an exit stays below five.
     """
 
@@ -318,19 +320,24 @@ class Worker:
 
         Raises:
             UnknownSymbolError: It lists no such symbol, and says so again: one answer may come out of some cache.
+            NotServedHereError: It does not serve this place, and says so again.
         """
         pauses_s = full_jitter(self._random, self._limits.rest_pause_first_s, self._limits.rest_pause_cap_s)
         path = self._exchange.instruments_path()
         for feed in self._exchange.feeds():
             self._telemetry.feed_is(feed.name, WorkerState.CONNECTING, self._clock.now_ns())
-        denied = False
+        denied = refused_before = False
         while True:
             try:
                 body = await self._rest.fetch(path, self._exchange.rest_units(path))
                 instrument = self._exchange.read_instruments(body)
             except ExchangeUnavailableError as error:
+                refused = isinstance(error, PlaceRefusedError)
+                if refused and refused_before:
+                    raise NotServedHereError(str(error)) from error
+                refused_before = refused
                 self._telemetry.trouble("instruments", str(error))
-                pause_s = next(pauses_s)
+                pause_s = max(next(pauses_s), self._limits.denied_pause_s if refused else 0.0)
                 self._failures.warn("instruments_unavailable", error, pause_s=round(pause_s, 2))
                 await asyncio.sleep(pause_s)
             except UnknownSymbolError as error:

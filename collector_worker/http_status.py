@@ -4,7 +4,7 @@
 | --- | --- |
 | 418, 429 | this machine stays away for as long as the answer asks, within bounds |
 | 403 | a firewall has turned us away: this machine stays away for minutes |
-| 451 | the exchange does not serve this place: nothing helps but another address or another place |
+| 451 | the exchange does not serve this place: if it says so again, only another address or another place helps |
 | 301, 302, 303, 307, 308 | the exchange is elsewhere: where is said |
 
 (Binance sheet, section 3; RFC 9110, section 15.4.) What other statuses mean stands in the body.
@@ -37,7 +37,7 @@ class Meaning(Struct, frozen=True):
     Attributes:
         why: For people: who, what, where to.
         ban_s: How long nobody of this machine may call or connect; None: it is no ban.
-        fatal: Asking again cannot help.
+        fatal: Where it is said again, asking cannot help.
     """
 
     why: str

@@ -1,18 +1,23 @@
 """REST as a collector uses it: with a permit, within the exchange's limits, and recorded where that is wished."""
 
-from msgspec import Struct
+import asyncio
+
+from msgspec import Struct, field
 
 from collector_worker import rest
-from collector_worker.http_status import meaning_of
+from collector_worker.backoff import GrowingPause
+from collector_worker.http_status import DEFAULT_BAN_S, FORBIDDEN, meaning_of
 from collector_worker.permits import Permits
 from collector_worker.raw_recorder import RawRecorder
 from collector_worker.telemetry import Telemetry
-from common.errors import ExchangeUnavailableError, NotServedHereError
+from common.errors import ExchangeUnavailableError, PlaceRefusedError
 from common.exchanges import Rate
 
 _SERVER_ERROR = 500
 _BEGINNING = 1_000
 _ABOUT = "rest"
+FORBIDDEN_FIRST_S = 30.0
+"""A firewall may mean this one question: all stay away for so long at first, and twice as long each time."""
 
 
 class RestClient(Struct, frozen=True):
@@ -28,6 +33,7 @@ class RestClient(Struct, frozen=True):
     rate: Rate
     recorder: RawRecorder | None = None
     telemetry: Telemetry | None = None
+    _forbidden: GrowingPause = field(default_factory=lambda: GrowingPause(FORBIDDEN_FIRST_S, DEFAULT_BAN_S[FORBIDDEN]))
 
     async def fetch(self, path: str, units: float = 1.0) -> bytes:
         """The body of an answer that is worth reading; one with an error code of the exchange is.
@@ -35,7 +41,7 @@ class RestClient(Struct, frozen=True):
         Raises:
             ExchangeUnavailableError: No answer, a server error, no JSON, or we were turned away; in the last case every
                 process of this machine stays away for as long as the exchange asks.
-            NotServedHereError: See there.
+            PlaceRefusedError: See there.
         """
         await self.permits.acquire("rest", self.rate, units)
         try:
@@ -58,13 +64,17 @@ class RestClient(Struct, frozen=True):
             FleetError: As ``fetch``.
         """
         who, status = f"REST of {rest.host_of(self.root)}", answer.status
-        meaning = meaning_of(who, status, answer.retry_after_s, self.root, answer.location)
+        ban_s = answer.retry_after_s
+        if status == FORBIDDEN and ban_s is None:
+            ban_s = self._forbidden.begin(asyncio.get_running_loop().time())
+        meaning = meaning_of(who, status, ban_s, self.root, answer.location)
         if meaning is not None and meaning.fatal:
-            raise NotServedHereError(meaning.why)
+            raise PlaceRefusedError(meaning.why)
         if meaning is not None:
             if meaning.ban_s is not None:
                 await self.permits.ban(meaning.ban_s, meaning.why)
             raise ExchangeUnavailableError(meaning.why)
+        self._forbidden.reset()
         await self.permits.answered()
         if status >= _SERVER_ERROR:
             raise ExchangeUnavailableError(f"{who} has trouble of its own (HTTP {status})")

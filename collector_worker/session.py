@@ -15,7 +15,7 @@ from msgspec import Struct
 from collector_worker.backoff import GrowingPause, full_jitter
 from collector_worker.connection import Connection, Surroundings
 from collector_worker.exchanges.contract import Feed
-from common.errors import FeedError
+from common.errors import FeedError, NotServedHereError, TurnedAwayError
 from common.health import WorkerState
 from common.identity import DataType
 from common.lifecycle import worst_of
@@ -30,6 +30,7 @@ class Patience(Struct, frozen=True, kw_only=True):
             accepted and dropped at once never gets there, so its pauses keep growing.
         take_over_s: For a successor to be ready once it may connect; the exchange closes a connection 30 to 60 s after
             its notice (OKX sheet, section 2).
+        denied_s: At least, before an exchange is asked again that says it does not serve this place.
         overlap_s: That both connections go on side by side, where what one brings is not brought again: the old one
             may lag behind the new one, and what is under way on it was sent before the new one was subscribed.
         again_s: Before the next successor, after one that failed and after one that itself is to be replaced although
@@ -40,6 +41,7 @@ class Patience(Struct, frozen=True, kw_only=True):
     pause_cap_s: float = 60.0
     steady_s: float = 30.0
     take_over_s: float = 30.0
+    denied_s: float = 2.0
     overlap_s: float = 2.0
     again_s: float = 5.0
 
@@ -72,6 +74,7 @@ class Session:
 
         Raises:
             SubscriptionRefusedError: The exchange refuses a channel for good.
+            NotServedHereError: It does not serve this place, as it says to two connections in a row.
         """
         try:
             async with asyncio.TaskGroup() as tasks:
@@ -84,6 +87,7 @@ class Session:
         telemetry, clock, pipeline = self._around.telemetry, self._around.clock, self._around.pipeline
         pauses_s = self._fresh_pauses()
         successor: _Running | None = None
+        denied = False
         while True:
             telemetry.feed_is(self._feed.name, WorkerState.CONNECTING, clock.now_ns())
             began_s = clock.monotonic_s()
@@ -97,6 +101,12 @@ class Session:
             if clock.monotonic_s() - began_s > self._patience.steady_s:
                 pauses_s = self._fresh_pauses()
             pause_s = next(pauses_s) if successor is None else 0.0
+            final = isinstance(error, TurnedAwayError) and error.final
+            if final and denied:
+                raise NotServedHereError(reason)
+            if final:
+                pause_s = max(pause_s, self._patience.denied_s)
+            denied = final
             telemetry.feed_lost(self._feed.name, reason, clock.now_ns())
             telemetry.beat.reconnects += 1
             self._failures.warn("feed_lost", error, feed=self._feed.name, pause_s=round(pause_s, 2))

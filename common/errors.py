@@ -16,7 +16,7 @@ FleetError
  |   +- ConnectionLostError, FeedSilentError, SubscriptionTimeoutError, PlannedReconnect
  |       +- TurnedAwayError
  +- ExchangeUnavailableError     retry later: the exchange's REST does not answer as it should
-     +- NotTradedError
+     +- NotTradedError, PlaceRefusedError
 
 Messages of this family are written by us and carry no text from outside except names the operator gave and short
 codes and states of an exchange, so they may go into a heartbeat; the text of foreign exceptions goes to the log only
@@ -68,7 +68,7 @@ class SubscriptionRefusedError(InvalidConfigurationError):
 
 
 class NotServedHereError(InvalidConfigurationError):
-    """The exchange does not serve the place that this machine calls from."""
+    """The exchange does not serve the place that this machine calls from, and has said so again."""
 
 
 class UsageError(FleetError):
@@ -121,12 +121,14 @@ class TurnedAwayError(ConnectionLostError):
     Attributes:
         ban_s: How long nobody of this machine may come again; None: nothing was said of that.
         moved_to: The WebSocket that it sends us to; empty where it sends us nowhere that may be followed.
+        final: Where it is said again, to come again cannot help.
     """
 
-    def __init__(self, message: str, ban_s: float | None = None, moved_to: str = "") -> None:
+    def __init__(self, message: str, ban_s: float | None = None, moved_to: str = "", *, final: bool = False) -> None:
         super().__init__(message)
         self.ban_s = ban_s
         self.moved_to = moved_to
+        self.final = final
 
 
 class FeedSilentError(FeedError):
@@ -145,6 +147,13 @@ class ExchangeUnavailableError(FleetError):
     """A REST call failed, timed out, or was turned away for now."""
 
     recovery = Recovery.RETRY
+
+
+class PlaceRefusedError(ExchangeUnavailableError):
+    """An answer of REST says that the exchange does not serve the place that this machine calls from.
+
+    One machine of many may be wrong about that, so it ends no run: see ``NotServedHereError``.
+    """
 
 
 class NotTradedError(ExchangeUnavailableError):

@@ -40,7 +40,7 @@ async def open_socket(
 
     Raises:
         ConnectionLostError: Nobody there, or the handshake was turned away.
-        InvalidConfigurationError: ``url`` is not an address, or the exchange does not serve this place.
+        InvalidConfigurationError: ``url`` is not an address.
     """
     for _ in range(_REDIRECTS):
         try:

@@ -6,7 +6,7 @@ from urllib.parse import urljoin, urlsplit
 
 from collector_worker.http_status import MOVED, meaning_of, seconds
 from common.causes import cause_of
-from common.errors import FleetError, InvalidConfigurationError, NotServedHereError, TurnedAwayError
+from common.errors import InvalidConfigurationError, TurnedAwayError
 
 OPEN_TIMEOUT_S = 10.0
 CLOSE_TIMEOUT_S = 1.0
@@ -118,16 +118,15 @@ def unreachable(host: str, error: BaseException, *, connected: bool) -> str:
     return f"{host} cannot be reached: {cause_of(error, 'it does not speak WebSocket')}"
 
 
-def turned_away(url: str, status: int, headers: Mapping[str, str]) -> FleetError:
+def turned_away(url: str, status: int, headers: Mapping[str, str]) -> TurnedAwayError:
     """Why there is no connection: the handshake was answered with an HTTP status. Names of headers in any case."""
     host, known = host_of(url), {name.lower(): value for name, value in headers.items()}
     location = known.get("location", "")
     meaning = meaning_of(host, status, seconds(known.get("retry-after", "")), url, location)
     if meaning is None:
         return TurnedAwayError(f"{host} turned the connection away (HTTP {status})")
-    if meaning.fatal:
-        return NotServedHereError(meaning.why)
-    return TurnedAwayError(meaning.why, meaning.ban_s, _followable(url, location) if status in MOVED else "")
+    moved_to = _followable(url, location) if status in MOVED else ""
+    return TurnedAwayError(meaning.why, meaning.ban_s, moved_to, final=meaning.fatal)
 
 
 def _followable(url: str, location: str) -> str:

@@ -61,12 +61,22 @@ async def test_an_exchange_whose_rest_does_not_answer_is_asked_again(redis_serve
 
 async def test_a_place_that_is_not_served_ends_the_run_for_good(redis_server: RedisServer) -> None:
     refused = answer(b"<html>", "451 Unavailable For Legal Reasons")
-    async with surroundings(redis_server.config, a_ticker, refused) as make:
+    async with surroundings(redis_server.config, a_ticker, refused, refused) as make:
         with pytest.raises(NotServedHereError) as ended:
             async with running(make()) as work:
                 await work
     assert last_words(redis_server) == (WorkerState.ERROR, str(ended.value), 78)
     assert "(HTTP 451)" in str(ended.value)
+
+
+async def test_one_answer_that_the_place_is_not_served_ends_no_run(redis_server: RedisServer) -> None:
+    """Neither at the start nor, of any call, later: one machine of many may be wrong about it."""
+    refused = answer(b"<html>", "451 Unavailable For Legal Reasons")
+    answers = (refused, instruments(), refused)
+    async with surroundings(redis_server.config, a_ticker, *answers) as make, running(make()) as work:
+        await until(lambda: (beat := heartbeat(redis_server)) and "(HTTP 451)" in beat.last_error)
+        await until(lambda: (beat := heartbeat(redis_server)) and beat.state is WorkerState.RUNNING)
+        assert not work.done()
 
 
 async def test_a_ban_that_the_exchange_answers_to_the_question_for_its_time_holds_for_all(

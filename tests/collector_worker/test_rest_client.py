@@ -1,5 +1,6 @@
 import asyncio
 import time
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 from random import Random
@@ -13,7 +14,7 @@ from collector_worker.rest import Answer
 from collector_worker.rest_client import RestClient
 from collector_worker.telemetry import Telemetry
 from common.config import ExchangeCollectorConfig, RedisConfig
-from common.errors import ExchangeUnavailableError, NotServedHereError
+from common.errors import ExchangeUnavailableError, PlaceRefusedError
 from common.exchanges import Rate
 from common.health import WorkerState
 from common.identity import CollectorId, DataType
@@ -154,7 +155,7 @@ async def test_no_answer_at_all() -> None:
     ("reply", "says", "bans_s"),
     [
         pytest.param(answer(b"<html>", "403 Forbidden"),
-                     "forbids us to ask, as a firewall does; we stay away for 300 s (HTTP 403)", [300.0], id="403"),
+                     "forbids us to ask, as a firewall does; we stay away for 30 s (HTTP 403)", [30.0], id="403"),
         pytest.param(answer(b"{}", "403 Forbidden", "Retry-After: 60"),
                      "forbids us to ask, as a firewall does; we stay away for 60 s (HTTP 403)", [60.0], id="60 s"),
         pytest.param(answer(b"", "301 Moved Permanently", "Location: https://api2.test/api/v3?key=secret"),
@@ -176,15 +177,23 @@ async def test_a_status_below_500_is_named(reply: bytes, says: str, bans_s: list
     assert await fetched(reply) == (f"REST of 127.0.0.1 {says}", bans_s)
 
 
-async def test_a_place_that_is_not_served_is_a_matter_of_configuration() -> None:
+async def test_a_firewall_that_forbids_one_call_keeps_all_away_for_longer_each_time() -> None:
+    permits = FreePermits()
+    client = RestClient("http://h", permits, FREE)
+    for status in (403, 403, 403, 403, 403, 403, 200, 403):
+        with suppress(ExchangeUnavailableError):
+            await client.heed(Answer(status, b"{}"))
+    assert permits.bans_s == [30.0, 60.0, 120.0, 240.0, 300.0, 300.0, 30.0]
+
+
+async def test_a_place_that_is_not_served_is_no_end_by_one_answer() -> None:
     async with HttpServer(answer(b'{"code":0,"msg":"Service unavailable"}', "451 Unavailable")) as server:
-        with pytest.raises(NotServedHereError) as refused:
+        with pytest.raises(PlaceRefusedError) as refused:
             await RestClient(server.root, FreePermits(), FREE).fetch("/path")
     assert str(refused.value) == (
         "REST of 127.0.0.1 does not serve the place that this machine calls from (HTTP 451): "
         "use an address of the exchange that does, or another place"
     )
-    assert refused.value.exit_code == 78
 
 
 async def test_what_fails_stands_in_the_heartbeat_and_degrades_nothing() -> None:
@@ -196,7 +205,7 @@ async def test_what_fails_stands_in_the_heartbeat_and_degrades_nothing() -> None
         with pytest.raises(ExchangeUnavailableError):
             await client.fetch("/path")
         beat = telemetry.snapshot(2, 0.0)
-        says = "REST of 127.0.0.1 forbids us to ask, as a firewall does; we stay away for 300 s (HTTP 403)"
+        says = "REST of 127.0.0.1 forbids us to ask, as a firewall does; we stay away for 30 s (HTTP 403)"
         assert (beat.state, beat.last_error) == (WorkerState.RUNNING, says)
         telemetry.trouble("book", "another trouble")
         assert await client.fetch("/path") == b"{}"

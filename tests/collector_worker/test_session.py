@@ -111,11 +111,17 @@ async def settled(peer: Peer) -> None:
     await peer.gone()
 
 
-async def test_a_handshake_from_a_place_that_is_not_served_ends_the_run(clock: ManualClock) -> None:
-    async with ScriptedServer(Refuse(451)) as server:
+async def test_a_handshake_from_a_place_that_is_not_served_ends_the_run_at_the_second_time(clock: ManualClock) -> None:
+    patience = Patience(first_pause_s=0.001, pause_cap_s=0.001, denied_s=0.01)
+    async with ScriptedServer(Refuse(451), Refuse(503), Refuse(451), settled) as server:
+        rig = Rig(clock, server.url, TICKER)
+        await rig.run(rig.session(patience=patience).run(), until(lambda: rig.telemetry.beat.connected_since))
+    assert rig.telemetry.beat.reconnects == 3
+    async with ScriptedServer(Refuse(451), Refuse(451)) as server:
         rig = Rig(clock, server.url, TICKER)
         with pytest.raises(NotServedHereError, match=r"does not serve the place .* \(HTTP 451\)"):
-            await rig.run(rig.session().run())
+            await rig.run(rig.session(patience=patience).run())
+    assert rig.telemetry.beat.reconnects == 1
 
 
 async def test_ends_and_beginnings_stand_in_the_streams_of_their_own_feed(clock: ManualClock) -> None:

@@ -1,7 +1,7 @@
 import pytest
 
 from collector_worker.transport.contract import closed, host_of, turned_away, unreachable
-from common.errors import InvalidConfigurationError, NotServedHereError, TurnedAwayError
+from common.errors import InvalidConfigurationError
 
 
 @pytest.mark.parametrize(
@@ -71,11 +71,11 @@ def test_a_handshake_that_is_answered_with_a_status(
     status: int, headers: dict[str, str], says: tuple[str, float | None, str]
 ) -> None:
     away = turned_away("wss://h/ws", status, headers)
-    assert isinstance(away, TurnedAwayError)
+    assert not away.final
     assert (str(away), away.ban_s, away.moved_to) == says
 
 
-def test_a_place_that_is_not_served_is_a_matter_of_configuration() -> None:
+def test_a_place_that_is_not_served_is_told_as_final() -> None:
     away = turned_away("wss://h/ws", 451, {})
-    assert isinstance(away, NotServedHereError)
+    assert (away.final, away.ban_s, away.moved_to) == (True, None, "")
     assert str(away).startswith("h does not serve the place that this machine calls from (HTTP 451)")
