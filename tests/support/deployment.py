@@ -152,6 +152,11 @@ class Deployment:
         shutil.rmtree(self.root)
 
 
+def complaints(answer: subprocess.CompletedProcess[str]) -> str:
+    """What a command wrote to stderr, without what it says when it has to wait long, as on a busy machine."""
+    return "".join(line for line in answer.stderr.splitlines(True) if not line.startswith("manager-cli: waiting for "))
+
+
 def _lives(pid: int) -> bool:
     try:
         return Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[0] != "Z"
