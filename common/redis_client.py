@@ -335,6 +335,21 @@ class KeyRefusedError(FleetError):
     """Redis works, but does not let us use this one key: it holds something else, or takes nothing."""
 
 
+@contextmanager
+def refused_keys(key: str, command: str) -> Iterator[None]:
+    """Turn a refusal of one key by a Redis that works into ours; what says that it does not work stays as it is.
+
+    Args:
+        key: The key that is used.
+        command: What may be refused, in lower case.
+    """
+    try:
+        yield
+    except redis.ResponseError as refusal:
+        check_serves([refusal])
+        raise KeyRefusedError(f"Redis does not let us use {key}{why_refused(refusal, f'{command} {key}')}") from refusal
+
+
 async def claim(client: AsyncRedis, key: str, token: str, ttl_ms: int) -> str | None:
     """Take a key that expires, or renew it; whose token it holds now. None where others were at it at the same time.
 
@@ -345,35 +360,28 @@ async def claim(client: AsyncRedis, key: str, token: str, ttl_ms: int) -> str | 
     """
     async with client.pipeline(transaction=True) as pipe:
         try:
-            await pipe.watch(key)
-            holder: str | None = await pipe.get(key)
-            if holder not in (None, token):
-                return holder
-            pipe.multi()  # type: ignore[no-untyped-call]
-            pipe.set(key, token, px=ttl_ms)
-            await pipe.execute()
+            with refused_keys(key, "set"):
+                await pipe.watch(key)
+                holder: str | None = await pipe.get(key)
+                if holder not in (None, token):
+                    return holder
+                pipe.multi()  # type: ignore[no-untyped-call]
+                pipe.set(key, token, px=ttl_ms)
+                await pipe.execute()
         except redis.WatchError:
             return None
-        except redis.ResponseError as refusal:
-            check_serves([refusal])
-            raise KeyRefusedError(f"Redis does not let us use {key}{why_refused(refusal, f'set {key}')}") from refusal
     return token
 
 
 async def disclaim(client: AsyncRedis, key: str, token: str) -> None:
     """Give up a key where it is still ours. Errors as in ``claim``."""
     async with client.pipeline(transaction=True) as pipe:
-        try:
+        with suppress(redis.WatchError), refused_keys(key, "set"):
             await pipe.watch(key)
             if await pipe.get(key) == token:
                 pipe.multi()  # type: ignore[no-untyped-call]
                 pipe.delete(key)
                 await pipe.execute()
-        except redis.WatchError:
-            return
-        except redis.ResponseError as refusal:
-            check_serves([refusal])
-            raise KeyRefusedError(f"Redis does not let us use {key}{why_refused(refusal, f'set {key}')}") from refusal
 
 
 def _options(config: RedisConfig) -> dict[str, Any]:

@@ -138,6 +138,7 @@ def _of_manager() -> Iterable[Command]:
     yield from (("EXPIRE", keys.FLEET_MANAGER, 1), ("HMGET", keys.FLEET_MANAGER, "f"), ("HGETALL", keys.FLEET_MANAGER))
     yield from (("XADD", keys.FLEET_EVENTS, _AN_ID, "f", "v"), ("XRANGE", keys.FLEET_EVENTS, "-", "+"))
     yield from (("SET", keys.FLEET_FIGURES, 1), ("SET", keys.FLEET_PROBE, 1), ("INFO",), ("ROLE",))
+    yield ("SET", keys.FLEET_WRITTEN, 1, "GET")
 
 
 def _looks_of_manager(config: ExchangeCollectorConfig) -> Iterable[Command]:

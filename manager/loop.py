@@ -186,7 +186,8 @@ class Loop:
     ) -> None:
         for entry in self._notices.versions(pulses, self._memory.last(What.VERSIONS_SEEN)):
             self._memory.note(entry)
-        conditions = Conditions(settling=self._settling(), busy=self._hands.busy | busy)
+        refused = self._senses.writes.refused
+        conditions = Conditions(settling=self._settling(), refused=refused, busy=self._hands.busy | busy)
         seen = Seen(
             at=self._instant,
             desired=tuple(config for config in self._wanted.desired.fleet.collectors if config.id in pulses),
@@ -199,7 +200,7 @@ class Loop:
         judged = self._judge.judge(seen, self._memory, conditions)
         log_news(judged.news)
         judgements = judged.judgements
-        if self._lease.may_act and not self._senses.writes.refused:  # what is started then could not begin
+        if self._lease.may_act:
             for action in self._judge.decide(judgements, self._memory, self._instant.wall_ns, conditions):
                 self._hands.begin(action, tasks.create_task)
         self._summary = summarise(judgements)
@@ -246,7 +247,7 @@ class Loop:
             memory.note(serves)
 
     def _trouble(self) -> str:
-        parts = (self._keeper, self._memory, self._lease, self._reporter)
+        parts = (self._keeper, self._memory, self._lease, self._tide, self._reporter)
         found = (
             self._senses.writes.trouble,
             self._wanted.trouble,

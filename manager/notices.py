@@ -14,6 +14,7 @@ from manager.hands import WHO
 from manager.journal import Entry, What
 from manager.lease import Lease
 from manager.pace import Instant
+from manager.rival import with_a_way_out
 from manager.settings import NS_PER_S, ManagerSettings
 from manager.verdicts import Pulse
 from manager.words import clock_time, span
@@ -104,7 +105,7 @@ class Notices:
             return
         self._rival_told = bool(rival)
         if rival:
-            yield self._entry(What.FLEETS_DIFFER, rival)
+            yield self._entry(What.FLEETS_DIFFER, with_a_way_out(rival))
         else:
             yield self._entry(What.FLEETS_AGREE, "no other manager acts for another fleet now")
 

@@ -78,10 +78,12 @@ class Conditions(Struct, frozen=True, kw_only=True):
     Attributes:
         settling: Redis was away, or we were late or not there, until a moment ago: a missing heartbeat proves nothing
             yet. What has no process is started all the same.
+        refused: Redis takes no writes of ours: what is brought up then could not begin. What runs can be ended.
         busy: Collectors that an action is under way for.
     """
 
     settling: bool = False
+    refused: bool = False
     busy: Set[CollectorId] = frozenset()
 
 
@@ -103,7 +105,7 @@ def decide(
         and (action := _decide_one(each, tracks[each.id], now_ns, conditions, settings)) is not None
     ]
     actions += _probes(judgements, tracks, now_ns, conditions, settings, outages or {})
-    starts = [action for action in actions if action.kind in _BRINGS_UP]
+    starts = [action for action in actions if action.kind in _BRINGS_UP and not conditions.refused]
     starts.sort(key=lambda start: _last_start_ns(tracks[start.collector]))
     in_start = (each.id for each in judgements if _in_its_start(each, conditions, settings))
     granted = turns([start.collector for start in starts], in_start, settings)

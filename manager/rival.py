@@ -5,6 +5,7 @@ why, and what its own host should collect is not collected until that is mended.
 a digest in the heartbeat of the manager that acts, as hosts have copies of the file.
 """
 
+import os
 import socket
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -37,17 +38,26 @@ def acts_for_another(beat: Mapping[str, str], fleet_file: str, fleet_ids: Iterab
     return f"{who} acts for another fleet ({phrase(file)}): nothing is looked after from here"
 
 
+def with_a_way_out(why: str) -> str:
+    """For the journal and its alerts: also what to do where the other manager does not come back."""
+    return (
+        f"{why}; where that one is gone for good: SIGHUP to this manager (pid {os.getpid()} on {socket.gethostname()})"
+    )
+
+
 class Rival:
     """What a manager that does not act knows of the one that does.
 
     Attributes:
         why: Why we do not stand by for it; empty where we do. Once set it holds until both have the same fleet, also
-            while that manager is away, as it may come back; or until a person has us take our file anew.
+            while that manager is away, as it may come back: then the one that it had last counts. Or until a person has
+            us take our file anew.
     """
 
     def __init__(self, wanted: Wanted, clock: Clock) -> None:
         self._wanted, self._clock, self.why = wanted, clock, ""
         self._file_id, self._looked_at_s = "", float("-inf")
+        self._beat: Mapping[str, str] = {}  # the last heartbeat of another manager
 
     def forget(self) -> None:
         """A person has us take our file, which may name another Redis, too: see anew who acts."""
@@ -64,7 +74,10 @@ class Rival:
                 pipe.hgetall(keys.FLEET_MANAGER)
                 (found,) = await pipe.execute(raise_on_error=False)
         if isinstance(found, dict) and found and (found.get("pid"), found.get("started_at")) != ours:
-            self._see(found, self._clock.monotonic_s())
+            self._beat = found
+        elif not self.why:
+            return
+        self._see(self._beat, self._clock.monotonic_s())
 
     def _see(self, beat: Mapping[str, str], now_s: float) -> None:
         self.why = self._judge(beat, [self._wanted.fleet_id])

@@ -9,7 +9,7 @@ from pathlib import Path
 from common import keys
 from common.clock import Clock
 from common.log import get_logger
-from common.redis_client import translated_errors
+from common.redis_client import KeyRefusedError, refused_keys, translated_errors
 from manager.hands import WHO
 from manager.journal import Entry, What
 from manager.senses import RedisLink
@@ -23,24 +23,35 @@ _KEEP_EVERY_S = 10.0
 
 
 class Tide:
-    """See the module. ``var`` is the deployment's folder for what a run writes."""
+    """See the module. ``var`` is the deployment's folder for what a run writes.
+
+    Attributes:
+        trouble: Why the key of the time cannot be used, a phrase; empty while it can.
+    """
 
     def __init__(self, var: Path, clock: Clock) -> None:
         self._file, self._clock = var / "run" / "redis.written", clock
-        self._url = ""
+        self._url = self.trouble = ""
         self._written_ns = self._kept_ns = 0
 
     async def write(self, link: RedisLink) -> Entry | None:
         """Write the time; an entry for the journal where what was written before is not there any more.
 
         Raises:
-            RedisUnreachableError: Redis does not answer, or takes nothing.
+            RedisUnreachableError: Redis does not answer.
         """
         if link.config.url != self._url:
             self._url, self._written_ns = link.config.url, self._read(link.config.url)
         now_ns = self._clock.now_ns()
-        with translated_errors(link.config):
-            before = await link.client.set(keys.FLEET_WRITTEN, str(now_ns), get=True)
+        try:
+            with translated_errors(link.config), refused_keys(keys.FLEET_WRITTEN, "set"):
+                before = await link.client.set(keys.FLEET_WRITTEN, str(now_ns), get=True)
+        except KeyRefusedError as error:
+            if not self.trouble:
+                get_logger().error("tide_unusable", why=str(error), exc_info=error)
+            self.trouble = str(error)
+            return None
+        self.trouble = ""
         found_ns = int(before) if isinstance(before, str) and before.isascii() and before.isdigit() else 0
         wanted_ns, self._written_ns = self._written_ns, now_ns
         self._keep(now_ns)

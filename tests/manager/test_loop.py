@@ -273,6 +273,18 @@ async def test_while_our_own_writes_are_refused_what_is_dead_is_not_started(
         assert stage.supervisor.calls == [("start", ETH.id.program)]
 
 
+async def test_while_our_own_writes_are_refused_what_is_disabled_is_stopped(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running(stage):
+        monkeypatch.setattr("manager.senses.code_of_write", lambda _: "OOM")
+        stage.fleet = replace(stage.fleet, collectors=(replace(BTC, enabled=False), ETH))
+        stage.loop.reload_wanted.set()
+        for _ in range(4):
+            await stage.round()
+        assert ("stop", BTC.id.program) in stage.supervisor.calls
+
+
 async def test_redis_away_at_the_start_leaves_the_manager_blind_until_it_answers(stage: Stage) -> None:
     stage.server.connected = False
     for _ in range(3):
@@ -345,6 +357,24 @@ async def test_a_journal_that_redis_refuses_is_told_once_and_the_fleet_is_healed
     await stage.round()
     assert stage.manager()["last_error"] == ""
     assert [name for _, name, _ in stage.journal(What.ACTION)] == ["okx:BTC-USDT", "okx:ETH-USDT", "okx:BTC-USDT"]
+
+
+async def test_a_time_that_redis_does_not_let_us_write_is_told_once_and_hung_ones_are_cured(stage: Stage) -> None:
+    async with running(stage):
+        with capture_logs() as logs:
+            stage.redis.delete(keys.FLEET_WRITTEN)
+            stage.redis.hset(keys.FLEET_WRITTEN, "another", "type")
+            stage.fleet = replace(stage.fleet, collectors=(ETH,))  # the beat of BTC stops
+            for _ in range(12):
+                await stage.round()
+        assert stage.supervisor.calls == [("kill", BTC.id.program), ("restarts", BTC.id.program)]
+    why = f"Redis does not let us use {keys.FLEET_WRITTEN}"
+    told = [(log["event"], log["why"]) for log in logs if log["log_level"] == "error"]
+    assert (told, stage.manager()["last_error"]) == ([("tide_unusable", why)], why)
+    stage.redis.delete(keys.FLEET_WRITTEN)
+    await stage.round()
+    await stage.round()
+    assert stage.manager()["last_error"] == ""
 
 
 async def test_a_reconnect_of_one_feed_is_no_news(stage: Stage) -> None:

@@ -1,5 +1,6 @@
 """Two managers at one Redis: with the same fleet one stands by, with another one it says that it does not."""
 
+import os
 import socket
 from pathlib import Path
 
@@ -100,7 +101,13 @@ async def test_one_with_another_fleet_does_not_stand_by_and_never_takes_over(pai
     shown = pair.second.board.shown
     assert shown.rival == f"{why}({pair.first.environment.fleet_path}): nothing is looked after from here"
     assert not shown.leading
-    assert pair.first.journal(What.FLEETS_DIFFER) == [("fleets_differ", "", shown.rival)]
+    assert pair.first.journal(What.FLEETS_DIFFER) == [
+        (
+            "fleets_differ",
+            "",
+            f"{shown.rival}; where that one is gone for good: SIGHUP to this manager (pid {os.getpid()} on {HERE})",
+        )
+    ]
     await pair.alone(20)
     assert (pair.told, pair.second.supervisor.calls) == (["fleets_differ"], [])
     assert pair.second.board.shown.rival == shown.rival
@@ -128,6 +135,18 @@ async def test_who_gets_the_same_file_stands_by_from_then_on(pair: Pair) -> None
     assert pair.told == ["fleets_differ", "fleets_agree", "manager_standby"]
     assert pair.second.board.shown.rival == ""
     await pair.alone(3)
+    assert len([call for call in pair.second.supervisor.calls if call[0] == "start"]) == 2
+
+
+async def test_who_gets_the_file_of_one_that_is_gone_takes_over(pair: Pair) -> None:
+    pair.start_second(SOL)
+    await pair.rounds(3)
+    await pair.alone(12)
+    assert pair.told == ["fleets_differ"]
+    pair.second.fleet = pair.first.fleet
+    await pair.alone(14)
+    assert pair.told == ["fleets_differ", "fleets_agree"]
+    assert (pair.second.board.shown.leading, pair.second.board.shown.rival) == (True, "")
     assert len([call for call in pair.second.supervisor.calls if call[0] == "start"]) == 2
 
 
