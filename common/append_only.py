@@ -1,8 +1,8 @@
 """The append-only file of an embedded Redis or Valkey: is its end whole, and how a damaged end is cut off.
 
 A power cut may leave zeros, rubbish or half a command behind what was written last; the server then does not load the
-file at all. What stands before is whole, so the file is cut behind its last whole command, and a copy of it as it was
-is kept. Damage with whole commands behind it is something else: nothing is cut there unless a person says so.
+file at all. What stands before is whole, so the file is cut behind its last whole command, and what is cut off is kept
+beside it: a copy of all of it finds no room on the disk whose filling up was the damage. Damage with whole commands behind it is something else: nothing is cut there unless a person says so.
 
 Since Redis 7.0 the file is a folder: a base, then files with what came later, in the order that a manifest gives
 (https://redis.io/docs/latest/operate/oss_and_stack/management/persistence/). Before, it is one file. Commands stand in
@@ -14,6 +14,7 @@ import mmap
 import re
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -49,7 +50,7 @@ class Cut(Struct, frozen=True, kw_only=True):
     Attributes:
         at_ns: When.
         file: Its name.
-        copy: Where it is kept as it was.
+        copy: Where what was cut off is kept; behind the file it makes it what it was.
         kept_bytes, lost_bytes: What is left of the file, and what is not.
     """
 
@@ -62,7 +63,7 @@ class Cut(Struct, frozen=True, kw_only=True):
     def __str__(self) -> str:
         return (
             f"the end of Redis' {self.file} was damaged: {self.lost_bytes} bytes behind its last whole command were "
-            f"cut off, {self.kept_bytes} are kept; the file as it was is {self.copy}"
+            f"cut off, {self.kept_bytes} are kept; what was cut off is {self.copy}"
         )
 
 
@@ -210,26 +211,37 @@ def _look(path: Path, dump_end: DumpEnd | None, knows: Knows | None) -> Scan | N
 
 
 def _cut(folder: Path, path: Path, end: int, now_ns: int) -> Cut:
-    """Copy first, then cut, then tell: a power cut in between loses nothing that is whole."""
+    """Put aside and write down first, then cut, then tell: a power cut in between loses nothing.
+
+    Raises:
+        OSError: It is not possible, as on a full disk; nothing was changed, and nothing half is left.
+    """
     kept = damaged(folder) / f"{path.name}.{now_ns}"
-    size = path.stat().st_size
-    make_folder(kept.parent)
-    shutil.copyfile(path, kept)
-    kept.chmod(0o600)
+    note = kept.with_name(f"{kept.name}{_NOTE}.new")
     cut = Cut(
         at_ns=now_ns,
         file=path.name,
         copy=str(kept),
         kept_bytes=end,
-        lost_bytes=size - end,
+        lost_bytes=path.stat().st_size - end,
     )
-    sync(kept)
-    with path.open("r+b") as file:
-        file.truncate(end)
+    try:
+        make_folder(kept.parent)
+        with path.open("rb") as whole, kept.open("wb") as piece:
+            kept.chmod(0o600)
+            whole.seek(end)
+            shutil.copyfileobj(whole, piece)
+        sync(kept)
+        note.write_bytes(msgspec.json.encode(cut))
+        with path.open("r+b") as file:
+            file.truncate(end)
+    except OSError as error:
+        for half in (kept, note):
+            with suppress(OSError):
+                half.unlink()
+        raise OSError(error.errno, error.strerror, error.filename or str(kept)) from error
     sync(path)
-    temporary = kept.with_name(f"{kept.name}{_NOTE}.new")
-    temporary.write_bytes(msgspec.json.encode(cut))
-    put_in_place(temporary, kept.with_name(kept.name + _NOTE))
+    put_in_place(note, kept.with_name(kept.name + _NOTE))
     return cut
 
 
@@ -244,7 +256,7 @@ def refused(folder: Path) -> Path:
 
 
 def damaged(folder: Path) -> Path:
-    """Where the files are kept as they were, each with a note of what was cut."""
+    """Where it is kept what was cut off, each piece with a note."""
     return folder / "damaged"
 
 

@@ -17,7 +17,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NoReturn
 
@@ -40,6 +41,7 @@ _GONE_FOR_S = 10.0
 
 _LOOK_EVERY_S = 1.0
 _ASKED_WITHIN_S, _ASK_EVERY_S = 20.0, 0.02
+_ROOM = "make room on that disk, or give this user the right to it, then supervisorctl restart redis"
 _DUMP_END = re.compile(r"\[offset (\d+)\] Checksum OK")
 
 
@@ -152,13 +154,14 @@ def main(environment: Environment, arguments: Sequence[str] = ()) -> int:
 
 
 def _start(config: RedisConfig, server: Path, folder: Path, lock: int) -> int:
-    state, refused = append_only.state(folder), append_only.refused(folder)
+    state, refused = _state(folder), append_only.refused(folder)
     try:
         _mend(server, folder, all_of_it=_came_to_nothing(folder, state))
     except append_only.DamagedError as error:
         os.close(lock)  # for ``--cut``
         _say(f"{error}: not started, nothing was changed; see 'damaged at byte' in deploy/RUNBOOK.md")
-        write_privately(refused, str(error))
+        with suppress(OSError):  # a disk that is full
+            write_privately(refused, str(error))
         _wait_for_a_person(folder, state)
         return EXIT_FAILURE
     refused.unlink(missing_ok=True)
@@ -208,9 +211,27 @@ def _wait_for_other(config: RedisConfig) -> None:
 def _came_to_nothing(folder: Path, state: str) -> bool:
     """Whether the files are as they were at the start before: most likely the server could not load them."""
     noted = folder / "loaded"
-    before = noted.read_text(encoding="utf-8") if noted.is_file() else ""
-    write_privately(noted, state)
+    with _told_as_refusal(folder):
+        before = noted.read_text(encoding="utf-8") if noted.is_file() else ""
+        write_privately(noted, state)
     return bool(state) and before == state
+
+
+def _state(folder: Path) -> str:
+    try:
+        return append_only.state(folder)
+    except OSError:
+        return ""  # whoever looks into them says why
+
+
+@contextmanager
+def _told_as_refusal(folder: Path) -> Iterator[None]:
+    """A disk that does not let us look or write is as little worth a second try as a damage: a person has to act."""
+    try:
+        yield
+    except OSError as error:
+        where, why = error.filename or folder, error.strerror or type(error).__name__
+        raise append_only.DamagedError(f"{where}: {why}: {_ROOM}") from error
 
 
 def _mend(server: Path, folder: Path, *, all_of_it: bool, forced: bool = False) -> None:
@@ -220,8 +241,9 @@ def _mend(server: Path, folder: Path, *, all_of_it: bool, forced: bool = False) 
         return _dump_end(server, path)
 
     ends, knows = (dump_end, _commands_of(server)) if all_of_it else (None, None)
-    for cut in append_only.mend(folder, time.time_ns(), dump_end=ends, knows=knows, forced=forced):
-        _say(str(cut))
+    with _told_as_refusal(folder):
+        for cut in append_only.mend(folder, time.time_ns(), dump_end=ends, knows=knows, forced=forced):
+            _say(str(cut))
 
 
 def _commands_of(server: Path) -> append_only.Knows | None:
@@ -295,7 +317,7 @@ def _cut(server: Path, folder: Path, lock: int) -> int:
 
 def _wait_for_a_person(folder: Path, state: str) -> None:
     """Under supervisord, which would have us look at the same files again and again."""
-    while under_supervisord() and append_only.state(folder) == state:
+    while under_supervisord() and _state(folder) == state:
         time.sleep(_LOOK_EVERY_S)
 
 
@@ -320,3 +342,6 @@ if __name__ == "__main__":
     except FleetError as error:
         _say(str(error))
         sys.exit(error.exit_code)
+    except OSError as error:
+        _say(f"{error.filename or 'the start'}: {error.strerror or type(error).__name__}: {_ROOM}")
+        sys.exit(EXIT_FAILURE)

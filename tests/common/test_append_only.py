@@ -1,6 +1,8 @@
 """What is cut off an append-only file, and what is not; the files are written as Redis writes them."""
 
+import errno
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
@@ -83,18 +85,18 @@ def test_the_order_of_the_manifest() -> None:
 
 
 @pytest.mark.parametrize("rubbish", [b"\0" * 12, b"\0" * 2_000_000, SET[:-3], MULTI + SET, b"\xff"])
-def test_a_damaged_end_is_cut_off_and_the_file_kept_as_it_was(tmp_path: Path, rubbish: bytes) -> None:
+def test_a_damaged_end_is_cut_off_and_kept_beside_the_file(tmp_path: Path, rubbish: bytes) -> None:
     whole = SET * 3 if len(rubbish) > 100 else SET * 60_000  # beyond what is looked at first
     (path,) = server(tmp_path, whole + rubbish)
     copy = tmp_path / "damaged" / f"{NAME}.{NOW}"
     cut = Cut(at_ns=NOW, file=NAME, copy=str(copy), kept_bytes=len(whole), lost_bytes=len(rubbish))
     assert mend(tmp_path, NOW) == [cut]
-    assert (path.read_bytes(), copy.read_bytes()) == (whole, whole + rubbish)
+    assert (path.read_bytes(), copy.read_bytes()) == (whole, rubbish)
     assert copy.stat().st_mode & 0o777 == 0o600
     assert mend(tmp_path, NOW + 1) == mend(tmp_path, NOW + 1, dump_end=dump_end) == []
     assert str(cut) == (
         f"the end of Redis' {NAME} was damaged: {len(rubbish)} bytes behind its last whole command were cut off, "
-        f"{len(whole)} are kept; the file as it was is {copy}"
+        f"{len(whole)} are kept; what was cut off is {copy}"
     )
 
 
@@ -183,3 +185,20 @@ def test_each_cut_is_told_once_and_shown_as_long_as_its_copy_is_kept(tmp_path: P
     for left in damaged(tmp_path).iterdir():
         left.unlink()
     assert cuts(tmp_path) == []
+
+
+def test_on_a_full_disk_nothing_is_changed_and_nothing_half_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_: object, piece: BinaryIO) -> None:
+        piece.write(b"half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    (path,) = server(tmp_path, SET + b"\0")
+    with monkeypatch.context() as disk:
+        disk.setattr("shutil.copyfileobj", full)
+        for each in range(3):
+            with pytest.raises(OSError, match=f"No space left on device: .*{NAME}.{NOW + each}"):
+                mend(tmp_path, NOW + each)
+    assert (path.read_bytes(), [*damaged(tmp_path).iterdir()]) == (SET + b"\0", [])
+    assert [cut.lost_bytes for cut in mend(tmp_path, NOW + 3)] == [1]

@@ -251,7 +251,7 @@ def test_a_damaged_end_is_cut_off_and_all_before_it_is_there(embedded: Embedded,
     with redis.Redis(port=embedded.port) as client:
         assert (client.dbsize(), client.get("key:19"), client.get("never")) == (21, b"x" * 50, None)
     (cut,) = append_only.cuts(embedded.root / "var" / "redis")
-    assert (cut.lost_bytes, Path(cut.copy).read_bytes()) == (len(rubbish), whole + rubbish)
+    assert (cut.lost_bytes, Path(cut.copy).read_bytes()) == (len(rubbish), rubbish)
     assert process.text().startswith(f"redis: {cut}\n")
 
 
@@ -324,6 +324,22 @@ def test_under_supervisord_a_refused_file_is_waited_for_and_not_looked_at_again_
     assert process.exit_code is None
     path.write_bytes(whole)
     assert process.wait(PATIENCE_S) == 1, "supervisord starts it anew"
+
+
+@pytest.mark.system
+def test_under_supervisord_a_disk_that_takes_nothing_is_told_in_one_line_and_waited_for(supervised: Embedded) -> None:
+    path = supervised.written(5)[-1]
+    path.write_bytes(path.read_bytes() + b"\0")
+    folder = supervised.root / "var" / "redis"
+    (folder / "damaged").touch()  # so no folder can be made there
+    process = supervised.run()
+    wait_until(lambda: "not started" in process.text(), PATIENCE_S, "it refuses")
+    assert process.exit_code is None
+    remedy = "make room on that disk, or give this user the right to it, then supervisorctl restart redis"
+    why = f"{folder}/damaged: File exists: {remedy}"
+    hint = "see 'damaged at byte' in deploy/RUNBOOK.md"
+    assert process.text() == f"redis: {why}: not started, nothing was changed; {hint}\n"
+    assert append_only.refused(folder).read_text() == why
 
 
 # --- another server ---------------------------------------------------------------------------------------------------

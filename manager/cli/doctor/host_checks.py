@@ -33,7 +33,7 @@ class HostFacts(Struct, frozen=True, kw_only=True):
         memory_bytes, memory_wanted_bytes: Of this machine (None: it does not show it), and of the fleet on it.
         express_built: Whether collectors have their compiled part.
         redis_refused: Why the embedded Redis is not started on its files; else empty.
-        redis_cuts: What was cut off them; and where they are kept as they were.
+        redis_cuts: What was cut off them; and where that is kept.
         socket_gone: Whether its socket is not where it listens.
         missing: Folders of a fleet that runs which are not there.
         port: That of the metrics; 0 where they are off.
