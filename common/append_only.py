@@ -2,7 +2,8 @@
 
 A power cut may leave zeros, rubbish or half a command behind what was written last; the server then does not load the
 file at all. What stands before is whole, so the file is cut behind its last whole command, and what is cut off is kept
-beside it: a copy of all of it finds no room on the disk whose filling up was the damage. Damage with whole commands behind it is something else: nothing is cut there unless a person says so.
+beside it: a copy of all of it finds no room on the disk whose filling up was the damage. Damage with whole commands
+behind it is something else: nothing is cut there unless a person says so.
 
 Since Redis 7.0 the file is a folder: a base, then files with what came later, in the order that a manifest gives
 (https://redis.io/docs/latest/operate/oss_and_stack/management/persistence/). Before, it is one file. Commands stand in
