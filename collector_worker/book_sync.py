@@ -31,7 +31,7 @@ not believed at all while the market shows that there are some.
 """
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from enum import Enum
 from math import inf
 from operator import le
@@ -299,8 +299,8 @@ class BookSync:
     def _lacks_a_side(self, snapshot: BookSnapshot, *, traded: bool) -> bool:
         """Whether a side is empty of which the market shows that it is not."""
         told = [delta for delta, _ in self._waiting]
-        bids = traded or any(_sets(level) for delta in told for level in delta.bids)
-        asks = traded or any(_sets(level) for delta in told for level in delta.asks)
+        bids = traded or _leaves_levels(delta.bids for delta in told)
+        asks = traded or _leaves_levels(delta.asks for delta in told)
         return (not snapshot.bids and bids) or (not snapshot.asks and asks)
 
     def _waiting_after(self, seq: int) -> list[tuple[BookDelta, int | None]] | None:
@@ -433,6 +433,7 @@ def _is_short(snapshot: BookSnapshot, cut_at: int) -> bool:
     return min(len(snapshot.bids), len(snapshot.asks)) * _NARROW < cut_at
 
 
-def _sets(level: Level) -> bool:
-    """Whether a level of a delta is there after it."""
-    return bool(level.size.strip("0."))
+def _leaves_levels(sides: Iterable[Sequence[Level]]) -> bool:
+    """Whether a level that deltas have set is there after the last one."""
+    net = {level.price: level.size for side in sides for level in side}
+    return any(size.strip("0.") for size in net.values())

@@ -100,12 +100,12 @@ class ExchangeClock:
 
     async def _gather(self, samples: list[Sample]) -> None:
         path, client = self._exchange.time_path(), self._client
+        units = self._exchange.rest_units(path) * QUESTIONS
+        await client.permits.acquire("rest", client.rate, units)  # for all: a line that is open does not wait for long
         while len(samples) < QUESTIONS:
-            await client.permits.acquire("rest", client.rate, self._exchange.rest_units(path))
             async with rest.opened(client.root) as line:
                 samples.append(await self._ask(line, path))
                 while line.goes_on and len(samples) < QUESTIONS and samples[-1].round_trip_s > ENOUGH_S:
-                    await client.permits.acquire("rest", client.rate, self._exchange.rest_units(path))
                     samples.append(await self._ask(line, path))
             if samples[-1].round_trip_s <= ENOUGH_S:
                 return

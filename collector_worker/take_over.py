@@ -56,9 +56,11 @@ def _is_fresh(lifetime: Reply) -> bool:
 
 
 def _is_gone(beat: Heartbeat) -> bool:
-    """Whether its process was one of this machine, and is not there any more."""
+    """Whether its process was one of this machine, and is not there any more; as where we have its number now."""
     if beat.host != socket.gethostname():
         return False
+    if beat.pid == os.getpid():
+        return True
     try:
         os.kill(beat.pid, 0)
     except ProcessLookupError:

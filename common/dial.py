@@ -14,6 +14,8 @@ from contextlib import suppress
 from itertools import chain, zip_longest
 from typing import Any
 
+from common.lifecycle import worst_of
+
 ATTEMPT_DELAY_S = 0.25
 """RFC 8305, sections 5 and 8: the recommended Connection Attempt Delay."""
 
@@ -88,9 +90,11 @@ async def _race(places: Iterable[_Place], receive_bytes: int) -> socket.socket:
                 await news.wait()
             for each in attempts:
                 each.cancel()
-    except BaseException:
+    except BaseException as error:
         for line in won:
             line.close()
+        if isinstance(error, BaseExceptionGroup):  # what is no news of the host: as where there is one address
+            raise worst_of(error) from error
         raise
     for line in won[1:]:  # too late
         line.close()

@@ -1,9 +1,10 @@
 """Whether Redis still has what was written to it last: one that is restored from a backup, or begins empty, has not.
 
-The manager that acts writes the time beside its heartbeat. What Redis has there before is compared with what was
-written, which is also kept in ``var/run``: Redis and manager may have been down together.
+The manager that acts writes the time, and its host, beside its heartbeat. What Redis has there before is compared with
+what was written, which is also kept in ``var/run``: Redis and manager may have been down together.
 """
 
+import socket
 from pathlib import Path
 
 from common import keys
@@ -16,8 +17,12 @@ from manager.senses import RedisLink
 from manager.settings import NS_PER_S, to_ns
 from manager.words import date_and_time, span
 
+HERE = socket.gethostname()
 _SPARE_S = 5.0
 """A Redis that crashes may lose the last second, a failover a little more: collectors fetch that without a word."""
+
+_SKEW_S = 60.0
+"""By so much more the clock of another host may be behind ours, whose manager has written since we did."""
 
 _KEEP_EVERY_S = 10.0
 
@@ -45,17 +50,19 @@ class Tide:
         now_ns = self._clock.now_ns()
         try:
             with translated_errors(link.config), refused_keys(keys.FLEET_WRITTEN, "set"):
-                before = await link.client.set(keys.FLEET_WRITTEN, str(now_ns), get=True)
+                before = await link.client.set(keys.FLEET_WRITTEN, f"{now_ns} {HERE}", get=True)
         except KeyRefusedError as error:
             if not self.trouble:
                 get_logger().error("tide_unusable", why=str(error), exc_info=error)
             self.trouble = str(error)
             return None
         self.trouble = ""
-        found_ns = int(before) if isinstance(before, str) and before.isascii() and before.isdigit() else 0
+        text, _, host = before.partition(" ") if isinstance(before, str) else ("", "", "")
+        found_ns = int(text) if text.isascii() and text.isdigit() else 0
+        spare_s = _SPARE_S if not found_ns or host in ("", HERE) else _SPARE_S + _SKEW_S
         wanted_ns, self._written_ns = self._written_ns, now_ns
         self._keep(now_ns)
-        return self._entry(found_ns, wanted_ns) if found_ns < wanted_ns - to_ns(_SPARE_S) else None
+        return self._entry(found_ns, wanted_ns) if found_ns < wanted_ns - to_ns(spare_s) else None
 
     def _entry(self, found_ns: int, wanted_ns: int) -> Entry:
         lost_s = (wanted_ns - found_ns) / NS_PER_S

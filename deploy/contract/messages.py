@@ -170,7 +170,7 @@ MESSAGES: dict[str, Message] = {
     "manager_heartbeat": Message("Heartbeat of the manager", _manager_heartbeat()),
     "fleet_figures": Message("Figures of the fleet", json_schema(Figures)),
     "fleet_desired": Message("Run-time changes", _desired()),
-    "fleet_written": Message("When the manager wrote last", text("Nanoseconds since the epoch.")),
+    "fleet_written": Message("When the manager wrote last", text("Nanoseconds since the epoch, a space, its host.")),
     "fleet_lease": Message("Lease of the acting manager", text("A token of the manager that acts.")),
 }
 

@@ -210,6 +210,15 @@ def test_where_nothing_moves_there_may_be_nobody(bids: int, asks: int) -> None:
     assert desk.sync.due(1_000.0) is None
 
 
+def test_an_order_that_came_and_went_does_not_show_that_there_are_some() -> None:
+    desk = Desk()
+    desk.push(100, 101, bids=[Level("90", "1")])
+    assert desk.ask(answer(101, 0, CUT)) == NOTHING
+    desk.push(101, 102, bids=[Level("90", "0")])
+    assert [event.seq for event in desk.ask(answer(102, 0, CUT)).events] == [102]
+    assert desk.state == VALID
+
+
 @pytest.mark.parametrize(("bids", "asks"), [(1, CUT), (CUT, 1), (1, 1)])
 def test_half_an_answer_is_replaced_by_a_whole_one(bids: int, asks: int) -> None:
     desk = Desk()

@@ -11,18 +11,20 @@ from structlog.testing import capture_logs
 from collector_worker.app import Worker
 from collector_worker.exchange_clock import QUESTIONS, ExchangeClock, Sample, offset_of
 from collector_worker.exchanges.okx import Okx
+from collector_worker.permits import Permits
+from collector_worker.rest_client import RestClient
 from collector_worker.settings import WorkerSettings
 from collector_worker.telemetry import Telemetry
 from common.clock import SystemClock
 from common.config import ExchangeCollectorConfig
 from common.errors import ExchangeUnavailableError
-from common.exchanges import Endpoints
+from common.exchanges import Endpoints, Rate
 from common.identity import DataType
 from tests.support import okx_wire
 from tests.support.http_server import HttpServer, answer
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import PATIENCE_S, until
-from tests.support.ways import free_rest
+from tests.support.ways import FREE, FreePermits, free_rest
 from tests.support.worker_rig import a_ticker, heartbeat, instruments, running
 from tests.support.ws_server import ScriptedServer
 
@@ -76,14 +78,36 @@ class Exchange:
             writer.close()
 
 
-async def measured(exchange: Exchange, known_ms: int = 0) -> int:
+async def measured(exchange: Exchange, known_ms: int = 0, permits: Permits | None = None) -> int:
     """The offset after one measurement."""
     telemetry = Telemetry(CONFIG, 0)
     telemetry.beat.clock_offset_ms = known_ms
     async with asyncio.timeout(PATIENCE_S), await asyncio.start_server(exchange.serve, "127.0.0.1", 0) as server:
         root = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        await ExchangeClock(Okx(CONFIG), free_rest(root), telemetry, SystemClock(), 600.0).measure()
+        await ExchangeClock(
+            Okx(CONFIG), RestClient(root, permits or FreePermits(), FREE), telemetry, SystemClock(), 600.0
+        ).measure()
     return telemetry.beat.clock_offset_ms
+
+
+class Busy(FreePermits):
+    """Keeps what was asked for, and how many connections there were by then."""
+
+    def __init__(self, exchange: Exchange) -> None:
+        super().__init__()
+        self.exchange, self.asked = exchange, list[tuple[float, int]]()
+
+    async def acquire(self, kind: str, rate: Rate, units: float = 1.0) -> float:
+        self.asked.append((units, self.exchange.opened))
+        return 0.0
+
+
+@pytest.mark.parametrize("keeps", [True, False], ids=["open connection", "a connection each"])
+async def test_who_waits_for_a_permit_keeps_no_line_open(keeps: bool) -> None:
+    exchange = Exchange([0.2, 0.2, 0.2], keeps=keeps)
+    permits = Busy(exchange)
+    await measured(exchange, permits=permits)
+    assert (exchange.asked, permits.asked) == (3, [(3.0, 0)])
 
 
 @pytest.mark.parametrize("keeps", [True, False], ids=["open connection", "a connection each"])

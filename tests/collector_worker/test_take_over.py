@@ -44,7 +44,8 @@ def write(server: RedisServer, ttl_ms: int = 9_900, **facts: Any) -> None:
     ("facts", "lives"),
     [
         ({"host": "web-2", "pid": 7}, True),
-        ({"host": HERE, "pid": os.getpid()}, True),
+        ({"host": HERE, "pid": os.getppid()}, True),
+        ({"host": HERE, "pid": os.getpid()}, False),  # in a container each run has the same number
         ({"host": HERE, "pid": 1}, True),  # somebody else's
         ({"host": "web-2", "pid": 7, "ttl_ms": 0}, True),  # whoever writes it without a lifetime
         ({"host": "web-2", "pid": 7, "ttl_ms": 6_900}, False),  # three missed beats: it hangs

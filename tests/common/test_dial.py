@@ -144,3 +144,14 @@ async def test_what_a_machine_has_no_way_to_hides_no_news_of_the_host(monkeypatc
     resolve_to(monkeypatch, place(1), place(2))
     with pytest.raises(ConnectionRefusedError):
         await dial("exchange.test", 1)
+
+
+async def test_a_fault_of_ours_comes_out_as_it_is_from_one_address_or_several(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def connect(*_: object) -> None:
+        raise OverflowError("port must be 0-65535")
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "sock_connect", connect)
+    for count in (1, 2):
+        resolve_to(monkeypatch, *[place(1)] * count)
+        with pytest.raises(OverflowError):
+            await dial("exchange.test", 1)

@@ -10,7 +10,7 @@ from common.config import RedisConfig
 from common.redis_client import async_client
 from manager.journal import Entry, What
 from manager.senses import RedisLink
-from manager.tide import Tide
+from manager.tide import HERE, Tide
 from tests.manager.fakes import ManualClock
 from tests.support.redis_server import RedisServer
 
@@ -80,3 +80,13 @@ async def test_the_last_seconds_and_another_redis_are_no_news(
     redis_server.client.flushall()
     (tmp_path / "run" / "redis.written").write_text("9999999999999999999 redis://elsewhere/0")
     assert await rounds(Tide(tmp_path, clock), link, clock) == []
+
+
+@pytest.mark.parametrize(("host", "behind_s", "told"), [("web-2", 50, 0), ("web-2", 90, 1), (HERE, 50, 1)])
+async def test_the_clock_of_another_host_may_be_behind_ours(
+    tmp_path: Path, link: RedisLink, clock: ManualClock, redis_server: RedisServer, host: str, behind_s: int, told: int
+) -> None:
+    tide = Tide(tmp_path, clock)
+    assert await rounds(tide, link, clock) == []
+    redis_server.client.set(keys.FLEET_WRITTEN, f"{clock.now_ns() - behind_s * 10**9} {host}")
+    assert len(await rounds(tide, link, clock, 1)) == told
