@@ -13,8 +13,6 @@
 import re
 from datetime import UTC, datetime, timedelta
 
-from common.errors import InvalidConfigurationError
-
 NEW, OLDEST = "new", "oldest"
 KNOWN_FORMS = (
     "10m, -10m or 2h30m before now, 2026-03-29T10:00, a unix time in s, ms, us or ns, the id of an entry, now, oldest"
@@ -51,18 +49,6 @@ def read_time(text: str, now_ns: int) -> int | None:
     except (ValueError, OverflowError):  # a date that does not exist
         return None
     return at_ns if at_ns is not None and 0 <= at_ns <= _LATEST_NS else None
-
-
-def parse_time(text: str, now_ns: int) -> int:
-    """The same.
-
-    Raises:
-        InvalidConfigurationError: It is none.
-    """
-    at_ns = read_time(text, now_ns)
-    if at_ns is None:
-        raise InvalidConfigurationError(not_a_time(text, now_ns))
-    return at_ns
 
 
 def not_a_time(text: str, now_ns: int) -> str:

@@ -1,11 +1,8 @@
-import re
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.errors import InvalidConfigurationError
-from common.times import KNOWN_FORMS, parse_time, read_time
+from common.times import KNOWN_FORMS, not_a_time, read_time
 
 S = 1_000_000_000
 MS = S // 1000
@@ -42,7 +39,7 @@ TEN = 1_774_778_400  # 2026-03-29T10:00:00Z
     ],
 )
 def test_a_time_as_it_is_typed(text: str, expected: int) -> None:
-    assert parse_time(text, NOW_NS) == expected
+    assert read_time(text, NOW_NS) == expected
 
 
 @pytest.mark.parametrize(
@@ -54,9 +51,8 @@ def test_a_time_as_it_is_typed(text: str, expected: int) -> None:
     ],
 )  # fmt: skip
 def test_what_is_no_time_is_refused(text: str) -> None:
-    with pytest.raises(InvalidConfigurationError) as caught:
-        parse_time(text, NOW_NS)
-    message = str(caught.value)
+    assert read_time(text, NOW_NS) is None
+    message = not_a_time(text, NOW_NS)
     assert message.startswith(f"{text.strip()[:40]!r} is not a time")
     assert message.endswith(f"(known: {KNOWN_FORMS})")
 
@@ -78,8 +74,7 @@ def test_what_is_no_time_is_refused(text: str) -> None:
 )
 def test_what_is_meant_is_proposed(text: str, meant: str) -> None:
     assert read_time(meant, NOW_NS) is not None
-    with pytest.raises(InvalidConfigurationError, match=re.escape(f"is not a time; did you mean {meant!r}?")):
-        parse_time(text, NOW_NS)
+    assert f"is not a time; did you mean {meant!r}?" in not_a_time(text, NOW_NS)
 
 
 @given(st.text() | st.text("0123456789-:TZ+.smhdw "))
