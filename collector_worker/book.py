@@ -1,10 +1,10 @@
 """Price levels of one book, kept in order: what the sanity checks, the checksum and the ``:book`` hash need."""
 
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Iterable
+from collections.abc import Sequence
 from math import inf
 
-from common.decimals import is_amount
+from common.codec import are_amounts
 from common.events import Level
 
 MAX_LEVELS = 50_000
@@ -36,7 +36,7 @@ class _Side:
         self.prices: list[float] = []
 
     def set(self, level: Level) -> None:
-        price, size = _number(level.price), _number(level.size)
+        price, size = float(level.price), float(level.size)
         if size == 0.0:
             if self.levels.pop(price, None) is not None:
                 del self.prices[bisect_left(self.prices, price)]
@@ -59,7 +59,7 @@ class Book:
         self._cut_at = 0
         self._began_with = 0, 0
 
-    def replace(self, bids: Iterable[Level], asks: Iterable[Level], cut_at: int = 0) -> None:
+    def replace(self, bids: Sequence[Level], asks: Sequence[Level], cut_at: int = 0) -> None:
         """Forget everything and take these levels.
 
         Args:
@@ -96,12 +96,14 @@ class Book:
         """How many bids there are, and how many asks."""
         return len(self._bids.prices), len(self._asks.prices)
 
-    def apply(self, bids: Iterable[Level], asks: Iterable[Level]) -> None:
+    def apply(self, bids: Sequence[Level], asks: Sequence[Level]) -> None:
         """Set each level to its new size; size 0 removes it.
 
         Raises:
             BadLevelError: As ``replace``.
         """
+        if not (are_amounts(bids) and are_amounts(asks)):
+            raise BadLevelError
         for level in bids:
             self._bids.set(level)
         for level in asks:
@@ -137,9 +139,3 @@ class Book:
         """The best ``depth`` asks (all where None), lowest price first."""
         levels = self._asks.levels
         return [levels[price] for price in self._asks.prices[:depth]]
-
-
-def _number(text: str) -> float:
-    if not is_amount(text):
-        raise BadLevelError(text)
-    return float(text)

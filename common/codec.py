@@ -9,17 +9,21 @@ be reckoned with, written to a table and printed: times and numbers fit into 64 
 ``common.decimals``, texts are UTF-8.
 """
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache, partial
+from operator import itemgetter
+from typing import Any
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, convert, structs
 
-from common.decimals import is_amount, is_price
+from common.decimals import USUAL_AMOUNT, USUAL_PRICE, is_amount, is_price
 from common.errors import UndecodableFrameError
 from common.events import (
     AMOUNTS,
     INTEGERS,
-    LATEST_NS,
+    LEVELS,
     PRICES,
     TIMES,
     BookDelta,
@@ -92,53 +96,106 @@ def encode(event: Event) -> Fields:
     return _encode_by_name(event)
 
 
-def _book_values(fields: Mapping[str, str]) -> dict[str, object]:
-    levels = {side: _levels_from_json(fields[side]) for side in ("bids", "asks")}
-    return {**fields, **levels}
+# --- reading: the usual entries ---------------------------------------------------------------------------------------
+
+
+def _array(price: str, size: str) -> str:
+    """The pattern of levels as ``encode_levels`` writes them."""
+    level = rf'\["{price}","{size}"\]'
+    return rf"\[(?:{level}(?:,{level})*)?\]"
+
+
+_are_usual_amounts = re.compile(_array(USUAL_AMOUNT, USUAL_AMOUNT).encode()).fullmatch
+
+
+def are_amounts(levels: Sequence[Level]) -> bool:
+    """Whether all prices and sizes are numbers of at least 0."""
+    if _are_usual_amounts(encode_levels(levels)):
+        return True
+    return all(is_amount(level.price) and is_amount(level.size) for level in levels)
+
+
+_USUAL_TEXTS = {
+    **dict.fromkeys(PRICES, USUAL_PRICE),
+    **dict.fromkeys(AMOUNTS, USUAL_AMOUNT),
+    **dict.fromkeys(LEVELS, _array(USUAL_PRICE, USUAL_AMOUNT)),
+}
+"""The patterns of fields; of all other texts it is ``_ASCII``."""
+_ASCII = "[ -~]*+"
+_CONVERTED = TIMES | INTEGERS | {"side", "origin", "closed", "state"}
+"""What is sound once it is converted."""
+
+
+# --- reading: any entry -----------------------------------------------------------------------------------------------
+
+
+def _book(fields: Mapping[str, str], event_type: type[Event]) -> Event:
+    bids, asks = _levels_from_json(fields["bids"]), _levels_from_json(fields["asks"])
+    event = convert({**fields, "bids": (), "asks": ()}, event_type, strict=False)
+    structs.force_setattr(event, "bids", bids)  # convert would look at each level once more
+    structs.force_setattr(event, "asks", asks)
+    return event
 
 
 _CLOSED = {"0": False, "1": True}
 
 
-def _candle_values(fields: Mapping[str, str]) -> dict[str, object]:
-    return {**fields, "closed": _CLOSED[fields["closed"]]}
+def _candle(fields: Mapping[str, str], event_type: type[Event]) -> Event:
+    return convert({**fields, "closed": _CLOSED[fields["closed"]]}, event_type, strict=False)
 
 
-def _check(event: Event) -> None:
-    """See that a reader can rely on an event.
+_convert = partial(convert, strict=False)
 
-    Raises:
-        ValueError: He cannot.
-    """
-    for name in event.__struct_fields__:
-        value = getattr(event, name)
-        if value is None or name == "side":
-            continue
-        if name in TIMES:
-            sound = 0 <= value <= LATEST_NS
-        elif name in INTEGERS:
-            sound = -LATEST_NS <= value <= LATEST_NS
-        elif name in PRICES:
-            sound = is_price(value)
-        elif name in AMOUNTS:
-            sound = is_amount(value)
-        elif name in ("bids", "asks"):
-            sound = all(is_price(level.price) and is_amount(level.size) for level in value)
-        else:
-            sound = not isinstance(value, str) or value.isascii() or _NO_UTF8 not in value
-        if not sound:
-            raise ValueError(name)
-
-
-_TYPES: dict[str, tuple[type[Event], Callable[[Mapping[str, str]], Mapping[str, object]]]] = {
-    "trade": (Trade, lambda fields: fields),
-    "book_snapshot": (BookSnapshot, _book_values),
-    "book_delta": (BookDelta, _book_values),
-    "ticker": (Ticker, lambda fields: fields),
-    "candle": (Candle, _candle_values),
-    "gap": (Gap, lambda fields: fields),
-    "feed_status": (FeedStatus, lambda fields: fields),
+_TYPES: dict[str, tuple[type[Event], Callable[[Mapping[str, str], type[Event]], Event]]] = {
+    "trade": (Trade, _convert),
+    "book_snapshot": (BookSnapshot, _book),
+    "book_delta": (BookDelta, _book),
+    "ticker": (Ticker, _convert),
+    "candle": (Candle, _candle),
+    "gap": (Gap, _convert),
+    "feed_status": (FeedStatus, _convert),
 }
+
+_CHECKS: dict[str, Callable[[Any], bool]] = {
+    **dict.fromkeys(PRICES, is_price),
+    **dict.fromkeys(AMOUNTS, is_amount),
+    **dict.fromkeys(LEVELS, lambda levels: all(is_price(level.price) and is_amount(level.size) for level in levels)),
+}
+"""Whether a reader can rely on a value; of all other fields ``_is_text`` tells."""
+
+
+def _is_text(value: object) -> bool:
+    return not isinstance(value, str) or value.isascii() or _NO_UTF8 not in value
+
+
+class _Way(Struct, frozen=True):
+    """How entries of one type that have the same fields are read.
+
+    Attributes:
+        event_type, make: What they become, and how.
+        texts_of: The texts to be looked at.
+        are_usual: Whether these, one on a line, are what they nearly always are: sound, all of them, in one go.
+        checks: Of the fields of the event, one by one, where they are not.
+    """
+
+    event_type: type[Event]
+    make: Callable[[Mapping[str, str], type[Event]], Event]
+    texts_of: Callable[[Mapping[str, str]], tuple[str, ...]]
+    are_usual: Callable[[str], object]
+    checks: tuple[tuple[str, Callable[[Any], bool]], ...]
+
+
+@lru_cache(maxsize=64)
+def _way(kind: str, *names: str) -> _Way | None:
+    """Made once for each set of fields, of which exchanges and versions give few; None: it is unknown."""
+    if kind not in _TYPES:
+        return None
+    event_type, make = _TYPES[kind]
+    own = [name for name in event_type.__struct_fields__ if name in names and name not in _CONVERTED]
+    looked_at = own if len(own) > 1 else ["type", *own, "type"]  # of a single one there would be no tuple
+    pattern = "\n".join(_USUAL_TEXTS.get(name, _ASCII) for name in looked_at)
+    checks = tuple((name, _CHECKS.get(name, _is_text)) for name in own)
+    return _Way(event_type, make, itemgetter(*looked_at), re.compile(pattern).fullmatch, checks)
 
 
 def decode(fields: Mapping[str, str]) -> Event:
@@ -148,12 +205,19 @@ def decode(fields: Mapping[str, str]) -> Event:
         UndecodableFrameError: Unknown ``type``, or a field is missing or malformed.
     """
     kind = fields.get("type", "")
-    if kind not in _TYPES:
+    way = _way(kind, *fields)
+    if way is None:
         raise UndecodableFrameError(f"entry of unknown type {kind[:40]!r}")
-    event_type, values = _TYPES[kind]
     try:
-        event = msgspec.convert(values(fields), event_type, strict=False)
-        _check(event)
+        event = way.make(fields, way.event_type)
+        if not way.are_usual("\n".join(way.texts_of(fields))):
+            _check(event, way)
     except (msgspec.MsgspecError, KeyError, ValueError, RecursionError) as error:
         raise UndecodableFrameError(f"entry of type {kind} lacks a field or holds a malformed one") from error
     return event
+
+
+def _check(event: Event, way: _Way) -> None:
+    for name, is_sound in way.checks:
+        if not is_sound(getattr(event, name)):
+            raise ValueError(name)

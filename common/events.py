@@ -13,14 +13,19 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-ExchangeNs = Annotated[int, Meta(description="The exchange's time, ns since the Unix epoch, UTC.")]
-RecvNs = Annotated[int, Meta(description="When the frame was read from the socket, ns since the Unix epoch, UTC.")]
-DecimalText = Annotated[str, Meta(extra_json_schema={"format": "decimal"})]
-"""A decimal number with the exchange's own digits. These three name what a text or number means; nothing is checked."""
-
-
 LATEST_NS = 2**63 - 1
 """In the year 2262: the last time that 64 bits hold, in which tables and other languages keep it. The first is 0."""
+
+ExchangeNs = Annotated[int, Meta(ge=0, le=LATEST_NS, description="The exchange's time, ns since the Unix epoch, UTC.")]
+RecvNs = Annotated[
+    int, Meta(ge=0, le=LATEST_NS, description="When the frame was read from the socket, ns since the Unix epoch, UTC.")
+]
+DecimalText = Annotated[str, Meta(extra_json_schema={"format": "decimal"})]
+"""A decimal number with the exchange's own digits. ``common.codec`` checks it."""
+Ns = Annotated[int, Meta(ge=0, le=LATEST_NS)]
+"""Another time."""
+Number = Annotated[int, Meta(ge=-LATEST_NS, le=LATEST_NS)]
+"""The exchange's number of a state. The bounds hold for what is decoded, not for what a collector makes."""
 
 TIMES = frozenset({"ts_event", "ts_recv", "open_time", "close_time", "from_ts", "to_ts"})
 """The fields of all events that hold a time."""
@@ -32,6 +37,8 @@ PRICES = frozenset(
 AMOUNTS = frozenset(
     {"size", "last_size", "bid_size", "ask_size", *("volume", "quote_volume", "volume_24h", "quote_volume_24h")}
 )
+LEVELS = ("bids", "asks")
+"""Those that hold levels."""
 DECIMALS = PRICES | AMOUNTS
 """Those that hold a decimal number as text; only prices may be below 0."""
 
@@ -82,8 +89,8 @@ class BookSnapshot(Struct, frozen=True, kw_only=True, tag="book_snapshot", tag_f
     bids: list[Level]
     asks: list[Level]
     reason: str
-    seq: int | None = None
-    prev_seq: int | None = None
+    seq: Number | None = None
+    prev_seq: Number | None = None
 
 
 class BookDelta(Struct, frozen=True, kw_only=True, tag="book_delta", tag_field="type"):
@@ -99,8 +106,8 @@ class BookDelta(Struct, frozen=True, kw_only=True, tag="book_delta", tag_field="
     ts_recv: RecvNs
     bids: list[Level]
     asks: list[Level]
-    seq: int | None = None
-    prev_seq: int | None = None
+    seq: Number | None = None
+    prev_seq: Number | None = None
 
 
 class Ticker(Struct, frozen=True, kw_only=True, tag="ticker", tag_field="type", gc=False):
@@ -145,8 +152,8 @@ class Candle(Struct, frozen=True, kw_only=True, tag="candle", tag_field="type", 
     ts_event: ExchangeNs
     ts_recv: RecvNs
     interval: str
-    open_time: int
-    close_time: int
+    open_time: Ns
+    close_time: Ns
     open: DecimalText
     high: DecimalText
     low: DecimalText
@@ -171,8 +178,8 @@ class Gap(Struct, frozen=True, kw_only=True, tag="gap", tag_field="type"):
     reason: str
     from_id: str | None = None
     to_id: str | None = None
-    from_ts: int | None = None
-    to_ts: int | None = None
+    from_ts: Ns | None = None
+    to_ts: Ns | None = None
 
 
 class FeedState(Enum):

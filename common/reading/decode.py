@@ -12,7 +12,7 @@ from typing import Any, Literal, get_args
 from msgspec import Struct, field
 
 from common.codec import decode
-from common.decimals import is_amount, is_price
+from common.decimals import USUAL_AMOUNT, USUAL_PRICE
 from common.errors import UndecodableFrameError
 from common.events import Event, Trade
 from common.reading.entries import Entry
@@ -25,6 +25,7 @@ _KNOWN = frozenset(str(event.__struct_config__.tag) for event in get_args(Event)
 _TRADE_FIELDS = ["type", "ts_event", "ts_recv", "trade_id", "price", "size", "side", "origin"]
 _TIME = re.compile("[1-8][0-9]{18}").fullmatch
 """Of the years 2001 to 2255."""
+_FIGURES = re.compile(f"{USUAL_PRICE}\n{USUAL_AMOUNT}").fullmatch
 
 _SIDES: dict[str, Literal["buy", "sell"]] = {"buy": "buy", "sell": "sell"}
 _ORIGINS: dict[str, Literal["live", "backfill"]] = {"live": "live", "backfill": "backfill"}
@@ -62,7 +63,7 @@ def _trade(fields: list[str]) -> Trade | None:
     if fields[::2] != _TRADE_FIELDS or fields[1] != "trade" or not (_TIME(fields[3]) and _TIME(fields[5])):
         return None
     side, origin = _SIDES.get(fields[13]), _ORIGINS.get(fields[15])
-    if side is None or origin is None or not (fields[7].isascii() and is_price(fields[9]) and is_amount(fields[11])):
+    if side is None or origin is None or not (fields[7].isascii() and _FIGURES(f"{fields[9]}\n{fields[11]}")):
         return None
     return Trade(int(fields[3]), int(fields[5]), fields[7], fields[9], fields[11], side, origin)
 

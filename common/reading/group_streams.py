@@ -1,5 +1,6 @@
 """The streams of a consumer group: the group is made in each, and made again where it is gone."""
 
+from collections import OrderedDict
 from collections.abc import Iterable
 
 from common import keys
@@ -44,8 +45,8 @@ class GroupStreams:
         self._clock = clock
         self._done: dict[StreamName, str] = {}
         self._handed: dict[StreamName, Mark] = {}
-        self._confirmed: dict[StreamName, set[str]] = {}
-        """By this member, beyond what all are done with."""
+        self._confirmed: dict[StreamName, OrderedDict[str, None]] = {}
+        """By this member, beyond what all are done with: the last ``_PENDING_MAX``, as it did them."""
         self._note_at_s = 0.0
 
     async def take_up(self, pipe: RedisPipe) -> list[StreamName]:
@@ -144,7 +145,10 @@ class GroupStreams:
 
     def confirmed(self, name: StreamName, ids: Iterable[str]) -> None:
         """This member has done these entries."""
-        self._confirmed.setdefault(name, set()).update(ids)
+        known = self._confirmed.setdefault(name, OrderedDict())
+        known.update(dict.fromkeys(ids))
+        while len(known) > _PENDING_MAX:
+            known.popitem(last=False)
 
     def is_done(self, name: StreamName, entry_id: str) -> bool:
         """Whether an entry, which an older Redis hands out again, is known to be done."""
@@ -187,7 +191,9 @@ class GroupStreams:
             if delivered is not None:
                 done = done_up_to(delivered, accepted(pending)[1])
                 self._done[name] = max(done, self._done.get(name, BEGINNING), key=id_order)
-                self._confirmed[name] = {each for each in self._confirmed.get(name, ()) if not self._below(name, each)}
+                known = self._confirmed.get(name)
+                while known and self._below(name, next(iter(known))):
+                    known.popitem(last=False)
 
     async def _known_done(self, pipe: RedisPipe, name: StreamName) -> str:
         """The highest id that this process or another one knows to be done."""

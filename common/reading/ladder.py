@@ -1,9 +1,10 @@
 """One side of a book, kept in order. Pure."""
 
 from bisect import bisect_left, insort
-from collections.abc import Iterable
+from collections.abc import Sequence
 from decimal import Decimal
 
+from common.codec import are_amounts
 from common.decimals import is_amount
 from common.events import Level
 
@@ -25,17 +26,19 @@ class Ladder:
 
     __slots__ = ("_highest_first", "_levels", "_prices")
 
-    def __init__(self, levels: Iterable[Level] = (), *, highest_first: bool) -> None:
+    def __init__(self, levels: Sequence[Level] = (), *, highest_first: bool) -> None:
         self._highest_first = highest_first
         self._levels: dict[Decimal, Level] = {}
         self._prices: list[Decimal] = []
         self.apply(levels)
 
-    def apply(self, levels: Iterable[Level]) -> None:
+    def apply(self, levels: Sequence[Level]) -> None:
         """Set each level to its new size; size 0 removes it."""
+        if not are_amounts(levels):
+            raise BadLevelError
         for level in levels:
-            price = decimal_of(level.price)
-            if decimal_of(level.size):
+            price = Decimal(level.price)
+            if Decimal(level.size):
                 if price not in self._levels:
                     insort(self._prices, price)
                 self._levels[price] = level

@@ -78,7 +78,7 @@ class StreamReader:
         self._discovery = Discovery(selection, start, clock)
         self._at_once = at_once
         self._keys: dict[str, StreamName] = {}
-        self._rewound: dict[StreamName, str] = {}  # told, with the end of the stream then
+        self._rewound: dict[StreamName, tuple[str, str]] = {}  # told, with the reader's place and the end of the stream
         self._to_tell: list[RawChunk] = []
 
     async def close(self) -> None:
@@ -124,10 +124,12 @@ class StreamReader:
     def _check_end(self, name: StreamName, mark: Mark, facts: Facts | None) -> None:
         """Have it told, once, where a stream ends before what was read of it."""
         found = cursor.rewind(mark, facts)
-        told = self._rewound.get(name)
-        if found is None or (told is not None and mark.added is None and id_order(told) <= id_order(found.end_id)):
+        if found is None:
             return
-        self._rewound[name] = found.end_id
+        place, end = self._rewound.get(name, ("", ""))
+        if mark.added is None and mark.id == place and id_order(end) <= id_order(found.end_id):
+            return
+        self._rewound[name] = mark.id, found.end_id
         after = self.marks[name] = Mark(mark.id)  # nobody knows how many will come before its place
         self._to_tell.append(RawChunk(name, (), mark, after, after, rewind=found))
 

@@ -1,10 +1,14 @@
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from timeit import timeit
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
-from common.codec import decode, encode, encode_levels, encode_trade
+from common.codec import are_amounts, decode, encode, encode_levels, encode_trade
+from common.decimals import is_amount, is_price
 from common.errors import UndecodableFrameError
 from common.events import BookDelta, BookSnapshot, Candle, Event, FeedState, FeedStatus, Gap, Level, Ticker, Trade
 from tests.support.strategies import events
@@ -161,3 +165,81 @@ def test_any_entry_is_an_event_or_refused(kind: str, fields: dict[str, str]) -> 
     except UndecodableFrameError:
         return
     assert decode(as_read(encode(event))) == event
+
+
+# --- what it costs ----------------------------------------------------------------------------------------------------
+
+NOW_NS = 1_700_000_000_000_000_000
+SIDE = [Level(f"{42_000 + at}.10", "1.25000000") for at in range(10)]
+USUAL: dict[str, Event] = {
+    "trade": replace(TRADE, trade_id="42"),
+    "book_snapshot": BookSnapshot(ts_event=NOW_NS, ts_recv=NOW_NS, bids=SIDE, asks=SIDE, reason="push", seq=7),
+    "book_delta": BookDelta(ts_event=NOW_NS, ts_recv=NOW_NS, bids=SIDE, asks=SIDE, seq=7, prev_seq=6),
+    "ticker": Ticker(ts_event=NOW_NS, ts_recv=NOW_NS, last="1.5", bid="1.4", ask="1.6", bid_size="2", ask_size="3"),
+    "candle": replace(CANDLE, ts_event=NOW_NS, ts_recv=NOW_NS, open_time=NOW_NS, close_time=NOW_NS + 60),
+}
+_levels = msgspec.json.Decoder(list[Level]).decode
+
+
+def unchecked(fields: dict[str, str], event_type: type[Event]) -> Event:
+    """The least that an event costs: made by msgspec, and nothing looked at."""
+    values: dict[str, object] = {**fields}
+    if "bids" in fields:
+        values |= {"bids": _levels(fields["bids"]), "asks": _levels(fields["asks"])}
+    if "closed" in fields:
+        values["closed"] = fields["closed"] == "1"
+    return msgspec.convert(values, event_type, strict=False)
+
+
+@pytest.mark.parametrize("event", USUAL.values(), ids=USUAL)
+def test_that_an_entry_is_sound_is_seen_at_little_cost(event: Event) -> None:
+    fields = as_read(encode(event))
+    assert decode(fields) == unchecked(fields, type(event)) == event
+
+    def cost(once: Callable[[], object]) -> float:
+        return timeit(once, number=20)
+
+    costs = [(cost(lambda: decode(fields)), cost(lambda: unchecked(fields, type(event)))) for _ in range(200)]
+    checked_s, unchecked_s = (min(each) for each in zip(*costs, strict=True))
+    assert checked_s < 2.6 * unchecked_s  # one look for each number costs four to seven times
+
+
+ODD_FIGURES = ["5.", ".5", "1.2.3", "-1", "--1", "-", "1\n2", "1" * 41, "1" * 18 + "." + "1" * 22, "1e5", "", "\uff11"]
+
+
+@pytest.mark.parametrize("text", ODD_FIGURES)
+@pytest.mark.parametrize("size", [False, True])
+@pytest.mark.parametrize("at", [0, 1])
+def test_each_level_is_looked_at(at: int, size: bool, text: str) -> None:
+    odd = Level("1", text) if size else Level(text, "1")
+    levels = [odd if place == at else Level("2.5", "0") for place in (0, 1)]
+    fields = as_read(encode(BookDelta(ts_event=NOW_NS, ts_recv=NOW_NS, bids=[], asks=levels)))
+    sound = text == "-1" and not size
+    if sound:
+        assert decode(fields) == BookDelta(ts_event=NOW_NS, ts_recv=NOW_NS, bids=[], asks=levels)
+    else:
+        with pytest.raises(UndecodableFrameError):
+            decode(fields)
+    assert not are_amounts(levels)
+
+
+@given(st.lists(st.builds(Level, st.text(".-019") | st.text(), st.text(".-019") | st.text()), max_size=4))
+def test_many_levels_are_seen_as_each_of_them_is(levels: list[Level]) -> None:
+    assert are_amounts(levels) is all(is_amount(level.price) and is_amount(level.size) for level in levels)
+    sound = all(is_price(level.price) and is_amount(level.size) for level in levels)
+    delta = BookDelta(ts_event=NOW_NS, ts_recv=NOW_NS, bids=levels, asks=levels)
+    try:
+        assert decode(as_read(encode(delta))) == delta
+    except UndecodableFrameError:
+        assert not sound
+    else:
+        assert sound
+
+
+def test_many_levels_cost_less_than_each_of_them() -> None:
+    def one_by_one() -> bool:
+        return all(is_amount(level.price) and is_amount(level.size) for level in SIDE)
+
+    costs = [(timeit(lambda: are_amounts(SIDE), number=20), timeit(one_by_one, number=20)) for _ in range(200)]
+    together_s, one_by_one_s = (min(each) for each in zip(*costs, strict=True))
+    assert together_s < 0.7 * one_by_one_s

@@ -6,9 +6,13 @@ from random import Random
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from common.errors import ExchangeNotSupportedError, InvalidConfigurationError
 from common.events import Event, FeedState, FeedStatus, Gap
+from common.reading import streams
+from common.reading.commands import facts_of
+from common.reading.cursor import Facts
 from common.reading.discovery import DISCOVER_EVERY_S
 from common.reading.position_store import PositionStore
 from common.subscriber import Entry, Lag, Mark, Missed, Position, Skipped, Start, Subscriber
@@ -423,6 +427,31 @@ async def test_so_it_is_for_a_reader_that_was_away_meanwhile(redis_server: Redis
         assert rewinds(told.entries) == [(4, trade_id(6), trade_id(10))]
         write_trades(redis_server.client, 7, 12)
         assert rewinds(await entries(subscriber, 2)) == ids(11, 12)
+
+
+async def test_each_time_is_told_where_redis_does_not_count_what_it_got(
+    redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def facts_of_redis_6(reply: Any) -> Facts | None:
+        facts = facts_of(reply)
+        return replace(facts, added=None) if facts else None
+
+    monkeypatch.setattr(streams, "facts_of", facts_of_redis_6)
+    write_trades(redis_server.client, 1, 10)
+    async with Subscriber("okx:BTC-USDT", "trade", start="oldest", redis=redis_server.url) as subscriber:
+        following = aiter(subscriber)
+        await take(following, 10)
+        come_back(redis_server, 6)
+        assert rewinds(await take(following, 1)) == [(None, trade_id(6), trade_id(10))]
+        redis_server.client.client_kill_filter(_type="normal", skipme=True)  # looked at again, told once
+        write_trades(redis_server.client, 7, 20)
+        assert rewinds(await take(following, 10)) == ids(11, 20)
+        come_back(redis_server, 18)  # less is lost than the first time
+        assert rewinds(await take(following, 1)) == [(None, trade_id(18), trade_id(20))]
+        come_back(redis_server, 3)  # and more than was, of the same place
+        assert rewinds(await take(following, 1)) == [(None, trade_id(3), trade_id(20))]
+        write_trades(redis_server.client, 4, 21)
+        assert rewinds(await take(following, 1)) == ids(21, 21)
 
 
 async def test_one_that_has_grown_again_before_the_reader_looked(redis_server: RedisServer) -> None:
