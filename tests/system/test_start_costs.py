@@ -28,11 +28,11 @@ def test_a_start_takes_no_more_than_its_profile_says(exchange: str, own_redis: R
 
     def count(monitor: Any) -> None:
         for told in monitor.listen():
-            words = told["command"].split()  # ends with: 2 KEY KEY per-unit burst units
+            words = told["command"].split()  # ends with: 2 KEY KEY per-unit burst units probe-first probe-max
             if words == ["ECHO", "END"]:
                 return
-            if words[0] == "EVAL" and len(words) > 6 and words[-6] == "2":
-                taken[words[-5].rpartition(":")[2]] += float(words[-1])
+            if words[0] == "EVAL" and len(words) > 8 and words[-8] == "2":
+                taken[words[-7].rpartition(":")[2]] += float(words[-3])
 
     def beat() -> dict[str, str]:
         found: dict[str, str] = own_redis.client.hgetall(f"md:v1:{{{exchange}:BTC-USDT}}:heartbeat")
