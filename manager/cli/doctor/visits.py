@@ -6,8 +6,6 @@ That takes a connection per address, and of REST the cheapest call; nothing is s
 import base64
 import http.client
 import os
-import socket
-import ssl
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC
@@ -16,6 +14,7 @@ from urllib.parse import urlsplit
 
 from msgspec.structs import replace
 
+from common.causes import cause_of
 from common.clock import Clock
 from manager.cli.doctor.exchange_checks import Visit, trouble_of
 from manager.cli.doctor.exchange_places import REST, Place, others
@@ -45,20 +44,8 @@ def _visit(place: Place, clock: Clock) -> Visit:
     began_s = clock.monotonic_s()
     try:
         trouble, ahead_s = _look(place, clock)
-    except TimeoutError:
-        return Visit(place=place, trouble=f"no answer within {LIMIT_S:g} s")
-    except ssl.SSLCertVerificationError as error:
-        return Visit(place=place, trouble=f"its certificate is not accepted: {error.verify_message}")
-    except ssl.SSLError:
-        return Visit(place=place, trouble="it speaks no TLS that we accept")
-    except (socket.gaierror, UnicodeError):
-        return Visit(place=place, trouble="its name cannot be resolved")
-    except ConnectionRefusedError:
-        return Visit(place=place, trouble=f"port {place.port} refuses the connection")
-    except (ConnectionError, http.client.HTTPException):
-        return Visit(place=place, trouble="it hangs up without an answer in HTTP")
-    except OSError as error:
-        return Visit(place=place, trouble=f"no way leads there ({error.strerror or type(error).__name__})")
+    except (OSError, UnicodeError, http.client.HTTPException) as error:
+        return Visit(place=place, trouble=cause_of(error, "its answer is no HTTP"))
     return Visit(place=place, trouble=trouble, took_s=clock.monotonic_s() - began_s, ahead_s=ahead_s)
 
 
