@@ -16,6 +16,7 @@ from manager.cli.app import app
 from manager.cli.tools import Tools
 from manager.desired import Wish, encode
 from tests.manager.fakes import FakeSupervisor, ManualClock, heartbeat
+from tests.support.ports import free_port
 
 FLEET = """\
 [[collectors]]
@@ -46,7 +47,8 @@ class CliStage:
         self.redis: Any = fakeredis.FakeRedis(server=self.server, decode_responses=True)
         self.fleet_path = folder / "fleet.toml"
         self.fleet_path.write_text(FLEET)
-        self.environment = Environment(root=folder, fleet_path=self.fleet_path)
+        port = str(free_port())  # that of a fleet on this machine is none of ours
+        self.environment = Environment(root=folder, fleet_path=self.fleet_path, metrics_port=port)
         self.environment.logs.mkdir(parents=True)
         self.on_wait: list[Any] = []
         self.page: dict[str, str] = {}
