@@ -7,6 +7,7 @@ per message of the market: what repeats is counted. Errors carry ``exc_info``.
 import importlib
 import logging
 import sys
+import traceback
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -34,10 +35,19 @@ if not TYPE_CHECKING:
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
 # Both without the variables of the frames: one of them may hold a secret.
-_traceback = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+_frames = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
 _traceback_for_people = (
     structlog.dev.RichTracebackFormatter(show_locals=False) if "rich" in sys.modules else structlog.dev.plain_traceback
 )
+
+
+def _traceback(exc_info: Any) -> Any:
+    """The frames of an exception. They are named by absolute paths, which cannot be had in a folder that is gone."""
+    try:
+        return _frames(exc_info)
+    except OSError:
+        return "".join(traceback.format_exception(*exc_info))
+
 
 Logger = structlog.typing.FilteringBoundLogger
 

@@ -241,7 +241,7 @@ async def test_a_silent_channel_is_first_resubscribed_then_reconnected() -> None
         await trades_for(peer, 100)
         await answer_again(peer)
         await trades_for(peer, 50)
-        await peer.send(okx_wire.candle(ms(clock), "1"))
+        await peer.send(okx_wire.candle(ms(clock) // 60_000 * 60_000, "1"))  # where a bar opens
         await trades_for(peer, 110)  # the second time it is asked for a little later
         await answer_again(peer)
         await trades_for(peer, 100)

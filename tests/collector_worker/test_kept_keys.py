@@ -51,7 +51,7 @@ def test_a_stream_that_is_begun_anew_is_told_once_when_it_has_entries_again() ->
         ]  # fmt: skip
     assert [(entry["event"], entry["why"]) for entry in logs] == [("keys_lost", TOLD)]
     beat = rig.telemetry.snapshot(1, 1.0)
-    assert (beat.last_error, beat.state) == (TOLD, WorkerState.RUNNING)
+    assert (beat.last_error, beat.state) == (TOLD, WorkerState.SUBSCRIBING)  # not degraded; nothing has come yet
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 import json
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -104,6 +105,23 @@ def test_an_error_is_told_with_its_causes_and_without_variables(capsys: pytest.C
     ]
     assert SECRET not in json.dumps(line)
     assert "locals" not in line["exception"][0]["frames"][0]
+
+
+def test_an_error_is_told_in_a_folder_that_is_gone(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Frames of compiled libraries have relative names, which nobody can complete there."""
+    configure_logging()
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    try:
+        exec(compile("raise OSError('refused')", "uvloop/loop.pyx", "exec"))  # noqa: S102  # a frame of such a name
+    except OSError:
+        get_logger().error("collector_crashed", exc_info=True)
+    (line,) = lines(capsys)
+    assert (line["event"], "OSError: refused" in line["exception"]) == ("collector_crashed", True)
 
 
 def test_an_error_of_a_group_is_told_whole(capsys: pytest.CaptureFixture[str]) -> None:
