@@ -24,6 +24,7 @@ FAMILY = {
     "PlannedReconnect": (Recovery.RECONNECT, 1),
     "ExchangeUnavailableError": (Recovery.RETRY, 1),
     "NotTradedError": (Recovery.RETRY, 1),
+    "PlaceRefusedError": (Recovery.RETRY, 1),
 }
 
 

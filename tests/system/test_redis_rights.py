@@ -2,7 +2,7 @@
 
 import json
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -84,20 +84,32 @@ def test_doctor_finds_all_rights_of_each_login(fleet: Deployment, server: RedisS
     findings = {row["check"]: row for row in json.loads(answer.stdout)}
     assert findings["redis rights"]["level"] == "ok"
     assert findings["exchange limits"]["level"] == "ok"
+    server.client.acl_log_reset()  # it has tried, for who has fewer rights than were asked about
 
 
 def test_a_right_that_is_taken_away_is_told_in_heartbeat_status_and_doctor(
     fleet: Deployment, server: RedisServer
 ) -> None:
     server.client.execute_command("ACL", "SETUSER", "collectors", "-eval")
+    try:
+        sees_the_right_missing(fleet, told_by(server))
+    finally:  # the other tests have the same fleet
+        server.client.execute_command("ACL", "SETUSER", "collectors", "+eval")
+        fleet.cli("restart", BTC)
+        wait_until(lambda: not told_by(server)(), 60, "the limits are shared again")
+        server.client.acl_log_reset()
+
+
+def told_by(server: RedisServer) -> Callable[[], str]:
+    """What the heartbeat says of limits that are not shared."""
+    return lambda: str(server.client.hget(f"md:v1:{{{BTC}}}:heartbeat", "limits_unshared") or "")
+
+
+def sees_the_right_missing(fleet: Deployment, told: Callable[[], str]) -> None:
     why = "NOPERM eval md:v1:permits:{okx@"
     fleet.cli("restart", BTC)
-
-    def told() -> str:
-        return str(server.client.hget(f"md:v1:{{{BTC}}}:heartbeat", "limits_unshared") or "")
 
     assert why in wait_until(told, 60, "the heartbeat tells it")
     assert why in fleet.cli("status").stdout
     findings = {row["check"]: row for row in json.loads(fleet.cli("doctor", "--offline", "--json").stdout)}
     assert why in findings["exchange limits"]["found"]
-    server.client.execute_command("ACL", "SETUSER", "collectors", "+eval")
