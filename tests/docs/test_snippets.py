@@ -102,10 +102,10 @@ def way(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def reader(way: str, request: pytest.FixtureRequest, tmp_path: Path, redis_server: RedisServer) -> Iterator[Reader]:
+def reader(way: str, request: pytest.FixtureRequest, tmp_path: Path, own_redis: RedisServer) -> Iterator[Reader]:
     """The program of the test's name in that language."""
     program = "trades" if "trades" in request.node.name else "book"
-    reader = Reader(WAYS[way](program), tmp_path, redis_server)
+    reader = Reader(WAYS[way](program), tmp_path, own_redis)
     yield reader
     reader.stop()
 
@@ -126,9 +126,9 @@ def trade_line(way: str, number: int) -> str:
 
 @pytest.mark.parametrize("way", WAYS, indirect=True)
 def test_trades_are_followed_and_the_place_is_kept(
-    way: str, reader: Reader, tmp_path: Path, redis_server: RedisServer
+    way: str, reader: Reader, tmp_path: Path, own_redis: RedisServer
 ) -> None:
-    client, place = redis_server.client, tmp_path / "place"
+    client, place = own_redis.client, tmp_path / "place"
     write_trades(client, 1, 2)
     reader.start(str(place))
     reader.waits()
@@ -162,8 +162,8 @@ def test_trades_are_followed_and_the_place_is_kept(
 
 
 @pytest.mark.parametrize("way", ["python", "node"], indirect=True)
-def test_a_book_is_joined_and_followed(way: str, reader: Reader, redis_server: RedisServer) -> None:
-    client = redis_server.client
+def test_a_book_is_joined_and_followed(way: str, reader: Reader, own_redis: RedisServer) -> None:
+    client = own_redis.client
 
     def best(entry_id: str, seq: int) -> str:
         return said(way, {"id": entry_id, "bid": ["99", str(seq)], "ask": ["101", str(seq)]})
@@ -197,9 +197,9 @@ def test_a_book_is_joined_and_followed(way: str, reader: Reader, redis_server: R
     reader.says(*lines)
 
 
-def test_the_projects_own_reader(tmp_path: Path, redis_server: RedisServer) -> None:
-    write_trades(redis_server.client, 1, 2)
-    process = Process(_python("subscriber"), tmp_path / "log", {"TICKFLEET_REDIS_URL": redis_server.url})
+def test_the_projects_own_reader(tmp_path: Path, own_redis: RedisServer) -> None:
+    write_trades(own_redis.client, 1, 2)
+    process = Process(_python("subscriber"), tmp_path / "log", {"TICKFLEET_REDIS_URL": own_redis.url})
     try:
         wait_until(lambda: len(process.text().splitlines()) == 2, WITHIN_S, "it has read both")
     finally:
