@@ -1,5 +1,6 @@
 """A real Redis (or Valkey) server for tests, on a free loopback port, with an append-only file."""
 
+import signal
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -60,16 +61,16 @@ class RedisServer:
 
     def stop(self) -> None:
         """Stop it in an orderly way; does nothing where it does not run."""
-        if self._process is not None:
-            self.client.close()
-            self._process.terminate()
-            self._process.wait(timeout=PATIENCE_S)
-            self._process = None
+        self._end(signal.SIGTERM)
 
     def kill(self) -> None:
         """End it as a crash would."""
+        self._end(signal.SIGKILL)
+
+    def _end(self, number: signal.Signals) -> None:
         if self._process is not None:
-            self.client.close()
-            self._process.kill()
+            # Only idle connections: another thread may be about to read from one in use; it learns of the end there.
+            self.client.connection_pool.disconnect(inuse_connections=False)
+            self._process.send_signal(number)
             self._process.wait(timeout=PATIENCE_S)
             self._process = None
