@@ -214,8 +214,7 @@ class Worker:
         self._ledger.remember(self._ledger_stream.history, in_doubt)
         ends = {stream.key_bytes: stream.ids.last for stream in self._streams.all()}
         self._publisher.follow({**ends, ledger.encode(): self._ledger_stream.ids.last}, refused)
-        if self._ledger_stream.history:
-            begin_later(self._streams, now_ns)
+        begin_later(self._ledger_stream.history, self._streams, now_ns)
 
     async def _collect(self) -> None:
         instrument = await self._find_instrument()

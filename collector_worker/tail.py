@@ -1,6 +1,6 @@
 """What the streams already hold: the only state that a new run needs."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from collector_worker.stream_ends import NO_STREAM, NOWHERE, Reader, place, read_ends
@@ -88,15 +88,16 @@ def ahead_of_time(streams: Streams, now_ns: int) -> list[str]:
     return [stream.key for stream in streams.all() if stream.ids.last_ms > latest_ms]
 
 
-def begin_later(streams: Streams, now_ns: int) -> None:
-    """Where earlier runs have written: a stream that is not there was deleted, and begins again above the ids it had.
+def begin_later(history: Iterable[LedgerEntry], streams: Streams, now_ns: int) -> None:
+    """A stream that is not there, though the ledger tells of its data, was deleted: it begins again above its old ids.
 
-    Its readers wait behind the last of those. They are not known any more, but none was above the clock of then, or
-    hardly, and that is below the clock of now.
+    Its readers wait behind the last of those. They are not known any more, but none was further above the clock of then
+    than clocks differ, and that is below the clock of now.
     """
+    written = {entry.data_type for entry in history}
     for stream in streams.all():
-        if stream.ids.last == NOWHERE:
-            stream.ids.next_marker(now_ns)
+        if stream.ids.last == NOWHERE and stream.data_type in written:
+            stream.ids.next_marker(now_ns + MAX_CLOCK_DIFFERENCE_NS)
 
 
 def reached(history: Sequence[LedgerEntry], kind: DataType, interval: str = "") -> tuple[int, int | None] | None:

@@ -4,6 +4,8 @@ import pytest
 from msgspec.structs import replace
 
 from collector_worker.ledger import Missing, Track
+from collector_worker.stream_ends import place
+from collector_worker.stream_ids import StreamIds
 from collector_worker.streams import Streams
 from collector_worker.tail import ahead_of_time, begin_later, read_tails, recall
 from collector_worker.tape import CandleTape, TradeTape
@@ -313,14 +315,20 @@ def test_what_is_not_collected_is_not_recalled() -> None:
     assert restored.trades.reached is None
 
 
-async def test_a_stream_that_is_gone_begins_again_above_the_ids_it_had(redis_server: RedisServer) -> None:
-    """A follower that has read up to 12:00:40 would never see a bar of 12:00:00."""
+@pytest.mark.parametrize("off_ns", [0, -60 * S, 60 * S], ids=["right", "behind", "ahead"])
+async def test_a_stream_that_is_gone_begins_again_above_the_ids_it_had(redis_server: RedisServer, off_ns: int) -> None:
+    """A follower that has read up to 12:00:40 would never see a bar of 12:00:00; whatever the exchange's clock says."""
     candle(redis_server, "7-3", 9, 1)
+    old = StreamIds().next(40 * S + off_ns, 40 * S)  # of a run that was killed then
     restored = await Restored.of(redis_server)
-    begin_later(restored.streams, 40 * S)
-    entry_ids = {stream.data_type: stream.ids.next(20 * S, 41 * S) for stream in restored.streams.all()}
-    assert entry_ids[DataType.TRADE] == "40000-1"
-    assert restored.streams.of_channel(DataType.CANDLES, "1m").ids.last_ms == 20_000, "it is there, and goes on"
+    begin_later(written(passed(3)), restored.streams, 41 * S)
+    begun = restored.streams.of_type(DataType.TRADE).ids.next_numbered(4, 41 * S, 41 * S)
+    assert begun == "101000-4"
+    assert place(begun.encode()) > place(old.encode())
+    there = restored.streams.of_channel(DataType.CANDLES, "1m")
+    assert there.ids.next(41 * S, 41 * S) == "41000-0", "it is there, and goes on"
+    new = restored.streams.of_type(DataType.TICKER)
+    assert new.ids.next(41 * S, 41 * S) == "41000-0", "the ledger tells of none before"
 
 
 @pytest.mark.parametrize(("last_id", "ahead"), [("160000-0", False), ("160001-0", True)])

@@ -10,7 +10,9 @@ from tests.support.redis_server import RedisServer
 
 
 @pytest.mark.parametrize("how", [RedisServer.stop, RedisServer.kill])
-def test_a_connection_that_another_thread_uses_is_not_taken_from_it(how: Callable[[RedisServer], None], tmp_path: Path) -> None:
+def test_a_connection_that_another_thread_uses_is_not_taken_from_it(
+    how: Callable[[RedisServer], None], tmp_path: Path
+) -> None:
     """It reads as far as the server wrote, then it sees the end as of any server that ends."""
     server = RedisServer(tmp_path)
     server.start()
