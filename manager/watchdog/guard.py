@@ -1,13 +1,14 @@
 """One look at the manager after the other, and what follows from it."""
 
 import json
+import os
 import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from manager.watchdog import signs, supervisord
+from manager.watchdog import logs, signs, supervisord
 from manager.watchdog.judge import Seen, judge
 
 HUNG_AFTER_S = 35.0
@@ -28,6 +29,7 @@ class Guard:
     ) -> None:
         self._var, self._program, self._hung_after_s = var, program, hung_after_s
         self._reopen_logs = reopen_logs
+        self._misplaced, self._reopened = list[str](), list[str]()
         self._monotonic_s = monotonic_s
         self._socket = var / "supervisor.sock"
         self._seen: Seen | None = None
@@ -49,17 +51,29 @@ class Guard:
             self._revive(signs.Revival(pid, round(verdict.silent_s)))
 
     def _keep_logs(self) -> None:
-        """Without the folder of logs supervisord starts nothing, a manager that could make it neither."""
+        """Without the folder of logs supervisord starts nothing, a manager that could make it neither.
+
+        It is told to open its files anew only where the folder was there at the look before: who still removes it would
+        take it away once more, and supervisord ends where it cannot open them.
+        """
         folder = self._var / "log"
-        if folder.is_dir():
+        before, self._misplaced = self._misplaced, [logs.OWN]
+        if not folder.is_dir():
+            try:
+                folder.mkdir(mode=0o700)
+            except OSError as error:
+                self._tell_once(f"{folder} is not there and cannot be made: {error.strerror}")
+            else:
+                _tell("logs_made_again", why=f"{folder} was not there")
             return
-        try:
-            folder.mkdir(mode=0o700)
-        except OSError as error:
-            self._tell_once(f"{folder} is not there and cannot be made: {error.strerror}")
-            return
-        self._reopen_logs()
-        _tell("logs_made_again", why=f"{folder} was not there")
+        self._misplaced = logs.misplaced(os.getppid(), folder)
+        if not self._misplaced:
+            if self._reopened:  # told only now: until then our log, too, is one that nobody can read
+                _tell("logs_opened_anew", why=f"they were not in {folder} any more: {', '.join(self._reopened)}")
+            self._reopened = []
+        elif before and not (self._reopened == self._misplaced == [logs.OWN]):  # its settings may have that elsewhere
+            self._reopened = self._misplaced
+            self._reopen_logs()
 
     def _revive(self, revival: signs.Revival) -> None:
         try:

@@ -20,6 +20,8 @@ from tests.support.waiting import PATIENCE_S
 
 _T = TypeVar("_T")
 
+CHECKOUT = Path(__file__).resolve().parents[2]
+
 CONF = """\
 [unix_http_server]
 file={root}/var/supervisor.sock
@@ -29,7 +31,7 @@ supervisor.rpcinterface_factory = supervisor.rpcinterface:make_main_rpcinterface
 [supervisord]
 nodaemon=true
 pidfile={root}/var/supervisord.pid
-logfile={root}/var/supervisord.log
+logfile={root}/var/log/supervisord.log
 [program:bystander]
 command={python} -c "import signal; signal.pause()"
 startsecs=0
@@ -42,6 +44,15 @@ stderr_logfile=NONE
 files={root}/var/programs/*.conf
 """
 
+WATCHDOG = """\
+[eventlistener:watchdog]
+command={python} -m manager.watchdog {root}
+directory={checkout}
+events=TICK_5
+stdout_logfile=NONE
+stderr_logfile={root}/var/log/watchdog.log
+"""
+
 
 def eventually(look: Callable[[], _T], within_s: float = 10.0) -> _T:
     """The first true answer of ``look``, which asks another process; fails when none comes in time."""
@@ -49,13 +60,16 @@ def eventually(look: Callable[[], _T], within_s: float = 10.0) -> _T:
 
 
 @contextmanager
-def real_supervisord(root: Path) -> Iterator[SupervisorClient]:
-    """Supervisord with one program of somebody else; its sections of ours are in ``var/programs``."""
+def real_supervisord(root: Path, more: str = "") -> Iterator[SupervisorClient]:
+    """Supervisord with one program of somebody else; its sections of ours are in ``var/programs``.
+
+    ``more`` are further sections, with the fields of ``CONF``.
+    """
     environment = Environment(root=root, fleet_path=root / "fleet.toml")
     environment.programs.mkdir(parents=True)
     environment.logs.mkdir()
     conf = root / "supervisord.conf"
-    conf.write_text(CONF.format(root=root, python=sys.executable))
+    conf.write_text((CONF + more).format(root=root, python=sys.executable, checkout=CHECKOUT))
     command = [sys.executable, "-m", "supervisor.supervisord", "-n", "-c", str(conf)]
     client = SupervisorClient(environment.supervisor_socket)
 

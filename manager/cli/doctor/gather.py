@@ -26,6 +26,7 @@ from manager.cli.tools import Tools
 from manager.figures.capacity import OTHER_PROGRAMS, Capacity, on_nodes
 from manager.figures.system import read_memory
 from manager.metrics.server import read_port
+from manager.watchdog.logs import misplaced
 
 if TYPE_CHECKING:
     from common.redis_client import SyncRedis
@@ -127,6 +128,7 @@ def host_facts(tools: Tools, fleet: Fleet, capacity: Capacity, manager: Mapping[
         supervisor_pid=_living_pid(var / "supervisord.pid"),
         socket_gone=_is_gone(environment.supervisor_socket),
         missing=[str(each) for each in folders if pid and not os.path.isdir(each)],
+        misplaced=misplaced(pid, environment.logs.resolve()) if pid else (),
         programs=capacity.collectors + OTHER_PROGRAMS,
         descriptors=_descriptors(pid) if pid else None,
         start_s=start_s,

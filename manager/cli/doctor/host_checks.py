@@ -36,6 +36,7 @@ class HostFacts(Struct, frozen=True, kw_only=True):
         redis_cuts: What was cut off them; and where that is kept.
         socket_gone: Whether its socket is not where it listens.
         missing: Folders of a fleet that runs which are not there.
+        misplaced: Logs that supervisord writes into files which are not in the logs' folder any more.
         port: That of the metrics; 0 where they are off.
         place_trouble: Why no fleet can run in this folder.
         port_trouble: Why the environment names none.
@@ -64,6 +65,7 @@ class HostFacts(Struct, frozen=True, kw_only=True):
     supervisor_pid: int = 0
     socket_gone: bool = False
     missing: Sequence[str] = ()
+    misplaced: Sequence[str] = ()
     port: int = 0
     port_trouble: str = ""
     place_trouble: str = ""
@@ -78,6 +80,7 @@ def check_host(facts: HostFacts) -> list[Finding]:
         *[_mode(path, mode) for path, mode in facts.modes.items()],
         *[_change(path, mode) for path, mode in facts.changeable.items()],
         _folder(facts),
+        *_logs(facts),
         _disk(facts),
         *_redis_files(facts),
         _memory(facts),
@@ -147,6 +150,14 @@ def _folder(facts: HostFacts) -> Finding:
     if not facts.writable:
         return bad("permissions", f"{facts.var} cannot be written by this user", "chown it, or run as its owner")
     return ok("permissions", f"{facts.var} can be written")
+
+
+def _logs(facts: HostFacts) -> list[Finding]:
+    if not facts.misplaced or facts.missing:  # of a folder that is gone more is said
+        return []
+    found = f"supervisord writes into files that were removed or moved away: {', '.join(facts.misplaced)}"
+    mend = f"the watchdog has them opened anew within 15 s; by hand: kill -USR2 {facts.supervisor_pid}"
+    return [bad("logs", found, mend)]
 
 
 def _disk(facts: HostFacts) -> Finding:

@@ -50,6 +50,7 @@ class CliStage:
         port = str(free_port())  # that of a fleet on this machine is none of ours
         self.environment = Environment(root=folder, fleet_path=self.fleet_path, metrics_port=port)
         self.environment.logs.mkdir(parents=True)
+        (self.environment.logs / "supervisord.log").touch()
         self.on_wait: list[Any] = []
         self.page: dict[str, str] = {}
         self.tools = Tools(

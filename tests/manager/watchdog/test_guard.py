@@ -1,4 +1,5 @@
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,9 @@ class Scene:
         self.kills = list[str]()
         self.reopened = 0
         self.logs = var / "log"
+        self.own = self.logs / "supervisord.log"
         self.logs.mkdir()
+        self.own.touch()
         self.guard = Guard(var, "manager", 10.0, lambda: self.now_s, self.reopen)
 
     def reopen(self) -> None:
@@ -112,12 +115,37 @@ def test_a_kill_that_fails_is_told(
 def test_logs_that_were_removed_are_made_again_and_supervisord_writes_to_them(
     scene: Scene, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    scene.pid = 0
     scene.look()
-    scene.logs.rmdir()
+    shutil.rmtree(scene.logs)
+    scene.look()
+    assert (scene.reopened, scene.logs.stat().st_mode & 0o777) == (0, 0o700)
+    scene.look(times=3)
+    assert scene.reopened == 1
+    scene.own.touch()
     scene.look(times=2)
-    assert (scene.reopened, scene.logs.stat().st_mode & 0o777) == (1, 0o700)
-    assert events(capsys)[0] == {
-        "event": "logs_made_again",
-        "why": f"{scene.logs} was not there",
+    assert scene.reopened == 1
+    made, opened = events(capsys)
+    assert made == {"event": "logs_made_again", "why": f"{scene.logs} was not there", "process": "watchdog"}
+    assert opened == {
+        "event": "logs_opened_anew",
+        "why": f"they were not in {scene.logs} any more: supervisord.log",
         "process": "watchdog",
     }
+
+
+def test_logs_are_opened_anew_once_and_not_while_somebody_still_removes_them(scene: Scene) -> None:
+    scene.pid = 0
+    for _ in range(3):  # the manager makes the folder, too, between two looks
+        shutil.rmtree(scene.logs)
+        scene.look()
+    assert scene.reopened == 0
+    scene.look(times=3)
+    assert scene.reopened == 1
+    scene.own.touch()
+    scene.look()
+    scene.own.unlink()
+    scene.look()
+    assert scene.reopened == 1
+    scene.look()
+    assert scene.reopened == 2

@@ -123,6 +123,14 @@ def test_what_a_fleet_that_runs_needs_and_somebody_has_removed() -> None:
     mend = "manager and watchdog make it again within seconds: do they run? manager-cli status"
     found_ = "/srv/var/log, /srv/var/applied: not there, and without it nothing is started"
     assert found("folders", missing=["/srv/var/log", "/srv/var/applied"]) == [bad("folders", found_, mend)]
+    assert found("logs", misplaced=["manager.log", "redis.log"], supervisor_pid=77) == [
+        bad(
+            "logs",
+            "supervisord writes into files that were removed or moved away: manager.log, redis.log",
+            "the watchdog has them opened anew within 15 s; by hand: kill -USR2 77",
+        )
+    ]
+    assert found("logs", misplaced=["manager.log"], missing=["/srv/var/log"]) == []
     (gone,) = found("supervisord", supervisor="", supervisor_trouble="no answer", supervisor_pid=77, socket_gone=True)
     assert gone.mend == "its socket was removed: kill -HUP 77 makes it anew (and restarts the fleet)"
 
