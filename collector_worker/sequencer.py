@@ -259,8 +259,8 @@ class Sequencer(Generic[T]):
             if overtaken and not self._is_followed(oldest):
                 self.implausible += self._let_go(oldest)
             elif is_highest and self._denials >= PATIENCE_TRIES and not oldest.is_believed and self._aside is None:
+                self._aside = self._last_word(oldest), self.last or 0
                 self._let_go(oldest)
-                self._aside = oldest, self.last or 0
                 self._ask_at_s = self._ask_at_s or now_s + ASIDE_RETRY_S
             else:
                 ready += self._give_up(now_s)
@@ -271,17 +271,25 @@ class Sequencer(Generic[T]):
         behind = bisect_right(self._held, held.last, key=_first)
         return behind < len(self._held) and self._held[behind].first == held.last + 1
 
+    def _last_word(self, held: _Held[T]) -> _Held[T]:
+        """What says most of all that is held of the same number: a closed bar rather than a running one."""
+        return next((each for each in self._held[self._places(held.first)] if each.advances), held)
+
+    def _places(self, number: int) -> slice:
+        """Where the items of a number are held."""
+        return slice(bisect_left(self._held, number, key=_first), bisect_right(self._held, number, key=_first))
+
     def _let_go(self, held: _Held[T]) -> int:
         """Take an item that is held away, with all of the same number; returns how many these are."""
-        place = bisect_left(self._held, held.first, key=_first)
-        behind = bisect_right(self._held, held.first, key=_first)
-        for each in self._held[place:behind]:
+        places = self._places(held.first)
+        for each in self._held[places]:
             each.waits = False
-        del self._held[place:behind]
+        count = places.stop - places.start
+        del self._held[places]
         self._forget_arrivals()
         if not self._held:
             self._ask_at_s = None
-        return behind - place
+        return int(count)
 
     def _look_aside(self) -> None:
         """Forget what was set aside where it has come after all, or was overtaken."""

@@ -230,40 +230,102 @@ steps = st.lists(
 )
 
 
+class Waiting:
+    """Which items wait, by what the sequencer hands out and says; an item is the number of its step."""
+
+    def __init__(self) -> None:
+        self.seq = Sequencer[int](0, PATIENCE)
+        self.since: dict[int, tuple[int, float]] = {}
+        """By item: its number, and from when on it waits."""
+        self._aside: int | None = None
+        self._implausible = 0
+
+    @property
+    def last(self) -> int:
+        return self.seq.last or 0
+
+    def offer(self, step: int, number: int, now_s: float, *, advances: bool) -> None:
+        dropped = self.seq.dropped
+        out = self.seq.offer(step, number, number, now_s, advances=advances)
+        if out or self.seq.dropped == dropped:
+            self.since[step] = (number, now_s)
+        forgotten = self._told()
+        if (aside := self._left_aside(out)) is not None:
+            if forgotten:
+                del self.since[aside]
+            else:  # another item is above it and speaks for both: they wait together
+                self.since[aside] = (self.since[aside][0], now_s)
+
+    def fill(self, first: int, count: int, now_s: float) -> None:
+        self._passed(self.seq.fill([(number, -1) for number in range(first, first + count)], now_s, more=False))
+
+    def due(self, at_s: float) -> None:
+        before, out, told = self._aside, self.seq.due(at_s), self._told()
+        if (aside := self._left_aside(out)) is not None:
+            del self.since[aside]
+            told -= 1
+        if self._aside not in (None, before):  # one stands for all of its number
+            self._forget(self.since[self._aside][0])
+        overtaken = {self.since[step][0] for step in self.late(at_s)}
+        assert sum(map(self._forget, overtaken)) == told, "what is let go is counted"
+
+    def late(self, now_s: float) -> list[int]:
+        """What has waited for too long, and was not set aside."""
+        waits = ((step, at_s) for step, (_, at_s) in self.since.items() if step != self.seq.aside)
+        return [step for step, at_s in waits if now_s >= at_s + PATIENCE.max_wait_s]
+
+    def _passed(self, out: Sequence[int | Lost]) -> None:
+        gone = [step for step, (number, _) in self.since.items() if step in out or number <= self.last]
+        for step in gone:
+            del self.since[step]
+
+    def _forget(self, number: int) -> int:
+        """Nothing of a number waits any more, but what was set aside; how many these were."""
+        gone = [step for step, (of, _) in self.since.items() if of == number and step != self.seq.aside]
+        for step in gone:
+            del self.since[step]
+        return len(gone)
+
+    def _told(self) -> int:
+        """How many items were dropped since the last look."""
+        before, self._implausible = self._implausible, self.seq.implausible
+        return self._implausible - before
+
+    def _left_aside(self, out: Sequence[int | Lost]) -> int | None:
+        """What was aside at the last look, is not any more, and was not passed on either."""
+        self._passed(out)
+        before, self._aside = self._aside, self.seq.aside
+        return before if before != self._aside and before in self.since else None
+
+
 @given(steps)
 def test_no_item_ever_waits_longer_than_it_may(steps: list[tuple[str, int, float]]) -> None:
     """For any order of live items, closed or running, and any answers; looked at when ``next_at_s`` says so."""
-    seq = Sequencer[int](0, PATIENCE)  # an item is the number of its step
-    arrived: dict[int, tuple[int, float]] = {}
-    now_s = 0.0
-
-    def passed(out: Sequence[int | Lost]) -> None:
-        gone = [step for step, (number, _) in arrived.items() if step in out or number <= last()]
-        for step in gone:
-            del arrived[step]
-
-    def last() -> int:
-        return seq.last or 0
-
+    waiting, now_s = Waiting(), 0.0
+    seq = waiting.seq
     for step, (kind, number, pause_s) in enumerate(steps):
         if kind in ("live", "running"):
-            dropped = seq.dropped
-            out = seq.offer(step, number, number, now_s, advances=kind == "live")
-            if out or seq.dropped == dropped:
-                arrived[step] = (number, now_s)
-            passed(out)
+            waiting.offer(step, number, now_s, advances=kind == "live")
         elif kind == "fail":
             seq.failed(now_s)
         else:
-            first = last() + (1 if kind == "fill" else 2)
-            passed(seq.fill([(n, -1) for n in range(first, first + number % 4)], now_s, more=False))
+            waiting.fill(waiting.last + (1 if kind == "fill" else 2), number % 4, now_s)
         now_s += pause_s
         while (at_s := seq.next_at_s()) is not None and at_s <= now_s:
             seq.wish(at_s)
-            passed(seq.due(at_s))
-        late = [step for step, (_, at_s) in arrived.items() if now_s >= at_s + PATIENCE.max_wait_s]
-        assert late in ([], [seq.aside])  # of the latter the answers knew nothing
-        assert seq.waiting == bool(arrived.keys() - {seq.aside})
+            waiting.due(at_s)
+        assert waiting.late(now_s) == []
+        assert seq.waiting == bool(waiting.since.keys() - {seq.aside})
+
+
+def test_of_a_bar_that_is_set_aside_the_closed_one_stays() -> None:
+    seq = sequencer()
+    seq.offer("running", 12, 12, 0.0, advances=False)
+    seq.offer("closed", 12, 12, 0.0)
+    for _ in range(PATIENCE_TRIES):
+        assert seq.fill([], 1.0, more=False) == []
+    assert seq.due(60.0) == []
+    assert (seq.aside, seq.waiting) == ("closed", False)
 
 
 def test_numbers_may_begin_anew() -> None:

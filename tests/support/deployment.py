@@ -12,6 +12,7 @@ from typing import Any
 
 import redis
 
+from common.errors import FleetError
 from common.identity import PROGRAM_PREFIX
 from manager.processes import Process
 from manager.supervisor_client import SupervisorClient
@@ -56,6 +57,18 @@ class Deployment:
         """Start supervisord, which starts the rest."""
         command = [str(BIN / "supervisord"), "-n", "-s", "-c", str(self.root / "deploy" / "supervisord.conf")]
         self._supervisord = subprocess.Popen(command, env=self.env, start_new_session=True)
+        wait_until(self._spoken_to, _STOP_TIMEOUT_S, "supervisord has started a program")
+
+    def _has_ended(self) -> bool:
+        self._spoken_to()
+        return self._supervisord is None or self._supervisord.poll() is not None
+
+    def _spoken_to(self) -> bool:
+        """Whether a program runs; to be asked ends a turn of supervisord's loop, which else takes a second."""
+        try:
+            return any(found.pid for found in self.processes().values())
+        except FleetError:  # it does not listen yet, or has ended
+            return False
 
     def cli(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run manager-cli to its end."""
@@ -144,8 +157,8 @@ class Deployment:
         if self._supervisord is not None:
             self._supervisord.terminate()
             try:
-                self._supervisord.wait(timeout=_STOP_TIMEOUT_S)
-            except subprocess.TimeoutExpired:
+                wait_until(self._has_ended, _STOP_TIMEOUT_S, "supervisord has ended", SLOW_POLL_S)
+            except AssertionError:
                 os.killpg(self._supervisord.pid, signal.SIGKILL)
                 raise
         self.redis.close()

@@ -1,13 +1,15 @@
-"""``make demo`` as a new user runs it: healthy at the end, nothing left behind, two at once."""
+"""``make demo`` as a new user runs it: healthy in the end, nothing left behind, two at once."""
 
 from pathlib import Path
 
 import pytest
 
-from tests.support.ports import free_port
+from tests.support.ports import free_port, wait_until
 from tests.support.processes import BIN, ROOT, Process
 
 pytestmark = pytest.mark.system
+
+HEALTHY = "5 desired, 5 healthy"
 
 
 def processes_of(folder: str) -> list[str]:
@@ -22,22 +24,34 @@ def processes_of(folder: str) -> list[str]:
     return found
 
 
-def demo(port: int, log: Path, seconds: int = 25) -> Process:
-    command = [str(BIN / "python"), str(ROOT / "deploy" / "demo.py"), "--seconds", str(seconds)]
+def demo(port: int, log: Path, *options: str) -> Process:
+    command = [str(BIN / "python"), str(ROOT / "deploy" / "demo.py"), *options]
     return Process(command, log, {"TICKFLEET_REDIS_PORT": str(port), "TICKFLEET_REDIS_URL": ""})
 
 
 def test_two_demos_run_side_by_side_and_leave_nothing(tmp_path: Path) -> None:
     ports = (free_port(), free_port())
     demos = [demo(port, tmp_path / f"{port}.log") for port in ports]
-
-    codes = [process.wait(90) for process in demos]
+    try:
+        for process in demos:
+            wait_until(lambda process=process: HEALTHY in process.text(), 90, "all are healthy")  # type: ignore[misc]
+    finally:
+        codes = [process.stop() for process in demos]
 
     assert codes == [0, 0], "\n".join(process.text() for process in demos)
-    for process, port in zip(demos, ports, strict=True):
-        process.stop()
-        assert "5 desired, 5 healthy" in process.text()
-        assert processes_of(f"demo-{port}") == []
+    assert [processes_of(f"demo-{port}") for port in ports] == [[], []]
+
+
+def test_one_ends_by_itself_and_its_code_is_what_its_last_table_says(tmp_path: Path) -> None:
+    port = free_port()
+    process = demo(port, tmp_path / "log", "--seconds", "0.5")
+
+    code = process.wait(90)
+
+    process.stop()
+    last = process.text().rpartition("5 desired, ")[2]
+    assert code == (0 if last.startswith("5 healthy") else 1), process.text()
+    assert processes_of(f"demo-{port}") == []
 
 
 def test_a_port_in_use_is_said_in_one_line(tmp_path: Path, redis_server: object) -> None:

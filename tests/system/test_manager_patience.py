@@ -18,7 +18,8 @@ BTC, ETH, SOL = "okx:BTC-USDT", "okx:ETH-USDT", "okx:SOL-USDT"
 """The last one is not to be restarted by itself."""
 
 TRADES = "md:v1:{okx:BTC-USDT}:trade"
-AWAY_S = 30
+AWAY_S = 14
+"""Longer than a heartbeat lives in Redis (10 s), and far longer than one may be old (4 s) before it counts as hung."""
 
 
 @pytest.fixture(scope="module")
@@ -106,7 +107,7 @@ def test_one_that_is_not_to_be_restarted_stays_dead_until_it_is_started(fleet: D
     before = fleet.pids()
     os.kill(before[SOL], signal.SIGKILL)
     wait_until(lambda: fleet.verdicts()[SOL] == "dead", 10, "it is dead")
-    wait_for_others(fleet, 8)  # long enough for any restart
+    wait_for_others(fleet, 4)  # several rounds: long enough for any restart
     assert (fleet.verdicts()[SOL], fleet.pids()) == ("dead", {**before, SOL: 0})
     assert fleet.cli("start", SOL).returncode == 0
     assert fleet.verdicts()[SOL] in ("healthy", "quiet")
@@ -130,7 +131,7 @@ def test_one_that_no_restart_helps_is_left_alone_for_a_person(fleet: Deployment)
     assert fleet.verdicts()[ETH] in ("healthy", "quiet")
 
 
-def test_with_redis_away_for_half_a_minute_nobody_is_restarted(fleet: Deployment) -> None:
+def test_with_redis_away_for_longer_than_heartbeats_live_nobody_is_restarted(fleet: Deployment) -> None:
     before, done = fleet.pids(), actions(fleet)
     fleet.supervisor.begin_stop("redis")
     wait_for(fleet, AWAY_S)
@@ -143,7 +144,7 @@ def test_with_redis_away_for_half_a_minute_nobody_is_restarted(fleet: Deployment
     assert (fleet.pids(), actions(fleet)) == (before, done)
 
 
-def test_a_manager_that_was_suspended_for_half_a_minute_does_nothing_about_it(fleet: Deployment) -> None:
+def test_a_manager_that_was_suspended_for_as_long_does_nothing_about_it(fleet: Deployment) -> None:
     before, done, manager = fleet.pids(), actions(fleet), fleet.processes()["manager"].pid
     os.kill(manager, signal.SIGSTOP)
     try:

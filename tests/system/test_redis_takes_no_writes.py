@@ -4,7 +4,6 @@ import json
 import re
 import resource
 import shlex
-import time
 from collections.abc import Iterator
 
 import pytest
@@ -96,11 +95,9 @@ def test_a_full_redis_is_one_cause_told_everywhere_and_nobody_is_killed(
     fleet.redis.config_set(
         "maxmemory", fleet.redis.info("memory")["used_memory"]
     )  # as it is with streams at their bound
-    began_s = time.monotonic()
     why = wait_until(lambda: said_by_healthz(fleet), 10, "it is told")
-    wait_until(lambda: any(why in text for text in alerts.texts), 60, "an alert")
     wait_until(lambda: not fleet.redis.exists("md:v1:{okx:BTC-USDT}:heartbeat"), 30, "the heartbeats have expired")
-    wait_until(lambda: time.monotonic() - began_s > 40, 60, "time for a manager that kills")
+    wait_until(lambda: any(why in text for text in alerts.texts), 60, "an alert, ten rounds of the manager later")
     assert fleet.pids() == before
     check_told_everywhere(fleet, said_by_healthz(fleet))
     used = fleet.redis.info("memory")["used_memory"]
