@@ -98,7 +98,7 @@ class _Ticker(Struct, gc=False):
 
 
 class _Depth(Struct, gc=False):
-    """Section 4.3, ``depthUpdate``: the ids ``U`` to ``u`` in one frame, both inclusive."""
+    """Section 4.3, ``depthUpdate``: the ids ``U`` to ``u`` in one frame, both inclusive, so there is at least one."""
 
     event: Literal["depthUpdate"] = field(name="e")
     symbol: str = field(name="s")
@@ -107,6 +107,10 @@ class _Depth(Struct, gc=False):
     last_id: _Id = field(name="u")
     bids: list[Level] = field(name="b")
     asks: list[Level] = field(name="a")
+
+    def __post_init__(self) -> None:
+        if self.last_id < self.first_id:  # the book would take it for a counter that begins anew
+            raise ValueError("the last id of an update lies before its first")
 
 
 class _Bar(Struct, gc=False):

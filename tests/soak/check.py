@@ -6,6 +6,7 @@ import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
+from collector_worker.ledger import IN_DOUBT
 from common.coverage import Interval, State
 from tests.simulator.faults_dialect import OTHERS_PRICE
 from tests.support.redis_faults import FOREIGN_MARK
@@ -225,6 +226,11 @@ def ledger_faults(known: Sequence[Interval], now_ns: int, missing_ns: Iterable[i
         if part.from_ts <= ts < part.to_ts
     ]
     return complaints
+
+
+def ledger_states(known: Iterable[Interval]) -> set[State]:
+    """What the ledger says of one stream. Where it counts as lost what no run could vouch for, it does not know."""
+    return {State.UNKNOWN if part.reason == IN_DOUBT else part.state for part in known}
 
 
 def missing_trades(entries: Iterable[Entry], record: Iterable[Record]) -> list[Record]:

@@ -13,6 +13,7 @@ from tests.soak.check import (
     id_faults,
     joiner_faults,
     ledger_faults,
+    ledger_states,
     missing_trades,
     ours,
     strange_faults,
@@ -158,6 +159,13 @@ def test_the_ledger_ends_in_the_past_and_calls_complete_what_is() -> None:
         "the ledger calls complete where the item of 9 is missing",
         "the ledger calls filled where the item of 20 is missing",
     ]
+
+
+def test_what_nobody_could_vouch_for_is_not_known() -> None:
+    complete, lost = Interval(0, 10, State.COMPLETE), Interval(10, 20, State.LOST, reason="not_available")
+    in_doubt = Interval(20, 30, State.LOST, reason="not_vouched_for")
+    assert ledger_states([complete, lost]) == {State.COMPLETE, State.LOST}
+    assert ledger_states([complete, in_doubt]) == {State.COMPLETE, State.UNKNOWN}
 
 
 def test_which_trades_are_missing() -> None:

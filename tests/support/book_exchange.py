@@ -1,5 +1,6 @@
 """An exchange's order book as numbered changes, generated: what frames and snapshots are cut from."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from itertools import accumulate
 
@@ -68,9 +69,8 @@ def snapshot(levels: Levels, seq: int, reason: str = "") -> BookSnapshot:
     )
 
 
-def replayed(events: list[BookSnapshot | BookDelta]) -> Levels:
-    """The levels that a reader of the stream holds after these entries."""
-    levels = EMPTY
+def replayed(events: Iterable[BookSnapshot | BookDelta], levels: Levels = EMPTY) -> Levels:
+    """The levels that a reader of the stream holds after these entries, where he held ``levels`` before."""
     for event in events:
         if isinstance(event, BookSnapshot):
             levels = {"bids": {}, "asks": {}}

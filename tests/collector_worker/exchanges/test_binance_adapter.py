@@ -309,6 +309,7 @@ ELSEWHERE: dict[str, tuple[bytes, Malformed]] = {
     "a price with an exponent": (pushed("trade", {**TRADE, "p": "1e5"}), NOT_PROTOCOL),
     "a time in microseconds": (pushed("trade", {**TRADE, "T": 1787602466353000}), NOT_PROTOCOL),
     "an id of twenty digits": (pushed("trade", {**TRADE, "t": 10**20}), NOT_PROTOCOL),
+    "an update that ends before it begins": (pushed("depth@100ms", {**DEPTH, "u": DEPTH["U"] - 1}), NOT_PROTOCOL),
     "a text for a flag": (pushed("trade", {**TRADE, "m": "false"}), NOT_PROTOCOL),
 }
 
