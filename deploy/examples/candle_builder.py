@@ -89,6 +89,7 @@ class BarMaker:
         self.next = number_at("1m", int(said["close_time"])) if said else None
         self._begun = bool(said)  # before that the first bar is the earliest of which there is a trade
         self._newest = 0
+        self._look: Look | None = None
         self._read_to = str(said.get("read_to", BEGINNING))
         self._bars: OrderedDict[int, Bar] = OrderedDict()  # in the order of their first trades
         self._holes = [] if said else [Hole(0, "stream_begins", self.mark)]  # what was before may be trimmed
@@ -126,11 +127,16 @@ class BarMaker:
             LOG.warning("%s %s comes after its bar was published: it is in none", entry.stream, entry.id)
 
     def due(self, look: Look, now_ns: int) -> Iterator[OutputEntry]:
-        """The bars that are final, if all is read that ``look`` vouches for."""
+        """The bars that are final, if all is read that ``look`` vouches for.
+
+        ``look`` may be one that was given before: ``CoverageReader`` gives it for as long as it may be old. A new one
+        was taken after what was read.
+        """
+        is_new, self._look = look is not self._look, look
         self._forget(lambda number: number > number_at("1m", now_ns) + AHEAD_BARS, "is dated ahead of the clock")
         if id_order(self.mark.id) < id_order(look.read_to):
             return
-        if id_order(look.read_to) < id_order(self.mark.id):  # deleted: there may have been more than we read
+        if is_new and id_order(look.read_to) < id_order(self.mark.id):  # deleted: there may have been more than we read
             self._lack("rewound_by_reader", self.mark)
         end, self._read_to = number_at("1m", min(look.up_to, now_ns)), look.read_to  # what is to come is a wrong clock
         if self.next is None or self.next >= end:

@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -47,8 +47,24 @@ def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE_S)
 
 
-def for_symbol(symbol: str, fleet: Path, exchange: str = "okx") -> subprocess.CompletedProcess[str]:
-    return run("--exchange", exchange, "--symbol", symbol, "--fleet", fleet)
+def for_symbol(symbol: str, fleet: Path) -> subprocess.CompletedProcess[str]:
+    return run("--exchange", "okx", "--symbol", symbol, "--fleet", fleet)
+
+
+Here = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def here(capsys: pytest.CaptureFixture[str]) -> Iterator[Here]:
+    """Does what ``for_symbol`` does, in this process: it costs far less."""
+
+    def run(symbol: str, fleet: Path, exchange: str = "okx") -> subprocess.CompletedProcess[str]:
+        code = entry.main(["--exchange", exchange, "--symbol", symbol, "--fleet", str(fleet)])
+        return subprocess.CompletedProcess([], code, *capsys.readouterr())
+
+    yield run
+    structlog.reset_defaults()
+    structlog.contextvars.clear_contextvars()
 
 
 def test_unknown_symbol_stays_readable_in_the_heartbeat(fleet: Path, redis_server: RedisServer) -> None:
@@ -80,8 +96,8 @@ def test_unknown_symbol_stays_readable_in_the_heartbeat(fleet: Path, redis_serve
         ),
     ],
 )
-def test_what_cannot_be_meant(fleet: Path, exchange_name: str, symbol: str, says: str) -> None:
-    done = for_symbol(symbol, fleet, exchange_name)
+def test_what_cannot_be_meant(here: Here, fleet: Path, exchange_name: str, symbol: str, says: str) -> None:
+    done = here(symbol, fleet, exchange_name)
     assert done.returncode == 78
     assert done.stderr.startswith("collector-worker: ")
     assert done.stderr.endswith(f"{says}\n")
@@ -97,9 +113,9 @@ def test_what_cannot_be_meant(fleet: Path, exchange_name: str, symbol: str, says
         (f'[redis]\nurl = "redis://:{SECRET}@127.0.0.1:port/0"\n', "redis.url"),
     ],
 )
-def test_a_fleet_file_that_cannot_be_used(tmp_path: Path, text: str, says: str) -> None:
+def test_a_fleet_file_that_cannot_be_used(here: Here, tmp_path: Path, text: str, says: str) -> None:
     path = written(tmp_path, text)
-    done = for_symbol("BTC-USDT", path)
+    done = here("BTC-USDT", path)
     assert done.returncode == 78
     assert says in done.stderr
     assert done.stderr.count("\n") == 1

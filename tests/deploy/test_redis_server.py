@@ -362,14 +362,13 @@ def test_it_starts_when_the_one_before_it_has_ended(supervised: Embedded) -> Non
 
 
 @pytest.mark.system
-def test_a_redis_that_is_not_ours_is_used_as_long_as_it_is_there(tmp_path: Path, redis_server: RedisServer) -> None:
-    ours = start(tmp_path, redis_server.url, env={"SUPERVISOR_ENABLED": "1"})
+def test_a_redis_that_is_not_ours_is_used_as_long_as_it_is_there(tmp_path: Path, own_redis: RedisServer) -> None:
+    ours = start(tmp_path, own_redis.url, env={"SUPERVISOR_ENABLED": "1"})
     try:
         wait_until(lambda: "ours starts when that has gone" in ours.text(), PATIENCE_S, "it waits")
-        redis_server.stop()
+        own_redis.stop()
         wait_until(lambda: "has gone: ours starts if it is not back" in ours.text(), PATIENCE_S, "it notices")
-        wait_until(lambda: who_listens(redis_server.config) == "redis", PATIENCE_S, "ours answers")
+        wait_until(lambda: who_listens(own_redis.config) == "redis", PATIENCE_S, "ours answers")
         assert ours.exit_code is None
     finally:
         assert ours.stop() == 0
-    redis_server.start()

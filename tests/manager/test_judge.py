@@ -51,7 +51,7 @@ def track(world: World, collector: CollectorId) -> Track:
     return forgiven(world.past.history.get(str(collector), Track()), world.clock.now_ns(), BRISK)
 
 
-@settings(max_examples=1_500, deadline=None)
+@settings(max_examples=600, deadline=None)
 @given(events)
 def test_no_history_makes_it_do_harm(events: list[Event]) -> None:
     world = World(SIZE)

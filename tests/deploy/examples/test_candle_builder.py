@@ -199,6 +199,15 @@ def test_a_stream_that_ends_before_what_was_read_leaves_no_bar_complete() -> Non
         assert published(maker, look(8, trade(10, 8.1))) == {6: bad, 7: GOOD}
 
 
+def test_a_look_that_is_older_than_what_was_read_proves_no_loss() -> None:
+    maker, old = begun(trade(2, 1.1), trade(3, 2.2)), look(1.99, trade(3, 2.2))
+    assert published(maker, old) == {}
+    maker.take(chunk(trade(4, 2.3), trade(5, 3.1)))
+    assert published(maker, old) == {}  # the ledger is not looked at with each batch
+    maker.take(chunk(trade(6, 3.5), trade(7, 4.1)))
+    assert published(maker, look(4, trade(7, 4.1))) == {1: GOOD, 2: GOOD, 3: GOOD}
+
+
 # --- trades and ledgers that are dated wrongly ----------------------------------------------------------------------
 
 
