@@ -45,7 +45,7 @@ def check_start(start: Start, now_ns: int | None = None) -> Start:
     if isinstance(start, Position) or start.strip() in (NEW, OLDEST):
         return start.strip() if isinstance(start, str) else start
     now_ns = SystemClock().now_ns() if now_ns is None else now_ns
-    at_ns = None if "-" in start[1:] and _is_id(start) else read_time(start, now_ns)
+    at_ns = None if _is_id(start) else read_time(start, now_ns)
     if at_ns is not None:
         return max(_EPOCH + timedelta(microseconds=at_ns // 1_000), _EPOCH + timedelta(milliseconds=1))
     if not _is_id(start):
@@ -54,11 +54,12 @@ def check_start(start: Start, now_ns: int | None = None) -> Start:
 
 
 def _is_id(text: str) -> bool:
+    """Redis itself takes a number alone for an id, too; from a person, 5 may be anything."""
     try:
         id_order(text.strip())
     except ValueError:
         return False
-    return True
+    return "-" in text
 
 
 def first_mark(name: StreamName, start: Start, facts: Facts | None) -> Mark:

@@ -20,6 +20,15 @@ BEFORE, AFTER = "before the ledger begins", "after the ledger ends"
 """Reasons why nothing is known."""
 
 
+_REASONS = {
+    State.FILLED: "fetched afterwards",
+    State.LOST: "could not be fetched",
+    State.OPEN: "being fetched",
+    State.UNKNOWN: "nobody collected",
+}
+"""Why, where the ledger does not say it."""
+
+
 class Subject(Struct, frozen=True):
     """A kind of data that has a coverage of its own: a data type, or candles of one interval."""
 
@@ -106,11 +115,17 @@ def _order(subject: Subject) -> tuple[int, int]:
     return list(DataType).index(subject.data_type), INTERVAL_S.get(subject.interval, 0)
 
 
-def answer(entries: Sequence[LedgerEntry], subject: Subject, from_ts: int | None, to_ts: int | None) -> Answer:
-    """What is known of one subject from one time (None: the first known) to another (None: the last known)."""
+def answer(
+    entries: Sequence[LedgerEntry], subject: Subject, from_ts: int | None, to_ts: int | None, now_ns: int
+) -> Answer:
+    """What is known of one subject from one time (None: the first known) to another (None: the last known).
+
+    From a time behind the last known one on nothing is known up to now, which is told.
+    """
     known = intervals(entries, subject.data_type, subject.interval)
     begin, end = (known[0].from_ts, known[-1].to_ts) if known else (0, 0)
-    begin, end = begin if from_ts is None else from_ts, end if to_ts is None else to_ts
+    begin = begin if from_ts is None else from_ts
+    end = to_ts if to_ts is not None else end if begin < end or not known else now_ns
     return Answer(
         subject=subject,
         from_ts=begin,
@@ -169,7 +184,7 @@ def to_rows(parts: Sequence[Interval]) -> list[Row]:
             length=length(part.to_ts - part.from_ts),
             state=part.state,
             ids=_ids(part),
-            reason=phrase(part.reason),
+            reason=phrase(part.reason) or _REASONS.get(part.state, ""),
         )
         for part in parts
     ]

@@ -32,7 +32,7 @@ from manager.cli.coverage import (
 )
 from manager.cli.effective import Site, at_site
 from manager.cli.select import is_pattern, select
-from manager.cli.times import parse_time
+from manager.cli.times import parse_past, parse_time
 from manager.cli.tools import Tools
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def coverage(
     """  # noqa: D301 - the backslash-b keeps the lines of the help apart
     tools: Tools = context.obj
     now_ns = tools.clock.now_ns()
-    from_ts = None if from_time in (None, OLDEST) else parse_time(from_time, now_ns)
+    from_ts = None if from_time in (None, OLDEST) else parse_past("--from", from_time, now_ns)
     to_ts = None if to_time is None else parse_time(to_time, now_ns)
     if from_ts is not None and to_ts is not None and from_ts >= to_ts:
         raise UsageError(f"--from {from_time} is not before --to {to_time}")
@@ -85,7 +85,8 @@ def coverage(
         raise UsageError("coverage is told of one collector, not of a pattern (manager-cli list shows them)")
     with at_site(tools) as site:
         collector, entries, unreadable = _ledger(site, name)
-    answers = [answer(entries, one, from_ts, to_ts) for one in subjects(entries, site.fleet.find(collector), asked)]
+    wanted = subjects(entries, site.fleet.find(collector), asked)
+    answers = [answer(entries, one, from_ts, to_ts, now_ns) for one in wanted]
     if as_json:
         sys.stdout.write(json.dumps(to_json(str(collector), answers, unreadable)) + "\n")
     else:
@@ -137,8 +138,8 @@ def _print(answers: list[Answer], unreadable: int, now_ns: int) -> None:
 
     styles = {State.LOST: "red", State.OPEN: "yellow", State.UNKNOWN: "yellow"}
     columns = (
-        Column("from (UTC)", 0),
-        Column("to (UTC)", 1),
+        Column("from", 0),
+        Column("to", 1),
         Column("length", 4),
         Column("state", 2),
         Column("ids", 5),
@@ -155,6 +156,8 @@ def _print(answers: list[Answer], unreadable: int, now_ns: int) -> None:
         parts += (
             [Text(f"{hidden:,} parts before these are not shown: see --json, or --from and --to")] if hidden else []
         )
-        parts += [Columns(columns, rows)] if one.parts else []
+        there = [index for index in range(len(columns)) if any(row[index] for row in rows)]
+        table = Columns([columns[index] for index in there], [[row[index] for index in there] for row in rows])
+        parts += [table] if one.parts else []
         parts += [Text(up_to_line(one, now_ns)), Text()]
     console().print(Group(*parts, Text(verdict_line(answers, unreadable), style="bold")))

@@ -12,7 +12,7 @@ from common.fleet_file import Fleet
 from manager.cli.chronicle import INDENT, Event, Mood, concerns, line, to_json
 from manager.cli.journal_reader import added_after, newest_first
 from manager.cli.select import ALL, select
-from manager.cli.times import parse_time
+from manager.cli.times import parse_past
 from manager.cli.tools import Tools
 from manager.cli.wrapping import wrapped
 
@@ -46,7 +46,7 @@ def events(
     exit codes: 0 done, 1 the journal cannot be read, 2 wrong usage or fleet file, 3 Redis cannot be reached
     """  # noqa: D301 - the backslash-b keeps the lines of the help apart
     tools: Tools = context.obj
-    since_ns = None if since is None else parse_time(since, tools.clock.now_ns())
+    since_ns = None if since is None else parse_past("--since", since, tools.clock.now_ns())
     pattern = "*" if name == ALL else name
     fleet = tools.fleet()
     client = tools.connect(fleet.redis)

@@ -19,7 +19,7 @@ from manager.cli.asked import Kind, choose, parse_kind
 from manager.cli.effective import at_site
 from manager.cli.export.span import Span
 from manager.cli.select import is_pattern
-from manager.cli.times import parse_time
+from manager.cli.times import parse_past, parse_time
 from manager.cli.tools import Tools, tell
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def export(
     """  # noqa: D301 - the backslash-b keeps the lines of the help apart
     tools: Tools = context.obj
     asked, now_ns = parse_kind(kind, ledger=True), tools.clock.now_ns()
-    from_ns = 0 if from_time is None else parse_time(from_time, now_ns)
+    from_ns = 0 if from_time is None else parse_past("--from", from_time, now_ns)
     to_ns = parse_time(to_time, now_ns)
     if from_ns >= to_ns:
         raise UsageError(f"--from {from_time} is not before --to {to_time}")

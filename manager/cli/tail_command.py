@@ -69,7 +69,7 @@ def tail(
     """  # noqa: D301 - the backslash-b keeps the lines of the help apart
     tools: Tools = context.obj
     asked = parse_kind(kind, ledger=True)
-    start = parse_start(since, tools.clock.now_ns())
+    start = parse_start("--since", since, tools.clock.now_ns())
     plain = as_json or not is_terminal()
     with at_site(tools) as site:
         collectors, redis = choose(site, name, asked), site.file.redis

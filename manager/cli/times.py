@@ -11,6 +11,9 @@ from manager.words import span
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NS_PER_MS = 1_000_000
+_AHEAD_NS = 60 * NS_PER_S
+"""So far the clocks of exchanges and collectors, whose times are asked for, may be ahead of ours."""
+
 _LAST_MS = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // timedelta(milliseconds=1)
 
 
@@ -26,8 +29,17 @@ def parse_time(text: str, now_ns: int) -> int:
     return at_ns
 
 
-def parse_start(text: str, now_ns: int) -> str | datetime:
-    """Where a view of a stream begins: ``new``, ``oldest``, an entry id, or a time.
+def parse_past(option: str, text: str, now_ns: int) -> int:
+    """The beginning of what is there: a time that has come. ``option`` is where it was typed.
+
+    Raises:
+        UsageError: It is none.
+    """
+    return _come(option, text, parse_time(text, now_ns), now_ns)
+
+
+def parse_start(option: str, text: str, now_ns: int) -> str | datetime:
+    """Where a view of a stream begins: ``new``, ``oldest``, an entry id, or a time that has come.
 
     Raises:
         UsageError: It is none of these.
@@ -36,7 +48,17 @@ def parse_start(text: str, now_ns: int) -> str | datetime:
         start = check_start(text, now_ns)
     except InvalidConfigurationError as error:
         raise UsageError(not_a_time(text, now_ns)) from error
-    return str(start) if isinstance(start, str) else cast(datetime, start)
+    if isinstance(start, str):
+        return start
+    at = cast(datetime, start)
+    _come(option, text, (at - _EPOCH) // timedelta(microseconds=1) * 1_000, now_ns)
+    return at
+
+
+def _come(option: str, text: str, at_ns: int, now_ns: int) -> int:
+    if at_ns > now_ns + _AHEAD_NS:
+        raise UsageError(f"{option} {text}: that time has not come yet, it is {date_time(now_ns)} now")
+    return at_ns
 
 
 class Zone:

@@ -13,7 +13,7 @@ from manager.cli.effective import at_site
 from manager.cli.journal_reader import newest_first
 from manager.cli.look import Look, look
 from manager.cli.select import only_one
-from manager.cli.times import parse_time
+from manager.cli.times import parse_past
 from manager.cli.tools import Tools
 from manager.cli.why import Story, facts, to_json
 from manager.cli.wrapping import wrapped
@@ -45,7 +45,7 @@ def why(
                 2 no such collector or fleet file, 3 Redis cannot be reached
     """  # noqa: D301 - the backslash-b keeps the lines of the help apart
     tools: Tools = context.obj
-    since_ns = None if since is None else parse_time(since, tools.clock.now_ns())
+    since_ns = None if since is None else parse_past("--since", since, tools.clock.now_ns())
     with at_site(tools) as site:
         seen = look(tools, site.file, site.client, only=only_one(site.fleet, name).id)
         story = _story(seen, site.file, site.client, lines, since_ns)

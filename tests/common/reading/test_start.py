@@ -25,7 +25,7 @@ SECOND = datetime(1970, 1, 1, 0, 0, 1, 500_999, UTC)
         ("oldest", None, Mark("0-0", 0)),
         ("1500-0", THERE, Mark("1500-0", chosen=True)),
         ("2000-5", THERE, Mark("2000-5", 25)),
-        ("3000", THERE, Mark("3000", chosen=True)),
+        ("3000-0", THERE, Mark("3000-0", chosen=True)),
         ("1500-0", None, Mark("1500-0", chosen=True)),
         (SECOND, THERE, Mark(f"1499-{LAST}", chosen=True)),
         (SECOND.astimezone(timezone(timedelta(hours=9))), THERE, Mark(f"1499-{LAST}", chosen=True)),
@@ -48,6 +48,8 @@ def test_the_first_mark(start: Start, facts: Facts | None, expected: Mark) -> No
         ("", "a start is new, oldest"),
         ("10 minutes", "did you mean '10m'?"),
         ("5-x", "a start is new, oldest"),
+        ("5", "'5' is not a time"),
+        ("-5", "'-5' is not a time"),
         (datetime(2026, 1, 1), "time zone"),  # noqa: DTZ001 - that is what is refused
         (datetime(1970, 1, 1, tzinfo=UTC), "after 1970"),
     ],

@@ -21,8 +21,8 @@ class RedisStage:
         self.client: Any = server.client
         self.fleet_path = folder / "fleet.toml"
         self.fleet_path.write_text(f'[redis]\nurl = "{server.url}"\n\n{FLEET}')
-        environment = Environment(root=folder, fleet_path=self.fleet_path)
-        self.tools = Tools(environment=environment, fleet_path=self.fleet_path, clock=ManualClock())
+        environment, self.clock = Environment(root=folder, fleet_path=self.fleet_path), ManualClock()
+        self.tools = Tools(environment=environment, fleet_path=self.fleet_path, clock=self.clock)
 
     def run(self, *arguments: str) -> Result:
         """Call the command; it must end by itself."""

@@ -86,7 +86,7 @@ def test_what_the_answer_is_about(
         (50, 120, [(50, 100, "complete", ""), (100, 120, "unknown", AFTER)], False),
         (-20, -10, [(-20, -10, "unknown", BEFORE)], False),
         (110, 120, [(110, 120, "unknown", AFTER)], False),
-        (110, None, [], False),
+        (110, None, [(110, 200, "unknown", AFTER)], False),
         (None, -10, [], False),
     ],
 )
@@ -94,19 +94,19 @@ def test_the_answer_covers_the_asked_range(
     from_ts: int | None, to_ts: int | None, parts: list[tuple[int, int, str, str]], complete: bool
 ) -> None:
     begin, end = (None if ts is None else NOW_NS + ts for ts in (from_ts, to_ts))
-    found = answer(LEDGER, Subject(TRADE), begin, end)
+    found = answer(LEDGER, Subject(TRADE), begin, end, NOW_NS + 200)
     told = [(part.from_ts - NOW_NS, part.to_ts - NOW_NS, part.state.value, part.reason) for part in found.parts]
     assert (told, found.complete, found.up_to) == (parts, complete, NOW_NS + 100)
 
 
 def test_nothing_is_known_of_what_is_not_in_the_ledger() -> None:
-    found = answer(LEDGER, Subject(ORDERBOOK), None, None)
+    found = answer(LEDGER, Subject(ORDERBOOK), None, None, NOW_NS)
     assert (found.parts, found.complete, found.from_ts, found.to_ts) == ([], False, 0, 0)
     assert up_to_line(found, NOW_NS) == "nothing is known yet"
 
 
 def test_the_lines_below_the_tables() -> None:
-    good, bad = (answer(LEDGER, Subject(data_type), None, None) for data_type in (TRADE, ORDERBOOK))
+    good, bad = (answer(LEDGER, Subject(data_type), None, None, NOW_NS) for data_type in (TRADE, ORDERBOOK))
     assert up_to_line(good, NOW_NS + 90 * S) == "complete up to 2027-01-15 08:00:00.000Z (90 s ago)"
     assert verdict_line([good], 0) == "complete"
     assert verdict_line([good, bad], 0) == "not complete: orderbook"
@@ -129,6 +129,21 @@ def test_ids_are_those_of_the_items_themselves(part: Interval, ids: str) -> None
     assert [row.ids for row in to_rows([part])] == [ids]
 
 
+@pytest.mark.parametrize(
+    ("state", "reason"),
+    [
+        (State.COMPLETE, ""),
+        (State.FILLED, "fetched afterwards"),
+        (State.LOST, "could not be fetched"),
+        (State.OPEN, "being fetched"),
+        (State.UNKNOWN, "nobody collected"),
+    ],
+)
+def test_what_is_not_as_it_was_collected_has_a_reason(state: State, reason: str) -> None:
+    assert [row.reason for row in to_rows([Interval(0, 1, state)])] == [reason]
+    assert [row.reason for row in to_rows([Interval(0, 1, state, reason="late")])] == ["late"]
+
+
 def test_text_from_the_ledger_is_made_fit_to_print() -> None:
     [row] = to_rows([Interval(NOW_NS, NOW_NS + 2 * S, State.LOST, reason="\x1b[2J gone" + "x" * 500)])
     assert (row.from_ts, row.to_ts, row.length) == ("2027-01-15 08:00:00.000Z", "2027-01-15 08:00:02.000Z", "2 s")
@@ -138,7 +153,7 @@ def test_text_from_the_ledger_is_made_fit_to_print() -> None:
 
 @given(timed())
 def test_json_holds_the_intervals_unchanged(model: TimedModel) -> None:
-    found = answer(model.entries, Subject(TRADE), None, None)
+    found = answer(model.entries, Subject(TRADE), None, None, NOW_NS)
     document = json.loads(json.dumps(to_json("okx:BTC-USDT", [found], 0)))
     assert document["complete"] is found.complete
     [one] = document["coverage"]

@@ -53,9 +53,9 @@ def test_a_complete_ledger_is_exit_0(stage: CliStage, ledger: None) -> None:
     lines = [" ".join(line.split()) for line in result.stdout.splitlines()]
     assert lines == [
         "trade",
-        "from (UTC) to (UTC) length state ids reason",
+        "from to length state ids reason",
         "2027-01-15 06:00:00.000Z 2027-01-15 07:00:00.000Z 60 min complete 1 … 50",
-        "2027-01-15 07:00:00.000Z 2027-01-15 07:01:00.000Z 60 s filled 51 … 59",
+        "2027-01-15 07:00:00.000Z 2027-01-15 07:01:00.000Z 60 s filled 51 … 59 fetched afterwards",
         "2027-01-15 07:01:00.000Z 2027-01-15 07:59:50.000Z 59 min complete 60 … 99",
         "complete up to 2027-01-15 07:59:50.000Z (10 s ago)",
         "",

@@ -54,6 +54,7 @@ def two_hours(streams: RedisStage) -> RedisStage:
         pipe.execute()
     note(streams, Kind.OPENED, from_ts=START_NS - 60 * S)
     note(streams, Kind.COMPLETE, to_ts=START_NS + 2 * HOUR_S * S)
+    streams.clock.advance(2 * HOUR_S)
     return streams
 
 
@@ -110,6 +111,7 @@ def test_bars_have_the_time_that_they_opened(streams: RedisStage) -> None:
         at_ns = START_NS + minute * 60 * S
         bar = Candle(ts_event=at_ns, ts_recv=at_ns, interval="1m", open_time=at_ns, close_time=at_ns + 60 * S, **prices)  # type: ignore[arg-type]  # the prices are texts
         write(streams.client, name, f"{at_ns // 1_000_000 + 59_000}-0", bar)
+    streams.clock.advance(1_200)
     file = streams.folder / "x.csv"
     span = ("--from", "2026-01-01T00:05", "--to", "2026-01-01T00:10")
     assert streams.run("export", "okx:BTC-USDT", "candles:1m", *span, str(file)).exit_code == 0

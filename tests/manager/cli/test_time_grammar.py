@@ -16,7 +16,7 @@ FORMS = [
     "1767222000", "1767222000000", "1767222000000000", "1767222000000000000", "1767222000000-17", "now", "new",
     "oldest",
 ]  # fmt: skip
-NONE = ["yesterday", "10 minutes", "30m2h", "10:00", "newest", "2026-02-30"]
+NONE = ["yesterday", "10 minutes", "30m2h", "10:00", "newest", "2026-02-30", "5", "-5", "100"]
 COMMANDS = [
     ("coverage", str(BTC), "--from"),
     ("events", "--since"),
@@ -39,6 +39,18 @@ def test_every_command_takes_every_form(command: tuple[str, ...], streams: Redis
         result = streams.run(*words, text)
         assert (result.exit_code, result.stdout) == (2, ""), text
         assert result.stderr.startswith(f"manager-cli: {text!r} is not a time"), result.stderr
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command[0])
+@pytest.mark.parametrize("text", ["2026-01-01T00:02", "1767225900", "1767225900000"])
+def test_no_command_begins_at_a_time_that_has_not_come(
+    command: tuple[str, ...], text: str, streams: RedisStage
+) -> None:
+    words = [str(streams.folder / "x.csv") if word == "FILE" else word for word in command]
+    result = streams.run(*words, text)
+    assert (result.exit_code, result.stdout) == (2, "")
+    now = "it is 2026-01-01 00:00:00.000Z now"
+    assert result.stderr == f"manager-cli: {command[-1]} {text}: that time has not come yet, {now}\n"
 
 
 async def test_so_does_a_reader() -> None:

@@ -16,12 +16,12 @@ def test_what_is_no_time_is_wrong_usage() -> None:
     with pytest.raises(UsageError, match=r"'10 minutes' is not a time; did you mean '10m'\?"):
         parse_time("10 minutes", NOW_NS)
     with pytest.raises(UsageError, match="'newest' is not a time"):
-        parse_start("newest", NOW_NS)
+        parse_start("--since", "newest", NOW_NS)
 
 
 def test_a_start_may_be_a_time() -> None:
-    assert parse_start("1m", NOW_NS) == datetime.fromtimestamp(NOW_NS // S - 60, UTC)
-    assert parse_start("oldest", NOW_NS) == "oldest"
+    assert parse_start("--since", "1m", NOW_NS) == datetime.fromtimestamp(NOW_NS // S - 60, UTC)
+    assert parse_start("--since", "oldest", NOW_NS) == "oldest"
 
 
 @given(st.integers(0, 2**63 - 1))
