@@ -34,7 +34,7 @@ from collector_worker.silence import SilenceWatch
 from collector_worker.spool import Spool
 from collector_worker.streams import Streams
 from collector_worker.tail import ahead_of_time, begin_later, read_tails, recall
-from collector_worker.take_over import leave_alone
+from collector_worker.take_over import heed_other
 from collector_worker.tape import CandleTape, TradeTape
 from collector_worker.telemetry import Telemetry
 from collector_worker.usual import Usual, floors_of, limits_of_former_run
@@ -89,7 +89,7 @@ class Worker:
     def __init__(self, settings: WorkerSettings, clock: Clock | None = None, limits: Limits | None = None) -> None:
         self._limits = limits or Limits()
         self._config = config = settings.collector
-        self._asks = settings.asks
+        self._by_hand, self._asks = settings.by_hand, settings.asks
         self._expressly = settings.express and clock is None
         self._clock = clock or SystemClock()
         self._random = Random()  # noqa: S311 - jitter is no secret
@@ -196,8 +196,8 @@ class Worker:
     async def _take_over_streams(self) -> None:
         """Become the one writer, publish what an earlier run left behind, and see where the streams end."""
         ledger = keys.coverage(self._config.id)
-        if self._asks:
-            await leave_alone(self._pipe, self._config.id, self._telemetry.beat.run_id)
+        if self._by_hand:
+            await heed_other(self._pipe, self._config.id, self._telemetry.beat.run_id, ends_it=not self._asks)
         await self._pipe.take_fence(keys.writer(self._config.id))
         self._usual = self._usual or self._what_is_usual(await read_former(self._pipe, self._config.id))
         await self._publisher.publish_left_over(ledger, self._heartbeat.beat_if_due)

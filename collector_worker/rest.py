@@ -13,10 +13,10 @@ from urllib.parse import urlsplit
 import h11
 from msgspec import Struct
 
-from collector_worker.http_status import seconds
 from common.causes import cause_of
 from common.dial import dial
 from common.errors import ExchangeUnavailableError, InvalidConfigurationError
+from common.http_status import seconds
 
 TIMEOUT_S = 10.0
 MAX_BODY_BYTES = 32 * 1024 * 1024

@@ -6,12 +6,12 @@ from msgspec import Struct, field
 
 from collector_worker import rest
 from collector_worker.backoff import GrowingPause
-from collector_worker.http_status import DEFAULT_BAN_S, FORBIDDEN, meaning_of
 from collector_worker.permits import Permits
 from collector_worker.raw_recorder import RawRecorder
 from collector_worker.telemetry import Telemetry
 from common.errors import ExchangeUnavailableError, PlaceRefusedError
 from common.exchanges import Rate
+from common.http_status import DEFAULT_BAN_S, FORBIDDEN, meaning_of
 
 _SERVER_ERROR = 500
 _BEGINNING = 1_000

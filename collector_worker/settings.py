@@ -13,14 +13,16 @@ from common.fleet_file import load_fleet
 from common.identity import CollectorId, DataType
 from common.parent_death import under_supervisord
 from common.settings import Environment
+from common.version import VERSION
 from common.worker_file import decode, redis_of
 
 _DESCRIPTION = """\
 Collect one symbol of one exchange in the foreground and publish it to Redis Streams.
 
 Needs neither supervisord nor the manager. A symbol that the fleet file does not list is collected with the file's
-defaults. Where another run collects the same, it asks on a terminal whether to end that, and refuses elsewhere. Logs go
-to stdout, JSON unless it is a terminal."""
+defaults. Where another run collects the same, it asks on a terminal whether to end that, and refuses elsewhere. A
+manager that keeps that run starts it again, which ends this one: manager-cli stop it first.
+Logs go to stdout, JSON unless it is a terminal."""
 
 _EPILOG = f"""\
 example:
@@ -40,6 +42,7 @@ class WorkerSettings(Struct, frozen=True):
     """Everything a worker needs to know.
 
     Attributes:
+        by_hand: It runs in the foreground.
         asks: Another run that collects the same must not be ended unasked.
     """
 
@@ -48,6 +51,7 @@ class WorkerSettings(Struct, frozen=True):
     log_level: str
     var: Path
     express: bool = True
+    by_hand: bool = False
     asks: bool = False
 
 
@@ -65,6 +69,7 @@ def load_settings(argv: Sequence[str] | None, environment: Environment) -> Worke
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {VERSION}")
     parser.add_argument("--exchange", help="e.g. okx")
     parser.add_argument("--symbol", help="BASE-QUOTE, BASE-QUOTE-PERP or BASE-QUOTE-YYMMDD")
     parser.add_argument("--fleet", type=Path, metavar="FILE", help=f"fleet file (default: {environment.fleet_path})")
@@ -76,28 +81,38 @@ def load_settings(argv: Sequence[str] | None, environment: Environment) -> Worke
     )
     parser.add_argument("--take-over", action="store_true", help="end a run that collects the same, without a question")
     arguments = parser.parse_args(argv)
-    asks = not (arguments.take_over or under_supervisord())
+    by_hand = not under_supervisord()
     named = arguments.exchange, arguments.symbol, arguments.fleet
     if arguments.config is not None:
         if any(named):
             parser.error("--config says it all: leave --exchange, --symbol and --fleet out")
-        return _from_worker_file(arguments.config, environment, asks)
-    if not (arguments.exchange and arguments.symbol):
-        parser.error("--exchange and --symbol are required")
-    wanted = CollectorId.parse(f"{arguments.exchange}:{arguments.symbol}")
-    return _from_fleet_file(arguments.fleet or environment.fleet_path, wanted, environment, asks)
+        collector, redis = _from_worker_file(arguments.config, environment)
+    else:
+        if not (arguments.exchange and arguments.symbol):
+            parser.error("--exchange and --symbol are required")
+        wanted = CollectorId.parse(f"{arguments.exchange}:{arguments.symbol}")
+        collector, redis = _from_fleet_file(arguments.fleet or environment.fleet_path, wanted, environment)
+    return WorkerSettings(
+        collector,
+        redis,
+        environment.log_level,
+        environment.var,
+        environment.express,
+        by_hand=by_hand,
+        asks=by_hand and not arguments.take_over,
+    )
 
 
-def _from_worker_file(path: Path, environment: Environment, asks: bool) -> WorkerSettings:
+def _from_worker_file(path: Path, environment: Environment) -> tuple[ExchangeCollectorConfig, RedisConfig]:
     content = decode(path)
-    redis, around = redis_of(content, environment), environment
-    return WorkerSettings(content.collector, redis, around.log_level, around.var, around.express, asks)
+    return content.collector, redis_of(content, environment)
 
 
-def _from_fleet_file(path: Path, wanted: CollectorId, environment: Environment, asks: bool) -> WorkerSettings:
+def _from_fleet_file(
+    path: Path, wanted: CollectorId, environment: Environment
+) -> tuple[ExchangeCollectorConfig, RedisConfig]:
     fleet = load_fleet(path, environment, also=wanted)
     collector = fleet.find(wanted)
     if collector is None:
         raise InvalidConfigurationError(f"{path}: has no collector {wanted}")
-    around = environment
-    return WorkerSettings(collector, fleet.redis, around.log_level, around.var, around.express, asks)
+    return collector, fleet.redis

@@ -14,17 +14,18 @@ from common import keys
 from common.errors import AlreadyCollectedError
 from common.health import Heartbeat, read_heartbeat
 from common.identity import CollectorId
+from common.log import get_logger
 from common.resp import Reply, pack_command
 
 FRESH_S = 3.0
 """A run beats each second. One that has not for so long hangs or is gone, and may be replaced unasked."""
 
 
-async def leave_alone(pipe: Reader, collector: CollectorId, run_id: str) -> None:
-    """Begin only where no other run lives.
+async def heed_other(pipe: Reader, collector: CollectorId, run_id: str, *, ends_it: bool) -> None:
+    """Begin only where no other run lives, unless that one is to be ended; then say what a manager makes of that.
 
     Raises:
-        AlreadyCollectedError: One does.
+        AlreadyCollectedError: One does, and it is not.
         RedisUnreachableError: Redis went away.
     """
     key = keys.heartbeat(collector)
@@ -32,10 +33,11 @@ async def leave_alone(pipe: Reader, collector: CollectorId, run_id: str) -> None
     beat = read_heartbeat(parse_hash(found))
     if beat is None or beat.run_id == run_id or beat.exit_code is not None or not _is_fresh(lifetime) or _is_gone(beat):
         return
-    raise AlreadyCollectedError(
-        f"{collector} is collected by process {beat.pid} on {beat.host}: stop that (manager-cli stop {collector}), "
-        "or end that run by --take-over"
-    )
+    other = f"process {beat.pid} on {beat.host}"
+    first = f"a manager that keeps it starts it again, which ends ours: then manager-cli stop {collector} first"
+    if not ends_it:
+        raise AlreadyCollectedError(f"{collector} is collected by {other}; {first}; --take-over ends that run unasked")
+    get_logger().warning("run_taken_over", why=f"{other} ends; {first}")
 
 
 def confirmed(error: AlreadyCollectedError) -> bool:

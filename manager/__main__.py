@@ -14,20 +14,19 @@ from common.fleet_file import load_wanted_fleet
 from common.log import configure_logging
 from common.parent_death import die_with_parent, under_supervisord
 from common.settings import from_here, read_environment
+from common.version import VERSION
 from manager.app import run
 
 _EPILOG = """\
 It is started by supervisord as a rule; by hand it runs in the foreground until SIGTERM or Ctrl-C.
 SIGHUP reads the fleet file again and applies what has changed; a file that cannot be used changes nothing.
 
-exit codes: 0 told to stop, 78 the fleet file cannot be used
+exit codes: 0 told to stop, 78 the fleet file cannot be used; see also: manager-cli status
 
 environment: TICKFLEET_FLEET (another fleet file), TICKFLEET_ROOT (the folder with deploy/ and var/),
 TICKFLEET_REDIS_URL, TICKFLEET_REDIS_PASSWORD, TICKFLEET_LOG_LEVEL (debug, info, warning, error),
 TICKFLEET_METRICS_PORT (on 127.0.0.1, default 9464; off for none), TICKFLEET_ALERT_WEBHOOK (an https address, a
 secret) or TICKFLEET_ALERT_WEBHOOK_FILE (a file with mode 0600 that holds it)
-
-see also: manager-cli status
 """
 
 
@@ -41,6 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {VERSION}")
     parser.add_argument("--fleet", type=Path, metavar="FILE", help="the fleet file (default: deploy/fleet.toml)")
     arguments = parser.parse_args(argv)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # one that comes before the loop can take it must not end us

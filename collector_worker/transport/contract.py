@@ -4,9 +4,9 @@ from collections.abc import Callable, Mapping
 from typing import NoReturn, Protocol
 from urllib.parse import urljoin, urlsplit
 
-from collector_worker.http_status import MOVED, meaning_of, seconds
 from common.causes import cause_of
 from common.errors import InvalidConfigurationError, TurnedAwayError
+from common.http_status import MOVED, meaning_of, seconds
 
 OPEN_TIMEOUT_S = 10.0
 CLOSE_TIMEOUT_S = 1.0

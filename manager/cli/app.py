@@ -12,6 +12,7 @@ from typer.core import TyperGroup
 
 from common.errors import EXIT_FAILURE, EXIT_OK, EXIT_USAGE, FleetError, InvalidConfigurationError, UsageError
 from common.settings import from_here
+from common.version import VERSION
 from manager.cli.coverage_command import coverage
 from manager.cli.doctor.command import doctor
 from manager.cli.events_command import events
@@ -116,6 +117,12 @@ def _fail(message: str, code: int) -> None:
     sys.exit(code)
 
 
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"manager-cli {VERSION}")
+        raise typer.Exit
+
+
 app = typer.Typer(
     cls=OneLineErrors,
     help=_HELP,
@@ -135,6 +142,9 @@ def options(
     ] = None,
     local: Annotated[
         bool, typer.Option("--local", help="Show times in this machine's zone, in place of UTC (Z).")
+    ] = False,
+    _version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_show_version, help="Print the version.")
     ] = False,
 ) -> None:
     """Take up the global options."""

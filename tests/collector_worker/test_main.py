@@ -239,8 +239,9 @@ def test_in_the_foreground_a_live_run_is_not_ended_unasked(
     )
     assert (done.returncode, done.stderr) == (
         2,
-        f"collector-worker: okx:BTC-USDT is collected by process {worker.pid} on {first.host}: stop that "
-        "(manager-cli stop okx:BTC-USDT), or end that run by --take-over\n",
+        f"collector-worker: okx:BTC-USDT is collected by process {worker.pid} on {first.host}; a manager that keeps "
+        "it starts it again, which ends ours: then manager-cli stop okx:BTC-USDT first; --take-over ends that run "
+        "unasked\n",
     )
     wait_until(lambda: heartbeat(redis_server).beats > first.beats + 1, WAIT_S, "the first one goes on")
     assert heartbeat(redis_server).run_id == first.run_id

@@ -35,6 +35,7 @@ def test_a_collector_of_the_fleet_file(environment: Environment, tmp_path: Path)
         RedisConfig(url="redis://db/1"),
         "debug",
         tmp_path / "var",
+        by_hand=True,
         asks=True,
     )
 
@@ -45,6 +46,7 @@ def test_a_collector_that_the_file_does_not_list_takes_the_defaults(environment:
         RedisConfig(url="redis://db/1"),
         "debug",
         tmp_path / "var",
+        by_hand=True,
         asks=True,
     )
 
@@ -56,7 +58,7 @@ def test_a_file_of_the_manager_is_all_that_is_needed(environment: Environment, t
     environment.fleet_path.unlink()
 
     assert load_settings(["--config", str(path)], environment) == WorkerSettings(
-        fleet.collectors[0], RedisConfig(url="redis://db/1"), "debug", tmp_path / "var", asks=True
+        fleet.collectors[0], RedisConfig(url="redis://db/1"), "debug", tmp_path / "var", by_hand=True, asks=True
     )
 
 

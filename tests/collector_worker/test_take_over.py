@@ -8,8 +8,9 @@ import sys
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
-from collector_worker.take_over import confirmed, leave_alone
+from collector_worker.take_over import confirmed, heed_other
 from common.config import RedisConfig
 from common.errors import AlreadyCollectedError
 from common.identity import CollectorId
@@ -26,7 +27,7 @@ async def refusal(redis: RedisConfig) -> str:
     """Why a run does not begin; empty where it does."""
     pipe = RedisPipe(redis)
     try:
-        await leave_alone(pipe, BTC, "ours")
+        await heed_other(pipe, BTC, "ours", ends_it=False)
     except AlreadyCollectedError as error:
         return str(error)
     finally:
@@ -59,10 +60,28 @@ async def test_another_run_that_lives_is_left_alone(
 ) -> None:
     write(redis_server, **facts)
     expected = (
-        f"okx:BTC-USDT is collected by process {facts['pid']} on {facts['host']}: stop that "
-        "(manager-cli stop okx:BTC-USDT), or end that run by --take-over"
+        f"okx:BTC-USDT is collected by process {facts['pid']} on {facts['host']}; a manager that keeps it starts it "
+        "again, which ends ours: then manager-cli stop okx:BTC-USDT first; --take-over ends that run unasked"
     )
     assert await refusal(redis_server.config) == (expected if lives else "")
+
+
+async def test_who_ends_another_run_is_told_what_a_manager_makes_of_it(redis_server: RedisServer) -> None:
+    pipe = RedisPipe(redis_server.config)
+    with capture_logs() as lines:
+        await heed_other(pipe, BTC, "ours", ends_it=True)
+        assert lines == []
+        write(redis_server, host="web-2", pid=7)
+        await heed_other(pipe, BTC, "ours", ends_it=True)
+    await pipe.close()
+    assert lines == [
+        {
+            "event": "run_taken_over",
+            "log_level": "warning",
+            "why": "process 7 on web-2 ends; a manager that keeps it starts it again, which ends ours: then "
+            "manager-cli stop okx:BTC-USDT first",
+        }
+    ]
 
 
 async def test_a_process_of_this_machine_that_is_gone_does_not_live(redis_server: RedisServer) -> None:

@@ -1,11 +1,11 @@
 """Pure: can the exchanges be reached, and does our clock agree with theirs?"""
 
 from collections.abc import Iterable
-from urllib.parse import urlsplit
 
 from msgspec import Struct
 
 from common.exchanges import profile
+from common.http_status import said_by
 from manager.cli.doctor.exchange_places import Other, Place, is_own, others, usual
 from manager.cli.doctor.findings import Finding, bad, ok, skipped, warning
 from manager.figures.capacity import StartTime
@@ -17,15 +17,7 @@ _CLOCK_FINE_S = 2.0
 _CLOCK_BAD_S = 30.0
 """Half of the minute beyond which entry ids are made from our clock in place of the exchange's."""
 
-
-_REDIRECTS = range(300, 400)
-_STATUSES = {
-    403: "it turns this machine away",
-    404: "there is nothing at this path",
-    418: "it has banned this machine for too many calls: wait",
-    429: "this machine has called too often: wait",
-    451: "it does not serve this part of the world",
-}
+_NOT_FOUND = 404
 
 
 class Visit(Struct, frozen=True, kw_only=True):
@@ -46,28 +38,23 @@ class Visit(Struct, frozen=True, kw_only=True):
     instead: Other | None = None
 
 
-def trouble_of(status: int, wanted: range, location: str = "") -> str:
+def trouble_of(status: int, wanted: range, asked: str = "", location: str = "") -> str:
     """What an answer with a status of HTTP means; empty where it is as wanted.
 
     Args:
         status: Of the answer.
         wanted: Those that are as they should be.
+        asked: The address that was asked.
         location: Where a redirect leads.
     """
     if status in wanted:
         return ""
-    if status in _REDIRECTS and (host := _host(location)):
-        what = f"it sends us on to {host[:60]!r}"
-    else:
-        what = _STATUSES.get(status, "trouble of its own" if status >= 500 else "it does not do what a collector asks")
-    return f"HTTP {status}: {what}"
-
-
-def _host(location: str) -> str:
-    try:
-        return urlsplit(location).hostname or ""
-    except ValueError:
-        return ""
+    said = said_by(status, asked, location)
+    if status == _NOT_FOUND:
+        said = "has nothing at this path"
+    elif not said:
+        said = "has trouble of its own" if status >= 500 else "does not do what a collector asks"
+    return f"HTTP {status}: it {said}"
 
 
 def check_exchanges(visits: Iterable[Visit]) -> list[Finding]:

@@ -60,7 +60,7 @@ def _look(place: Place, clock: Clock) -> tuple[str, float | None]:
         connection.request("GET", path + query, headers={} if place.field == REST else _handshake())
         answer = connection.getresponse()
         wanted = _GRANTED if place.field == REST else _OPENED
-        trouble = trouble_of(answer.status, wanted, answer.getheader("Location") or "")
+        trouble = trouble_of(answer.status, wanted, place.url, answer.getheader("Location") or "")
         date = answer.getheader("Date")
         return trouble, None if date is None else _ahead_s(date, clock.now_ns())
     finally:

@@ -61,20 +61,20 @@ def test_not_reached_nor_any_other() -> None:
         (200, "", ""),
         (204, "", ""),
         (101, "", "HTTP 101: it does not do what a collector asks"),
-        (301, "https://www.okx.com/x", "HTTP 301: it sends us on to 'www.okx.com'"),
-        (302, "/login", "HTTP 302: it does not do what a collector asks"),
-        (302, "http://[::1", "HTTP 302: it does not do what a collector asks"),
+        (301, "https://www.okx.com/x", "HTTP 301: it has moved to https://www.okx.com"),
+        (302, "/login", "HTTP 302: it has moved to https://h"),
+        (302, "http://[::1", "HTTP 302: it has moved to nowhere"),
         (400, "", "HTTP 400: it does not do what a collector asks"),
-        (403, "", "HTTP 403: it turns this machine away"),
-        (404, "", "HTTP 404: there is nothing at this path"),
-        (418, "", "HTTP 418: it has banned this machine for too many calls: wait"),
-        (429, "", "HTTP 429: this machine has called too often: wait"),
-        (451, "", "HTTP 451: it does not serve this part of the world"),
-        (503, "", "HTTP 503: trouble of its own"),
+        (403, "", "HTTP 403: it forbids us to ask, as a firewall does"),
+        (404, "", "HTTP 404: it has nothing at this path"),
+        (418, "", "HTTP 418: it turned us away"),
+        (429, "", "HTTP 429: it turned us away"),
+        (451, "", "HTTP 451: it does not serve the place that this machine calls from"),
+        (503, "", "HTTP 503: it has trouble of its own"),
     ],
 )
 def test_a_status_is_told_with_what_it_means(status: int, location: str, trouble: str) -> None:
-    assert trouble_of(status, range(200, 300), location) == trouble
+    assert trouble_of(status, range(200, 300), "https://h/x", location) == trouble
 
 
 @pytest.mark.parametrize(

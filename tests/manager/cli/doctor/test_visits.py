@@ -77,7 +77,7 @@ def test_an_answer_tells_the_time(server: int) -> None:
 def test_a_socket_is_opened_at_its_path(server: int) -> None:
     assert troubles(ws(f"ws://127.0.0.1:{server}/ws"), ws(f"ws://127.0.0.1:{server}/wss")) == [
         "",
-        "HTTP 404: there is nothing at this path",
+        "HTTP 404: it has nothing at this path",
     ]
 
 
@@ -101,9 +101,9 @@ def test_what_cannot_be_reached_is_told_by_its_cause(server: int) -> None:
             "it does not agree on TLS",
             "its name cannot be resolved",
             "that cannot be the name of a host",
-            "HTTP 451: it does not serve this part of the world",
-            "HTTP 403: it turns this machine away",
-            "HTTP 301: it sends us on to 'elsewhere.example.com'",
+            "HTTP 451: it does not serve the place that this machine calls from",
+            "HTTP 403: it forbids us to ask, as a firewall does",
+            "HTTP 301: it has moved to https://elsewhere.example.com",
         ]
 
 

@@ -1,6 +1,6 @@
 import pytest
 
-from collector_worker.http_status import Meaning, meaning_of, seconds
+from common.http_status import Meaning, meaning_of, seconds
 
 
 @pytest.mark.parametrize("status", [200, 400, 401, 404, 409, 500, 503])

@@ -1,4 +1,4 @@
-"""What the status of an HTTP answer means, for REST and for the handshake of a WebSocket alike. Pure.
+"""What the status of an exchange's HTTP answer means: for REST, the handshake of a WebSocket, and doctor alike. Pure.
 
 | status | what follows |
 | --- | --- |
@@ -31,6 +31,14 @@ _HOST = re.compile(r"[A-Za-z0-9._-]{1,253}(:[0-9]{1,5})?\Z|\[[0-9A-Fa-f:.]{2,45}
 _SCHEMES = ("https", "http", "wss", "ws")
 
 
+_SAID = {
+    BANNED: "turned us away",
+    TOO_MANY: "turned us away",
+    FORBIDDEN: "forbids us to ask, as a firewall does",
+    NOT_SERVED_HERE: "does not serve the place that this machine calls from",
+}
+
+
 class Meaning(Struct, frozen=True):
     """What a status says of us.
 
@@ -55,16 +63,23 @@ def meaning_of(who: str, status: int, retry_after_s: float | None, asked: str, l
         asked: The address that was asked.
         location: Where it sends us, where it does.
     """
+    said = said_by(status, asked, location)
     if status == NOT_SERVED_HERE:
-        why = f"{who} does not serve the place that this machine calls from (HTTP {status})"
-        return Meaning(f"{why}: use an address of the exchange that does, or another place", fatal=True)
+        why = f"{who} {said} (HTTP {status}): use an address of the exchange that does, or another place"
+        return Meaning(why, fatal=True)
     if status in DEFAULT_BAN_S:
         ban_s = DEFAULT_BAN_S[status] if retry_after_s is None else min(retry_after_s, LONGEST_BAN_S[status])
-        verb = "forbids us to ask, as a firewall does; we stay away" if status == FORBIDDEN else "turned us away"
-        return Meaning(f"{who} {verb} for {ban_s:g} s (HTTP {status})", ban_s)
-    if status in MOVED:
-        return Meaning(f"{who} has moved to {place_of(asked, location) or 'nowhere'} (HTTP {status})")
-    return None
+        away = "; we stay away" if status == FORBIDDEN else ""
+        return Meaning(f"{who} {said}{away} for {ban_s:g} s (HTTP {status})", ban_s)
+    return Meaning(f"{who} {said} (HTTP {status})") if said else None
+
+
+def said_by(status: int, asked: str, location: str) -> str:
+    """What a status says against the answer, a verb with what belongs to it; empty where it says nothing.
+
+    The arguments are those of ``meaning_of``.
+    """
+    return f"has moved to {place_of(asked, location) or 'nowhere'}" if status in MOVED else _SAID.get(status, "")
 
 
 def place_of(asked: str, location: str) -> str:
