@@ -95,8 +95,8 @@ class Judge:
             news = observe_outages(judgements, past.outages, past.history, now_ns, settings, WHO)
             _note_all(news, past)
         marks = marks_of(past.outages, past.history, now_ns, settings, seen.no_writes)
+        told = marks.applied(each for each in judgements if not marks.hide(each))  # one cause is one entry
         judgements = marks.applied(judgements)
-        told = [each for each in judgements if not (each.on_absence and seen.no_writes)]  # one cause is one entry
         changes = observe(told, past.history, now_ns, WHO)
         _note_all(changes, past)
         return Round(judgements, news + changes)

@@ -30,7 +30,8 @@ class Marks(Struct, frozen=True, kw_only=True):
     Attributes:
         outages: The exchanges that are out.
         stood_down: Ids of the collectors that are not restarted any more for being hung or silent.
-        no_writes: That Redis takes no writes, so that a missing heartbeat proves nothing.
+        no_writes: That Redis takes no writes, so that no heartbeat proves anything: a missing one is no death, and data
+            that flows into a collector flows no further.
     """
 
     outages: dict[str, OutageMark] = {}
@@ -41,8 +42,12 @@ class Marks(Struct, frozen=True, kw_only=True):
         """The judgements with what follows from this."""
         return [self._applied_to(judgement) for judgement in judgements]
 
+    def hide(self, judgement: Judgement) -> bool:
+        """Whether Redis, as it takes no writes, keeps us from knowing how a collector is."""
+        return self.no_writes is not None and (judgement.on_absence or judgement.well)
+
     def _applied_to(self, judgement: Judgement) -> Judgement:
-        if self.no_writes is not None and judgement.on_absence:
+        if self.hide(judgement):
             return replace(judgement, verdict=Verdict.UNKNOWN, why=str(self.no_writes))
         if judgement.verdict not in (Verdict.SILENT, Verdict.HUNG):
             return judgement

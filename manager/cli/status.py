@@ -122,6 +122,6 @@ def manager_line(seen: Look) -> str:
 
 
 def all_well(seen: Look) -> bool:
-    """Whether every desired collector is healthy."""
+    """Whether every desired collector is healthy, and Redis takes what they write."""
     counts = summarise(seen.judgements)
-    return counts["healthy"] == counts["desired"]
+    return seen.no_writes is None and counts["healthy"] == counts["desired"]

@@ -259,6 +259,19 @@ async def test_while_redis_takes_no_writes_nobody_is_killed_nor_soon_after(
         assert ("kill", BTC.id.program) in stage.supervisor.calls
 
 
+async def test_a_redis_that_takes_no_writes_is_told_before_a_heartbeat_has_expired(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running(stage):
+        journal = stage.journal(What.VERDICT_CHANGED)
+        assert {each.verdict for each in stage.board.shown.judgements} == {Verdict.HEALTHY}
+        monkeypatch.setattr("manager.senses.code_of_write", lambda _: "OOM")
+        await stage.round()
+        shown = [(each.verdict, each.why) for each in stage.board.shown.judgements]
+        assert shown == [(Verdict.UNKNOWN, "Redis takes no writes: OOM, since 08:00:05 UTC")] * 2
+        assert (stage.supervisor.calls, stage.journal(What.VERDICT_CHANGED)) == ([], journal)
+
+
 async def test_while_our_own_writes_are_refused_what_is_dead_is_not_started(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -89,13 +89,15 @@ def test_the_marks_in_the_heartbeat() -> None:
     assert NO_MARKS.to_fields() == {"outages": "{}", "stood_down": "[]", "no_writes": ""}
 
 
-def test_a_heartbeat_that_is_missing_while_redis_takes_no_writes_proves_nothing() -> None:
+def test_while_redis_takes_no_writes_a_heartbeat_proves_nothing_missing_or_not() -> None:
     marks = Marks(stood_down=frozenset({"okx:BTC-USDT"}), no_writes=NoWrites("OOM", NOW_NS))
     hung = Judgement(config=config(), verdict=Verdict.HUNG, why="no heartbeat for 11 s", on_absence=True)
     alone = Judgement(config=config(), verdict=Verdict.DEAD, why="no heartbeat", on_absence=True)
     dead = judged(Verdict.DEAD)
-    silent = judged(Verdict.SILENT)
-    assert [(each.verdict, each.why) for each in marks.applied([hung, alone, dead, silent])] == [
+    silent, healthy, quiet = judged(Verdict.SILENT), judged(Verdict.HEALTHY), judged(Verdict.QUIET)
+    assert [(each.verdict, each.why) for each in marks.applied([hung, alone, healthy, quiet, dead, silent])] == [
+        (Verdict.UNKNOWN, "Redis takes no writes: OOM, since 08:00:00 UTC"),
+        (Verdict.UNKNOWN, "Redis takes no writes: OOM, since 08:00:00 UTC"),
         (Verdict.UNKNOWN, "Redis takes no writes: OOM, since 08:00:00 UTC"),
         (Verdict.UNKNOWN, "Redis takes no writes: OOM, since 08:00:00 UTC"),
         (Verdict.DEAD, "because"),

@@ -32,6 +32,22 @@ def test_one_not_healthy_is_exit_1(stage: CliStage) -> None:
     assert "connecting for 10 min: [bold]okx[/bold] refused" in result.stdout, "text from a heartbeat is no markup"
 
 
+def test_a_redis_that_takes_no_writes_is_exit_1_while_heartbeats_are_still_there(
+    stage: CliStage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage.all_up()
+    monkeypatch.setattr("common.redis_client.code_of_write", lambda _: "MISCONF")
+    result = stage.run("status")
+    assert result.exit_code == 1
+    assert "2 desired, 0 healthy, 1 disabled, 2 unknown" in result.stdout
+    assert "Redis takes no writes: MISCONF, since when is not known here" in result.stdout
+    why = stage.run("why", "okx:BTC-USDT")
+    assert (why.exit_code, why.stdout.splitlines()[0]) == (
+        1,
+        "okx:BTC-USDT is unknown: Redis takes no writes: MISCONF, since when is not known here",
+    )
+
+
 def test_json_is_the_whole_truth_and_nothing_else(stage: CliStage) -> None:
     stage.all_up()
     stage.redis.delete(keys.heartbeat(ETH))
