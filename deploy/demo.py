@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, NoReturn
 
@@ -68,9 +69,10 @@ def main() -> int:
     except DemoError as error:
         sys.stderr.write(f"demo: {error}\n")
         return 2
-    sys.stdout.write("".join(f"demo: {line}\n" for line in ways_to_look(root, redis_port, metrics_port)))
+    hints = ways_to_look(root, redis_port, metrics_port)
+    sys.stdout.write("".join(f"demo: {line}\n" for line in hints))
     sys.stdout.flush()
-    return run(root, redis_port, metrics_port, arguments.seconds)
+    return run(root, redis_port, metrics_port, arguments.seconds, hints)
 
 
 def ways_to_look(root: Path, redis_port: int, metrics_port: int) -> list[str]:
@@ -181,7 +183,7 @@ def prepare(redis_port: int, sim_port: int) -> Path:
     return root
 
 
-def run(root: Path, redis_port: int, metrics_port: int, seconds: float | None) -> int:
+def run(root: Path, redis_port: int, metrics_port: int, seconds: float | None, hints: Sequence[str]) -> int:
     """Start the fleet, show it until Ctrl-C or for ``seconds``, stop it; 0 if all were healthy."""
     env = {
         **os.environ,
@@ -197,7 +199,7 @@ def run(root: Path, redis_port: int, metrics_port: int, seconds: float | None) -
     healthy = 1
     try:
         wait_for_redis(redis_port, fleet)
-        show(env, fleet, seconds)
+        show(env, fleet, seconds, hints)
         healthy = subprocess.run([BIN / "manager-cli", "status"], env=env, check=False).returncode
     except KeyboardInterrupt:
         healthy = 0
@@ -222,11 +224,15 @@ def interrupt(_signum: int, _frame: object) -> NoReturn:
     raise KeyboardInterrupt
 
 
-def show(env: dict[str, str], fleet: subprocess.Popen[bytes], seconds: float | None) -> None:
-    """Live status on a terminal, else a table now and then, until the time is over or supervisord is."""
+def show(env: dict[str, str], fleet: subprocess.Popen[bytes], seconds: float | None, hints: Sequence[str]) -> None:
+    """Live status on a terminal, else a table now and then, until the time is over or supervisord is.
+
+    Live status takes the whole screen, so the hints go with it.
+    """
     end_s = time.monotonic() + seconds if seconds is not None else float("inf")
     if sys.stdout.isatty():
-        watch(subprocess.Popen([BIN / "manager-cli", "status", "--watch"], env=env), fleet, end_s)
+        shown = [f"--hint={line}" for line in ("in another terminal:", *hints)]
+        watch(subprocess.Popen([BIN / "manager-cli", "status", "--watch", *shown], env=env), fleet, end_s)
         return
     while (left_s := end_s - time.monotonic()) > 0 and fleet.poll() is None:
         try:

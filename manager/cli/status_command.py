@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -25,6 +26,7 @@ def status(
     context: typer.Context,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")] = False,
     watch: Annotated[bool, typer.Option("--watch", help="Refresh each second until Ctrl-C.")] = False,
+    hint: Annotated[list[str] | None, typer.Option(hidden=True, help="A line above the view of --watch.")] = None,
 ) -> None:
     """Show how every collector is.
 
@@ -46,7 +48,7 @@ def status(
     try:
         seen = _see(tools, client, standing)
         if watch:
-            _watch(tools, client, as_json, seen)
+            _watch(tools, client, as_json, seen, hint or [])
             return
         _print(seen, as_json)
     finally:
@@ -79,13 +81,16 @@ def _print(seen: _Sight, as_json: bool, before: _Sight | None = None) -> None:
         tell(note)
 
 
-def _watch(tools: Tools, client: "SyncRedis", as_json: bool, seen: _Sight) -> None:
-    """Look again and again until Ctrl-C. Redis had to answer the first look; later it may be away for a while."""
+def _watch(tools: Tools, client: "SyncRedis", as_json: bool, seen: _Sight, hints: Sequence[str]) -> None:
+    """Look again and again until Ctrl-C. Redis had to answer the first look; later it may be away for a while.
+
+    The ``hints`` of who calls us are shown with the view: on the screen that it takes nothing else can be read.
+    """
     try:
         if as_json or not sys.stdout.isatty():
             _watch_plainly(tools, client, as_json, seen)
         else:
-            _watch_live(tools, client, seen)
+            _watch_live(tools, client, seen, hints)
     except KeyboardInterrupt:
         return
 
@@ -102,16 +107,21 @@ def _watch_plainly(tools: Tools, client: "SyncRedis", as_json: bool, seen: _Sigh
             tell(str(error))
 
 
-def _watch_live(tools: Tools, client: "SyncRedis", seen: _Sight) -> None:
+def _watch_live(tools: Tools, client: "SyncRedis", seen: _Sight, hints: Sequence[str]) -> None:
     from rich.console import Group  # see above
     from rich.live import Live
+    from rich.text import Text
 
     from manager.cli.columns import console
     from manager.cli.table import render
 
     def view(now: _Sight, before: _Sight | None = None) -> Group:
         note = unapplied_line(now.unapplied)
-        return Group(*([note] if note else []), render(now.look, before.look if before else None))
+        return Group(
+            *(Text(hint, "dim") for hint in hints),
+            *([note] if note else []),
+            render(now.look, before.look if before else None),
+        )
 
     out: Console = console()
     with Live(view(seen), console=out, auto_refresh=False, screen=True) as live:

@@ -1,15 +1,18 @@
 """``make demo`` as a new user runs it: healthy in the end, nothing left behind, two at once."""
 
+import os
 from pathlib import Path
 
 import pytest
 
 from tests.support.ports import free_port, wait_until
 from tests.support.processes import BIN, ROOT, Process
+from tests.support.terminal import lines_of, written
 
 pytestmark = pytest.mark.system
 
 HEALTHY = "5 desired, 5 healthy"
+TAKES_THE_SCREEN, LEAVES_THE_SCREEN, HOME = "\x1b[?1049h", "\x1b[?1049l", "\x1b[H"
 
 
 def processes_of(folder: str) -> list[str]:
@@ -52,6 +55,21 @@ def test_one_ends_by_itself_and_its_code_is_what_its_last_table_says(tmp_path: P
     last = process.text().rpartition("5 desired, ")[2]
     assert code == (0 if last.startswith("5 healthy") else 1), process.text()
     assert processes_of(f"demo-{port}") == []
+
+
+@pytest.mark.parametrize("width", [80, 160])
+def test_on_a_terminal_the_live_view_tells_what_to_type_elsewhere(width: int) -> None:
+    port = free_port()
+    env = {**os.environ, "TICKFLEET_REDIS_PORT": str(port), "TICKFLEET_REDIS_URL": "", "TICKFLEET_METRICS_PORT": "off"}
+    command = [str(BIN / "python"), str(ROOT / "deploy" / "demo.py"), "--seconds", "15"]
+    text = written(command, width, env, height=24)
+    screens = text.partition(TAKES_THE_SCREEN)[2].partition(LEAVES_THE_SCREEN)[0].split(HOME)
+    views = [lines for lines in map(lines_of, screens) if any("desired" in line for line in lines)]
+    assert views
+    for lines in views:
+        assert lines[0] == "in another terminal:"
+        commands = [line for line in lines if f"demo-{port}" in line]
+        assert [line.partition("manager-cli ")[2] for line in commands] == ["tail okx:BTC-USDT trade", "status"]
 
 
 def test_a_port_in_use_is_said_in_one_line(tmp_path: Path, redis_server: object) -> None:
