@@ -1,13 +1,15 @@
 """Why a connection failed, in our own words, with the error's class and code for whoever searches for it.
 
-What foreign exceptions say may hold anything, so none of it goes into a heartbeat or an alert; it stands in the log's
-traceback.
+What foreign exceptions say may hold anything, so none of it goes into a heartbeat or an alert; it stands in the
+traceback of the log, where the cause is not known or the log's level is debug.
 """
 
 import errno
 import re
 import socket
 import ssl
+
+from common.errors import FleetError
 
 _CERTIFICATE = {
     9: "its certificate is not valid yet, by this machine's clock",
@@ -43,6 +45,10 @@ _BY_CLASS: tuple[tuple[type[BaseException], str], ...] = (
     (OSError, "the network failed"),
 )
 
+_KNOWN = (FleetError, OSError, EOFError)
+_REDIS = "redis.exceptions"
+"""Its errors of the connection wrap those of the network, and its refusals are told by their code."""
+
 _RESOLVER_IS_AWAY = "its name cannot be resolved: the name server does not answer"
 _REASON = re.compile(r"[A-Z0-9_]{1,60}\Z")
 
@@ -56,6 +62,22 @@ def cause_of(error: BaseException, otherwise: str = "it failed") -> str:
     """
     codes = [type(error).__name__, *_codes(error)]
     return f"{_words(error, otherwise)} ({', '.join(codes)})"
+
+
+def known_codes(error: BaseException) -> str:
+    """Class and code of what is behind an error, where that is the network, TLS or a file; else empty.
+
+    Then no traceback tells more. ``ConnectionRefusedError, ECONNREFUSED``; of an error of ours alone its class.
+    """
+    chain = [error]
+    while (
+        behind := chain[-1].__cause__ or (None if chain[-1].__suppress_context__ else chain[-1].__context__)
+    ) is not None:
+        chain.append(behind)
+    if not all(isinstance(each, _KNOWN) or type(each).__module__ == _REDIS for each in chain):
+        return ""
+    root = next((each for each in reversed(chain) if isinstance(each, (OSError, EOFError))), chain[0])
+    return ", ".join([type(root).__name__, *_codes(root)])
 
 
 def _words(error: BaseException, otherwise: str) -> str:

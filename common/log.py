@@ -1,7 +1,8 @@
 """Logging, configured once: JSON lines on stdout for machines, colour on a terminal for people.
 
 An event is one fixed snake_case phrase, noun then past verb (``feed_connected``); every value is a field. No log call
-per message of the market: what repeats is counted. Errors carry ``exc_info``.
+per message of the market: what repeats is counted. Errors carry ``exc_info``; what comes of it where ``why`` says it
+all, as the cause is the network, TLS or a file, is one field: ``cause``. Level debug has the traceback of these, too.
 """
 
 import importlib
@@ -49,6 +50,20 @@ def _traceback(exc_info: Any) -> Any:
         return "".join(traceback.format_exception(*exc_info))
 
 
+def _shorten(_logger: object, _method: str, fields: "structlog.typing.EventDict") -> "structlog.typing.EventDict":
+    """A traceback of several screens hides the line that says why."""
+    error = fields.get("exc_info")
+    error = sys.exc_info()[1] if error is True else error
+    if "why" in fields and isinstance(error, BaseException):
+        from common.causes import known_codes  # TLS takes its time to be imported, and few processes ever fail
+
+        if codes := known_codes(error):
+            del fields["exc_info"]
+            if codes not in fields["why"]:
+                fields["cause"] = codes
+    return fields
+
+
 Logger = structlog.typing.FilteringBoundLogger
 
 
@@ -84,6 +99,7 @@ def configure_logging(level: str = "info", **bound: Any) -> None:
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
+            *([] if level == "debug" else [_shorten]),
             *renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(_LEVELS.get(level, logging.INFO)),

@@ -5,6 +5,7 @@ clients at a time than a few are turned away, so that nobody can fill our memory
 """
 
 import asyncio
+import errno
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -90,7 +91,8 @@ class MetricsServer:
 
     def _cannot_listen(self, error: OSError) -> None:
         if not self.trouble:
-            self.trouble = f"port {self._wanted} of the metrics is in use; TICKFLEET_METRICS_PORT names another, or off"
+            taken = "is in use" if error.errno == errno.EADDRINUSE else "cannot be had"
+            self.trouble = f"port {self._wanted} of the metrics {taken}; TICKFLEET_METRICS_PORT names another, or off"
             get_logger().warning("metrics_not_served", why=self.trouble, exc_info=error)
         self._ready.set()
 

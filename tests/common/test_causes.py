@@ -1,10 +1,13 @@
 import errno
 import socket
 import ssl
+from itertools import pairwise
 
 import pytest
+import redis
 
-from common.causes import cause_of
+from common.causes import cause_of, known_codes
+from common.errors import RedisUnreachableError
 
 
 def certificate(code: int) -> ssl.SSLCertVerificationError:
@@ -64,3 +67,40 @@ CAUSES = {
 @pytest.mark.parametrize(("error", "says"), CAUSES.values(), ids=CAUSES)
 def test_each_cause_is_told_apart_and_nothing_foreign_is_repeated(error: BaseException, says: str) -> None:
     assert cause_of(error, "it does not sing") == says
+
+
+def chained(*errors: Exception) -> Exception:
+    """The last one, raised from the one before it, and so on."""
+    for cause, error in pairwise(errors):
+        error.__cause__ = cause
+    return errors[-1]
+
+
+AWAY = RedisUnreachableError("Redis at h:1 cannot be reached")
+
+
+@pytest.mark.parametrize(
+    ("error", "codes"),
+    [
+        (chained(ConnectionRefusedError(errno.ECONNREFUSED, "hunter2"), AWAY), "ConnectionRefusedError, ECONNREFUSED"),
+        (
+            chained(OSError(errno.EMFILE, "x"), redis.ConnectionError("hunter2"), RedisUnreachableError("away")),
+            "OSError, EMFILE",
+        ),
+        (chained(redis.ResponseError("NOPERM hunter2"), RedisUnreachableError("refused")), "RedisUnreachableError"),
+        (RedisUnreachableError("alone"), "RedisUnreachableError"),
+        (chained(KeyError("x"), RedisUnreachableError("away")), ""),
+        (chained(OSError(errno.EMFILE, "x"), KeyError("x")), ""),
+        (ExceptionGroup("both", [OSError(), OSError()]), ""),
+    ],
+)
+def test_where_the_cause_is_known_its_codes_say_it_all(error: Exception, codes: str) -> None:
+    assert known_codes(error) == codes
+
+
+def test_what_was_raised_while_another_was_dealt_with_has_that_behind_it() -> None:
+    error = ConnectionResetError(errno.ECONNRESET, "x")
+    error.__context__ = KeyError("a mistake of ours")
+    assert known_codes(error) == ""
+    error.__suppress_context__ = True
+    assert known_codes(error) == "ConnectionResetError, ECONNRESET"

@@ -1,3 +1,4 @@
+import errno
 import json
 import sys
 from collections.abc import Iterator
@@ -107,6 +108,33 @@ def test_an_error_is_told_with_its_causes_and_without_variables(capsys: pytest.C
     assert "locals" not in line["exception"][0]["frames"][0]
 
 
+def test_where_the_cause_is_known_one_field_says_it_and_debug_the_rest(capsys: pytest.CaptureFixture[str]) -> None:
+    refused = ConnectionRefusedError(errno.ECONNREFUSED, SECRET)
+    for level, told in (("info", ["cause"]), ("debug", ["exception"])):
+        configure_logging(level)
+        get_logger().error("redis_lost", why="Redis cannot be reached", exc_info=refused)
+        (line,) = lines(capsys)
+        assert [name for name in ("cause", "exception") if name in line] == told
+    configure_logging()
+    get_logger().error("redis_lost", why="Redis cannot be reached", exc_info=refused)
+    get_logger().error("redis_lost", why="it refuses (ConnectionRefusedError, ECONNREFUSED)", exc_info=refused)
+    try:
+        raise refused
+    except ConnectionRefusedError:
+        get_logger().error("redis_lost", why="away", exc_info=True)
+    get_logger().error("odd", why="we do not know", exc_info=ValueError("unknown"))
+    get_logger().error("collector_crashed", exc_info=refused)
+    *known, odd, crashed = lines(capsys)
+    of_all = {"event": "redis_lost", "level": "error"}
+    assert known == [
+        {**of_all, "why": "Redis cannot be reached", "cause": "ConnectionRefusedError, ECONNREFUSED"},
+        {**of_all, "why": "it refuses (ConnectionRefusedError, ECONNREFUSED)"},
+        {**of_all, "why": "away", "cause": "ConnectionRefusedError, ECONNREFUSED"},
+    ]
+    assert "exception" in odd
+    assert "exception" in crashed
+
+
 def test_an_error_is_told_in_a_folder_that_is_gone(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -170,7 +198,9 @@ def test_a_failure_that_repeats_shows_its_traceback_where_the_reason_changes(
     configure_logging()
     failures = Failures()
     for event, why in (("a", "x"), ("a", "x"), ("b", "x"), ("a", "y"), ("a", "y"), ("a", "x")):
-        failures.warn(event, RedisUnreachableError(why), what="w")
+        error = RedisUnreachableError(why)
+        error.__cause__ = ValueError("a cause that nobody knows")
+        failures.warn(event, error, what="w")
     assert [(line["event"], line["why"], line["what"], "exception" in line) for line in lines(capsys)] == [
         ("a", "x", "w", True),
         ("a", "x", "w", False),
