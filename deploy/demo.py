@@ -243,15 +243,28 @@ def show(env: dict[str, str], fleet: subprocess.Popen[bytes], seconds: float | N
 
 
 def watch(status: subprocess.Popen[bytes], fleet: subprocess.Popen[bytes], end_s: float) -> None:
-    """Leave the terminal to ``status`` until it ends, supervisord does, or the time is over."""
-    while (left_s := end_s - time.monotonic()) > 0 and fleet.poll() is None:
-        try:
-            status.wait(timeout=min(LOOK_EVERY_S, left_s))
-        except subprocess.TimeoutExpired:
-            continue
-        return
+    """Leave the terminal to ``status`` until it ends, supervisord does, the time is over, or we are told to end."""
+    try:
+        while (left_s := end_s - time.monotonic()) > 0 and fleet.poll() is None:
+            if ended(status, min(LOOK_EVERY_S, left_s)):
+                return
+    except KeyboardInterrupt:
+        if ended(status, LOOK_EVERY_S):  # Ctrl-C reaches it, too; SIGTERM does not
+            raise
+        status.send_signal(signal.SIGINT)
+        status.wait()
+        raise
     status.send_signal(signal.SIGINT)
     status.wait()
+
+
+def ended(process: subprocess.Popen[bytes], within_s: float) -> bool:
+    """Whether a process ends within a time."""
+    try:
+        process.wait(timeout=within_s)
+    except subprocess.TimeoutExpired:
+        return False
+    return True
 
 
 def stop(fleet: subprocess.Popen[bytes]) -> bool:

@@ -1,5 +1,6 @@
 """The demo on a terminal: it must not go on where there is nothing to show any more."""
 
+import signal
 import subprocess
 import sys
 import time
@@ -8,7 +9,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from deploy.demo import stop, watch
+from deploy.demo import interrupt, stop, watch
 
 WAITING = "import signal, sys; signal.signal(signal.SIGINT, lambda *_: sys.exit(7)); print(); sys.stdout.flush(); "
 
@@ -43,3 +44,12 @@ def test_who_leaves_the_status_leaves_the_demo() -> None:
         status.wait()
         watch(status, fleet, float("inf"))
         assert fleet.poll() is None
+
+
+def test_a_demo_that_is_told_to_end_ends_the_status(monkeypatch: pytest.MonkeyPatch) -> None:
+    with child(WAITING + "signal.pause()") as status, child(WAITING + "signal.pause()") as fleet:
+        monkeypatch.setattr(fleet, "poll", lambda: interrupt(signal.SIGTERM, None))
+        with pytest.raises(KeyboardInterrupt):
+            watch(status, fleet, float("inf"))
+        monkeypatch.undo()
+        assert status.returncode == 7

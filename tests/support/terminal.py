@@ -7,7 +7,7 @@ import re
 import struct
 import subprocess
 import termios
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 _CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\r")
 _HEIGHT = 200
@@ -23,16 +23,27 @@ def lines_of(text: str) -> list[str]:
     return [line.rstrip() for line in _CONTROL.sub("", text).splitlines()]
 
 
-def written(command: Sequence[str], width: int, env: dict[str, str], height: int = _HEIGHT) -> str:
-    """All that a command writes to a terminal until its end."""
+def written(
+    command: Sequence[str],
+    width: int,
+    env: dict[str, str],
+    height: int = _HEIGHT,
+    enough: Callable[[str], bool] = lambda _: False,
+) -> str:
+    """All that a command writes to a terminal until its end; it is told to end as soon as that is ``enough``."""
     ours, its = pty.openpty()
     fcntl.ioctl(its, termios.TIOCSWINSZ, struct.pack("HHHH", height, width, 0, 0))
     env = {name: value for name, value in env.items() if name not in ("COLUMNS", "LINES")} | {"TERM": "xterm"}
-    with subprocess.Popen(command, env=env, stdin=its, stdout=its, stderr=its):
+    text, told = b"", False
+    with subprocess.Popen(command, env=env, stdin=its, stdout=its, stderr=its) as process:
         os.close(its)
-        text = b"".join(iter(lambda: _read(ours), b"")).decode()
+        for part in iter(lambda: _read(ours), b""):
+            text += part
+            if not told and enough(text.decode(errors="replace")):
+                process.terminate()
+                told = True
     os.close(ours)
-    return text
+    return text.decode()
 
 
 def _read(descriptor: int) -> bytes:

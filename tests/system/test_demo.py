@@ -57,19 +57,21 @@ def test_one_ends_by_itself_and_its_code_is_what_its_last_table_says(tmp_path: P
     assert processes_of(f"demo-{port}") == []
 
 
+def live_views(text: str) -> list[list[str]]:
+    """The lines of each view that was whole before the next one, or the end."""
+    screens = text.partition(TAKES_THE_SCREEN)[2].partition(LEAVES_THE_SCREEN)[0].split(HOME)[:-1]
+    return [lines for lines in map(lines_of, screens) if any("desired" in line for line in lines)]
+
+
 @pytest.mark.parametrize("width", [80, 160])
 def test_on_a_terminal_the_live_view_tells_what_to_type_elsewhere(width: int) -> None:
     port = free_port()
     env = {**os.environ, "TICKFLEET_REDIS_PORT": str(port), "TICKFLEET_REDIS_URL": "", "TICKFLEET_METRICS_PORT": "off"}
-    command = [str(BIN / "python"), str(ROOT / "deploy" / "demo.py"), "--seconds", "15"]
-    text = written(command, width, env, height=24)
-    screens = text.partition(TAKES_THE_SCREEN)[2].partition(LEAVES_THE_SCREEN)[0].split(HOME)
-    views = [lines for lines in map(lines_of, screens) if any("desired" in line for line in lines)]
-    assert views
-    for lines in views:
-        assert lines[0] == "in another terminal:"
-        commands = [line for line in lines if f"demo-{port}" in line]
-        assert [line.partition("manager-cli ")[2] for line in commands] == ["tail okx:BTC-USDT trade", "status"]
+    command = [str(BIN / "python"), str(ROOT / "deploy" / "demo.py")]
+    lines = live_views(written(command, width, env, 24, lambda text: bool(live_views(text))))[0]
+    assert lines[0] == "in another terminal:"
+    commands = [line for line in lines if f"demo-{port}" in line]
+    assert [line.partition("manager-cli ")[2] for line in commands] == ["tail okx:BTC-USDT trade", "status"]
 
 
 def test_a_port_in_use_is_said_in_one_line(tmp_path: Path, redis_server: object) -> None:
