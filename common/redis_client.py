@@ -19,6 +19,7 @@ from common.config import RedisConfig
 from common.errors import FleetError, RedisUnreachableError
 from common.redis_line import ANSWER_TIMEOUT_S, CONNECT_TIMEOUT_S
 from common.redis_refusals import because, code_of, describe
+from common.redis_tls import file_trouble
 from common.redis_url import Address, Host, Kind, read_address
 from common.resp import name_words
 
@@ -55,7 +56,9 @@ def _words(error: Exception, config: RedisConfig) -> str:
     if refusal := refusal_of(cause):
         return describe(refusal, _command_of(cause))
     lost = (redis.ConnectionError, redis.TimeoutError, OSError, redis.exceptions.RedisClusterException)
-    return "cannot be reached" if isinstance(cause, lost) else "does not work for us as it stands"
+    if isinstance(cause, lost):
+        return file_trouble(read_address(config.url)) or "cannot be reached"
+    return "does not work for us as it stands"
 
 
 def refusal_of(error: object) -> str:

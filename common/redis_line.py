@@ -6,7 +6,6 @@ CPU per entry, and more memory per process, than all the rest of a collector.
 
 import asyncio
 import os
-import ssl
 from collections.abc import Callable
 from typing import cast
 
@@ -14,6 +13,7 @@ from common.config import RedisConfig
 from common.dial import dial
 from common.errors import FleetError, RedisUnreachableError
 from common.redis_refusals import describe
+from common.redis_tls import context_of, file_trouble
 from common.redis_url import Address, Host, Kind
 from common.resp import NotRedisError, Refusal, Replies, Reply, Scalar, pack_command
 
@@ -325,7 +325,7 @@ async def connect(address: Address, host: Host | None, *, text: bool) -> Line:
         async with asyncio.timeout(CONNECT_TIMEOUT_S):
             return await _connect(address, host, text=text)
     except (OSError, TimeoutError, ValueError) as error:  # ValueError: that can be no host's name
-        raise RedisUnreachableError(f"Redis at {address.shown} cannot be reached") from error
+        raise unreached(address) from error
 
 
 async def _connect(address: Address, host: Host | None, *, text: bool) -> Line:
@@ -333,7 +333,7 @@ async def _connect(address: Address, host: Host | None, *, text: bool) -> Line:
     if host is None:
         _, line = await loop.create_unix_connection(lambda: Line(text=text, patient=True), address.path)
     else:
-        tls = None if address.tls is None else _tls_context(address)
+        tls = None if address.tls is None else context_of(address)
         name = None if tls is None else host[0]
         _, line = await loop.create_connection(
             lambda: Line(text=text, patient=tls is None), ssl=tls, server_hostname=name, sock=await dial(*host)
@@ -373,24 +373,14 @@ def broken(address: Address, error: FleetError) -> RedisUnreachableError:
         return RedisUnreachableError(f"Redis at {address.shown} does not work for us as it stands")
     if error.refusal is not None:
         return refused(address, error.refusal)
-    return RedisUnreachableError(f"Redis at {address.shown} cannot be reached")
+    return unreached(address)
+
+
+def unreached(address: Address) -> RedisUnreachableError:
+    """That no connection could be had, or that it broke."""
+    return RedisUnreachableError(f"Redis at {address.shown} {file_trouble(address) or 'cannot be reached'}")
 
 
 ELSEWHERE = frozenset({"MOVED", "ASK", "TRYAGAIN", "CLUSTERDOWN"})
 """Refusals of a node of a Cluster that does not serve our keys, or not now
 (https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/)."""
-
-
-def _tls_context(address: Address) -> ssl.SSLContext:
-    """What the options ask for; the system's authorities, and the name of the host where nothing else is asked."""
-    options = address.tls or {}
-    rule = options.get("ssl_cert_reqs", "required")
-    context = ssl.create_default_context()
-    if "ssl_ca_certs" in options:
-        context.load_verify_locations(options["ssl_ca_certs"])
-    context.check_hostname = rule == "required" and address.checks_names
-    rules = {"none": ssl.CERT_NONE, "optional": ssl.CERT_OPTIONAL, "required": ssl.CERT_REQUIRED}
-    context.verify_mode = rules[rule]
-    if "ssl_certfile" in options:
-        context.load_cert_chain(options["ssl_certfile"], options.get("ssl_keyfile"))
-    return context

@@ -33,7 +33,9 @@ class Kind(Enum):
 
 _DEFAULT_PORTS = {Kind.SERVER: 6379, Kind.SENTINEL: 26379, Kind.CLUSTER: 6379}
 _TLS_OPTIONS = {"ssl_ca_certs", "ssl_cert_reqs", "ssl_certfile", "ssl_check_hostname", "ssl_keyfile"}
-_FILES = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
+TLS_FILES = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
+"""Options that name a file."""
+
 _OPTIONS = {
     "redis": {"db"},
     "rediss": {"db", *_TLS_OPTIONS},
@@ -76,9 +78,11 @@ def split_secret(url: str, name: str, folder: Path | None = None) -> tuple[str, 
 
 def _with_files_in(folder: Path, query: str) -> str:
     options = parse_qsl(query)
-    if not any(name in _FILES for name, _ in options):
+    if not any(name in TLS_FILES for name, _ in options):
         return query
-    return urlencode([(name, str((folder / value).absolute()) if name in _FILES else value) for name, value in options])
+    return urlencode(
+        [(name, str((folder / value).absolute()) if name in TLS_FILES else value) for name, value in options]
+    )
 
 
 class Address(Struct, frozen=True):

@@ -10,7 +10,7 @@ import trustme
 
 from common.config import RedisConfig
 from common.errors import RedisUnreachableError
-from common.redis_client import async_client
+from common.redis_client import async_client, sync_client, translated_errors
 from common.redis_pipe import RedisPipe
 from common.resp import pack_command
 from tests.support.canned_redis import CannedRedis
@@ -60,7 +60,6 @@ async def asked(url: str) -> list[object]:
         ("redis.test", "ssl_ca_certs={ca}", False),  # somebody else
         ("redis.test", "ssl_ca_certs={ca}&ssl_check_hostname=false", True),
         ("redis.test", "ssl_ca_certs={ca}&ssl_check_hostname=False&ssl_cert_reqs=required", True),
-        ("127.0.0.1", "ssl_ca_certs={ca}.none", False),  # no such file
     ],
 )
 async def test_who_is_believed(tmp_path: Path, name: str, options: str, *, believed: bool) -> None:
@@ -76,6 +75,34 @@ async def test_who_is_believed(tmp_path: Path, name: str, options: str, *, belie
             with pytest.raises(RedisUnreachableError) as refused:
                 await asked(url)
             assert str(refused.value) == f"Redis at {address} cannot be reached"
+
+
+@pytest.mark.parametrize(
+    ("options", "trouble"),
+    [
+        ("ssl_ca_certs={ca}.none", "{ca}.none cannot be read (No such file or directory); {mend} ssl_ca_certs"),
+        ("ssl_certfile=/etc", "/etc cannot be read (Is a directory); {mend} ssl_certfile"),
+        ("ssl_ca_certs={odd}", "{odd} is no PEM that TLS can use; {mend} ssl_ca_certs"),
+        (
+            "ssl_ca_certs={ca}&ssl_certfile={odd}",
+            "{ca} and {odd} is no PEM that TLS can use; {mend} ssl_ca_certs and ssl_certfile",
+        ),
+    ],
+)
+async def test_a_file_that_cannot_be_used_is_named_and_nobody_is_asked(
+    tmp_path: Path, options: str, trouble: str
+) -> None:
+    shown, odd = papers(tmp_path, "127.0.0.1"), tmp_path / "odd.pem"
+    odd.write_text("nothing")
+    names = {"ca": shown.authority, "odd": odd, "mend": "put the right file there, or mend"}
+    url = f"rediss://127.0.0.1:1/0?{options.format(**names)}"
+    says = f"Redis at 127.0.0.1:1 is not asked: {trouble.format(**names)} in its address"
+    with pytest.raises(RedisUnreachableError) as of_collectors:
+        await asked(url)
+    config = RedisConfig(url=url)
+    with sync_client(config) as client, pytest.raises(RedisUnreachableError) as of_commands, translated_errors(config):
+        client.ping()
+    assert [str(of_collectors.value), str(of_commands.value)] == [says, says]
 
 
 async def test_sentinels_and_nodes_of_a_cluster_are_spoken_to_by_tls(tmp_path: Path) -> None:
