@@ -7,16 +7,16 @@ from functools import partial
 
 from msgspec.structs import replace
 
-from collector_worker import last_words
 from collector_worker.app import Worker
+from collector_worker.health import last_words
+from collector_worker.recovery.takeover import confirmed
 from collector_worker.settings import load_settings
-from collector_worker.take_over import confirmed
-from common.errors import EXIT_FAILURE, EXIT_OK, AlreadyCollectedError, FleetError, InvalidConfigurationError
-from common.event_loop import run
-from common.lifecycle import run_until_signal
-from common.log import configure_logging, get_logger
-from common.parent_death import die_with_parent, under_supervisord
-from common.settings import read_environment
+from common.config.environment import read_environment
+from common.process.event_loop import run
+from common.process.lifecycle import run_until_signal
+from common.process.log import configure_logging, get_logger
+from common.process.parent_death import die_with_parent, under_supervisord
+from tickfleet.errors import EXIT_FAILURE, EXIT_OK, AlreadyCollectedError, FleetError, InvalidConfigurationError
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -6,43 +6,47 @@ from random import Random
 
 from msgspec import Struct
 
-from collector_worker.backfill import Backfiller
-from collector_worker.backoff import full_jitter
-from collector_worker.book_sync import BookSync
-from collector_worker.buffer import Buffer
-from collector_worker.connection import Surroundings, Timing
-from collector_worker.exchange_clock import ExchangeClock
+from collector_worker.connection.connection import Surroundings, Timing
+from collector_worker.connection.session import Session
 from collector_worker.exchanges import ExchangeFactory
-from collector_worker.exchanges.contract import ExchangeCollector, Instrument
-from collector_worker.express.compiled import compiled
-from collector_worker.express.express import Express
-from collector_worker.flows import CandleFlow, TradeFlow
-from collector_worker.heartbeat import HeartbeatWriter, read_former
-from collector_worker.instrument_watch import InstrumentWatch
-from collector_worker.integrity import TickerGate
-from collector_worker.kept_keys import Kept, KeptKeys
-from collector_worker.ledger import Ledger
-from collector_worker.ledger_stream import LedgerStream
-from collector_worker.permits import Permits
-from collector_worker.pipeline import Pipeline, Ways
-from collector_worker.publisher import Publisher
-from collector_worker.raw_recorder import RawRecorder
-from collector_worker.rest_client import RestClient
-from collector_worker.session import Session
+from collector_worker.exchanges.adapter import ExchangeCollector, Instrument
+from collector_worker.fastpath.compiled import compiled
+from collector_worker.health.clock_offset import ExchangeClock
+from collector_worker.health.heartbeat import HeartbeatWriter, read_former
+from collector_worker.health.instrument import InstrumentWatch
+from collector_worker.health.silence import SilenceWatch
+from collector_worker.health.silence_limits import Usual, floors_of, limits_of_former_run
+from collector_worker.integrity.backfill import Backfiller
+from collector_worker.integrity.book_sync import BookSync
+from collector_worker.integrity.coverage_writer import Ledger
+from collector_worker.integrity.fast_path import Express
+from collector_worker.integrity.flows import CandleFlow, TradeFlow
+from collector_worker.integrity.router import Pipeline, Ways
+from collector_worker.integrity.sequences import CandleTape, TradeTape
+from collector_worker.integrity.tickers import TickerGate
+from collector_worker.publish.buffer import Buffer
+from collector_worker.publish.coverage_stream import LedgerStream
+from collector_worker.publish.kept_keys import Kept, KeptKeys
+from collector_worker.publish.own_streams import Streams
+from collector_worker.publish.publisher import Publisher
+from collector_worker.publish.spool import Spool
+from collector_worker.recovery.coverage_check import fetchable, unvouched
+from collector_worker.recovery.tails import ahead_of_time, begin_later, read_tails, recall
+from collector_worker.recovery.takeover import heed_other
+from collector_worker.rest.client import RestClient
+from collector_worker.rest.rate_limits import Permits
 from collector_worker.settings import WorkerSettings
-from collector_worker.silence import SilenceWatch
-from collector_worker.spool import Spool
-from collector_worker.streams import Streams
-from collector_worker.tail import ahead_of_time, begin_later, read_tails, recall
-from collector_worker.take_over import heed_other
-from collector_worker.tape import CandleTape, TradeTape
-from collector_worker.telemetry import Telemetry
-from collector_worker.usual import Usual, floors_of, limits_of_former_run
-from collector_worker.vouching import fetchable, unvouched
-from common import keys
-from common.clock import Clock, SystemClock
-from common.config import ExchangeCollectorConfig
-from common.errors import (
+from collector_worker.telemetry.recorder import RawRecorder
+from collector_worker.telemetry.telemetry import Telemetry
+from common.config.collector import ExchangeCollectorConfig
+from common.process.lifecycle import run_together
+from common.process.log import Failures, get_logger
+from tickfleet._util.backoff import full_jitter
+from tickfleet._util.clock import Clock, SystemClock
+from tickfleet.contract import keys
+from tickfleet.contract.health import WorkerState
+from tickfleet.contract.identity import DataType
+from tickfleet.errors import (
     ExchangeUnavailableError,
     FleetError,
     NotServedHereError,
@@ -51,11 +55,7 @@ from common.errors import (
     SupersededError,
     UnknownSymbolError,
 )
-from common.health import WorkerState
-from common.identity import DataType
-from common.lifecycle import run_together
-from common.log import Failures, get_logger
-from common.redis_pipe import RedisPipe
+from tickfleet.redis.client import RedisPipe
 
 SPOOL_BYTES = 1024 * 1024 * 1024
 HOUSEKEEPING_S = 1.0

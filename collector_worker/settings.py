@@ -6,15 +6,15 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from common import keys
-from common.config import ExchangeCollectorConfig, RedisConfig
-from common.errors import InvalidConfigurationError
-from common.fleet_file import load_fleet
-from common.identity import CollectorId, DataType
-from common.parent_death import under_supervisord
-from common.settings import Environment
-from common.version import VERSION
-from common.worker_file import decode, redis_of
+from common.config.collector import ExchangeCollectorConfig, RedisConfig
+from common.config.environment import Environment
+from common.config.fleet_file import load_fleet
+from common.config.worker_file import decode, redis_of
+from common.process.parent_death import under_supervisord
+from tickfleet.contract import keys
+from tickfleet.contract.identity import CollectorId, DataType
+from tickfleet.errors import InvalidConfigurationError
+from tickfleet.version import VERSION
 
 _DESCRIPTION = """\
 Collect one symbol of one exchange in the foreground and publish it to Redis Streams.

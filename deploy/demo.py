@@ -19,10 +19,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, NoReturn
 
-from common.errors import FleetError
-from common.parent_death import die_with_parent
-from common.place import unfit
-from common.redis_url import read_address, split_secret
+from common.config.place import unfit
+from common.process.parent_death import die_with_parent
+from tickfleet.errors import FleetError
+from tickfleet.redis.url import read_address, split_secret
 
 HERE = Path(__file__).resolve().parent
 CHECKOUT = HERE.parent

@@ -22,15 +22,15 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NoReturn
 
-from common import append_only
-from common.config import RedisConfig
-from common.errors import EXIT_FAILURE, EXIT_OK, FleetError, InvalidConfigurationError
-from common.fleet_file import load_fleet
-from common.parent_death import die_with_parent, under_supervisord
-from common.redis_line import open_line
-from common.redis_url import Address, read_address
-from common.resp import Reply, pack_command
-from common.settings import Environment, read_environment
+from common.config.collector import RedisConfig
+from common.config.environment import Environment, read_environment
+from common.config.fleet_file import load_fleet
+from common.process.parent_death import die_with_parent, under_supervisord
+from common.redis import append_only
+from tickfleet.errors import EXIT_FAILURE, EXIT_OK, FleetError, InvalidConfigurationError
+from tickfleet.redis.connection import open_line
+from tickfleet.redis.protocol import Reply, pack_command
+from tickfleet.redis.url import Address, read_address
 
 HERE = Path(__file__).resolve().parent
 _BELIEVED_UP_S = 1.5

@@ -3,7 +3,7 @@
 import os
 import sys
 
-from common.parent_death import die_with_parent
+from common.process.parent_death import die_with_parent
 
 if __name__ == "__main__":
     die_with_parent()

@@ -8,14 +8,14 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from common import event_loop
-from common.errors import EXIT_OK, FleetError
-from common.fleet_file import load_wanted_fleet
-from common.log import configure_logging
-from common.parent_death import die_with_parent, under_supervisord
-from common.settings import from_here, read_environment
-from common.version import VERSION
+from common.config.environment import from_here, read_environment
+from common.config.fleet_file import load_wanted_fleet
+from common.process import event_loop
+from common.process.log import configure_logging
+from common.process.parent_death import die_with_parent, under_supervisord
 from manager.app import run
+from tickfleet.errors import EXIT_OK, FleetError
+from tickfleet.version import VERSION
 
 _EPILOG = """\
 It is started by supervisord as a rule; by hand it runs in the foreground until SIGTERM or Ctrl-C.

@@ -5,29 +5,29 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from typing import TypeVar
 
-from common.clock import Clock, SystemClock
-from common.errors import FleetError
-from common.fleet_file import Fleet, load_wanted_fleet
-from common.lifecycle import run_until_signal
-from common.log import get_logger
-from common.parent_death import under_supervisord
-from common.place import close_to_others
-from common.redis_client import async_client
-from common.settings import Environment
-from common.taken_file import write_taken
-from manager.alerts.address import read_address
-from manager.alerts.webhook import Webhook
-from manager.board import Board
-from manager.fleet_keeper import FleetKeeper
+from common.config.environment import Environment
+from common.config.fleet_file import Fleet, load_wanted_fleet
+from common.config.place import close_to_others
+from common.config.taken_file import write_taken
+from common.process.lifecycle import run_until_signal
+from common.process.log import get_logger
+from common.process.parent_death import under_supervisord
+from common.redis.redis_py import async_client
+from manager.act.programs import launch_from
+from manager.act.reconciler import FleetKeeper
+from manager.desired.source import Wanted
 from manager.loop import Loop
-from manager.metrics.pages import Pages
-from manager.metrics.server import MetricsServer, read_port
-from manager.programs import launch_from
-from manager.reporter import Reporter
+from manager.report.alerts.address import read_address
+from manager.report.alerts.webhook import Webhook
+from manager.report.metrics.pages import Pages
+from manager.report.metrics.server import MetricsServer, read_port
+from manager.report.reporter import Reporter
+from manager.report.snapshot import Board
 from manager.settings import ManagerSettings
-from manager.supervisor_async import ThreadedSupervisor
-from manager.supervisor_client import SupervisorClient
-from manager.wanted import Wanted
+from manager.supervisord.async_client import ThreadedSupervisor
+from manager.supervisord.client import SupervisorClient
+from tickfleet._util.clock import Clock, SystemClock
+from tickfleet.errors import FleetError
 
 _T = TypeVar("_T")
 

@@ -11,39 +11,39 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from common.clock import Clock
-from common.config import RedisConfig
-from common.errors import RedisUnreachableError
-from common.identity import CollectorId
-from common.lifecycle import heed_cancellation
-from common.log import get_logger
-from common.redis_client import KeyRefusedError, translated_errors
-from common.version import VERSION
-from manager.assess import blind
-from manager.beat import Beat, erase_beat, write_beat
-from manager.fleet_keeper import FleetKeeper
-from manager.hands import WHO, Hands
-from manager.history import parked
-from manager.journal import APPLY, Entry, What, answering
-from manager.judge import Judge, Seen
-from manager.lease import Lease
-from manager.marks import marks_of
-from manager.memory import Memory
-from manager.news import log_news
-from manager.notices import Notices
-from manager.pace import Instant, was_late
-from manager.policy import Conditions
-from manager.reporter import Reporter
-from manager.rival import Rival
-from manager.senses import Facts, RedisLink, Senses
-from manager.servers import Servers
+from common.config.collector import RedisConfig
+from common.process.lifecycle import heed_cancellation
+from common.process.log import get_logger
+from common.redis.redis_py import KeyRefusedError, translated_errors
+from manager.act.executor import WHO, Hands
+from manager.act.reconciler import FleetKeeper
+from manager.decide.assess import blind
+from manager.decide.evaluate import Judge, Seen
+from manager.decide.history import parked
+from manager.decide.overlays import marks_of
+from manager.decide.policy import Conditions
+from manager.desired.rival import Rival
+from manager.desired.source import Wanted
+from manager.journal.incidents import Notices
+from manager.journal.log_lines import log_news
+from manager.journal.memory import Memory
+from manager.model.journal_entries import APPLY, Entry, What, answering
+from manager.model.verdicts import Pulse, summarise
+from manager.observe.clock_jumps import Instant, was_late
+from manager.observe.lease import Lease
+from manager.observe.poller import Facts, RedisLink, Senses
+from manager.observe.servers import Servers
+from manager.report.heartbeat import Beat, erase_beat, write_beat
+from manager.report.reporter import Reporter
 from manager.settings import ManagerSettings, tuned
-from manager.supervisor_async import Supervisor
-from manager.verdicts import Pulse, summarise
-from manager.wanted import Wanted
+from manager.supervisord.async_client import Supervisor
+from tickfleet._util.clock import Clock
+from tickfleet.contract.identity import CollectorId
+from tickfleet.errors import RedisUnreachableError
+from tickfleet.version import VERSION
 
 if TYPE_CHECKING:
-    from common.redis_client import AsyncRedis
+    from common.redis.redis_py import AsyncRedis
 
 FAREWELL_LIMIT_S = 2.0
 """For the last words to Redis; well below the ``stopwaitsecs`` that supervisord grants the manager."""

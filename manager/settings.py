@@ -3,11 +3,11 @@
 from msgspec import Struct
 from msgspec.structs import replace
 
-from common.tuning import Tuning
+from common.config.manager_limits import Tuning
 
 
 class ManagerSettings(Struct, frozen=True, kw_only=True):
-    """Times in seconds. Those that ``common.tuning`` names can be set in the fleet file.
+    """Times in seconds. Those that ``common.config.manager_limits`` names can be set in the fleet file.
 
     Attributes:
         round_every_s: Pace of the loop; the workers beat as often, so looking more often would show nothing new.
@@ -31,7 +31,7 @@ class ManagerSettings(Struct, frozen=True, kw_only=True):
         park_max_s: The longest pause: what is mended outside is noticed within five minutes.
         forgive_after_s: Healthy for this long: the trouble before it is forgotten.
         starting_max: Collectors in their start at once, so that 200 do not ask for CPU and snapshots together. An
-            exchange has its share of that to itself, see ``manager.crowd``.
+            exchange has its share of that to itself, see ``manager.decide.start_limits``.
         outage_fraction: An exchange is out when more than this part of its collectors is silent, of those that tell.
         outage_least: And at least so many: one alone proves nothing.
         flow_fresh_s: A collector tells that its exchange works while it has got data within this time.

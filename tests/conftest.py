@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from common.config import RedisConfig
+from common.config.collector import RedisConfig
 from tests.support.clock import ManualClock
 from tests.support.redis_server import RedisServer
 

@@ -17,16 +17,16 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("common", "collector_worker", "manager")
 
 OWNERS = {
-    "picows": {"collector_worker/transport/with_picows.py"},
-    "websockets": {"collector_worker/transport/with_websockets.py"},
-    "h11": {"collector_worker/rest.py"},
-    "redis": {"common/redis_client.py"},
-    "hiredis": {"common/resp.py"},
-    "pyarrow": {"common/reading/arrow.py"},
-    "uvloop": {"common/event_loop.py"},
-    "structlog": {"common/log.py"},
-    "prometheus_client": {"manager/metrics/families.py"},
-    "xmlrpc": {"manager/supervisor_client.py"},
+    "picows": {"collector_worker/connection/transport/with_picows.py"},
+    "websockets": {"collector_worker/connection/transport/with_websockets.py"},
+    "h11": {"collector_worker/rest/http.py"},
+    "redis": {"common/redis/redis_py.py"},
+    "hiredis": {"tickfleet/redis/protocol.py"},
+    "pyarrow": {"tickfleet/reading/tables/arrow.py"},
+    "uvloop": {"common/process/event_loop.py"},
+    "structlog": {"common/process/log.py"},
+    "prometheus_client": {"manager/report/metrics/families.py"},
+    "xmlrpc": {"manager/supervisord/client.py"},
 }
 """Each outside library is known to one file; the others see what that file makes of it."""
 
@@ -98,7 +98,7 @@ def test_key_literals_stand_in_one_file() -> None:
         for path in sources(package)
         if literal.search(path.read_text(encoding="utf-8"))
     }
-    assert holders == {"common/keys.py"}
+    assert holders == {"tickfleet/contract/keys.py"}
 
 
 def test_only_settings_read_the_environment() -> None:
@@ -108,7 +108,7 @@ def test_only_settings_read_the_environment() -> None:
         for path in sources(package)
         if re.search(r"\bos\.(environ|getenv)\b", path.read_text(encoding="utf-8"))
     }
-    assert readers <= {"common/settings.py", "common/parent_death.py"}
+    assert readers <= {"common/config/environment.py", "common/process/parent_death.py"}
 
 
 def test_entry_points_are_tiny() -> None:
@@ -140,7 +140,7 @@ def test_no_detached_tasks() -> None:
         for path in sources(package)
         if pattern.search(path.read_text(encoding="utf-8"))
     }
-    assert users - {"common/lifecycle.py"} <= allowed
+    assert users - {"common/process/lifecycle.py"} <= allowed
 
 
 def test_no_test_sleeps() -> None:

@@ -4,10 +4,10 @@ from collections.abc import Callable, Iterable
 from importlib import import_module
 from typing import cast
 
-from collector_worker.exchanges.contract import ExchangeCollector
-from common.config import ExchangeCollectorConfig
-from common.errors import ExchangeNotSupportedError, FleetError, InvalidConfigurationError
-from common.identity import DataType
+from collector_worker.exchanges.adapter import ExchangeCollector
+from common.config.collector import ExchangeCollectorConfig
+from tickfleet.contract.identity import DataType
+from tickfleet.errors import ExchangeNotSupportedError, FleetError, InvalidConfigurationError
 
 __all__ = [
     "DataType",
@@ -19,7 +19,7 @@ __all__ = [
 
 REGISTRY = {"binance": "BinanceSpot", "okx": "Okx"}
 """Exchange name, which is that of its file here, to its class; a collector loads only its own. What each can do is
-listed in ``common.exchanges``; a test compares the two."""
+listed in ``common.config.exchanges``; a test compares the two."""
 
 
 class ExchangeFactory:

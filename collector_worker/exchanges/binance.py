@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Meta, Raw, Struct, field
 from msgspec.json import Decoder
 
-from collector_worker.exchanges.contract import (
+from collector_worker.exchanges.adapter import (
     UNREADABLE,
     Acknowledged,
     Adapter,
@@ -28,13 +28,13 @@ from collector_worker.exchanges.contract import (
     Refused,
     TradeShape,
 )
-from collector_worker.rest_rows import Rows
-from common.config import ExchangeCollectorConfig
-from common.decimals import AMOUNT, is_amount
-from common.errors import ExchangeUnavailableError, NotTradedError, UnknownSymbolError
-from common.events import BookDelta, BookSnapshot, Candle, Level, Ticker, Trade
-from common.identity import DataType, Symbol
-from common.intervals import is_opening, length_ns
+from collector_worker.exchanges.rows import Rows
+from common.config.collector import ExchangeCollectorConfig
+from tickfleet.contract.decimals import AMOUNT, is_amount
+from tickfleet.contract.events import BookDelta, BookSnapshot, Candle, Level, Ticker, Trade
+from tickfleet.contract.identity import DataType, Symbol
+from tickfleet.contract.intervals import is_opening, length_ns
+from tickfleet.errors import ExchangeUnavailableError, NotTradedError, UnknownSymbolError
 
 NS_PER_MS = 1_000_000
 _Answer = TypeVar("_Answer")

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from common import keys
-from common.identity import CollectorId, DataType
 from deploy.contract.docstrings import description
 from deploy.contract.schemas import Schema
+from tickfleet.contract import keys
+from tickfleet.contract.identity import CollectorId, DataType
 
 _COLLECTOR = CollectorId("EXCHANGE", "SYMBOL")
 

@@ -1,11 +1,11 @@
 """One value of each kind as a reader gets it, made by the code that writes it."""
 
-from common import coverage, keys
-from common.codec import Fields, encode
-from common.events import BookDelta, BookSnapshot, Candle, FeedState, FeedStatus, Gap, Level, Ticker, Trade
-from common.health import BookState, Heartbeat, Progress, WorkerState
-from common.identity import CollectorId, DataType
-from manager import journal
+from manager.model import journal_entries as journal
+from tickfleet.contract import coverage, keys
+from tickfleet.contract.codec import Fields, encode
+from tickfleet.contract.events import BookDelta, BookSnapshot, Candle, FeedState, FeedStatus, Gap, Level, Ticker, Trade
+from tickfleet.contract.health import BookState, Heartbeat, Progress, WorkerState
+from tickfleet.contract.identity import CollectorId, DataType
 
 _TS = 1_767_225_600_123_000_000
 _RECV = _TS + 8_000_000

@@ -8,20 +8,21 @@ from typing import Any
 
 from msgspec import Struct
 
-from collector_worker.exchanges.contract import Instrument
-from common import coverage, events, health
-from common.events import BookDelta, BookSnapshot, Candle, FeedStatus, Gap, Ticker, Trade
-from common.health import BookState, Heartbeat, Progress
-from common.identity import DataType
-from common.reading.position import Mark
+from collector_worker.exchanges.adapter import Instrument
 from deploy.contract import examples
 from deploy.contract.docstrings import description, from_table
 from deploy.contract.schemas import Schema, flat, flat_schema, integer, json_schema, json_text, text
-from manager import desired, journal
-from manager.beat import ManagerState
-from manager.figures.document import Figures
-from manager.marks import OutageMark
-from manager.verdicts import Verdict
+from manager.decide.overlays import OutageMark
+from manager.desired import overrides as desired
+from manager.model import journal_entries as journal
+from manager.model.verdicts import Verdict
+from manager.report.figures.document import Figures
+from manager.report.heartbeat import ManagerState
+from tickfleet.contract import coverage, events, health
+from tickfleet.contract.events import BookDelta, BookSnapshot, Candle, FeedStatus, Gap, Ticker, Trade
+from tickfleet.contract.health import BookState, Heartbeat, Progress
+from tickfleet.contract.identity import DataType
+from tickfleet.reading.position import Mark
 
 
 class Message(Struct, frozen=True):

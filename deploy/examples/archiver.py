@@ -1,7 +1,7 @@
 """Writes all that the collectors publish to Parquet files, every entry once, whatever happens to the process.
 
-- Where they are, what they are called, and why a kill costs nothing: ``common.reading.id_files``.
-- A row per entry (``common.reading.layout``), ``gap`` and ``feed_status`` too. ``missed`` stands where retention was
+- Where they are, what they are called, and why a kill costs nothing: ``tickfleet.reading.tables.segment_files``.
+- A row per entry (``tickfleet.reading.tables.layout``), ``gap`` and ``feed_status`` too. ``missed`` stands where retention was
   faster than this reader, ``unreadable`` where an entry is none that this version knows.
 - A file ends after ``--every-s``, at the end of its day, and when it, or all together, hold too much.
 - SIGTERM: the open files are finished, within 5 s; what is not finished by then is removed, and said. What was in it,
@@ -16,16 +16,16 @@ from itertools import groupby
 from math import inf
 from pathlib import Path
 
-from common.clock import Clock, SystemClock
-from common.config import RedisConfig
-from common.errors import FleetError
-from common.identity import DataType
-from common.reading.arrow import ParquetFile, schema
-from common.reading.entries import Chunk
-from common.reading.id_files import IdFiles, day_of
-from common.service import run_service
-from common.settings import read_environment
-from common.subscriber import Entry, Missed, Rewound, StreamName, Subscriber
+from common.config.collector import RedisConfig
+from common.config.environment import read_environment
+from common.process.service import run_service
+from tickfleet._util.clock import Clock, SystemClock
+from tickfleet.contract.identity import DataType
+from tickfleet.errors import FleetError
+from tickfleet.reading.entries import Chunk
+from tickfleet.reading.subscriber import Entry, Missed, Rewound, StreamName, Subscriber
+from tickfleet.reading.tables.arrow import ParquetFile, schema
+from tickfleet.reading.tables.segment_files import IdFiles, day_of
 
 FILE_CELLS, ALL_CELLS = 2_000_000, 10_000_000  # 200,000 trades, some 40 MiB of memory; and five times that
 ROWS_AT_ONCE = 100  # that wait as objects, before they go to the file

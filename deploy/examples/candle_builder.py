@@ -21,16 +21,16 @@ from itertools import islice
 
 from msgspec import Struct
 
-from common.clock import SystemClock
-from common.config import RedisConfig
-from common.coverage_reader import UNKNOWN, CoverageReader, Look
-from common.events import Trade
-from common.intervals import number_at, opens_at
-from common.output import OutputEntry, OutputStreams
-from common.reading.entries import Chunk, Unreadable
-from common.reading.position import BEGINNING, id_order
-from common.service import run_service
-from common.subscriber import Entry, Mark, Missed, Position, Rewound, StreamName, Subscriber
+from common.config.collector import RedisConfig
+from common.process.service import run_service
+from tickfleet._util.clock import SystemClock
+from tickfleet.contract.events import Trade
+from tickfleet.contract.intervals import number_at, opens_at
+from tickfleet.reading.coverage_reader import UNKNOWN, CoverageReader, Look
+from tickfleet.reading.entries import Chunk, Unreadable
+from tickfleet.reading.output import OutputEntry, OutputStreams
+from tickfleet.reading.position import BEGINNING, id_order
+from tickfleet.reading.subscriber import Entry, Mark, Missed, Position, Rewound, StreamName, Subscriber
 
 LOOK_EVERY_S = 1.0
 KEPT_BARS = 100_000  # in the output, and so made at most: what is older would be trimmed at once

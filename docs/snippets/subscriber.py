@@ -2,7 +2,7 @@
 
 import asyncio
 
-from common.subscriber import Subscriber
+from tickfleet.reading.subscriber import Subscriber
 
 
 async def main() -> None:

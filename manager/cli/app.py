@@ -10,26 +10,26 @@ import typer
 from msgspec.structs import replace
 from typer.core import TyperGroup
 
-from common.errors import EXIT_FAILURE, EXIT_OK, EXIT_USAGE, FleetError, InvalidConfigurationError, UsageError
-from common.settings import from_here
-from common.version import VERSION
-from manager.cli.coverage_command import coverage
+from common.config.environment import from_here
+from manager.cli.context import Tools, default_tools
+from manager.cli.data.coverage_command import coverage
+from manager.cli.data.export_command import export
+from manager.cli.data.tail_command import tail
 from manager.cli.doctor.command import doctor
-from manager.cli.events_command import events
-from manager.cli.export_command import export
-from manager.cli.fleet_commands import list_collectors, validate
-from manager.cli.logs_command import logs
-from manager.cli.membership_commands import add, remove
-from manager.cli.order_commands import disable, enable, start, stop
-from manager.cli.plan_command import apply_file, plan
-from manager.cli.redis_command import ask_redis
-from manager.cli.restart_command import restart, restart_all
-from manager.cli.status_command import status
-from manager.cli.tail_command import tail
+from manager.cli.fleet.fleet_commands import list_collectors, validate
+from manager.cli.fleet.plan_command import apply_file, plan
+from manager.cli.fleet.redis_command import ask_redis
+from manager.cli.fleet.unban_command import unban
+from manager.cli.orders.membership_commands import add, remove
+from manager.cli.orders.order_commands import disable, enable, start, stop
+from manager.cli.orders.restart_command import restart, restart_all
+from manager.cli.show.events_command import events
+from manager.cli.show.logs_command import logs
+from manager.cli.show.status_command import status
+from manager.cli.show.why_command import why
 from manager.cli.times import Zone
-from manager.cli.tools import Tools, default_tools
-from manager.cli.unban_command import unban
-from manager.cli.why_command import why
+from tickfleet.errors import EXIT_FAILURE, EXIT_OK, EXIT_USAGE, FleetError, InvalidConfigurationError, UsageError
+from tickfleet.version import VERSION
 
 _HELP = """Watch and steer the fleet of market-data collectors.
 

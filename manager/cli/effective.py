@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
-from common import keys
-from common.errors import FleetError
-from common.fleet_file import Fleet
-from manager.cli.tools import Standing, Tools
-from manager.desired import Desired, merge
+from common.config.fleet_file import Fleet
+from manager.cli.context import Standing, Tools
+from manager.desired.overrides import Desired, merge
+from tickfleet.contract import keys
+from tickfleet.errors import FleetError
 
 if TYPE_CHECKING:
-    from common.redis_client import SyncRedis
+    from common.redis.redis_py import SyncRedis
 
 
 class Site(Struct, frozen=True):
@@ -63,7 +63,7 @@ def at_site(tools: Tools, file: Fleet | None = None) -> Iterator[Site]:
 
 
 def _read(file: Fleet, client: "SyncRedis") -> dict[str, str]:
-    from common.redis_client import translated_errors  # see ``tools``
+    from common.redis.redis_py import translated_errors  # see ``tools``
 
     with translated_errors(file.redis), client.pipeline(transaction=False) as pipe:
         pipe.hgetall(keys.FLEET_DESIRED)

@@ -4,8 +4,8 @@ import http.client
 import json
 from collections.abc import Mapping
 
-from manager.processes import Process
-from manager.status_document import NOT_RUNNING
+from manager.model.processes import Process
+from manager.report.status_document import NOT_RUNNING
 
 PROGRAM = "manager"
 LIMIT_S = 1.0

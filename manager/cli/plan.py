@@ -7,8 +7,8 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from common.identity import CollectorId
-from common.worker_file import WorkerFile
+from common.config.worker_file import WorkerFile
+from tickfleet.contract.identity import CollectorId
 
 _NO_RESTART = frozenset({"enabled", "redis.password_file"})
 """A running process does not depend on these."""

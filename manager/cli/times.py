@@ -3,11 +3,11 @@
 from datetime import UTC, datetime, timedelta
 from typing import cast
 
-from common.errors import InvalidConfigurationError, UsageError
-from common.reading.start import check_start
-from common.times import not_a_time, read_time
+from manager.model.formatting import span
 from manager.settings import NS_PER_S
-from manager.words import span
+from tickfleet._util.times import not_a_time, read_time
+from tickfleet.errors import InvalidConfigurationError, UsageError
+from tickfleet.reading.streams.start import check_start
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NS_PER_MS = 1_000_000
@@ -18,7 +18,7 @@ _LAST_MS = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // timedelta(milliseconds
 
 
 def parse_time(text: str, now_ns: int) -> int:
-    """A point in time, ns since the epoch, as ``common.times`` has it.
+    """A point in time, ns since the epoch, as ``tickfleet._util.times`` has it.
 
     Raises:
         UsageError: It is none.

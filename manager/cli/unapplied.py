@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping
 
-from common.fleet_file import Fleet
-from common.settings import Environment
-from common.worker_file import WorkerFile, worker_file
+from common.config.environment import Environment
+from common.config.fleet_file import Fleet
+from common.config.worker_file import WorkerFile, worker_file
+from manager.cli.context import Standing
 from manager.cli.plan import make_plan
-from manager.cli.tools import Standing
-from manager.desired import merge
+from manager.desired.overrides import merge
 
 
 def count_unapplied(standing: Standing, changes: Mapping[str, str], environment: Environment) -> int | None:

@@ -17,7 +17,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from common.config import TRANSPORTS
+from common.config.collector import TRANSPORTS
 from tests.bench.machine import busy_percent, machine, versions
 from tests.bench.plan import FULL, QUICK, Plan
 from tests.bench.scenarios import NAMES, scenario

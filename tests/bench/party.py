@@ -5,11 +5,11 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from collector_worker.express.compiled import compiled
-from common import keys
-from common.identity import CollectorId, DataType
+from collector_worker.fastpath.compiled import compiled
 from tests.bench.site import LoadProcess, Run
 from tests.support.processes import ROOT, Process, start_worker
+from tickfleet.contract import keys
+from tickfleet.contract.identity import CollectorId, DataType
 
 _ID = CollectorId("okx", "BTC-USDT")
 

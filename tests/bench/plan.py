@@ -2,7 +2,7 @@
 
 from msgspec import Struct
 
-from common.config import DEFAULT_TRANSPORT, TRANSPORTS
+from common.config.collector import DEFAULT_TRANSPORT, TRANSPORTS
 
 RATE = 1_000
 """Frames per second at which we are compared with others."""

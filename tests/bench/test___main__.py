@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from collector_worker.express.compiled import compiled
+from collector_worker.fastpath.compiled import compiled
 from tests.bench import __main__ as bench
 from tests.bench.plan import Plan
 

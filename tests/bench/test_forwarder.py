@@ -8,11 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from collector_worker.streams import BOUND_EVERY, Stream
-from common import keys
-from common.events import Trade
-from common.identity import CollectorId, DataType
-from common.resp import pack_command
+from collector_worker.publish.own_streams import BOUND_EVERY, Stream
 from tests.bench.forwarder import CompilerMissingError, build_forwarder
 from tests.bench.party import last_number
 from tests.bench.redis_wire import RedisWire
@@ -20,6 +16,10 @@ from tests.bench.site import LoadProcess
 from tests.support.ports import wait_until
 from tests.support.processes import Process
 from tests.support.redis_server import RedisServer
+from tickfleet.contract import keys
+from tickfleet.contract.events import Trade
+from tickfleet.contract.identity import CollectorId, DataType
+from tickfleet.redis.protocol import pack_command
 
 OKX = CollectorId("okx", "BTC-USDT")
 KEY, WRITER = keys.stream(OKX, DataType.TRADE), keys.writer(OKX)

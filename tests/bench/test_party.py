@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from common.config import ExchangeCollectorConfig
-from common.exchanges import Endpoints
-from common.fleet_file import load_fleet
-from common.identity import DataType
-from common.settings import read_environment
+from common.config.collector import ExchangeCollectorConfig
+from common.config.environment import read_environment
+from common.config.exchanges import Endpoints
+from common.config.fleet_file import load_fleet
 from tests.bench.party import entries_added, fleet_text, last_number
+from tickfleet.contract.identity import DataType
 
 
 @pytest.mark.parametrize(("tls", "web", "http"), [(False, "ws", "http"), (True, "wss", "https")])

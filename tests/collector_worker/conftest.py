@@ -2,7 +2,7 @@
 
 import pytest
 
-from common.config import TRANSPORTS
+from common.config.collector import TRANSPORTS
 from tests.support.feed_rig import Rig
 
 

@@ -4,13 +4,10 @@ import asyncio
 
 import pytest
 
-import collector_worker.heartbeat as heartbeat_module
+import collector_worker.health.heartbeat as heartbeat_module
 from collector_worker.app import IDS_AHEAD
 from collector_worker.exchanges.okx import Okx
-from collector_worker.stream_ends import StreamReturnedError, StreamTakenError
-from common.errors import NotServedHereError, SubscriptionRefusedError, UnknownSymbolError
-from common.health import WorkerState
-from common.identity import DataType
+from collector_worker.publish.stream_tips import StreamReturnedError, StreamTakenError
 from tests.support import okx_wire
 from tests.support.http_server import answer
 from tests.support.okx_wire import ticker
@@ -29,6 +26,9 @@ from tests.support.worker_rig import (
     surroundings,
 )
 from tests.support.ws_server import Peer
+from tickfleet.contract.health import WorkerState
+from tickfleet.contract.identity import DataType
+from tickfleet.errors import NotServedHereError, SubscriptionRefusedError, UnknownSymbolError
 
 S = 1_000_000_000
 

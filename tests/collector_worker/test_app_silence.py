@@ -1,11 +1,11 @@
 """What a worker knows of silence from the run before it."""
 
-from collector_worker.telemetry import Telemetry
-from common.health import Progress
-from common.identity import DataType
+from collector_worker.telemetry.telemetry import Telemetry
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import until
 from tests.support.worker_rig import PREFIX, heartbeat, published, running, surroundings
+from tickfleet.contract.health import Progress
+from tickfleet.contract.identity import DataType
 
 S = 1_000_000_000
 

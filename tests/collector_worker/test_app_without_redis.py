@@ -6,8 +6,6 @@ import pytest
 from structlog.testing import capture_logs
 
 from collector_worker.app import Limits
-from common.errors import RedisUnreachableError
-from common.health import WorkerState
 from tests.support.okx_wire import ticker
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import until
@@ -21,6 +19,8 @@ from tests.support.worker_rig import (
     surroundings,
 )
 from tests.support.ws_server import Peer
+from tickfleet.contract.health import WorkerState
+from tickfleet.errors import RedisUnreachableError
 
 
 @pytest.fixture

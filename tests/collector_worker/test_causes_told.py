@@ -13,13 +13,13 @@ from types import SimpleNamespace
 import pytest
 import trustme
 
-from collector_worker import rest
-from collector_worker.transport import open_socket
-from common import event_loop
-from common.config import TRANSPORTS
-from common.errors import ConnectionLostError, ExchangeUnavailableError
+from collector_worker.connection.transport import open_socket
+from collector_worker.rest import http as rest
+from common.config.collector import TRANSPORTS
+from common.process import event_loop
 from tests.support.ports import free_port
 from tests.support.waiting import PATIENCE_S
+from tickfleet.errors import ConnectionLostError, ExchangeUnavailableError
 
 AUTHORITY = trustme.CA()
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
@@ -103,7 +103,9 @@ def test_each_cause_is_told_apart(cause: str, way: str, tmp_path: Path, monkeypa
             if cause == "no name":
                 monkeypatch.setattr(socket, "getaddrinfo", no_name)
             if cause == "no descriptors":
-                monkeypatch.setattr("common.dial.socket", SimpleNamespace(**{**vars(socket), "socket": no_socket}))
+                monkeypatch.setattr(
+                    "tickfleet._util.dial.socket", SimpleNamespace(**{**vars(socket), "socket": no_socket})
+                )
             with pytest.raises((ConnectionLostError, ExchangeUnavailableError)) as lost:
                 await ask(way, f"{host}:{port}")
             monkeypatch.undo()

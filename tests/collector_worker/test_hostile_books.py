@@ -9,13 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from collector_worker.book_sync import BookSync, Judged, Wish
-from collector_worker.exchanges.contract import Adapter, BookFrame
-from common.events import BookDelta, BookSnapshot, Level
-from common.health import BookState
+from collector_worker.exchanges.adapter import Adapter, BookFrame
+from collector_worker.integrity.book_sync import BookSync, Judged, Wish
 from tests.support import binance_adapter, okx_adapter, okx_wire
 from tests.support.book_exchange import EMPTY, Change, Levels, applied, asks, bids, joined, replayed, snapshot
 from tests.support.clock import ManualClock
+from tickfleet.contract.events import BookDelta, BookSnapshot, Level
+from tickfleet.contract.health import BookState
 
 FIRST = 1_000
 HEALED_S = 130

@@ -14,11 +14,11 @@ from typing import NamedTuple, cast
 
 import pytest
 
-from common.health import BookState, Heartbeat, WorkerState, read_heartbeat
-from common.identity import DataType
 from tests.support.ports import wait_until
 from tests.support.processes import BIN, Process, SimulatorProcess, start_worker
 from tests.support.redis_server import RedisServer
+from tickfleet.contract.health import BookState, Heartbeat, WorkerState, read_heartbeat
+from tickfleet.contract.identity import DataType
 
 PREFIX = "md:v1:{okx:BTC-USDT}:"
 STREAMS = [PREFIX + name for name in ("trade", "orderbook", "ticker", "candles:1m")]

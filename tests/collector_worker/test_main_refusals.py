@@ -14,11 +14,11 @@ import structlog
 from collector_worker import __main__ as entry
 from collector_worker.app import Limits, Worker
 from collector_worker.settings import WorkerSettings
-from common.health import WorkerState, read_heartbeat
 from tests.support.ports import free_port, wait_until
 from tests.support.processes import BIN, SimulatorProcess
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import PATIENCE_S
+from tickfleet.contract.health import WorkerState, read_heartbeat
 
 SECRET = "hunter2-and-more"  # noqa: S105 - made up
 

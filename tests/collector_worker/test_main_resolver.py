@@ -4,10 +4,10 @@ import signal
 import sys
 from pathlib import Path
 
-from common.health import WorkerState, read_heartbeat
 from tests.support.ports import wait_until
 from tests.support.processes import Process
 from tests.support.redis_server import RedisServer
+from tickfleet.contract.health import WorkerState, read_heartbeat
 
 WORKER = """
 import socket, sys, threading

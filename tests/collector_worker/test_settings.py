@@ -3,12 +3,12 @@ from pathlib import Path
 import pytest
 
 from collector_worker.settings import WorkerSettings, load_settings
-from common.config import ExchangeCollectorConfig, RedisConfig
-from common.errors import ExchangeNotSupportedError, InvalidConfigurationError
-from common.fleet_file import load_fleet
-from common.identity import DataType
-from common.settings import Environment
-from common.worker_file import encode, worker_file
+from common.config.collector import ExchangeCollectorConfig, RedisConfig
+from common.config.environment import Environment
+from common.config.fleet_file import load_fleet
+from common.config.worker_file import encode, worker_file
+from tickfleet.contract.identity import DataType
+from tickfleet.errors import ExchangeNotSupportedError, InvalidConfigurationError
 
 FLEET = """
 [redis]

@@ -13,17 +13,17 @@ from msgspec import field
 from msgspec.structs import replace
 
 import collector_worker
-from collector_worker.connection import Connection
-from collector_worker.rest_client import RestClient
-from common.errors import ConnectionLostError, ExchangeUnavailableError
-from common.health import BookState, WorkerState
-from common.identity import DataType
+from collector_worker.connection.connection import Connection
+from collector_worker.rest.client import RestClient
 from tests.support.clock import WatchedClock
 from tests.support.feed_rig import Rig
 from tests.support.okx_wire import acknowledge, book
 from tests.support.waiting import until
 from tests.support.ways import FREE, FreePermits
 from tests.support.ws_server import Peer, ScriptedServer
+from tickfleet.contract.health import BookState, WorkerState
+from tickfleet.contract.identity import DataType
+from tickfleet.errors import ConnectionLostError, ExchangeUnavailableError
 
 
 def named(method: str) -> set[str]:

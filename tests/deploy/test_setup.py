@@ -19,7 +19,7 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 
 def setup(root: Path) -> subprocess.CompletedProcess[str]:
     """Run it up to where it would make the environment."""
-    for name in ("deploy/bin/setup", "common/__init__.py", "common/place.py"):
+    for name in ("deploy/bin/setup", "common/__init__.py", "common/config/place.py"):
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(CHECKOUT / name, root / name)
     for name in ("pyproject.toml", "constraints.txt"):

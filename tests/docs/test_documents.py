@@ -13,8 +13,6 @@ from typing import Any
 import pytest
 import typer
 
-from common import keys
-from common.identity import DataType
 from manager.cli.app import app
 from tests.support.documents import Fence, documents, fences, is_program, spans
 from tests.support.node_packages import folder_with
@@ -23,6 +21,8 @@ from tests.support.processes import BIN, ROOT, Process, SimulatorProcess, start_
 from tests.support.redis_cli import path_with_redis_cli
 from tests.support.redis_server import RedisServer
 from tests.support.stream_writer import BTC
+from tickfleet.contract import keys
+from tickfleet.contract.identity import DataType
 
 WITHIN_S = 40.0
 PROGRAMS = [fence for fence in fences("python", "js", "sh") if is_program(fence)]

@@ -11,9 +11,6 @@ from typing import Any
 
 import pytest
 
-from common import keys
-from common.codec import encode
-from common.events import FeedState, FeedStatus, Gap
 from tests.support.market_items import START_NS
 from tests.support.node_packages import folder_with
 from tests.support.ports import wait_until
@@ -33,6 +30,9 @@ from tests.support.stream_writer import (
     write_book_hash,
     write_trades,
 )
+from tickfleet.contract import keys
+from tickfleet.contract.codec import encode
+from tickfleet.contract.events import FeedState, FeedStatus, Gap
 
 SNIPPETS = ROOT / "docs" / "snippets"
 WITHIN_S = 20

@@ -4,13 +4,13 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from common.config import ExchangeCollectorConfig
-from common.errors import SupervisorUnreachableError
-from common.health import BookState, Heartbeat, Progress, WorkerState
-from common.identity import DataType
-from manager.processes import Process, ProcessState
-from manager.supervisor_client import Fault, Reread, SupervisorEndingError, SupervisorRefusedError
-from manager.verdicts import Pulse
+from common.config.collector import ExchangeCollectorConfig
+from manager.model.processes import Process, ProcessState
+from manager.model.verdicts import Pulse
+from manager.supervisord.client import Fault, Reread, SupervisorEndingError, SupervisorRefusedError
+from tickfleet.contract.health import BookState, Heartbeat, Progress, WorkerState
+from tickfleet.contract.identity import DataType
+from tickfleet.errors import SupervisorUnreachableError
 
 S = 1_000_000_000
 NOW_NS = 1_800_000_000 * S

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from manager.supervisor_client import Reread
+from manager.supervisord.client import Reread
 from tests.manager.fakes import FakeSupervisor, ManualClock
 
 

@@ -12,11 +12,11 @@ from typing import TypeVar
 
 import redis
 
-from common.errors import FleetError
-from common.settings import Environment
-from manager.supervisor_client import SupervisorClient
+from common.config.environment import Environment
+from manager.supervisord.client import SupervisorClient
 from tests.support.ports import wait_until
 from tests.support.waiting import PATIENCE_S
+from tickfleet.errors import FleetError
 
 _T = TypeVar("_T")
 

@@ -5,15 +5,15 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from common.config import RedisConfig
-from common.fleet_file import Fleet
-from common.redis_client import async_client
-from common.settings import Environment
+from common.config.collector import RedisConfig
+from common.config.environment import Environment
+from common.config.fleet_file import Fleet
+from common.redis.redis_py import async_client
 from manager import app
+from manager.act.executor import WHO
 from manager.app import reporting
-from manager.hands import WHO
-from manager.journal import Entry, What
-from manager.senses import RedisLink
+from manager.model.journal_entries import Entry, What
+from manager.observe.poller import RedisLink
 from manager.settings import ManagerSettings
 from tests.manager.fakes import ManualClock
 from tests.support.alert_receiver import AlertReceiver

@@ -12,22 +12,22 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from common.clock import SystemClock
-from common.fleet_file import Fleet, load_fleet
-from common.redis_client import async_client, sync_client
-from common.settings import Environment
-from manager.cli.look import Look, look
-from manager.cli.tools import Tools
-from manager.fleet_keeper import FleetKeeper
+from common.config.environment import Environment
+from common.config.fleet_file import Fleet, load_fleet
+from common.redis.redis_py import async_client, sync_client
+from manager.act.programs import Launch, launch_from
+from manager.act.reconciler import FleetKeeper
+from manager.cli.context import Tools
+from manager.cli.show.fleet_view import Look, look
+from manager.desired.source import Wanted
 from manager.loop import Loop
-from manager.processes import ProcessState
-from manager.programs import Launch, launch_from
-from manager.reporter import Reporter
+from manager.model.processes import ProcessState
+from manager.report.reporter import Reporter
 from manager.settings import ManagerSettings
-from manager.supervisor_async import ThreadedSupervisor
-from manager.supervisor_client import SupervisorClient
-from manager.wanted import Wanted
+from manager.supervisord.async_client import ThreadedSupervisor
+from manager.supervisord.client import SupervisorClient
 from tests.manager.real import eventually, real_redis, real_supervisord
+from tickfleet._util.clock import SystemClock
 
 pytestmark = pytest.mark.system
 

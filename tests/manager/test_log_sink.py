@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 import structlog
 
-from common.log import configure_logging, get_logger
+from common.process.log import configure_logging, get_logger
 
 
 @pytest.fixture(autouse=True)

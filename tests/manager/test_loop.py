@@ -9,28 +9,28 @@ import pytest
 from msgspec.structs import replace
 from structlog.testing import capture_logs
 
-from common import keys
-from common.config import RedisConfig
-from common.errors import InvalidConfigurationError
-from common.fleet_file import Fleet
-from common.health import WorkerState
-from common.identity import CollectorId
-from common.settings import Environment
-from common.tuning import Tuning
-from manager.board import Board, why_unwell
-from manager.desired import Wish, WishState, encode
-from manager.fleet_keeper import FleetKeeper
-from manager.journal import Entry, What, from_fields, write_now
+from common.config.collector import RedisConfig
+from common.config.environment import Environment
+from common.config.fleet_file import Fleet
+from common.config.manager_limits import Tuning
+from manager.act.programs import Launch
+from manager.act.reconciler import FleetKeeper
+from manager.desired.overrides import Wish, WishState, encode
+from manager.desired.source import Wanted
 from manager.loop import Loop
-from manager.processes import ProcessState
-from manager.programs import Launch
-from manager.reporter import Reporter
+from manager.model.journal_entries import Entry, What, from_fields, write_now
+from manager.model.processes import ProcessState
+from manager.model.verdicts import Verdict
+from manager.report.reporter import Reporter
+from manager.report.snapshot import Board, why_unwell
 from manager.settings import ManagerSettings
-from manager.supervisor_client import Fault, Reread
-from manager.verdicts import Verdict
-from manager.wanted import Wanted
+from manager.supervisord.client import Fault, Reread
 from tests.manager.fakes import AsyncFakeSupervisor, FakeSupervisor, ManualClock, S, config, heartbeat
-from tests.manager.metrics.scene import figures
+from tests.manager.report.metrics.scene import figures
+from tickfleet.contract import keys
+from tickfleet.contract.health import WorkerState
+from tickfleet.contract.identity import CollectorId
+from tickfleet.errors import InvalidConfigurationError
 
 BTC, ETH = config(), config("ETH-USDT")
 
@@ -236,8 +236,8 @@ async def test_while_redis_takes_no_writes_nobody_is_killed_nor_soon_after(
         return {"OOM": counted}
 
     async with running(stage):
-        monkeypatch.setattr("manager.senses.count_refusals", count)
-        monkeypatch.setattr("manager.senses.code_of_write", lambda _: "OOM" if ours and refusing else "")
+        monkeypatch.setattr("manager.observe.poller.count_refusals", count)
+        monkeypatch.setattr("manager.observe.poller.code_of_write", lambda _: "OOM" if ours and refusing else "")
         stage.silence()
         journal = stage.journal(What.VERDICT_CHANGED)
         for _ in range(60):
@@ -265,7 +265,7 @@ async def test_a_redis_that_takes_no_writes_is_told_before_a_heartbeat_has_expir
     async with running(stage):
         journal = stage.journal(What.VERDICT_CHANGED)
         assert {each.verdict for each in stage.board.shown.judgements} == {Verdict.HEALTHY}
-        monkeypatch.setattr("manager.senses.code_of_write", lambda _: "OOM")
+        monkeypatch.setattr("manager.observe.poller.code_of_write", lambda _: "OOM")
         await stage.round()
         shown = [(each.verdict, each.why) for each in stage.board.shown.judgements]
         assert shown == [(Verdict.UNKNOWN, "Redis takes no writes: OOM, since 08:00:05 UTC")] * 2
@@ -276,12 +276,12 @@ async def test_while_our_own_writes_are_refused_what_is_dead_is_not_started(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with running(stage):
-        monkeypatch.setattr("manager.senses.code_of_write", lambda _: "MISCONF")
+        monkeypatch.setattr("manager.observe.poller.code_of_write", lambda _: "MISCONF")
         stage.supervisor.end(ETH.id.program, ProcessState.FATAL)
         for _ in range(3):
             await stage.round()
         assert stage.supervisor.calls == []
-        monkeypatch.setattr("manager.senses.code_of_write", lambda _: "")
+        monkeypatch.setattr("manager.observe.poller.code_of_write", lambda _: "")
         await stage.round()
         assert stage.supervisor.calls == [("start", ETH.id.program)]
 
@@ -290,7 +290,7 @@ async def test_while_our_own_writes_are_refused_what_is_disabled_is_stopped(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with running(stage):
-        monkeypatch.setattr("manager.senses.code_of_write", lambda _: "OOM")
+        monkeypatch.setattr("manager.observe.poller.code_of_write", lambda _: "OOM")
         stage.fleet = replace(stage.fleet, collectors=(replace(BTC, enabled=False), ETH))
         stage.loop.reload_wanted.set()
         for _ in range(4):

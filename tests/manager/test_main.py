@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from common.event_loop import EventLoop
+from common.process.event_loop import EventLoop
 from manager.__main__ import main
 from tests.manager.real import eventually
 from tests.support.waiting import PATIENCE_S

@@ -1,4 +1,4 @@
-from common.tuning import Tuning
+from common.config.manager_limits import Tuning
 from manager.settings import ManagerSettings, tuned
 
 

@@ -15,10 +15,10 @@ from pathlib import Path
 
 import redis
 
-from common import keys
-from common.health import Heartbeat, Progress, WorkerState
-from common.settings import read_environment
-from common.worker_file import decode, redis_of
+from common.config.environment import read_environment
+from common.config.worker_file import decode, redis_of
+from tickfleet.contract import keys
+from tickfleet.contract.health import Heartbeat, Progress, WorkerState
 
 parser = argparse.ArgumentParser()
 parser.add_argument("--config", type=Path)

@@ -10,20 +10,20 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from common.config import ExchangeCollectorConfig
-from common.health import Heartbeat, Progress, RestLook, WorkerState
-from common.identity import CollectorId, DataType
-from manager.hands import Hands
-from manager.history import History, rebuild, remember
-from manager.journal import Entry
-from manager.judge import Judge, Seen
-from manager.outage import Outages, rebuild_outages, remember_outage
-from manager.pace import Instant
-from manager.policy import Action, Conditions
-from manager.processes import Process, ProcessState
+from common.config.collector import ExchangeCollectorConfig
+from manager.act.executor import Hands
+from manager.decide.evaluate import Judge, Seen
+from manager.decide.history import History, rebuild, remember
+from manager.decide.outage import Outages, rebuild_outages, remember_outage
+from manager.decide.policy import Action, Conditions
+from manager.model.journal_entries import Entry
+from manager.model.processes import Process, ProcessState
+from manager.model.verdicts import Judgement, Pulse
+from manager.observe.clock_jumps import Instant
 from manager.settings import ManagerSettings
-from manager.verdicts import Judgement, Pulse
 from tests.manager.fakes import AsyncFakeSupervisor, FakeSupervisor, ManualClock, S
+from tickfleet.contract.health import Heartbeat, Progress, RestLook, WorkerState
+from tickfleet.contract.identity import CollectorId, DataType
 
 BRISK = ManagerSettings(
     hung_after_s=3.0,

@@ -6,10 +6,10 @@ import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-from collector_worker.ledger import IN_DOUBT
-from common.coverage import Interval, State
+from collector_worker.integrity.coverage_writer import IN_DOUBT
 from tests.simulator.faults_dialect import OTHERS_PRICE
 from tests.support.redis_faults import FOREIGN_MARK
+from tickfleet.contract.coverage import Interval, State
 
 NS_PER_MS = 1_000_000
 AHEAD_NS = 60_000_000_000

@@ -5,13 +5,13 @@ from typing import TypeGuard
 
 import msgspec
 
-from common import keys
-from common.identity import CollectorId, DataType
 from tests.simulator.faults import ClockOff, Fault, Schedule
 from tests.simulator.faults_draw import draw_schedule
 from tests.simulator.faults_hostile import FalseTime
 from tests.support.process_faults import ProcessFault, draw_process_schedule
 from tests.support.redis_faults import RedisFault, draw_redis_schedule
+from tickfleet.contract import keys
+from tickfleet.contract.identity import CollectorId, DataType
 
 EXCHANGES = ("okx", "binance")
 NATIVE = {"okx": "BTC-USDT", "binance": "BTCUSDT"}

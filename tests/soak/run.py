@@ -11,9 +11,6 @@ from typing import Any
 import msgspec
 from redis.exceptions import RedisError
 
-from common import keys
-from common.coverage import State, decode, intervals
-from common.identity import DataType
 from tests.simulator.faults import Schedule
 from tests.soak.check import (
     NS_PER_MS,
@@ -40,6 +37,9 @@ from tests.support.process_faults import BLOCKABLE, ProcessFault
 from tests.support.processes import Process, SimulatorProcess, start_worker
 from tests.support.redis_faults import RedisFault
 from tests.support.redis_site import RedisSite
+from tickfleet.contract import keys
+from tickfleet.contract.coverage import State, decode, intervals
+from tickfleet.contract.identity import DataType
 
 HEALTHY_S = 40.0
 SETTLE_S = 90.0

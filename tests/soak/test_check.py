@@ -2,7 +2,6 @@ from typing import Any
 
 import pytest
 
-from common.coverage import Interval, State
 from tests.simulator.faults_dialect import OTHERS_PRICE
 from tests.soak.check import (
     BookReader,
@@ -20,6 +19,7 @@ from tests.soak.check import (
     trade_faults,
 )
 from tests.support.redis_faults import FOREIGN_MARK
+from tickfleet.contract.coverage import Interval, State
 
 Fields = dict[str, str]
 

@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common import keys
 from tests.simulator.faults import SURVIVABLE, ClockOff, Cut, Schedule
 from tests.simulator.faults_hostile import FalseTime
 from tests.soak.plan import EXCHANGES, Plan, draw_plan, stream_keys
 from tests.support import process_faults, redis_faults
 from tests.support.processes import ROOT
+from tickfleet.contract import keys
 
 _SEEDS = st.integers(0, 2**40)
 

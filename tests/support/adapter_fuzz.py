@@ -9,12 +9,12 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from collector_worker.book_sync import BookSync
-from collector_worker.exchanges.contract import BookFrame, Malformed, Output, Refused
-from collector_worker.stream_ids import StreamIds
-from collector_worker.tape import CandleTape, TradeTape
-from common.codec import decode, encode
-from common.events import BookSnapshot, Candle, Event, Ticker, Trade
+from collector_worker.exchanges.adapter import BookFrame, Malformed, Output, Refused
+from collector_worker.integrity.book_sync import BookSync
+from collector_worker.integrity.sequences import CandleTape, TradeTape
+from collector_worker.publish.stream_ids import StreamIds
+from tickfleet.contract.codec import decode, encode
+from tickfleet.contract.events import BookSnapshot, Candle, Event, Ticker, Trade
 
 _DECIMAL = re.compile(r"-?([0-9]+\.?[0-9]*|\.[0-9]+)", re.ASCII)
 

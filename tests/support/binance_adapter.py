@@ -3,10 +3,10 @@
 import json
 from typing import Any
 
+from collector_worker.exchanges.adapter import Adapter, Instrument, Output
 from collector_worker.exchanges.binance import BinanceSpot
-from collector_worker.exchanges.contract import Adapter, Instrument, Output
-from common.config import ExchangeCollectorConfig
-from common.identity import DataType
+from common.config.collector import ExchangeCollectorConfig
+from tickfleet.contract.identity import DataType
 
 RECV = 1_787_602_466_400_000_000
 INSTRUMENT = Instrument(symbol="BTC-USDT", native="BTCUSDT", state="TRADING", tick_size="", lot_size="", min_size="")

@@ -6,8 +6,8 @@ from itertools import accumulate
 
 from hypothesis import strategies as st
 
-from collector_worker.exchanges.contract import BookFrame
-from common.events import BookDelta, BookSnapshot, Level
+from collector_worker.exchanges.adapter import BookFrame
+from tickfleet.contract.events import BookDelta, BookSnapshot, Level
 
 Levels = dict[str, dict[str, str]]
 EMPTY: Levels = {"bids": {}, "asks": {}}

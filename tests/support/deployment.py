@@ -13,17 +13,17 @@ from typing import Any
 
 import redis
 
-from common.errors import FleetError, RedisUnreachableError
-from common.identity import PROGRAM_PREFIX
-from common.settings import read_environment
-from manager.cli.look import Look, look
-from manager.cli.status import all_well
-from manager.cli.tools import Tools
-from manager.processes import Process
-from manager.supervisor_client import SupervisorClient
+from common.config.environment import read_environment
+from manager.cli.context import Tools
+from manager.cli.show.fleet_view import Look, look
+from manager.cli.show.status import all_well
+from manager.model.processes import Process
+from manager.supervisord.client import SupervisorClient
 from tests.support.ports import SLOW_POLL_S, free_port, wait_until
 from tests.support.processes import BIN, ROOT
 from tests.support.waiting import PATIENCE_S
+from tickfleet.contract.identity import PROGRAM_PREFIX
+from tickfleet.errors import FleetError, RedisUnreachableError
 
 _STOP_TIMEOUT_S = 40.0
 

@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING
 import hiredis
 import pytest
 
-from collector_worker.exchanges.contract import TradeShape
-from collector_worker.express.compiled import Compiled, compiled
-from collector_worker.publisher import Pacing
-from collector_worker.streams import Stream
-from collector_worker.telemetry import LAG_EVERY
-from common.identity import DataType
-from common.redis_pipe import Loan
-from common.resp import pack_command
+from collector_worker.exchanges.adapter import TradeShape
+from collector_worker.fastpath.compiled import Compiled, compiled
+from collector_worker.publish.own_streams import Stream
+from collector_worker.publish.publisher import Pacing
+from collector_worker.telemetry.telemetry import LAG_EVERY
+from tickfleet.contract.identity import DataType
+from tickfleet.redis.client import Loan
+from tickfleet.redis.protocol import pack_command
 
 if TYPE_CHECKING:
-    from collector_worker.express.lane import Entrance, Lane
-    from collector_worker.express.outbox import Outbox
+    from collector_worker.fastpath.sender import Outbox
+    from collector_worker.fastpath.trade_parser import Entrance, Lane
 
 FENCE = b"17"
 KEY = "md:v1:{okx:BTC-USDT}:trade"

@@ -6,11 +6,11 @@ from enum import Enum
 
 import hiredis
 
-from common.codec import decode
-from common.errors import RedisUnreachableError
-from common.events import Event
-from common.redis_pipe import Done, Loan
-from common.resp import Refusal, Reply
+from tickfleet.contract.codec import decode
+from tickfleet.contract.events import Event
+from tickfleet.errors import RedisUnreachableError
+from tickfleet.redis.client import Done, Loan
+from tickfleet.redis.protocol import Refusal, Reply
 
 _WRONG_TYPE = Refusal("WRONGTYPE Operation against a key holding the wrong kind of value")
 STALE_ID = "ERR The ID specified in XADD is equal or smaller than the target stream top item"

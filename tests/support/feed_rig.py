@@ -7,24 +7,24 @@ from typing import ClassVar
 
 from msgspec.structs import replace
 
-from collector_worker.book_sync import BookSync
-from collector_worker.connection import Connection, Surroundings, Timing
-from collector_worker.exchanges.contract import Feed, Instrument
+from collector_worker.connection.connection import Connection, Surroundings, Timing
+from collector_worker.connection.session import Patience, Session
+from collector_worker.exchanges.adapter import Feed, Instrument
 from collector_worker.exchanges.okx import Okx
-from collector_worker.pipeline import Pipeline
-from collector_worker.publisher import Pacing, Publisher
-from collector_worker.session import Patience, Session
-from collector_worker.streams import Streams
-from collector_worker.telemetry import Telemetry
-from common import keys
-from common.clock import Clock
-from common.config import DEFAULT_TRANSPORT, ExchangeCollectorConfig, MaxLen
-from common.events import Event
-from common.exchanges import Endpoints
-from common.identity import DataType
+from collector_worker.integrity.book_sync import BookSync
+from collector_worker.integrity.router import Pipeline
+from collector_worker.publish.own_streams import Streams
+from collector_worker.publish.publisher import Pacing, Publisher
+from collector_worker.telemetry.telemetry import Telemetry
+from common.config.collector import DEFAULT_TRANSPORT, ExchangeCollectorConfig, MaxLen
+from common.config.exchanges import Endpoints
 from tests.support.fakes import FakePipe
 from tests.support.waiting import PATIENCE_S
 from tests.support.ways import FREE, FreePermits, free_rest, make_ways
+from tickfleet._util.clock import Clock
+from tickfleet.contract import keys
+from tickfleet.contract.events import Event
+from tickfleet.contract.identity import DataType
 
 QUICK = Timing(open_s=2.0, close_s=0.2, tick_s=0.002)
 """Looks often; what it waits for passes by the test's clock."""

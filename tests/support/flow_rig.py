@@ -2,20 +2,20 @@
 
 from collections.abc import Callable
 
-from collector_worker.flows import CandleFlow, TradeFlow
-from collector_worker.ledger import Ledger
-from collector_worker.streams import Streams
-from collector_worker.tape import CandleTape, TradeTape
-from collector_worker.telemetry import Telemetry
-from common.config import ExchangeCollectorConfig, MaxLen
-from common.coverage import Kind, LedgerEntry
-from common.events import Event, Gap
-from common.health import WorkerState
-from common.identity import DataType
-from common.intervals import INTERVAL_S
+from collector_worker.integrity.coverage_writer import Ledger
+from collector_worker.integrity.flows import CandleFlow, TradeFlow
+from collector_worker.integrity.sequences import CandleTape, TradeTape
+from collector_worker.publish.own_streams import Streams
+from collector_worker.telemetry.telemetry import Telemetry
+from common.config.collector import ExchangeCollectorConfig, MaxLen
 from tests.support.clock import ManualClock
 from tests.support.market_items import START_NS
 from tests.support.pipeline_rig import RecordingPublisher
+from tickfleet.contract.coverage import Kind, LedgerEntry
+from tickfleet.contract.events import Event, Gap
+from tickfleet.contract.health import WorkerState
+from tickfleet.contract.identity import DataType
+from tickfleet.contract.intervals import INTERVAL_S
 
 
 class FlowRig:

@@ -2,7 +2,7 @@
 
 from msgspec.structs import replace
 
-from common.events import Candle, Trade
+from tickfleet.contract.events import Candle, Trade
 
 MINUTE_NS = 60 * 1_000_000_000
 START_NS = 1_767_225_600_000_000_000

@@ -3,10 +3,10 @@
 import json
 from typing import Any
 
-from collector_worker.exchanges.contract import Adapter, Instrument, Output
+from collector_worker.exchanges.adapter import Adapter, Instrument, Output
 from collector_worker.exchanges.okx import Okx
-from common.config import ExchangeCollectorConfig
-from common.identity import DataType
+from common.config.collector import ExchangeCollectorConfig
+from tickfleet.contract.identity import DataType
 
 RECV = 1_786_540_436_100_000_000
 NATIVE = "BTC-USDT"

@@ -15,12 +15,12 @@ from typing import NoReturn
 import msgspec
 from msgspec import Struct
 
-from collector_worker import permits
-from collector_worker.permits import Permits
-from common import redis_line
-from common.config import RedisConfig
-from common.exchanges import Rate
+from collector_worker.rest import rate_limits as permits
+from collector_worker.rest.rate_limits import Permits
+from common.config.collector import RedisConfig
+from common.config.exchanges import Rate
 from tests.support.waiting import PATIENCE_S
+from tickfleet.redis import connection as redis_line
 
 
 class Grant(Struct, frozen=True, kw_only=True):

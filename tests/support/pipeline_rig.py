@@ -3,20 +3,20 @@
 from collections.abc import Mapping
 from typing import Any
 
-from collector_worker.book_sync import BookSync
-from collector_worker.ledger import Ledger
-from collector_worker.pipeline import Pipeline
-from collector_worker.publisher import Publisher
-from collector_worker.streams import Stream, Streams
-from collector_worker.telemetry import Telemetry
-from common.config import ExchangeCollectorConfig, MaxLen
-from common.coverage import LedgerEntry
-from common.events import Event, FeedState, FeedStatus
-from common.identity import DataType
-from common.resp import Scalar
+from collector_worker.integrity.book_sync import BookSync
+from collector_worker.integrity.coverage_writer import Ledger
+from collector_worker.integrity.router import Pipeline
+from collector_worker.publish.own_streams import Stream, Streams
+from collector_worker.publish.publisher import Publisher
+from collector_worker.telemetry.telemetry import Telemetry
+from common.config.collector import ExchangeCollectorConfig, MaxLen
 from tests.support.clock import ManualClock
 from tests.support.fakes import FakePipe
 from tests.support.ways import make_ways
+from tickfleet.contract.coverage import LedgerEntry
+from tickfleet.contract.events import Event, FeedState, FeedStatus
+from tickfleet.contract.identity import DataType
+from tickfleet.redis.protocol import Scalar
 
 _PREFIX = "md:v1:{okx:BTC-USDT}:"
 

@@ -6,17 +6,17 @@ from contextlib import asynccontextmanager
 
 from structlog.testing import capture_logs
 
-from collector_worker.buffer import Buffer
-from collector_worker.publisher import Pacing, Publisher
-from collector_worker.spool import Spool
-from collector_worker.streams import Stream
-from collector_worker.telemetry import Telemetry
-from common.config import ExchangeCollectorConfig
-from common.events import Ticker, Trade
-from common.identity import DataType
+from collector_worker.publish.buffer import Buffer
+from collector_worker.publish.own_streams import Stream
+from collector_worker.publish.publisher import Pacing, Publisher
+from collector_worker.publish.spool import Spool
+from collector_worker.telemetry.telemetry import Telemetry
+from common.config.collector import ExchangeCollectorConfig
 from tests.support.clock import ManualClock
 from tests.support.fakes import FakePipe, Fault
 from tests.support.waiting import PATIENCE_S
+from tickfleet.contract.events import Ticker, Trade
+from tickfleet.contract.identity import DataType
 
 NOW = ManualClock().now_ns()
 NOW_MS = NOW // 1_000_000

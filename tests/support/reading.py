@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import AsyncIterator, Iterable
 from typing import TypeVar
 
-from common.reading.entries import Batch, Entry, Missed, Rewound
-from common.subscriber import Subscriber
 from tests.support.waiting import PATIENCE_S
+from tickfleet.reading.entries import Batch, Entry, Missed, Rewound
+from tickfleet.reading.subscriber import Subscriber
 
 T = TypeVar("T")
 

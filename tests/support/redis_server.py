@@ -7,7 +7,7 @@ from typing import Any
 
 import redis
 
-from common.config import RedisConfig
+from common.config.collector import RedisConfig
 from deploy.redis_server import find_server
 from tests.support.ports import free_port, wait_until
 from tests.support.waiting import PATIENCE_S

@@ -4,7 +4,7 @@ import asyncio
 
 from msgspec import field
 
-from collector_worker.rest_client import RestClient
+from collector_worker.rest.client import RestClient
 from tests.support.ways import FREE, FreePermits
 
 

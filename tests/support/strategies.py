@@ -2,7 +2,7 @@
 
 from hypothesis import strategies as st
 
-from common.events import (
+from tickfleet.contract.events import (
     BookDelta,
     BookSnapshot,
     Candle,

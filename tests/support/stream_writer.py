@@ -2,13 +2,13 @@
 
 from typing import Any
 
-from common import keys
-from common.codec import encode
-from common.events import BookDelta, BookSnapshot, Event, Level, Trade
-from common.health import BookState, Heartbeat, Progress, WorkerState
-from common.identity import CollectorId, DataType
-from common.reading.names import StreamName
 from tests.support.market_items import START_NS
+from tickfleet.contract import keys
+from tickfleet.contract.codec import encode
+from tickfleet.contract.events import BookDelta, BookSnapshot, Event, Level, Trade
+from tickfleet.contract.health import BookState, Heartbeat, Progress, WorkerState
+from tickfleet.contract.identity import CollectorId, DataType
+from tickfleet.reading.selection import StreamName
 
 BTC = CollectorId("okx", "BTC-USDT")
 ETH = CollectorId("okx", "ETH-USDT")

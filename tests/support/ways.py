@@ -2,21 +2,21 @@
 
 from random import Random
 
-from collector_worker.flows import CandleFlow, TradeFlow
-from collector_worker.integrity import TickerGate
-from collector_worker.ledger import Ledger
-from collector_worker.permits import Permits
-from collector_worker.pipeline import Ways
-from collector_worker.publisher import Publisher
-from collector_worker.rest_client import RestClient
-from collector_worker.streams import Streams
-from collector_worker.tape import CandleTape, TradeTape
-from collector_worker.telemetry import Telemetry
-from common.clock import Clock
-from common.config import ExchangeCollectorConfig, RedisConfig
-from common.coverage import LedgerEntry
-from common.exchanges import Rate
-from common.identity import DataType
+from collector_worker.integrity.coverage_writer import Ledger
+from collector_worker.integrity.flows import CandleFlow, TradeFlow
+from collector_worker.integrity.router import Ways
+from collector_worker.integrity.sequences import CandleTape, TradeTape
+from collector_worker.integrity.tickers import TickerGate
+from collector_worker.publish.own_streams import Streams
+from collector_worker.publish.publisher import Publisher
+from collector_worker.rest.client import RestClient
+from collector_worker.rest.rate_limits import Permits
+from collector_worker.telemetry.telemetry import Telemetry
+from common.config.collector import ExchangeCollectorConfig, RedisConfig
+from common.config.exchanges import Rate
+from tickfleet._util.clock import Clock
+from tickfleet.contract.coverage import LedgerEntry
+from tickfleet.contract.identity import DataType
 
 FREE = Rate(per_s=1e6, burst=1e6)
 

@@ -12,16 +12,16 @@ from structlog.testing import capture_logs
 
 from collector_worker.app import Limits, Worker
 from collector_worker.settings import WorkerSettings
-from common.config import ExchangeCollectorConfig, RedisConfig
-from common.exchanges import Endpoints
-from common.health import Heartbeat, read_heartbeat
-from common.identity import DataType
+from common.config.collector import ExchangeCollectorConfig, RedisConfig
+from common.config.exchanges import Endpoints
 from tests.support import okx_wire
 from tests.support.http_server import HttpServer, answer
 from tests.support.okx_wire import acknowledge, ticker
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import PATIENCE_S
 from tests.support.ws_server import Peer, Script, ScriptedServer
+from tickfleet.contract.health import Heartbeat, read_heartbeat
+from tickfleet.contract.identity import DataType
 
 PREFIX = "md:v1:{okx:BTC-USDT}:"
 IMPATIENT = Limits(

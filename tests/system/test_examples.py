@@ -8,7 +8,7 @@ from pathlib import Path
 import pyarrow.parquet as parquet
 import pytest
 
-from manager.processes import ALIVE
+from manager.model.processes import ALIVE
 from tests.support.deployment import Deployment
 from tests.support.ports import wait_until
 from tests.support.processes import BIN, SimulatorProcess

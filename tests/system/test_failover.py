@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from common.coverage import State, decode, intervals
-from common.identity import DataType
 from tests.soak.check import Record, id_faults, trade_faults
 from tests.support.ports import wait_until
 from tests.support.processes import Process, SimulatorProcess, start_worker
 from tests.support.redis_site import RedisSite
+from tickfleet.contract.coverage import State, decode, intervals
+from tickfleet.contract.identity import DataType
 
 pytestmark = pytest.mark.system
 

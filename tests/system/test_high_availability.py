@@ -7,15 +7,15 @@ from typing import Any, cast
 
 import pytest
 
-from common import keys
-from common.coverage import State, decode, intervals
-from common.identity import CollectorId, DataType
-from common.redis_client import SyncRedis, sync_client
+from common.redis.redis_py import SyncRedis, sync_client
 from tests.soak.check import Record, id_faults, trade_faults
 from tests.support.deployment import Deployment
 from tests.support.ports import wait_until
 from tests.support.processes import SimulatorProcess
 from tests.support.redis_high import Cluster, Sentinel, running
+from tickfleet.contract import keys
+from tickfleet.contract.coverage import State, decode, intervals
+from tickfleet.contract.identity import CollectorId, DataType
 
 pytestmark = pytest.mark.system
 

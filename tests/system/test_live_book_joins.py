@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from msgspec import Struct
 
-from common.live_book import LiveBook
 from tests.support.processes import Process, SimulatorProcess, start_worker
 from tests.support.redis_server import RedisServer
+from tickfleet.reading.live_book import LiveBook
 
 JOINS = 100
 _AT_ONCE = 10

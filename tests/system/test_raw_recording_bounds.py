@@ -7,18 +7,19 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from collector_worker import app, raw_recorder
-from collector_worker.raw_recorder import RawRecorder
+from collector_worker import app
 from collector_worker.settings import WorkerSettings
-from common.config import ExchangeCollectorConfig
-from common.exchanges import Endpoints
-from common.identity import DataType
+from collector_worker.telemetry import recorder as raw_recorder
+from collector_worker.telemetry.recorder import RawRecorder
+from common.config.collector import ExchangeCollectorConfig
+from common.config.exchanges import Endpoints
 from tests.simulator.okx import OkxOptions, OkxSource
 from tests.simulator.server import Simulator
 from tests.support.recording import recorded_trades
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import until
 from tests.support.worker_rig import running
+from tickfleet.contract.identity import DataType
 
 pytestmark = pytest.mark.system
 

@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from common.config import ExchangeCollectorConfig
-from common.identity import DataType
-from common.redis_rights import Login, rule
+from common.config.collector import ExchangeCollectorConfig
+from common.redis.rights import Login, rule
 from tests.support.deployment import Deployment
 from tests.support.ports import wait_until
 from tests.support.processes import BIN, SimulatorProcess
 from tests.support.redis_server import RedisServer
+from tickfleet.contract.identity import DataType
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(400)]
 

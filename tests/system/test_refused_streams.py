@@ -9,16 +9,13 @@ from typing import Any
 
 import pytest
 
-from collector_worker import app, ledger
+from collector_worker import app
 from collector_worker.app import Worker
+from collector_worker.integrity import coverage_writer as ledger
+from collector_worker.publish.stream_tips import StreamReturnedError
 from collector_worker.settings import WorkerSettings
-from collector_worker.stream_ends import StreamReturnedError
-from common import coverage
-from common.config import ExchangeCollectorConfig
-from common.coverage import Interval, State
-from common.exchanges import Endpoints
-from common.health import WorkerState
-from common.identity import DataType
+from common.config.collector import ExchangeCollectorConfig
+from common.config.exchanges import Endpoints
 from tests.simulator.clock import SystemClock
 from tests.simulator.okx import OkxOptions, OkxSource
 from tests.simulator.server import Simulator
@@ -26,6 +23,10 @@ from tests.soak.check import BookReader, id_faults, trade_faults
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import until
 from tests.support.worker_rig import IMPATIENT, PREFIX, heartbeat
+from tickfleet.contract import coverage
+from tickfleet.contract.coverage import Interval, State
+from tickfleet.contract.health import WorkerState
+from tickfleet.contract.identity import DataType
 
 pytestmark = pytest.mark.system
 

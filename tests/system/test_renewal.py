@@ -10,17 +10,11 @@ import pytest
 
 from collector_worker import app
 from collector_worker.app import Worker
-from collector_worker.connection import Timing
-from collector_worker.session import Patience, Session
+from collector_worker.connection.connection import Timing
+from collector_worker.connection.session import Patience, Session
 from collector_worker.settings import WorkerSettings
-from common import coverage
-from common.codec import decode
-from common.config import ExchangeCollectorConfig
-from common.coverage import State
-from common.events import BookDelta, BookSnapshot, Event, FeedState, FeedStatus, Trade
-from common.exchanges import Endpoints
-from common.health import Heartbeat, read_heartbeat
-from common.identity import DataType
+from common.config.collector import ExchangeCollectorConfig
+from common.config.exchanges import Endpoints
 from tests.simulator.binance import BinanceOptions, BinanceSource
 from tests.simulator.clock import SystemClock
 from tests.simulator.okx import OkxOptions, OkxSource
@@ -29,6 +23,12 @@ from tests.support.book_exchange import replayed
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import until
 from tests.support.worker_rig import IMPATIENT
+from tickfleet.contract import coverage
+from tickfleet.contract.codec import decode
+from tickfleet.contract.coverage import State
+from tickfleet.contract.events import BookDelta, BookSnapshot, Event, FeedState, FeedStatus, Trade
+from tickfleet.contract.health import Heartbeat, read_heartbeat
+from tickfleet.contract.identity import DataType
 
 pytestmark = pytest.mark.system
 

@@ -9,13 +9,13 @@ from subprocess import CompletedProcess
 import pytest
 import redis
 
-from common.identity import PROGRAM_PREFIX
-from common.settings import Environment
-from manager.reconcile import collector_name
-from manager.supervisor_client import SupervisorClient
+from common.config.environment import Environment
+from manager.act.reconcile import collector_name
+from manager.supervisord.client import SupervisorClient
 from tests.support.deployment import Deployment, complaints
 from tests.support.ports import wait_until
 from tests.support.processes import SimulatorProcess
+from tickfleet.contract.identity import PROGRAM_PREFIX
 
 pytestmark = pytest.mark.system
 

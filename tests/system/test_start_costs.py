@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from common.exchanges import PROFILES
+from common.config.exchanges import PROFILES
 from tests.support.ports import wait_until
 from tests.support.processes import SimulatorProcess, start_worker
 from tests.support.redis_server import RedisServer

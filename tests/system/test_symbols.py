@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from common.identity import CollectorId
 from tests.support.deployment import Deployment, complaints
 from tests.support.processes import SimulatorProcess
+from tickfleet.contract.identity import CollectorId
 
 pytestmark = pytest.mark.system
 

@@ -8,9 +8,9 @@ from typing import Annotated
 import typer
 from msgspec.structs import replace
 
-from common.errors import EXIT_FAILURE, EXIT_OK, RedisUnreachableError
-from common.fleet_file import Fleet, load_wanted_fleet
-from common.redis_rights import Login
+from common.config.fleet_file import Fleet, load_wanted_fleet
+from common.redis.rights import Login
+from manager.cli.context import Tools
 from manager.cli.doctor.exchange_checks import check_exchanges, check_start
 from manager.cli.doctor.exchange_places import places
 from manager.cli.doctor.findings import Finding, Level, bad, ok
@@ -19,12 +19,12 @@ from manager.cli.doctor.host_checks import check_host
 from manager.cli.doctor.redis_checks import check_limits, check_redis, check_rights
 from manager.cli.doctor.server_checks import check_servers
 from manager.cli.doctor.visits import visit_all
-from manager.cli.look import look, unshared_limits
-from manager.cli.tools import Tools
+from manager.cli.show.fleet_view import look, unshared_limits
 from manager.cli.wrapping import wrapped
-from manager.desired import merge
-from manager.figures.capacity import capacity_of
-from manager.rival import MEND
+from manager.desired.overrides import merge
+from manager.desired.rival import MEND
+from manager.report.figures.capacity import capacity_of
+from tickfleet.errors import EXIT_FAILURE, EXIT_OK, RedisUnreachableError
 
 _COLOURS = {Level.OK: "green", Level.WARNING: "yellow", Level.BAD: "red", Level.SKIPPED: "bright_black"}
 

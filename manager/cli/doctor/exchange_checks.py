@@ -4,12 +4,12 @@ from collections.abc import Iterable
 
 from msgspec import Struct
 
-from common.exchanges import profile
-from common.http_status import said_by
+from common.config.exchanges import profile
+from common.network.http_status import said_by
 from manager.cli.doctor.exchange_places import Other, Place, is_own, others, usual
 from manager.cli.doctor.findings import Finding, bad, ok, skipped, warning
-from manager.figures.capacity import StartTime
-from manager.words import span
+from manager.model.formatting import span
+from manager.report.figures.capacity import StartTime
 
 _CLOCK_FINE_S = 2.0
 """An exchange tells its time in whole seconds, and the answer takes a while."""

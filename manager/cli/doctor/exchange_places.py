@@ -5,8 +5,8 @@ from urllib.parse import urlsplit
 
 from msgspec import Struct
 
-from common.config import ExchangeCollectorConfig
-from common.exchanges import PROFILES, Endpoints, ExchangeProfile
+from common.config.collector import ExchangeCollectorConfig
+from common.config.exchanges import PROFILES, Endpoints, ExchangeProfile
 
 REST = "rest"
 """The one address that is no socket's."""

@@ -10,26 +10,28 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from common import append_only, keys, redis_servers
-from common.errors import FleetError
-from common.fleet_file import Fleet
-from common.identity import PROGRAM_PREFIX, CollectorId
-from common.place import unfit
-from common.redis_rights import Login, missing, needs
-from common.redis_servers import Servers
-from common.redis_url import Kind, read_address
+from common.config.fleet_file import Fleet
+from common.config.place import unfit
+from common.redis import append_only
+from common.redis import servers as redis_servers
+from common.redis.rights import Login, missing, needs
+from common.redis.servers import Servers
+from manager.cli.context import Tools
 from manager.cli.doctor.host_checks import HostFacts
 from manager.cli.doctor.redis_checks import NodeFacts, RedisFacts
-from manager.cli.look import SUPERVISOR_LIMIT_S, Look
 from manager.cli.manager_page import PROGRAM, is_ours
-from manager.cli.tools import Tools
-from manager.figures.capacity import OTHER_PROGRAMS, Capacity, on_nodes
-from manager.figures.system import read_memory
-from manager.metrics.server import read_port
+from manager.cli.show.fleet_view import SUPERVISOR_LIMIT_S, Look
+from manager.report.figures.capacity import OTHER_PROGRAMS, Capacity, on_nodes
+from manager.report.figures.system import read_memory
+from manager.report.metrics.server import read_port
 from manager.watchdog.logs import misplaced
+from tickfleet.contract import keys
+from tickfleet.contract.identity import PROGRAM_PREFIX, CollectorId
+from tickfleet.errors import FleetError
+from tickfleet.redis.url import Kind, read_address
 
 if TYPE_CHECKING:
-    from common.redis_client import SyncRedis
+    from common.redis.redis_py import SyncRedis
 
 _WORKER, _EXPRESS = "collector_worker", ("lane", "outbox")
 """The package of collectors, and the compiled modules in its folder ``express``."""
@@ -61,7 +63,7 @@ def redis_facts(fleet: Fleet, client: "SyncRedis", capacity: Capacity, seen: Loo
 
 
 def _nodes(fleet: Fleet, client: "SyncRedis", capacity: Capacity) -> tuple[NodeFacts, ...]:
-    from common.redis_client import maxmemory_of_nodes, node_of, translated_errors  # see ``tools``
+    from common.redis.redis_py import maxmemory_of_nodes, node_of, translated_errors  # see ``tools``
 
     with translated_errors(fleet.redis):
         limits = maxmemory_of_nodes(client)
@@ -89,7 +91,7 @@ def servers(fleet: Fleet) -> Servers:
 
 def answers(fleet: Fleet, client: "SyncRedis") -> tuple[dict[str, Any], dict[str, Any]]:
     """The answers to INFO and CONFIG GET; empty where one is refused."""
-    from common.redis_client import read_facts, translated_errors  # see ``tools``
+    from common.redis.redis_py import read_facts, translated_errors  # see ``tools``
 
     with translated_errors(fleet.redis):
         return read_facts(client, *_SETTINGS)

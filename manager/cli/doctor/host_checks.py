@@ -5,11 +5,11 @@ from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
 
-from common import append_only
-from common.place import REMEDY
+from common.config.place import REMEDY
+from common.redis import append_only
+from manager.act.programs import START_S
 from manager.cli.doctor.findings import Finding, bad, ok, size, skipped, warning
-from manager.figures.capacity import descriptors
-from manager.programs import START_S
+from manager.report.figures.capacity import descriptors
 
 _GIB = 1024**3
 _LEAST_DISK_BYTES = _GIB

@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
 
-from common.redis_refusals import NO_RIGHT
 from manager.cli.doctor.findings import Finding, bad, ok, size, skipped, warning
-from manager.writes import REMEDIES, NoWrites
+from manager.observe.writes import REMEDIES, NoWrites
+from tickfleet.redis.refusals import NO_RIGHT
 
 OLDEST = (6, 2)
 """Ranges that leave out their first entry (``XRANGE key (id +``) came with 6.2."""

@@ -4,12 +4,12 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TypeVar
 
-from common.redis_refusals import NO_WRITES, code_of, describe
-from common.redis_servers import SLOTS, SentinelSays, Servers, ServerSays, shown
-from common.redis_url import Host
+from common.redis.servers import SLOTS, SentinelSays, Servers, ServerSays, shown
 from manager.cli.doctor.findings import Finding, Level, bad, ok, size, skipped
 from manager.cli.doctor.redis_checks import NO_INFO, check_policy, check_version
-from manager.writes import REMEDIES, NoWrites
+from manager.observe.writes import REMEDIES, NoWrites
+from tickfleet.redis.refusals import NO_WRITES, code_of, describe
+from tickfleet.redis.url import Host
 
 _Named = TypeVar("_Named")
 _Problem = tuple[Level, str, str]

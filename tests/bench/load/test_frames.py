@@ -4,12 +4,12 @@ import json
 
 import pytest
 
-from collector_worker.exchanges.contract import BookFrame
-from common.events import BookDelta, BookSnapshot, Candle, Ticker, Trade
+from collector_worker.exchanges.adapter import BookFrame
 from tests.bench.load.books import LEVELS, book_frames
 from tests.bench.load.frames import payload_of, rest_data
 from tests.bench.load.server import Load
 from tests.support.okx_adapter import RECV, new_adapter, read
+from tickfleet.contract.events import BookDelta, BookSnapshot, Candle, Ticker, Trade
 
 TS_MS = 1_786_540_436_090
 NS = 1_000_000

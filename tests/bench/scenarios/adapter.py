@@ -11,14 +11,14 @@ from pathlib import Path
 from msgspec import Struct
 
 from collector_worker.exchanges import ExchangeFactory
-from collector_worker.exchanges.contract import Adapter, Instrument, Malformed
-from common.config import ExchangeCollectorConfig
-from common.identity import DataType
+from collector_worker.exchanges.adapter import Adapter, Instrument, Malformed
+from common.config.collector import ExchangeCollectorConfig
 from tests.bench.load.frames import payload_of
 from tests.bench.plan import Plan
 from tests.bench.site import Site
 from tests.bench.stats import Row
 from tests.support.processes import ROOT
+from tickfleet.contract.identity import DataType
 
 _CAPTURES = ROOT.parent / "shared" / "captures"
 _OKX_CAPTURE = _CAPTURES / "okx-2022-05-13.jsonl.gz"

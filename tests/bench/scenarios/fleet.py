@@ -18,9 +18,7 @@ from urllib.request import urlopen
 
 import redis
 
-from common import keys
-from common.identity import CollectorId, DataType
-from manager.journal import What
+from manager.model.journal_entries import What
 from tests.bench.fleet_load import symbols
 from tests.bench.plan import Plan
 from tests.bench.proc import cpu_ns, pss_mib, switches
@@ -28,6 +26,8 @@ from tests.bench.site import Helper, Site
 from tests.bench.stats import Row
 from tests.support.deployment import Deployment
 from tests.support.ports import wait_until
+from tickfleet.contract import keys
+from tickfleet.contract.identity import CollectorId, DataType
 
 _STATUS_CALLS = 5
 _COME_UP_S = 300.0

@@ -3,16 +3,16 @@
 import time
 from collections.abc import Sequence
 
-from collector_worker.streams import Stream
-from common import keys
-from common.events import Trade
-from common.identity import CollectorId, DataType
+from collector_worker.publish.own_streams import Stream
 from tests.bench.measuring import bare_burst
 from tests.bench.plan import Plan
 from tests.bench.proc import cpu_ns
 from tests.bench.redis_wire import RedisWire, pack_command
 from tests.bench.site import Site
 from tests.bench.stats import Row, medians
+from tickfleet.contract import keys
+from tickfleet.contract.events import Trade
+from tickfleet.contract.identity import CollectorId, DataType
 
 _BATCH = 500
 """Of one write, as a collector's."""

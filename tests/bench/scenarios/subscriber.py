@@ -1,4 +1,4 @@
-"""How fast a full stream of trades is read with ``common.subscriber``, entry by entry, in batches, and as columns.
+"""How fast a full stream of trades is read with ``tickfleet.reading.subscriber``, entry by entry, in batches, and as columns.
 
 Per second of CPU of the reading process, so that other load on the machine does not count; Redis has a core of its own.
 It is a process of its own, so that its memory is the reader's: ``python -m tests.bench.scenarios.subscriber``.
@@ -13,14 +13,14 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any, Literal
 
-from common.codec import encode
-from common.events import Trade
-from common.subscriber import Batch, Subscriber, columns
 from tests.bench.plan import Plan
 from tests.bench.proc import pss_mib
 from tests.bench.site import Site
 from tests.bench.stats import Row
 from tests.support.stream_writer import BTC_TRADES
+from tickfleet.contract.codec import encode
+from tickfleet.contract.events import Trade
+from tickfleet.reading.subscriber import Batch, Subscriber, columns
 
 _ROUNDS = 3
 _WRITE_AT_ONCE = 5_000

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector_worker.exchanges.contract import Channel, Feed, Instrument
-from common.errors import ExchangeUnavailableError, NotTradedError, UnknownSymbolError
-from common.events import BookSnapshot, Candle, Level, Trade
-from common.exchanges import Endpoints
-from common.identity import DataType
+from collector_worker.exchanges.adapter import Channel, Feed, Instrument
+from common.config.exchanges import Endpoints
 from tests.support.binance_adapter import INSTRUMENT, RECV, binance
+from tickfleet.contract.events import BookSnapshot, Candle, Level, Trade
+from tickfleet.contract.identity import DataType
+from tickfleet.errors import ExchangeUnavailableError, NotTradedError, UnknownSymbolError
 
 MINUTE_MS = 60_000
 ROW: dict[str, Any] = {

@@ -6,8 +6,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from collector_worker.exchanges.binance import BinanceAdapter
-from collector_worker.exchanges.contract import (
+from collector_worker.exchanges.adapter import (
     Acknowledged,
     BookFrame,
     Channel,
@@ -18,8 +17,7 @@ from collector_worker.exchanges.contract import (
     Output,
     Refused,
 )
-from common.events import BookDelta, Candle, Level, Ticker, Trade
-from common.identity import DataType
+from collector_worker.exchanges.binance import BinanceAdapter
 from tests.support.binance_adapter import (
     DEPTH,
     KLINE,
@@ -32,6 +30,8 @@ from tests.support.binance_adapter import (
     pushed,
     read,
 )
+from tickfleet.contract.events import BookDelta, Candle, Level, Ticker, Trade
+from tickfleet.contract.identity import DataType
 
 MS = 1_000_000
 NOT_OURS = Malformed("neither data nor an answer to us")

@@ -4,12 +4,12 @@ import json
 
 import pytest
 
-from collector_worker.book_sync import NOTHING, BookSync, Wish
-from collector_worker.exchanges.contract import BookFrame
-from common.events import BookDelta, BookSnapshot, Level
-from common.health import BookState
-from common.identity import DataType
+from collector_worker.exchanges.adapter import BookFrame
+from collector_worker.integrity.book_sync import NOTHING, BookSync, Wish
 from tests.support.binance_adapter import DEPTH, RECV, binance, new_adapter, pushed
+from tickfleet.contract.events import BookDelta, BookSnapshot, Level
+from tickfleet.contract.health import BookState
+from tickfleet.contract.identity import DataType
 
 SNAPSHOT_ID = 100
 

@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from collector_worker.book_sync import BookSync
-from collector_worker.exchanges.contract import BookFrame, Instrument
-from collector_worker.tape import TradeTape
-from common.events import BookDelta, BookSnapshot, Level, Trade
-from common.health import BookState
+from collector_worker.exchanges.adapter import BookFrame, Instrument
+from collector_worker.integrity.book_sync import BookSync
+from collector_worker.integrity.sequences import TradeTape
 from tests.support.binance_adapter import binance
 from tests.support.binance_capture import Row, Sent, independent_book, read_rows, what_was_sent
+from tickfleet.contract.events import BookDelta, BookSnapshot, Level, Trade
+from tickfleet.contract.health import BookState
 
 INSTRUMENT = Instrument(symbol="ETH-USDT", native="ETHUSDT", state="TRADING", tick_size="", lot_size="", min_size="")
 

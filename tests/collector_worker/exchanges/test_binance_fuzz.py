@@ -11,13 +11,13 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from collector_worker.book_sync import BookSync
-from collector_worker.exchanges.contract import Malformed, Output
-from common.errors import ExchangeUnavailableError, UnknownSymbolError
-from common.events import BookSnapshot, Trade
+from collector_worker.exchanges.adapter import Malformed, Output
+from collector_worker.integrity.book_sync import BookSync
 from tests.support.adapter_fuzz import altered, check, damaged, json_values, recorded
 from tests.support.binance_adapter import DEPTH, RECV, TRADE, VALID, binance, new_adapter, pushed, read
 from tests.support.binance_adapter import INSTRUMENT as BTC
+from tickfleet.contract.events import BookSnapshot, Trade
+from tickfleet.errors import ExchangeUnavailableError, UnknownSymbolError
 
 BEFORE = BookSnapshot(ts_event=1, ts_recv=2, bids=[], asks=[], reason="", seq=99_076_734_902)
 CAPTURE = "binance-spot-ethusdt-2024-08-08.jsonl.gz"

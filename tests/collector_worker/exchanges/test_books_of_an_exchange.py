@@ -8,13 +8,10 @@ import json
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from collector_worker.book_sync import NOTHING, BookSync, Judged, Wish
-from collector_worker.exchanges.contract import BookFrame, Instrument
+from collector_worker.exchanges.adapter import BookFrame, Instrument
 from collector_worker.exchanges.okx import Okx
-from common.config import ExchangeCollectorConfig
-from common.events import BookDelta, BookSnapshot
-from common.health import BookState
-from common.identity import DataType
+from collector_worker.integrity.book_sync import NOTHING, BookSync, Judged, Wish
+from common.config.collector import ExchangeCollectorConfig
 from tests.simulator.binance_depth import DepthDiff
 from tests.simulator.binance_instruments import parse as binance_instrument
 from tests.simulator.desk import Activity
@@ -26,6 +23,9 @@ from tests.simulator.okx_book import DEPTH, BookChannel
 from tests.simulator.okx_instruments import parse as okx_instrument
 from tests.support.binance_adapter import binance
 from tests.support.book_exchange import Levels, replayed
+from tickfleet.contract.events import BookDelta, BookSnapshot
+from tickfleet.contract.health import BookState
+from tickfleet.contract.identity import DataType
 
 START_MS = 1_790_000_000_000
 EVERYTHING = 10_000

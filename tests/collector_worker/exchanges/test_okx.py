@@ -9,13 +9,13 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from collector_worker.exchanges.contract import Channel, Feed, Instrument
+from collector_worker.exchanges.adapter import Channel, Feed, Instrument
 from collector_worker.exchanges.okx import Okx
-from common.config import ExchangeCollectorConfig
-from common.errors import ExchangeUnavailableError, NotTradedError, UnknownSymbolError
-from common.events import BookSnapshot, Level
-from common.exchanges import Endpoints
-from common.identity import DataType
+from common.config.collector import ExchangeCollectorConfig
+from common.config.exchanges import Endpoints
+from tickfleet.contract.events import BookSnapshot, Level
+from tickfleet.contract.identity import DataType
+from tickfleet.errors import ExchangeUnavailableError, NotTradedError, UnknownSymbolError
 
 WS_PUBLIC, WS_BUSINESS = "wss://ws.okx.com/ws/v5/public", "wss://ws.okx.com/ws/v5/business"
 

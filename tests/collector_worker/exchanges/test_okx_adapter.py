@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from collector_worker.exchanges.contract import (
+from collector_worker.exchanges.adapter import (
     Acknowledged,
     Adapter,
     ClosingSoon,
@@ -16,10 +16,10 @@ from collector_worker.exchanges.contract import (
     Refused,
 )
 from collector_worker.exchanges.okx import Okx
-from common.config import ExchangeCollectorConfig
-from common.events import Candle, Ticker, Trade
-from common.identity import DataType
+from common.config.collector import ExchangeCollectorConfig
 from tests.support.okx_adapter import NATIVE, RECV, new_adapter, pushed, read
+from tickfleet.contract.events import Candle, Ticker, Trade
+from tickfleet.contract.identity import DataType
 
 # --- requests ---------------------------------------------------------------------------------------------------------
 

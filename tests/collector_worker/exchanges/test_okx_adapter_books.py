@@ -2,9 +2,9 @@ from typing import Any
 
 import pytest
 
-from collector_worker.exchanges.contract import BookFrame, Malformed
-from common.events import BookDelta, BookSnapshot, Level
+from collector_worker.exchanges.adapter import BookFrame, Malformed
 from tests.support.okx_adapter import RECV, new_adapter, pushed, read
+from tickfleet.contract.events import BookDelta, BookSnapshot, Level
 
 BOOK_ROW = {
     "asks": [["64073.1", "1.07909367", "0", "8"]], "bids": [["64073", "0", "0", "44"]], "ts": "1786538744703",

@@ -9,13 +9,13 @@ from zlib import crc32
 
 import pytest
 
-from collector_worker.book_sync import BookSync, Judged
-from collector_worker.exchanges.contract import BookFrame
+from collector_worker.exchanges.adapter import BookFrame
 from collector_worker.exchanges.okx import Okx
-from common.config import ExchangeCollectorConfig
-from common.events import BookSnapshot, Level, Trade
-from common.health import BookState
-from common.identity import DataType
+from collector_worker.integrity.book_sync import BookSync, Judged
+from common.config.collector import ExchangeCollectorConfig
+from tickfleet.contract.events import BookSnapshot, Level, Trade
+from tickfleet.contract.health import BookState
+from tickfleet.contract.identity import DataType
 
 CAPTURE = "okx-2022-05-13.jsonl.gz"
 SYMBOLS = {"BTC-USDT": "BTC-USDT", "BTC-USD-220527": "BTC-USD-220527", "UNI-USD-PERP": "UNI-USD-SWAP"}

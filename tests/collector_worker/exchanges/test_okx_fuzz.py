@@ -10,14 +10,14 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from collector_worker.exchanges.contract import Instrument, Malformed, Output
+from collector_worker.exchanges.adapter import Instrument, Malformed, Output
 from collector_worker.exchanges.okx import Okx
-from common.config import ExchangeCollectorConfig
-from common.errors import ExchangeUnavailableError, UnknownSymbolError
-from common.events import BookSnapshot, Trade
-from common.identity import DataType
+from common.config.collector import ExchangeCollectorConfig
 from tests.support.adapter_fuzz import altered, check, damaged, json_values, recorded
 from tests.support.okx_adapter import NATIVE, RECV, new_adapter, read
+from tickfleet.contract.events import BookSnapshot, Trade
+from tickfleet.contract.identity import DataType
+from tickfleet.errors import ExchangeUnavailableError, UnknownSymbolError
 
 CAPTURE = "okx-2022-05-13.jsonl.gz"
 CHANNELS = {"public": ["books", "tickers"], "business": ["trades-all", "candle1m"]}

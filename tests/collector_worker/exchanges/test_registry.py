@@ -12,10 +12,10 @@ from collector_worker.exchanges import (
     InvalidConfigurationError,
 )
 from collector_worker.exchanges.okx import Okx
-from common.config import ExchangeCollectorConfig as CommonConfig
-from common.exchanges import PROFILES
-from common.intervals import length_ns, number_at, opens_at
+from common.config.collector import ExchangeCollectorConfig as CommonConfig
+from common.config.exchanges import PROFILES
 from tests.simulator import binance_klines, okx_bars
+from tickfleet.contract.intervals import length_ns, number_at, opens_at
 
 
 def config(symbol: str = "BTC-USDT", exchange: str = "okx") -> ExchangeCollectorConfig:

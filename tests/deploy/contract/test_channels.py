@@ -1,6 +1,6 @@
-from common import keys
 from deploy.contract.channels import CHANNELS, PARAMETERS
 from deploy.contract.messages import MESSAGES
+from tickfleet.contract import keys
 
 NOT_FOR_READERS = {
     "permits", "ban",  # how collectors share an exchange's limits: theirs alone

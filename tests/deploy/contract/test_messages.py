@@ -7,24 +7,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import asdict
 
-from collector_worker.exchanges.contract import BookFrame, Instrument
-from common import coverage
-from common.codec import encode
-from common.events import BookSnapshot, Event, Level
-from common.health import Heartbeat
-from common.identity import CollectorId, DataType
+from collector_worker.exchanges.adapter import BookFrame, Instrument
 from deploy.contract.examples import INSTRUMENT, read
 from deploy.contract.messages import MESSAGES
-from manager import desired
-from manager.beat import Beat
-from manager.marks import Marks, OutageMark
-from manager.verdicts import summarise
+from manager.decide.overlays import Marks, OutageMark
+from manager.desired import overrides as desired
+from manager.model.verdicts import summarise
+from manager.report.heartbeat import Beat
 from tests.support.clock import ManualClock
 from tests.support.market_items import START_NS
 from tests.support.pipeline_rig import PipelineRig
 from tests.support.schema_check import faults
 from tests.support.strategies import events, texts
 from tests.support.stream_writer import BTC, beat
+from tickfleet.contract import coverage
+from tickfleet.contract.codec import encode
+from tickfleet.contract.events import BookSnapshot, Event, Level
+from tickfleet.contract.health import Heartbeat
+from tickfleet.contract.identity import CollectorId, DataType
 
 EXAMPLES = {name: message.example for name, message in MESSAGES.items() if message.example is not None}
 

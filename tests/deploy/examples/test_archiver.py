@@ -16,14 +16,7 @@ import pyarrow.parquet as parquet
 import pytest
 from msgspec.structs import replace
 
-from common.codec import encode
-from common.events import Candle, Event, FeedState, FeedStatus, Gap, Ticker
-from common.identity import DataType
-from common.lifecycle import run_until_signal
-from common.reading.entries import Chunk, Entry, missed, rewound
-from common.reading.id_files import IdFiles
-from common.reading.names import StreamName
-from common.reading.position import BEGINNING, Mark, id_order
+from common.process.lifecycle import run_until_signal
 from deploy.examples import archiver
 from deploy.examples.archiver import Archive
 from tests.support.clock import ManualClock
@@ -32,6 +25,13 @@ from tests.support.ports import wait_until
 from tests.support.reading_children import example_archiver
 from tests.support.redis_server import RedisServer
 from tests.support.stream_writer import BTC, BTC_BOOK, BTC_TRADES, ETH_TRADES, delta, snapshot, trade
+from tickfleet.contract.codec import encode
+from tickfleet.contract.events import Candle, Event, FeedState, FeedStatus, Gap, Ticker
+from tickfleet.contract.identity import DataType
+from tickfleet.reading.entries import Chunk, Entry, missed, rewound
+from tickfleet.reading.position import BEGINNING, Mark, id_order
+from tickfleet.reading.selection import StreamName
+from tickfleet.reading.tables.segment_files import IdFiles
 
 DAY_MS = 86_400_000
 KILLS = 20

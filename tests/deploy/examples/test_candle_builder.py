@@ -7,19 +7,19 @@ from typing import Any
 
 import pytest
 
-from common import keys
-from common.coverage import Interval, Kind, LedgerEntry, State, encode
-from common.coverage_reader import Look
-from common.events import Trade
-from common.identity import DataType
-from common.output import OutputEntry
-from common.reading.entries import Chunk, Entry, missed
-from common.reading.position import BEGINNING, Mark
 from deploy.examples.candle_builder import BarMaker, bars_of
 from tests.support.ports import wait_until
 from tests.support.reading_children import example_candle_builder
 from tests.support.redis_server import RedisServer
 from tests.support.stream_writer import BTC, BTC_TRADES, write
+from tickfleet.contract import keys
+from tickfleet.contract.coverage import Interval, Kind, LedgerEntry, State, encode
+from tickfleet.contract.events import Trade
+from tickfleet.contract.identity import DataType
+from tickfleet.reading.coverage_reader import Look
+from tickfleet.reading.entries import Chunk, Entry, missed
+from tickfleet.reading.output import OutputEntry
+from tickfleet.reading.position import BEGINNING, Mark
 
 MINUTE_NS = 60_000_000_000
 T0 = 1_767_225_600_000_000_000

@@ -8,22 +8,22 @@ import fakeredis
 from msgspec.structs import replace
 from structlog.testing import capture_logs
 
-from common import keys
-from common.fleet_file import Fleet, load_wanted_fleet
-from common.health import WorkerState
-from common.taken_file import write_taken
-from common.worker_file import decode
-from manager.cli.tools import Tools
-from manager.fleet_keeper import FleetKeeper
+from common.config.fleet_file import Fleet, load_wanted_fleet
+from common.config.taken_file import write_taken
+from common.config.worker_file import decode
+from manager.act.programs import Launch
+from manager.act.reconciler import FleetKeeper
+from manager.cli.context import Tools
+from manager.desired.source import Wanted
 from manager.loop import Loop
-from manager.processes import ProcessState
-from manager.programs import Launch
-from manager.reporter import Reporter
+from manager.model.processes import ProcessState
+from manager.report.reporter import Reporter
 from manager.settings import ManagerSettings
-from manager.wanted import Wanted
 from tests.manager.cli.stage import CliStage
 from tests.manager.fakes import AsyncFakeSupervisor, heartbeat
 from tests.manager.filing_supervisor import FilingSupervisor
+from tickfleet.contract import keys
+from tickfleet.contract.health import WorkerState
 
 
 class ManagedStage(CliStage):

@@ -5,9 +5,9 @@ from typing import Any
 
 from typer.testing import CliRunner, Result
 
-from common.settings import Environment
+from common.config.environment import Environment
 from manager.cli.app import app
-from manager.cli.tools import Tools
+from manager.cli.context import Tools
 from tests.manager.cli.stage import FLEET
 from tests.support.clock import ManualClock
 from tests.support.redis_server import RedisServer

@@ -7,16 +7,16 @@ import fakeredis
 from msgspec.structs import replace
 from typer.testing import CliRunner, Result
 
-from common import keys
-from common.fleet_file import load_fleet
-from common.health import Heartbeat
-from common.identity import CollectorId
-from common.settings import Environment
+from common.config.environment import Environment
+from common.config.fleet_file import load_fleet
 from manager.cli.app import app
-from manager.cli.tools import Tools
-from manager.desired import Wish, encode
+from manager.cli.context import Tools
+from manager.desired.overrides import Wish, encode
 from tests.manager.fakes import FakeSupervisor, ManualClock, heartbeat
 from tests.support.ports import free_port
+from tickfleet.contract import keys
+from tickfleet.contract.health import Heartbeat
+from tickfleet.contract.identity import CollectorId
 
 FLEET = """\
 [[collectors]]

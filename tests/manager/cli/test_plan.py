@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from common.config import ExchangeCollectorConfig, MaxLen
-from common.worker_file import WorkerFile
+from common.config.collector import ExchangeCollectorConfig, MaxLen
+from common.config.worker_file import WorkerFile
 from manager.cli.plan import Difference, Effect, Plan, Touched, lines, make_plan
 from tests.manager.fakes import config
 

@@ -8,24 +8,24 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
-from common import keys
-from common.codec import encode
-from common.coverage import Kind, LedgerEntry
-from common.coverage import encode as encode_ledger
-from common.events import Ticker
-from common.health import WorkerState
-from common.identity import CollectorId, DataType
 from manager.cli import columns
-from manager.cli.goal import Result
-from manager.cli.report import _print_table
-from manager.desired import Wish, WishState
-from manager.desired import encode as encode_wish
-from manager.journal import Entry, What, to_fields
+from manager.cli.orders.results import _print_table
+from manager.cli.orders.target import Result
+from manager.desired.overrides import Wish, WishState
+from manager.desired.overrides import encode as encode_wish
+from manager.model.journal_entries import Entry, What, to_fields
 from tests.manager.cli.stage import CliStage
 from tests.support.market_items import START_NS
 from tests.support.processes import BIN
 from tests.support.redis_server import RedisServer
 from tests.support.terminal import shown
+from tickfleet.contract import keys
+from tickfleet.contract.codec import encode
+from tickfleet.contract.coverage import Kind, LedgerEntry
+from tickfleet.contract.coverage import encode as encode_ledger
+from tickfleet.contract.events import Ticker
+from tickfleet.contract.health import WorkerState
+from tickfleet.contract.identity import CollectorId, DataType
 
 SYMBOLS = ("BTC-USDT", "BTC-USDT-PERP", "BTC-USDT-261225", "1000000MOG-USDT-PERP", "1000000MOG-USDT-261225")
 IDS = [

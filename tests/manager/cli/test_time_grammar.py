@@ -4,12 +4,12 @@ import json
 
 import pytest
 
-from common import keys
-from common.subscriber import Subscriber
-from manager.journal import Entry, What, to_fields
+from manager.model.journal_entries import Entry, What, to_fields
 from tests.manager.cli.redis_stage import RedisStage
 from tests.support.market_items import START_NS
 from tests.support.stream_writer import BTC, write_trades
+from tickfleet.contract import keys
+from tickfleet.reading.subscriber import Subscriber
 
 FORMS = [
     "10m", "-10m", "2h30m", "-1d12h", "45s", "2025-12-31T23:00", "2025-12-31T23:00:00.5Z", "2026-01-01 00:00+02:00",

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.errors import UsageError
 from manager.cli.times import Zone, date_time, length, parse_start, parse_time
 from tests.manager.fakes import NOW_NS, S
+from tickfleet.errors import UsageError
 
 MS = S // 1000
 

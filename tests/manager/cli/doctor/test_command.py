@@ -5,18 +5,18 @@ from typing import Any
 import msgspec
 import pytest
 
-from common import keys
-from common.errors import RedisUnreachableError
-from common.fleet_file import Fleet, load_fleet
-from common.identity import DataType
-from common.redis_rights import Login
-from common.taken_file import write_taken
-from manager.figures.collectors import CollectorFigures, Totals
-from manager.figures.document import Figures
-from manager.figures.forecast import MemoryForecast, StreamForecast
-from manager.figures.system import SystemFigures
+from common.config.fleet_file import Fleet, load_fleet
+from common.config.taken_file import write_taken
+from common.redis.rights import Login
+from manager.report.figures.collectors import CollectorFigures, Totals
+from manager.report.figures.document import Figures
+from manager.report.figures.forecast import MemoryForecast, StreamForecast
+from manager.report.figures.system import SystemFigures
 from tests.manager.cli.stage import BTC, CliStage
 from tests.manager.fakes import NOW_NS
+from tickfleet.contract import keys
+from tickfleet.contract.identity import DataType
+from tickfleet.errors import RedisUnreachableError
 
 GIB = 1024**3
 _INFO = {

@@ -1,10 +1,10 @@
 import pytest
 from msgspec.structs import replace
 
-from common.config import ExchangeCollectorConfig
-from common.exchanges import Endpoints
-from common.identity import DataType
+from common.config.collector import ExchangeCollectorConfig
+from common.config.exchanges import Endpoints
 from manager.cli.doctor.exchange_places import Place, is_own, others, places
+from tickfleet.contract.identity import DataType
 
 
 def config(exchange: str = "okx", symbol: str = "BTC-USDT", **endpoints: str) -> ExchangeCollectorConfig:

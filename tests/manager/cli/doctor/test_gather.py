@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from collector_worker.express.compiled import compiled
+from collector_worker.fastpath.compiled import compiled
 from manager.cli.doctor import gather
 from manager.cli.doctor.gather import express_built
 

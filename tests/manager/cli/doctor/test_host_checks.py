@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from common.append_only import Cut
+from common.redis.append_only import Cut
 from manager.cli.doctor.findings import Finding, Level, bad, ok, skipped, warning
 from manager.cli.doctor.host_checks import HostFacts, check_host
 

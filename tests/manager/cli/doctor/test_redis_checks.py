@@ -2,11 +2,11 @@ from typing import Any
 
 import pytest
 
-from common.redis_refusals import NO_WRITES
 from manager.cli.doctor.findings import Finding, Level, bad, ok, skipped
 from manager.cli.doctor.redis_checks import NodeFacts, RedisFacts, check_redis
-from manager.writes import REMEDIES, NoWrites
+from manager.observe.writes import REMEDIES, NoWrites
 from tests.manager.fakes import NOW_NS
+from tickfleet.redis.refusals import NO_WRITES
 
 GIB = 1024**3
 INFO: dict[str, str | int | float] = {

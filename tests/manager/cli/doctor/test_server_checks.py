@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from common.redis_servers import Row, SentinelSays, Servers, ServerSays
+from common.redis.servers import Row, SentinelSays, Servers, ServerSays
 from manager.cli.doctor.findings import Finding, Level, bad, ok, skipped, warning
 from manager.cli.doctor.server_checks import check_servers
 

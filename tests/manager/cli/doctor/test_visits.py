@@ -8,10 +8,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 from msgspec.structs import replace
 
-from common.clock import SystemClock
-from common.config import ExchangeCollectorConfig
-from common.exchanges import PROFILES, Endpoints, Region
-from common.identity import DataType
+from common.config.collector import ExchangeCollectorConfig
+from common.config.exchanges import PROFILES, Endpoints, Region
 from manager.cli.doctor import visits
 from manager.cli.doctor.exchange_places import Place, places
 from manager.cli.doctor.visits import visit_all
@@ -19,6 +17,8 @@ from tests.simulator.binance import BinanceOptions, BinanceSource
 from tests.simulator.clock import SystemClock as ExchangeClock
 from tests.simulator.okx import OkxOptions, OkxSource
 from tests.simulator.server import Simulator
+from tickfleet._util.clock import SystemClock
+from tickfleet.contract.identity import DataType
 
 
 class _Exchange(BaseHTTPRequestHandler):

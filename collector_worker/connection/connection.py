@@ -1,0 +1,462 @@
+"""One connection from its opening to its end: subscribe, confirm, pump, watch. It ends only by an error.
+
+Frames are handled where they are read, without a task or a timer per frame; a watch that looks once a second does all
+that depends on time.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from typing import NoReturn
+
+from msgspec import Struct
+
+from collector_worker.connection.resubscriptions import Resubscriptions
+from collector_worker.connection.transport import open_socket
+from collector_worker.connection.transport.protocol import CLOSE_TIMEOUT_S, OPEN_TIMEOUT_S, Pace, Socket
+from collector_worker.exchanges.adapter import (
+    Acknowledged,
+    Adapter,
+    BookFrame,
+    Channel,
+    ClosingSoon,
+    ExchangeCollector,
+    Feed,
+    Instrument,
+    Malformed,
+    Output,
+    Refused,
+)
+from collector_worker.integrity.book_sync import Wish
+from collector_worker.integrity.fast_path import Express
+from collector_worker.integrity.router import Pipeline
+from collector_worker.rest.client import RestClient
+from collector_worker.rest.rate_limits import Permits
+from collector_worker.telemetry.recorder import RawRecorder
+from collector_worker.telemetry.telemetry import Telemetry
+from common.config.exchanges import Rate
+from common.process.lifecycle import worst_of
+from common.process.log import Failures, get_logger
+from tickfleet._util.clock import Clock
+from tickfleet.contract.events import Candle, Ticker, Trade
+from tickfleet.contract.health import BookState, WorkerState
+from tickfleet.contract.identity import DataType
+from tickfleet.errors import (
+    ExchangeUnavailableError,
+    FeedSilentError,
+    SubscriptionRefusedError,
+    SubscriptionTimeoutError,
+    TurnedAwayError,
+)
+
+_TRADES_FLOW_NS = 60_000_000_000
+"""A market with a trade within this time has bids and asks."""
+
+_BOOK_PATIENCE_S = 10.0
+"""An order book that is without a snapshot for longer is a trouble."""
+
+_HELD_OUTPUTS = 50_000
+_HELD_BYTES = 64 * 1024 * 1024
+"""What a successor may hold back while it is being made ready; more means that it never will be."""
+
+
+class Timing(Struct, frozen=True, kw_only=True):
+    """Patience of a connection, seconds."""
+
+    open_s: float = OPEN_TIMEOUT_S
+    close_s: float = CLOSE_TIMEOUT_S
+    tick_s: float = 1.0
+    acknowledge_s: float = 10.0
+    resubscribe_first_s: float = 1.0
+    resubscribe_cap_s: float = 60.0
+    """Each costs two of the 480 requests an hour that OKX allows a connection."""
+
+
+class Surroundings(Struct, frozen=True):
+    """What all connections of a collector share."""
+
+    exchange: ExchangeCollector
+    instrument: Instrument
+    rest: RestClient
+    permits: Permits
+    connect_rate: Rate
+    transport: str
+    recorder: RawRecorder | None
+    pipeline: Pipeline
+    express: Express | None
+    pace: Pace
+    telemetry: Telemetry
+    clock: Clock
+    timing: Timing
+
+
+class Connection:
+    """The life of one socket of a feed.
+
+    A successor (``held``) opens while its predecessor still works: what it reads is held back until ``take_over``, then
+    passed on in order; the gates let through only what the predecessor has not brought. Where the predecessor ends
+    before that, ``follow`` makes of it the connection that comes after any loss.
+    """
+
+    def __init__(self, feed: Feed, around: Surroundings, *, held: bool = False) -> None:
+        self._feed = feed
+        self._around = around
+        self._adapter: Adapter = around.exchange.adapter(feed, around.instrument)
+        self._held: list[Output] | None = [] if held else None
+        self._held_bytes = 0
+        self._unconfirmed = set(feed.channels)
+        self._seen_s = dict.fromkeys((c for c in feed.channels if c.silence_limit_s), 0.0)
+        self._candle_channels = {c.interval: c for c in feed.channels if c.data_type is DataType.CANDLES}
+        self._book_channel = next((c for c in feed.channels if c.data_type is DataType.ORDERBOOK), None)
+        self._book_joins = self._book_channel is not None and self._book_channel.seed_levels > 0
+        self._book_ready = self._book_channel is None
+        self._last_frame_s = 0.0
+        self._opened = False
+        self._opened_s = 0.0
+        self._pinged_s: float | None = None
+        self._subscribed_s = 0.0
+        self._again = Resubscriptions(around.timing.resubscribe_first_s, around.timing.resubscribe_cap_s)
+        self._fetching = False
+        self._waits_since_s: float | None = None  # the book, for a snapshot
+        self._failures = Failures()
+        self._resubscribed: set[Channel] = set()
+        self._retired = False
+        self._delivered = False
+        self._flows = False
+        """Whether trades go straight to the pipeline: this is the feed's connection, and it delivers."""
+        self._on_trade = around.pipeline.on_trade
+        brings_trades = any(channel.data_type is DataType.TRADE for channel in feed.channels)
+        self._express = around.express if brings_trades else None
+        self._entrance = None if self._express is None else self._express.entrance(self._on_frame)
+        self.permitted = asyncio.Event()
+        """Set when the permit to connect is there: only from then on the time it takes is the exchange's."""
+        self.ready = asyncio.Event()
+        """Set when every channel is confirmed and, for a successor, it delivers: its book has begun or can go on."""
+        self.closing_soon = asyncio.Event()
+        """Set when the exchange has announced the end of this connection."""
+
+    async def run(self) -> NoReturn:
+        """Open, subscribe, and pump until the connection ends.
+
+        Raises:
+            FeedError: It ended or is of no more use.
+            SubscriptionRefusedError: The exchange refuses a channel for good.
+        """
+        await self._permit()
+        self.permitted.set()
+        socket = await self._open()
+        try:
+            now_s = self._now_s()
+            if self._around.recorder is not None:
+                self._around.recorder.opened(self._feed.url)
+            self._opened_s = self._last_frame_s = self._subscribed_s = now_s
+            self._seen_s = dict.fromkeys(self._seen_s, now_s)
+            self._opened = True
+            if self._held is None:
+                self._begin()
+            async with asyncio.TaskGroup() as tasks:
+                on_frame = self._on_frame if self._entrance is None else self._entrance.on_frame
+                tasks.create_task(socket.pump(on_frame, self._around.pace))
+                tasks.create_task(self._watch(socket, tasks))
+                for request in self._adapter.subscribe():
+                    await self._send(socket, request)
+        except BaseExceptionGroup as group:
+            raise worst_of(group) from group
+        finally:
+            await socket.close()
+        raise AssertionError("unreachable: the pump ends by an error only")
+
+    async def _permit(self) -> None:
+        await self._around.permits.acquire("connect", self._around.connect_rate)
+
+    async def _open(self) -> Socket:
+        """The socket; an exchange that turns us away for a time turns all processes of this machine away."""
+        transport, timing = self._around.transport, self._around.timing
+        try:
+            socket = await open_socket(transport, self._feed.url, timing.open_s, timing.close_s, permit=self._permit)
+        except TurnedAwayError as away:
+            if away.ban_s is not None:
+                await self._around.permits.ban(away.ban_s, str(away))
+            raise
+        await self._around.permits.answered()
+        return socket
+
+    def retire(self) -> None:
+        """A successor is about to take over: pass nothing on any more."""
+        self._retired = True
+        if self._express is not None:
+            self._express.end()
+
+    @property
+    def reached_streams(self) -> bool:
+        """Whether readers of the streams have seen anything of this connection, so that its end concerns them."""
+        return self._delivered or (self._held is None and self.ready.is_set())
+
+    def take_over(self, predecessor: "Connection") -> None:
+        """From now on this is the feed's connection: pass on what was held back, in order."""
+        predecessor.retire()
+        held, self._held = self._held, None
+        if not predecessor.ready.is_set():
+            self._announce()
+        if self._book_channel is not None:
+            self._around.pipeline.book.renewed(joins=self._book_joins)
+        self._pass_held(held or ())
+        self._around.telemetry.beat.reconnects += 1
+        get_logger().info("feed_renewed", feed=self._feed.name)
+
+    def follow(self) -> None:
+        """The predecessor has ended, and readers know: from now on this is the feed's connection, however far it is."""
+        held, self._held = self._held or [], None
+        if not self._opened:
+            return
+        self._begin()
+        if not self._unconfirmed:
+            self.ready.set()
+            self._announce()
+        self._pass_held(held)
+
+    def _pass_held(self, held: Sequence[Output]) -> None:
+        for output in held:
+            if not isinstance(output, Acknowledged) and not self._delivered:
+                self._deliver()
+            self._pass_on(output)
+
+    def _deliver(self) -> None:
+        self._delivered = True
+        self._around.telemetry.heard(self._feed.name)
+
+    def _begin(self) -> None:
+        """The socket is open and the only one: the book on it starts from nothing."""
+        self._note(WorkerState.SUBSCRIBING)
+        if self._book_channel is not None:
+            self._around.pipeline.book.begin()
+
+    # --- frames --------------------------------------------------------------------------------------------------
+
+    def _on_frame(self, frame: bytes) -> None:
+        if self._retired:
+            return
+        express, entrance = self._express, self._entrance
+        if self._flows and express is not None and entrance is not None and express.takes(entrance, frame):
+            return
+        around = self._around
+        recv_ns = around.clock.now_ns()
+        self._last_frame_s = around.clock.monotonic_s()
+        around.telemetry.beat.last_frame_at = recv_ns
+        if around.recorder is not None:
+            around.recorder.received(frame, recv_ns)
+        if self._held is not None:
+            self._held_bytes += len(frame)
+        for output in self._adapter.on_frame(frame, recv_ns):
+            if self._flows and isinstance(output, Trade):
+                self._on_trade(output)
+            elif isinstance(output, (Trade, Ticker, Candle, BookFrame)):
+                self._on_data(output)
+            else:
+                self._on_control(output, frame)
+
+    def _on_data(self, output: Trade | Ticker | Candle | BookFrame) -> None:
+        if isinstance(output, BookFrame) and self._book_channel is not None:
+            self._seen(self._book_channel)
+        elif isinstance(output, Candle):
+            self._seen(self._candle_channels[output.interval])
+        if not self._book_ready and (self._book_joins or isinstance(output, BookFrame)):
+            self._book_ready = True  # a quiet book that joins may send nothing for long: any data shows that it would
+            self._check_ready()
+        if self._held is None:
+            if not self._delivered:
+                self._deliver()
+            self._flows = self._book_ready or not self._book_joins
+            self._pass_on(output)
+        else:
+            self._hold(output)
+
+    def _pass_on(self, output: Output) -> None:
+        if isinstance(output, Acknowledged):
+            self._around.pipeline.book.subscribed(self._now_s(), output.channel.snapshot_wait_s)
+        elif isinstance(output, (Trade, Ticker, Candle, BookFrame)):
+            self._grant(self._around.pipeline.on_event(output))
+
+    def _hold(self, output: Output) -> None:
+        if self._held is None or len(self._held) >= _HELD_OUTPUTS or self._held_bytes > _HELD_BYTES:
+            raise SubscriptionTimeoutError("a second connection did not become ready")
+        self._held.append(output)
+
+    def _on_control(self, output: Output, frame: bytes) -> None:
+        if isinstance(output, Acknowledged):
+            self._on_acknowledged(output)
+        elif isinstance(output, Malformed):
+            self._count(output.reason, frame)
+        elif isinstance(output, Refused):
+            self._on_refused(output, frame)
+        elif isinstance(output, ClosingSoon) and not self.closing_soon.is_set():
+            get_logger().info("feed_closing_announced", feed=self._feed.name)
+            self.closing_soon.set()
+
+    def _on_refused(self, output: Refused, frame: bytes) -> None:
+        if output.permanent:
+            raise SubscriptionRefusedError(output.reason)
+        if self._unconfirmed:
+            get_logger().warning("subscription_deferred", why=output.reason)
+            self._again.refused(self._unconfirmed, self._now_s())
+        else:  # nothing that it could mean
+            self._count(output.reason, frame)
+
+    def _count(self, why: str, frame: bytes) -> None:
+        beat = self._around.telemetry.beat
+        beat.decode_errors += 1
+        if beat.decode_errors == 1:  # one sample tells what it is; the counter tells how often
+            get_logger().warning("frame_undecodable", why=why, sample=repr(frame[:200]))
+
+    def _on_acknowledged(self, output: Acknowledged) -> None:
+        if output.channel.data_type is DataType.ORDERBOOK:
+            if self._held is None:
+                self._pass_on(output)
+            else:
+                self._hold(output)
+        self._unconfirmed.discard(output.channel)
+        self._again.confirmed(output.channel)
+        self._check_ready()
+
+    def _check_ready(self) -> None:
+        if self._unconfirmed or self.ready.is_set():
+            return
+        if self._held is None:
+            self.ready.set()
+            self._announce()
+        elif self._book_ready:
+            self.ready.set()
+
+    def _announce(self) -> None:
+        self._note(WorkerState.RUNNING)
+        self._around.pipeline.on_connected(self._feed)
+        get_logger().info("feed_connected", feed=self._feed.name, channels=[c.name for c in self._feed.channels])
+
+    # --- wishes of the book --------------------------------------------------------------------------------------
+
+    def _grant(self, wish: Wish | None) -> None:
+        if wish is Wish.RESUBSCRIBE and self._book_channel is not None:
+            self._again.ask([self._book_channel], self._now_s())
+
+    async def _fetch_book(self, channel: Channel) -> None:
+        around = self._around
+        try:
+            path = around.exchange.book_path(around.instrument)
+            body = await around.rest.fetch(path, around.exchange.rest_units(path))
+            snapshot = around.exchange.read_book(body, around.clock.now_ns())
+        except ExchangeUnavailableError as error:
+            if around.pipeline.book.state is not BookState.VALID:  # else it has come by itself, or a wider one can wait
+                around.telemetry.trouble("book", str(error))
+            self._failures.warn("book_snapshot_failed", error)
+        else:
+            if self._retired:
+                return
+            book = around.pipeline.book
+            judged = book.on_rest_snapshot(snapshot, channel.seed_levels, traded=self._trades_flow())
+            self._grant(around.pipeline.on_judged(judged))
+            if book.state is BookState.VALID:
+                around.telemetry.settled("book")
+            else:
+                self._say_why()
+        finally:
+            self._fetching = False
+
+    def _trades_flow(self) -> bool:
+        telemetry = self._around.telemetry
+        telemetry.gather()
+        trades = telemetry.beat.progress.get(DataType.TRADE)
+        return trades is not None and self._around.clock.now_ns() - trades.last_event_at < _TRADES_FLOW_NS
+
+    def _say_why(self) -> None:
+        self._around.telemetry.trouble("book", f"the order book waits: {self._around.pipeline.book.why}")
+
+    # --- the watch -----------------------------------------------------------------------------------------------
+
+    async def _watch(self, socket: Socket, tasks: asyncio.TaskGroup) -> None:
+        while True:
+            await asyncio.sleep(self._around.timing.tick_s)
+            now_s = self._now_s()
+            if self._entrance is not None:
+                self._last_frame_s = max(self._last_frame_s, self._entrance.seen_ns / 1e9)
+            if self._around.pace.congested:
+                self._excuse(now_s)
+            await self._keep_alive(socket, now_s)
+            self._check_deadlines(now_s)
+            if self._feed.max_life_s and now_s - self._opened_s > self._feed.max_life_s:
+                self.closing_soon.set()
+            for channel in self._again.due(now_s):
+                requests = self._adapter.resubscribe(channel)
+                if not requests:
+                    self._around.pipeline.book.subscribed(now_s, 0.0)
+                    continue
+                self._unconfirmed.add(channel)
+                self._subscribed_s = now_s
+                for request in requests:
+                    await self._send(socket, request)
+            if self._held is None and self._book_channel is not None:
+                self._around.pipeline.write_book_hash()
+                if self._book_channel not in self._unconfirmed:
+                    self._watch_book(self._book_channel, now_s, tasks)
+
+    def _watch_book(self, channel: Channel, now_s: float, tasks: asyncio.TaskGroup) -> None:
+        book = self._around.pipeline.book
+        if not self._fetching and book.due(now_s) is Wish.FETCH_SNAPSHOT:
+            self._fetching = True
+            tasks.create_task(self._fetch_book(channel))
+        if book.state is BookState.VALID or self._waits_since_s is None:
+            self._waits_since_s = now_s
+        elif now_s - self._waits_since_s > _BOOK_PATIENCE_S and not self._around.telemetry.troubled("book"):
+            self._say_why()
+
+    def _excuse(self, now_s: float) -> None:
+        """We do not read for the moment: what has not arrived is not the exchange's fault."""
+        self._last_frame_s, self._pinged_s = now_s, None
+        self._seen_s = dict.fromkeys(self._seen_s, now_s)
+
+    async def _keep_alive(self, socket: Socket, now_s: float) -> None:
+        keepalive = self._adapter.keepalive
+        if self._pinged_s is not None and self._last_frame_s >= self._pinged_s:
+            self._pinged_s = None
+        if self._pinged_s is not None and now_s - self._pinged_s > keepalive.answer_s:
+            raise FeedSilentError("the exchange does not answer pings")
+        if self._pinged_s is None and now_s - self._last_frame_s > keepalive.idle_s:
+            self._pinged_s = now_s
+            await (socket.send(keepalive.frame) if keepalive.frame else socket.ping(self._on_pong))
+
+    def _check_deadlines(self, now_s: float) -> None:
+        unanswered = now_s - self._subscribed_s > self._around.timing.acknowledge_s
+        if self._unconfirmed and unanswered and not self._again.waiting:
+            names = ", ".join(sorted(channel.name for channel in self._unconfirmed))
+            raise SubscriptionTimeoutError(f"the exchange did not confirm the subscription of {names}")
+        mute_s = self._around.telemetry.mute_s
+        mute = [channel.name for channel in self._feed.channels if mute_s.get(channel.data_type, 0.0) > self._opened_s]
+        if mute:
+            raise FeedSilentError(f"the exchange has newer data than it sends ({', '.join(mute)})")
+        silent = [channel for channel, seen_s in self._seen_s.items() if now_s - seen_s > channel.silence_limit_s]
+        for channel in silent:
+            if channel in self._resubscribed:
+                raise FeedSilentError(f"{channel.name} is silent although the exchange promises a sign of life")
+            get_logger().warning("channel_silent", channel=channel.name)
+            self._resubscribed.add(channel)
+            self._seen_s[channel] = now_s
+        self._again.ask(silent, now_s)
+
+    def _on_pong(self) -> None:
+        self._last_frame_s = self._now_s()
+
+    async def _send(self, socket: Socket, request: str) -> None:
+        if self._around.recorder is not None:
+            self._around.recorder.sent(request)
+        await socket.send(request)
+
+    # --- small things --------------------------------------------------------------------------------------------
+
+    def _seen(self, channel: Channel) -> None:
+        if channel in self._seen_s:
+            self._seen_s[channel] = self._last_frame_s
+            self._resubscribed.discard(channel)
+
+    def _now_s(self) -> float:
+        return self._around.clock.monotonic_s()
+
+    def _note(self, state: WorkerState) -> None:
+        self._around.telemetry.feed_is(self._feed.name, state, self._around.clock.now_ns())

@@ -1,0 +1,56 @@
+"""Which channels of a connection shall be asked for again, and when. Pure: time comes in."""
+
+from collections.abc import Collection
+
+from collector_worker.exchanges.adapter import Channel
+from tickfleet._util.backoff import GrowingPause
+
+
+class Resubscriptions:
+    """Each time a little later, until a calm time makes the pause short again: exchanges count such requests.
+
+    Args:
+        first_s, cap_s: The shortest and the longest pause, seconds.
+    """
+
+    def __init__(self, first_s: float, cap_s: float) -> None:
+        self._pause = GrowingPause(first_s, cap_s)
+        self._at_s: dict[Channel, float] = {}
+        self._refused: set[Channel] = set()
+
+    @property
+    def waiting(self) -> bool:
+        """Whether any channel will be asked for again."""
+        return bool(self._at_s)
+
+    def ask(self, channels: Collection[Channel], now_s: float) -> None:
+        """Ask for channels again: at once where that has not happened lately."""
+        self._plan(channels, now_s, at_once=True)
+
+    def refused(self, channels: Collection[Channel], now_s: float) -> None:
+        """The exchange has refused one of these for the moment, and does not say which: ask after a pause."""
+        self._refused |= set(channels)
+        self._plan(channels, now_s, at_once=False)
+
+    def confirmed(self, channel: Channel) -> None:
+        """A channel works: a refusal meant another one."""
+        if channel in self._refused:
+            self._refused.discard(channel)
+            self._at_s.pop(channel, None)
+
+    def due(self, now_s: float) -> list[Channel]:
+        """The channels to ask for now; each is named once."""
+        due = [channel for channel, at_s in self._at_s.items() if now_s >= at_s]
+        for channel in due:
+            del self._at_s[channel]
+            self._refused.discard(channel)
+        return due
+
+    def _plan(self, channels: Collection[Channel], now_s: float, *, at_once: bool) -> None:
+        new = [channel for channel in channels if channel not in self._at_s]
+        if not new:
+            return
+        pause_s = self._pause.begin(now_s)
+        if at_once and pause_s == self._pause.first_s:
+            pause_s = 0.0
+        self._at_s |= dict.fromkeys(new, now_s + pause_s)

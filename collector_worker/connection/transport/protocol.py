@@ -1,0 +1,145 @@
+"""What a connection needs of a socket, whichever library is behind it."""
+
+from collections.abc import Callable, Mapping
+from typing import NoReturn, Protocol
+from urllib.parse import urljoin, urlsplit
+
+from common.network.causes import cause_of
+from common.network.http_status import MOVED, meaning_of, seconds
+from tickfleet.errors import InvalidConfigurationError, TurnedAwayError
+
+OPEN_TIMEOUT_S = 10.0
+CLOSE_TIMEOUT_S = 1.0
+"""A polite close must leave time to flush before supervisord's patience ends."""
+
+MAX_FRAME_BYTES = 16 * 1024 * 1024
+"""Far above any frame of market data; bounds what a broken server can make us hold. Fragments count together."""
+
+MAX_UNSENT_BYTES = 256 * 1024
+"""What may wait for a peer that does not read: far above all that we ever send, but a peer that pings and does not read
+could make us keep as many answers as it likes."""
+
+USER_AGENT = "tickfleet"
+
+BROKEN = "the connection broke"
+"""Why a connection ended that nobody has closed."""
+
+UNREAD = "the exchange does not read what we send"
+"""Why one ended whose answers would have filled our memory."""
+
+_NO_CODE = 1005
+"""RFC 6455, 7.1.5: stands for the code of a close frame that has none."""
+
+
+class Pace(Protocol):
+    """What is behind the reader, and may need time."""
+
+    @property
+    def congested(self) -> bool:
+        """Whether to wait before reading on."""
+        ...
+
+    async def relief(self) -> None:
+        """Wait until reading may go on."""
+        ...
+
+
+class Socket(Protocol):
+    """One open connection."""
+
+    async def pump(self, on_frame: Callable[[bytes], None], pace: Pace) -> NoReturn:
+        """Hand every incoming frame to ``on_frame``, in order, until the connection ends; read no faster than ``pace``.
+
+        A frame is a whole message: fragments come joined, text as its UTF-8. Frames that came before this was called
+        come first.
+
+        Raises:
+            ConnectionLostError: It ended. Errors of ``on_frame`` come through as they are.
+        """
+        ...
+
+    async def send(self, text: str) -> None:
+        """Send one text frame.
+
+        Raises:
+            ConnectionLostError: The connection has ended.
+        """
+        ...
+
+    async def ping(self, on_pong: Callable[[], None]) -> None:
+        """Send a ping of the WebSocket protocol; ``on_pong`` is called when it is answered.
+
+        Raises:
+            ConnectionLostError: The connection has ended.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Close politely, within the time given to ``open_socket``; a connection that has ended stays so."""
+        ...
+
+
+def host_of(url: str) -> str:
+    """The host of a WebSocket's address.
+
+    Raises:
+        InvalidConfigurationError: ``url`` is not such an address.
+    """
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError as error:  # a port or a host that cannot be one
+        raise _no_address(url) from error
+    if parts.scheme not in ("ws", "wss") or not parts.hostname or parts.fragment:
+        raise _no_address(url)
+    return parts.hostname
+
+
+def _no_address(url: str) -> InvalidConfigurationError:
+    return InvalidConfigurationError(f"{_without_secrets(url)} is not the address of a WebSocket")
+
+
+def _without_secrets(url: str) -> str:
+    """The address up to its path and without a password, for messages."""
+    scheme, slashes, rest = url.partition("://")
+    return scheme + slashes + rest.partition("/")[0].rpartition("@")[2]
+
+
+def unreachable(host: str, error: BaseException, *, connected: bool) -> str:
+    """Why there is no connection: nobody there, or somebody who does not speak WebSocket.
+
+    Args:
+        host: Who.
+        error: What was raised.
+        connected: Whether there was a TCP connection.
+    """
+    if isinstance(error, TimeoutError) and connected:
+        return f"{host} cannot be reached: it connects, but does not answer in time ({type(error).__name__})"
+    return f"{host} cannot be reached: {cause_of(error, 'it does not speak WebSocket')}"
+
+
+def turned_away(url: str, status: int, headers: Mapping[str, str]) -> TurnedAwayError:
+    """Why there is no connection: the handshake was answered with an HTTP status. Names of headers in any case."""
+    host, known = host_of(url), {name.lower(): value for name, value in headers.items()}
+    location = known.get("location", "")
+    meaning = meaning_of(host, status, seconds(known.get("retry-after", "")), url, location)
+    if meaning is None:
+        return TurnedAwayError(f"{host} turned the connection away (HTTP {status})")
+    moved_to = _followable(url, location) if status in MOVED else ""
+    return TurnedAwayError(meaning.why, meaning.ban_s, moved_to, final=meaning.fatal)
+
+
+def _followable(url: str, location: str) -> str:
+    """Where a redirect leads; empty where that is no WebSocket, or one without the TLS that was asked for."""
+    try:
+        target = urljoin(url, location)
+        host_of(target)
+    except (ValueError, InvalidConfigurationError):
+        return ""
+    loses_tls = url.startswith("wss:") and not target.startswith("wss:")
+    return "" if loses_tls or not location else target
+
+
+def closed(code: int) -> str:
+    """Why a connection ended: the exchange said goodbye; ``code`` is 0 where it gave none."""
+    return f"the exchange closed the connection (code {code or _NO_CODE})"

@@ -1,0 +1,47 @@
+"""Lists of rows in the answers of an exchange's REST: one row that cannot be read costs no other."""
+
+from typing import Generic, TypeVar
+
+from msgspec import Raw
+from msgspec.json import Decoder
+
+from collector_worker.exchanges.adapter import UNREADABLE
+
+_Row = TypeVar("_Row")
+_raw_rows = Decoder(list[Raw]).decode
+
+
+class Rows(Generic[_Row]):
+    """Reads lists of rows of one type.
+
+    Args:
+        row: What a row is.
+        strict: Whether a text of digits is no number.
+    """
+
+    def __init__(self, row: type[_Row], *, strict: bool = True) -> None:
+        self._all = Decoder(list[row], strict=strict).decode  # type: ignore[valid-type]
+        self._one = Decoder(row, strict=strict).decode
+
+    def __call__(self, body: bytes | Raw) -> list[_Row]:
+        """The rows that can be read.
+
+        Raises:
+            MsgspecError: It is no list, or no row of it can be read; likewise the others of ``UNREADABLE``.
+        """
+        try:
+            return self._all(body)
+        except UNREADABLE:
+            rows = self._readable(_raw_rows(body))
+            if not rows:
+                raise
+            return rows
+
+    def _readable(self, raw: list[Raw]) -> list[_Row]:
+        rows = []
+        for each in raw:
+            try:
+                rows.append(self._one(each))
+            except UNREADABLE:
+                continue  # what it stood for stays missing, and is told like anything that is
+        return rows

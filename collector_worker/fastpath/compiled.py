@@ -1,0 +1,25 @@
+"""The compiled modules, where they could be built."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collector_worker.fastpath.sender import Outbox
+    from collector_worker.fastpath.trade_parser import Entrance, Lane
+
+
+class Compiled(NamedTuple):
+    """What is in them."""
+
+    entrance: "type[Entrance]"
+    lane: "type[Lane]"
+    outbox: "type[Outbox]"
+
+
+def compiled() -> Compiled | None:
+    """The compiled classes; None where there was no C compiler at the installation."""
+    try:
+        lane, outbox = (import_module(f"{__package__}.{name}") for name in ("lane", "outbox"))
+    except ImportError:
+        return None
+    return Compiled(lane.Entrance, lane.Lane, outbox.Outbox)

@@ -1,0 +1,60 @@
+"""The usual trade from its frame into the outbox; compiled from ``lane.pyx``."""
+
+from collections.abc import Callable
+
+from collector_worker.exchanges.adapter import TradeShape
+from collector_worker.fastpath.sender import Outbox
+
+class Lane:
+    """The trades of one stream.
+
+    Args:
+        shape: How their frames are spelt.
+        key: Of the stream.
+        beginning: Of its XADD, up to the length of the id.
+        bounded: The same with the stream's bound.
+        bound_every: Of so many entries one carries the bound.
+        lag_every: Of so many trades of one it is noted how old it was.
+
+    Raises:
+        ValueError: There are too many pieces, or the key is too long.
+    """
+
+    last_id: int
+    last_ms: int
+    last_n: int
+    last_ts: int
+    recv_ns: int
+    """When the last trade was received."""
+
+    def __init__(
+        self, shape: TradeShape, key: bytes, beginning: bytes, bounded: bytes, bound_every: int, lag_every: int
+    ) -> None: ...
+    def begin(self, outbox: Outbox, entrance: Entrance, last_id: int, last_ms: int, last_n: int, last_ts: int) -> None:
+        """Take trades from now on, behind the last one: its number, the parts of its entry's id, and its time (ns)."""
+
+    def end(self) -> None:
+        """Take no more."""
+
+    def take_tally(self) -> tuple[int, list[int]]:
+        """How many trades were taken since the last call, and of some how long ago they were made (us)."""
+
+class Entrance:
+    """Where the frames of one connection come in.
+
+    Args:
+        lane: The trades.
+        otherwise: Takes all frames that are not for the lane.
+    """
+
+    open: bool
+    """Whether trades from here are taken now."""
+    seen_ns: int
+    """When the lane took the last one (``CLOCK_MONOTONIC``); 0 before that."""
+
+    def __init__(self, lane: Lane, otherwise: Callable[[bytes], None]) -> None: ...
+    def on_frame(self, frame: bytes) -> None:
+        """Take a frame: the lane, or ``otherwise``."""
+
+    def take(self, frame: bytes) -> bool:
+        """Whether the lane has taken it."""

@@ -1,0 +1,95 @@
+"""The last words of a run that cannot begin: the reason reaches Redis without the configuration or the exchange's half.
+
+supervisord keeps no exit code of a run shorter than ``startsecs``, so the manager has nothing else to know it by. Where
+Redis is away, waiting for it makes the run long enough for supervisord to keep the code; so there is no other witness,
+such as a file.
+"""
+
+import asyncio
+import os
+import secrets
+import socket
+from random import Random
+
+from collector_worker.publish.transaction import hset
+from common.config.collector import RedisConfig
+from common.config.environment import Environment
+from common.config.fleet_file import load_fleet
+from common.config.taken_file import find_redis
+from common.process.log import get_logger
+from tickfleet._util.backoff import full_jitter
+from tickfleet._util.clock import SystemClock
+from tickfleet.contract import keys
+from tickfleet.contract.health import Heartbeat, WorkerState
+from tickfleet.contract.identity import CollectorId
+from tickfleet.errors import EXIT_BAD_CONFIGURATION, FleetError, InvalidConfigurationError, RedisUnreachableError
+from tickfleet.redis.client import RedisPipe
+from tickfleet.redis.protocol import pack_command
+from tickfleet.version import VERSION
+
+REDIS_WAIT_S = 10.0
+"""As long as a run that can begin waits for Redis; and longer than supervisord's ``startsecs``."""
+
+
+async def leave(environment: Environment, refusal: InvalidConfigurationError, wait_s: float = REDIS_WAIT_S) -> None:
+    """Say in the heartbeat, for a day, why the run ends; nothing where the manager did not start us.
+
+    Takes ``wait_s`` where Redis does not come, or nothing tells where it is.
+    """
+    exchange, _, symbol = environment.collector.partition(":")
+    if not symbol:
+        return
+    collector = CollectorId(exchange, symbol)  # not parsed: its spelling may be what is refused
+    try:
+        async with asyncio.timeout(wait_s):
+            redis = find_redis(collector.program, environment) or _redis_of_fleet_file(environment)
+            await _say(collector, _commands(collector, environment.config_id, str(refusal)), redis)
+    except (FleetError, TimeoutError) as error:
+        get_logger().warning("last_words_lost", why=str(error) or f"Redis cannot be reached within {wait_s:g} s")
+
+
+async def _say(collector: CollectorId, commands: list[bytes], redis: RedisConfig | None) -> None:
+    if redis is None:
+        await asyncio.Event().wait()
+        return
+    pauses_s = full_jitter(Random(), 0.1, 1.0)  # noqa: S311 - jitter is no secret
+    pipe = RedisPipe(redis)
+    try:
+        while True:
+            try:
+                await pipe.take_fence(keys.writer(collector))  # a run that was forgotten must not speak after us
+                await pipe.transaction(commands)
+            except RedisUnreachableError:
+                await pipe.close()
+                await asyncio.sleep(next(pauses_s))
+            else:
+                return
+    finally:
+        await pipe.close()
+
+
+def _redis_of_fleet_file(environment: Environment) -> RedisConfig | None:
+    try:
+        return load_fleet(environment.fleet_path, environment).redis
+    except FleetError:
+        return None
+
+
+def _commands(collector: CollectorId, config_id: str, why: str) -> list[bytes]:
+    key, now_ns = keys.heartbeat(collector), SystemClock().now_ns()
+    beat = Heartbeat(
+        collector=str(collector),
+        pid=os.getpid(),
+        host=socket.gethostname(),
+        run_id=secrets.token_hex(6),
+        config_id=config_id,
+        version=VERSION,
+        started_at=now_ns,
+        beat_at=now_ns,
+        beats=1,
+        state=WorkerState.ERROR,
+        last_error=why,
+        exit_code=EXIT_BAD_CONFIGURATION,
+    )
+    lifetime = pack_command(("EXPIRE", key, keys.EXIT_NOTE_TTL_S))
+    return [pack_command(("DEL", key)), hset(key, beat.to_fields()), lifetime]

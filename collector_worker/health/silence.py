@@ -1,0 +1,245 @@
+"""Is a feed that brings nothing quiet, or mute? Found out by the worker itself, before anybody restarts it.
+
+What is silent for longer than usual (``usual``) on a connection that stands:
+
+| seen | then |
+| --- | --- |
+| a trade has come, and no book, ticker or bar after it within their limit | mute: each trade moves all three |
+| a promise of the protocol is long broken, resubscribing did not help | mute |
+| REST has a trade that is newer than what the socket brought, and it does not come within seconds either | mute |
+| REST has nothing newer | the market rests; looked at again later and later, at least every ten minutes |
+
+The sockets that carry a mute data type are connected anew, later and later too, and what was missed is fetched. All of
+this stands in the heartbeat: ``rest_look``, ``mute``, ``mute_reconnects``.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping
+from math import inf
+
+from collector_worker.connection.transport.protocol import Pace
+from collector_worker.exchanges.adapter import ExchangeCollector, Instrument
+from collector_worker.exchanges.trusted_time import is_ahead
+from collector_worker.health.silence_limits import NS_PER_S, Usual
+from collector_worker.rest.client import RestClient
+from collector_worker.telemetry.telemetry import Telemetry
+from common.process.log import Failures, get_logger
+from tickfleet._util.backoff import GrowingPause
+from tickfleet._util.clock import Clock
+from tickfleet.contract.health import RestLook
+from tickfleet.contract.identity import DataType
+from tickfleet.errors import ExchangeUnavailableError
+
+PAUSE_CAP_S = 600.0
+"""Between looks, and between connections made for nothing. The manager believes a look for somewhat longer."""
+
+SETTLE_S = 2.0
+"""A trade may be at REST before it is here, or happen while we ask."""
+
+CLOCK_MARGIN_S = 5.0
+"""For comparing the exchange's times with ours."""
+
+PROMISES_BROKEN = 2.5
+"""The connection itself resubscribes after one promised time and gives up after two."""
+
+NS_PER_MS = 1_000_000
+
+
+class _Paced:
+    """Something that is done again and again, ever more rarely."""
+
+    def __init__(self, pause: GrowingPause) -> None:
+        self._pause, self._next_s = pause, -inf
+
+    def due(self, now_s: float) -> bool:
+        """Whether it may be done."""
+        return now_s >= self._next_s
+
+    def begin(self, now_s: float) -> None:
+        """It is done now."""
+        self._next_s = now_s + self._pause.begin(now_s)
+
+    def reset(self) -> None:
+        """There is no need for it now; the next time it may be done at once."""
+        self._next_s = -inf
+        self._pause.reset()
+
+
+class SilenceWatch:
+    """See the module.
+
+    Args:
+        types: The data types that are collected.
+        last_trade_ts: The exchange's time (ns) of the last trade that is in the stream; 0 where there is none.
+        fetch_missed: Has what was missed fetched.
+        settle_s: How long a trade may be on its way.
+    """
+
+    def __init__(
+        self,
+        types: Mapping[DataType, Usual],
+        *,
+        exchange: ExchangeCollector,
+        instrument: Instrument,
+        rest: RestClient,
+        pace: Pace,
+        telemetry: Telemetry,
+        clock: Clock,
+        last_trade_ts: Callable[[], int],
+        fetch_missed: Callable[[], None],
+        settle_s: float = SETTLE_S,
+    ) -> None:
+        self._types = types
+        self._exchange, self._instrument, self._rest = exchange, instrument, rest
+        self._pace, self._telemetry, self._clock = pace, telemetry, clock
+        self._last_trade_ts, self._fetch_missed, self._settle_s = last_trade_ts, fetch_missed, settle_s
+        self._mute: dict[DataType, float] = {}  # when that was found
+        self._asked: list[DataType] = []  # what the last look was about
+        self._looked_s = -inf
+        first_s = min(usual.floor.limit_s for usual in types.values())
+        self._looks = _Paced(GrowingPause(first_s, PAUSE_CAP_S))
+        self._finds = _Paced(GrowingPause(first_s, PAUSE_CAP_S))
+        self._due = asyncio.Event()
+        self._failures = Failures()
+
+    # --- once a second -------------------------------------------------------------------------------------------
+
+    def tick(self) -> None:
+        """Look at all data types."""
+        now_s, beat = self._clock.monotonic_s(), self._telemetry.beat
+        self._observe(now_s)
+        if self._pace.congested:  # we do not read: what has not come is not the exchange's fault
+            for usual in self._types.values():
+                usual.excuse(now_s)
+            return
+        self._forget_what_is_over(now_s)
+        if not beat.connected_since:
+            return
+        if self._finds.due(now_s) and (mute := self._proven_mute(now_s)):
+            self._found_mute(mute, now_s, "it follows no trade, or the protocol promises more")
+        elif self._looks.due(now_s) and self._silent(now_s):
+            self._due.set()
+
+    def _observe(self, now_s: float) -> None:
+        self._telemetry.gather()
+        beat = self._telemetry.beat
+        for data_type, usual in self._types.items():
+            progress = beat.progress[data_type]
+            usual.observe(progress.last_event_at, beat.connected_since, now_s)
+            progress.silence_limit = usual.limit_ns
+        trades = self._types.get(DataType.TRADE)
+        if trades is not None and trades.event_s == now_s:
+            for usual in self._types.values():
+                if usual.overtaken_s is None and usual.event_s < now_s:
+                    usual.overtaken_s = now_s
+
+    def _forget_what_is_over(self, now_s: float) -> None:
+        beat, silent = self._telemetry.beat, self._silent(now_s)
+        self._now_mute({each: found_s for each, found_s in self._mute.items() if self._types[each].event_s <= found_s})
+        over = {
+            RestLook.NONE: False,
+            RestLook.FAILED: not silent,
+            RestLook.NOTHING_NEWER: self._moved_since_look(),
+            RestLook.NEWER: not self._mute,
+        }
+        if over[beat.rest_look]:
+            beat.rest_look = RestLook.NONE
+        if not self._mute:
+            self._finds.reset()
+            if not silent:
+                self._looks.reset()
+
+    def _moved_since_look(self) -> bool:
+        reference = [DataType.TRADE] if DataType.TRADE in self._types else self._asked
+        return any(self._types[each].event_s > self._looked_s for each in reference)
+
+    def _silent(self, now_s: float) -> list[DataType]:
+        """What only a look can tell about; where the protocol promises an entry, the connection sees to it itself."""
+        return [each for each, usual in self._types.items() if not usual.floor.promised and usual.is_silent(now_s)]
+
+    def _proven_mute(self, now_s: float) -> list[DataType]:
+        """Those that have not followed a trade, and those whose promise is long broken."""
+        return [
+            each
+            for each, usual in self._types.items()
+            if (usual.overtaken_s is not None and now_s - usual.overtaken_s > usual.limit_s)
+            or (usual.floor.promised and usual.waited_s > PROMISES_BROKEN * usual.floor.limit_s)
+        ]
+
+    def _found_mute(self, types: Iterable[DataType], now_s: float, why: str) -> None:
+        """Have the sockets connected anew that carry these, and what was missed fetched."""
+        beat = self._telemetry.beat
+        for each in types:
+            self._telemetry.mute_s[each] = now_s
+            self._types[each].excuse(now_s)
+        self._now_mute({**dict.fromkeys(types, now_s), **self._mute})
+        beat.mute_reconnects += 1
+        self._finds.begin(now_s)
+        get_logger().warning("feed_mute", data_types=beat.mute, why=why, reconnects=beat.mute_reconnects)
+        self._fetch_missed()
+
+    def _now_mute(self, mute: dict[DataType, float]) -> None:
+        self._mute, beat = mute, self._telemetry.beat
+        beat.mute = _names(mute)
+        if not mute:
+            beat.mute_reconnects = 0
+
+    # --- looks ---------------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Look where that is due, until cancelled."""
+        while True:
+            await self._due.wait()
+            await self._look()
+            self._due.clear()
+
+    async def _look(self) -> None:
+        now_s, beat = self._clock.monotonic_s(), self._telemetry.beat
+        silent = self._silent(now_s)
+        if not silent:
+            return
+        self._looks.begin(now_s)
+        since_s = {each: usual.since_s for each, usual in self._types.items() if each in (*silent, DataType.TRADE)}
+        try:
+            newest_ts = await self._newest_trade_ts()
+        except ExchangeUnavailableError as error:
+            if beat.rest_look is not RestLook.NOTHING_NEWER:  # which holds for a while
+                beat.rest_look = RestLook.FAILED
+            self._failures.warn("look_failed", error)
+            return
+        looked_at, self._looked_s, self._asked = self._clock.now_ns(), self._clock.monotonic_s(), silent
+        behind = self._behind(newest_ts, since_s)
+        if not behind:
+            beat.rest_looked_at, beat.rest_look = looked_at, RestLook.NOTHING_NEWER
+            self._now_mute({each: at_s for each, at_s in self._mute.items() if self._types[each].floor.promised})
+            get_logger().info("market_rests", data_types=_names(silent))
+            return
+        await asyncio.sleep(self._settle_s)
+        now_s = self._clock.monotonic_s()
+        self._observe(now_s)
+        still = [each for each in behind if self._types[each].since_s == since_s[each]]
+        if still and (DataType.TRADE in still or DataType.TRADE not in behind):
+            beat.rest_looked_at, beat.rest_look = looked_at, RestLook.NEWER
+            self._found_mute(still, now_s, "REST has newer trades")
+
+    async def _newest_trade_ts(self) -> int:
+        """The exchange's time (ns) of the newest trade at REST, as far as it is believed; 0 where there is none."""
+        path = self._exchange.newest_trades_path(self._instrument)
+        body = await self._rest.fetch(path, self._exchange.rest_units(path))
+        trades = self._exchange.read_trades(body, self._instrument, self._clock.now_ns())
+        return max((trade.ts_event for trade in trades if not is_ahead(trade.ts_event, trade.ts_recv)), default=0)
+
+    def _behind(self, newest_ts: int, since_s: Mapping[DataType, float]) -> list[DataType]:
+        """Of these data types, silent since then, those that should have moved with the newest trade."""
+        self._telemetry.gather()
+        last_ts = self._last_trade_ts()
+        if last_ts:
+            return list(since_s) if newest_ts > last_ts else []
+        newest_at = newest_ts - self._telemetry.beat.clock_offset_ms * NS_PER_MS
+        ago_s = (self._clock.now_ns() - newest_at) / NS_PER_S
+        now_s = self._clock.monotonic_s()
+        return [each for each, silent_s in since_s.items() if now_s - silent_s > ago_s + CLOCK_MARGIN_S]
+
+
+def _names(types: Iterable[DataType]) -> str:
+    return ",".join(each.value for each in types)

@@ -1,0 +1,101 @@
+"""Fetches by REST what the flows miss. Runs beside the sockets and outlives them: a hole stays one over a reconnect."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from functools import partial
+
+from collector_worker.connection.transport.protocol import Pace
+from collector_worker.exchanges.adapter import ExchangeCollector, Instrument
+from collector_worker.integrity.flows import CandleFlow, Flow, TradeFlow
+from collector_worker.rest.client import RestClient
+from common.process.log import Failures
+from tickfleet._util.clock import Clock
+from tickfleet.errors import ExchangeUnavailableError
+
+_NEVER_S = 3600.0
+
+
+class Backfiller:
+    """Serves the wishes of all flows of a collector, one after the other."""
+
+    def __init__(
+        self, rest: RestClient, exchange: ExchangeCollector, instrument: Instrument, pace: Pace, clock: Clock
+    ) -> None:
+        self.trades: TradeFlow | None = None
+        self.candles: dict[str, CandleFlow] = {}
+        self._rest = rest
+        self._exchange = exchange
+        self._instrument = instrument
+        self._pace = pace
+        self._clock = clock
+        self._attention = asyncio.Event()
+        self._failures = Failures()
+
+    def look(self) -> None:
+        """Something may be missing."""
+        self._attention.set()
+
+    def probe(self) -> None:
+        """Look whether anything was missed, although the numbers show no hole."""
+        for flow in self._flows():
+            flow.probe()
+
+    def pass_time(self) -> None:
+        """Let go what has waited long enough, whatever REST does."""
+        for flow in self._flows():
+            flow.pass_time()
+
+    async def run(self) -> None:
+        """Serve until cancelled."""
+        while True:
+            self._attention.clear()
+            if self.trades is not None:
+                await self._serve(self.trades, self._fetch_trades)
+            for flow in self.candles.values():
+                await self._serve(flow, partial(self._fetch_candles, flow))
+            await self._rest_until_needed()
+
+    def _flows(self) -> list[Flow]:
+        trades: list[Flow] = [] if self.trades is None else [self.trades]
+        return [*trades, *self.candles.values()]
+
+    async def _serve(self, flow: Flow, fetch: Callable[[int], Awaitable[None]]) -> None:
+        flow.pass_time()
+        while (number := flow.wish()) is not None:
+            try:
+                await fetch(number)
+            except ExchangeUnavailableError as error:
+                self._failures.warn("backfill_failed", error, what=flow.name, first=number)
+                flow.failed()
+            flow.pass_time()
+            if self._pace.congested:
+                await self._pace.relief()
+
+    async def _fetch_trades(self, first_id: int) -> None:
+        if self.trades is None:
+            return
+        self.trades.note_missing()
+        path = self._exchange.trades_path(self._instrument, first_id)
+        body = await self._rest.fetch(path, self._exchange.rest_units(path))
+        page = self._exchange.read_trades(body, self._instrument, self._clock.now_ns())
+        more = bool(page) and int(page[-1].trade_id) >= first_id + self._exchange.trades_page - 1
+        self.trades.on_page(page, more=more)
+
+    async def _fetch_candles(self, flow: CandleFlow, number: int) -> None:
+        flow.note_missing()
+        interval, now_ns = flow.tape.interval, self._clock.now_ns()
+        path = self._exchange.candles_path(self._instrument, interval, flow.tape.opens_at(number), now_ns)
+        body = await self._rest.fetch(path, self._exchange.rest_units(path))
+        page = self._exchange.read_candles(body, interval, self._clock.now_ns())
+        last_ns = flow.tape.opens_at(number + self._exchange.candles_page - 2)  # where the last bar of all is running
+        flow.on_page(page, more=bool(page) and page[-1].open_time >= last_ns)
+
+    async def _rest_until_needed(self) -> None:
+        """Wait for the next moment that matters."""
+        moments = [at_s for flow in self._flows() if (at_s := flow.next_at_s) is not None]
+        pause_s = min(moments, default=self._clock.monotonic_s() + _NEVER_S) - self._clock.monotonic_s()
+        try:
+            async with asyncio.timeout(max(0.0, pause_s)):
+                await self._attention.wait()
+        except TimeoutError:
+            return

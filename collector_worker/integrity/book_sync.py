@@ -1,0 +1,439 @@
+"""Keeps one book in step with its exchange, or says that it is not. Pure: time comes in, wishes go out.
+
+  state      on                                              goes to
+  SYNCING    snapshot                                        VALID
+  VALID      gap, checksum, crossed book, bad level or
+             too many, or the market has left what is known  SYNCING, wishes a resubscription
+  any        disconnect                                      STALE
+  STALE      subscription acknowledged                       SYNCING (a new connection starts from nothing)
+  VALID      little is left of what is known                 VALID, wishes a snapshot by REST
+
+Only a VALID book publishes deltas. Others wait in a bounded buffer, because a snapshot that comes by REST may be older
+than they are: those that follow each other without a hole, the latest of them. A snapshot by REST is not believed that
+does not reach what the connection has brought already: it comes out of some cache. After any doubt the book is rebuilt
+from a snapshot, never patched.
+
+Continuity, as the protocol sheets give it: a delta follows iff its ``prev_seq`` is the last applied ``seq``. The first
+one after a REST snapshot, or from a connection that takes over from another, was cut elsewhere: it may overlap what is
+known (``prev_seq < last < seq``), and those before it, which the book holds already, are dropped. Sizes are absolute,
+so it takes the book from ``last`` to ``seq``, and that is what it says when it is published: in the stream each delta's
+``prev_seq`` is the ``seq`` before it. A ``seq`` below ``prev_seq`` is a reset of the exchange's counter and is accepted
+by the same rule. Where a book is seeded by REST the numbers only rise: a delta that the book has had is sent again, and
+ignored (Binance sheet, section 5.1, step 6). Frames of old recordings carry no numbers: they are taken in order and
+judged by their checksum alone.
+
+What is known: a snapshot by REST is cut at some number of levels, and what rests beyond it and never changes is not
+known (Binance sheet, section 5.3). Where less than a quarter of that number is left on a side, a new snapshot is asked
+for; what the socket brings meanwhile goes on top of it, and it is published in the place of the old book. Where nothing
+is left, the best price itself is uncertain, which is a doubt. A side that has fewer levels than it could have may be
+all there is, or half an answer: that is known as soon as a second answer agrees. An answer without any bid or ask is
+not believed at all while the market shows that there are some.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from enum import Enum
+from math import inf
+from operator import le
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from collector_worker.exchanges.adapter import BookFrame
+from collector_worker.integrity.book import MAX_LEVELS, BadLevelError, Book
+from tickfleet._util.backoff import GrowingPause
+from tickfleet.contract.events import BookDelta, BookSnapshot, Level
+from tickfleet.contract.health import BookState
+
+FETCH_PAUSE_S = 1.0
+REST_RETRY_CAP_S = 60.0
+_BUFFER_FRAMES = 2_000
+"""Over three minutes of a book at ten updates a second."""
+
+_BUFFER_LEVELS = 4 * MAX_LEVELS
+"""And no more levels in them, which is what needs the memory."""
+
+_FRAMES_BEHIND_REST = 50
+"""How far the socket may be behind a REST snapshot, and how much of what the book has had it may send again: five
+seconds. More means that the exchange has reset its counter, and to drop on would leave an old book that looks valid."""
+
+_FRAMES_BEHIND_ANOTHER = 300
+"""How far a successor may be behind: it holds back what it reads while it is made ready, half a minute at most. More
+means that its counter is lower, and to drop on would leave an old book that looks valid."""
+
+_NARROW = 4
+"""A book is narrow where less than one in so many of the seeded levels is left on a side: time for a new seed, and
+still far more than most readers look at."""
+
+_BAD_SNAPSHOTS = 2
+"""So many snapshots in a row that fail their own checksum are no fault of a transmission."""
+
+Checksum = Callable[[Sequence[Level], Sequence[Level]], int]
+
+
+NO_SNAPSHOT = "no snapshot has come"
+
+BAD_LEVEL = BadLevelError.reason
+"""The doubt about a book one of whose levels is no number."""
+
+
+class Wish(Enum):
+    """What the book needs from the session."""
+
+    RESUBSCRIBE = "resubscribe"
+    FETCH_SNAPSHOT = "fetch_snapshot"
+
+
+class Judged(Struct, frozen=True):
+    """What became of a frame: the events to publish in order, and what is needed from outside."""
+
+    events: tuple[BookSnapshot | BookDelta, ...] = ()
+    wish: Wish | None = None
+    doubt: str = ""
+
+
+NOTHING = Judged()
+
+
+class BookSync:
+    """The state machine of one book.
+
+    Attributes:
+        why: While the book is not VALID: what it lacks.
+        book: The levels now; another object after each new seed.
+        checksum_unusable: Snapshots fail their own checksum: it means something else now, and nothing is judged by it
+            until one holds again.
+        crossed_is_legal: The instrument's state is one in which bid above ask is no corruption.
+    """
+
+    def __init__(self, checksum: Checksum, checksum_depth: int, *, crossed_is_legal: bool = False) -> None:
+        self.book = Book()
+        self.state = BookState.SYNCING
+        self.checksum_unusable = False
+        self.why = NO_SNAPSHOT
+        self._checksum = checksum
+        self._checksum_depth = checksum_depth
+        self.crossed_is_legal = crossed_is_legal
+        self._bad_snapshots = 0
+        self._last_seq: int | None = None
+        self._highest: int | None = None  # number that this connection has brought
+        self._latest: tuple[int, int] | None = None  # numbers of the last delta that was applied
+        self._again = 0  # deltas in a row that were ignored since, as sent again
+        self._held_left: int | None = None  # deltas the book holds already that may still come; None: nor an overlap
+        self._reason = "subscribe"
+        self._waiting: deque[tuple[BookDelta, int | None]] = deque(maxlen=_BUFFER_FRAMES)
+        self._fetch_at_s: float | None = None
+        self._fetch_pause = GrowingPause(FETCH_PAUSE_S, REST_RETRY_CAP_S)
+        self._seed_levels = 0
+        self._reseeding = False  # deltas are applied and wait for the new seed, too
+        self._unsure = False  # the seed had so few levels that it may be half of one
+        self._reseed_at_s = -inf
+        self._reseed_pause = GrowingPause(FETCH_PAUSE_S, REST_RETRY_CAP_S)
+
+    # --- connections ---------------------------------------------------------------------------------------------
+
+    def subscribed(self, now_s: float, snapshot_wait_s: float) -> None:
+        """The channel was acknowledged: a snapshot should come by itself within ``snapshot_wait_s``."""
+        if self.state is not BookState.VALID:
+            self.state = BookState.SYNCING
+            self._fetch_pause.reset()
+            self._fetch_at_s = now_s + snapshot_wait_s
+
+    def disconnected(self) -> None:
+        """The socket is gone: whatever comes next is a new beginning."""
+        self._doubt("reconnect")
+        self._forget_connection()
+
+    def begin(self) -> None:
+        """A connection begins: nothing that an earlier one brought counts."""
+        reason = self._reason
+        self._doubt(reason)
+        self._forget_connection()
+
+    def _forget_connection(self) -> None:
+        self.state = BookState.STALE
+        self.why = NO_SNAPSHOT
+        self._highest = None
+        self._fetch_at_s = None
+
+    def renewed(self, *, joins: bool) -> None:
+        """A second connection takes over without a hole.
+
+        Args:
+            joins: Its deltas join the book that there is; else it brings a snapshot, which will replace it.
+        """
+        if not joins:
+            self._reason = "reconnect"
+        elif self.state is BookState.VALID:
+            self._held_left = _FRAMES_BEHIND_ANOTHER
+        else:
+            self._waiting.clear()  # cut elsewhere than those to come: a snapshot cannot be joined to both
+
+    # --- frames and snapshots ------------------------------------------------------------------------------------
+
+    def due(self, now_s: float) -> Wish | None:
+        """What the passing of time asks for: a snapshot by REST, each time after a longer pause.
+
+        Where none came by itself, and where the book has become narrow.
+        """
+        if self.state is BookState.VALID:
+            return self._reseed_due(now_s)
+        if self._fetch_at_s is None or now_s < self._fetch_at_s:
+            return None
+        self._fetch_at_s = now_s + self._fetch_pause.begin(now_s)
+        return Wish.FETCH_SNAPSHOT
+
+    def _reseed_due(self, now_s: float) -> Wish | None:
+        depth = self.book.known_depth
+        self._reseeding = self._unsure or (depth is not None and depth * _NARROW < self._seed_levels)
+        if not self._reseeding:
+            self._waiting.clear()
+            return None
+        if now_s < self._reseed_at_s:
+            return None
+        self._reseed_at_s = now_s + self._reseed_pause.begin(now_s)
+        return Wish.FETCH_SNAPSHOT
+
+    def on_frame(self, frame: BookFrame) -> Judged:
+        """Judge a frame from the socket."""
+        if isinstance(frame.event, BookSnapshot):
+            return self._on_snapshot(frame.event, frame.checksum)
+        if self.state is not BookState.VALID:
+            self._gather(frame.event, frame.checksum)
+            return NOTHING
+        return self._on_delta(frame.event, frame.checksum)
+
+    def _keep(self, delta: BookDelta, checksum: int | None) -> None:
+        """Among those that wait; the oldest make room."""
+        self._waiting.append((delta, checksum))
+        kept = sum(map(_size, self._waiting))
+        while kept > _BUFFER_LEVELS:
+            kept -= _size(self._waiting.popleft())
+
+    def _gather(self, delta: BookDelta, checksum: int | None) -> None:
+        """Keep a delta for the snapshot to come, with those before it that it follows."""
+        if self._waiting and delta.prev_seq != self._waiting[-1][0].seq:
+            if any((known.prev_seq, known.seq) == (delta.prev_seq, delta.seq) for known, _ in self._waiting):
+                return  # it is sent again
+            self._waiting.clear()  # no snapshot joins what stands before a hole
+        self._keep(delta, checksum)
+        if delta.seq is None or delta.prev_seq is None:
+            return
+        # What is far ahead of all that follows was garbage, or has been followed by a reset of the counter.
+        refuted = len(self._waiting) > 1 or delta.seq < delta.prev_seq
+        if refuted or self._highest is None or delta.seq > self._highest:
+            self._highest = delta.seq
+
+    def on_rest_snapshot(self, snapshot: BookSnapshot, cut_at: int = 0, *, traded: bool = False) -> Judged:
+        """Judge a snapshot that was asked for; where it is of no use it is asked for again (`due`), and `why` says it.
+
+        Args:
+            snapshot: The answer of REST.
+            cut_at: The exchange has cut it at so many levels a side; 0: it is all that the channel speaks of.
+            traded: There were trades a moment ago, so there are bids and asks.
+        """
+        if snapshot.seq is None or self.state is BookState.STALE:
+            return NOTHING  # the connection that it was asked for is gone
+        hollow = self._lacks_a_side(snapshot, traded=traded)
+        if self.state is BookState.VALID:  # one has come by itself, unless a wider one was asked for
+            useful = self._reseeding and not hollow
+            return self._reseed(snapshot, snapshot.seq, cut_at) if useful else NOTHING
+        newer = self._waiting_after(snapshot.seq)
+        reached = snapshot.seq if not newer else newer[-1][0].seq
+        if newer is None or (self._highest is not None and reached is not None and reached < self._highest):
+            self.why = "the snapshots of REST are older than what the socket has brought"
+            return NOTHING
+        if hollow:
+            self.why = "the snapshots of REST lack bids or asks although the market moves"
+            return NOTHING
+        judged = self._on_snapshot(snapshot, None, cut_at)
+        if judged.wish is not None:
+            return judged
+        self._held_left = _FRAMES_BEHIND_REST
+        events = list(judged.events)
+        for delta, checksum in newer:
+            judged = self._on_delta(delta, checksum)
+            events += judged.events
+            if judged.wish is not None:
+                break
+        return replace(judged, events=tuple(events))
+
+    def _reseed(self, snapshot: BookSnapshot, seq: int, cut_at: int) -> Judged:
+        """Take the answer and what has come since for the book; a useless answer harms nothing, `due` asks again."""
+        newer = self._waiting_after(seq)
+        if newer is None:
+            return NOTHING
+        reached = newer[-1][0].seq if newer else seq
+        if reached is None or self._last_seq is None or reached < self._last_seq:
+            return NOTHING  # from before the question, out of some cache
+        wider = Book()
+        try:
+            wider.replace(snapshot.bids, snapshot.asks, cut_at)
+            for delta, _ in newer:
+                wider.apply(delta.bids, delta.asks)
+        except BadLevelError:
+            return NOTHING
+        if wider.known_depth == 0 or (wider.crossed and not self.crossed_is_legal):
+            return NOTHING
+        if self._unsure and reached == self._last_seq and wider.has_prices_of(self.book):
+            self._believe()
+            return NOTHING
+        if self._unsure and reached > self._last_seq and all(map(le, wider.sizes, self.book.sizes)):
+            return NOTHING  # no wider, and of a later moment: nothing can be told from it
+        self.book = wider
+        self._seed_levels = cut_at
+        self._unsure = _is_short(snapshot, cut_at)
+        self._last_seq = reached
+        self._held_left = None if newer else _FRAMES_BEHIND_REST
+        self._latest = self._latest if newer else None
+        self._reseeding = False
+        self._waiting.clear()
+        return Judged((replace(snapshot, bids=wider.bids(), asks=wider.asks(), seq=reached, reason="reseed"),))
+
+    def _believe(self) -> None:
+        """A second answer agrees with the book: there are no more levels."""
+        self.book.believe()
+        self._unsure = self._reseeding = False
+        self._waiting.clear()
+
+    def _lacks_a_side(self, snapshot: BookSnapshot, *, traded: bool) -> bool:
+        """Whether a side is empty of which the market shows that it is not."""
+        told = [delta for delta, _ in self._waiting]
+        bids = traded or _leaves_levels(delta.bids for delta in told)
+        asks = traded or _leaves_levels(delta.asks for delta in told)
+        return (not snapshot.bids and bids) or (not snapshot.asks and asks)
+
+    def _waiting_after(self, seq: int) -> list[tuple[BookDelta, int | None]] | None:
+        """The buffered deltas that a snapshot does not hold yet; None where there is a hole between it and them."""
+        waiting = list(self._waiting)
+        if waiting and waiting[-1][0].seq == seq:
+            return []
+        for position, (delta, _) in enumerate(waiting):  # an exact seam first: it holds behind a reset, too
+            if delta.prev_seq == seq:
+                return waiting[position:]
+        newer = [(delta, checksum) for delta, checksum in waiting if delta.seq is not None and delta.seq > seq]
+        return None if newer and (newer[0][0].prev_seq or 0) > seq else newer
+
+    def _on_snapshot(self, snapshot: BookSnapshot, checksum: int | None, cut_at: int = 0) -> Judged:
+        try:
+            self.book.replace(snapshot.bids, snapshot.asks, cut_at)
+        except BadLevelError as error:
+            self.book = Book()
+            return self._fail(error.reason)
+        if self.book.crossed and not self.crossed_is_legal:
+            return self._fail("crossed")
+        if checksum is not None and not self._is_believable(checksum):
+            return self._fail("checksum")
+        event = snapshot if snapshot.reason else replace(snapshot, reason=self._reason)
+        self.state = BookState.VALID
+        self._last_seq = snapshot.seq
+        self._seed_levels = cut_at
+        self._unsure = _is_short(snapshot, cut_at)
+        self._latest = None
+        self._held_left = None
+        self._reseeding = False
+        self._waiting.clear()
+        self._fetch_at_s = None
+        return Judged((event,))
+
+    def _is_believable(self, checksum: int) -> bool:
+        """Whether a snapshot may be used, by its own checksum.
+
+        One that fails is no fault of our bookkeeping. Once it may have been spoilt on the way, so it is asked for
+        again; from then on the checksum means something else, and to go on asking would resync for ever.
+        """
+        self._bad_snapshots = 0 if self._matches(checksum) else self._bad_snapshots + 1
+        self.checksum_unusable = self._bad_snapshots >= _BAD_SNAPSHOTS
+        return self.checksum_unusable or self._bad_snapshots == 0
+
+    def _on_delta(self, delta: BookDelta, checksum: int | None) -> Judged:
+        if self._is_held_already(delta) or self._came_again(delta):
+            return NOTHING
+        if not self._follows(delta):
+            judged = self._fail("sequence_gap")
+            self._gather(delta, checksum)
+            return judged
+        before, self._last_seq, self._again = self._last_seq, delta.seq, 0
+        self._latest = None if delta.prev_seq is None or delta.seq is None else (delta.prev_seq, delta.seq)
+        try:
+            self.book.apply(delta.bids, delta.asks)
+        except BadLevelError as error:
+            self.book = Book()
+            return self._fail(error.reason)
+        if self.book.crossed and not self.crossed_is_legal:
+            return self._fail("crossed")
+        if self.book.known_depth == 0:
+            return self._fail("out_of_range")
+        if checksum is not None and not self.checksum_unusable and not self._matches(checksum):
+            return self._fail("checksum")
+        if delta.prev_seq != before:
+            delta = replace(delta, prev_seq=before)
+        if self._reseeding:
+            self._keep(delta, checksum)
+        self._held_left = None
+        return Judged((delta,))
+
+    def _is_held_already(self, delta: BookDelta) -> bool:
+        """Whether the book, which may be ahead of the socket, holds the delta (OKX sheet, section 5, rule 7)."""
+        if self._held_left is None or delta.seq is None or self._last_seq is None:
+            return False
+        if delta.seq > self._last_seq or delta.prev_seq == self._last_seq:
+            return False
+        self._held_left -= 1
+        return self._held_left >= 0
+
+    def _came_again(self, delta: BookDelta) -> bool:
+        """Whether a delta of numbers that only rise is sent again.
+
+        It is then one that was there: the last one, or one before that. What lies within the last one is none of them:
+        that one, or this, was garbage. Of so many in a row none is sent again: the counter has begun anew.
+        """
+        if not self._seed_levels or self._latest is None or delta.seq is None or delta.prev_seq is None:
+            return False
+        if (delta.prev_seq, delta.seq) != self._latest and not delta.prev_seq <= delta.seq <= self._latest[0]:
+            return False
+        self._again += 1
+        return self._again <= _FRAMES_BEHIND_REST
+
+    def _follows(self, delta: BookDelta) -> bool:
+        if delta.prev_seq is None or self._last_seq is None:
+            return delta.prev_seq is None and self._last_seq is None
+        if self._held_left is not None and delta.seq is not None and delta.prev_seq <= self._last_seq < delta.seq:
+            return True
+        return delta.prev_seq == self._last_seq
+
+    def _matches(self, checksum: int) -> bool:
+        depth = self._checksum_depth
+        return self._checksum(self.book.bids(depth), self.book.asks(depth)) == checksum
+
+    def _fail(self, reason: str) -> Judged:
+        self._doubt(reason)
+        return Judged(wish=Wish.RESUBSCRIBE, doubt=reason)
+
+    def _doubt(self, reason: str) -> None:
+        self.state = BookState.SYNCING
+        self.why = f"{NO_SNAPSHOT} since a doubt ({reason})"
+        self._reason = reason
+        self._highest = self._highest if self._last_seq is None else self._last_seq
+        self._last_seq = self._latest = None
+        self._again = 0
+        self._unsure = False
+        self._held_left = None
+        self._reseeding = False
+        self._waiting.clear()
+
+
+def _size(waiting: tuple[BookDelta, int | None]) -> int:
+    delta, _ = waiting
+    return len(delta.bids) + len(delta.asks)
+
+
+def _is_short(snapshot: BookSnapshot, cut_at: int) -> bool:
+    """Whether a side has so much fewer levels than it could have that it may be half of one."""
+    return min(len(snapshot.bids), len(snapshot.asks)) * _NARROW < cut_at
+
+
+def _leaves_levels(sides: Iterable[Sequence[Level]]) -> bool:
+    """Whether a level that deltas have set is there after the last one."""
+    net = {level.price: level.size for side in sides for level in side}
+    return any(size.strip("0.") for size in net.values())

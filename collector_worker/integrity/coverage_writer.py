@@ -1,0 +1,227 @@
+"""Writes the completeness ledger: from when to when this collector has everything, and what it is missing."""
+
+from collections.abc import Callable, Collection, Sequence
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from collector_worker.exchanges.trusted_time import trusted_ns
+from tickfleet._util.clock import Clock
+from tickfleet.contract.coverage import Kind, LedgerEntry, State, intervals
+from tickfleet.contract.identity import DataType
+
+WRITE_EVERY_S = 10.0
+
+IN_DOUBT = "not_vouched_for"
+"""Reason of a span that counts as lost because the run that was fetching it could not tell what became of it."""
+
+
+class Missing(Struct, frozen=True, kw_only=True):
+    """What is missing: times (ns) of the items on both sides, and their numbers (exclusive) where they have numbers."""
+
+    from_ts: int
+    to_ts: int
+    after: int | None = None
+    before: int | None = None
+
+    def begins_before(self, other: "Missing") -> bool:
+        """Whether items before ``other`` belong to this."""
+        if self.after is None or other.after is None:
+            return self.from_ts < other.from_ts
+        return self.after < other.after
+
+    def ends_behind(self, other: "Missing") -> bool:
+        """Whether items behind ``other`` belong to this."""
+        if self.before is None or other.before is None:
+            return self.to_ts > other.to_ts
+        return self.before > other.before
+
+
+class Track:
+    """The ledger of one data type (of one interval, for candles)."""
+
+    def __init__(
+        self,
+        data_type: DataType,
+        interval: str,
+        run_id: str,
+        clock: Clock,
+        write: Callable[[LedgerEntry], None],
+        left_open: Sequence[Missing] = (),
+        *,
+        in_doubt: bool = False,
+    ) -> None:
+        self._subject = {"data_type": data_type, "interval": interval, "run_id": run_id}
+        self._clock = clock
+        self._write = write
+        self._opened = False
+        self.last_ts = 0
+        """Up to when all is there, by the exchange's times, but never behind our own clock (ns)."""
+        self._last_id: int | None = None
+        self._written_ts = 0
+        self._missing: Missing | None = None
+        self._left_open = left_open
+        self._inherited: Missing | None = None
+        """What an earlier run was fetching behind the end of the stream, in times: garbage may have spoken for it."""
+        self._in_doubt = in_doubt
+        self._broken = ""
+
+    def continues(self, ts: int, number: int | None) -> None:
+        """An earlier run ended with this item; this one goes on behind it and will note what is missing.
+
+        What that run was still fetching is there as far as the stream reaches: it was passed on in order. Where the
+        ledger is in doubt, what lies between the two is unknown, and what was being fetched counts as lost.
+        """
+        self._open(ts, number, continues=not self._in_doubt)
+        kind, reason = (Kind.GAP_LOST, IN_DOUBT) if self._in_doubt else (Kind.GAP_FILLED, "")
+        for gap in self._left_open:
+            if number is None or gap.after is None or gap.before is None:
+                if gap.from_ts < ts:
+                    self._note(kind, Missing(from_ts=gap.from_ts, to_ts=min(gap.to_ts, ts)), reason)
+            elif gap.after < number:
+                inside = gap.before > number + 1
+                to_ts, before = (ts, number + 1) if inside else (gap.to_ts, gap.before)
+                self._note(kind, Missing(from_ts=gap.from_ts, to_ts=to_ts, after=gap.after, before=before), reason)
+            if number is not None and gap.before is not None and gap.before > number + 1:
+                self._inherited = replace(gap, from_ts=min(gap.to_ts - 1, ts), after=None, before=None)
+
+    def passed(self, event_ns: int, recv_ns: int, number: int | None = None) -> None:
+        """An item went into the stream: everything up to it is there, except for what was noted.
+
+        Args:
+            event_ns: Its time. What lies behind our own clock nobody can vouch for.
+            recv_ns: When it was received.
+            number: Its number, where items are numbered.
+        """
+        ts = min(event_ns, recv_ns)
+        if not self._opened:  # this run has seen nothing of the time before
+            ts = trusted_ns(ts, recv_ns)
+            self._open(ts, number, continues=False)
+        elif self._broken:
+            self._note(Kind.GAP_LOST, Missing(from_ts=self.last_ts, to_ts=max(ts, self.last_ts)), self._broken)
+            self._broken = ""
+        self.last_ts, self._last_id = max(ts, self.last_ts), number
+        if self._inherited is not None and self.last_ts > self._inherited.to_ts:  # items come in order: it is there
+            self._note(Kind.GAP_FILLED, replace(self._inherited, to_ts=self._inherited.to_ts + 1))
+            self._inherited = None
+        missing = self._missing
+        if missing is not None and number is not None and missing.before is not None and number >= missing.before - 1:
+            self._note(Kind.GAP_FILLED, missing)
+            self._missing = None
+
+    @property
+    def usual(self) -> bool:
+        """Whether there is nothing to note for an item that simply follows."""
+        return self._opened and not self._broken and self._missing is None and self._inherited is None
+
+    def missing(self, what: Missing) -> None:
+        """Items are missing and are being fetched; saying it again changes nothing."""
+        if self._missing is None:
+            self._missing = what
+            self._note(Kind.GAP_OPENED, what)
+
+    def lost(self, what: Missing, reason: str) -> None:
+        """Items are missing for good."""
+        known, self._missing = self._missing, None
+        if self._inherited is not None:
+            ends = self._inherited.to_ts - 1
+            self._inherited = replace(self._inherited, from_ts=min(max(self._inherited.from_ts, what.to_ts), ends))
+        if known is not None and known.begins_before(what):
+            before = None if what.after is None else what.after + 1
+            self._note(Kind.GAP_FILLED, replace(known, to_ts=what.from_ts, before=before))
+        self._note(Kind.GAP_LOST, what, reason)
+        if known is not None and known.ends_behind(what):
+            after = None if what.before is None else what.before - 1
+            self._missing = replace(known, from_ts=what.to_ts, after=after)
+
+    def filled(self) -> None:
+        """Nothing is missing any more: what was being fetched is there."""
+        if self._missing is not None:
+            self._note(Kind.GAP_FILLED, self._missing)
+            self._missing = None
+
+    def nothing_was_missing(self) -> None:
+        """Only garbage spoke for what was being fetched. Its number is no end of anything, so it is told in times."""
+        if self._missing is not None:
+            span = Missing(from_ts=self._missing.from_ts, to_ts=max(self._missing.from_ts, self._missing.to_ts) + 1)
+            self._note(Kind.GAP_FILLED, span)
+            self._missing = None
+
+    def broke(self, reason: str) -> None:
+        """Data without numbers stopped; what comes next does not join."""
+        if self._opened:
+            self._broken = reason
+
+    def tick(self) -> None:
+        """Write how far everything is there, where that has moved."""
+        if self._opened and self.last_ts > self._written_ts:
+            self._written_ts = self.last_ts
+            number = None if self._last_id is None else str(self._last_id)
+            self._write(self._entry(Kind.COMPLETE, to_ts=self.last_ts, to_id=number))
+
+    def _open(self, ts: int, number: int | None, *, continues: bool) -> None:
+        self._opened = True
+        self.last_ts, self._last_id = ts, number
+        text = None if number is None else str(number)
+        self._write(self._entry(Kind.OPENED, from_ts=ts, from_id=text, continues=continues))
+
+    def _note(self, kind: Kind, what: Missing, reason: str = "") -> None:
+        ids = {
+            "from_id": None if what.after is None else str(what.after),
+            "to_id": None if what.before is None else str(what.before),
+        }
+        self._write(self._entry(kind, from_ts=what.from_ts, to_ts=max(what.to_ts, what.from_ts), reason=reason, **ids))
+
+    def _entry(self, kind: Kind, **facts: object) -> LedgerEntry:
+        return LedgerEntry(kind=kind, at=self._clock.now_ns(), **self._subject, **facts)  # type: ignore[arg-type]
+
+
+class Ledger:
+    """All tracks of a collector."""
+
+    def __init__(self, run_id: str, clock: Clock, write: Callable[[LedgerEntry], None]) -> None:
+        self._run_id = run_id
+        self._clock = clock
+        self._write = write
+        self._tracks: dict[tuple[DataType, str], Track] = {}
+        self._history: Sequence[LedgerEntry] = ()
+        self._in_doubt: Collection[tuple[DataType, str]] = ()
+        self._due_s = 0.0
+
+    def remember(self, history: Sequence[LedgerEntry], in_doubt: Collection[tuple[DataType, str]] = ()) -> None:
+        """What earlier runs wrote; to be called before the first track is asked for.
+
+        Args:
+            history: Their entries, oldest first.
+            in_doubt: Data of which they may not have said all that is lost; see ``vouching``.
+        """
+        self._history, self._in_doubt = history, in_doubt
+
+    def _left_open(self, data_type: DataType, interval: str) -> list[Missing]:
+        """What earlier runs were still fetching."""
+        return [
+            Missing(from_ts=each.from_ts, to_ts=each.to_ts, after=_number(each.from_id), before=_number(each.to_id))
+            for each in intervals(self._history, data_type, interval)
+            if each.state is State.OPEN
+        ]
+
+    def track(self, data_type: DataType, interval: str = "") -> Track:
+        """The track of a data type."""
+        key = (data_type, interval)
+        if key not in self._tracks:
+            left_open = self._left_open(data_type, interval)
+            around = (self._run_id, self._clock, self._write, left_open)
+            self._tracks[key] = Track(data_type, interval, *around, in_doubt=key in self._in_doubt)
+        return self._tracks[key]
+
+    def tick(self, *, now: bool = False) -> None:
+        """Write what has moved, each ten seconds or at once."""
+        now_s = self._clock.monotonic_s()
+        if now or now_s >= self._due_s:
+            self._due_s = now_s + WRITE_EVERY_S
+            for track in self._tracks.values():
+                track.tick()
+
+
+def _number(text: str | None) -> int | None:
+    return None if text is None else int(text)

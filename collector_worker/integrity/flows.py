@@ -1,0 +1,301 @@
+"""Trades and bars on their way into their streams: each once, in order, fetched where missed, marked where lost."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from typing import Any, Generic, Protocol, TypeVar
+
+from collector_worker.integrity.coverage_writer import Missing, Track
+from collector_worker.integrity.gap_sequencer import Lost
+from collector_worker.integrity.sequences import CandleTape, Renumbered, TradeTape, time_of
+from collector_worker.publish.own_streams import NO_ROOM, Stream
+from collector_worker.publish.publisher import Publisher
+from collector_worker.telemetry.telemetry import Telemetry
+from common.process.log import get_logger
+from tickfleet._util.clock import Clock
+from tickfleet.contract.events import Candle, Event, Gap, Trade
+from tickfleet.contract.identity import DataType
+
+LOST = "not_available"
+"""Reason of a gap that the exchange's REST did not fill in time, or at all."""
+
+ID_RESET = "id_reset"
+"""Reason of a gap in whose place the exchange began to count anew: whether anything is missing there cannot be told."""
+
+REFUSING_S = 10.0
+"""What repeats old items for longer than this is no reconnect: nothing new comes any more, or what comes is garbage."""
+
+Tape = TypeVar("Tape", bound=TradeTape | CandleTape)
+
+
+class Flow(Protocol):
+    """What the backfill needs of a flow."""
+
+    name: str
+
+    def wish(self) -> int | None:
+        """The number of the first item to fetch now, or None."""
+        ...
+
+    def failed(self) -> None:
+        """The fetch brought nothing."""
+        ...
+
+    def pass_time(self) -> None:
+        """Let go what has waited long enough."""
+        ...
+
+    def probe(self) -> None:
+        """A connection was made: look whether something was missed."""
+        ...
+
+    @property
+    def next_at_s(self) -> float | None:
+        """The next moment at which there may be something to do."""
+        ...
+
+
+class _FlowOf(ABC, Generic[Tape]):
+    """What both flows share: a tape decides, its stream and its ledger are told."""
+
+    def __init__(
+        self,
+        tape: Tape,
+        stream: Stream,
+        track: Track,
+        publisher: Publisher,
+        telemetry: Telemetry,
+        clock: Clock,
+        look: Callable[[], None],
+    ) -> None:
+        self.tape = tape
+        self.name = tape.name
+        self._about = f"order of {tape.name}"
+        self._stream = stream
+        self._track = track
+        self._publisher = publisher
+        self._telemetry = telemetry
+        self._clock = clock
+        self._look = look
+        self._refused: list[float] = []
+        """When the first and the last item arrived of those that could not be passed on, since one could (s)."""
+        self._progress = telemetry.beat.progress[stream.data_type]
+        if tape.reached is not None:
+            track.continues(*tape.reached)
+
+    def wish(self) -> int | None:
+        """See ``Flow``."""
+        return self.tape.sequence.wish(self._now_s())
+
+    def failed(self) -> None:
+        """See ``Flow``."""
+        self.tape.sequence.failed(self._now_s())
+
+    def probe(self) -> None:
+        """See ``Flow``."""
+        self.tape.sequence.probe(self._now_s())
+        self._look()
+
+    @property
+    def next_at_s(self) -> float | None:
+        """See ``Flow``."""
+        return self.tape.next_at_s()
+
+    def pass_time(self) -> None:
+        """See ``Flow``."""
+        self._pass(self.tape.due(self._now_s()))
+        if self._refused and self._refused[1] - self._refused[0] >= REFUSING_S:
+            self._telemetry.trouble(self._about, f"{self.name} arrive, but none goes on where their stream ends")
+
+    @abstractmethod
+    def _pass(self, passed: Sequence[Any]) -> None:
+        """Publish what the tape let pass, and mark what it gave up."""
+
+    def _take(self, passed: Sequence[Any]) -> None:
+        """What a live item set free; nothing: it may wait for something that is to be fetched."""
+        if passed:
+            self._pass(passed)
+            return
+        if not self.tape.waiting:
+            now_s = self._now_s()
+            self._refused = [self._refused[0] if self._refused else now_s, now_s]
+        self._note()
+        self._look()
+
+    def _leave_out(self) -> None:
+        """A live item finds no room: the next one that does shows the hole, and it is fetched."""
+        self._telemetry.beat.entries_dropped += 1
+
+    def _publish(self, event: Event) -> bool:
+        """Whether it found room: the buffer may have become full since the tape let the event pass."""
+        self._progress.count += 1
+        return self._publisher.publish(self._stream, event) is not None
+
+    def _mark(self, reason: str, **bounds: str | int) -> None:
+        """Say in the stream that something is missing for good."""
+        self._telemetry.beat.gaps += 1
+        get_logger().warning("data_lost", what=self.name, reason=reason, **bounds)
+        now_ns = self._clock.now_ns()
+        gap = Gap(ts_event=now_ns, ts_recv=now_ns, reason=reason, **bounds)  # type: ignore[arg-type]
+        self._publisher.publish(self._stream, gap)
+
+    def _goes_on(self) -> None:
+        """An item was passed on, after others could not be."""
+        self._refused = []
+        self._telemetry.settled(self._about)
+
+    def _note(self) -> None:
+        self._telemetry.dropped(self.name, self.tape.sequence.dropped)
+        self._telemetry.garbled(self.name, self.tape.implausible)
+        self._telemetry.catching_up(self.name, waiting=self.tape.waiting)
+
+    def _now_s(self) -> float:
+        return self._clock.monotonic_s()
+
+
+class TradeFlow(_FlowOf[TradeTape]):
+    """The trades of a collector."""
+
+    @property
+    def lendable_from(self) -> int | None:
+        """The number behind which trades can be taken by another way; None while anything is unusual."""
+        usual = self.tape.usual and self._track.usual and self._stream.loss is None
+        return self.tape.last_id if usual else None
+
+    def passed_by(self, taken: int, last_id: int, last_ts: int, recv_ns: int) -> None:
+        """Trades went into the stream by another way: how many, the last number, the latest time and receipt (ns)."""
+        if self._refused:
+            self._goes_on()
+        self.tape.passed_by(last_id, last_ts)
+        self._progress.count += taken
+        self._track.passed(last_ts, recv_ns, last_id)
+
+    def wish(self) -> int | None:
+        """See ``Flow``."""
+        self._stream.regain()
+        return self.tape.wish(self._now_s())
+
+    def on_live(self, trade: Trade) -> None:
+        """Take a trade from the socket."""
+        self._stream.regain()
+        self._telemetry.traded(trade.ts_event, trade.ts_recv)
+        if self._publisher.full:
+            self._leave_out()
+        elif trade.count is None and self.tape.takes(number := int(trade.trade_id)):
+            self._pass_trade(trade, number)
+        else:
+            self._take(self.tape.offer(trade, self._now_s()))
+
+    def on_page(self, trades: Sequence[Trade], *, more: bool) -> None:
+        """Take a page that was fetched; one that finds no room is fetched again later."""
+        self._stream.regain()
+        if self._publisher.full:
+            self.failed()
+            return
+        after, after_ts = self.tape.last_id, self._track.last_ts
+        passed = self.tape.fill(trades, self._now_s(), more=more)
+        fetched = [item for item in passed if isinstance(item, Trade) and item.origin == "backfill"]
+        if fetched and after is not None:  # a probe found them: nothing was known to be missing yet
+            before = int(fetched[-1].trade_id) + 1
+            self._track.missing(Missing(from_ts=after_ts, to_ts=time_of(fetched[-1]), after=after, before=before))
+        self._pass(passed, trades)
+
+    def note_missing(self) -> None:
+        """A fetch begins: say in the ledger what is missing."""
+        self._stream.regain()
+        hole = self.tape.sequence.hole
+        if hole is not None:
+            after, before, trade = hole
+            self._track.missing(Missing(from_ts=self._track.last_ts, to_ts=time_of(trade), after=after, before=before))
+
+    def _pass(self, passed: Sequence[Trade | Lost | Renumbered], page: Sequence[Trade] = ()) -> None:
+        for position, item in enumerate(passed):
+            if isinstance(item, Lost):  # what stands before it may be of another numbering
+                known = [each for each in (*passed[position:], *page) if isinstance(each, Trade)]
+                behind = (time_of(each) for each in known if int(each.trade_id) >= item.before)
+                self._lose(item, min(behind, default=self._clock.now_ns()))
+            elif isinstance(item, Renumbered):
+                self._renumber(item)
+            else:
+                self._pass_trade(item, int(item.trade_id))
+        self._note()
+        if not self.tape.sequence.waiting and self.tape.sequence.aside is None:
+            self._track.nothing_was_missing()
+
+    def _pass_trade(self, trade: Trade, number: int) -> None:
+        if self._refused:
+            self._goes_on()
+        self.tape.last_ts = max(time_of(trade), self.tape.last_ts)
+        self._progress.count += 1
+        if self._publisher.publish(self._stream, trade) is None:  # the buffer has become full meanwhile
+            after = number - max(int(trade.count or 1), 1)
+            what = Missing(from_ts=self._track.last_ts, to_ts=self.tape.last_ts, after=after, before=number + 1)
+            self._track.lost(what, NO_ROOM)
+            return
+        self._track.passed(trade.ts_event, trade.ts_recv, number)
+        if trade.origin == "backfill":
+            self._telemetry.beat.backfilled += 1
+
+    def _lose(self, lost: Lost, to_ts: int) -> None:
+        self._mark(LOST, from_id=str(lost.after), to_id=str(lost.before))
+        missing = Missing(from_ts=self._track.last_ts, to_ts=to_ts, after=lost.after, before=lost.before)
+        self._track.lost(missing, LOST)
+
+    def _renumber(self, item: Renumbered) -> None:
+        """Ids on both sides of the place do not compare, so it is told in times."""
+        from_ts = self._track.last_ts
+        span = Missing(from_ts=from_ts, to_ts=max(item.to_ts, from_ts))
+        self._mark(ID_RESET, from_ts=span.from_ts, to_ts=span.to_ts)
+        self._track.lost(span, ID_RESET)
+
+
+class CandleFlow(_FlowOf[CandleTape]):
+    """The bars of one interval."""
+
+    def on_live(self, candle: Candle) -> None:
+        """Take a bar from the socket."""
+        self._telemetry.seen(DataType.CANDLES, candle.ts_recv)
+        if self._publisher.full:
+            self._leave_out()
+        else:
+            self._take(self.tape.offer(candle, self._now_s()))
+
+    def on_page(self, candles: Sequence[Candle], *, more: bool) -> None:
+        """Take a page that was fetched; one that finds no room is fetched again later."""
+        if self._publisher.full:
+            self.failed()
+            return
+        after = self.tape.sequence.last
+        passed = self.tape.fill(candles, self._now_s(), more=more)
+        if passed and after is not None and self.tape.sequence.last is not None:
+            self._track.missing(self._missing(after, self.tape.sequence.last + 1))
+        fetched = {id(candle) for candle in candles}
+        self._telemetry.beat.backfilled += sum(id(item) in fetched for item in passed)
+        self._pass(passed)
+
+    def note_missing(self) -> None:
+        """A fetch begins: say in the ledger what is missing."""
+        hole = self.tape.sequence.hole
+        if hole is not None:
+            after, before, _ = hole
+            self._track.missing(self._missing(after, before))
+
+    def _missing(self, after: int, before: int) -> Missing:
+        return Missing(from_ts=self.tape.opens_at(after + 1), to_ts=self.tape.opens_at(before))
+
+    def _pass(self, passed: Sequence[Candle | Lost]) -> None:
+        for item in passed:
+            if isinstance(item, Lost):
+                what = self._missing(item.after, item.before)
+                self._mark(LOST, from_ts=what.from_ts, to_ts=what.to_ts)
+                self._track.lost(what, LOST)
+                continue
+            if self._refused:
+                self._goes_on()
+            found_room = self._publish(item)
+            if item.closed and found_room:
+                self._track.passed(item.close_time, item.ts_recv)
+            elif item.closed:
+                self._track.lost(Missing(from_ts=item.open_time, to_ts=item.close_time), NO_ROOM)
+        self._note()
+        if not self.tape.sequence.waiting:
+            self._track.filled()

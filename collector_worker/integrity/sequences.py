@@ -1,0 +1,354 @@
+"""Trades by their ids and bars by their times, each once and in order; see ``sequencer`` for how.
+
+An exchange may begin to count its trades anew, below the old numbers or out of reach above them; and where garbage was
+believed, the true numbers are below it. One such trade may itself be garbage and is only kept, and the exchange's REST
+is asked for it: an answer that has the very same trade decides. ``ELSEWHERE_TRADES`` of them in a row, with ids that
+rise and none of the old numbering between them, do so as well: what is held is passed on, then ``Renumbered``, then
+those that were kept. Where trades are rare and REST knows nothing, two that agree are enough once the first of them has
+waited for as long as any trade may wait. One that is alone by then is dropped; the next one is still compared with it,
+or where a trade is rarer than that wait none would ever be believed. An old trade that is sent again never counts: its
+time is not later than that of the last trade that was passed on. Nor does one whose time lies ahead of ours: its time
+says nothing.
+"""
+
+from collections import deque
+from collections.abc import Sequence
+from math import inf
+from typing import NamedTuple
+
+from msgspec import Struct
+
+from collector_worker.exchanges.trusted_time import is_ahead, not_ahead
+from collector_worker.integrity.gap_sequencer import Lost, Patience, Sequencer
+from tickfleet.contract.events import Candle, Trade
+from tickfleet.contract.intervals import length_ns, number_at, opens_at
+
+TRADE_GRACE_S = 0.2
+"""Two frames may arrive in the wrong order; a hole that lasts longer is one."""
+
+CANDLE_GRACE_S = 3.0
+"""The last push of a bar may come up to two seconds after its end (Binance sheet, section 4.4)."""
+
+MAX_JUMP = 1_000_000_000
+"""No exchange trades so much while a collector is away: such an id is not one of the same numbering."""
+
+NEAR = 100
+"""A trade so few above the last one needs no closer look, with one numbering; so few below it, it cuts no row."""
+
+ELSEWHERE_TRADES = 20
+
+ASK_ELSEWHERE_S = (0.5, 5.0)
+"""How long after a trade was kept REST is asked for it, and how long after that again."""
+
+CLOSES_EARLY_NS = 2_000_000_000
+"""Clocks differ by less than this as a rule: one that is called closed earlier before its end is asked for at REST."""
+
+MOST_AHEAD = 100
+"""Bars from the future that are remembered until REST is asked for them."""
+
+
+class Renumbered(Struct, frozen=True):
+    """From here on ids are those of a new numbering, which do not compare with the old ones.
+
+    Attributes:
+        to_ts: Time of the first trade that is known of it (ns).
+    """
+
+    to_ts: int
+
+
+class _Kept(NamedTuple):
+    trade: Trade
+    arrived_s: float
+
+
+def time_of(trade: Trade) -> int:
+    """When a trade was, as far as its time is believed (ns)."""
+    return not_ahead(trade.ts_event, trade.ts_recv)
+
+
+class TradeTape:
+    """The trades of one stream."""
+
+    name = "trades"
+
+    def __init__(self, max_wait_s: float) -> None:
+        self.sequence: Sequencer[Trade] = Sequencer(
+            None, Patience(max_wait_s=max_wait_s, grace_s=min(TRADE_GRACE_S, max_wait_s / 2))
+        )
+        self.last_ts = 0
+        """The latest time of those that were passed on, as far as times are believed (ns)."""
+        self._implausible = 0
+        self._max_wait_s = max_wait_s
+        self._elsewhere: list[_Kept] = []
+        self._dropped_alone: Trade | None = None
+        """The last one that was kept and dropped because nothing came to agree with it."""
+        self._former = (0, 0)
+        """Where the numbering before this one ended: its last id and time (ns)."""
+        self._ask_elsewhere_s = inf
+        self._asked_elsewhere = False
+        """The page that comes next was asked for because of what is kept."""
+
+    @property
+    def implausible(self) -> int:
+        """How many trades could not be what they claimed."""
+        return self._implausible + self.sequence.implausible
+
+    @property
+    def last_id(self) -> int | None:
+        """The highest id that was passed on or given up; None while there is none."""
+        return self.sequence.last
+
+    @property
+    def reached(self) -> tuple[int, int | None] | None:
+        """Time (ns) and id of the last trade that the stream holds; None for an empty stream."""
+        return None if self.last_id is None else (self.last_ts, self.last_id)
+
+    @property
+    def waiting(self) -> bool:
+        """Whether trades are kept back. A single one out of reach is garbage until a second one agrees with it."""
+        return self.sequence.waiting or len(self._elsewhere) > 1
+
+    def restore(self, last_id: int, last_ts: int) -> None:
+        """What the stream holds already: its last trade's id and time (ns)."""
+        self.sequence.last, self.last_ts = last_id, last_ts
+
+    @property
+    def usual(self) -> bool:
+        """Whether nothing is asked of a single trade but to be the next one."""
+        return self.sequence.usual and self._has_one_numbering
+
+    @property
+    def _has_one_numbering(self) -> bool:
+        """Whether numbers alone tell: there was no other numbering, and nothing speaks for one."""
+        return not (self._elsewhere or self._dropped_alone or self._former[0])
+
+    def passed_by(self, last_id: int, last_ts: int) -> None:
+        """Trades were passed on by another way, while all was ``usual``: the last number, and the latest time (ns)."""
+        self.sequence.last, self.last_ts = last_id, last_ts
+
+    def takes(self, number: int) -> bool:
+        """Whether a single trade is simply the next one, with nothing waiting: then it is passed on, and noted as such.
+
+        Nearly all are. The others, and aggregates, are for ``offer``.
+        """
+        return self._has_one_numbering and self.sequence.takes(number)
+
+    def offer(self, trade: Trade, now_s: float) -> Sequence[Trade | Lost | Renumbered]:
+        """Take a live trade. An aggregate of ``count`` matches carries the id of the last of them."""
+        last = int(trade.trade_id)
+        known = self.sequence.last
+        near = known is not None and 0 < last - known <= NEAR  # then no more need be asked, with one numbering
+        if known is not None and (self._former[0] or not near):
+            if self._is_former(last, time_of(trade)):
+                self.sequence.dropped += 1
+                return []
+            if last > known + MAX_JUMP or (last <= known and self._is_of_another(trade, last, known)):
+                return self._keep(trade, now_s)
+        if (self._elsewhere or self._dropped_alone) and known is not None and last > known:  # the old numbering goes on
+            self._forget()
+        first = last if trade.count is None else _first_of(trade)
+        return self.sequence.offer(trade, first, last, now_s)
+
+    def wish(self, now_s: float) -> int | None:
+        """The number from which to fetch now, or None where there is nothing to fetch yet."""
+        number = self.sequence.wish(now_s)
+        self._asked_elsewhere = number is None and bool(self._elsewhere) and now_s >= self._ask_elsewhere_s
+        if not self._asked_elsewhere:
+            return number
+        self._ask_elsewhere_s = now_s + ASK_ELSEWHERE_S[1]
+        return _first_of(self._elsewhere[0].trade)
+
+    def fill(self, trades: Sequence[Trade], now_s: float, *, more: bool) -> list[Trade | Lost | Renumbered]:
+        """Take a page of trades that was fetched."""
+        if self._asked_elsewhere:
+            self._asked_elsewhere = False
+            if self._is_old_numbering(trades):
+                self._forget()
+                return []
+            known = {_content(trade) for trade in trades}
+            places = (place for place, kept in enumerate(self._elsewhere) if _content(kept.trade) in known)
+            first = next(places, None)
+            if first is None:
+                return []
+            self._implausible += first
+            del self._elsewhere[:first]
+            return self._renumber(now_s)
+        return [*self.sequence.fill([(int(trade.trade_id), trade) for trade in trades], now_s, more=more)]
+
+    def _is_old_numbering(self, page: Sequence[Trade]) -> bool:
+        """Whether a page from the first trade that is kept on has trades that were there before it came."""
+        first = int(self._elsewhere[0].trade.trade_id) if self._elsewhere else 0
+        return any(int(trade.trade_id) > first and time_of(trade) <= self.last_ts for trade in page)
+
+    def next_at_s(self) -> float | None:
+        """The next moment at which ``due`` or ``wish`` may have something, or None."""
+        moments = [self.sequence.next_at_s(), self._elsewhere_until_s()]
+        if self._elsewhere:
+            moments.append(self._ask_elsewhere_s)
+        return min((moment for moment in moments if moment is not None), default=None)
+
+    def due(self, now_s: float) -> list[Trade | Lost | Renumbered]:
+        """What the passing of time sets free: nothing waits longer than ``max_wait_s``."""
+        until_s = self._elsewhere_until_s()
+        passed: list[Trade | Lost | Renumbered] = []
+        if until_s is not None and now_s >= until_s:
+            if self._agree():
+                passed += self._renumber(now_s)
+            else:
+                last = self._elsewhere[-1].trade
+                self._forget()
+                self._dropped_alone = last
+        passed += self.sequence.due(now_s)
+        return passed
+
+    def _elsewhere_until_s(self) -> float | None:
+        return self._elsewhere[0].arrived_s + self._max_wait_s if self._elsewhere else None
+
+    def _agree(self) -> bool:
+        """Whether at least two trades in a row speak for a new numbering: their ids rise, and their times with them."""
+        row = [kept.trade for kept in self._elsewhere]
+        alone = self._dropped_alone
+        if alone is not None and 0 < int(row[0].trade_id) - int(alone.trade_id) <= MAX_JUMP:
+            row.insert(0, alone)
+        times = [self.last_ts + 1, *(time_of(trade) for trade in row)]
+        return len(row) > 1 and times == sorted(times)
+
+    def _is_later(self, trade: Trade) -> bool:
+        """Whether a trade was after all that were passed on, by a time that can be believed."""
+        return trade.ts_event > self.last_ts and not is_ahead(trade.ts_event, trade.ts_recv)
+
+    def _is_of_another(self, trade: Trade, number: int, known: int) -> bool:
+        """Whether a trade that is not above the last one may be of another numbering: it is later."""
+        if not self._is_later(trade):
+            return False
+        return not self._elsewhere or number < known - NEAR or int(self._elsewhere[0].trade.trade_id) >= known - NEAR
+
+    def _goes_on_elsewhere(self, number: int) -> bool:
+        """Whether a number rises from that of the trade that was kept last."""
+        return 0 < number - int(self._elsewhere[-1].trade.trade_id) <= MAX_JUMP
+
+    def _is_former(self, number: int, ts: int) -> bool:
+        """Whether a trade of the numbering before this one is sent again."""
+        former_id, former_ts = self._former
+        return number <= former_id and ts <= former_ts and number > (self.last_id or 0)
+
+    def _keep(self, trade: Trade, now_s: float) -> Sequence[Trade | Lost | Renumbered]:
+        """Keep a trade that may be of another numbering, until enough of them tell."""
+        if any(kept.trade.trade_id == trade.trade_id for kept in self._elsewhere):
+            self.sequence.dropped += 1
+            return []
+        if not self._is_later(trade):
+            self._implausible += 1
+            return []
+        if not self._elsewhere:
+            self._ask_elsewhere_s = now_s + ASK_ELSEWHERE_S[0]
+        elif not self._goes_on_elsewhere(int(trade.trade_id)):
+            self._forget()
+            self._ask_elsewhere_s = now_s + ASK_ELSEWHERE_S[0]
+        self._elsewhere.append(_Kept(trade, now_s))
+        return self._renumber(now_s) if len(self._elsewhere) == ELSEWHERE_TRADES else []
+
+    def _forget(self) -> None:
+        """What was kept is of no numbering: ids out of reach are garbage, low ones were there already."""
+        known = self.sequence.last or 0
+        garbage = sum(int(kept.trade.trade_id) > known for kept in self._elsewhere)
+        self._implausible += garbage
+        self.sequence.dropped += len(self._elsewhere) - garbage
+        self._elsewhere.clear()
+        self._dropped_alone = None
+
+    def _renumber(self, now_s: float) -> list[Trade | Lost | Renumbered]:
+        kept, self._elsewhere, self._dropped_alone = self._elsewhere, [], None
+        known = self.sequence.last or 0
+        waited = self.sequence.begin_anew(_first_of(kept[0].trade), now_s)
+        former = [(int(item.trade_id), time_of(item)) for item in waited if isinstance(item, Trade)]
+        self._former = max([known, *(number for number, _ in former)]), max([self.last_ts, *(ts for _, ts in former)])
+        passed: list[Trade | Lost | Renumbered] = [*waited, Renumbered(time_of(kept[0].trade))]
+        for trade, arrived_s in kept:
+            passed += self.sequence.offer(trade, _first_of(trade), int(trade.trade_id), arrived_s)
+        return passed
+
+
+def _first_of(trade: Trade) -> int:
+    """The first id that a trade stands for; the last one is its own."""
+    return int(trade.trade_id) - max(int(trade.count or 1), 1) + 1
+
+
+def _content(trade: Trade) -> tuple[str, int, str, str, str]:
+    """What is the same of a trade wherever it comes from."""
+    return trade.trade_id, trade.ts_event, trade.price, trade.size, trade.side
+
+
+class CandleTape:
+    """The bars of one interval; bars are numbered by where they open."""
+
+    def __init__(self, interval: str, max_wait_s: float) -> None:
+        self.interval = interval
+        self.name = f"candles:{interval}"
+        self.length_ns = length_ns(interval)
+        self.sequence: Sequencer[Candle] = Sequencer(
+            None, Patience(max_wait_s=max_wait_s, grace_s=min(CANDLE_GRACE_S, max_wait_s / 2))
+        )
+        self._implausible = 0
+        self._ahead: deque[int] = deque(maxlen=MOST_AHEAD)
+        """Bars of which the socket spoke before their time, as our clock goes."""
+
+    @property
+    def implausible(self) -> int:
+        """How many bars could not be what they claimed."""
+        return self._implausible + self.sequence.implausible
+
+    @property
+    def reached(self) -> tuple[int, int | None] | None:
+        """When the first bar opens that the stream does not hold as closed (ns); None for an empty stream."""
+        return None if self.sequence.last is None else (self.opens_at(self.sequence.last + 1), None)
+
+    @property
+    def waiting(self) -> bool:
+        """Whether bars wait behind a hole."""
+        return self.sequence.waiting
+
+    def restore(self, closed_until: int) -> None:
+        """Bars that open before ``closed_until`` (ns) are in the stream as closed."""
+        self.sequence.last = self._number(closed_until) - 1
+
+    def offer(self, candle: Candle, now_s: float) -> list[Candle | Lost]:
+        """Take a live bar; a running one may come many times, a closed one once.
+
+        One from the future is not taken, but REST is asked: what both say is passed on.
+        """
+        number = self._number(candle.open_time)
+        if self._is_from_the_future(candle):
+            self._implausible += 1
+            if number not in self._ahead:
+                self._ahead.append(number)
+                self.sequence.ask(now_s)
+            return []
+        return self.sequence.offer(candle, number, number, now_s, advances=candle.closed)
+
+    def fill(self, candles: Sequence[Candle], now_s: float, *, more: bool) -> list[Candle | Lost]:
+        """Take a page of closed bars that was fetched."""
+        rows = [(self._number(candle.open_time), candle) for candle in candles]
+        believed = [row for row in rows if row[0] in self._ahead or not self._is_from_the_future(row[1])]
+        return self.sequence.fill(believed, now_s, more=more)
+
+    def _is_from_the_future(self, candle: Candle) -> bool:
+        """Whether it is called closed before its end, or opens later than clocks differ."""
+        early = candle.closed and candle.close_time - candle.ts_recv > CLOSES_EARLY_NS
+        return early or is_ahead(candle.open_time, candle.ts_recv)
+
+    def next_at_s(self) -> float | None:
+        """The next moment at which ``due`` or the sequence's ``wish`` may have something, or None."""
+        return self.sequence.next_at_s()
+
+    def due(self, now_s: float) -> list[Candle | Lost]:
+        """What the passing of time sets free: nothing waits longer than ``max_wait_s``."""
+        return self.sequence.due(now_s)
+
+    def opens_at(self, number: int) -> int:
+        """When the bar of a number opens (ns)."""
+        return opens_at(self.interval, number)
+
+    def _number(self, ts: int) -> int:
+        return number_at(self.interval, ts)

@@ -1,0 +1,91 @@
+"""Sees that Redis still holds what this run has written there. Nobody tells a writer that a key was deleted or evicted.
+
+A stream that is begun anew holds nothing of before, and does not say so: a new reader would take its first entry for
+the first that there was. So a ``feed_status`` says it there. The ledger stays as it is: it says what was published,
+not what is kept. A hash that is written once an hour is written at once.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+
+from msgspec import Struct
+
+from collector_worker.publish.stream_tips import NOWHERE, place
+from collector_worker.telemetry.telemetry import Telemetry
+from common.process.log import get_logger
+from tickfleet.redis.protocol import Reply, is_no_stream, is_wrong_type
+
+BEGUN_ANEW = "begun_anew"
+"""Reason of the ``feed_status`` in a stream that holds nothing of what was in it."""
+
+LOOK_EVERY = 10
+"""A look goes with one of so many heartbeats, which come each second."""
+
+_TOLD_LOOKS = 60
+"""So many looks after the loss it stands in the heartbeat."""
+
+_NAMED = 2
+
+
+class Kept(Struct):
+    """What must be there.
+
+    Attributes:
+        on_loss: Called when it is not there any more; of a stream, when it has entries again.
+        bound: Entries that a stream keeps at least; 0: it is no stream.
+        last_id: Of the last entry when it was seen last; of what is no stream, any id. Empty: it was not there.
+    """
+
+    on_loss: Callable[[], None]
+    bound: int = 0
+    last_id: bytes = b""
+
+
+class KeptKeys:
+    """See the module."""
+
+    def __init__(self, telemetry: Telemetry) -> None:
+        self._telemetry = telemetry
+        self._kept: dict[bytes, Kept] = {}
+        self._calls = 0
+        self._quiet_looks = 0
+
+    def keep(self, key: bytes, kept: Kept) -> None:
+        """Look at this key, too."""
+        self._kept[key] = kept
+
+    def due(self) -> Sequence[bytes]:
+        """The keys to ask XINFO STREAM about with this heartbeat: of any key it tells whether there is one."""
+        self._calls += 1
+        return [*self._kept] if self._calls % LOOK_EVERY == 0 else ()
+
+    def see(self, keys: Iterable[bytes], replies: Iterable[Reply]) -> None:
+        """Take note of the answers."""
+        lost = [key for key, reply in zip(keys, replies, strict=True) if self._is_lost(self._kept[key], reply)]
+        for key in lost:
+            self._kept[key].on_loss()
+        self._quiet_looks = 0 if lost else self._quiet_looks + 1
+        if lost:
+            why = f"what was in {_named(lost)} is gone: somebody deleted it, or Redis evicts keys"
+            self._telemetry.trouble("kept", why, ours=False)
+            get_logger().error("keys_lost", why=why)
+        elif self._quiet_looks == _TOLD_LOOKS:
+            self._telemetry.settled("kept")
+
+    def _is_lost(self, kept: Kept, reply: Reply) -> bool:
+        if not kept.bound:
+            before, kept.last_id = kept.last_id, NOWHERE if is_wrong_type(reply) else b""
+            return bool(before) and is_no_stream(reply) and not is_wrong_type(reply)
+        if not isinstance(reply, list):  # it will be told when it is a stream again: see ``Refusals``
+            return False
+        facts = dict(zip(reply[::2], reply[1::2], strict=True))
+        if not facts[b"length"]:
+            return False
+        first_id, last_id, before = facts[b"first-entry"][0], facts[b"last-generated-id"], kept.last_id
+        kept.last_id = bytes(last_id)
+        # Retention removes entries only above the bound.
+        return facts[b"length"] < kept.bound and place(first_id) > place(before or first_id)
+
+
+def _named(lost: Sequence[bytes]) -> str:
+    more = f" and {len(lost) - _NAMED} more" if len(lost) > _NAMED else ""
+    return b", ".join(lost[:_NAMED]).decode() + more

@@ -1,0 +1,481 @@
+"""From events to Redis Streams: a bounded buffer, batches in transactions, explicit ids, no loss over a restart.
+
+While nothing is under way an entry goes out at once, from the frame handler that brought it; what comes before the
+answer waits and goes out together, as one MULTI/EXEC in one write. A server that refuses (loading, out of memory,
+read-only) refuses the whole transaction, so no later entry can overtake an earlier one; a batch whose answer was lost
+is sent again as it was, and Redis refuses the ids it already has. Entries wait in bounded memory, then in a bounded
+file. What fits neither while Redis is away is counted, and a ``gap`` entry stands in its place.
+
+It is long because sending and lending (see ``express``) hand the same few facts to and fro: what is under way, how much
+waits, and whether the answer is looked for.
+"""
+
+import asyncio
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+from collector_worker.publish.buffer import Buffer
+from collector_worker.publish.kept_keys import KeptKeys
+from collector_worker.publish.own_streams import Stream
+from collector_worker.publish.rejected_streams import Refusals
+from collector_worker.publish.retry import Delivery, Outcome, Pipe
+from collector_worker.publish.spool import Packed, SpoolLostError
+from collector_worker.publish.transaction import Seams, Shipment, all_ids, drop_sent, hset, shipment_of
+from collector_worker.recovery.spool_replay import LeftOverPublisher
+from collector_worker.telemetry.telemetry import Telemetry
+from tickfleet._util.clock import Clock
+from tickfleet.contract.events import Event
+from tickfleet.redis.protocol import Reply, Scalar, pack_command
+
+if TYPE_CHECKING:
+    from collector_worker.fastpath.sender import Outbox
+
+_LATENCY_SAMPLES = 16
+"""Entries of a batch whose latency is recorded: enough for a percentile, and a burst does not pay per entry."""
+
+_NS_PER_S = 1_000_000_000
+_SAMPLE_EVERY_NS = _NS_PER_S
+"""So often an answer is waited for at once although nothing needs it: the latency is to be known at all times."""
+
+
+class Pacing(Struct, frozen=True, kw_only=True):
+    """How much at a time, and how often.
+
+    Attributes:
+        batch_entries: Of one transaction, which so holds Redis up for about a millisecond at most.
+        congested_entries: With Redis at work, reading from the exchange pauses above this many waiting entries (and
+            TCP holds the sender back), so that a burst is never dropped. With Redis away reading goes on and the
+            whole buffer is used.
+        relieved_entries: Reading goes on at this many.
+    """
+
+    batch_entries: int = 500
+    batch_bytes: int = 256 * 1024
+    congested_entries: int = 4_000
+    relieved_entries: int = 1_000
+    retry_first_s: float = 0.1
+    retry_cap_s: float = 2.0
+
+
+class Publisher:
+    """The one writer of a collector's keys. ``publish`` and the ``set_…`` only buffer; ``run`` does the sending."""
+
+    def __init__(
+        self,
+        pipe: Pipe,
+        telemetry: Telemetry,
+        clock: Clock,
+        buffer: Buffer | None = None,
+        pacing: Pacing | None = None,
+    ) -> None:
+        self._pipe = pipe
+        self._pacing = pacing or Pacing()
+        self._telemetry = telemetry
+        self._clock = clock
+        self._buffer = Buffer() if buffer is None else buffer
+        self._appended = 0
+        self._ordered: dict[str, tuple[int, bytes]] = {}
+        self._done = 0
+        self._seams = Seams()
+        self._refusals = Refusals(self._buffer.ends, telemetry)
+        self._kept: KeptKeys | None = None
+        self._urgent: dict[str, list[bytes]] = {}
+        self._delivery = Delivery(
+            *(pipe, telemetry, self._buffer, self._on_away, self._pacing.retry_first_s, self._pacing.retry_cap_s)
+        )
+        self._busy = True
+        """Whether something is under way, or nothing may be sent: before ``run`` has begun and after it."""
+        self._patient = False
+        """Whether the answer to what is under way is not looked for yet."""
+        self._found = False
+        """While an answer is taken that has been there for some time: how long says nothing of Redis."""
+        self._sampled_ns = 0
+        """When the entry was received whose latency was recorded last."""
+        self._runs = False
+        self._outbox: Outbox | None = None
+        """While the sending is lent: where entries go meanwhile."""
+        self._in_trouble: tuple[Shipment, Outcome] | None = None
+        self._failure: Exception | None = None
+        self._trouble = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self.congested = False
+        """Whether the reader should wait for ``relief`` before it reads on."""
+        self._relieved = asyncio.Event()
+        self._away = False
+
+    async def relief(self) -> None:
+        """Wait until Redis has caught up, or has gone away."""
+        self._relieved.clear()
+        if self.congested:
+            await self._relieved.wait()
+
+    @property
+    def buffered(self) -> int:
+        """Entries that Redis has not confirmed yet."""
+        return len(self._buffer) + (0 if self._outbox is None else len(self._outbox))
+
+    @property
+    def full(self) -> bool:
+        """Whether what is published now would be lost."""
+        return self._buffer.full
+
+    # --- buffering: called from the frame handler, never waits ---------------------------------------------------
+
+    def publish(self, stream: Stream, event: Event) -> str | None:
+        """Buffer one event; returns its entry id, or None where the buffer is full and the event is lost.
+
+        What its stream would refuse is left out and has an id all the same: no want of room is to be marked.
+        """
+        stream.regain()
+        if self._outbox is not None:
+            if stream.loss is None:
+                entry_id, command = stream.pack(event)
+                self._outbox.push(command, event.ts_recv, stream.key_bytes, entry_id.encode())
+                return entry_id
+            self.take_back()
+        if self._refusals.streams and stream.key_bytes in self._refusals.streams:
+            self._telemetry.beat.entries_dropped += 1
+            return stream.pack(event)[0]
+        if not self._buffer.full and (stream.loss is None or self._mark_loss(stream, event)):
+            before = stream.last_trade_id
+            entry_id, command = stream.pack(event)
+            if self._buffer.append(Packed(command, event.ts_recv, stream.key_bytes)):
+                self._appended += 1
+                self._hasten()
+                return entry_id
+            stream.last_trade_id = before
+        self._telemetry.beat.entries_dropped += 1
+        stream.lose(event)
+        return None
+
+    def _mark_loss(self, stream: Stream, following: Event) -> bool:
+        """Put the entry that marks a loss in its place; False where it finds no room itself."""
+        gap = stream.loss_before(following, self._clock.now_ns())
+        if gap is None:
+            return True
+        _, packed = stream.pack(gap)
+        if not self.append(packed, gap.ts_recv):
+            return False
+        stream.loss_is_marked()
+        self._telemetry.beat.gaps += 1
+        return True
+
+    def append(self, command: bytes, recv_ns: int) -> bool:
+        """Buffer a packed XADD that vouches for what went before it, or marks a loss; False where it found no room.
+
+        What must not be sent is left out, as by ``publish``.
+        """
+        self.take_back()
+        entry = Packed(command, recv_ns)
+        if self._refusals.streams and self._refusals.bars(entry):
+            self._telemetry.beat.entries_dropped += 1
+            return True
+        if not self._buffer.append(entry):
+            return False
+        self._seams.note(self._appended)
+        self._appended += 1
+        self._hasten()
+        return True
+
+    def set_hash(self, key: str, fields: Mapping[str, Scalar]) -> None:
+        """Set fields of a hash behind all entries buffered so far; of several for one key only the latest is sent."""
+        self.take_back()
+        self._ordered[key] = (self._appended, hset(key, fields))
+        self._hasten()
+
+    def set_expiring_hash(self, key: str, fields: Mapping[str, Scalar], ttl_s: int, *, fresh: bool = False) -> None:
+        """Set fields of a hash that expires, ahead of the entries; ``fresh`` first removes what was there."""
+        self.take_back()
+        remove = pack_command(("DEL", key))
+        fresh = fresh or remove in self._urgent.get(key, ())  # the one that is replaced has not been sent
+        self._urgent[key] = [*([remove] if fresh else []), hset(key, fields), pack_command(("EXPIRE", key, ttl_s))]
+        self._hasten()
+
+    # --- sending -------------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Send what is buffered until cancelled; a Redis that is away is tried again with a growing pause.
+
+        Raises:
+            StreamTakenError: Somebody else writes these streams.
+            StreamRolledBackError: Redis came back without what it had.
+            StreamReturnedError: A stream takes entries again that had refused some.
+            SupersededError: A newer run of this collector has begun.
+            SpoolLostError: What waited in the file is gone.
+        """
+        try:
+            self._runs = True
+            self._send()
+            while True:
+                await self._trouble.wait()
+                self._trouble.clear()
+                if self._failure is not None:
+                    raise self._failure
+                if self._in_trouble is not None:
+                    shipment, outcome = self._in_trouble
+                    replies = await self._delivery.carry_out(shipment, outcome)
+                    self._away, self._in_trouble = False, None
+                    self._record_latency(shipment.batch)
+                    self._confirm(shipment, replies)
+                    self._send()
+        finally:
+            self._runs = False
+            self.take_back()
+            self._busy = True
+
+    def _hasten(self) -> None:
+        """Something is there to be sent."""
+        if not self._busy:
+            self._send()
+        elif self._patient:
+            self._hurry()
+        elif self._appended - self._done > self._pacing.congested_entries:
+            if not (self._away or self._buffer.spooled):
+                self._on_congested()
+            elif self.congested:
+                self._relieve()
+
+    def _hurry(self) -> None:
+        """The answer to the last one is there by now, or must be waited for."""
+        self._patient, self._found = False, True
+        self._pipe.hurry()
+        self._found = False
+
+    def _send(self) -> None:
+        """Send what is buffered, with nothing under way; what takes more than a write is for ``run``."""
+        if self._refusals.streams:
+            self._pass_over()
+        if self._appended == self._done and not self._ordered and not self._urgent:
+            self._busy = self._begin_loan()
+            if not self._busy:
+                self.take_back()
+            self._idle.set()
+            return
+        self._busy = True
+        shipment = self._load()
+        newest_ns = shipment.batch[-1].recv_ns if shipment.batch else self._sampled_ns
+        waited_for = self._outbox is not None or not self._idle.is_set()  # or somebody is in ``drained``
+        alone = self._appended - self._done == len(shipment.batch) and not waited_for
+        self._patient = alone and 0 <= newest_ns - self._sampled_ns < _SAMPLE_EVERY_NS
+        if not self._pipe.begin(shipment.commands, partial(self._on_outcome, shipment), patient=self._patient):
+            self._ask_for_help(shipment, None)
+
+    def _pass_over(self) -> None:
+        """Forget what was buffered and must not be sent, as far as that has come to the head."""
+        pacing = self._pacing
+        while count := self._refusals.barred(self._buffer.head(pacing.batch_entries, pacing.batch_bytes)):
+            self._forget(Shipment({}, [], {}, [], passed_over=count))
+
+    def _load(self) -> Shipment:
+        most, seams = self._pacing.batch_entries, self._seams
+        most = seams.room(self._done, most) if seams.places else most
+        head = self._buffer.head(most, self._pacing.batch_bytes)
+        batch = self._refusals.free(head) if self._refusals.streams else head
+        if not self._urgent and not self._ordered:
+            commands = [batch[0].command] if len(batch) == 1 else [entry.command for entry in batch]
+            return Shipment({}, batch, {}, commands, passed_over=len(head) - len(batch))
+        looked_at = [*self._refusals.streams] if self._urgent else []  # so looks are as rare as the heart's beats
+        kept = self._kept.due() if self._kept is not None and self._urgent else ()
+        return shipment_of(self._urgent, batch, self._ordered, looked_at, kept, done=self._done, covers=len(head))
+
+    def _on_outcome(self, shipment: Shipment, outcome: Outcome) -> None:
+        """Called from the event loop. Written flat: a process that is woken for one entry pays for each call."""
+        batch, prompt, self._patient = shipment.batch, not (self._patient or self._found), False
+        try:
+            if not isinstance(outcome, list):
+                self._ask_for_help(shipment, outcome)
+                return
+            replies = outcome if len(outcome) == len(batch) else shipment.of_entries(outcome)
+            if len(replies) == 1 and type(replies[0]) is bytes:
+                self._buffer.ends[batch[0].stream or batch[0].key] = replies[0]
+            elif all_ids(replies):
+                self._buffer.ends.update(zip([entry.stream or entry.key for entry in batch], replies, strict=True))
+            else:
+                self._ask_for_help(shipment, outcome)
+                return
+            self._telemetry.beat.entries_published += len(replies)
+            if prompt:
+                self._record_latency(batch)
+            self._forget(shipment)
+            if shipment.looks:
+                self._refusals.see(shipment.looks, outcome[: len(shipment.looks)])
+            if shipment.kept and self._kept is not None:
+                first = len(shipment.looks)
+                self._kept.see(shipment.kept, outcome[first : first + len(shipment.kept)])
+            self._send()
+        except Exception as error:  # noqa: BLE001 - raised in ``run``: here nobody would hear of it
+            self._failure = error
+            self._trouble.set()
+
+    def _ask_for_help(self, shipment: Shipment, outcome: Outcome) -> None:
+        self.take_back()
+        self._in_trouble = shipment, outcome
+        self._trouble.set()
+
+    def _on_away(self) -> None:
+        self._away = True
+        self._relieve()
+
+    def _on_congested(self) -> None:
+        self.congested = True
+
+    def _relieve(self) -> None:
+        self.congested = False
+        self._relieved.set()
+
+    def _confirm(self, shipment: Shipment, replies: Sequence[Reply]) -> None:
+        """Take note of answers of any kind."""
+        taken = self._refusals.note(shipment.batch, replies)
+        self._telemetry.beat.entries_published += taken
+        self._telemetry.beat.entries_dropped += len(replies) - taken
+        self._forget(shipment)
+
+    def _forget(self, shipment: Shipment) -> None:
+        """It has been carried out."""
+        count = len(shipment.batch) + shipment.passed_over
+        if count:
+            self._telemetry.beat.entries_dropped += shipment.passed_over
+            self._buffer.drop_head(count)
+            self._done += count
+        if self.congested and self._appended - self._done <= self._pacing.relieved_entries:
+            self._relieve()
+        if shipment.urgent:
+            drop_sent(self._urgent, shipment.urgent)
+        if shipment.ordered:
+            drop_sent(self._ordered, shipment.ordered)
+
+    def _record_latency(self, batch: list[Packed]) -> None:
+        now_ns = self._clock.now_ns()
+        self._sampled_ns = batch[-1].recv_ns if batch else self._sampled_ns
+        for entry in batch[:: len(batch) // _LATENCY_SAMPLES + 1]:
+            self._telemetry.latency.record((now_ns - entry.recv_ns) // 1000)
+
+    async def drained(self) -> None:
+        """Wait until everything buffered is confirmed."""
+        self.take_back()
+        if self._appended > self._done or self._ordered or self._urgent:
+            self._idle.clear()
+            self._hasten()
+        await self._idle.wait()
+
+    def save(self) -> int:
+        """At the end of the run: leave what is buffered to the next one; how many entries found no room."""
+        return self._buffer.save()
+
+    # --- lending -------------------------------------------------------------------------------------------------
+
+    @property
+    def lends(self) -> bool:
+        """Whether ``lend`` would: all is usual, and what waits is little, so that there is room for it to come back."""
+        unusual = (
+            self._refusals.streams or self._in_trouble or self._failure or self._buffer.spooled or self._buffer.full
+        )
+        little = self._appended - self._done <= self._pacing.batch_entries
+        return self._runs and not unusual and little and self._idle.is_set() and self._pipe.lends
+
+    def lend(self, made_of: "type[Outbox]") -> "Outbox | None":
+        """Lend the sending to who can do it faster, as long as it is usual; None where it is not now.
+
+        Entries of all streams then go into the outbox, until ``take_back``; it begins to send when what went before
+        them is done.
+        """
+        if self._outbox is None and self.lends:
+            self._outbox = made_of(self._pacing, self._on_outbox_trouble, self._on_congested, self._relieve)
+            if self._patient:
+                self._hurry()
+            if not self._busy:
+                self._send()
+        return self._outbox
+
+    def _begin_loan(self) -> bool:
+        """Have the outbox send, now that nothing of ours is left; False where there is none, or it cannot."""
+        loan = None if self._outbox is None else self._pipe.loan()
+        if self._outbox is None or loan is None:
+            return False
+        self._pipe.lend(self._outbox.on_answer, self._on_outbox_trouble)
+        self._outbox.begin(loan, self._sampled_ns)
+        return True
+
+    def take_back(self) -> None:
+        """Take the sending back, if it is lent; what is under way goes on as if it had been sent from here."""
+        outbox, self._outbox = self._outbox, None
+        if outbox is None:
+            return
+        sent = outbox.sends or not outbox.open
+        flight, waiting, said, listens = outbox.close()
+        self._telemetry.beat.entries_published += outbox.published
+        self._buffer.ends.update(outbox.ends)
+        for latency_us in outbox.latencies_us:
+            self._telemetry.latency.record(latency_us)
+        self._sampled_ns = max(self._sampled_ns, outbox.sampled_ns)
+        entries = [Packed(entry.command, entry.recv_ns, entry.key) for entry in (*flight, *waiting)]
+        taken = sum(map(self._buffer.append, entries))
+        self._appended += taken
+        if taken < len(
+            entries
+        ):  # the disk has failed meanwhile: they count as passed on, so only a new run fetches them
+            raise SpoolLostError("what was lent finds no room any more")
+        if not sent:
+            self._hasten()
+            return
+        if not flight:
+            self._pipe.take_back(said)
+            self._send()
+            return
+        batch = self._buffer.head(len(flight), self._pacing.batch_bytes)
+        shipment = Shipment({}, batch, {}, [entry.command for entry in batch])
+        self._patient = not (listens or waiting)
+        done, asked_s = partial(self._on_outcome, shipment), outbox.asked_ns / _NS_PER_S
+        self._pipe.take_back_begun(len(batch), done, said, asked_s, patient=self._patient)
+
+    def _on_outbox_trouble(self) -> None:
+        """Called from the event loop, or from within ``push``."""
+        try:
+            self.take_back()
+        except Exception as error:  # noqa: BLE001 - raised in ``run``: here nobody would hear of it
+            self._failure = error
+            self._trouble.set()
+
+    # --- before the first entry ----------------------------------------------------------------------------------
+
+    def follow(self, ends: Mapping[bytes, bytes], refused: Collection[bytes] = ()) -> None:
+        """Where the streams end that we are going to write: what is buffered comes behind that.
+
+        Args:
+            ends: By stream, the id of its last entry.
+            refused: Those whose keys hold something else: nothing is sent for them.
+        """
+        self._buffer.ends.update(ends)
+        self._refusals.begin(refused)
+
+    def watch(self, kept: KeptKeys) -> None:
+        """From now on see that these keys stay."""
+        self._kept = kept
+
+    async def publish_left_over(self, ledger: str, meanwhile: Callable[[], None]) -> None:
+        """Publish what earlier runs left in their files, before anything else is known of the streams.
+
+        Args:
+            ledger: Key of the ledger that vouches for what is in the streams.
+            meanwhile: Called again and again: a GiB takes half a minute.
+
+        Raises:
+            RedisUnreachableError: Redis went away, or takes no writes now; the files stay as they are.
+            SupersededError: A newer run of this collector has begun.
+        """
+        publisher = LeftOverPublisher(self._pipe, self._telemetry, self._carry_out, self._pacing.batch_bytes)
+        await publisher.publish(self._buffer.left_over, ledger.encode(), meanwhile)
+
+    async def _carry_out(self, commands: list[bytes]) -> list[Reply]:
+        """Carry out commands behind what is urgent; their replies."""
+        urgent = dict(self._urgent)
+        ahead = [command for parts in urgent.values() for command in parts]
+        if not ahead and not commands:
+            return []
+        replies = await self._pipe.transaction([*ahead, *commands])
+        drop_sent(self._urgent, urgent)
+        return replies[len(ahead) :]

@@ -1,0 +1,178 @@
+"""Streams that refuse entries, mostly because their keys hold something else, and what is not sent because of that.
+
+Redis refuses such entries one by one: the transaction is carried out, and what else it holds is taken. An entry that
+came later, when the key holds the stream again, would stand behind a hole that nobody sees. So from its first refusal
+on nothing is sent for that stream any more, nor what the ledger would say of it. When it takes entries again the run
+ends: the next one reads the stream's tail, and fetches what is missing behind it.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from itertools import takewhile
+from typing import Any
+
+from collector_worker.publish.spool import Packed
+from collector_worker.publish.stream_tips import StreamReturnedError, place
+from collector_worker.telemetry.telemetry import Telemetry
+from common.process.log import get_logger
+from tickfleet.contract import keys
+from tickfleet.contract.coverage import decode
+from tickfleet.errors import UndecodableFrameError
+from tickfleet.redis.protocol import Refusal, Replies, Reply, is_no_stream, is_stale_id, is_wrong_type
+from tickfleet.redis.refusals import has_no_id_left
+
+_WRONG_TYPE = "WRONGTYPE"
+
+REFUSED = Refusal(_WRONG_TYPE)
+"""In place of a reply that is not there."""
+
+GONE_LOOKS = 5
+"""After so many looks, one a second, a key that is not there counts as free to begin a stream. Before that whoever
+removed what stood there may be about to put the stream back in its place: what was written there would be lost."""
+
+ODD_LOOKS = 600
+"""After so many looks at a stream that is there, and refused entries for another reason, the run ends. No look shows
+whether it would take them now, and no entry may go ahead of those that are missing, so it is for the next run to try.
+An end at once might be followed by one after the other, of all that the collector does; without any, the stream would
+stay behind until somebody comes."""
+
+_NO_ID = "NOID"
+"""Our own code: somebody has written the highest id that there can be. What is there now takes no entry ever again."""
+
+_HIGHEST_MS = 2**64 - 1
+
+_REASONS = {
+    _WRONG_TYPE: "something else stands in the place of",
+    _NO_ID: "somebody has written the highest id that there can be into",
+}
+
+_BOUND_WORDS = 3
+"""``MAXLEN ~ n``."""
+
+
+def subject(packed: Packed) -> bytes | None:
+    """The stream that a ledger's entry speaks of; None where that is not said: it is no such entry."""
+    if packed.stream:  # said by whoever made it, so it is data
+        return None
+    (words,) = Replies(text=True).feed(packed.command)
+    begin = 3 + _BOUND_WORDS * (words[2] == "MAXLEN") if isinstance(words, list) else 0
+    try:
+        entry = decode(_pairs(words[begin:] if isinstance(words, list) else ()))
+    except (UndecodableFrameError, ValueError):
+        return None
+    return keys.vouched_for(packed.key.decode(), entry.data_type, entry.interval).encode()
+
+
+def _pairs(flat: Sequence[Any]) -> Mapping[str, str]:
+    return dict(zip(flat[::2], flat[1::2], strict=True))
+
+
+def phrase(codes: Mapping[bytes, str]) -> str:
+    """What is said of the streams that refuse entries; by stream, the code that it does so with."""
+    names: dict[str, list[str]] = {}
+    for key, code in codes.items():
+        names.setdefault(_REASONS.get(code, f"{code} for"), []).append(key.decode())
+    return "Redis refuses entries: " + "; ".join(f"{reason} {', '.join(names[reason])}" for reason in names)
+
+
+def looks_until_end(reply: Reply, *, odd: bool) -> int | None:
+    """How many answers like this one to XINFO, in a row, end the run; None: the stream still refuses entries.
+
+    Args:
+        reply: What XINFO says of a stream that refuses entries.
+        odd: Whether it does so for another reason than that its key holds something else.
+    """
+    if isinstance(reply, list):
+        return ODD_LOOKS if odd else 1
+    return GONE_LOOKS if is_no_stream(reply) and not is_wrong_type(reply) else None
+
+
+class Refusals:
+    """Which streams refuse entries.
+
+    Args:
+        ends: By stream, the id of its last entry; kept up to date. One that refuses entries is taken out: nothing joins
+            its end any more, also not what the next run finds in a file that is begun from now on.
+        telemetry: Is told of streams that refuse entries.
+    """
+
+    def __init__(self, ends: dict[bytes, bytes], telemetry: Telemetry) -> None:
+        self.streams: dict[bytes, int] = {}
+        """Those that refuse; how often in a row a look found that they need not any more."""
+        self._codes: dict[bytes, str] = {}
+        """Those that refuse; the code that they do so with."""
+        self._ends = ends
+        self._telemetry = telemetry
+
+    def begin(self, streams: Collection[bytes]) -> None:
+        """A run begins, and finds that these hold something else."""
+        self.streams.clear()
+        self._codes.clear()
+        self._telemetry.settled("publish")
+        self._refuse(dict.fromkeys(streams, REFUSED))
+
+    def note(self, batch: Sequence[Packed], replies: Sequence[Reply]) -> int:
+        """Take note of the replies to entries; how many were taken."""
+        taken, refused = 0, dict[bytes, Reply]()
+        for entry, reply in zip(batch, replies, strict=True):
+            if isinstance(reply, bytes):
+                self._ends[entry.key] = reply
+            elif is_stale_id(reply):  # it was there already, so it counts as published
+                self._ends[entry.key] = entry.id
+            else:
+                refused[entry.key] = reply
+                continue
+            taken += 1
+        self._refuse(refused)
+        return taken
+
+    def _refuse(self, replies: Mapping[bytes, Reply]) -> None:
+        """From now on nothing is sent for these streams.
+
+        Also not where the key need not hold something else: there is a hole now in any case, and what came behind it
+        would be vouched for.
+        """
+        for key, reply in replies.items():
+            self.streams[key] = 0
+            self._codes[key] = _code(reply)
+            self._ends.pop(key, None)
+        if replies:
+            why = phrase(self._codes)
+            self._telemetry.trouble("publish", why)
+            get_logger().warning("entries_refused", why=why)
+
+    def bars(self, entry: Packed) -> bool:
+        """Whether an entry must not be sent: it is for such a stream, or the ledger's about one."""
+        return entry.key in self.streams or subject(entry) in self.streams
+
+    def barred(self, batch: Sequence[Packed]) -> int:
+        """How many at the beginning must not be sent."""
+        return len(list(takewhile(self.bars, batch)))
+
+    def free(self, batch: Sequence[Packed]) -> list[Packed]:
+        """Those that may be sent."""
+        return [entry for entry in batch if not self.bars(entry)]
+
+    def see(self, streams: Sequence[bytes], replies: Sequence[Reply]) -> None:
+        """Take note of what XINFO says of some of them.
+
+        Raises:
+            StreamReturnedError: One of them takes entries again.
+        """
+        for key, reply in zip(streams, replies, strict=True):
+            most = looks_until_end(reply, odd=self._codes[key] != _WRONG_TYPE)
+            if self._codes[key] == _NO_ID and isinstance(reply, list):
+                most = None if place(_last_id(reply))[0] == _HIGHEST_MS else 1
+            self.streams[key] = 0 if most is None else self.streams[key] + 1
+            if most is not None and self.streams[key] >= most:
+                raise StreamReturnedError("a stream takes entries again that had refused some: they are to be fetched")
+
+
+def _code(reply: Reply) -> str:
+    if not isinstance(reply, Refusal):
+        return "ERR"
+    return _NO_ID if has_no_id_left(str(reply)) else reply.code
+
+
+def _last_id(facts: Sequence[Any]) -> bytes:
+    """The last id that a stream ever had, in an answer to XINFO."""
+    return bytes(facts[facts.index(b"last-generated-id") + 1])

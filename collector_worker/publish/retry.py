@@ -1,0 +1,169 @@
+"""How a transaction gets through that met trouble: Redis is away, refuses, or its answer was lost."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from random import Random
+from typing import Protocol
+
+from collector_worker.publish.buffer import Buffer
+from collector_worker.publish.rejected_streams import REFUSED
+from collector_worker.publish.spool import Packed
+from collector_worker.publish.stream_tips import StreamTakenError, check_ends, read_ends, refusing
+from collector_worker.publish.transaction import Shipment, all_ids
+from collector_worker.telemetry.telemetry import Telemetry
+from common.process.log import get_logger
+from tickfleet._util.backoff import full_jitter
+from tickfleet.errors import FleetError, RedisUnreachableError
+from tickfleet.redis.client import Done, Loan
+from tickfleet.redis.protocol import Reply, is_stale_id
+
+Outcome = list[Reply] | RedisUnreachableError | None
+"""What became of a transaction that was begun; see ``RedisPipe.begin``. None: nothing was done so far."""
+
+
+class Pipe(Protocol):
+    """What a publisher needs of a connection to Redis; see ``RedisPipe``."""
+
+    async def connect(self) -> None:
+        """Open the connection where there is none."""
+        ...
+
+    def begin(self, commands: Sequence[bytes], done: Done, *, patient: bool = False) -> bool:
+        """Send a transaction where that takes only a write; else False."""
+        ...
+
+    @property
+    def lends(self) -> bool:
+        """Whether there can be a loan at all."""
+        ...
+
+    def loan(self) -> Loan | None:
+        """What is needed to send transactions by oneself, where ``begin`` could now."""
+        ...
+
+    def lend(self, on_answer: Callable[[bytes], None], on_lost: Callable[[], None]) -> None:
+        """Let who has the loan do so."""
+        ...
+
+    def take_back(self, said: bytes) -> None:
+        """The end of a loan with nothing under way."""
+        ...
+
+    def take_back_begun(self, commands: int, done: Done, said: bytes, asked_s: float, *, patient: bool) -> None:
+        """The end of a loan with a transaction under way."""
+        ...
+
+    def hurry(self) -> None:
+        """Something waits for the outcome of a patient one."""
+        ...
+
+    async def transaction(self, commands: Sequence[bytes]) -> list[Reply]:
+        """Carry out packed commands, all of them or none."""
+        ...
+
+    async def execute(self, commands: Sequence[bytes]) -> list[Reply]:
+        """Carry out packed commands."""
+        ...
+
+    async def close(self) -> None:
+        """Drop the connection."""
+        ...
+
+
+class Delivery:
+    """Carries out one shipment however long it takes.
+
+    Args:
+        on_away: Called when Redis was found to be away.
+        first_s: The first pause between attempts, seconds; each is a random part of twice the one before.
+        cap_s: The longest.
+    """
+
+    def __init__(
+        self,
+        pipe: Pipe,
+        telemetry: Telemetry,
+        buffer: Buffer,
+        on_away: Callable[[], None],
+        first_s: float,
+        cap_s: float,
+    ) -> None:
+        self._pipe = pipe
+        self._telemetry = telemetry
+        self._buffer = buffer
+        self._on_away = on_away
+        self._pauses_s = first_s, cap_s
+        self._random = Random()  # noqa: S311 - jitter is no secret
+
+    async def carry_out(self, shipment: Shipment, outcome: Outcome) -> list[Reply]:
+        """The replies to the entries of a shipment, which was begun with the given outcome.
+
+        Raises:
+            StreamTakenError: Somebody else writes these streams.
+            StreamRolledBackError: Redis came back without what it had.
+            SupersededError: A newer run of this collector has begun.
+        """
+        delays_s = full_jitter(self._random, *self._pauses_s)
+        lost = False
+        while True:
+            try:
+                replies = await self._attempt(shipment, outcome, again=lost)
+            except RedisUnreachableError as error:
+                outcome = None
+                await self._pipe.close()
+                if not lost:
+                    get_logger().warning("redis_lost", why=str(error), exc_info=True)
+                lost = True
+                self._on_away()
+                self._telemetry.trouble("redis", str(error))
+                await asyncio.sleep(next(delays_s))
+            else:
+                if lost:
+                    self._telemetry.beat.redis_reconnects += 1
+                    self._telemetry.settled("redis")
+                    get_logger().info("redis_regained", entries_waiting=len(self._buffer))
+                return replies
+
+    async def _attempt(self, shipment: Shipment, outcome: Outcome, *, again: bool) -> list[Reply]:
+        if isinstance(outcome, RedisUnreachableError):
+            raise outcome
+        if outcome is None:
+            await self._pipe.connect()
+            lost = await self._lost_replies(shipment.batch) if again else None
+            if lost is not None:
+                return lost
+            outcome = await self._pipe.transaction(shipment.commands)
+        replies = shipment.of_entries(outcome)
+        if not all_ids(replies):
+            await self._check_ids(shipment.batch, replies, retried=again)
+        return replies
+
+    async def _lost_replies(self, batch: list[Packed]) -> list[Reply] | None:
+        """Redis was away: see that the streams end as we left them, or with the batch whose answer was lost.
+
+        Returns the replies to that batch, as they must have been; None where it was not carried out.
+        """
+        known, sent = self._buffer.ends, {entry.key: entry.id for entry in batch}
+        streams = list(known | sent)
+        found = dict(zip(streams, await read_ends(self._pipe, streams), strict=True))
+        try:
+            carried_out = check_ends(known, sent, found)
+        except FleetError:
+            await self._pipe.transaction([])  # a newer run explains it, if there is one: that is the error to end with
+            raise
+        if not carried_out:
+            return None
+        refused = refusing(known, sent, found)
+        return [REFUSED if entry.key in refused else entry.id for entry in batch]
+
+    async def _check_ids(self, batch: list[Packed], replies: list[Reply], *, retried: bool) -> None:
+        """See that ids which Redis had already are those of this batch: a server that hung has just carried it out.
+
+        A transaction is carried out whole or not at all: of ours, either all ids are there or none.
+        """
+        stale = {entry.key: entry.id for entry, reply in zip(batch, replies, strict=True) if is_stale_id(reply)}
+        if not stale:
+            return
+        ours = retried and not any(isinstance(reply, bytes) for reply in replies)
+        if not ours or await read_ends(self._pipe, list(stale)) != list(stale.values()):
+            raise StreamTakenError("another process writes the streams of this collector")

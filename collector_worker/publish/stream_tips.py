@@ -1,0 +1,111 @@
+"""Where streams end in Redis, and what that says of the entries that wait for it. Ids are Redis' own text.
+
+The end is the highest id that a stream ever had: it stays when the entries are trimmed away or deleted, and goes only
+with the key (https://redis.io/docs/latest/commands/xinfo-stream/, ``last-generated-id``).
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from tickfleet.errors import FleetError, RedisUnreachableError
+from tickfleet.redis.protocol import Reply, is_no_stream, is_wrong_type, pack_command
+from tickfleet.redis.refusals import describe
+
+NOWHERE = b"0-0"
+"""The end of a stream that never had an entry."""
+
+NO_STREAM = b""
+"""In place of the end where the key holds something of another type."""
+
+
+class StreamTakenError(FleetError):
+    """Redis holds ids above ours that we did not write: another writer. A new run reads the tail and goes on there."""
+
+
+class StreamRolledBackError(FleetError):
+    """Redis has lost entries that it had confirmed. A new run reads the tail and fetches what is missing behind it."""
+
+
+class StreamReturnedError(FleetError):
+    """A stream that refused our entries takes them again. A new run reads the tail and fetches what was refused."""
+
+
+class Reader(Protocol):
+    """What is needed of a connection to Redis; see ``RedisPipe``."""
+
+    async def execute(self, commands: Sequence[bytes]) -> list[Reply]:
+        """Carry out packed commands; a refusal is a reply."""
+        ...
+
+
+def place(entry_id: bytes) -> tuple[int, int]:
+    """An entry id as numbers, which compare as Redis compares ids."""
+    ms, _, n = entry_id.partition(b"-")
+    return int(ms), int(n)
+
+
+async def read_ends(pipe: Reader, keys: Sequence[bytes | str]) -> list[bytes | None]:
+    """The end of each stream; None where there is no such key, ``NO_STREAM`` where it holds something else.
+
+    Raises:
+        RedisUnreachableError: Redis went away, or does not let us read now.
+    """
+    replies = await pipe.execute([pack_command(("XINFO", "STREAM", key)) for key in keys])
+    return [_end(key, reply) for key, reply in zip(keys, replies, strict=True)]
+
+
+def _end(key: bytes | str, reply: Reply) -> bytes | None:
+    if isinstance(reply, list):
+        facts = dict(zip(reply[::2], reply[1::2], strict=True))
+        return bytes(facts[b"last-generated-id"])
+    if is_no_stream(reply):
+        return NO_STREAM if is_wrong_type(reply) else None
+    name = key.decode() if isinstance(key, bytes) else key
+    raise RedisUnreachableError(f"Redis {describe(str(reply), f'xinfo stream {name}')}")
+
+
+def check_ends(known: Mapping[bytes, bytes], sent: Mapping[bytes, bytes], found: Mapping[bytes, bytes | None]) -> bool:
+    """Redis was away: see that it still holds what it had confirmed, and nothing that is not ours.
+
+    A stream that is gone while others are there was deleted by somebody; it begins anew with the next entry. A key that
+    holds something else now says nothing.
+
+    Args:
+        known: By stream, the last id that Redis has confirmed.
+        sent: The last ids of the transaction whose answer was lost: all of it has been carried out or nothing, but for
+            what was refused.
+        found: Where all these streams end now.
+
+    Returns:
+        Whether that transaction has been carried out.
+
+    Raises:
+        StreamRolledBackError: Confirmed entries are gone.
+        StreamTakenError: There are entries that we did not write.
+    """
+    had = [key for key, end in known.items() if end != NOWHERE]
+    if had and all(end is None for end in found.values()):
+        raise StreamRolledBackError("Redis came back without anything that it had confirmed")
+    for key, end in known.items():
+        now = found[key]
+        if not now or now in (end, sent.get(key)):
+            continue
+        if place(now) < place(end):
+            raise StreamRolledBackError("Redis came back without entries that it had confirmed")
+        raise StreamTakenError("Redis came back with entries that this collector did not write")
+    return any(found[key] == end for key, end in sent.items())
+
+
+def refusing(
+    known: Mapping[bytes, bytes], sent: Mapping[bytes, bytes], found: Mapping[bytes, bytes | None]
+) -> set[bytes]:
+    """Of a transaction that has been carried out, the streams that refused what was for them.
+
+    Their keys held something else. One that holds its stream again ends as it did before; where there is nothing any
+    more, it cannot be told from a stream that took its entries and was deleted then: that one begins anew a little
+    later for it, and nothing is missing unseen. Arguments are those of ``check_ends``.
+    """
+    untouched = (None, NO_STREAM)
+    return {
+        key for key, end in sent.items() if found[key] != end and found[key] in (*untouched, known.get(key, NOWHERE))
+    }

@@ -1,0 +1,201 @@
+"""What earlier runs left in their files, published by the next run where it joins what Redis holds.
+
+A file is read by whoever has the fencing number: all other runs cannot publish any more, so it needs no lock, whether
+its run is dead or hangs. And it is harmless in the wrong hands, at the wrong time and twice: of each stream only those
+entries are published that come right behind its end. What does not join would hide a hole that nobody fetches (Redis
+has been restored to an older state), or stand there twice (another run has gone on meanwhile); it is left out, and the
+stream's tail tells what to fetch instead.
+"""
+
+import os
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+
+from collector_worker.publish.rejected_streams import subject
+from collector_worker.publish.spool import Packed, joints_of, read_records
+from collector_worker.publish.stream_tips import NO_STREAM, NOWHERE, Reader, read_ends
+from collector_worker.telemetry.telemetry import Telemetry
+from common.process.log import get_logger
+from tickfleet.redis.protocol import Reply
+
+
+class Joints:
+    """Decides of the records of one file, in their order, which are still to be published. Pure.
+
+    Where ``unsettled``, all records have to be shown to ``look`` first: whether the file holds the end of a stream is
+    seen only there.
+
+    Args:
+        behind: By stream, the id of the entry behind which the file's entries come.
+        ends: Where the streams end now; None where there is none: whatever comes first begins it, if no other stream
+            tells that Redis holds an older state. Of one whose key holds something else nothing is published.
+        ledger: The stream that vouches for the entries before it in the file. Once one of those has been left out,
+            what it says of their stream is, too.
+    """
+
+    def __init__(self, behind: Mapping[bytes, bytes], ends: Mapping[bytes, bytes | None], ledger: bytes) -> None:
+        self._ledger = ledger
+        self._known = set(behind)
+        usable = {key: ends.get(key) for key in behind if ends.get(key) != NO_STREAM}
+        self._joined = {key for key, end in usable.items() if behind[key] == (end or NOWHERE)}
+        self._gone = {key for key, end in usable.items() if end is None}
+        self._sought = {key: end for key, end in usable.items() if key not in self._joined | self._gone}
+        self._incomplete: set[bytes] = set()
+        self._inside: dict[bytes, bytes] = {}
+        self.left_out = 0
+        """Records that join nothing."""
+
+    @property
+    def unsettled(self) -> bool:
+        """Whether the end of a stream may be in the file."""
+        return bool(self._sought)
+
+    def look(self, packed: Packed) -> None:
+        """See whether a record is the end of its stream."""
+        end = self._sought.get(packed.key)
+        if end is not None and end == packed.id:
+            self._inside[packed.key] = end
+            del self._sought[packed.key]
+
+    def admits(self, packed: Packed) -> bool:
+        """Whether the record is to be published now."""
+        key = packed.key
+        if key in self._inside:  # it was published before
+            if self._inside[key] == packed.id:
+                del self._inside[key]
+                self._joined.add(key)
+            return False
+        joins = key in self._joined or (key in self._gone and not self._sought)
+        if joins and (key != self._ledger or self._holds(packed)):
+            return True
+        self.left_out += 1
+        self._incomplete.add(key)
+        return False
+
+    def _holds(self, statement: Packed) -> bool:
+        """Whether all is there that an entry of the ledger vouches for; where it does not say of what, all must be."""
+        about = subject(statement)
+        return not self._incomplete if about is None else about in self._known - self._incomplete
+
+    def refused(self, key: bytes) -> None:
+        """Redis has refused an entry of that stream: nothing can come behind it."""
+        self._joined.discard(key)
+        self._gone.discard(key)
+        self._incomplete.add(key)
+
+
+class LeftOver:
+    """An open file of an earlier run."""
+
+    def __init__(self, path: Path, file: int) -> None:
+        self._path = path
+        self._file = file
+        first, self._begin = read_records(file, 0, 1)
+        self.behind: dict[bytes, bytes] = {}
+        """By stream, the id of the entry behind which its entries come; empty where the file is none of ours."""
+        try:
+            self.behind = joints_of(first[0]) if first else {}
+        except msgspec.DecodeError:
+            get_logger().error("left_over_unreadable", file=path.name)
+
+    def batches(self, size_bytes: int) -> Iterator[list[Packed]]:
+        """All records in order, about ``size_bytes`` at a time."""
+        records, at = read_records(self._file, self._begin, size_bytes)
+        while records and self.behind:
+            yield records
+            records, at = read_records(self._file, at, size_bytes)
+        unread = os.fstat(self._file).st_size - at
+        if unread:
+            get_logger().error("left_over_damaged", file=self._path.name, unread_bytes=unread)
+
+    def remove(self) -> None:
+        """All of it is published, or not worth it. A run that hangs and has it open keeps no disk space by it."""
+        os.ftruncate(self._file, 0)
+        self._path.unlink(missing_ok=True)
+
+
+class LeftOverPublisher:
+    """Publishes what earlier runs left in their files.
+
+    Args:
+        pipe: Where the streams can be looked at.
+        telemetry: Counts what was published and what was not.
+        carry_out: Carries out commands, all of them or none; their replies.
+        batch_bytes: About how much at a time.
+    """
+
+    def __init__(
+        self,
+        pipe: Reader,
+        telemetry: Telemetry,
+        carry_out: Callable[[list[bytes]], Awaitable[list[Reply]]],
+        batch_bytes: int,
+    ) -> None:
+        self._pipe = pipe
+        self._beat = telemetry.beat
+        self._carry_out = carry_out
+        self._batch_bytes = batch_bytes
+
+    async def publish(self, paths: Iterable[Path], ledger: bytes, meanwhile: Callable[[], None]) -> None:
+        """Publish them and remove them, one after the other; see ``Publisher.publish_left_over``."""
+        for path in paths:
+            with opened(path) as file:
+                if file is not None:
+                    await self._publish_file(file, ledger, meanwhile)
+                    file.remove()
+
+    async def _publish_file(self, file: LeftOver, ledger: bytes, meanwhile: Callable[[], None]) -> None:
+        beat = self._beat
+        before = beat.entries_published
+        ends = await read_ends(self._pipe, list(file.behind))
+        joints = Joints(file.behind, dict(zip(file.behind, ends, strict=True)), ledger)
+        for records in file.batches(self._batch_bytes) if joints.unsettled else ():
+            for packed in records:
+                joints.look(packed)
+            meanwhile()
+            await self._carry_out([])
+        for records in file.batches(self._batch_bytes):
+            meanwhile()
+            for part in parted(records, ledger):
+                await self._publish_part(part, joints)
+        beat.entries_dropped += joints.left_out
+        published = beat.entries_published - before
+        get_logger().info("left_over_published", published=published, left_out=joints.left_out)
+
+    async def _publish_part(self, part: list[Packed], joints: Joints) -> None:
+        admitted = [packed for packed in part if joints.admits(packed)]
+        replies = await self._carry_out([packed.command for packed in admitted])
+        refused = [packed for packed, reply in zip(admitted, replies, strict=True) if not isinstance(reply, bytes)]
+        for packed in refused:
+            joints.refused(packed.key)
+        self._beat.entries_published += len(admitted) - len(refused)
+        self._beat.entries_dropped += len(refused)
+
+
+def parted(records: Iterable[Packed], ledger: bytes) -> Iterator[list[Packed]]:
+    """The records in portions, so that what the ledger says goes when what it vouches for is confirmed."""
+    part: list[Packed] = []
+    for packed in records:
+        if part and packed.key == ledger != part[-1].key:
+            yield part
+            part = []
+        part.append(packed)
+    yield part
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[LeftOver | None]:
+    """A file for the length of a block; None where it is gone or cannot be read."""
+    try:
+        file = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except OSError as error:
+        get_logger().warning("left_over_unreadable", file=path.name, why=error.strerror)
+        yield None
+        return
+    try:
+        yield LeftOver(path, file)
+    finally:
+        os.close(file)

@@ -1,0 +1,184 @@
+"""What the streams already hold: the only state that a new run needs."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from collector_worker.exchanges.trusted_time import MAX_CLOCK_DIFFERENCE_NS, is_ahead, not_ahead
+from collector_worker.integrity.sequences import CandleTape, TradeTape
+from collector_worker.publish.own_streams import Stream, Streams
+from collector_worker.publish.stream_ids import NS_PER_MS
+from collector_worker.publish.stream_tips import NO_STREAM, NOWHERE, Reader, place, read_ends
+from tickfleet.contract.coverage import Kind, LedgerEntry, State, intervals
+from tickfleet.contract.coverage_fold import number_of
+from tickfleet.contract.identity import DataType
+from tickfleet.errors import RedisUnreachableError
+from tickfleet.redis.protocol import Reply, is_wrong_type, pack_command
+from tickfleet.redis.refusals import describe
+
+_LOOK_BACK = {DataType.TRADE: 100, DataType.CANDLES: 100, DataType.ORDERBOOK: 1, DataType.TICKER: 1}
+"""Entries to read at first. Mostly enough: behind the last trade stand only the markers of a bad hour, behind a
+closed bar the pushes of the running one."""
+
+_PAGE = 1_000
+"""Entries to read at a time after that, back to the beginning of the stream if need be."""
+
+_MOST_DIGITS = 19
+"""Of a trade id or of a time in ns: what is longer is no entry of ours."""
+
+
+async def read_tails(
+    pipe: Reader, streams: Streams, trades: TradeTape, candles: Mapping[str, CandleTape], now_ns: int
+) -> set[bytes]:
+    """Set every stream's ids behind its last entry, and tell the tapes what was already published.
+
+    Entries that are not ours are passed over, bars from the future too; a key that is not a stream counts as empty.
+
+    Returns:
+        The keys that hold something else.
+
+    Raises:
+        RedisUnreachableError: Redis went away, or takes no commands from us now.
+    """
+    everything = streams.all()
+    ends = await read_ends(pipe, [stream.key for stream in everything])
+    for stream, end in zip(everything, ends, strict=True):
+        stream.ids.last_ms, stream.ids.last_n = place(end or NOWHERE)
+    refused = {stream.key_bytes for stream, end in zip(everything, ends, strict=True) if end == NO_STREAM}
+    unread = [(stream, "+", _LOOK_BACK[stream.data_type]) for stream in everything]
+    while unread:
+        commands = [pack_command(("XREVRANGE", stream.key, end, "-", "COUNT", count)) for stream, end, count in unread]
+        replies = await pipe.execute(commands)
+        further = []
+        for (stream, _, count), reply in zip(unread, replies, strict=True):
+            if is_wrong_type(reply):
+                refused.add(stream.key_bytes)
+            page = page_of(reply)
+            found = any(_restores(stream, fields, trades, candles, now_ns) for _, fields in page)
+            if found and stream.data_type is DataType.TRADE:  # times need not rise with the numbers
+                trades.last_ts = max(
+                    trades.last_ts, *(_time_of(fields, now_ns) for _, fields in page if fields.get("type") == "trade")
+                )
+            if not found and count > 1 and len(page) == count:
+                further.append((stream, f"({page[-1][0]}", _PAGE))
+        unread = further
+    return refused
+
+
+def recall(
+    history: Sequence[LedgerEntry], streams: Streams, trades: TradeTape, candles: Mapping[str, CandleTape]
+) -> None:
+    """Where a stream says nothing of how far it had come, the ledger does: somebody has emptied it.
+
+    The ledger may be some seconds behind; what is fetched again for that comes into an empty stream.
+    """
+    for stream in streams.all():
+        known = reached(history, DataType.TRADE) if stream.data_type is DataType.TRADE else None
+        if trades.last_id is None and known is not None and known[1] is not None:
+            trades.restore(known[1], known[0])
+            stream.last_trade_id = str(known[1])
+    for interval, tape in candles.items():
+        known = reached(history, DataType.CANDLES, interval)
+        if tape.reached is None and known is not None:
+            tape.restore(known[0])
+
+
+def ahead_of_time(streams: Streams, now_ns: int) -> list[str]:
+    """The keys of streams whose last id lies further ahead than clocks differ: their later ids can only follow it."""
+    latest_ms = (now_ns + MAX_CLOCK_DIFFERENCE_NS) // NS_PER_MS
+    return [stream.key for stream in streams.all() if stream.ids.last_ms > latest_ms]
+
+
+def begin_later(history: Iterable[LedgerEntry], streams: Streams, now_ns: int) -> None:
+    """A stream that is not there, though the ledger tells of its data, was deleted: it begins again above its old ids.
+
+    Its readers wait behind the last of those. They are not known any more, but none was further above the clock of then
+    than clocks differ, and that is below the clock of now.
+    """
+    written = {entry.data_type for entry in history}
+    for stream in streams.all():
+        if stream.ids.last == NOWHERE and stream.data_type in written:
+            stream.ids.next_marker(now_ns + MAX_CLOCK_DIFFERENCE_NS)
+
+
+def reached(history: Sequence[LedgerEntry], kind: DataType, interval: str = "") -> tuple[int, int | None] | None:
+    """Time and number of the last item below which nothing is being fetched or unknown; None: nothing is known."""
+    known = intervals(history, kind, interval)
+    unknown = [index for index, part in enumerate(known) if part.state is State.UNKNOWN]
+    newest = known[unknown[-1] + 1 :] if unknown else known
+    being_fetched = next((part for part in newest if part.state is State.OPEN), None)
+    if being_fetched is not None:
+        return being_fetched.from_ts, number_of(being_fetched.from_id)
+    if newest:
+        last = newest[-1]
+        number = number_of(last.to_id)
+        if number is not None and last.state is not State.COMPLETE:
+            number -= 1  # the item behind a gap was about to be published
+        return last.to_ts, number
+    said = (entry for entry in reversed(history) if (entry.data_type, entry.interval) == (kind, interval))
+    bare = next((entry for entry in said if entry.kind in (Kind.OPENED, Kind.COMPLETE)), None)
+    if bare is None:
+        return None
+    ts, number_text = (bare.from_ts, bare.from_id) if bare.kind is Kind.OPENED else (bare.to_ts, bare.to_id)
+    return ts or 0, number_of(number_text)
+
+
+def _restores(
+    stream: Stream, fields: dict[str, str], trades: TradeTape, candles: Mapping[str, CandleTape], now_ns: int
+) -> bool:
+    """Whether the entry says how far the stream has come; if so, the tape of its kind knows now."""
+    match stream.data_type, fields:
+        case DataType.TRADE, {"type": "trade", "trade_id": number} if is_number(number):
+            _restore_trades(stream, trades, int(number), fields, now_ns)
+        case DataType.TRADE, {"type": "gap", "to_id": number} if is_number(number):
+            # Given up for good, so it must not be fetched after all; its time is that of the last trade before it.
+            _restore_trades(stream, trades, int(number) - 1, fields, now_ns)
+            return False
+        case DataType.CANDLES, {"type": "candle", "open_time": opened, "interval": interval} if (
+            is_number(opened) and interval in candles
+        ):
+            # Of a running bar all before it are in the stream: it waited for them.
+            reached_ns = int(opened) + (candles[interval].length_ns if fields.get("closed") == "1" else 0)
+            if is_ahead(reached_ns, now_ns):
+                return False
+            candles[interval].restore(reached_ns)
+        case _:
+            return False
+    return True
+
+
+def _restore_trades(stream: Stream, trades: TradeTape, number: int, fields: dict[str, str], now_ns: int) -> None:
+    """Entries come newest first: the first one has the number, the last one the time."""
+    last_id = number if trades.last_id is None else trades.last_id
+    trades.restore(last_id, _time_of(fields, now_ns))
+    stream.last_trade_id = str(last_id)
+
+
+def _time_of(fields: Mapping[str, str], now_ns: int) -> int:
+    """When the item of an entry was, as far as its time is believed (ns); 0 where it has none."""
+    ts, received = fields.get("ts_event", ""), fields.get("ts_recv", "")
+    recv_ns = min(now_ns, int(received)) if is_number(received) else now_ns
+    return not_ahead(int(ts), recv_ns) if is_number(ts) else 0
+
+
+def is_number(text: str) -> bool:
+    """Whether a text of an entry is a number, as we write them."""
+    return text.isascii() and text.isdecimal() and len(text) <= _MOST_DIGITS
+
+
+def page_of(reply: Reply) -> list[tuple[str, dict[str, str]]]:
+    """Entries of an XREVRANGE reply, newest first; none where the key holds something else.
+
+    Raises:
+        RedisUnreachableError: Redis takes no commands from us now.
+    """
+    if is_wrong_type(reply):
+        return []
+    if not isinstance(reply, list):
+        raise RedisUnreachableError(f"Redis {describe(str(reply), 'xrevrange')}")
+    return list(_entries(reply))
+
+
+def _entries(reply: list[Any]) -> Iterator[tuple[str, dict[str, str]]]:
+    for entry_id, flat in reply:
+        texts = [part.decode(errors="replace") for part in flat]
+        yield entry_id.decode(), dict(zip(texts[::2], texts[1::2], strict=True))

@@ -1,0 +1,93 @@
+"""REST as a collector uses it: with a permit, within the exchange's limits, and recorded where that is wished."""
+
+import asyncio
+
+from msgspec import Struct, field
+
+from collector_worker.rest import http as rest
+from collector_worker.rest.rate_limits import Permits
+from collector_worker.telemetry.recorder import RawRecorder
+from collector_worker.telemetry.telemetry import Telemetry
+from common.config.exchanges import Rate
+from common.network.http_status import DEFAULT_BAN_S, FORBIDDEN, meaning_of
+from tickfleet._util.backoff import GrowingPause
+from tickfleet.errors import ExchangeUnavailableError, PlaceRefusedError
+
+_SERVER_ERROR = 500
+_BEGINNING = 1_000
+_ABOUT = "rest"
+FORBIDDEN_FIRST_S = 30.0
+"""A firewall may mean this one question: all stay away for so long at first, and twice as long each time."""
+
+
+class RestClient(Struct, frozen=True):
+    """The REST of one exchange for one collector.
+
+    Attributes:
+        rate: The exchange's budget for all processes of this machine, in its own units.
+        telemetry: Is told of what fails; it is the exchange's own affair, so it degrades nothing.
+    """
+
+    root: str
+    permits: Permits
+    rate: Rate
+    recorder: RawRecorder | None = None
+    telemetry: Telemetry | None = None
+    _forbidden: GrowingPause = field(default_factory=lambda: GrowingPause(FORBIDDEN_FIRST_S, DEFAULT_BAN_S[FORBIDDEN]))
+
+    async def fetch(self, path: str, units: float = 1.0) -> bytes:
+        """The body of an answer that is worth reading; one with an error code of the exchange is.
+
+        Raises:
+            ExchangeUnavailableError: No answer, a server error, no JSON, or we were turned away; in the last case every
+                process of this machine stays away for as long as the exchange asks.
+            PlaceRefusedError: See there.
+        """
+        await self.permits.acquire("rest", self.rate, units)
+        try:
+            answer = await rest.get(self.root, path)
+            if self.recorder is not None:
+                self.recorder.answered(self.root + path, answer.body)
+            body = await self.heed(answer)
+        except ExchangeUnavailableError as error:
+            if self.telemetry is not None:
+                self.telemetry.trouble(_ABOUT, str(error), ours=False)
+            raise
+        if self.telemetry is not None:
+            self.telemetry.settled(_ABOUT)
+        return body
+
+    async def heed(self, answer: rest.Answer) -> bytes:
+        """The body of an answer that was got another way.
+
+        Raises:
+            FleetError: As ``fetch``.
+        """
+        who, status = f"REST of {rest.host_of(self.root)}", answer.status
+        ban_s = answer.retry_after_s
+        if status == FORBIDDEN and ban_s is None:
+            ban_s = self._forbidden.begin(asyncio.get_running_loop().time())
+        meaning = meaning_of(who, status, ban_s, self.root, answer.location)
+        if meaning is not None and meaning.fatal:
+            raise PlaceRefusedError(meaning.why)
+        if meaning is not None:
+            if meaning.ban_s is not None:
+                await self.permits.ban(meaning.ban_s, meaning.why)
+            raise ExchangeUnavailableError(meaning.why)
+        self._forbidden.reset()
+        await self.permits.answered()
+        if status >= _SERVER_ERROR:
+            raise ExchangeUnavailableError(f"{who} has trouble of its own (HTTP {status})")
+        if (what := _instead_of_json(answer.body)) is not None:
+            raise ExchangeUnavailableError(f"{who} answered {what} instead of JSON (HTTP {status})")
+        return answer.body
+
+
+def _instead_of_json(body: bytes) -> str | None:
+    """What an answer holds, where that is no JSON object or list."""
+    beginning = body[:_BEGINNING].lstrip()
+    if beginning.startswith((b"{", b"[")):
+        return None
+    if beginning.startswith(b"<"):
+        return "HTML"
+    return "something else" if beginning else "nothing"

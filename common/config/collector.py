@@ -1,0 +1,238 @@
+"""The configuration of one collector and of Redis, checked on construction: what exists can be started."""
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+from msgspec import Struct, field
+
+from common.config.exchanges import Endpoints, ExchangeProfile, Limits, LowerLimits, profile
+from tickfleet.contract import keys
+from tickfleet.contract.identity import CollectorId, DataType, Symbol
+from tickfleet.contract.suggestions import interval_of_known, listed, of_known
+from tickfleet.errors import InvalidConfigurationError
+
+DEFAULT_REDIS_URL = "redis://127.0.0.1:6379/0"
+TRANSPORT_PICOWS, TRANSPORT_WEBSOCKETS = TRANSPORTS = ("picows", "websockets")
+"""The libraries that can read an exchange's socket."""
+
+DEFAULT_TRANSPORT = TRANSPORT_PICOWS
+MAX_WAIT_S = 7 * 86_400
+"""Longer than any weekend of a market; it keeps infinity out of what is computed from a setting."""
+
+
+class MaxLen(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Entries kept per stream of each data type (approximately, see ``XADD … MAXLEN ~``)."""
+
+    trade: int = keys.DEFAULT_MAXLEN[DataType.TRADE]
+    orderbook: int = keys.DEFAULT_MAXLEN[DataType.ORDERBOOK]
+    ticker: int = keys.DEFAULT_MAXLEN[DataType.TICKER]
+    candles: int = keys.DEFAULT_MAXLEN[DataType.CANDLES]
+
+    def __post_init__(self) -> None:
+        for name in self.__struct_fields__:
+            if getattr(self, name) < 1:
+                raise InvalidConfigurationError(f"redis.maxlen.{name} must be at least 1")
+
+    def of(self, data_type: DataType) -> int:
+        """The bound of one data type."""
+        bound: int = getattr(self, data_type.value)
+        return bound
+
+
+class RedisConfig(Struct, frozen=True, kw_only=True):
+    """Where Redis is. ``password`` is kept out of ``url``, so that the address may be shown.
+
+    Attributes:
+        password_file: The file of its own that the password was read from; empty where it came from elsewhere.
+    """
+
+    url: str = DEFAULT_REDIS_URL
+    password: str | None = None
+    maxlen: MaxLen = field(default_factory=MaxLen)
+    password_file: str = ""
+
+    def __repr__(self) -> str:
+        return f"RedisConfig(url={self.url!r})"
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        return [("url", self.url)]
+
+
+class ExchangeCollectorConfig(Struct, frozen=True):
+    """One collector: what to collect, from where, and how.
+
+    Attributes:
+        health_check_interval: Seconds without data before a feed counts as silent; the floor of the adaptive limit.
+        max_backfill_wait: Seconds that live trades may wait for missed ones.
+        store_raw_data: Record the raw frames.
+        transport: The library that reads the exchange's socket, one of ``TRANSPORTS``.
+        custom_params: Settings that only this exchange knows; see ``common.config.exchanges``.
+        endpoints: Addresses to use instead of the exchange's own, each may be empty.
+        limits: Rates to keep instead of the exchange's own, never more than those.
+
+    Raises:
+        ExchangeNotSupportedError: No adapter for ``exchange``.
+        InvalidConfigurationError: Anything else that cannot work.
+    """
+
+    exchange: str
+    symbol: str
+    data_types: tuple[DataType, ...]
+    auto_restart: bool = True
+    health_check_interval: float = 30.0
+    store_raw_data: bool = False
+    custom_params: Mapping[str, str] | None = None
+    candle_intervals: tuple[str, ...] = ("1m",)
+    max_backfill_wait: float = 60.0
+    enabled: bool = True
+    transport: str = DEFAULT_TRANSPORT
+    endpoints: Endpoints = field(default_factory=Endpoints)
+    limits: LowerLimits = field(default_factory=LowerLimits)
+
+    def __post_init__(self) -> None:
+        if not self.exchange:
+            raise InvalidConfigurationError("exchange must not be empty")
+        if not self.symbol:
+            raise InvalidConfigurationError("symbol must not be empty")
+        known = profile(self.exchange)
+        _check_symbol(self.symbol, known)
+        _check_lists(self, known)
+        _check_params(self.custom_params or {}, known)
+        if self.transport not in TRANSPORTS:
+            raise InvalidConfigurationError(f"transport is {self.transport!r}{of_known(self.transport, TRANSPORTS)}")
+        if not 0 < self.health_check_interval <= MAX_WAIT_S:
+            raise InvalidConfigurationError(
+                f"health_check_interval is {self.health_check_interval:g},"
+                f" must be above 0 and at most {MAX_WAIT_S} seconds"
+            )
+        if not 0 <= self.max_backfill_wait <= MAX_WAIT_S:
+            raise InvalidConfigurationError(
+                f"max_backfill_wait is {self.max_backfill_wait:g}, must be from 0 to {MAX_WAIT_S} seconds"
+            )
+        check_exchange(self.exchange, self.endpoints, self.limits)
+
+    @property
+    def id(self) -> CollectorId:
+        """Exchange and symbol."""
+        return CollectorId(self.exchange, self.symbol)
+
+    @property
+    def address(self) -> Endpoints:
+        """The addresses to use: the configured ones, else the exchange's own."""
+        return self.endpoints.over(profile(self.exchange).endpoints)
+
+    @property
+    def rates(self) -> Limits:
+        """The rates to keep: the exchange's own, lowered where that is configured."""
+        return self.limits.of(profile(self.exchange).limits)
+
+    def param(self, name: str) -> str:
+        """A custom parameter, or its default (the first allowed value)."""
+        return (self.custom_params or {}).get(name, profile(self.exchange).custom_params[name][0])
+
+    def fingerprint(self) -> str:
+        """Short digest of all settings that a running worker depends on; equal settings, equal digest."""
+        facts = msgspec.to_builtins(self)
+        for manager_only in ("enabled", "auto_restart"):
+            facts.pop(manager_only)
+        text = msgspec.json.encode(facts, order="sorted")
+        return hashlib.sha256(text).hexdigest()[:12]
+
+
+def _check_symbol(symbol: str, known: ExchangeProfile) -> None:
+    kind = Symbol.parse(symbol).kind
+    if kind not in known.kinds:
+        kinds = ", ".join(each.value for each in known.kinds)
+        raise InvalidConfigurationError(
+            f"symbol {symbol!r} is a {kind.value}; collectors of {known.name} know: {kinds}"
+        )
+
+
+def _check_lists(config: ExchangeCollectorConfig, known: ExchangeProfile) -> None:
+    types = [data_type.value for data_type in known.data_types]
+    if not config.data_types:
+        raise InvalidConfigurationError(f"data_types must name at least one data type ({listed(types)})")
+    for name, given, allowed, hint in (
+        ("data_types", [data_type.value for data_type in config.data_types], types, of_known),
+        ("candle_intervals", list(config.candle_intervals), list(known.candle_intervals), interval_of_known),
+    ):
+        for index, value in enumerate(given):
+            if value not in allowed:
+                raise InvalidConfigurationError(f"{name}: {known.name} has no {value!r}{hint(value, allowed)}")
+            if value in given[:index]:
+                raise InvalidConfigurationError(f"{name} names {value!r} twice")
+    if DataType.CANDLES in config.data_types and not config.candle_intervals:
+        raise InvalidConfigurationError(
+            "candle_intervals must name at least one interval when candles are collected"
+            f" ({listed(known.candle_intervals)})"
+        )
+
+
+def _check_params(params: Mapping[str, str], known: ExchangeProfile) -> None:
+    for name, value in params.items():
+        if name not in known.custom_params:
+            hint = of_known(name, known.custom_params)
+            raise InvalidConfigurationError(f"custom_params: {known.name} has no parameter {name!r}{hint}")
+        if value not in known.custom_params[name]:
+            hint = of_known(value, known.custom_params[name])
+            raise InvalidConfigurationError(f"custom_params.{name} is {value!r}{hint}")
+
+
+def check_exchange(exchange: str, endpoints: Endpoints, limits: LowerLimits) -> None:
+    """See that what is configured for all collectors of an exchange can work.
+
+    Raises:
+        ExchangeNotSupportedError: There is no such exchange here.
+        InvalidConfigurationError: Something that is no address, or more than the exchange allows.
+    """
+    known = profile(exchange)
+    _check_endpoints(endpoints, known)
+    for name, own, unit in (
+        ("connects_per_s", known.limits.connect, "connections"),
+        ("rest_units_per_s", known.limits.rest, known.rest_unit),
+    ):
+        given: float | None = getattr(limits, name)
+        least = own.per_s * _LEAST_SHARE
+        if given is not None and not least <= given <= own.per_s:
+            raise InvalidConfigurationError(
+                f"{name} is {given:g}, must be from {least:g} to {own.per_s:g} {unit} a second,"
+                f" which keeps {known.name}'s own limit"
+            )
+
+
+_LEAST_SHARE = 0.01
+"""Of an exchange's own limit: with less, a fleet would not be up within a day."""
+
+
+def _check_endpoints(endpoints: Endpoints, known: ExchangeProfile) -> None:
+    for name, schemes in _SCHEMES.items():
+        url: str = getattr(endpoints, name)
+        if not url:
+            continue
+        if not url.isprintable() or " " in url:  # some readers would pass over it, others not
+            raise InvalidConfigurationError(f"{name} holds a space or a control character")
+        if not url.startswith(tuple(f"{scheme}://" for scheme in schemes)):
+            raise InvalidConfigurationError(f"{name} must begin with {' or '.join(f'{s}://' for s in schemes)}")
+        try:
+            parts = urlsplit(url)
+            port = parts.port
+        except ValueError as error:
+            raise InvalidConfigurationError(f"{name} is not an address (host or port)") from error
+        if not parts.hostname or port == 0:
+            raise InvalidConfigurationError(f"{name} is not an address (host or port)")
+        if "@" in parts.netloc:
+            raise InvalidConfigurationError(f"{name} must not hold a user or password: market data needs none")
+        if "?" in url or "#" in url:  # plan and doctor show addresses, and timeUnit=… would change what times mean
+            raise InvalidConfigurationError(
+                f"{name} must end before the ? or #: what may follow there is a secret, or changes what is received"
+            )
+        added = known.ws_path if name != "rest" else ""
+        for path in (added, *known.ws_other_paths) if added else ():
+            if parts.path.rstrip("/").endswith(path):
+                raise InvalidConfigurationError(f"{name} must end before {path}: collectors append {added} to it")
+
+
+_SCHEMES = {"ws_public": ("ws", "wss"), "ws_business": ("ws", "wss"), "rest": ("http", "https")}

@@ -1,0 +1,146 @@
+"""The environment, read in one place, and the folders that follow from it."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from msgspec import Struct
+
+from common.config.place import REMEDY, unfit
+from tickfleet.errors import InvalidConfigurationError
+
+DEFAULT_METRICS_PORT = "9464"
+"""What OpenTelemetry's exporters for Prometheus use too."""
+
+_OFF = ("off", "0", "no", "false")
+_CHECKOUT = Path(__file__).resolve().parent.parent
+
+
+class Environment(Struct, frozen=True, kw_only=True):
+    """What the environment says.
+
+    Attributes:
+        root: ``TICKFLEET_ROOT``: the folder that holds ``deploy/`` and ``var/``; else the current folder where it
+            holds ``deploy/supervisord.conf``, else the checkout.
+        fleet_path: ``TICKFLEET_FLEET``, else ``deploy/fleet.toml`` under the root.
+        redis_url: ``TICKFLEET_REDIS_URL``, which outranks the fleet file's.
+        redis_password: ``TICKFLEET_REDIS_PASSWORD``.
+        log_level: ``TICKFLEET_LOG_LEVEL``: debug, info (default), warning or error.
+        express: ``TICKFLEET_EXPRESS``: ``off`` has collectors do without their compiled part, where they have one.
+        metrics_port: ``TICKFLEET_METRICS_PORT``: the loopback port of the manager's figures; ``0`` or ``off`` for none.
+        alert_webhook: ``TICKFLEET_ALERT_WEBHOOK``: where alerts go. Whoever knows it can write there: a secret.
+        alert_webhook_file: ``TICKFLEET_ALERT_WEBHOOK_FILE``: a file of its owner alone that holds that address.
+        collector, config_id: ``TICKFLEET_COLLECTOR``, ``TICKFLEET_CONFIG_ID``: a worker's id and the fingerprint of its
+            configuration, as the manager knows them; also where the worker cannot read that.
+    """
+
+    root: Path
+    fleet_path: Path
+    redis_url: str | None = None
+    redis_password: str | None = None
+    log_level: str = "info"
+    express: bool = True
+    metrics_port: str = DEFAULT_METRICS_PORT
+    alert_webhook: str | None = None
+    alert_webhook_file: Path | None = None
+    collector: str = ""
+    config_id: str = ""
+
+    def at_fit_place(self) -> "Environment":
+        """The same, where the fleet can be started.
+
+        Raises:
+            InvalidConfigurationError: It cannot; the message says where it could.
+        """
+        if trouble := unfit(self.root):
+            raise InvalidConfigurationError(f"{trouble}: {REMEDY}")
+        return self
+
+    @property
+    def var(self) -> Path:
+        """Where a run writes."""
+        return self.root / "var"
+
+    @property
+    def supervisor_socket(self) -> Path:
+        """The unix socket that supervisord listens on."""
+        return self.var / "supervisor.sock"
+
+    @property
+    def programs(self) -> Path:
+        """Folder of the rendered program sections that supervisord includes."""
+        return self.var / "programs"
+
+    @property
+    def applied(self) -> Path:
+        """Folder of the collectors' configurations as the manager has applied them, one file each."""
+        return self.var / "applied"
+
+    @property
+    def logs(self) -> Path:
+        """Folder of the processes' log files."""
+        return self.var / "log"
+
+    def __repr__(self) -> str:
+        return f"Environment(root={str(self.root)!r}, fleet_path={str(self.fleet_path)!r})"
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        return [("root", str(self.root)), ("fleet_path", str(self.fleet_path))]
+
+
+def read_environment(env: Mapping[str, str] = os.environ) -> Environment:
+    """The settings of this process; an empty variable counts as not set.
+
+    A relative path is seen from the current folder, which under supervisord is the one it was started in.
+
+    Raises:
+        InvalidConfigurationError: A path is relative, and the current folder is gone.
+    """
+    given = env.get("TICKFLEET_ROOT")
+    root = from_here(given, "TICKFLEET_ROOT") if given else _default_root()
+    root = Path(os.path.normpath(root))  # supervisord spells it deploy/.., which is longer than a socket's path may be
+    fleet, webhook_file = env.get("TICKFLEET_FLEET"), env.get("TICKFLEET_ALERT_WEBHOOK_FILE")
+    redis_url, redis_password = read_redis_environment(env)
+    return Environment(
+        root=root,
+        fleet_path=from_here(fleet, "TICKFLEET_FLEET") if fleet else root / "deploy" / "fleet.toml",
+        redis_url=redis_url,
+        redis_password=redis_password,
+        log_level=(env.get("TICKFLEET_LOG_LEVEL") or "info").lower(),
+        express=(env.get("TICKFLEET_EXPRESS") or "on").lower() not in _OFF,
+        metrics_port=(env.get("TICKFLEET_METRICS_PORT") or DEFAULT_METRICS_PORT).lower(),
+        alert_webhook=env.get("TICKFLEET_ALERT_WEBHOOK") or None,
+        alert_webhook_file=from_here(webhook_file, "TICKFLEET_ALERT_WEBHOOK_FILE") if webhook_file else None,
+        collector=env.get("TICKFLEET_COLLECTOR", ""),
+        config_id=env.get("TICKFLEET_CONFIG_ID", ""),
+    )
+
+
+def read_redis_environment(env: Mapping[str, str] = os.environ) -> tuple[str | None, str | None]:
+    """Address and password of Redis: all that a reader in somebody else's program needs to know."""
+    return env.get("TICKFLEET_REDIS_URL") or None, env.get("TICKFLEET_REDIS_PASSWORD") or None
+
+
+def from_here(path: str | Path, name: str) -> Path:
+    """A path seen from the current folder, spelt in full.
+
+    Raises:
+        InvalidConfigurationError: It is relative, and the current folder is gone. ``name`` is what messages call it.
+    """
+    try:
+        return Path(path).absolute()
+    except OSError as error:
+        raise InvalidConfigurationError(
+            f"{name} is {str(path)!r}, and the current folder is gone: spell it in full, or go to another folder"
+        ) from error
+
+
+def _default_root() -> Path:
+    """The deployment around the current folder, where that can be looked at."""
+    try:
+        here = Path.cwd()
+    except OSError:
+        return _CHECKOUT
+    there = os.path.isfile(here / "deploy" / "supervisord.conf")  # of a folder that we may not read it says no
+    return here if there else _CHECKOUT

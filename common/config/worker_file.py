@@ -1,0 +1,119 @@
+"""The file that the manager hands to a worker: its configuration as applied.
+
+A worker that restarts by itself goes on with what was applied, whatever stands in the fleet file meanwhile. No secret
+is in it: the password of Redis is found where the fleet file's readers find it.
+"""
+
+import tomllib
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+from common.config.collector import ExchangeCollectorConfig, MaxLen, RedisConfig
+from common.config.environment import Environment
+from common.config.own_file import read_own
+from tickfleet.errors import FleetError, InvalidConfigurationError
+from tickfleet.redis.url import split_secret
+
+
+class RedisPlace(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where Redis is, and where its password is found.
+
+    Attributes:
+        redis_url: The address without its password; ``TICKFLEET_REDIS_URL`` outranks it, as everywhere.
+        password_file: Where the password has a file of its own, else empty.
+        fleet_file: Set only where the password stands in the address in the fleet file.
+    """
+
+    redis_url: str
+    maxlen: MaxLen
+    password_file: str = ""
+    fleet_file: str = ""
+
+
+class WorkerFile(RedisPlace, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the file says."""
+
+    collector: ExchangeCollectorConfig
+
+
+def redis_place(redis: RedisConfig, environment: Environment) -> RedisPlace:
+    """Redis as it may be written down; ``environment`` is that of those who read it, too."""
+    by_environment = environment.redis_password is not None or environment.redis_url is not None
+    in_fleet_file = redis.password is not None and not redis.password_file and not by_environment
+    return RedisPlace(
+        redis_url=redis.url,
+        maxlen=redis.maxlen,
+        password_file=redis.password_file,
+        fleet_file=str(environment.fleet_path.absolute()) if in_fleet_file else "",
+    )
+
+
+def worker_file(collector: ExchangeCollectorConfig, redis: RedisConfig, environment: Environment) -> WorkerFile:
+    """What a worker has to be told so that it needs no fleet file; ``environment`` is the workers' too."""
+    return WorkerFile(collector=collector, **msgspec.structs.asdict(redis_place(redis, environment)))
+
+
+def encode(content: WorkerFile) -> str:
+    """The text of the file: JSON, indented for people."""
+    return msgspec.json.format(msgspec.json.encode(content), indent=2).decode() + "\n"
+
+
+def decode(path: Path) -> WorkerFile:
+    """Read the file.
+
+    Raises:
+        InvalidConfigurationError: It cannot be read, others may change it, or it is not such a file.
+        FleetError: It is not there.
+    """
+    try:
+        text = read_own(path)
+    except InvalidConfigurationError as error:
+        if error.__cause__ is None:  # it is there, and its message says what to do
+            raise
+        if isinstance(error.__cause__, FileNotFoundError):
+            raise FleetError(f"{path} is not there; a manager that runs writes it again within seconds") from error
+        raise _spoilt(path, "the file cannot be read") from error
+    try:
+        return msgspec.json.decode(text, type=WorkerFile)
+    except msgspec.MsgspecError as error:
+        raise _spoilt(path, "not a configuration as the manager writes it") from error
+    except FleetError as error:
+        raise InvalidConfigurationError(f"{path}: {error}") from error
+
+
+def _spoilt(path: Path, what: str) -> InvalidConfigurationError:
+    return InvalidConfigurationError(f"{path}: {what} (manager-cli apply writes it anew; then start the collector)")
+
+
+def redis_of(content: RedisPlace, environment: Environment) -> RedisConfig:
+    """Where Redis is, with its password.
+
+    Raises:
+        InvalidConfigurationError: ``TICKFLEET_REDIS_URL`` is not an address.
+        FleetError: The password cannot be read from its file now; it may be there again at the next try.
+    """
+    url, secret = split_secret(environment.redis_url or content.redis_url, "TICKFLEET_REDIS_URL")
+    password = environment.redis_password
+    if password is None and content.password_file:
+        password = _read(content.password_file).strip()
+    if password is None and content.fleet_file:
+        secret = _secret_in(content.fleet_file)
+    return RedisConfig(url=url, password=password or secret, maxlen=content.maxlen, password_file=content.password_file)
+
+
+def _secret_in(fleet_file: str) -> str | None:
+    """The password in the fleet file's address of Redis; nothing else in that file matters here."""
+    try:
+        url = tomllib.loads(_read(fleet_file))["redis"]["url"]
+        return split_secret(url, "redis.url")[1]
+    except (ValueError, TypeError, KeyError, RecursionError, AttributeError, InvalidConfigurationError) as error:
+        raise FleetError(f"{fleet_file}: the password of Redis cannot be read from it") from error
+
+
+def _read(path: str) -> str:
+    try:
+        return read_own(Path(path), secret=True)
+    except InvalidConfigurationError as error:
+        raise FleetError(f"the password of Redis cannot be read now: {error}") from error

@@ -1,0 +1,104 @@
+"""Why a connection failed, in our own words, with the error's class and code for whoever searches for it.
+
+What foreign exceptions say may hold anything, so none of it goes into a heartbeat or an alert; it stands in the
+traceback of the log, where the cause is not known or the log's level is debug.
+"""
+
+import errno
+import re
+import socket
+import ssl
+
+from tickfleet.errors import FleetError
+
+_CERTIFICATE = {
+    9: "its certificate is not valid yet, by this machine's clock",
+    10: "its certificate has expired",
+    18: "its certificate is signed by itself",
+    19: "its certificate comes from an authority that this machine does not trust",
+    20: "its certificate comes from an authority that this machine does not trust",
+    21: "its certificate comes from an authority that this machine does not trust",
+    23: "its certificate is revoked",
+    62: "its certificate is for another host",
+    64: "its certificate is for another host",
+}
+"""By OpenSSL's code (https://docs.openssl.org/3.0/man3/X509_STORE_CTX_get_error/)."""
+
+_BY_NUMBER = {
+    errno.EMFILE: "this process may open no more files or sockets (its limit of file descriptors)",
+    errno.ENFILE: "this machine may open no more files or sockets",
+    errno.ENETUNREACH: "this machine has no way to it",
+    errno.EHOSTUNREACH: "this machine has no way to it",
+    errno.EADDRNOTAVAIL: "this machine has no address or port left to reach it from",
+    errno.EACCES: "this machine does not allow it, as its firewall may",
+    errno.EPERM: "this machine does not allow it, as its firewall may",
+}
+
+_BY_CLASS: tuple[tuple[type[BaseException], str], ...] = (
+    (ssl.SSLError, "it does not agree on TLS"),
+    (socket.gaierror, "its name cannot be resolved"),
+    (ConnectionRefusedError, "it refuses the connection"),
+    (ConnectionError, "it broke off the connection"),
+    (EOFError, "it broke off the connection"),
+    (TimeoutError, "no answer in time"),
+    (UnicodeError, "that cannot be the name of a host"),
+    (OSError, "the network failed"),
+)
+
+_KNOWN = (FleetError, OSError, EOFError)
+_REDIS = "redis.exceptions"
+"""Its errors of the connection wrap those of the network, and its refusals are told by their code."""
+
+_RESOLVER_IS_AWAY = "its name cannot be resolved: the name server does not answer"
+_REASON = re.compile(r"[A-Z0-9_]{1,60}\Z")
+
+
+def cause_of(error: BaseException, otherwise: str = "it failed") -> str:
+    """The cause, e.g. ``it refuses the connection (ConnectionRefusedError, ECONNREFUSED)``.
+
+    Args:
+        error: What was raised.
+        otherwise: What to say of errors that are neither of the network nor of TLS.
+    """
+    codes = [type(error).__name__, *_codes(error)]
+    return f"{_words(error, otherwise)} ({', '.join(codes)})"
+
+
+def known_codes(error: BaseException) -> str:
+    """Class and code of what is behind an error, where that is the network, TLS or a file; else empty.
+
+    Then no traceback tells more. ``ConnectionRefusedError, ECONNREFUSED``; of an error of ours alone its class.
+    """
+    chain = [error]
+    while (
+        behind := chain[-1].__cause__ or (None if chain[-1].__suppress_context__ else chain[-1].__context__)
+    ) is not None:
+        chain.append(behind)
+    if not all(isinstance(each, _KNOWN) or type(each).__module__ == _REDIS for each in chain):
+        return ""
+    root = next((each for each in reversed(chain) if isinstance(each, (OSError, EOFError))), chain[0])
+    return ", ".join([type(root).__name__, *_codes(root)])
+
+
+def _words(error: BaseException, otherwise: str) -> str:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return _CERTIFICATE.get(error.verify_code, "its certificate is not accepted")
+    if isinstance(error, socket.gaierror) and error.errno == socket.EAI_AGAIN:
+        return _RESOLVER_IS_AWAY
+    by_number = "" if isinstance(error, (ssl.SSLError, socket.gaierror)) else _BY_NUMBER.get(_number(error), "")
+    return by_number or next((words for kind, words in _BY_CLASS if isinstance(error, kind)), otherwise)
+
+
+def _codes(error: BaseException) -> list[str]:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return [f"code {error.verify_code}"]
+    if isinstance(error, ssl.SSLError):
+        return [error.reason] if isinstance(error.reason, str) and _REASON.match(error.reason) else []
+    if isinstance(error, socket.gaierror):
+        names = [name for name in dir(socket) if name.startswith("EAI_") and getattr(socket, name) == error.errno]
+        return names[:1]
+    return [errno.errorcode[_number(error)]] if _number(error) in errno.errorcode else []
+
+
+def _number(error: BaseException) -> int:
+    return (error.errno or 0) if isinstance(error, OSError) else 0

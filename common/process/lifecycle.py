@@ -1,0 +1,77 @@
+"""How a process lives until it is told to stop: one main task, two signals, no orphan tasks."""
+
+import asyncio
+import signal
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from tickfleet.errors import FleetError, Recovery
+
+
+async def run_until_signal(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Run ``main`` until it ends, or until SIGTERM or SIGINT cancels it.
+
+    ``main`` cleans up in ``finally``; a second signal changes nothing. An error in ``main`` is raised from here as it
+    is, not wrapped in a group.
+    """
+    loop, work = asyncio.get_running_loop(), asyncio.ensure_future(main())
+    stopping = False
+
+    def stop() -> None:
+        nonlocal stopping
+        if not stopping:  # a second cancellation would break into the clean-up
+            stopping = True
+            work.cancel()
+
+    for sig in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(sig, stop)
+    try:
+        await work
+    except asyncio.CancelledError:
+        if not stopping:
+            raise
+    finally:
+        for sig in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(sig)
+
+
+def heed_cancellation() -> None:
+    """Raise the cancellation that this task was asked for and a library has swallowed.
+
+    Before Python 3.12 ``asyncio.wait_for`` does so where what it waits for is done at the same moment (cpython issue
+    86296), and redis-py writes by it. A loop that waits for such a library asks here once a turn.
+
+    Raises:
+        asyncio.CancelledError: It was.
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
+
+
+async def run_together(*works: Coroutine[Any, Any, None]) -> None:
+    """Run coroutines side by side; the first error ends all of them and is raised as it is, not wrapped in a group."""
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            for work in works:
+                tasks.create_task(work)
+    except BaseExceptionGroup as group:
+        raise worst_of(group) from group
+
+
+def worst_of(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The error of a group that says most: a bug before one of ours, and of ours one that ends the process."""
+    return min(_leaves(group), key=_mildness)
+
+
+def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
+    leaves: list[BaseException] = []
+    for error in group.exceptions:
+        leaves += _leaves(error) if isinstance(error, BaseExceptionGroup) else [error]
+    return leaves
+
+
+def _mildness(error: BaseException) -> int:
+    if not isinstance(error, FleetError):
+        return 0
+    return 1 if error.recovery is Recovery.EXIT else 2

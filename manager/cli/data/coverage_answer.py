@@ -1,0 +1,214 @@
+"""Pure: a completeness ledger becomes the answer to what an operator asked, as JSON or as rows for tables."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from common.config.collector import ExchangeCollectorConfig
+from manager.cli.times import date_time, length
+from manager.model.formatting import phrase, span
+from manager.settings import NS_PER_S
+from tickfleet.contract.coverage import Interval, LedgerEntry, State, clip, intervals, is_complete, up_to
+from tickfleet.contract.identity import DataType
+from tickfleet.contract.intervals import INTERVAL_S
+from tickfleet.contract.suggestions import of_known
+from tickfleet.errors import UsageError
+
+BEFORE, AFTER = "before the ledger begins", "after the ledger ends"
+"""Reasons why nothing is known."""
+
+
+_REASONS = {
+    State.FILLED: "fetched afterwards",
+    State.LOST: "could not be fetched",
+    State.OPEN: "being fetched",
+    State.UNKNOWN: "nobody collected",
+}
+"""Why, where the ledger does not say it."""
+
+
+class Subject(Struct, frozen=True):
+    """A kind of data that has a coverage of its own: a data type, or candles of one interval."""
+
+    data_type: DataType
+    interval: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.data_type.value} {self.interval}".rstrip()
+
+
+class Answer(Struct, frozen=True, kw_only=True):
+    """What is known of one subject in the asked range.
+
+    Attributes:
+        from_ts, to_ts: The range, ns; where an end of it was not asked for, that of what is known (0 where nothing is).
+        parts: The whole range, also where the ledger says nothing.
+        complete: Whether all of the range is in the stream.
+        up_to: See ``tickfleet.contract.coverage.up_to``; of all that is known, not of the range.
+    """
+
+    subject: Subject
+    from_ts: int
+    to_ts: int
+    parts: list[Interval]
+    complete: bool
+    up_to: int
+
+
+class Row(Struct, frozen=True, kw_only=True):
+    """One line of a table, all texts."""
+
+    from_ts: str
+    to_ts: str
+    length: str
+    state: State
+    ids: str
+    reason: str
+
+
+def parse_data_types(names: Sequence[str]) -> list[DataType]:
+    """Data types by name, each argument one or several with commas.
+
+    Raises:
+        UsageError: There is no such data type.
+    """
+    known = [data_type.value for data_type in DataType]
+    chosen = []
+    for name in (part.strip() for argument in names for part in argument.split(",")):
+        if name not in known:
+            raise UsageError(f"there is no data type {name!r}{of_known(name, known)}")
+        chosen.append(DataType(name))
+    return chosen
+
+
+def subjects(
+    entries: Sequence[LedgerEntry], config: ExchangeCollectorConfig | None, asked: Sequence[DataType]
+) -> list[Subject]:
+    """What the answer is about: what the collector is to collect, or what is asked for.
+
+    A collector that has left the fleet (``config`` is None), or a data type that it no longer collects, is judged by
+    what the ledger holds.
+    """
+    noted = sorted({Subject(entry.data_type, entry.interval) for entry in entries}, key=_order)
+    wanted = noted if config is None else _configured(config)
+    if not asked:
+        return wanted
+    chosen = []
+    for data_type in dict.fromkeys(asked):
+        found = [one for one in wanted if one.data_type is data_type]
+        found = found or [one for one in noted if one.data_type is data_type]
+        chosen += found or [Subject(data_type)]
+    return chosen
+
+
+def _configured(config: ExchangeCollectorConfig) -> list[Subject]:
+    found = []
+    for data_type in config.data_types:
+        of_candles = data_type is DataType.CANDLES
+        found += [Subject(data_type, interval) for interval in (config.candle_intervals if of_candles else ("",))]
+    return found
+
+
+def _order(subject: Subject) -> tuple[int, int]:
+    return list(DataType).index(subject.data_type), INTERVAL_S.get(subject.interval, 0)
+
+
+def answer(
+    entries: Sequence[LedgerEntry], subject: Subject, from_ts: int | None, to_ts: int | None, now_ns: int
+) -> Answer:
+    """What is known of one subject from one time (None: the first known) to another (None: the last known).
+
+    From a time behind the last known one on nothing is known up to now, which is told.
+    """
+    known = intervals(entries, subject.data_type, subject.interval)
+    begin, end = (known[0].from_ts, known[-1].to_ts) if known else (0, 0)
+    begin = begin if from_ts is None else from_ts
+    end = to_ts if to_ts is not None else end if begin < end or not known else now_ns
+    return Answer(
+        subject=subject,
+        from_ts=begin,
+        to_ts=max(begin, end),
+        parts=_padded(known, begin, end),
+        complete=is_complete(known, begin, end),
+        up_to=up_to(known),
+    )
+
+
+def _padded(known: Sequence[Interval], from_ts: int, to_ts: int) -> list[Interval]:
+    """The intervals within the range, and what lies before the first and after the last."""
+    if not known:
+        return []
+    first, last = known[0].from_ts, known[-1].to_ts
+    outside = (
+        Interval(from_ts, min(first, to_ts), State.UNKNOWN, reason=BEFORE),
+        Interval(max(last, from_ts), to_ts, State.UNKNOWN, reason=AFTER),
+    )
+    before, after = ([part] if part.from_ts < part.to_ts else [] for part in outside)
+    return [*before, *clip(known, from_ts, to_ts), *after]
+
+
+def all_complete(answers: Sequence[Answer], unreadable: int) -> bool:
+    """Whether everything asked for is complete; an entry that cannot be read might have said that it is not."""
+    return bool(answers) and not unreadable and all(one.complete for one in answers)
+
+
+def to_json(collector: str, answers: Sequence[Answer], unreadable: int) -> dict[str, Any]:
+    """The document of ``coverage --json``; times are ns since the epoch."""
+    return {
+        "id": collector,
+        "complete": all_complete(answers, unreadable),
+        "unreadable_entries": unreadable,
+        "coverage": [
+            {
+                "data_type": one.subject.data_type.value,
+                "interval": one.subject.interval,
+                "from_ts": one.from_ts,
+                "to_ts": one.to_ts,
+                "complete": one.complete,
+                "complete_up_to": one.up_to,
+                "intervals": [msgspec.to_builtins(part) for part in one.parts],
+            }
+            for one in answers
+        ],
+    }
+
+
+def to_rows(parts: Sequence[Interval]) -> list[Row]:
+    """The rows of one table. Texts from the ledger are made fit to print: anybody may have written that key."""
+    return [
+        Row(
+            from_ts=date_time(part.from_ts),
+            to_ts=date_time(part.to_ts),
+            length=length(part.to_ts - part.from_ts),
+            state=part.state,
+            ids=_ids(part),
+            reason=phrase(part.reason) or _REASONS.get(part.state, ""),
+        )
+        for part in parts
+    ]
+
+
+def _ids(part: Interval) -> str:
+    """First and last id of an interval, both inclusive; of a hole those that are missing."""
+    inward = 0 if part.state is State.COMPLETE else 1
+    first = "" if part.from_id is None else str(int(part.from_id) + inward)
+    last = "" if part.to_id is None else str(int(part.to_id) - inward)
+    return f"{first} … {last}".strip() if first or last else ""
+
+
+def up_to_line(one: Answer, now_ns: int) -> str:
+    """``complete up to 2026-03-29 10:00:00.123Z (12 s ago)``."""
+    if not one.up_to:
+        return "nothing is known yet"
+    return f"complete up to {date_time(one.up_to)} ({span((now_ns - one.up_to) / NS_PER_S)} ago)"
+
+
+def verdict_line(answers: Sequence[Answer], unreadable: int) -> str:
+    """The answer in one line."""
+    lacking = [str(one.subject) for one in answers if not one.complete]
+    line = f"not complete: {', '.join(lacking)}" if lacking else "complete"
+    if unreadable:
+        line += f"\nentries of the ledger that cannot be read, and may tell of gaps: {unreadable}"
+    return line

@@ -1,0 +1,107 @@
+"""Which entries of a stream belong to a range of time. Pure.
+
+The range is of ``ts_event``, the exchange's time, as in ``manager-cli coverage``; the stream's ids are close to it, but
+not the same: they never fall, and are of the collector's clock where the exchange's is more than a minute off
+(``collector_worker/publish/stream_ids.py``). So the stream is read from somewhat before the range to somewhat behind it.
+
+A gap stands for the time between the data on its two sides: it belongs to the range if that touches it, or its own time
+lies in it. So a gap at the border of two ranges belongs to both. The same holds for what was missed or cannot be read.
+"""
+
+from collections.abc import Iterable, Iterator
+
+from msgspec import Struct
+
+from tickfleet.contract.events import FeedStatus, Gap
+from tickfleet.contract.intervals import INTERVAL_S
+from tickfleet.reading.entries import Entry, Missed, Rewound, Unreadable
+from tickfleet.reading.position import id_order
+
+_NS_PER_MS = 1_000_000
+MARGIN_MS = 5 * 60_000
+"""How far the time of an entry may be from that of its id: five times what the collector allows."""
+
+
+class Span(Struct, frozen=True):
+    """``[from_ns, to_ns)``; ``interval`` is that of candles, else empty."""
+
+    from_ns: int
+    to_ns: int
+    interval: str = ""
+
+    def holds(self, at_ns: int) -> bool:
+        """Whether a time lies in it."""
+        return self.from_ns <= at_ns < self.to_ns
+
+    @property
+    def first_ms(self) -> int:
+        """No entry with a lower id belongs to it."""
+        return max(self.from_ns // _NS_PER_MS - MARGIN_MS, 0)
+
+    @property
+    def last_ms(self) -> int:
+        """No data with a higher id belongs to it; a bar is written until it closes, and has the time that it opened."""
+        return self.to_ns // _NS_PER_MS + MARGIN_MS + self._bar_ms
+
+    def is_odd(self, at_ns: int, entry_id: str) -> bool:
+        """Whether an entry belongs to it by its id, and its own time is nowhere near."""
+        id_ns, margin_ns = id_order(entry_id)[0] * _NS_PER_MS, (MARGIN_MS + self._bar_ms) * _NS_PER_MS
+        return self.holds(id_ns) and abs(at_ns - id_ns) > margin_ns
+
+    @property
+    def _bar_ms(self) -> int:
+        return INTERVAL_S.get(self.interval, 0) * 1_000
+
+    def share(self, entry_id: str, first_id: str, last_id: str) -> float:
+        """How much of what has to be read, from ``first_id`` to ``last_id`` at most, is read with an entry: 0 to 1."""
+        begin = max(self.first_ms, id_order(first_id)[0])
+        end = min(self.last_ms, id_order(last_id)[0])
+        return min(max((id_order(entry_id)[0] - begin) / (end - begin), 0.0), 1.0) if end > begin else 1.0
+
+
+class Sieve:
+    """Lets pass, in order, the entries of a range; call ``rest`` at the end.
+
+    Attributes:
+        done: Nothing that comes can belong to the range.
+        odd: Entries of data that stand in the range by their ids and bear a time far from it: they do not pass.
+    """
+
+    def __init__(self, span: Span) -> None:
+        self.done, self.odd = False, 0
+        self._span = span
+        self._before_ns: int | None = None
+        self._waiting: list[Entry] = []
+
+    def take(self, entries: Iterable[Entry]) -> Iterator[Entry]:
+        """The next entries of the stream, as far as they belong to the range."""
+        for entry in entries:
+            if self.done:
+                return
+            if isinstance(entry.event, (Gap, FeedStatus, Missed, Rewound, Unreadable)):
+                self._waiting.append(entry)
+                continue
+            yield from self._between(entry.event.ts_event)
+            self._before_ns = entry.event.ts_event
+            if self._span.holds(entry.event.ts_event):
+                yield entry
+            else:
+                self.odd += self._span.is_odd(entry.event.ts_event, entry.id)
+            self.done = id_order(entry.id)[0] > self._span.last_ms
+
+    def rest(self) -> Iterator[Entry]:
+        """What stands behind the last data."""
+        return iter(()) if self.done else self._between(None)
+
+    def _between(self, after_ns: int | None) -> Iterator[Entry]:
+        """What stands between two entries of data, None: the beginning or the end of the stream."""
+        begins = self._before_ns is None or self._before_ns < self._span.to_ns
+        touches = begins and (after_ns is None or after_ns >= self._span.from_ns)
+        waiting, self._waiting = self._waiting, []
+        for entry in waiting:
+            if isinstance(entry.event, FeedStatus):
+                belongs = self._span.holds(entry.event.ts_event)
+            else:
+                belongs = touches or (isinstance(entry.event, Gap) and self._span.holds(entry.event.ts_event))
+            if belongs:
+                yield entry

@@ -1,0 +1,124 @@
+"""One round between the look and the deeds: assess, steady, see outages, remember, decide. Does no I/O.
+
+So a test can run thousands of rounds of a simulated fleet through what the real manager does.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Set
+from typing import Protocol
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from common.config.collector import ExchangeCollectorConfig
+from manager.decide.assess import assess
+from manager.decide.debounce import Steadiness
+from manager.decide.history import History, observe, parked
+from manager.decide.outage import Outages, observe_outages
+from manager.decide.overlays import marks_of
+from manager.decide.policy import Action, Conditions, decide
+from manager.decide.turns import Turns
+from manager.model.journal_entries import Entry
+from manager.model.processes import Process
+from manager.model.verdicts import Judgement, Pulse, Verdict
+from manager.observe.clock_jumps import Instant
+from manager.observe.writes import NoWrites
+from manager.settings import ManagerSettings
+from tickfleet.contract.identity import CollectorId
+
+WHO = "manager"
+
+
+class Past(Protocol):
+    """What is remembered, see ``Memory``."""
+
+    @property
+    def history(self) -> History:
+        """Of the collectors."""
+        ...
+
+    @property
+    def outages(self) -> Outages:
+        """Of the exchanges."""
+        ...
+
+    def note(self, entry: Entry) -> None:
+        """Remember one more thing."""
+        ...
+
+
+class Seen(Struct, frozen=True, kw_only=True):
+    """What one look has shown, and when.
+
+    Attributes:
+        processes: By program; None where supervisord cannot be asked.
+        restarting: Collectors that are being restarted by us: no process is no death then.
+        no_writes: That Redis takes no writes.
+        explain: Gives those that are not to run their reason.
+    """
+
+    at: Instant
+    desired: tuple[ExchangeCollectorConfig, ...]
+    pulses: Mapping[CollectorId, Pulse]
+    processes: Mapping[str, Process] | None
+    restarting: Set[CollectorId] = frozenset()
+    no_writes: NoWrites | None = None
+    explain: Callable[[list[Judgement]], list[Judgement]] = list
+
+
+class Round(Struct, frozen=True):
+    """What came of one round: the verdicts, and what was new in them, which is noted already."""
+
+    judgements: list[Judgement]
+    news: list[Entry]
+
+
+class Judge:
+    """See the module.
+
+    Attributes:
+        settings: The limits; may be replaced.
+    """
+
+    def __init__(self, settings: ManagerSettings) -> None:
+        self.settings = settings
+        self._steadiness, self._turns = Steadiness(), Turns()
+
+    def judge(self, seen: Seen, past: Past, conditions: Conditions) -> Round:
+        """The verdicts of this round; what is new in them is noted in ``past``."""
+        settings, now_ns, news = self.settings, seen.at.wall_ns, list[Entry]()
+        judgements = assess(seen.desired, seen.pulses, seen.processes, parked(past.history, now_ns, settings), settings)
+        judgements = _without_restarts(seen.explain(judgements), seen.restarting)
+        if seen.processes is not None:
+            judgements = self._turns.waiting(judgements, past.history, seen.at.monotonic_s, settings, conditions.busy)
+        judgements = self._steadiness.steady(judgements, seen.at.monotonic_s, settings, _well_runs(past.history))
+        if not conditions.settling:
+            news = observe_outages(judgements, past.outages, past.history, now_ns, settings, WHO)
+            _note_all(news, past)
+        marks = marks_of(past.outages, past.history, now_ns, settings, seen.no_writes)
+        told = marks.applied(each for each in judgements if not marks.hide(each))  # one cause is one entry
+        judgements = marks.applied(judgements)
+        changes = observe(told, past.history, now_ns, WHO)
+        _note_all(changes, past)
+        return Round(judgements, news + changes)
+
+    def decide(self, judgements: list[Judgement], past: Past, now_ns: int, conditions: Conditions) -> list[Action]:
+        """What is to be done about them."""
+        return decide(judgements, past.history, now_ns, conditions, self.settings, past.outages)
+
+
+def _note_all(entries: Iterable[Entry], past: Past) -> None:
+    for entry in entries:
+        past.note(entry)
+
+
+def _without_restarts(judgements: Iterable[Judgement], restarting: Set[CollectorId]) -> list[Judgement]:
+    return [
+        replace(judgement, verdict=Verdict.STARTING, why="being restarted by the manager")
+        if judgement.id in restarting and judgement.verdict is Verdict.DEAD
+        else judgement
+        for judgement in judgements
+    ]
+
+
+def _well_runs(history: History) -> dict[str, int]:
+    return {name: track.run_started_s for name, track in history.items() if track.well_since_ns}

@@ -1,0 +1,100 @@
+"""What the manager knows beyond a single look, and what that makes of the judgements.
+
+It stands in the manager's heartbeat too, so that commands tell the same as the manager.
+"""
+
+from collections.abc import Iterable, Mapping
+
+import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
+
+from manager.decide.history import History, stood_down
+from manager.decide.outage import Outages
+from manager.model.formatting import clock_time
+from manager.model.verdicts import Judgement, Verdict
+from manager.observe.writes import NoWrites, decode, encode
+from manager.settings import ManagerSettings
+
+
+class OutageMark(Struct, frozen=True):
+    """An outage that lasts (times in ns)."""
+
+    since_ns: int
+    next_probe_ns: int
+
+
+class Marks(Struct, frozen=True, kw_only=True):
+    """See the module.
+
+    Attributes:
+        outages: The exchanges that are out.
+        stood_down: Ids of the collectors that are not restarted any more for being hung or silent.
+        no_writes: That Redis takes no writes, so that no heartbeat proves anything: a missing one is no death, and data
+            that flows into a collector flows no further.
+    """
+
+    outages: dict[str, OutageMark] = {}
+    stood_down: frozenset[str] = frozenset()
+    no_writes: NoWrites | None = None
+
+    def applied(self, judgements: Iterable[Judgement]) -> list[Judgement]:
+        """The judgements with what follows from this."""
+        return [self._applied_to(judgement) for judgement in judgements]
+
+    def hide(self, judgement: Judgement) -> bool:
+        """Whether Redis, as it takes no writes, keeps us from knowing how a collector is."""
+        return self.no_writes is not None and (judgement.on_absence or judgement.well)
+
+    def _applied_to(self, judgement: Judgement) -> Judgement:
+        if self.hide(judgement):
+            return replace(judgement, verdict=Verdict.UNKNOWN, why=str(self.no_writes))
+        if judgement.verdict not in (Verdict.SILENT, Verdict.HUNG):
+            return judgement
+        if str(judgement.id) in self.stood_down:
+            judgement = replace(
+                judgement, why=f"{judgement.why}; the restarts did not hold: left alone until a person restarts it"
+            )
+        outage = self.outages.get(judgement.id.exchange)
+        if outage is None or judgement.verdict is not Verdict.SILENT:
+            return judgement
+        since, probe = clock_time(outage.since_ns), clock_time(outage.next_probe_ns)
+        why = f"{judgement.id.exchange} has been out since {since}, next probe at {probe}: {judgement.why}"
+        return replace(judgement, verdict=Verdict.EXCHANGE_OUTAGE, why=why)
+
+    def to_fields(self) -> dict[str, str]:
+        """As they stand in the manager's heartbeat."""
+        names = sorted(self.stood_down)
+        return {
+            "outages": msgspec.json.encode(self.outages).decode(),
+            "stood_down": msgspec.json.encode(names).decode(),
+            "no_writes": encode(self.no_writes),
+        }
+
+
+NO_MARKS = Marks()
+
+
+def marks_of(
+    outages: Outages, history: History, now_ns: int, settings: ManagerSettings, no_writes: NoWrites | None = None
+) -> Marks:
+    """The marks that follow from the journal, and from the last look at Redis."""
+    return Marks(
+        outages={
+            exchange: OutageMark(outage.began_ns, outage.next_probe_ns(settings))
+            for exchange, outage in outages.items()
+            if outage.lasts
+        },
+        stood_down=stood_down(history, now_ns, settings),
+        no_writes=no_writes,
+    )
+
+
+def read_marks(fields: Mapping[str, str]) -> Marks:
+    """The marks in the manager's heartbeat; none where there is no manager, or what stands there is not ours."""
+    try:
+        outages = msgspec.json.decode(fields.get("outages", "{}"), type=dict[str, OutageMark])
+        names = msgspec.json.decode(fields.get("stood_down", "[]"), type=frozenset[str])
+    except msgspec.MsgspecError:
+        return NO_MARKS
+    return Marks(outages=outages, stood_down=names, no_writes=decode(fields.get("no_writes", "")))

@@ -1,0 +1,194 @@
+"""Pure: the fleet file and what operators have changed at run time make the fleet that should be now.
+
+The changes are the hash ``keys.FLEET_DESIRED``: collector id to a wish in JSON, at most one per collector.
+
+| wish | meaning |
+| --- | --- |
+| ``enabled`` with ``config`` | added: collected although the fleet file does not list it |
+| ``enabled`` | collected although the fleet file disables it |
+| ``disabled`` | not collected until it is enabled |
+| ``stopped`` | not collected until it is started |
+| ``removed`` | treated as if the fleet file did not list it, until it is enabled or added |
+
+A collector that was added and is listed by the fleet file later has the file's settings. A wish of which nothing
+is left then is spent: the manager drops it when it takes the file, so that it does not revive when the file changes.
+"""
+
+from collections.abc import Mapping
+from enum import Enum
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta, Struct
+from msgspec.structs import replace
+
+from common.config.collector import ExchangeCollectorConfig
+from common.config.fleet_file import Fleet
+from manager.model.formatting import date_and_time, phrase
+from manager.model.verdicts import Judgement, Verdict
+from tickfleet.contract.identity import CollectorId
+from tickfleet.errors import FleetError, InvalidConfigurationError
+
+
+class WishState(Enum):
+    """What an operator wants of a collector."""
+
+    ENABLED = "enabled"
+    DISABLED = "disabled"
+    STOPPED = "stopped"
+    REMOVED = "removed"
+
+
+class Stamp(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Who did something, when (ns since the epoch), and why, where he said so."""
+
+    who: str
+    at: Annotated[int, Meta(ge=0, le=2**63 - 1)]
+    why: str = ""
+
+    def told(self, done: str) -> str:
+        """``stopped by alice at 2026-03-29 12:03 UTC: maintenance``."""
+        reason = phrase(self.why)
+        text = f"{done} by {phrase(self.who)} at {date_and_time(self.at)}"
+        return f"{text}: {reason}" if reason else text
+
+
+class Wish(Stamp, frozen=True, kw_only=True, omit_defaults=True):
+    """A run-time change as it stands in Redis, stamped by who made it.
+
+    Attributes:
+        config: For a collector that the fleet file does not list: its table under ``[[collectors]]``.
+        added: Who added it, where the wish is a later one.
+    """
+
+    state: WishState
+    config: dict[str, Any] | None = None
+    added: Stamp | None = None
+
+    @property
+    def origin(self) -> Stamp | None:
+        """Who added the collector; None where the fleet file lists it."""
+        return None if self.config is None else self.added or Stamp(who=self.who, at=self.at, why=self.why)
+
+    def sentence(self) -> str:
+        """The state, by whom, since when and why, for people."""
+        fresh = self.state is WishState.ENABLED and self.config is not None and self.added is None
+        return self.told("added" if fresh else self.state.value)
+
+
+class Desired(Struct, frozen=True, kw_only=True):
+    """The fleet that should be.
+
+    Attributes:
+        fleet: The collectors that are to be, ``enabled`` where they are to run: the file's, then those added.
+        in_file: The collectors of the fleet file as they stand there.
+        wishes: The run-time changes in force, by collector; the removed are among them and not in ``fleet``.
+        spent: Entries of which nothing is left (None), or less than there was; for the manager to tidy up.
+        ignored: What is wrong with entries that do not count, phrases of ours, by the entry's field.
+    """
+
+    fleet: Fleet
+    in_file: Mapping[CollectorId, ExchangeCollectorConfig]
+    wishes: Mapping[CollectorId, Wish] = {}
+    spent: Mapping[str, Wish | None] = {}
+    ignored: Mapping[str, str] = {}
+
+    @property
+    def troubles(self) -> tuple[str, ...]:
+        """What is wrong with entries that do not count."""
+        return tuple(self.ignored.values())
+
+    @property
+    def removed(self) -> dict[CollectorId, Wish]:
+        """The collectors that the fleet file lists and an operator has removed."""
+        return {name: wish for name, wish in self.wishes.items() if wish.state is WishState.REMOVED}
+
+    def why_idle(self, collector: CollectorId) -> str:
+        """Why it is not to run; empty where it is."""
+        wish = self.wishes.get(collector)
+        if wish is not None and wish.state is not WishState.ENABLED:
+            return wish.sentence()
+        config = self.fleet.find(collector)
+        return "disabled in the fleet file" if config is not None and not config.enabled else ""
+
+    def explained(self, judgements: list[Judgement]) -> list[Judgement]:
+        """The judgements, with the reason of each that is not to run."""
+        return [
+            replace(judgement, why=self.why_idle(judgement.id)) if judgement.verdict is Verdict.DISABLED else judgement
+            for judgement in judgements
+        ]
+
+
+def encode(wish: Wish) -> str:
+    """The wish as it stands in Redis."""
+    return msgspec.json.encode(wish).decode()
+
+
+def merge(fleet: Fleet, entries: Mapping[str, str]) -> Desired:
+    """The fleet of the file with the run-time changes.
+
+    Args:
+        fleet: The fleet file.
+        entries: The hash. An entry that makes no sense is reported and ignored.
+    """
+    in_file = {config.id: config for config in fleet.collectors}
+    wishes, added = dict[CollectorId, Wish](), dict[CollectorId, ExchangeCollectorConfig]()
+    spent, ignored = dict[str, Wish | None](), dict[str, str]()
+    for field, text in sorted(entries.items()):
+        try:
+            collector, wish = _read(field, text)
+            if collector in in_file:
+                left = _beside_the_file(wish, in_file[collector])
+                if left != wish:
+                    spent[field] = left
+                if left is not None:
+                    wishes[collector] = left
+            elif wish.config is not None and wish.state is not WishState.REMOVED:
+                added[collector] = _resolve(fleet, collector, wish, wish.config)
+                wishes[collector] = wish
+            # else the file no longer lists what it was about; it counts again if the file does so again
+        except FleetError as error:
+            ignored[field] = f"the run-time change of {phrase(field)[:60]} is ignored: {error}"
+    kept = [_with(config, wishes.get(config.id)) for config in fleet.collectors]
+    collectors = (
+        *(config for config in kept if config is not None),
+        *(added[name] for name in sorted(added, key=lambda name: (wishes[name].at, name))),
+    )
+    return Desired(
+        fleet=replace(fleet, collectors=collectors),
+        in_file=in_file,
+        wishes=wishes,
+        spent=spent,
+        ignored=ignored,
+    )
+
+
+def _read(field: str, text: str) -> tuple[CollectorId, Wish]:
+    collector = CollectorId.parse(field)
+    try:
+        return collector, msgspec.json.decode(text, type=Wish)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+        raise InvalidConfigurationError("its entry is not one that this version knows") from error
+
+
+def _beside_the_file(wish: Wish, config: ExchangeCollectorConfig) -> Wish | None:
+    """What is left of a wish about a collector that the file lists."""
+    if wish.state is WishState.ENABLED and (wish.config is not None or config.enabled):
+        return None
+    return replace(wish, config=None, added=None)
+
+
+def _resolve(fleet: Fleet, collector: CollectorId, wish: Wish, table: dict[str, Any]) -> ExchangeCollectorConfig:
+    config = fleet.resolve(table)
+    if config.id != collector:
+        raise InvalidConfigurationError("its entry is about another collector")
+    return replace(config, enabled=wish.state is WishState.ENABLED)
+
+
+def _with(config: ExchangeCollectorConfig, wish: Wish | None) -> ExchangeCollectorConfig | None:
+    """The file's collector as the wish leaves it; None where it is removed."""
+    if wish is None:
+        return config
+    if wish.state is WishState.REMOVED:
+        return None
+    return replace(config, enabled=wish.state is WishState.ENABLED)

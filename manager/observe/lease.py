@@ -1,0 +1,95 @@
+"""Of several managers only one acts: the one that holds the lease in Redis. The others look on and wait for it.
+
+Two are started by mistake: a second supervisord, or one by hand. The lease expires within seconds of the end of its
+holder, and is given up by one that stops in order.
+"""
+
+import os
+import secrets
+import socket
+
+from common.process.log import get_logger
+from common.redis.redis_py import KeyRefusedError, claim, disclaim, translated_errors
+from manager.observe.poller import RedisLink
+from tickfleet._util.clock import Clock
+from tickfleet.contract import keys
+
+_TTL_S = keys.FLEET_LEASE_TTL_MS / 1000
+TOLD_AFTER_S = _TTL_S + 2.0
+"""Only then is it certain that another manager lives: a lease that a dead one left behind has expired."""
+
+
+class Lease:
+    """See the module.
+
+    A key that Redis does not let us use (it holds something else, Redis is full) changes nothing: who led leads on, who
+    stood by stands by, and where nobody is known to lead, we do: an unhealed fleet is worse than one that is healed
+    twice. The price: where the holder ends while the key cannot be used, those who stand by do not learn of it, and
+    nobody leads before the key can be used again or a manager is started anew; ``trouble`` says why.
+
+    Attributes:
+        holder: The other manager that was last seen to hold it, ``host:pid:...``; empty while none does.
+        trouble: Why the lease cannot be used, a phrase; empty while it can.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._token = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(6)}"
+        self._held = self._unprotected = False
+        self._until_s = float("-inf")
+        self._waiting_since_s: float | None = None
+        self.holder = self.trouble = ""
+
+    @property
+    def leading(self) -> bool:
+        """Whether we led when Redis was last asked; while it is away nobody else can begin to."""
+        return self._held
+
+    @property
+    def may_act(self) -> bool:
+        """Whether we lead at this moment: after a pause the lease may have expired under us."""
+        return self._held and (self._unprotected or self._clock.monotonic_s() < self._until_s)
+
+    @property
+    def standing_by(self) -> bool:
+        """Whether it is certain that another manager leads."""
+        waiting_s = self._clock.monotonic_s() - (self._waiting_since_s or 0.0)
+        return self._waiting_since_s is not None and waiting_s > TOLD_AFTER_S
+
+    async def hold(self, link: RedisLink) -> bool:
+        """Take the lease or renew it; whether we lead.
+
+        Raises:
+            RedisUnreachableError: Redis does not answer.
+        """
+        asked_s = self._clock.monotonic_s()
+        try:
+            with translated_errors(link.config):
+                holder = await claim(link.client, keys.FLEET_LEASE, self._token, keys.FLEET_LEASE_TTL_MS)
+        except KeyRefusedError as error:
+            if not self.trouble:
+                get_logger().error("lease_unusable", why=str(error), exc_info=error)
+            self.trouble = str(error)
+            self._held = self._unprotected = self._held or not self.holder
+            return self._held
+        self.trouble, self._unprotected = "", False
+        led, self._held = self._held, holder == self._token
+        if led != self._held:
+            get_logger().info("lease_taken" if self._held else "lease_lost", holder=holder)
+        if self._held:
+            self._until_s, self._waiting_since_s, self.holder = asked_s + _TTL_S, None, ""
+        else:
+            self._waiting_since_s = asked_s if self._waiting_since_s is None else self._waiting_since_s
+            self.holder = holder or self.holder
+        return self._held
+
+    def stand_back(self) -> None:
+        """Do not ask for it: who leads has another fleet, and we are no stand-by for that."""
+        self._held = self._unprotected = False
+        self._waiting_since_s = None
+
+    async def release(self, link: RedisLink) -> None:
+        """Let another one have it at once. Errors as in ``hold``, and KeyRefusedError."""
+        if self._held:
+            with translated_errors(link.config):
+                await disclaim(link.client, keys.FLEET_LEASE, self._token)

@@ -1,0 +1,177 @@
+"""Tells the world around the manager how it is: its watcher, those who ask for figures, and a person in need."""
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+
+from msgspec.structs import replace
+
+from common.process.lifecycle import heed_cancellation
+from common.process.log import get_logger
+from common.redis import append_only
+from manager.act.executor import WHO
+from manager.model.formatting import span
+from manager.model.journal_entries import Entry, What
+from manager.model.verdicts import Judgement
+from manager.observe.poller import RedisLink, Senses
+from manager.observe.rewinds import Tide
+from manager.report.alerts.rules import AlertBook
+from manager.report.alerts.webhook import Webhook
+from manager.report.figures.collectors import Restarts
+from manager.report.figures.survey import Survey
+from manager.report.figures.system import SystemReader
+from manager.report.metrics.server import MetricsServer
+from manager.report.snapshot import Board
+from manager.settings import ManagerSettings, to_ns
+from manager.watchdog import signs
+from tickfleet._util.clock import Clock
+from tickfleet.errors import RedisUnreachableError
+
+WATCHER = "watchdog"
+
+
+class Reporter:
+    """See the module.
+
+    Args:
+        var: The deployment's folder for what a run writes.
+        watched: Whether a watcher of supervisord expects signs of life from this process.
+        board: Where the pages of ``server`` read.
+        server: None where no figures are to be served.
+        webhook: None where nobody is to be told.
+        troubles: What of this could not be set up, phrases.
+    """
+
+    def __init__(
+        self,
+        var: Path,
+        clock: Clock,
+        settings: ManagerSettings,
+        *,
+        watched: bool = False,
+        board: Board | None = None,
+        server: MetricsServer | None = None,
+        webhook: Webhook | None = None,
+        troubles: Sequence[str] = (),
+    ) -> None:
+        self._var, self._clock, self._settings = var, clock, settings
+        self._watched, self._server, self._webhook = watched, server, webhook
+        self._troubles = troubles
+        self.tide = Tide(var, clock)
+        self._sign_trouble = ""
+        self._restarts = Restarts()
+        self._survey = Survey(SystemReader(var, clock), clock, settings)
+        self._book = AlertBook(to_ns(settings.realert_after_s))
+        self.board = board or Board(clock.monotonic_s())
+
+    @property
+    def trouble(self) -> str:
+        """What is wrong here, a phrase; else empty."""
+        found = (*self._troubles, self._sign_trouble, self._server.trouble if self._server else "")
+        return next(filter(None, found), "")
+
+    @property
+    def port(self) -> int:
+        """Where the figures are served; 0 where they are not."""
+        return self._server.port if self._server else 0
+
+    async def run(self, link: Callable[[], RedisLink]) -> None:
+        """Take the figures and send the alerts, until cancelled. ``link`` gives the way to Redis as it is then."""
+        async with asyncio.TaskGroup() as tasks:
+            if self._webhook is not None:
+                tasks.create_task(self._webhook.run())
+            while True:
+                heed_cancellation()
+                await asyncio.sleep(self._settings.figures_every_s)
+                await self.survey(link())
+
+    async def survey(self, link: RedisLink) -> None:
+        """Take the figures once, and keep them in Redis; a manager that does not lead has none."""
+        if not self.board.shown.leading:
+            return
+        figures = await self._survey.take(self.board.shown.judgements, self._restarts.counts, link)
+        if not self.board.shown.leading:  # any more
+            return
+        self.board.figures = figures
+        try:
+            await self._survey.keep(figures, link)
+        except RedisUnreachableError:
+            return  # the loop says so
+
+    def judged(self, judgements: Sequence[Judgement]) -> None:
+        """The verdicts of this round."""
+        self.board.shown = replace(self.board.shown, judgements=judgements)
+
+    def beaten(self, fields: Mapping[str, str | int]) -> None:
+        """The heartbeat of this round."""
+        self.board.shown = replace(self.board.shown, beat=fields)
+
+    def stood_by(self) -> None:
+        """In this round another manager acts: what we knew as long as we did grows old, and is shown no longer."""
+        self.board.shown = replace(self.board.shown, judgements=(), beat={}, leading=False)
+        self.board.figures = None
+
+    def turned(self, senses: Senses, *, leading: bool, rival: str = "") -> None:
+        """The end of a round: the loop turns. ``rival`` as the board has it."""
+        self.board.shown = replace(
+            self.board.shown,
+            at_s=self._clock.monotonic_s(),
+            rounds=self.board.shown.rounds + 1,
+            redis_trouble=senses.redis_trouble,
+            writes_trouble=senses.writes.trouble,
+            supervisor_trouble=senses.supervisor_trouble,
+            leading=leading,
+            rival=rival,
+        )
+        if self._watched:
+            self._give_sign()
+
+    def _give_sign(self) -> None:
+        try:
+            signs.give(signs.alive_file(self._var))
+        except OSError as error:
+            if not self._sign_trouble:
+                self._sign_trouble = f"{signs.alive_file(self._var)} cannot be written: we look hung to our watcher"
+                get_logger().error("sign_of_life_failed", why=self._sign_trouble, exc_info=error)
+        else:
+            self._sign_trouble = ""
+
+    def revival(self) -> Entry | None:
+        """What the watcher did to the manager before us; asked once."""
+        found = signs.take(signs.revival_file(self._var)) if self._watched else None
+        if found is None:
+            return None
+        details = {"pid": str(found.pid), "silent_s": str(found.silent_s)}
+        why = f"its loop stood still for {span(found.silent_s)}, so it was killed and started anew"
+        get_logger().warning(What.MANAGER_REVIVED.value, why=why, **details)
+        return Entry(at_ns=self._clock.now_ns(), who=WATCHER, what=What.MANAGER_REVIVED, why=why, details=details)
+
+    def cuts(self) -> list[Entry]:
+        """What was cut off the file of the embedded Redis since this was last asked."""
+        try:
+            return [self._of_cut(cut) for cut in append_only.take_cuts(self._var / "redis")]
+        except OSError as error:  # the note stays: better told twice than never
+            get_logger().error("cut_not_marked", exc_info=error)
+            return []
+
+    def _of_cut(self, cut: append_only.Cut) -> Entry:
+        details = {"file": cut.file, "copy": cut.copy, "lost_bytes": str(cut.lost_bytes)}
+        get_logger().warning(What.REDIS_FILE_CUT.value, why=str(cut), **details)
+        return Entry(at_ns=self._clock.now_ns(), who=WHO, what=What.REDIS_FILE_CUT, why=str(cut), details=details)
+
+    # --- what is noted in the journal passes here too --------------------------------------------------------------
+
+    def noted(self, entry: Entry) -> None:
+        """One more entry: whether somebody has to be told, and what it makes of the figures."""
+        self._restarts.take(entry)
+        for alert in self._book.take(entry):
+            if self._webhook is not None:
+                self._webhook.put(alert.text)
+
+    def recalled(self, entries: Iterable[Entry]) -> None:
+        """The journal as it was read: what stands in it was told by the one who wrote it."""
+        entries = list(entries)
+        self._restarts = Restarts(entries)
+        self._book = AlertBook(to_ns(self._settings.realert_after_s))
+        for entry in entries:
+            self._book.take(entry)

@@ -1,1 +1,0 @@
-"""Tests of ``collector_worker.express``, file by file; ``native.pyx`` has two."""

@@ -1,0 +1,1 @@
+"""Tests of ``collector_worker.fastpath``, file by file; ``native.pyx`` has two."""

@@ -1,0 +1,115 @@
+from collections.abc import Mapping
+
+import pytest
+
+from collector_worker.publish.own_streams import Streams
+from collector_worker.recovery import coverage_check as vouching
+from collector_worker.recovery.coverage_check import Vouched, unvouched
+from common.config.collector import ExchangeCollectorConfig, MaxLen
+from tests.support.redis_server import RedisServer
+from tickfleet.contract.coverage import Kind, LedgerEntry
+from tickfleet.contract.identity import DataType
+from tickfleet.redis.client import RedisPipe
+
+Fields = dict[str, str]
+PREFIX = "md:v1:{okx:BTC-USDT}:"
+TRADES, BARS = (DataType.TRADE, ""), (DataType.CANDLES, "1m")
+STATUS: Fields = {"type": "feed_status", "state": "connected"}
+
+
+def trade(number: int, **more: str) -> Fields:
+    """The time of a trade is ten times its number."""
+    return {"type": "trade", "trade_id": str(number), "ts_event": str(number * 10), **more}
+
+
+def gap(**bounds: int) -> Fields:
+    return {"type": "gap", **{name: str(bound) for name, bound in bounds.items()}}
+
+
+def bar(minute: int, closed: str = "1") -> Fields:
+    return {"type": "candle", "open_time": str(minute), "close_time": str(minute + 1), "closed": closed}
+
+
+NUMBERED = {  # behind trade 5; newest first
+    "nothing new": (True, [trade(5), trade(4)]),
+    "trades": (True, [STATUS, trade(7), trade(6), trade(5)]),
+    "a gap that the ledger knows of": (True, [trade(6), gap(from_id=2, to_id=6)]),
+    "a gap that it does not": (False, [trade(9), gap(from_id=5, to_id=9), trade(5)]),
+    "a gap at the end": (False, [gap(from_id=5, to_id=9), trade(5)]),
+    "numbered anew": (False, [trade(2), trade(1), gap(from_ts=50, to_ts=60), trade(5)]),
+    "numbered anew, above": (False, [trade(100), gap(from_ts=50, to_ts=60), trade(5)]),
+    "the stream begins behind it": (True, [trade(7), trade(6)]),
+    "the stream begins behind it with several in one": (True, [trade(9, count="4")]),
+    "the stream begins later": (False, [trade(8), trade(7)]),
+    "an empty stream": (True, []),
+    "nothing of ours": (True, [{"type": "trade", "trade_id": "many"}, {"by": "hand"}]),
+}
+TIMED = {  # up to 60
+    "bars": (True, [bar(61, "0"), bar(60), bar(59)]),
+    "bars behind": (True, [bar(62), bar(61), bar(60), bar(59)]),
+    "a gap that the ledger knows of": (True, [bar(60), gap(from_ts=57, to_ts=60)]),
+    "a gap that it does not": (False, [bar(62), gap(from_ts=60, to_ts=62), bar(59)]),
+    "the stream begins behind it": (True, [bar(61), bar(60)]),
+    "the stream begins later": (False, [bar(62), bar(61)]),
+    "trades behind a new numbering": (True, [trade(7), trade(6)]),
+}
+
+
+def decided(vouched: Vouched, entries: list[Fields]) -> bool:
+    known = vouched.by(entries)
+    return vouched.from_the_beginning if known is None else known
+
+
+@pytest.mark.parametrize(("known", "entries"), NUMBERED.values(), ids=NUMBERED)
+def test_whether_all_gaps_are_known_by_number(entries: list[Fields], *, known: bool) -> None:
+    assert decided(Vouched(50, 5), entries) is known
+
+
+@pytest.mark.parametrize(("known", "entries"), TIMED.values(), ids=TIMED)
+def test_whether_all_gaps_are_known_by_time(entries: list[Fields], *, known: bool) -> None:
+    assert decided(Vouched(60, None), entries) is known
+
+
+def complete(subject: tuple[DataType, str], to_ts: int, to_id: str | None = None) -> list[LedgerEntry]:
+    about: dict[str, object] = {"at": 10**18, "run_id": "run", "data_type": subject[0], "interval": subject[1]}
+    return [
+        LedgerEntry(kind=Kind.OPENED, from_ts=1, from_id=to_id and "1", **about),  # type: ignore[arg-type]
+        LedgerEntry(kind=Kind.COMPLETE, to_ts=to_ts, to_id=to_id, **about),  # type: ignore[arg-type]
+    ]
+
+
+async def asked(server: RedisServer, history: list[LedgerEntry]) -> set[tuple[DataType, str]]:
+    types = (DataType.TRADE, DataType.TICKER, DataType.CANDLES)
+    config = ExchangeCollectorConfig("okx", "BTC-USDT", types, candle_intervals=("1m",))
+    pipe = RedisPipe(server.config)
+    await pipe.connect()
+    try:
+        return await unvouched(pipe, Streams(config, MaxLen()), history)
+    finally:
+        await pipe.close()
+
+
+def add(server: RedisServer, name: str, *entries: Mapping[str, str]) -> None:
+    for fields in entries:
+        server.client.xadd(PREFIX + name, fields)
+
+
+async def test_streams_are_read_back_to_what_the_ledger_vouches_for(
+    redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(vouching, "PAGE", 3)
+    monkeypatch.setattr(vouching, "MOST_PAGES", 4)
+    add(redis_server, "trade", *map(trade, range(1, 10)), gap(from_id=9, to_id=20), *map(trade, range(20, 30)))
+    add(redis_server, "candles:1m", *map(bar, range(1, 8)))
+    history = [*complete(TRADES, 190, "19"), *complete(BARS, 3)]
+    assert await asked(redis_server, history) == set()
+    assert await asked(redis_server, [*complete(TRADES, 90, "9"), *complete(BARS, 3)]) == {TRADES}
+    assert await asked(redis_server, complete(TRADES, 190, "19")) == {BARS}, "it says nothing of them"
+    assert await asked(redis_server, []) == set()
+    add(redis_server, "trade", *map(trade, range(30, 40)))
+    assert await asked(redis_server, history) == {TRADES}, "that is too far back"
+
+
+async def test_a_key_that_holds_something_else_is_an_empty_stream(redis_server: RedisServer) -> None:
+    redis_server.client.set(PREFIX + "trade", "somebody's")
+    assert await asked(redis_server, [*complete(TRADES, 190, "19"), *complete(BARS, 3)]) == set()

@@ -1,0 +1,1 @@
+"""Tests of ``collector_worker.rest.http``."""

@@ -1,0 +1,231 @@
+import asyncio
+import time
+from contextlib import suppress
+from itertools import pairwise
+from pathlib import Path
+from random import Random
+
+import pytest
+from structlog.testing import capture_logs
+
+from collector_worker.rest.client import RestClient
+from collector_worker.rest.http import Answer
+from collector_worker.rest.rate_limits import Permits
+from collector_worker.telemetry.recorder import RawRecorder
+from collector_worker.telemetry.telemetry import Telemetry
+from common.config.collector import ExchangeCollectorConfig, RedisConfig
+from common.config.exchanges import Rate
+from tests.simulator.binance import BinanceOptions, BinanceSource
+from tests.simulator.capture import Capture, CapturedAnswer, read_capture
+from tests.simulator.faults import Rest418, Rest429, Schedule
+from tests.simulator.faults_dialect import Request
+from tests.simulator.faults_rest import Ask, Served
+from tests.simulator.server import Simulator
+from tests.support.clock import ManualClock
+from tests.support.http_server import HttpServer, answer
+from tests.support.waiting import PATIENCE_S
+from tests.support.ways import FREE, FreePermits
+from tickfleet.contract.health import WorkerState
+from tickfleet.contract.identity import CollectorId, DataType
+from tickfleet.errors import ExchangeUnavailableError, PlaceRefusedError
+
+RATE = Rate(per_s=80.0, burst=800.0)
+
+
+class Counting(FreePermits):
+    """Keeps what was asked for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[tuple[str, Rate, float]] = []
+
+    async def acquire(self, kind: str, rate: Rate, units: float = 1.0) -> float:
+        self.asked.append((kind, rate, units))
+        return 0.0
+
+
+async def fetched(*replies: bytes) -> tuple[str, list[float]]:
+    """Why an answer is refused, and the bans that follow from it."""
+    permits = FreePermits()
+    async with HttpServer(*replies) as server:
+        with pytest.raises(ExchangeUnavailableError) as caught:
+            await RestClient(server.root, permits, FREE).fetch("/path")
+    return str(caught.value), permits.bans_s
+
+
+async def test_a_call_costs_its_units_and_brings_its_body() -> None:
+    permits = Counting()
+    async with HttpServer(answer(b'{"a":1}')) as server:
+        client = RestClient(server.root, permits, RATE)
+        assert (await client.fetch("/depth?x=1", 50.0), await client.fetch("/time")) == (b'{"a":1}', b'{"a":1}')
+    assert (server.targets, permits.asked) == (["/depth?x=1", "/time"], [("rest", RATE, 50.0), ("rest", RATE, 1.0)])
+
+
+@pytest.mark.parametrize("status", ["400 Bad Request", "404 Not Found"])
+async def test_an_error_of_the_exchange_is_worth_reading(status: str) -> None:
+    async with HttpServer(answer(b'{"code":-1121}', status)) as server:
+        assert await RestClient(server.root, FreePermits(), FREE).fetch("/path") == b'{"code":-1121}'
+
+
+@pytest.mark.parametrize("status", ["500 Internal Server Error", "502 Bad Gateway", "503 Service Unavailable"])
+async def test_trouble_of_the_server(status: str) -> None:
+    says = f"REST of 127.0.0.1 has trouble of its own (HTTP {status[:3]})"
+    assert await fetched(answer(b"<html>", status)) == (says, [])
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "ban_s"),
+    [
+        ("429 Too Many Requests", [], 10.0),
+        ("418 I'm a teapot", [], 120.0),
+        ("429 Too Many Requests", ["Retry-After: 17"], 17.0),
+        ("418 I'm a teapot", ["retry-after: 86400"], 86_400.0),
+        ("418 I'm a teapot", ["Retry-After: 999999999"], 3 * 86_400.0),
+        ("418 I'm a teapot", ["Retry-After: 99999999999999999999"], 120.0),
+        ("429 Too Many Requests", ["Retry-After: Fri, 31 Dec 1999 23:59:59 GMT"], 10.0),
+        ("429 Too Many Requests", ["Retry-After: -1"], 10.0),
+        ("429 Too Many Requests", ["Retry-After: 0"], 0.0),
+        ("429 Too Many Requests", ["Retry-After: 259200"], 3_600.0),
+    ],
+)
+async def test_who_is_turned_away_stays_away(status: str, headers: list[str], ban_s: float) -> None:
+    says = f"REST of 127.0.0.1 turned us away for {ban_s:g} s (HTTP {status[:3]})"
+    assert await fetched(answer(b"{}", status, *headers)) == (says, [ban_s])
+
+
+async def test_a_ban_is_one_for_all_processes_of_the_machine(redis_config: RedisConfig) -> None:
+    mine, other = (Permits(redis_config, "binance", Random(1)) for _ in range(2))
+    async with HttpServer(answer(b"{}", "429 Too Many Requests", "Retry-After: 3000")) as server:
+        with capture_logs(), pytest.raises(ExchangeUnavailableError):
+            await RestClient(server.root, mine, RATE).fetch("/path")
+    waits_s = [(await other._reserve(kind, RATE, 1.0)).pause_s for kind in ("rest", "connect")]
+    assert waits_s == pytest.approx([3_000.0, 3_000.0], abs=10.0)
+
+
+async def test_an_exchange_that_turns_one_away_hears_of_none_until_the_time_is_over(
+    redis_config: RedisConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two collectors that share nothing but Redis: 429 for a second, then 418 for two; the other one waits as well."""
+    heard: list[tuple[float, int]] = []
+
+    async def collector(root: str, number: int) -> None:
+        client = RestClient(root, Permits(redis_config, "binance", Random(number)), Rate(per_s=2.0))
+        while True:
+            try:
+                await client.fetch("/api/v3/time")
+            except ExchangeUnavailableError:
+                continue
+            return
+
+    source = BinanceSource(BinanceOptions(instruments=("BTCUSDT",), warmup_ms=1_000), time.time_ns() // 1_000_000)
+    faults = (Rest429(for_ms=1_000, retry_after_s=1), Rest418(at_ms=1_000, for_ms=1_900, retry_after_s=2))
+    async with asyncio.timeout(PATIENCE_S), Simulator(source) as simulator:
+        answer = simulator.gate.answer
+
+        def hear(request: Request, ask: Ask) -> Served:
+            served = answer(request, ask)
+            heard.append((time.monotonic(), served.answer.status if served.answer else 0))
+            return served
+
+        monkeypatch.setattr(simulator.gate, "answer", hear)
+        simulator.faults.run(Schedule(seed=1, faults=faults))
+        with capture_logs():
+            await asyncio.gather(*(collector(simulator.rest, number) for number in range(2)))
+    assert [status for _, status in heard] == [429, 418, 200, 200]
+    pauses_s = [later - earlier for (earlier, _), (later, _) in pairwise(heard)]
+    assert pauses_s[0] >= 1.0
+    assert pauses_s[1] >= 2.0
+
+
+async def test_an_answer_got_another_way_is_heeded_the_same() -> None:
+    permits = FreePermits()
+    client = RestClient("http://h", permits, FREE)
+    assert await client.heed(Answer(400, b"{}")) == b"{}"
+    with pytest.raises(ExchangeUnavailableError, match=r"HTTP 418"):
+        await client.heed(Answer(418, b"{}", 5.0))
+    assert permits.bans_s == [5.0]
+
+
+async def test_no_answer_at_all() -> None:
+    says = "REST of 127.0.0.1 cannot be reached: its answer is no HTTP (RemoteProtocolError)"
+    assert await fetched(b"") == (says, [])
+
+
+@pytest.mark.parametrize(
+    ("reply", "says", "bans_s"),
+    [
+        pytest.param(answer(b"<html>", "403 Forbidden"),
+                     "forbids us to ask, as a firewall does; we stay away for 30 s (HTTP 403)", [30.0], id="403"),
+        pytest.param(answer(b"{}", "403 Forbidden", "Retry-After: 60"),
+                     "forbids us to ask, as a firewall does; we stay away for 60 s (HTTP 403)", [60.0], id="60 s"),
+        pytest.param(answer(b"", "301 Moved Permanently", "Location: https://api2.test/api/v3?key=secret"),
+                     "has moved to https://api2.test (HTTP 301)", [], id="moved"),
+        pytest.param(answer(b"<p>", "302 Found", "location: //user:secret@eea.test:8443/"),
+                     "has moved to http://eea.test:8443 (HTTP 302)", [], id="another host"),
+        pytest.param(answer(b"", "307 Temporary Redirect", "Location: http://a b/"),
+                     "has moved to nowhere (HTTP 307)", [], id="no place"),
+        pytest.param(answer(b"", "308 Permanent Redirect", "Location: http://[x"),
+                     "has moved to nowhere (HTTP 308)", [], id="no address"),
+        pytest.param(answer(b" <!DOCTYPE html><html>"),
+                     "answered HTML instead of JSON (HTTP 200)", [], id="a page"),
+        pytest.param(answer(b"<html>", "404 Not Found"), "answered HTML instead of JSON (HTTP 404)", [], id="404"),
+        pytest.param(answer(b"", "404 Not Found"), "answered nothing instead of JSON (HTTP 404)", [], id="nothing"),
+        pytest.param(answer(b"OK"), "answered something else instead of JSON (HTTP 200)", [], id="text"),
+    ],
+)  # fmt: skip
+async def test_a_status_below_500_is_named(reply: bytes, says: str, bans_s: list[float]) -> None:
+    assert await fetched(reply) == (f"REST of 127.0.0.1 {says}", bans_s)
+
+
+async def test_a_firewall_that_forbids_one_call_keeps_all_away_for_longer_each_time() -> None:
+    permits = FreePermits()
+    client = RestClient("http://h", permits, FREE)
+    for status in (403, 403, 403, 403, 403, 403, 200, 403):
+        with suppress(ExchangeUnavailableError):
+            await client.heed(Answer(status, b"{}"))
+    assert permits.bans_s == [30.0, 60.0, 120.0, 240.0, 300.0, 300.0, 30.0]
+
+
+async def test_a_place_that_is_not_served_is_no_end_by_one_answer() -> None:
+    async with HttpServer(answer(b'{"code":0,"msg":"Service unavailable"}', "451 Unavailable")) as server:
+        with pytest.raises(PlaceRefusedError) as refused:
+            await RestClient(server.root, FreePermits(), FREE).fetch("/path")
+    assert str(refused.value) == (
+        "REST of 127.0.0.1 does not serve the place that this machine calls from (HTTP 451): "
+        "use an address of the exchange that does, or another place"
+    )
+
+
+async def test_what_fails_stands_in_the_heartbeat_and_degrades_nothing() -> None:
+    telemetry = Telemetry(ExchangeCollectorConfig("okx", "BTC-USDT", (DataType.TICKER,)), 0)
+    telemetry.feed_is("public", WorkerState.RUNNING, 1)
+    telemetry.heard("public")
+    async with HttpServer(answer(b"<html>", "403 Forbidden"), answer(b"{}")) as server:
+        client = RestClient(server.root, FreePermits(), FREE, None, telemetry)
+        with pytest.raises(ExchangeUnavailableError):
+            await client.fetch("/path")
+        beat = telemetry.snapshot(2, 0.0)
+        says = "REST of 127.0.0.1 forbids us to ask, as a firewall does; we stay away for 30 s (HTTP 403)"
+        assert (beat.state, beat.last_error) == (WorkerState.RUNNING, says)
+        telemetry.trouble("book", "another trouble")
+        assert await client.fetch("/path") == b"{}"
+    assert telemetry.beat.last_error == "another trouble"
+
+
+def recording(folder: Path) -> Capture:
+    (path,) = folder.rglob("*.gz")
+    return read_capture(path)
+
+
+async def test_answers_are_recorded_also_those_that_are_refused(tmp_path: Path, clock: ManualClock) -> None:
+    recorder = RawRecorder(tmp_path, CollectorId.parse("binance:BTC-USDT"), clock)
+    async with HttpServer(answer(b'{"a":1}'), answer(b"{}", "429 Too Many Requests")) as server:
+        client = RestClient(server.root, FreePermits(), FREE, recorder)
+        await client.fetch("/api/v3/depth?symbol=BTCUSDT")
+        with pytest.raises(ExchangeUnavailableError):
+            await client.fetch("/api/v3/time")
+    recorder.close()
+    assert recording(tmp_path).answers == [
+        CapturedAnswer("/api/v3/depth", {"symbol": "BTCUSDT"}, b'{"a":1}'),
+        CapturedAnswer("/api/v3/time", {}, b"{}"),
+    ]

@@ -1,0 +1,51 @@
+from manager.cli.data.export.tally import Facts, Tally
+from tests.support.market_items import START_NS
+from tests.support.stream_writer import BTC_TRADES, trade
+from tickfleet.contract.events import Gap
+from tickfleet.reading.entries import Entry, Missed, Rewound, Unreadable
+
+S = 1_000_000_000
+
+
+def tally(*events: object) -> Tally:
+    made = Tally()
+    made.add([Entry(BTC_TRADES, "1-1", event) for event in events])  # type: ignore[arg-type]  # Unreadable is none
+    return made
+
+
+GAP = Gap(ts_event=START_NS, ts_recv=START_NS, reason="x")
+MISSED = Missed(ts_event=START_NS, ts_recv=START_NS, count=9, after_id="1-1", before_id="1-9", reason="trimmed")
+REWOUND = Rewound(ts_event=1, ts_recv=1, count=3, after_id="1-6", read_to="1-9")
+
+
+def test_a_file_that_lacks_nothing() -> None:
+    made = tally(*(trade(number * S) for number in range(1_200)))
+    assert made.summary("x.csv") == (
+        "x.csv: 1,200 entries (1,200 trade), 2026-01-01 00:00:00.000Z … 2026-01-01 00:19:59.000Z"
+    )
+    assert made.doubts(Facts()) == []
+
+
+def test_an_empty_file() -> None:
+    assert tally().summary("x.csv") == "x.csv: 0 entries"
+
+
+def test_every_reason_for_a_doubt() -> None:
+    made = tally(GAP, trade(0), GAP, MISSED, REWOUND, Unreadable())
+    assert made.summary("x.csv").startswith(
+        "x.csv: 6 entries (2 gap, 1 missed, 1 rewound, 1 trade, 1 unreadable), 2026"
+    )
+    assert made.doubts(Facts(trimmed_to_ns=START_NS, ended=True, ledger="too old", odd=3)) == [
+        "retention had removed what the stream held before 2026-01-01 00:00:00.000Z: the beginning of the range may"
+        " be missing",
+        "retention removed entries before they could be read, at 1 places (type missed)",
+        "Redis came back older while it was read: what it lost may be in the file in part (type rewound)",
+        "the collector marked 2 gaps: data that is missing for good (type gap)",
+        "the stream was deleted or trimmed meanwhile: its end is missing",
+        "1 entries cannot be read by this version: only their ids are there",
+        "3 entries stand in the range, but bear times more than five minutes off: they were left out",
+        "the coverage ledger does not vouch for the whole range (too old)",
+    ]
+    assert tally().doubts(Facts(ledger="unknown", vouched_ns=START_NS)) == [
+        "complete by the coverage ledger only up to 2026-01-01 00:00:00.000Z: more may still come"
+    ]

@@ -1,0 +1,144 @@
+from typing import Any
+
+import pytest
+
+from common.config.collector import RedisConfig
+from common.config.fleet_file import Fleet
+from manager.cli.orders.orders import Change, Order, addition, change, choose
+from manager.desired.overrides import Desired, Stamp, Wish, WishState, encode, merge
+from tests.manager.fakes import config
+from tickfleet.contract.identity import CollectorId
+from tickfleet.errors import UsageError
+
+FILE = Fleet(redis=RedisConfig(), collectors=(config(), config("ETH-USDT"), config("SOL-USDT", enabled=False)))
+BTC, SOL, XRP = (CollectorId("okx", symbol) for symbol in ("BTC-USDT", "SOL-USDT", "XRP-USDT"))
+TABLE: dict[str, Any] = {"exchange": "okx", "symbol": "XRP-USDT"}
+BOB, ALICE = Stamp(who="bob", at=2, why="because"), Stamp(who="alice", at=1)
+
+
+def wish(state: str, by: Stamp = ALICE, **more: Any) -> Wish:
+    return Wish(who=by.who, at=by.at, why=by.why, state=WishState(state), **more)
+
+
+def fleet(**entries: Wish) -> Desired:
+    return merge(FILE, {f"okx:{name}-USDT": encode(each) for name, each in entries.items()})
+
+
+ADDED = wish("enabled", config=TABLE)
+
+
+@pytest.mark.parametrize(
+    ("collector", "before", "order", "after"),
+    [
+        (BTC, None, "stop", wish("stopped", BOB)),
+        (BTC, None, "disable", wish("disabled", BOB)),
+        (BTC, None, "start", "keeps"),
+        (BTC, None, "enable", "keeps"),
+        (BTC, None, "remove", wish("removed", BOB)),
+        (BTC, wish("stopped"), "start", None),
+        (BTC, wish("stopped"), "enable", None),
+        (BTC, wish("stopped"), "stop", "keeps"),
+        (BTC, wish("stopped"), "disable", wish("disabled", BOB)),
+        (BTC, wish("stopped"), "remove", wish("removed", BOB)),
+        (BTC, wish("disabled"), "enable", None),
+        (BTC, wish("disabled"), "stop", "keeps"),
+        (BTC, wish("disabled"), "disable", "keeps"),
+        (BTC, wish("removed"), "enable", None),
+        (SOL, None, "enable", wish("enabled", BOB)),
+        (SOL, None, "stop", "keeps"),
+        (SOL, None, "disable", "keeps"),
+        (SOL, None, "remove", wish("removed", BOB)),
+        (SOL, wish("enabled"), "enable", "keeps"),
+        (SOL, wish("enabled"), "stop", wish("stopped", BOB)),
+        (SOL, wish("enabled"), "disable", wish("disabled", BOB)),
+        (SOL, wish("stopped"), "start", wish("enabled", BOB)),
+        (SOL, wish("removed"), "enable", wish("enabled", BOB)),
+        (XRP, ADDED, "enable", "keeps"),
+        (XRP, ADDED, "stop", wish("stopped", BOB, config=TABLE, added=ALICE)),
+        (XRP, ADDED, "remove", None),
+        (XRP, wish("stopped", config=TABLE, added=ALICE), "start", wish("enabled", BOB, config=TABLE, added=ALICE)),
+        (XRP, wish("disabled", config=TABLE, added=ALICE), "remove", None),
+    ],
+)
+def test_what_an_order_changes(
+    collector: CollectorId, before: Wish | None, order: str, after: Wish | str | None
+) -> None:
+    desired = fleet(**({collector.symbol.partition("-")[0]: before} if before else {}))
+    found = change(desired, Order(order), collector, BOB)
+    if after == "keeps":
+        assert (found.keeps, found.wish) == (True, before)
+    else:
+        assert found == Change(id=collector, wish=after)  # type: ignore[arg-type]  # a text only for "keeps"
+
+
+@pytest.mark.parametrize(
+    ("order", "names", "chosen"),
+    [
+        ("stop", ["all"], ["BTC", "ETH", "SOL"]),
+        ("start", ["all"], ["BTC", "ETH"]),
+        (None, ["all"], ["ETH"]),
+        ("enable", ["okx:XRP-USDT", "okx:E*", "okx:XRP-USDT"], ["ETH", "XRP"]),
+        ("enable", ["all"], ["BTC", "ETH", "SOL"]),
+        ("remove", ["okx:SOL-USDT", "okx:BTC-USDT"], ["BTC", "SOL"]),
+    ],
+)
+def test_whom_an_order_is_for(order: str | None, names: list[str], chosen: list[str]) -> None:
+    extended = Fleet(redis=RedisConfig(), collectors=(*FILE.collectors, config("XRP-USDT")))
+    entries = {"okx:BTC-USDT": encode(wish("stopped")), "okx:XRP-USDT": encode(wish("removed"))}
+    found = choose(merge(extended, entries), names, Order(order) if order else None)
+    assert [each.symbol.partition("-")[0] for each in found] == chosen
+
+
+@pytest.mark.parametrize(
+    ("order", "names", "why"),
+    [
+        (
+            "start",
+            ["okx:BTC-USDT"],
+            "okx:BTC-USDT is disabled by alice at 1970-01-01 00:00 UTC (manager-cli enable okx:BTC",
+        ),
+        ("start", ["okx:S*"], "all collectors that okx:S* names are disabled or stopped"),
+        (None, ["okx:ETH-USDT"], "okx:ETH-USDT is stopped by alice at 1970-01-01 00:00 UTC (manager-cli start okx:ETH"),
+        (
+            "stop",
+            ["okx:XRP-USDT"],
+            "okx:XRP-USDT is removed by alice at 1970-01-01 00:00 UTC (manager-cli enable okx:XRP",
+        ),
+        ("disable", ["okx:X*"], "no collector matches 'okx:X*' (manager-cli list shows them)"),
+        ("remove", ["okx:*"], "remove wants the IDs of collectors, not a pattern as 'okx:*'"),
+    ],
+)
+def test_whom_an_order_is_not_for(order: str | None, names: list[str], why: str) -> None:
+    extended = Fleet(redis=RedisConfig(), collectors=(*FILE.collectors, config("XRP-USDT")))
+    states = {"BTC": "disabled", "ETH": "stopped", "XRP": "removed"}
+    entries = {f"okx:{name}-USDT": encode(wish(state)) for name, state in states.items()}
+    with pytest.raises(UsageError) as caught:
+        choose(merge(extended, entries), names, Order(order) if order else None)
+    assert str(caught.value).startswith(why)
+
+
+@pytest.mark.parametrize(("order", "left"), [("enable", None), ("start", None), ("stop", wish("stopped", BOB))])
+def test_an_entry_that_does_not_count_is_replaced(order: str, left: Wish | None) -> None:
+    desired = merge(FILE, {"okx:BTC-USDT": "{"})
+    assert change(desired, Order(order), BTC, BOB) == Change(id=BTC, wish=left)
+
+
+def test_an_addition_keeps_its_table() -> None:
+    assert addition(fleet(), TABLE, BOB) == Change(id=XRP, wish=wish("enabled", BOB, config=TABLE))
+
+
+@pytest.mark.parametrize(
+    ("symbol", "state", "why"),
+    [
+        ("XRP", ADDED, "okx:XRP-USDT is in the fleet already"),
+        (
+            "XRP",
+            wish("stopped", config=TABLE),
+            "okx:XRP-USDT is in the fleet already, stopped by alice at 1970-01-01 00:00 UTC (manager-cli enable ",
+        ),
+    ],
+)
+def test_an_addition_of_what_is_there_is_refused(symbol: str, state: Wish, why: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        addition(fleet(**{symbol: state}), TABLE, BOB)
+    assert str(caught.value).startswith(why)

@@ -1,0 +1,111 @@
+import pytest
+
+from manager.decide.history import Track
+from manager.decide.outage import Outage
+from manager.decide.overlays import NO_MARKS, Marks, OutageMark, marks_of, read_marks
+from manager.model.verdicts import Judgement, Verdict
+from manager.observe.writes import NoWrites
+from manager.settings import ManagerSettings
+from tests.manager.fakes import NOW_NS, S, config
+
+LIMITS = ManagerSettings()
+MARKS = Marks(
+    outages={"okx": OutageMark(NOW_NS, NOW_NS + 30 * S)},
+    stood_down=frozenset({"okx:BTC-USDT", "binance:BTC-USDT"}),
+)
+LEFT_ALONE = "the restarts did not hold: left alone until a person restarts it"
+
+
+def judged(verdict: Verdict, symbol: str = "BTC-USDT") -> Judgement:
+    return Judgement(config=config(symbol), verdict=verdict, why="because")
+
+
+@pytest.mark.parametrize(
+    ("verdict", "symbol", "marks", "verdict_then", "why"),
+    [
+        (Verdict.SILENT, "BTC-USDT", NO_MARKS, Verdict.SILENT, "because"),
+        (
+            Verdict.SILENT,
+            "ETH-USDT",
+            MARKS,
+            Verdict.EXCHANGE_OUTAGE,
+            "okx has been out since 08:00:00 UTC, next probe at 08:00:30 UTC: because",
+        ),
+        (
+            Verdict.SILENT,
+            "BTC-USDT",
+            MARKS,
+            Verdict.EXCHANGE_OUTAGE,
+            f"okx has been out since 08:00:00 UTC, next probe at 08:00:30 UTC: because; {LEFT_ALONE}",
+        ),
+        (
+            Verdict.SILENT,
+            "BTC-USDT",
+            Marks(stood_down=frozenset({"okx:BTC-USDT"})),
+            Verdict.SILENT,
+            f"because; {LEFT_ALONE}",
+        ),
+        (Verdict.HUNG, "BTC-USDT", MARKS, Verdict.HUNG, f"because; {LEFT_ALONE}"),  # a fault of its own, outage or not
+        (Verdict.HUNG, "ETH-USDT", MARKS, Verdict.HUNG, "because"),
+        *(
+            (verdict, "BTC-USDT", MARKS, verdict, "because")
+            for verdict in Verdict
+            if verdict not in (Verdict.SILENT, Verdict.HUNG)
+        ),
+    ],
+)
+def test_what_follows_from_the_marks(
+    verdict: Verdict, symbol: str, marks: Marks, verdict_then: Verdict, why: str
+) -> None:
+    (judgement,) = marks.applied([judged(verdict, symbol)])
+    assert (judgement.verdict, judgement.why) == (verdict_then, why)
+
+
+def test_an_outage_of_one_exchange_is_none_of_another() -> None:
+    marks = Marks(outages={"binance": OutageMark(NOW_NS, NOW_NS)})
+    assert marks.applied([judged(Verdict.SILENT)]) == [judged(Verdict.SILENT)]
+
+
+def test_the_marks_follow_from_the_journal() -> None:
+    outages = {"okx": Outage(began_ns=NOW_NS), "binance": Outage(began_ns=NOW_NS, ended_ns=NOW_NS + S)}
+    history = {
+        "okx:BTC-USDT": Track(stood_down_ns=NOW_NS),
+        "okx:ETH-USDT": Track(stood_down_ns=NOW_NS, well_since_ns=NOW_NS - 600 * S),
+        "okx:SOL-USDT": Track(),
+    }
+    assert marks_of(outages, history, NOW_NS, LIMITS) == Marks(
+        outages={"okx": OutageMark(NOW_NS, NOW_NS + 30 * S)}, stood_down=frozenset({"okx:BTC-USDT"})
+    )
+
+
+def test_the_marks_in_the_heartbeat() -> None:
+    fields = MARKS.to_fields()
+    assert fields == {
+        "outages": f'{{"okx":{{"since_ns":{NOW_NS},"next_probe_ns":{NOW_NS + 30 * S}}}}}',
+        "stood_down": '["binance:BTC-USDT","okx:BTC-USDT"]',
+        "no_writes": "",
+    }
+    assert read_marks(fields) == MARKS
+    assert NO_MARKS.to_fields() == {"outages": "{}", "stood_down": "[]", "no_writes": ""}
+
+
+def test_while_redis_takes_no_writes_a_heartbeat_proves_nothing_missing_or_not() -> None:
+    marks = Marks(stood_down=frozenset({"okx:BTC-USDT"}), no_writes=NoWrites("OOM", NOW_NS))
+    hung = Judgement(config=config(), verdict=Verdict.HUNG, why="no heartbeat for 11 s", on_absence=True)
+    alone = Judgement(config=config(), verdict=Verdict.DEAD, why="no heartbeat", on_absence=True)
+    dead = judged(Verdict.DEAD)
+    silent, healthy, quiet = judged(Verdict.SILENT), judged(Verdict.HEALTHY), judged(Verdict.QUIET)
+    assert [(each.verdict, each.why) for each in marks.applied([hung, alone, healthy, quiet, dead, silent])] == [
+        (Verdict.UNKNOWN, "Redis takes no writes: OOM, since 08:00:00 UTC"),
+        (Verdict.UNKNOWN, "Redis takes no writes: OOM, since 08:00:00 UTC"),
+        (Verdict.UNKNOWN, "Redis takes no writes: OOM, since 08:00:00 UTC"),
+        (Verdict.UNKNOWN, "Redis takes no writes: OOM, since 08:00:00 UTC"),
+        (Verdict.DEAD, "because"),
+        (Verdict.SILENT, f"because; {LEFT_ALONE}"),
+    ]
+    assert read_marks(marks.to_fields()) == marks
+
+
+@pytest.mark.parametrize("fields", [{}, {"outages": "nonsense"}, {"stood_down": "7"}, {"outages": '{"okx":{}}'}])
+def test_what_is_no_mark_marks_nothing(fields: dict[str, str]) -> None:
+    assert read_marks(fields) == NO_MARKS

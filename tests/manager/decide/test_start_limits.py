@@ -1,0 +1,104 @@
+"""An exchange that cannot be reached keeps its collectors in their start: those of another do not wait for that."""
+
+import pytest
+
+from common.config.collector import ExchangeCollectorConfig
+from manager.decide.assess import assess
+from manager.decide.policy import Conditions, decide
+from manager.decide.start_limits import share, turns
+from manager.decide.turns import Turns
+from manager.model.processes import Process, ProcessState
+from manager.model.verdicts import Judgement, Pulse, Verdict
+from manager.settings import ManagerSettings
+from tests.manager.fakes import NOW_NS, S, heartbeat, process, pulse
+from tickfleet.contract.health import Progress, WorkerState
+from tickfleet.contract.identity import CollectorId, DataType
+
+LIMITS = ManagerSettings()
+NEVER_STARTED = process(state=ProcessState.STOPPED, pid=0, started_s=0, uptime_s=0)
+
+
+def of(exchange: str, count: int) -> list[ExchangeCollectorConfig]:
+    return [
+        ExchangeCollectorConfig(exchange, f"C{number}-USDT", data_types=(DataType.TRADE,)) for number in range(count)
+    ]
+
+
+def ids(exchange: str, count: int) -> list[CollectorId]:
+    return [CollectorId(exchange, f"C{number}-USDT") for number in range(count)]
+
+
+def judged(config: ExchangeCollectorConfig, found: Process) -> Judgement:
+    return Judgement(config=config, verdict=Verdict.STARTING, why="because", process=found)
+
+
+def test_an_exchange_whose_collectors_do_not_come_up_leaves_the_slots_of_others_alone() -> None:
+    dead, good = of("okx", 40), of("binance", 1)
+    in_start = [judged(config, process(config, uptime_s=12)) for config in dead[:10]]
+    waiting = [judged(config, NEVER_STARTED) for config in [*dead[10:], *good]]
+    actions = decide([*in_start, *waiting], {}, NOW_NS, Conditions(), LIMITS)
+    assert [action.collector for action in actions] == [good[0].id]
+
+
+@pytest.mark.parametrize(
+    ("waiting", "in_start", "granted"),
+    [
+        (ids("okx", 12), [], ids("okx", 10)),  # alone: all there is
+        (ids("okx", 12), ids("okx", 12)[:4], ids("okx", 6)),
+        (ids("okx", 3), ids("okx", 10), []),
+        ([*ids("okx", 12), *ids("binance", 12)], [], [*ids("okx", 5), *ids("binance", 5)]),
+        ([*ids("okx", 12), *ids("binance", 2)], [], [*ids("okx", 8), *ids("binance", 2)]),  # what nobody claims
+        (ids("binance", 9), ids("okx", 10), ids("binance", 5)),  # its share, also where another holds more
+        ([*ids("okx", 1), *ids("binance", 1)], ids("kraken", 10), [*ids("okx", 1), *ids("binance", 1)]),
+    ],
+)
+def test_each_exchange_has_its_share(
+    waiting: list[CollectorId], in_start: list[CollectorId], granted: list[CollectorId]
+) -> None:
+    assert turns(waiting, in_start, LIMITS) == set(granted)
+
+
+def test_everybody_has_one_slot_at_least() -> None:
+    assert share((f"exchange{number}" for number in range(30)), LIMITS) == 1
+
+
+def on_the_way(config: ExchangeCollectorConfig) -> Pulse:
+    return pulse(
+        heartbeat(
+            config,
+            state=WorkerState.CONNECTING,
+            connected_since=0,
+            started_at=NOW_NS - 100 * S,
+            progress={DataType.TRADE: Progress(silence_limit=30 * S)},
+        )
+    )
+
+
+def test_who_waits_for_an_exchange_that_is_away_does_not_excuse_those_of_another() -> None:
+    dead, late = of("okx", 40), of("binance", 1)
+    fleet = [*dead, *late]
+    pulses = {config.id: on_the_way(config) for config in fleet}
+    processes = {config.id.program: process(config, uptime_s=100) for config in fleet}
+    judgements = assess(fleet, pulses, processes, {}, LIMITS)
+    assert {each.verdict for each in judgements[:40]} == {Verdict.STARTING}  # they share the permits to connect
+    assert judgements[40].verdict is Verdict.SILENT
+
+
+def test_those_that_start_at_this_moment_share_the_processors_whatever_their_exchange() -> None:
+    crowd, one = of("okx", 40), of("binance", 1)
+    fleet = [*crowd, *one]
+    processes = {config.id.program: process(config, uptime_s=20) for config in crowd}
+    processes[one[0].id.program] = process(one[0], uptime_s=100)
+    verdict = {each.id: each.verdict for each in assess(fleet, {}, processes, {}, LIMITS)}[one[0].id]
+    assert verdict is Verdict.STARTING
+
+
+def test_who_waits_among_many_of_another_exchange_is_told_of_at_its_own_time() -> None:
+    queue = Turns()
+    many = [
+        Judgement(config=config, verdict=Verdict.DEAD, why="because", process=NEVER_STARTED)
+        for config in [*of("okx", 40), *of("binance", 1)]
+    ]
+    queue.waiting(many, {}, 0.0, LIMITS)
+    judgements = queue.waiting(many, {}, 30.0, LIMITS)
+    assert [each.verdict for each in judgements[39:]] == [Verdict.STARTING, Verdict.DEAD]

@@ -1,0 +1,211 @@
+"""The completeness ledger of a collector: what is in its streams, what is missing, what is being fetched.
+
+A consumer asks it before he uses a span of time: ``is_complete(intervals(entries, DataType.TRADE), ten, eleven)``.
+The collector appends entries (a Redis stream, see ``keys.coverage``), a reader folds them into intervals:
+
+| kind | says |
+| --- | --- |
+| ``opened`` | a run collects from ``from_ts`` on; ``continues`` where nothing is missing behind what was complete |
+| ``complete`` | since the last ``opened``, ``complete`` or gap all is there up to ``to_ts``, except for the gaps |
+| ``gap_opened`` | what lies between ``from_ts`` and ``to_ts`` is missing and being fetched |
+| ``gap_filled`` | it is in the stream now; a gap may be filled in several pieces |
+| ``gap_lost`` | it is missing for good, with the ``reason`` |
+
+Times are the exchange's, ns since the epoch. Ids are those of numbered items: the first item for ``opened``, the last
+one for ``complete``; of a gap they are the items on either side, which are not missing, and its times are theirs. A gap
+of numbered items that has no ids (reason ``id_reset``) stands where the exchange began to number anew: ids on its two
+sides do not compare.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from enum import Enum
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta, Struct
+from msgspec.structs import replace
+
+from tickfleet.contract.codec import Fields
+from tickfleet.contract.coverage_fold import Interval, Span, State, Timeline, number_of
+from tickfleet.contract.identity import DataType
+from tickfleet.errors import UndecodableFrameError
+
+__all__ = [
+    "Interval", "Kind", "LedgerEntry", "State", "clip", "complete_up_to", "decode", "encode", "intervals",
+    "is_complete", "note", "up_to",
+]  # fmt: skip
+
+Ns = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+"""Nanoseconds since the Unix epoch, UTC."""
+
+
+class Kind(Enum):
+    """What an entry says; see the module."""
+
+    OPENED = "opened"
+    COMPLETE = "complete"
+    GAP_OPENED = "gap_opened"
+    GAP_FILLED = "gap_filled"
+    GAP_LOST = "gap_lost"
+
+
+_NEEDED = {Kind.OPENED: ("from_ts",), Kind.COMPLETE: ("to_ts",)}
+_GAP_STATES = {Kind.GAP_OPENED: State.OPEN, Kind.GAP_FILLED: State.FILLED, Kind.GAP_LOST: State.LOST}
+_GOOD = (State.COMPLETE, State.FILLED)
+
+
+class LedgerEntry(Struct, frozen=True, kw_only=True):
+    """One entry of the ledger; see the module.
+
+    Attributes:
+        kind: What it says.
+        at: When it was written, the collector's own clock, ns since the Unix epoch.
+        run_id: The run that wrote it.
+        data_type: Of which data.
+        interval: Of candles, e.g. ``1m``; empty for other data.
+        from_ts: From when, ns since the Unix epoch; ``opened`` and the gaps have it.
+        to_ts: Up to when, ns since the Unix epoch; ``complete`` and the gaps have it.
+        from_id, to_id: The numbered items that belong to these times.
+        reason: Why something is lost.
+        continues: Only for ``opened``: nothing is missing behind what was complete.
+
+    Raises:
+        ValueError: A time that this kind needs is not there.
+    """
+
+    kind: Kind
+    at: Ns
+    run_id: str
+    data_type: DataType
+    interval: str = ""
+    from_ts: Ns | None = None
+    to_ts: Ns | None = None
+    from_id: str | None = None
+    to_id: str | None = None
+    reason: str = ""
+    continues: bool = False
+
+    def __post_init__(self) -> None:
+        for name in _NEEDED.get(self.kind, ("from_ts", "to_ts")):
+            if getattr(self, name) is None:
+                raise ValueError(f"a ledger entry of kind {self.kind.value} needs {name}")
+
+
+def encode(entry: LedgerEntry) -> Fields:
+    """The entry as it goes into XADD: names and values in turn, without what does not apply."""
+    fields: Fields = ["kind", entry.kind.value, "at", entry.at, "run_id", entry.run_id]
+    fields += ("data_type", entry.data_type.value, "interval", entry.interval)
+    for name in ("from_ts", "to_ts", "from_id", "to_id"):
+        value = getattr(entry, name)
+        if value is not None:
+            fields += (name, value)
+    if entry.reason:
+        fields += ("reason", entry.reason)
+    if entry.kind is Kind.OPENED:
+        fields += ("continues", int(entry.continues))
+    return fields
+
+
+_KINDS = {kind.value for kind in Kind}
+_CONTINUES = {"0": False, "1": True}
+
+
+def decode(fields: Mapping[str, str]) -> LedgerEntry:
+    """The entry in the fields of a stream entry; unknown fields are skipped.
+
+    Raises:
+        UndecodableFrameError: Unknown ``kind``, or a field is missing or malformed.
+    """
+    kind = fields.get("kind", "")
+    if kind not in _KINDS:
+        raise UndecodableFrameError(f"ledger entry of unknown kind {kind[:40]!r}")
+    try:
+        continues = _CONTINUES[fields.get("continues", "0")]
+        entry = msgspec.convert({**fields, "continues": continues}, LedgerEntry, strict=False)
+    except (msgspec.MsgspecError, KeyError, UnicodeError) as error:
+        raise UndecodableFrameError(f"ledger entry of kind {kind} lacks a field or holds a malformed one") from error
+    if _is_reversed(entry):
+        raise UndecodableFrameError(f"ledger entry of kind {kind} ends before it begins")
+    return entry
+
+
+def _is_reversed(entry: LedgerEntry) -> bool:
+    """Whether the items that bound a gap are in the wrong order: it would pass for one in which nothing is missing.
+
+    Times may be: an exchange's clock can go back from one item to the next.
+    """
+    from_id, to_id = number_of(entry.from_id), number_of(entry.to_id)
+    return entry.kind in _GAP_STATES and from_id is not None and to_id is not None and from_id >= to_id
+
+
+def intervals(entries: Iterable[LedgerEntry], data_type: DataType, interval: str = "") -> list[Interval]:
+    """What is known of one data type, from the oldest time to the newest, without a hole between two intervals.
+
+    The intervals are half-open, sorted and do not overlap; neighbours differ in state or reason. Where the beginning
+    of the ledger was trimmed away, they begin with the first time that what is left vouches for.
+
+    Args:
+        entries: The ledger in its order; entries of other data are passed over.
+        data_type: Whose coverage.
+        interval: Of candles, e.g. ``1m``.
+    """
+    timeline = Timeline()
+    for entry in entries:
+        if entry.data_type is data_type and entry.interval == interval:
+            note(timeline, entry)
+    return timeline.intervals()
+
+
+def note(timeline: Timeline, entry: LedgerEntry) -> None:
+    """Tell a timeline the next entry of its data; for readers who follow a ledger.
+
+    Nobody can vouch for a time that had not come yet: what an entry says of times behind its own is not believed.
+    """
+    # ``LedgerEntry`` has checked that the times are there.
+    from_ts, to_ts = entry.from_ts or 0, entry.to_ts or 0
+    from_id, to_id = number_of(entry.from_id), number_of(entry.to_id)
+    if entry.kind is Kind.OPENED:
+        timeline.open(entry.run_id, min(from_ts, entry.at), from_id, continues=entry.continues)
+    elif entry.kind is Kind.COMPLETE:
+        timeline.complete(entry.run_id, min(to_ts, entry.at), to_id)
+    else:
+        timeline.gap(Span.between(_GAP_STATES[entry.kind], from_ts, to_ts, from_id, to_id, entry.reason), entry.at)
+
+
+def complete_up_to(entries: Iterable[LedgerEntry], data_type: DataType, interval: str = "") -> int:
+    """See ``up_to``."""
+    return up_to(intervals(entries, data_type, interval))
+
+
+def up_to(known: Sequence[Interval]) -> int:
+    """Up to when (exclusive, ns) a reader who follows the stream has everything that he will ever get; 0: unknown.
+
+    The newest stretch is what follows the last ``unknown`` interval, or all where there is none. The answer is the
+    start of its first ``open`` interval, else its end. What is lost does not hold it back: waiting brings it no more.
+    """
+    unknown = [index for index, part in enumerate(known) if part.state is State.UNKNOWN]
+    newest = known[unknown[-1] + 1 :] if unknown else known
+    being_fetched = next((part.from_ts for part in newest if part.state is State.OPEN), None)
+    return being_fetched if being_fetched is not None else known[-1].to_ts if known else 0
+
+
+def is_complete(known: Iterable[Interval], from_ts: int, to_ts: int) -> bool:
+    """Whether every item whose time is in ``[from_ts, to_ts)`` is in the stream. No time at all is never complete."""
+    parts = clip(known, from_ts, to_ts)
+    covered = bool(parts) and parts[0].from_ts == from_ts and parts[-1].to_ts == to_ts
+    return covered and all(part.state in _GOOD for part in parts)
+
+
+def clip(known: Iterable[Interval], from_ts: int, to_ts: int) -> list[Interval]:
+    """The intervals within ``[from_ts, to_ts)``. Where one is cut, the id at that side is not known."""
+    return [
+        replace(
+            part,
+            from_ts=max(part.from_ts, from_ts),
+            to_ts=min(part.to_ts, to_ts),
+            from_id=part.from_id if part.from_ts >= from_ts else None,
+            to_id=part.to_id if part.to_ts <= to_ts else None,
+        )
+        for part in known
+        if max(part.from_ts, from_ts) < min(part.to_ts, to_ts)
+    ]

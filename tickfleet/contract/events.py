@@ -1,0 +1,210 @@
+"""The normalised events: what goes into the streams, and what each word means.
+
+Every event: ``ts_event`` is the exchange's time, ``ts_recv`` the moment the frame was read from the socket, both
+integer nanoseconds since the Unix epoch, UTC. Prices and sizes are decimal strings with the exchange's own digits.
+``None`` means that the exchange did not say; such a field is left out of the entry.
+
+Sizes are in the exchange's unit: the base currency for spot, contracts for derivatives (the ``:instrument`` hash
+holds the contract value). ``side`` is the taker's side. A level whose size is ``"0"`` is to be removed.
+"""
+
+from enum import Enum
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+LATEST_NS = 2**63 - 1
+"""In the year 2262: the last time that 64 bits hold, in which tables and other languages keep it. The first is 0."""
+
+ExchangeNs = Annotated[int, Meta(ge=0, le=LATEST_NS, description="The exchange's time, ns since the Unix epoch, UTC.")]
+RecvNs = Annotated[
+    int, Meta(ge=0, le=LATEST_NS, description="When the frame was read from the socket, ns since the Unix epoch, UTC.")
+]
+DecimalText = Annotated[str, Meta(extra_json_schema={"format": "decimal"})]
+"""A decimal number with the exchange's own digits. ``tickfleet.contract.codec`` checks it."""
+Ns = Annotated[int, Meta(ge=0, le=LATEST_NS)]
+"""Another time."""
+Number = Annotated[int, Meta(ge=-LATEST_NS, le=LATEST_NS)]
+"""The exchange's number of a state. The bounds hold for what is decoded, not for what a collector makes."""
+
+TIMES = frozenset({"ts_event", "ts_recv", "open_time", "close_time", "from_ts", "to_ts"})
+"""The fields of all events that hold a time."""
+INTEGERS = frozenset({"seq", "prev_seq"})
+"""Those that hold another number of 64 bits."""
+PRICES = frozenset(
+    {"price", "last", "bid", "ask", *("open", "high", "low", "close"), *("open_24h", "high_24h", "low_24h")}
+)
+AMOUNTS = frozenset(
+    {"size", "last_size", "bid_size", "ask_size", *("volume", "quote_volume", "volume_24h", "quote_volume_24h")}
+)
+LEVELS = ("bids", "asks")
+"""Those that hold levels."""
+DECIMALS = PRICES | AMOUNTS
+"""Those that hold a decimal number as text; only prices may be below 0."""
+
+
+class Level(Struct, frozen=True, array_like=True, gc=False):
+    """One price level; ``["42219.9","1.5"]`` in JSON. Further elements that an exchange adds are skipped."""
+
+    price: DecimalText
+    size: DecimalText
+
+
+class Trade(Struct, frozen=True, tag="trade", tag_field="type", gc=False):
+    """One match (or one aggregate of ``count`` matches of one taker order, where the channel gives those).
+
+    Attributes:
+        trade_id: The exchange's own id; where ids are numbers, it is the second half of the entry's id too.
+        size: In the exchange's unit: the base currency for spot, contracts for derivatives.
+        side: The taker's: a ``buy`` was matched at the ask.
+        origin: ``backfill`` where it was missed at first and fetched afterwards.
+        count: How many matches the exchange has merged into this one, where it does.
+    """
+
+    ts_event: ExchangeNs
+    ts_recv: RecvNs
+    trade_id: str
+    price: DecimalText
+    size: DecimalText
+    side: Literal["buy", "sell"]
+    origin: Literal["live", "backfill"] = "live"
+    count: str | None = None
+
+
+class BookSnapshot(Struct, frozen=True, kw_only=True, tag="book_snapshot", tag_field="type"):
+    """The whole book. It replaces all that was known.
+
+    Attributes:
+        bids, asks: All levels, best price first.
+        reason: ``subscribe`` (first one of a run), ``reconnect``, ``sequence_gap``, ``checksum``, ``crossed``,
+            ``bad_level``, ``too_many_levels``, ``out_of_range`` and ``reseed`` (few of the levels that it began with
+            are left), ``buffer_full`` (deltas before it found no room while Redis was away), or ``push`` on channels
+            that always send the whole book.
+        seq: The exchange's number of this state, where it gives one.
+        prev_seq: The exchange's number of the state before.
+    """
+
+    ts_event: ExchangeNs
+    ts_recv: RecvNs
+    bids: list[Level]
+    asks: list[Level]
+    reason: str
+    seq: Number | None = None
+    prev_seq: Number | None = None
+
+
+class BookDelta(Struct, frozen=True, kw_only=True, tag="book_delta", tag_field="type"):
+    """The levels that changed; both sides may be empty (a sign of life of a quiet book).
+
+    Attributes:
+        bids, asks: Changed levels, best price first; a size of ``"0"`` removes the level.
+        seq: The exchange's number of the state after the change, where it gives one.
+        prev_seq: That of the state before: the ``seq`` of the entry before, or something is missing.
+    """
+
+    ts_event: ExchangeNs
+    ts_recv: RecvNs
+    bids: list[Level]
+    asks: list[Level]
+    seq: Number | None = None
+    prev_seq: Number | None = None
+
+
+class Ticker(Struct, frozen=True, kw_only=True, tag="ticker", tag_field="type", gc=False):
+    """The latest figures, each push complete in itself. A figure that the exchange does not give is absent.
+
+    Attributes:
+        last, last_size: The last trade.
+        bid, bid_size, ask, ask_size: The best levels.
+        open_24h, high_24h, low_24h: Over the last 24 hours, rolling.
+        volume_24h: In the unit of sizes, over the same time.
+        quote_volume_24h: In the quote currency, over the same time.
+    """
+
+    ts_event: ExchangeNs
+    ts_recv: RecvNs
+    last: DecimalText | None = None
+    last_size: DecimalText | None = None
+    bid: DecimalText | None = None
+    bid_size: DecimalText | None = None
+    ask: DecimalText | None = None
+    ask_size: DecimalText | None = None
+    open_24h: DecimalText | None = None
+    high_24h: DecimalText | None = None
+    low_24h: DecimalText | None = None
+    volume_24h: DecimalText | None = None
+    quote_volume_24h: DecimalText | None = None
+
+
+class Candle(Struct, frozen=True, kw_only=True, tag="candle", tag_field="type", gc=False):
+    """One bar; the running one may come many times before it is closed.
+
+    Attributes:
+        ts_event: The exchange's time of the push, ns since the Unix epoch; the bar's open time where it gives none.
+        interval: ``1m``, ``5m``, ``1h`` and so on.
+        open_time: Start of the bar, ns since the Unix epoch.
+        close_time: End of the bar, exclusive: the next bar's start, ns since the Unix epoch.
+        volume: In the unit of sizes.
+        quote_volume: In the quote currency.
+        closed: The bar is final; it comes so once.
+    """
+
+    ts_event: ExchangeNs
+    ts_recv: RecvNs
+    interval: str
+    open_time: Ns
+    close_time: Ns
+    open: DecimalText
+    high: DecimalText
+    low: DecimalText
+    close: DecimalText
+    volume: DecimalText
+    quote_volume: DecimalText | None = None
+    closed: bool = False
+
+
+class Gap(Struct, frozen=True, kw_only=True, tag="gap", tag_field="type"):
+    """Data that is missing for good, in its place in the stream: between two trade ids, or between two times.
+
+    Attributes:
+        ts_event, ts_recv: When it was written, by the collector's own clock, ns since the Unix epoch.
+        reason: Why; with ``id_reset`` the exchange began to number its trades anew here.
+        from_id, to_id: The trades on either side; they are not missing themselves.
+        from_ts, to_ts: The times on either side, ns since the Unix epoch.
+    """
+
+    ts_event: ExchangeNs
+    ts_recv: RecvNs
+    reason: str
+    from_id: str | None = None
+    to_id: str | None = None
+    from_ts: Ns | None = None
+    to_ts: Ns | None = None
+
+
+class FeedState(Enum):
+    """State of a feed as a reader of the stream should see it."""
+
+    CONNECTED = "connected"
+    DISCONNECTED = "disconnected"
+    STALE = "stale"
+    RESYNCED = "resynced"
+
+
+class FeedStatus(Struct, frozen=True, kw_only=True, tag="feed_status", tag_field="type"):
+    """A change in the state of the feed, in its place in the stream.
+
+    Attributes:
+        ts_event, ts_recv: When it was noticed by the collector's own clock, ns since the Unix epoch.
+        state: While it is ``disconnected`` or ``stale`` what was read before is old, and a book is not to be believed.
+        reason: What happened, in a word.
+    """
+
+    ts_event: ExchangeNs
+    ts_recv: RecvNs
+    state: FeedState
+    reason: str
+
+
+Event = Trade | BookSnapshot | BookDelta | Ticker | Candle | Gap | FeedStatus
+"""Whatever can stand in a data stream."""

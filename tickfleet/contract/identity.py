@@ -1,0 +1,208 @@
+"""Who publishes what: collector ids, data types, and the spelling of symbols.
+
+A symbol is spelt the same for every exchange: ``BASE-QUOTE`` (spot), ``BASE-QUOTE-PERP`` (perpetual swap) or
+``BASE-QUOTE-YYMMDD`` (future, its expiry in UTC). Base and quote are the exchange's own names of them, in any script:
+what it lists can be collected, and only its instrument list knows that. Its own spelling is found there too.
+"""
+
+import re
+import unicodedata
+from datetime import date
+from enum import Enum
+
+from msgspec import Struct
+
+from tickfleet.errors import InvalidConfigurationError
+
+MAX_ASSET_CHARACTERS = 20
+MAX_FILE_NAME_BYTES = 120
+"""Of a symbol in the name of a file, which may have 255 with all that stands around it."""
+
+_SHAPE = re.compile(r"(?P<base>[^-]+)-(?P<quote>[^-]+)(-(?P<tail>[^-]+))?")
+_EXPIRY = re.compile(r"[0-9]{6}")
+_PERPETUAL = "PERP"
+_PERPETUAL_ELSEWHERE = ("SWAP", "PERPETUAL")
+_EXCHANGE = re.compile(r"^[a-z0-9]+(-[a-z0-9]+)*$")
+
+
+class DataType(Enum):
+    """A kind of market data; each has a stream of its own (candles one per interval)."""
+
+    TRADE = "trade"
+    ORDERBOOK = "orderbook"
+    TICKER = "ticker"
+    CANDLES = "candles"
+
+
+class ProductKind(Enum):
+    """What a symbol names, read off its shape."""
+
+    SPOT = "spot"
+    PERPETUAL = "perpetual"
+    FUTURE = "future"
+
+
+class Symbol(Struct, frozen=True):
+    """A symbol taken apart. ``expiry`` is YYMMDD for a future, else empty."""
+
+    base: str
+    quote: str
+    kind: ProductKind
+    expiry: str = ""
+
+    @classmethod
+    def parse(cls, text: str) -> "Symbol":
+        """Read ``BTC-USDT``, ``BTC-USDT-PERP`` or ``BTC-USDT-270326``.
+
+        Raises:
+            InvalidConfigurationError: The text has none of these shapes, or the expiry is no date.
+        """
+        shape = _SHAPE.fullmatch(text)
+        if shape is None or not (
+            _is_asset(shape["base"]) and _is_asset(shape["quote"]) and not _is_tail(shape["quote"])
+        ):
+            raise InvalidConfigurationError(_misspelt(text))
+        base, quote, tail = shape["base"], shape["quote"], shape["tail"]
+        if tail is not None and not _is_tail(tail):
+            hint = f"; a perpetual swap is spelt {base}-{quote}-PERP" if tail in _PERPETUAL_ELSEWHERE else ""
+            raise InvalidConfigurationError(_misspelt(text) + hint)
+        if len(_safe(text)) > MAX_FILE_NAME_BYTES:
+            raise InvalidConfigurationError(f"symbol {text!r} is too long for the names of its files")
+        if tail is None:
+            return cls(base, quote, ProductKind.SPOT)
+        if tail == _PERPETUAL:
+            return cls(base, quote, ProductKind.PERPETUAL)
+        if not _is_date(tail):
+            raise InvalidConfigurationError(f"symbol {text!r}: its expiry {tail} is not a date (YYMMDD)")
+        return cls(base, quote, ProductKind.FUTURE, tail)
+
+
+def _misspelt(text: str) -> str:
+    meant = _respelt(text)
+    hint = f"; did you mean {meant!r}?" if meant else ""
+    return f"symbol {text!r} is not spelt BASE-QUOTE, BASE-QUOTE-PERP or BASE-QUOTE-YYMMDD in capitals{hint}"
+
+
+def _respelt(text: str) -> str:
+    """The symbol that it is in the spelling of others (``btc/usdt``, ``BTC_USDT``, ``BTCUSDT``); else empty."""
+    capitals = text.strip().upper()
+    spelt = capitals if "-" in text else _OTHER_SIGNS.sub("-", capitals)
+    spelt = _GLUED.sub(r"\1-\2", spelt)
+    try:
+        return spelt if spelt != text and Symbol.parse(spelt) else ""
+    except InvalidConfigurationError:
+        return ""
+
+
+_OTHER_SIGNS = re.compile("[/_:]")
+_GLUED = re.compile("^([A-Z0-9]{2,})(USDT|USDC|FDUSD|USD|EUR)$")
+"""What no exchange quotes in is not taken for a quote: where to cut would be a guess."""
+
+
+def _is_asset(text: str) -> bool:
+    """Letters, digits and marks of any script, ``_`` and ``.``, but no small letters of ours.
+
+    Binance states this range itself, in its refusal of a symbol. All that means something in an id, a key of Redis or
+    a pattern is outside of it.
+    """
+    return len(text) <= MAX_ASSET_CHARACTERS and all(
+        sign in "_." or (unicodedata.category(sign)[0] in "LMN" and not "a" <= sign <= "z") for sign in text
+    )
+
+
+def _is_tail(text: str) -> bool:
+    """Whether it is what follows a quote. So no quote may look so: a program's name is read from its end."""
+    return text == _PERPETUAL or _EXPIRY.fullmatch(text) is not None
+
+
+def _is_date(expiry: str) -> bool:
+    year, month, day = (int(expiry[at : at + 2]) for at in (0, 2, 4))
+    try:
+        date(2000 + year, month, day)
+    except ValueError:
+        return False
+    return True
+
+
+_UNSAFE = re.compile(r"[^A-Z0-9_-]")
+_ESCAPED = re.compile(r"u[0-9a-f]{4}|v[0-9a-f]{6}")
+
+
+def _safe(symbol: str) -> str:
+    """A symbol in characters that every file system, terminal and supervisord's files take as they are.
+
+    No symbol has small letters of ours, so ``u`` and four digits, or ``v`` and six, can stand for what is no capital.
+    """
+    return _UNSAFE.sub(lambda found: _escape(ord(found[0])), symbol)
+
+
+def _escape(code: int) -> str:
+    return f"u{code:04x}" if code < 0x1_0000 else f"v{code:06x}"
+
+
+def _from_safe(text: str) -> str:
+    return _ESCAPED.sub(lambda found: chr(int(found[0][1:], 16)), text)
+
+
+class CollectorId(Struct, frozen=True, order=True):
+    """Exchange and symbol of one collector; written ``okx:BTC-USDT``."""
+
+    exchange: str
+    symbol: str
+
+    def __str__(self) -> str:
+        return f"{self.exchange}:{self.symbol}"
+
+    @property
+    def program(self) -> str:
+        """The collector's program name under supervisord, e.g. ``collector-okx-BTC-USDT``; see ``of_program``."""
+        return f"{PROGRAM_PREFIX}{self.exchange}-{self.file_name}"
+
+    @property
+    def file_name(self) -> str:
+        """The symbol as it stands in the names of files: itself, other scripts as code points; see ``of_file_name``."""
+        return _safe(self.symbol)
+
+    @classmethod
+    def parse(cls, text: str) -> "CollectorId":
+        """Read ``exchange:SYMBOL``.
+
+        Raises:
+            InvalidConfigurationError: No colon, or one of the parts is misspelt.
+        """
+        exchange, colon, symbol = text.partition(":")
+        if not colon or not _EXCHANGE.fullmatch(exchange):
+            raise InvalidConfigurationError(f"collector id {text!r} is not spelt exchange:SYMBOL")
+        Symbol.parse(symbol)
+        return cls(exchange, symbol)
+
+    @classmethod
+    def of_file_name(cls, exchange: str, file_name: str) -> "CollectorId":
+        """Whose ``file_name`` it is.
+
+        Raises:
+            InvalidConfigurationError: It is that of no symbol.
+        """
+        try:
+            found = cls.parse(f"{exchange}:{_from_safe(file_name)}")
+        except ValueError as error:  # a code point beyond the last
+            raise InvalidConfigurationError(f"{file_name!r} stands for no symbol") from error
+        if found.file_name != file_name:
+            raise InvalidConfigurationError(f"{file_name!r} stands for no symbol")
+        return found
+
+    @classmethod
+    def of_program(cls, program: str) -> "CollectorId":
+        """Whose ``program`` it is.
+
+        Raises:
+            InvalidConfigurationError: It is no collector's.
+        """
+        if not program.startswith(PROGRAM_PREFIX):
+            raise InvalidConfigurationError(f"{program!r} is no collector's program")
+        parts = program.removeprefix(PROGRAM_PREFIX).split("-")
+        border = -3 if _is_tail(parts[-1]) else -2
+        return cls.of_file_name("-".join(parts[:border]), "-".join(parts[border:]))
+
+
+PROGRAM_PREFIX = "collector-"

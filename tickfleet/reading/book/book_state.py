@@ -1,0 +1,150 @@
+"""A book that is followed from its stream, and whether it may be believed. Pure.
+
+| state | on | becomes |
+| --- | --- | --- |
+| doubtful | a snapshot in the stream, or the ``:book`` hash as it was at the doubt or later | sure |
+| sure | a delta that does not continue it (``prev_seq``), a feed that is stale or disconnected, a gap | doubtful |
+| sure | entries that were missed, lost by Redis or cannot be read, a level that is no number | doubtful |
+| sure | somebody bids as much as somebody else asks, where that is not legal | doubtful |
+
+Deltas that come while it is doubtful are passed over. That the collector lives and the stream is up to date is judged
+apart (``tickfleet.reading.book.book_watch``).
+"""
+
+from collections.abc import Mapping
+
+from msgspec import Struct
+
+from tickfleet.contract.codec import decode
+from tickfleet.contract.events import BookDelta, BookSnapshot, FeedState, FeedStatus, Gap
+from tickfleet.contract.health import BookState
+from tickfleet.errors import UndecodableFrameError
+from tickfleet.reading.book.ladder import BadLevelError, Ladder
+from tickfleet.reading.entries import Entry, Missed, Rewound
+from tickfleet.reading.position import BEGINNING, id_order
+
+__all__ = ["BookHash", "FollowedBook", "is_of", "read_book_hash"]
+
+NOT_JOINED = "not joined yet"
+_BAD_STATES = (FeedState.STALE, FeedState.DISCONNECTED)
+
+
+class BookHash(Struct, frozen=True):
+    """What the ``:book`` hash says: the book right after the entry ``stream_id``."""
+
+    stream_id: str
+    book: BookSnapshot
+
+
+def read_book_hash(fields: Mapping[str, str]) -> BookHash | None:
+    """The book in the ``:book`` hash; None where it says that it is not valid, or is damaged."""
+    if fields.get("state") != BookState.VALID.value:
+        return None
+    values = {**fields, "type": "book_snapshot", "reason": "join"}
+    if not values.get("seq"):
+        values.pop("seq", None)
+    values.pop("prev_seq", None)
+    try:
+        book = decode(values)
+        id_order(fields["stream_id"])
+    except (UndecodableFrameError, KeyError, ValueError):
+        return None
+    return BookHash(fields["stream_id"], book) if isinstance(book, BookSnapshot) else None
+
+
+def is_of(known: BookHash, fields: Mapping[str, str]) -> bool:
+    """Whether the entry that a hash names, as it stands in the stream, is the one that the hash was written with."""
+    try:
+        event = decode(fields)
+    except UndecodableFrameError:
+        return False
+    if not isinstance(event, (BookSnapshot, BookDelta)):
+        return False
+    return (event.seq, event.ts_event, event.ts_recv) == (known.book.seq, known.book.ts_event, known.book.ts_recv)
+
+
+class FollowedBook:
+    """The levels as they are known, and what is amiss with them.
+
+    Attributes:
+        doubt: Why it is not to be believed; empty: it is.
+        stream_id: The entry that it corresponds to.
+        seq: The exchange's number of that entry, where it gives one.
+        ts_event, ts_recv: The times of that entry.
+        based_at: ``ts_recv`` of the snapshot that it was built from.
+        crossed_is_legal: Whether bids may be as high as asks: in an auction before trading begins.
+    """
+
+    def __init__(self) -> None:
+        self.doubt = NOT_JOINED
+        self.stream_id = BEGINNING
+        self.seq: int | None = None
+        self.ts_event = 0
+        self.ts_recv = 0
+        self.based_at = 0
+        self.crossed_is_legal = False
+        self.bids = Ladder(highest_first=True)
+        self.asks = Ladder(highest_first=False)
+        self._read_to = BEGINNING
+        self._doubted_at = BEGINNING
+
+    def join(self, known: BookHash) -> bool:
+        """Begin with what the hash says; False where that is older than the doubt, and so may be wrong itself."""
+        if id_order(known.stream_id) < id_order(self._doubted_at):
+            return False
+        self._replace(known.stream_id, known.book)
+        return not self.doubt
+
+    def doubt_it(self, reason: str, read_to: str = "") -> None:
+        """Believe it no more from here on; ``read_to`` is the last entry that was looked at, if that was no event."""
+        self._read_to = read_to or self._read_to
+        self.doubt, self._doubted_at = reason, self._read_to
+
+    def apply(self, entry: Entry) -> None:
+        """Take the next entry of the stream."""
+        event = entry.event
+        self._read_to = entry.id
+        if isinstance(event, BookSnapshot):
+            self._replace(entry.id, event)
+        elif isinstance(event, BookDelta):
+            if not self.doubt:
+                self._update(entry.id, event)
+        elif isinstance(event, Rewound):
+            self.doubt_it("Redis came back older")
+        elif isinstance(event, Missed):
+            self.doubt_it(f"entries were missed ({event.reason})")
+        elif isinstance(event, Gap):
+            self.doubt_it(f"gap ({event.reason})")
+        elif isinstance(event, FeedStatus) and event.state in _BAD_STATES:
+            self.doubt_it(f"feed {event.state.value} ({event.reason})")
+
+    def _replace(self, entry_id: str, snapshot: BookSnapshot) -> None:
+        self._read_to = entry_id
+        try:
+            self.bids = Ladder(snapshot.bids, highest_first=True)
+            self.asks = Ladder(snapshot.asks, highest_first=False)
+        except BadLevelError:
+            self.doubt_it("bad level")
+            return
+        self.based_at = snapshot.ts_recv
+        self.doubt = ""
+        self._reached(entry_id, snapshot)
+
+    def _update(self, entry_id: str, delta: BookDelta) -> None:
+        if delta.prev_seq != self.seq:
+            self.doubt_it(f"sequence gap: {delta.prev_seq} does not continue {self.seq}")
+            return
+        try:
+            self.bids.apply(delta.bids)
+            self.asks.apply(delta.asks)
+        except BadLevelError:
+            self.doubt_it("bad level")
+            return
+        self._reached(entry_id, delta)
+
+    def _reached(self, entry_id: str, event: BookSnapshot | BookDelta) -> None:
+        self.stream_id, self.seq = entry_id, event.seq
+        self.ts_event, self.ts_recv = event.ts_event, event.ts_recv
+        bid, ask = self.bids.best_price, self.asks.best_price
+        if bid is not None and ask is not None and bid >= ask and not self.crossed_is_legal:
+            self.doubt_it("crossed")

@@ -1,0 +1,203 @@
+"""What a reader hands out: entries one by one, or batches of them with the position behind them."""
+
+from collections.abc import Mapping, Sequence
+from itertools import accumulate
+from typing import Any, Literal
+
+from msgspec import Struct
+
+from tickfleet.contract.events import Event
+from tickfleet.contract.identity import CollectorId, DataType
+from tickfleet.reading.position import Mark, Position
+from tickfleet.reading.selection import StreamName
+from tickfleet.reading.streams.connect import LOGGER
+
+MissedReason = Literal["trimmed", "restarted", "left_behind"]
+
+
+class Missed(Struct, frozen=True, kw_only=True, tag="missed", tag_field="type"):
+    """Entries that this reader will never see, in their place. It is no entry of the stream: the reader says it.
+
+    Attributes:
+        ts_event, ts_recv: When it was noticed, the reader's own clock (ns since the epoch).
+        count: How many entries; None: not known, and maybe none (``tickfleet.reading.streams.cursor``).
+        after_id: The last entry before them that was read.
+        before_id: The first one behind them.
+        reason: ``trimmed``: retention has removed them; ``restarted``: the stream was deleted and begun anew;
+            ``left_behind``: retention has removed them while they were pending for a consumer that is dead
+            (``tickfleet.reading.groups``); the ids are then those of the first and the last of them.
+    """
+
+    ts_event: int
+    ts_recv: int
+    count: int | None
+    after_id: str
+    before_id: str
+    reason: MissedReason
+
+
+class Rewound(Struct, frozen=True, kw_only=True, tag="rewound", tag_field="type"):
+    """The stream ends before what this reader has read: Redis came back empty, or older. The reader says it.
+
+    The collector fetches what it can of that and publishes it again, mostly under the same ids. What has an id up to
+    ``read_to`` is passed over: it comes only once. What the collector cannot fetch is not in the stream any more.
+
+    Attributes:
+        ts_event, ts_recv: When it was noticed, the reader's own clock (ns since the epoch).
+        count: How many entries the stream has lost; None: not known.
+        after_id: The last entry that is there; ``0-0`` where there is none.
+        read_to: The entry that was read last.
+    """
+
+    ts_event: int
+    ts_recv: int
+    count: int | None
+    after_id: str
+    read_to: str
+
+
+Told = Missed | Rewound
+"""What no collector has written: the reader says it."""
+
+
+class Unreadable(Struct, frozen=True, tag="unreadable", tag_field="type"):
+    """An entry of a type that this version does not know, or malformed; only ``Chunk.whole`` tells of it."""
+
+
+class Entry(Struct, frozen=True, gc=False):
+    """One entry of a stream. ``id`` is the entry's; of what the reader says it is that of the last entry before."""
+
+    stream: StreamName
+    id: str
+    event: Event | Told
+
+    @property
+    def collector(self) -> CollectorId:
+        """Whose stream it stands in."""
+        return self.stream.collector
+
+    @property
+    def data_type(self) -> DataType:
+        """The data type of its stream; ``gap`` and ``feed_status`` stand in the stream that they are about."""
+        return self.stream.data_type
+
+    @property
+    def interval(self) -> str:
+        """Of candles, e.g. ``1m``; else empty."""
+        return self.stream.interval
+
+
+def missed(
+    name: StreamName, count: int | None, after_id: str, before_id: str, reason: MissedReason, now_ns: int
+) -> Entry:
+    """The entry that tells of entries that are gone; it is logged, too."""
+    event = Missed(ts_event=now_ns, ts_recv=now_ns, count=count, after_id=after_id, before_id=before_id, reason=reason)
+    LOGGER.warning("%s: missed %s entries (%s)", name, "some" if count is None else count, reason)
+    return Entry(name, after_id, event)
+
+
+def rewound(name: StreamName, count: int | None, after_id: str, read_to: str, now_ns: int) -> Entry:
+    """The entry that tells of a stream that ends before what was read; it is logged, too."""
+    event = Rewound(ts_event=now_ns, ts_recv=now_ns, count=count, after_id=after_id, read_to=read_to)
+    LOGGER.warning("%s: ends at %s, before %s, which was read: Redis came back older", name, after_id, read_to)
+    return Entry(name, after_id, event)
+
+
+class Chunk(Struct, frozen=True):
+    """What was read of one stream in one go.
+
+    Attributes:
+        name: The stream.
+        ids: Of all entries that were read, in order, also of those that are not handed out.
+        entries: What is handed out.
+        origin: Where the reader stood.
+        before: The same, once it has been told what was missed before the first entry.
+        after: Behind the last entry.
+    """
+
+    name: StreamName
+    ids: Sequence[str]
+    entries: Sequence[Entry]
+    origin: Mark
+    before: Mark
+    after: Mark
+
+    def whole(self) -> list[Entry]:
+        """What is handed out, and in its place, as ``Unreadable``, what is not."""
+        told = [entry for entry in self.entries if isinstance(entry.event, Told)]
+        if len(told) + len(self.ids) == len(self.entries):
+            return [*self.entries]
+        known = {entry.id: entry for entry in self.entries if not isinstance(entry.event, Told)}
+        unreadable: Any = Unreadable()  # no type of event for every reader to think of
+        return [*told, *(known.get(entry_id) or Entry(self.name, entry_id, unreadable) for entry_id in self.ids)]
+
+    def mark_behind(self, handed: int) -> Mark:
+        """The mark once only the first ``handed`` entries, less than all, have been handed out."""
+        if handed == 0:
+            return self.origin
+        last = self.entries[handed - 1]
+        if isinstance(last.event, Told):
+            return self.before
+        return Mark(last.id, None if self.before.added is None else self.before.added + self._passed(last))
+
+    def rest(self, handed: int) -> "Chunk":
+        """What is left once the first ``handed`` entries, at least one and less than all, have been handed out."""
+        mark, last = self.mark_behind(handed), self.entries[handed - 1]
+        return Chunk(self.name, self.ids[self._passed(last) :], self.entries[handed:], mark, mark, self.after)
+
+    def _passed(self, last: Entry) -> int:
+        """How many of ``ids`` are behind us with ``last``."""
+        return 0 if isinstance(last.event, Told) else self.ids.index(last.id) + 1
+
+
+class Batch:
+    """Entries of one or more streams; those of one stream are together and in order. Empty: nothing has come.
+
+    Args:
+        chunks: What was read of each stream.
+        around: Where the reader stands in all streams; the chunks go on from there.
+    """
+
+    def __init__(self, chunks: Sequence[Chunk] = (), around: Mapping[StreamName, Mark] | None = None) -> None:
+        self.chunks = chunks
+        self.entries: list[Entry] = [entry for chunk in chunks for entry in chunk.entries]
+        self._around = {**(around or {})}
+
+    @property
+    def position(self) -> Position:
+        """The position behind the batch: save it together with what was made of the entries."""
+        return self.position_behind(len(self.entries))
+
+    def position_behind(self, handed: int) -> Position:
+        """The position behind the first ``handed`` entries."""
+        ends = [*accumulate(len(chunk.entries) for chunk in self.chunks)]
+        marks = {**self._around}
+        for chunk, end in zip(self.chunks, ends, strict=True):
+            begun = handed - (end - len(chunk.entries))
+            marks[chunk.name] = chunk.after if end <= handed else chunk.mark_behind(max(begun, 0))
+        return Position(marks)
+
+    def rest(self, handed: int) -> "Batch":
+        """What is left of it once the first ``handed`` entries have been handed out."""
+        left: list[Chunk] = []
+        for chunk in self.chunks:
+            if handed <= 0:
+                left.append(chunk)
+            elif handed < len(chunk.entries):
+                left.append(chunk.rest(handed))
+            handed -= len(chunk.entries)
+        return Batch(left, self.position_behind(len(self.entries)).marks)
+
+
+class Work(Struct, frozen=True):
+    """Entries that a member of a group has to deal with, and confirms afterwards (``tickfleet.reading.groups``).
+
+    Attributes:
+        entries: In order; ``Missed`` where some are gone for good.
+        ids: What is confirmed, by stream: also entries that are no events of ours.
+        tries: How often they have been handed out, this time included.
+    """
+
+    entries: Sequence[Entry]
+    ids: Mapping[StreamName, Sequence[str]]
+    tries: int = 1

@@ -1,0 +1,239 @@
+"""Work shared by several processes: each entry goes to one of them, at least once, and none is forgotten.
+
+    async with GroupReader("okx:*", "trade", group="archive") as reader:
+        async for work in reader.work():
+            store(work.entries)
+            await reader.done(work)
+
+What was handed out and is not ``done`` is pending. It is handed out again
+
+- to the same consumer when it comes back under the same name,
+- to any consumer of the group after ``min_idle_s``: the one that had it is dead, or has failed. So ``min_idle_s`` must
+  be longer than any piece of work takes; one that takes longer is done twice.
+
+What was handed out ``max_tries`` times goes to the dead letters (``keys.dead``): a stream with the entry as it was and
+``dead_stream``, ``dead_id``, ``dead_tries`` before it. A batch that failed twice is handed out entry by entry, so that
+one bad entry does not take its neighbours along.
+
+A group that is gone (the stream was deleted, or the group was) is made again where all is known to be done; that is
+noted every second beside the stream (``keys.acknowledged``), so a few entries may come twice. A new group, which has no
+such note, begins at ``start``. Entries that retention removed before they were handed out, or before they could be
+taken over, are told of as ``Missed``.
+
+Where Redis comes back empty or older, ``Rewound`` says so, and the group goes on behind all that is known to be done:
+what comes again up to there is passed over.
+
+Errors and waiting are those of ``tickfleet.reading.subscriber``; a stream that is not there is waited for, its key is not made.
+"""
+
+import asyncio
+import os
+import re
+import socket
+from collections.abc import AsyncIterator, Iterable
+from contextlib import suppress
+from itertools import chain
+from math import inf
+from secrets import token_hex
+
+from tickfleet._util.clock import Clock, SystemClock
+from tickfleet._util.closing import Closing
+from tickfleet.contract.identity import DataType
+from tickfleet.errors import InvalidConfigurationError, RedisUnreachableError
+from tickfleet.reading.decode import Skipped, entries_of
+from tickfleet.reading.entries import Entry, Missed, Rewound, Work, missed, rewound
+from tickfleet.reading.position import Mark
+from tickfleet.reading.selection import StreamName, select
+from tickfleet.reading.streams import cursor
+from tickfleet.reading.streams.claims import LeftBehind, Member
+from tickfleet.reading.streams.commands import accepted, by_key, facts_of, xinfo
+from tickfleet.reading.streams.connect import LOGGER, Perseverance, RedisPlace, redis_config, within_reach
+from tickfleet.reading.streams.cursor import Facts
+from tickfleet.reading.streams.group_state import group_mark
+from tickfleet.reading.streams.group_streams import GroupStreams
+from tickfleet.reading.streams.start import Start, check_start
+from tickfleet.redis.client import RedisPipe
+from tickfleet.redis.protocol import is_no_group, is_no_stream, is_wrong_type, pack_command
+
+__all__ = ["Entry", "GroupReader", "Missed", "Rewound", "Work"]
+
+_ENTRIES_AT_ONCE = 200
+_TURN_S = 1.0
+_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+
+
+class GroupReader(Closing):
+    """One consumer of a group. One loop over ``work`` at a time; ``done`` may be called from any task.
+
+    Args:
+        collectors: As for ``Subscriber``.
+        data_types: Likewise.
+        group: Name of the group: letters, digits, ``_ . -``.
+        consumer: Name of this consumer, unique among the living; by default a new one.
+        start: Where a new group begins; as for ``Subscriber``.
+        redis: Likewise.
+        at_once: Entries handed out together at most.
+        min_idle_s: When an entry that is pending counts as left behind.
+        max_tries: So often an entry is handed out before it goes to the dead letters.
+        first_wait_s: How long Redis may take to answer at first.
+        clock: The time.
+
+    Raises:
+        InvalidConfigurationError: Something is misspelt.
+        RedisUnreachableError: In the loop, where Redis does not answer at first.
+    """
+
+    def __init__(
+        self,
+        collectors: str | Iterable[str],
+        data_types: str | DataType | Iterable[str | DataType],
+        *,
+        group: str,
+        consumer: str = "",
+        start: Start = "new",
+        redis: RedisPlace = None,
+        at_once: int = _ENTRIES_AT_ONCE,
+        min_idle_s: float = 30.0,
+        max_tries: int = 5,
+        first_wait_s: float = 10.0,
+        clock: Clock | None = None,
+    ) -> None:
+        self.consumer = consumer or f"{_host()}-{os.getpid()}-{token_hex(3)}"
+        for name in (group, self.consumer):
+            if not _NAME.fullmatch(name):
+                raise InvalidConfigurationError(f"group or consumer {name!r} is not made of letters, digits, _ . -")
+        if at_once < 1 or max_tries < 1 or min_idle_s < 0:
+            raise InvalidConfigurationError("at_once and max_tries must be at least 1, min_idle_s at least 0")
+        self.skipped = Skipped()
+        """What was passed over."""
+        config, clock = redis_config(redis), clock or SystemClock()
+        self._member = Member(group, self.consumer, at_once, round(min_idle_s * 1_000), max_tries)
+        selection = within_reach(select(collectors, data_types), config)
+        self._streams = GroupStreams(group, selection, check_start(start, clock.now_ns()), clock)
+        self._left_behind = LeftBehind(self._member, self.skipped, clock)
+        self._clock = clock
+        self._pipe = RedisPipe(config, text=True)
+        self._perseverance = Perseverance(clock, first_wait_s)
+        self._done_pipe = RedisPipe(config, text=True)
+        self._done_perseverance = Perseverance(clock, inf)
+        self._done_lock = asyncio.Lock()
+
+    @property
+    def absent(self) -> frozenset[StreamName]:
+        """Streams that were asked for by name and are not there, as far as is known."""
+        return frozenset(self._streams.absent)
+
+    @property
+    def buried(self) -> int:
+        """Entries that this consumer has sent to the dead letters."""
+        return self._left_behind.buried
+
+    # --- what there is to do -------------------------------------------------------------------------------------
+
+    async def work(self) -> AsyncIterator[Work]:
+        """Piece by piece, for ever: first what was left behind, then what is new."""
+        while True:
+            work = await self._next()
+            if work is not None and work.entries:
+                yield work
+            elif work is not None:  # nothing but entries that are no events of ours
+                await self.done(work)
+
+    async def _next(self) -> Work | None:
+        try:
+            await self._pipe.connect()
+            for name in await self._streams.take_up(self._pipe):
+                await self._left_behind.join(self._pipe, name)
+            names = [*self._streams.names.values()]
+            work = await self._left_behind.next(self._pipe, names) or await self._new()
+        except RedisUnreachableError as error:
+            await self._pipe.close()
+            await asyncio.sleep(self._perseverance.pause_s(error))
+            return None
+        except BaseException:
+            await self._pipe.close()
+            raise
+        self._perseverance.works()
+        return work
+
+    async def _new(self) -> Work | None:
+        """Entries that nobody had yet."""
+        names = {**self._streams.names}
+        if not names:
+            await asyncio.sleep(_TURN_S)
+            return None
+        member = self._member
+        count, block_ms = max(member.at_once // len(names), 1), round(_TURN_S * 1_000)
+        who = ("XREADGROUP", "GROUP", member.group, member.consumer, "COUNT", count, "BLOCK", block_ms, "STREAMS")
+        # What retention removed shows only before the read, which Redis does next: they go in one write.
+        looks = chain.from_iterable((xinfo(key), pack_command(("XINFO", "GROUPS", key))) for key in names)
+        *said, reply = await self._pipe.execute([*looks, pack_command((*who, *names, *(">" for _ in names)))])
+        if is_no_group(reply) or is_wrong_type(reply):
+            LOGGER.warning("group %s is gone in some stream; making it again", member.group)
+            await self._streams.restore(self._pipe)
+            return None
+        found = by_key(reply)
+        entries: list[Entry] = []
+        for (key, name), look, groups in zip(names.items(), said[::2], said[1::2], strict=True):
+            facts, mark = facts_of(look), None if is_no_stream(groups) else group_mark(accepted(groups), member.group)
+            if rewind := await self._streams.rewound(self._pipe, name, facts, mark):
+                place, lost = rewind
+                entries.append(rewound(name, lost.count, lost.end_id, place, self._clock.now_ns()))
+            elif mark is not None and facts is not None:
+                entries += self._removed(name, facts, mark)
+            raw = found.get(key, ())
+            new = [each for each in raw if not self._streams.is_done(name, each[0])]
+            entries += entries_of(name, new, self.skipped)
+            if raw:
+                self._streams.handed_out(name, raw[-1][0])
+        ids = {names[key]: [entry_id for entry_id, _ in raw] for key, raw in found.items()}
+        return Work(entries, ids) if entries or ids else None
+
+    def _removed(self, name: StreamName, facts: Facts, mark: Mark) -> list[Entry]:
+        """What retention removed before anybody had it."""
+        lost = cursor.loss(mark, facts)
+        now_ns = self._clock.now_ns()
+        return [missed(name, lost.count, mark.id, facts.first_id or "", lost.reason, now_ns)] if lost else []
+
+    # --- what is done --------------------------------------------------------------------------------------------
+
+    async def done(self, work: Work) -> None:
+        """Confirm a piece of work; waits for a Redis that is away, for ever."""
+        group = self._member.group
+        commands = [pack_command(("XACK", name.key, group, *ids)) for name, ids in work.ids.items() if ids]
+        async with self._done_lock:
+            while not await self._confirm(commands):
+                pass
+            for name, ids in work.ids.items():
+                self._streams.confirmed(name, ids)
+
+    async def _confirm(self, commands: list[bytes]) -> bool:
+        try:
+            await self._done_pipe.connect()
+            for reply in await self._done_pipe.execute(commands) if commands else ():
+                if not is_wrong_type(reply):  # else the stream is gone, and the group with it
+                    accepted(reply)
+            await self._streams.note_done(self._done_pipe)
+        except RedisUnreachableError as error:
+            await self._done_pipe.close()
+            await asyncio.sleep(self._done_perseverance.pause_s(error))
+            return False
+        except BaseException:
+            await self._done_pipe.close()
+            raise
+        self._done_perseverance.works()
+        return True
+
+    async def close(self) -> None:
+        """Drop the connections; a consumer that leaves nothing behind is forgotten."""
+        with suppress(RedisUnreachableError):
+            await self._done_pipe.connect()
+            for name in self._streams.names.values():
+                await self._left_behind.leave(self._done_pipe, name)
+        await self._pipe.close()
+        await self._done_pipe.close()
+
+
+def _host() -> str:
+    """This machine's name, as far as it can stand in the name of a consumer."""
+    return re.sub(r"[^A-Za-z0-9_.-]", "-", socket.gethostname())[:32]

@@ -1,0 +1,83 @@
+"""Commands of Redis that more than one kind of reader sends, and what their answers mean."""
+
+import re
+from collections.abc import Iterable, Sequence
+from fnmatch import fnmatchcase
+from typing import Any, cast
+
+from tickfleet.errors import RedisUnreachableError
+from tickfleet.reading.selection import StreamName
+from tickfleet.reading.streams.cursor import Facts, read_facts
+from tickfleet.redis.client import RedisPipe
+from tickfleet.redis.protocol import Reply, is_no_stream, pack_command
+from tickfleet.redis.refusals import describe
+
+_SCAN_COUNT = 1_000
+_ONE_CHARACTER = re.compile(r"\?|\[[^\]]*\]")
+
+
+def accepted(reply: Reply) -> Any:
+    """An answer that is no refusal.
+
+    Raises:
+        RedisUnreachableError: It is one: Redis does not let us do what a reader does.
+    """
+    if isinstance(reply, Exception):
+        raise RedisUnreachableError(f"Redis {describe(str(reply))}") from reply
+    return reply
+
+
+def hash_of(reply: Reply) -> dict[str, str]:
+    """The fields of a hash; none where there is no such key. Errors as in ``accepted``."""
+    said = accepted(reply)
+    return dict(zip(said[::2], said[1::2], strict=True))
+
+
+def xinfo(key: str) -> bytes:
+    """Look at a stream."""
+    return pack_command(("XINFO", "STREAM", key))
+
+
+def facts_of(reply: Reply) -> Facts | None:
+    """The answer to ``xinfo``; None where there is no stream.
+
+    Raises:
+        RedisUnreachableError: As ``accepted``.
+    """
+    return None if is_no_stream(reply) else read_facts(accepted(reply))
+
+
+def by_key(reply: Reply) -> dict[str, list[Any]]:
+    """The answer to XREAD or XREADGROUP: raw entries by the key of their stream.
+
+    Raises:
+        RedisUnreachableError: As ``accepted``.
+    """
+    return dict(accepted(reply) or ())
+
+
+async def find(pipe: RedisPipe, patterns: Iterable[str]) -> set[StreamName]:
+    """The streams of data that there are under some patterns.
+
+    Raises:
+        RedisUnreachableError: Redis does not answer, or refuses.
+    """
+    found: set[StreamName] = set()
+    for pattern in patterns:
+        place = "0"
+        while True:
+            command = pack_command(("SCAN", place, "MATCH", _wider(pattern), "COUNT", _SCAN_COUNT))
+            place, keys = cast("tuple[str, Sequence[str]]", accepted(*await pipe.execute([command])))
+            found |= {name for key in keys if _fits(key, pattern) and (name := StreamName.of_key(key))}
+            if place == "0":
+                break
+    return found
+
+
+def _wider(pattern: str) -> str:
+    """For Redis ``?`` and ``[…]`` are one byte, and a letter of another script has several."""
+    return _ONE_CHARACTER.sub("*", pattern)
+
+
+def _fits(key: str, pattern: str) -> bool:
+    return fnmatchcase(key, pattern.replace("[^", "[!"))

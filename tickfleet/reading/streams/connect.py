@@ -1,0 +1,100 @@
+"""Which Redis a reader speaks to, and how long it goes on when that is away."""
+
+import logging
+from math import inf
+from random import Random
+
+from common.config.collector import DEFAULT_REDIS_URL, RedisConfig
+from common.config.environment import read_redis_environment
+from tickfleet._util.clock import Clock
+from tickfleet.errors import InvalidConfigurationError, RedisUnreachableError
+from tickfleet.reading.selection import Selection
+from tickfleet.redis.url import Kind, read_address, split_secret
+
+LOGGER = logging.getLogger("tickfleet.reader")
+"""What a reader has to tell goes here, not to the processes' own log: it runs inside programs of other people."""
+
+_FIRST_PAUSE_S = 0.1
+_PAUSE_CAP_S = 2.0
+
+RedisPlace = RedisConfig | str | None
+"""An address, a whole configuration, or None for what the environment says."""
+
+
+def redis_config(place: RedisPlace) -> RedisConfig:
+    """Where Redis is: as given, else ``TICKFLEET_REDIS_URL`` and ``TICKFLEET_REDIS_PASSWORD``, else this machine.
+
+    Raises:
+        InvalidConfigurationError: It is not an address of Redis.
+    """
+    if isinstance(place, RedisConfig):
+        return place
+    url, password = read_redis_environment()
+    if place:
+        url, secret = split_secret(place, "redis")
+        return RedisConfig(url=url, password=secret or password)
+    url, secret = split_secret(url or DEFAULT_REDIS_URL, "TICKFLEET_REDIS_URL")
+    return RedisConfig(url=url, password=password or secret)
+
+
+def within_reach(selection: Selection, config: RedisConfig) -> Selection:
+    """The same, if one reader can read it all.
+
+    Raises:
+        InvalidConfigurationError: Redis is a Cluster, where a reader has a connection to the one node that has the keys
+            of its collector.
+    """
+    collectors = {name.collector for name in selection.names}
+    if read_address(config.url).kind is Kind.CLUSTER and (selection.patterns or len(collectors) > 1):
+        raise InvalidConfigurationError(
+            "in a Redis Cluster each collector's streams are on a node of their own: name one collector and data types"
+            " without a pattern (candles:1m, not candles), and take one reader for each collector"
+        )
+    return selection
+
+
+class Perseverance:
+    """Counts the failures, and says how long to wait before the next attempt.
+
+    Args:
+        clock: The time.
+        first_wait_s: How long a first answer may take; after it a reader goes on for ever.
+    """
+
+    def __init__(self, clock: Clock, first_wait_s: float) -> None:
+        self.lost = 0
+        """How often the connection was lost, or could not be made at first."""
+        self.working = False
+        self._clock = clock
+        self._first_wait_s = first_wait_s
+        self._give_up_at_s: float | None = None
+        self._random = Random()  # noqa: S311 - jitter is no secret
+        self._ceiling_s = _FIRST_PAUSE_S
+
+    def works(self) -> None:
+        """Redis has answered."""
+        if not self.working:
+            self.working = True
+            self._give_up_at_s = inf
+            self._ceiling_s = _FIRST_PAUSE_S
+            if self.lost:
+                LOGGER.info("Redis answers again")
+
+    def pause_s(self, error: RedisUnreachableError) -> float:
+        """Redis has not answered: how long to wait before it is asked again (full jitter).
+
+        Raises:
+            RedisUnreachableError: The one given, where Redis has never answered in the time allowed for that.
+        """
+        now_s = self._clock.monotonic_s()
+        if self._give_up_at_s is None:
+            self._give_up_at_s = now_s + self._first_wait_s
+        if now_s >= self._give_up_at_s:
+            raise error
+        if self.working or not self.lost:
+            self.lost += 1
+            LOGGER.warning("%s; trying again", error)
+        self.working = False
+        pause_s = self._random.uniform(0.0, self._ceiling_s)
+        self._ceiling_s = min(self._ceiling_s * 2, _PAUSE_CAP_S)
+        return pause_s

@@ -1,0 +1,65 @@
+"""A connection for questions, and for commands that may be carried out twice: it asks until Redis has answered."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from math import inf
+from typing import TypeVar
+
+from tickfleet._util.clock import SystemClock
+from tickfleet.contract.identity import DataType
+from tickfleet.errors import RedisUnreachableError
+from tickfleet.reading.selection import StreamName, select
+from tickfleet.reading.streams.commands import find
+from tickfleet.reading.streams.connect import Perseverance, RedisPlace, redis_config, within_reach
+from tickfleet.redis.client import RedisPipe
+from tickfleet.redis.protocol import Reply
+
+T = TypeVar("T")
+
+
+class PatientPipe:
+    """Not safe for concurrent use. While Redis is away it waits, for ever; cancel it to end that.
+
+    Args:
+        redis: Address of Redis; else ``TICKFLEET_REDIS_URL``, else this machine.
+    """
+
+    def __init__(self, redis: RedisPlace = None) -> None:
+        self._config = redis_config(redis)
+        self._pipe = RedisPipe(self._config, text=True)
+        self._perseverance = Perseverance(SystemClock(), inf)
+
+    async def do(self, work: Callable[[RedisPipe], Awaitable[T]]) -> T:
+        """Do some work on the connection, from its beginning whenever Redis fails meanwhile."""
+        while True:
+            try:
+                await self._pipe.connect()
+                done = await work(self._pipe)
+            except RedisUnreachableError as error:
+                await self._pipe.close()
+                await asyncio.sleep(self._perseverance.pause_s(error))
+            except BaseException:
+                await self._pipe.close()
+                raise
+            else:
+                self._perseverance.works()
+                return done
+
+    async def transaction(self, commands: Sequence[bytes]) -> list[Reply]:
+        """Carry out packed commands together: all of them or none. A refusal of one command is its reply."""
+        return await self.do(lambda pipe: pipe.transaction(commands))
+
+    async def streams(
+        self, collectors: str | Iterable[str], data_types: str | DataType | Iterable[str | DataType]
+    ) -> set[StreamName]:
+        """The streams that there are now, of those that a ``Subscriber`` with these arguments would read.
+
+        Raises:
+            InvalidConfigurationError: Something is misspelt.
+        """
+        selection = within_reach(select(collectors, data_types), self._config)
+        return await self.do(lambda pipe: find(pipe, [*selection.patterns, *(name.key for name in selection.names)]))
+
+    async def close(self) -> None:
+        """Drop the connection; the next call opens another."""
+        await self._pipe.close()

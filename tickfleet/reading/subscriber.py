@@ -1,0 +1,225 @@
+"""The streams, read: typed events of one or many collectors, in order, none twice, nothing missed in silence.
+
+    from tickfleet.reading.subscriber import Subscriber
+
+    async for entry in Subscriber("okx:BTC-USDT", "trade"):
+        print(entry.id, entry.event)
+
+For speed, and for output that holds every entry once whatever happens to the process::
+
+    async with Subscriber(["okx:*", "binance:BTC-USDT"], ["trade", "ticker"], start=saved or "oldest") as subscriber:
+        async for batch in subscriber.batches():
+            write(columns(batch.entries, Trade), batch.position.to_json())  # in one transaction, or one file
+
+What may happen, and what a reader then sees:
+
+| case | what happens |
+| --- | --- |
+| misspelt collector or data type, exchange unknown | ``InvalidConfigurationError`` at once |
+| nobody collects it (yet) | it waits; ``absent`` names the stream, and a warning is logged once |
+| Redis does not answer at first | ``RedisUnreachableError`` after ``first_wait_s`` |
+| Redis goes away later | it tries again for ever and goes on at the same place; ``connected`` is false meanwhile |
+| retention removed entries that were not read yet | ``Missed`` in their place, with their number where it is known |
+| the stream was deleted and begun anew | ``Missed`` with the reason ``restarted``, then what is behind the place |
+| Redis came back empty or older: the stream ends before the place | ``Rewound``; what comes again is passed over |
+| the collector lost something, or its feed | ``Gap`` and ``FeedStatus`` in their place, as the collector wrote them |
+| a type or a field that this version does not know | passed over; types are counted in ``skipped`` |
+| an entry that is malformed | passed over and counted in ``skipped``; the newest are in ``skipped.aside`` |
+| a key that holds no stream | a warning; it is looked at again later, the other streams go on |
+
+A slow reader slows nobody: it only reads, a millisecond of Redis' time at once, and when retention passes it, it is
+told.
+In a Redis Cluster a reader reads one collector, by name: each collector's streams are on a node of their own.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+
+from msgspec import Struct
+
+from tickfleet._util.clock import Clock, SystemClock
+from tickfleet._util.closing import Closing
+from tickfleet.contract.identity import DataType
+from tickfleet.errors import InvalidConfigurationError, RedisUnreachableError
+from tickfleet.reading.decode import Skipped, entries_of
+from tickfleet.reading.entries import Batch, Chunk, Entry, Missed, Rewound, missed, rewound
+from tickfleet.reading.position import Mark, Position
+from tickfleet.reading.selection import StreamName, select
+from tickfleet.reading.streams.connect import Perseverance, RedisPlace, redis_config, within_reach
+from tickfleet.reading.streams.cursor import Rewind
+from tickfleet.reading.streams.start import Start, check_start
+from tickfleet.reading.streams.stream_reader import RawChunk, StreamReader
+from tickfleet.reading.tables.columns import columns
+
+__all__ = [
+    "Batch", "Entry", "Lag", "Mark", "Missed", "Position", "Rewound", "Skipped", "Start", "StreamName",
+    "Subscriber", "columns",
+]  # fmt: skip
+
+FIRST_WAIT_S = 10.0
+_TURN_S = 2.0
+
+
+class Lag(Struct, frozen=True):
+    """How far a reader is behind, as of what it was handed last.
+
+    Attributes:
+        entries: How many entries were in the stream behind that; None: not known.
+        seconds: The age of that: now minus its ``ts_event``, by two machines' clocks; None: nothing was handed out.
+    """
+
+    entries: int | None
+    seconds: float | None
+
+
+class Subscriber(Closing):
+    """Reads streams for ever: ``async for entry in subscriber``, or ``async for batch in subscriber.batches()``.
+
+    One after the other: not by two tasks at the same time. A loop that was left goes on where it was with the next one.
+    ``async with`` closes the connection at the end; without it the end of the loop does.
+
+    Args:
+        collectors: ``okx:BTC-USDT``, a pattern such as ``okx:*``, or several of them.
+        data_types: ``trade``, ``orderbook``, ``ticker``, ``candles:1m``, ``candles``, ``*``, or several of them.
+        start: ``new``, ``oldest``, an entry id, a time (also ``10m``: so long ago) or a saved position
+            (``tickfleet.reading.streams.start``).
+        redis: Address of Redis; else ``TICKFLEET_REDIS_URL``, else this machine.
+        at_once: Entries that are read in one go, of all streams together, and so are in memory at most; by default
+            1,000, with books 200. Of each of many streams at least 20 are read.
+        first_wait_s: How long Redis may take to answer at first.
+        clock: The time.
+
+    Raises:
+        InvalidConfigurationError: Something is misspelt.
+        RedisUnreachableError: In the loop; see the module.
+    """
+
+    def __init__(
+        self,
+        collectors: str | Iterable[str],
+        data_types: str | DataType | Iterable[str | DataType],
+        *,
+        start: Start = "new",
+        redis: RedisPlace = None,
+        at_once: int | None = None,
+        first_wait_s: float = FIRST_WAIT_S,
+        clock: Clock | None = None,
+    ) -> None:
+        if at_once is not None and at_once < 1:
+            raise InvalidConfigurationError("at_once must be at least 1")
+        self._clock = clock or SystemClock()
+        config = redis_config(redis)
+        selection = within_reach(select(collectors, data_types), config)
+        self._reader = StreamReader(config, selection, check_start(start, self._clock.now_ns()), self._clock, at_once)
+        self._perseverance = Perseverance(self._clock, first_wait_s)
+        self._batch = Batch((), self._reader.marks)
+        self._handed = 0
+        self._loops = 0
+        self._behind: dict[StreamName, int | None] = {}
+        self._newest_ns: dict[StreamName, int] = {}
+        self.skipped = Skipped()
+        """What was passed over."""
+
+    # --- reading -------------------------------------------------------------------------------------------------
+
+    async def __aiter__(self) -> AsyncIterator[Entry]:
+        """Entry by entry. ``position`` counts the one that was handed out last as done."""
+        async with self._loop():
+            while True:
+                entries = self._batch.entries
+                while self._handed < len(entries):
+                    self._handed += 1
+                    yield entries[self._handed - 1]
+                await self._fetch(_TURN_S)
+
+    async def batches(self, *, idle_s: float | None = None) -> AsyncIterator[Batch]:
+        """Batch by batch, for speed, and for output that is saved together with ``batch.position``.
+
+        Args:
+            idle_s: When nothing has come for so long, an empty batch; None: wait for ever.
+        """
+        async with self._loop():
+            self._batch, self._handed = self._batch.rest(self._handed), 0
+            while True:
+                self._handed = len(self._batch.entries)
+                if self._batch.entries:
+                    yield self._batch
+                await self._fetch(_TURN_S if idle_s is None else idle_s)
+                if idle_s is not None and not self._batch.entries:
+                    yield self._batch
+
+    @asynccontextmanager
+    async def _loop(self) -> AsyncIterator[None]:
+        """A loop that is left ends some time later: it must not take the connection from the one that followed it."""
+        self._loops += 1
+        mine = self._loops
+        try:
+            yield
+        finally:
+            if self._loops == mine:
+                await self.close()
+
+    async def _fetch(self, wait_s: float) -> None:
+        """Read the next batch; an empty one where nothing came, or Redis is away."""
+        try:
+            chunks = await self._reader.read(wait_s)
+        except RedisUnreachableError as error:
+            await asyncio.sleep(min(self._perseverance.pause_s(error), wait_s))
+            chunks = []
+        else:
+            self._perseverance.works()
+        self._batch = Batch([self._decoded(chunk) for chunk in chunks], self._reader.marks)
+        self._handed = 0
+        for chunk in self._batch.chunks:
+            if chunk.entries:
+                self._newest_ns[chunk.name] = chunk.entries[-1].event.ts_event
+
+    def _decoded(self, chunk: RawChunk) -> Chunk:
+        self._behind[chunk.name] = chunk.behind
+        entries = entries_of(chunk.name, chunk.raw, self.skipped)
+        ids = [entry_id for entry_id, _ in chunk.raw]
+        if chunk.rewind is not None:
+            entries = [self._rewound(chunk.name, chunk.rewind, chunk.origin)]
+        if chunk.loss is not None:
+            before_id, now_ns = ids[0] if ids else "", self._clock.now_ns()
+            told = missed(chunk.name, chunk.loss.count, chunk.origin.id, before_id, chunk.loss.reason, now_ns)
+            entries.insert(0, told)
+        return Chunk(chunk.name, ids, entries, chunk.origin, chunk.before, chunk.after)
+
+    def _rewound(self, name: StreamName, found: Rewind, origin: Mark) -> Entry:
+        return rewound(name, found.count, found.end_id, origin.id, self._clock.now_ns())
+
+    # --- where it stands -----------------------------------------------------------------------------------------
+
+    @property
+    def position(self) -> Position:
+        """The position behind the last entry, or batch, that was handed out."""
+        return self._batch.position_behind(self._handed)
+
+    @property
+    def connected(self) -> bool:
+        """Whether Redis answered when it was asked last."""
+        return self._perseverance.working
+
+    @property
+    def reconnects(self) -> int:
+        """How often Redis did not answer."""
+        return self._perseverance.lost
+
+    @property
+    def absent(self) -> frozenset[StreamName]:
+        """Streams that were asked for by name and are not there, as far as is known."""
+        return frozenset(self._reader.absent)
+
+    def lag(self) -> dict[StreamName, Lag]:
+        """How far the reader is behind in each stream that has brought something."""
+        now_ns = self._clock.now_ns()
+        return {
+            name: Lag(behind, (now_ns - self._newest_ns[name]) / 1e9 if name in self._newest_ns else None)
+            for name, behind in self._behind.items()
+        }
+
+    async def close(self) -> None:
+        """Drop the connection."""
+        await self._reader.close()

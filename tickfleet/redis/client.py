@@ -1,0 +1,335 @@
+"""Batches of packed commands to Redis, their replies in order, in transactions that a newer writer can fence off."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from msgspec import Struct
+
+from common.config.collector import RedisConfig
+from tickfleet.errors import FleetError, RedisUnreachableError, SupersededError
+from tickfleet.redis.connection import ELSEWHERE, Line, LineBrokenError, broken, refused
+from tickfleet.redis.discovery import Route
+from tickfleet.redis.protocol import NotRedisError, Refusal, Reply, is_wrong_type, name_command, pack_command
+from tickfleet.redis.url import Kind
+
+_MULTI = pack_command(("MULTI",))
+_EXEC = pack_command(("EXEC",))
+_TIME = pack_command(("TIME",))
+
+_NOT_LET_IN = frozenset({"NOAUTH", "WRONGPASS", "LOADING"})
+"""Refusals that stand for the whole server, whatever was asked."""
+
+_MOST_MOVES = 2
+"""So often in a row a node of a Cluster is believed that says who has our keys."""
+
+_MOST_DIGITS = 100
+"""Of a fencing number: a time in ms has 13. What is longer was not written by us."""
+
+
+Done = Callable[[list[Reply] | RedisUnreachableError | None], None]
+"""What became of a transaction that was begun; see ``RedisPipe.begin``."""
+
+
+class Loan(Struct, frozen=True):
+    """What somebody needs who sends transactions by himself; see ``RedisPipe.loan``.
+
+    Attributes:
+        file: Descriptor of the socket.
+        head: Comes before the commands of a transaction.
+        tail: Comes behind them.
+        answer_head: What Redis answers to ``head``, as bytes. To each command it then answers ``+QUEUED``, and to all
+            of them at once with an array of their replies.
+        answer_tail: What it answers to the rest of ``tail`` while the fence is ours.
+        listens: Whether the event loop reads.
+        listen: Have it read, or not.
+        write: Send what the socket did not take at once.
+    """
+
+    file: int
+    head: bytes
+    tail: bytes
+    answer_head: bytes
+    answer_tail: bytes
+    listens: bool
+    listen: Callable[[bool], None]
+    write: Callable[[bytes], None]
+
+
+class _KeysElsewhereError(RedisUnreachableError):
+    """Another node of the Cluster has our keys. The next connection leads to it where it is known."""
+
+
+def _number(reply: Reply) -> int:
+    """What a key holds that should hold a number; 0 for anything else."""
+    return int(reply) if isinstance(reply, bytes) and reply.isdigit() and len(reply) <= _MOST_DIGITS else 0
+
+
+def _watch_commands(key: str) -> list[bytes]:
+    """Watch a key and look at it."""
+    return [pack_command(("WATCH", key)), pack_command(("GET", key))]
+
+
+def _time_ms(reply: Reply) -> int:
+    """The answer to TIME, as ms since the epoch; 0 where it is refused."""
+    return int(reply[0]) * 1000 + int(reply[1]) // 1000 if isinstance(reply, list) else 0
+
+
+class RedisPipe:
+    """One connection that takes packed commands in batches and gives their replies in order.
+
+    Not safe for concurrent use.
+
+    Args:
+        config: Where Redis is.
+        text: Replies hold ``str``, for readers; else ``bytes``, which a fence needs.
+        route: The way there as another one has found it, for who connects again and again.
+    """
+
+    def __init__(self, config: RedisConfig, *, text: bool = False, route: Route | None = None) -> None:
+        self._route = route or Route(config, text=text)
+        self._address = self._route.address
+        self._line: Line | None = None
+        self._fence: tuple[str, int] | None = None
+        self._behind: list[bytes] = []
+        self._ours: bytes | None = None
+        """The fencing number, as Redis gives it."""
+        self._watching = False
+
+    async def take_fence(self, key: str) -> int:
+        """Become the one writer: take the next number of ``key`` and carry out transactions only while it holds it.
+
+        The key is watched, so a newer run that takes the next number makes the transaction fail that would have come
+        after it: there is no moment in which both write.
+
+        A number is above the one before it and not below the time of Redis' clock (ms since the epoch), so it is
+        higher than all earlier ones also where Redis has been restored to a state in which it held a lower number, or
+        none. A run that finds a lower number than its own is the newer one, and writes its own again.
+
+        Returns:
+            The number.
+
+        Raises:
+            RedisUnreachableError: The connection failed, or the server takes no writes now.
+        """
+        while True:
+            self._fence, self._behind, self._watching = None, [], False
+            _, now = await self.execute([pack_command(("EXISTS", key)), _TIME])
+            held = await self._watch(key)
+            number = max(held + 1, _time_ms(now))
+            if await self._set_watched(key, number):
+                self._fence, self._behind, self._ours = (key, number), _watch_commands(key), b"%d" % number
+                return number
+
+    async def _watch(self, key: str) -> int:
+        """Watch a key; the number that it holds."""
+        commands = _watch_commands(key)
+        replies = await self.ask(commands)
+        if isinstance(replies[1], Exception) and not is_wrong_type(replies[1]):
+            raise self._refused(replies, commands)
+        return _number(replies[1])
+
+    async def _set_watched(self, key: str, number: int) -> bool:
+        """Set a key that is being watched; False where somebody else wrote it meanwhile."""
+        commands = [_MULTI, pack_command(("SET", key, number)), _EXEC]
+        replies = await self.ask(commands)
+        if isinstance(replies[-1], Exception):
+            raise self._refused(replies, commands)
+        return replies[-1] is not None
+
+    @property
+    def connected(self) -> bool:
+        """Whether there is a connection. One that broke stays one until ``close``: whoever uses it is to learn that."""
+        return self._line is not None
+
+    async def connect(self) -> None:
+        """Open the connection where there is none.
+
+        Raises:
+            RedisUnreachableError: Nobody answers there, or it does not let us in.
+        """
+        if self._line is None:
+            self._line = await self._route.open()
+
+    async def execute(self, commands: Sequence[bytes]) -> list[Reply]:
+        """Send packed commands in one write and return their replies; a refusal is a reply, not raised.
+
+        Where a Cluster has their keys on another node, they are sent again there, unless there is a fence: who holds
+        one knows things of the server that it was taken from, and has to look again at another.
+
+        Cancel safety: a cancelled call leaves the connection in the middle of a reply; close it then.
+
+        Raises:
+            RedisUnreachableError: The connection failed; any part of the batch may have been carried out.
+        """
+        for _ in range(0 if self._fence else _MOST_MOVES):
+            try:
+                return await self.ask(commands)
+            except _KeysElsewhereError:
+                await self.close()
+        return await self.ask(commands)
+
+    async def ask(self, commands: Sequence[bytes]) -> list[Reply]:
+        """As ``execute``, on this connection alone.
+
+        Raises:
+            RedisUnreachableError: As there, or the keys are elsewhere.
+        """
+        if self._line is None:
+            self._line = await self._route.open()
+        try:
+            replies = await self._line.ask(b"".join(commands), len(commands))
+        except (LineBrokenError, NotRedisError) as error:
+            raise self._translated(error) from error
+        cause = replies[0] if replies else None
+        if isinstance(cause, Refusal) and cause.code in _NOT_LET_IN:  # then they all are
+            raise self._refused(replies, commands)
+        if self._address.kind is Kind.CLUSTER:
+            self._see_that_here_are(replies, commands)
+        return replies
+
+    def _see_that_here_are(self, replies: Sequence[Reply], commands: Sequence[bytes]) -> None:
+        """Raises: _KeysElsewhereError: A node of a Cluster says that it does not have our keys."""
+        for reply in replies:
+            if isinstance(reply, Refusal) and reply.code in ELSEWHERE:
+                raise self._refused(replies, commands)
+
+    async def transaction(self, commands: Sequence[bytes]) -> list[Reply]:
+        """Carry out packed commands as one MULTI/EXEC: all of them or none. Returns the reply of each.
+
+        Raises:
+            RedisUnreachableError: The connection failed (all or nothing was done), or the server takes no writes
+                now (nothing was done).
+            SupersededError: The fence holds a higher number than ours (nothing was done).
+        """
+        moves = 0
+        while True:
+            if self._fence is not None and not self._watching:
+                await self._hold_fence()
+            # Behind each transaction in the same write: it costs no round trip.
+            sent = [_MULTI, *commands, _EXEC, *self._behind]
+            try:
+                replies = await self.ask(sent)
+            except _KeysElsewhereError:  # nothing was done: without a fence nothing stands behind EXEC
+                moves += 1
+                if self._fence is not None or moves > _MOST_MOVES:
+                    raise
+                await self.close()
+                continue
+            result = replies[len(commands) + 1]
+            self._watching = self._fence is not None and _number(replies[-1]) == self._fence[1]
+            if isinstance(result, list):
+                return result
+            if result is not None:
+                self._watching = False
+                raise self._refused(replies, sent)
+            self._watching = False  # somebody wrote the fence: look who
+
+    def begin(self, commands: Sequence[bytes], done: Done, *, patient: bool = False) -> bool:
+        """Send a transaction now; False where that takes more than a write: then ``transaction`` does it.
+
+        Args:
+            commands: Packed.
+            done: Called from the event loop with the reply of each; or with ``None`` where nothing was done because
+                somebody wrote the fence, so that ``transaction`` must look who; or with the error that ``transaction``
+                would raise. Must not raise.
+            patient: Nothing waits for the outcome, until ``hurry``; see ``Line``.
+        """
+        line = self._line
+        if line is None or not line.idle or (self._fence is not None and not self._watching):
+            return False
+        data = b"".join((_MULTI, *commands, _EXEC, *self._behind))
+        replies = len(commands) + 2 + len(self._behind)
+        line.post(data, replies, partial(self._judge, len(commands), commands, done), patient=patient)
+        return True
+
+    def hurry(self) -> None:
+        """Something waits for the outcome of a patient transaction. ``done`` may be called at once."""
+        if self._line is not None:
+            self._line.hurry()
+
+    @property
+    def lends(self) -> bool:
+        """Whether the connection is one that somebody else can write to."""
+        return self._line is not None and self._line.lends
+
+    def loan(self) -> Loan | None:
+        """What is needed to borrow the connection; None where ``begin`` could not send now."""
+        line = self._line
+        if line is None or not (line.idle and line.lends) or (self._fence is not None and not self._watching):
+            return None
+        held = b"" if self._ours is None else b"+OK\r\n$%d\r\n%s\r\n" % (len(self._ours), self._ours)
+        tail = b"".join((_EXEC, *self._behind))
+        return Loan(line.file, _MULTI, tail, b"+OK\r\n", held, line.listens, line.listen, line.write)
+
+    def lend(self, on_answer: Callable[[bytes], None], on_lost: Callable[[], None]) -> None:
+        """Let who has the loan send transactions until it is taken back."""
+        if self._line is not None:
+            self._line.lend(on_answer, on_lost)
+
+    def take_back(self, said: bytes) -> None:
+        """The end of a loan, with no transaction under way; ``said`` is what Redis has said unasked."""
+        if self._line is not None:
+            self._line.take_back(said)
+
+    def take_back_begun(self, commands: int, done: Done, said: bytes, asked_s: float, *, patient: bool) -> None:
+        """The end of a loan with a transaction under way, which goes on as if ``begin`` had sent it.
+
+        Args:
+            commands: How many it holds.
+            done: As for ``begin``. May be called at once.
+            said: What Redis has answered so far.
+            asked_s: When it was sent (monotonic).
+            patient: As for ``begin``.
+        """
+        if self._line is None:
+            done(self._translated(LineBrokenError("closed")))
+            return
+        replies = commands + 2 + len(self._behind)
+        self._line.take_back_asked(replies, partial(self._judge, commands, (), done), said, asked_s, patient=patient)
+
+    def _judge(self, count: int, commands: Sequence[bytes], done: Done, outcome: list[Reply] | FleetError) -> None:
+        if isinstance(outcome, FleetError):
+            done(self._translated(outcome))
+            return
+        self._watching = self._fence is not None and outcome[-1] == self._ours
+        result = outcome[count + 1]
+        if result is None or isinstance(result, list):
+            done(result)
+        else:
+            self._watching = False
+            done(self._refused(outcome, (_MULTI, *commands)))
+
+    async def _hold_fence(self) -> None:
+        """Watch the fence and see that it is still ours."""
+        while self._fence is not None and not self._watching:
+            key, number = self._fence
+            held = await self._watch(key)
+            if held > number:
+                raise SupersededError("a newer run of this collector has begun")
+            if held < number:  # Redis has forgotten us; watched, so that a newer run's number is not overwritten
+                await self._set_watched(key, number)
+            else:
+                self._watching = True
+
+    def _refused(self, replies: Sequence[Reply], commands: Sequence[bytes]) -> RedisUnreachableError:
+        """EXEC itself only says that something went wrong before; the command that did says what."""
+        at, cause = next(((n, reply) for n, reply in enumerate(replies) if isinstance(reply, Refusal)), (0, None))
+        error = refused(self._address, cause, name_command(commands[at]) if at < len(commands) else "")
+        if cause is not None:
+            self._route.heed(cause)
+            if cause.code in ELSEWHERE and self._address.kind is Kind.CLUSTER:
+                return _KeysElsewhereError(str(error))
+        return error
+
+    def _translated(self, error: FleetError) -> RedisUnreachableError:
+        """What became of the connection, as those see it who use it."""
+        translated = broken(self._address, error)
+        translated.__cause__ = error
+        return translated
+
+    async def close(self) -> None:
+        """Drop the connection; what was sent and not answered is unknown."""
+        self._watching = False
+        line, self._line = self._line, None
+        if line is not None:
+            await line.close()

@@ -1,0 +1,386 @@
+"""One connection to Redis: bytes out, replies in, in order. Opens it in all the ways that an address can ask for.
+
+Without a client library: a collector writes batches that are packed already, and the ways through a client cost more
+CPU per entry, and more memory per process, than all the rest of a collector.
+"""
+
+import asyncio
+import os
+from collections.abc import Callable
+from typing import cast
+
+from common.config.collector import RedisConfig
+from tickfleet._util.dial import dial
+from tickfleet.errors import FleetError, RedisUnreachableError
+from tickfleet.redis.protocol import NotRedisError, Refusal, Replies, Reply, Scalar, pack_command
+from tickfleet.redis.refusals import describe
+from tickfleet.redis.tls import context_of, file_trouble
+from tickfleet.redis.url import Address, Host, Kind
+
+CONNECT_TIMEOUT_S = 2.0
+ANSWER_TIMEOUT_S = 5.0
+"""Without a byte of an answer that is awaited."""
+
+PATIENT_S = 1.0
+"""A patient question's answer is looked for by then, if nothing asked for it before. Shorter would mean a timer that
+wakes the process between the frames of a quiet feed."""
+
+_SECOND_LOOK_S = 0.1
+
+_READ_BYTES = 256 * 1024
+
+
+class LineBrokenError(FleetError):
+    """The connection has ended, or Redis is silent; what was sent last may have been carried out or not.
+
+    Attributes:
+        refusal: Where Redis did not take the connection at all, what it said of that (it has too many, or is in
+            protected mode): it says so before anything is asked, and closes.
+    """
+
+    def __init__(self, message: str, refusal: Refusal | None = None) -> None:
+        super().__init__(message)
+        self.refusal = refusal
+
+
+Answered = Callable[[list[Reply] | FleetError], None]
+"""Takes the replies, or why there are none: ``LineBrokenError`` or ``NotRedisError``. Must not raise."""
+
+
+class Line(asyncio.Protocol):
+    """An open connection. One question at a time; a question that was cancelled leaves a line to be closed.
+
+    To be woken for an answer costs more CPU than everything else that is done for one entry. Where nothing waits for
+    it, a question can be patient: its answer stays with the operating system until the next one, or ``PATIENT_S``.
+
+    Args:
+        text: See ``Replies``.
+        patient: Whether questions can be: not so under TLS, where what arrives is not yet an answer.
+    """
+
+    def __init__(self, *, text: bool, patient: bool = False) -> None:
+        self._parser = Replies(text=text)
+        self._loop = asyncio.get_running_loop()
+        self._transport: asyncio.Transport
+        self.idle = False
+        """Whether a question can be asked now."""
+        self._replies: list[Reply] = []
+        self._awaited = 0
+        self._taken = False
+        """Whether a question has ever been answered."""
+        self._answered: Answered | None = None
+        self._can_be_patient = patient
+        self._waits_patiently = False
+        self._reads = True
+        self._file = -1
+        self._asked_s = 0.0
+        self._look_again: asyncio.TimerHandle | None = None
+        self._heard_s = 0.0
+        self._overdue = 0.0
+        self._watch: asyncio.TimerHandle | None = None
+        self._broken: FleetError | None = None
+        self._borrower: tuple[Callable[[bytes], None], Callable[[], None]] | None = None
+        self._gone = asyncio.Event()
+
+    def post(self, data: bytes, replies: int, answered: Answered, *, patient: bool = False) -> None:
+        """Send packed commands in one write; ``answered`` is called from the event loop. Only where ``idle``.
+
+        Args:
+            data: The commands.
+            replies: How many they bring, at least one.
+            answered: Gets them, a refusal among them is a reply.
+            patient: Nothing waits for them, until ``hurry``.
+        """
+        self._await(replies, answered, self._loop.time(), patient=patient)
+        self._transport.write(data)
+
+    def _await(self, replies: int, answered: Answered, asked_s: float, *, patient: bool) -> None:
+        self._awaited, self._answered, self.idle = replies, answered, False
+        self._heard_s = self._asked_s = asked_s
+        if self._watch is None:
+            self._watch = self._loop.call_later(asked_s + ANSWER_TIMEOUT_S - self._loop.time(), self._look)
+        self._waits_patiently = patient and self._can_be_patient
+        if self._waits_patiently is self._reads:
+            self.listen(not self._reads)
+        if self._waits_patiently and self._look_again is None:
+            self._look_again = self._loop.call_later(PATIENT_S, self._end_patience)
+
+    def hurry(self) -> None:
+        """Something waits for the answer to a patient question: take it where it is there, else be woken for it."""
+        if not self._waits_patiently:
+            return
+        self._waits_patiently = False
+        try:
+            data = os.read(self._file, _READ_BYTES)
+        except OSError:  # nothing there yet; or the connection broke, which the transport will meet, too
+            data = b""
+        if data:
+            self.data_received(data)
+        if self._awaited and not self._waits_patiently:
+            self.listen(True)
+
+    @property
+    def listens(self) -> bool:
+        """Whether the event loop reads."""
+        return self._reads
+
+    def listen(self, wanted: bool) -> None:
+        """Have the event loop read, or not."""
+        if wanted is not self._reads:
+            self._reads = wanted
+            (self._transport.resume_reading if wanted else self._transport.pause_reading)()
+
+    async def ask(self, data: bytes, replies: int) -> list[Reply]:
+        """As ``post``, and wait for the replies.
+
+        Raises:
+            LineBrokenError: The connection has ended, or nothing was heard for ``ANSWER_TIMEOUT_S``.
+            NotRedisError: Who answers there is no Redis.
+        """
+        if self._broken is not None:
+            raise self._broken
+        if self._awaited:
+            raise LineBrokenError("an earlier question was given up")
+        if not replies:
+            return []
+        answer: asyncio.Future[list[Reply]] = self._loop.create_future()
+
+        def answered(outcome: list[Reply] | FleetError) -> None:
+            if answer.done():  # whoever asked was cancelled
+                return
+            if isinstance(outcome, FleetError):
+                answer.set_exception(outcome)
+            else:
+                answer.set_result(outcome)
+
+        self.post(data, replies, answered)
+        return await answer
+
+    @property
+    def lends(self) -> bool:
+        """Whether somebody else can write to it: not so under TLS, where what is written is not what is sent."""
+        return self._can_be_patient
+
+    def lend(self, on_answer: Callable[[bytes], None], on_lost: Callable[[], None]) -> None:
+        """Let somebody else ask and hear, by ``file`` and ``write``, until it is taken back.
+
+        Only where it ``lends`` and is ``idle``. Nobody watches meanwhile whether answers come: whoever borrows it gives
+        it back now and then, as a collector does at each heartbeat.
+
+        Args:
+            on_answer: Gets what comes while ``listen`` is on; else the borrower reads it himself.
+            on_lost: Called when the connection has ended.
+        """
+        self._borrower, self.idle = (on_answer, on_lost), False
+
+    def take_back(self, said: bytes) -> None:
+        """The end of a loan, with no question under way; ``said`` is what came without one."""
+        self._borrower, self.idle = None, self._broken is None
+        if said:
+            self.data_received(said)
+
+    def take_back_asked(
+        self, replies: int, answered: Answered, said: bytes, asked_s: float, *, patient: bool = False
+    ) -> None:
+        """The end of a loan with a question under way, which goes on as if ``post`` had sent it.
+
+        Args:
+            replies: As for ``post``.
+            answered: As for ``post``. May be called at once.
+            said: What came of its answer.
+            asked_s: When it was sent (monotonic).
+            patient: As for ``post``.
+        """
+        self._borrower = None
+        if self._broken is not None:
+            answered(self._broken)
+            return
+        self._await(replies, answered, asked_s, patient=patient)
+        if said:
+            self.data_received(said)
+
+    @property
+    def file(self) -> int:
+        """The socket's descriptor, for who has borrowed the connection."""
+        return self._file
+
+    def write(self, data: bytes) -> None:
+        """Send what the socket did not take at once from who has borrowed the connection."""
+        self._transport.write(data)
+
+    async def close(self) -> None:
+        """Drop the connection, without a word to the other side."""
+        self._end(LineBrokenError("closed"))
+        await self._gone.wait()
+
+    # --- called by the event loop --------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """See ``asyncio.Protocol``."""
+        self._transport = cast("asyncio.Transport", transport)
+        self._file = transport.get_extra_info("socket").fileno()
+        self.idle = True
+
+    def data_received(self, data: bytes) -> None:
+        """See ``asyncio.Protocol``."""
+        if self._broken is not None:
+            return
+        if self._borrower is not None:
+            self._borrower[0](data)
+            return
+        try:
+            self._replies += self._parser.feed(data)
+        except NotRedisError as error:
+            self._end(error)
+            return
+        if len(self._replies) == self._awaited:
+            self._taken = True
+            replies, answered = self._replies, self._answered
+            self._replies, self._answered, self._awaited, self.idle = [], None, 0, True
+            if answered is not None:
+                answered(replies)
+        elif len(self._replies) > self._awaited:
+            turned_away = self._turned_away()
+            self._end(turned_away or NotRedisError("more replies than questions"))
+        else:
+            self._heard_s = self._loop.time()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """See ``asyncio.Protocol``."""
+        self._gone.set()
+        self._end(self._turned_away() or LineBrokenError("the connection broke"))
+
+    def _turned_away(self) -> LineBrokenError | None:
+        """The end of a connection on which the first that was said is a refusal, where more or nothing was asked."""
+        first = self._replies[0] if self._replies and not self._taken else None
+        return LineBrokenError("Redis did not take the connection", first) if isinstance(first, Refusal) else None
+
+    def _end_patience(self) -> None:
+        """One timer for many patient questions, as ``_look``."""
+        self._look_again = None
+        if not self._waits_patiently:
+            return
+        left_s = self._asked_s + PATIENT_S - self._loop.time()
+        if left_s > 0:
+            self._look_again = self._loop.call_later(left_s, self._end_patience)
+        else:
+            self.hurry()
+
+    def _look(self) -> None:
+        """One timer for many questions: those that are answered in time need none of their own."""
+        self._watch = None
+        if not self._awaited or self._broken is not None:
+            return
+        left_s = self._heard_s + ANSWER_TIMEOUT_S - self._loop.time()
+        if left_s > 0:
+            self._watch = self._loop.call_later(left_s, self._look)
+        elif self._overdue != self._heard_s:  # we may be late ourselves: first read what has come
+            self._overdue = self._heard_s
+            self._watch = self._loop.call_later(_SECOND_LOOK_S, self._look)
+        else:
+            self._end(LineBrokenError("no answer"))
+
+    def _end(self, why: FleetError) -> None:
+        if self._broken is not None:
+            return
+        self._broken, self._waits_patiently = why, False
+        for timer in (self._watch, self._look_again):
+            if timer is not None:
+                timer.cancel()
+        self._transport.abort()
+        answered, self._answered, self._awaited, self.idle = self._answered, None, 0, False
+        if answered is not None:
+            answered(why)
+        if self._borrower is not None:
+            self._borrower[1]()
+
+
+async def open_line(config: RedisConfig, address: Address, host: Host | None, *, text: bool) -> Line:
+    """Connect, within ``CONNECT_TIMEOUT_S``, and be let in, within ``ANSWER_TIMEOUT_S``.
+
+    Args:
+        config: Holds the password.
+        address: How to be let in.
+        host: Where, of all that the address names; None for its unix socket.
+        text: See ``Replies``.
+
+    Raises:
+        RedisUnreachableError: Nobody answers there, or it does not let us in.
+    """
+    try:
+        line = await connect(address, host, text=text)
+        try:
+            await _enter(line, address, config.password)
+        except BaseException:
+            await line.close()
+            raise
+    except (LineBrokenError, NotRedisError) as error:
+        raise broken(address, error) from error
+    return line
+
+
+async def connect(address: Address, host: Host | None, *, text: bool) -> Line:
+    """As ``open_line``, without being let in."""
+    try:
+        async with asyncio.timeout(CONNECT_TIMEOUT_S):
+            return await _connect(address, host, text=text)
+    except (OSError, TimeoutError, ValueError) as error:  # ValueError: that can be no host's name
+        raise unreached(address) from error
+
+
+async def _connect(address: Address, host: Host | None, *, text: bool) -> Line:
+    loop = asyncio.get_running_loop()
+    if host is None:
+        _, line = await loop.create_unix_connection(lambda: Line(text=text, patient=True), address.path)
+    else:
+        tls = None if address.tls is None else context_of(address)
+        name = None if tls is None else host[0]
+        _, line = await loop.create_connection(
+            lambda: Line(text=text, patient=tls is None), ssl=tls, server_hostname=name, sock=await dial(*host)
+        )
+    return line
+
+
+async def _enter(line: Line, address: Address, password: str | None) -> None:
+    """Authenticate and choose the database."""
+    commands = authentication(address, password)
+    if address.database:
+        commands.append(("SELECT", address.database))
+    replies = await line.ask(b"".join(map(pack_command, commands)), len(commands))
+    for (name, *_), reply in zip(commands, replies, strict=True):
+        if isinstance(reply, Refusal):
+            raise refused(address, reply, str(name).lower())
+
+
+def authentication(address: Address, password: str | None) -> list[tuple[Scalar, ...]]:
+    """The command that tells who we are; none where nothing was configured."""
+    if password is None and not address.user:
+        return []
+    return [("AUTH", *([address.user] if address.user else []), password or "")]
+
+
+def refused(address: Address, cause: Refusal | None, command: str = "") -> RedisUnreachableError:
+    """The server's refusal of a whole batch, in our own words; ``command`` is what was refused, where that is known."""
+    if cause is not None and cause.code in ELSEWHERE and address.kind is not Kind.CLUSTER:
+        return RedisUnreachableError(f"Redis at {address.shown} is a Cluster: its address begins with redis+cluster://")
+    words = "refuses what we ask" if cause is None else describe(str(cause), command)
+    return RedisUnreachableError(f"Redis at {address.shown} {words}")
+
+
+def broken(address: Address, error: FleetError) -> RedisUnreachableError:
+    """The end of a connection, as those see it who use it; ``error`` is ``LineBrokenError`` or ``NotRedisError``."""
+    if not isinstance(error, LineBrokenError):
+        return RedisUnreachableError(f"Redis at {address.shown} does not work for us as it stands")
+    if error.refusal is not None:
+        return refused(address, error.refusal)
+    return unreached(address)
+
+
+def unreached(address: Address) -> RedisUnreachableError:
+    """That no connection could be had, or that it broke."""
+    return RedisUnreachableError(f"Redis at {address.shown} {file_trouble(address) or 'cannot be reached'}")
+
+
+ELSEWHERE = frozenset({"MOVED", "ASK", "TRYAGAIN", "CLUSTERDOWN"})
+"""Refusals of a node of a Cluster that does not serve our keys, or not now
+(https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/)."""

@@ -1,0 +1,108 @@
+"""What is said to Redis and what it answers, as bytes and values. Does no I/O; the only owner of ``hiredis``."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import hiredis
+
+from tickfleet.errors import FleetError
+from tickfleet.redis.refusals import code_of
+
+
+class Refusal(Exception):  # noqa: N818 - an answer, which is raised nowhere
+    """The server says no; the text is its own, with the error code first: ``WRONGTYPE Operation against a key …``."""
+
+    @property
+    def code(self) -> str:
+        """The first word, ``ERR`` where the server has no better one."""
+        return code_of(str(self))
+
+
+class NotRedisError(FleetError):
+    """Somebody answers who does not speak Redis' protocol."""
+
+
+Reply = bytes | int | list[Any] | str | None | Exception
+Scalar = str | int | float | bytes
+
+pack_command: Callable[[tuple[Scalar, ...]], bytes] = hiredis.pack_command  # type: ignore[assignment]  # stub: 1-tuple
+"""One command in Redis' protocol, packed in C."""
+
+
+_KEY_AT = {"XINFO": 2, "XGROUP": 2, "MEMORY": 2, "EVAL": 3, "XREADGROUP": 0, "XREAD": 0}
+"""Where the key of a command stands that is not its second word; 0: behind STREAMS."""
+
+_WITH_SUBCOMMAND = frozenset({"XINFO", "XGROUP", "MEMORY", "CONFIG", "CLIENT", "ACL", "CLUSTER"})
+_SECRET = frozenset({"AUTH", "HELLO"})
+
+
+def name_command(packed: bytes) -> str:
+    """A packed command for messages: its name and its first key, ``xinfo stream md:v1:{okx:BTC-USDT}:trade``."""
+    (words,) = Replies(text=True).feed(packed)
+    return name_words(words) if isinstance(words, list) else ""
+
+
+def name_words(words: Sequence[object]) -> str:
+    """As ``name_command``, of a command in words."""
+    if not words:
+        return ""
+    name = str(words[0]).upper()
+    subcommand = words[1:2] if name in _WITH_SUBCOMMAND else []
+    key_at = _KEY_AT.get(name, 1) or ([*words, "STREAMS"].index("STREAMS") + 1)
+    key = words[key_at : key_at + 1] if name not in _SECRET else []
+    return " ".join([*(str(word).lower() for word in (name, *subcommand)), *map(str, key)])
+
+
+class Replies:
+    """Takes bytes as they come and gives whole replies, in order; parsed in C.
+
+    Args:
+        text: Strings are ``str``, with a mark in place of what is no UTF-8: a foreign value in one of our keys is read
+            as damaged text and does not break the reply that it stands in. Else they are ``bytes``.
+    """
+
+    def __init__(self, *, text: bool = False) -> None:
+        encoding = {"encoding": "utf-8", "errors": "replace"} if text else {}
+        self._none = object()
+        self._reader = hiredis.Reader(
+            protocolError=NotRedisError, replyError=Refusal, notEnoughData=self._none, **encoding
+        )
+
+    def feed(self, data: bytes) -> list[Reply]:
+        """The replies that are complete with these bytes.
+
+        Raises:
+            NotRedisError: They are not Redis' protocol.
+        """
+        self._reader.feed(data)
+        gets, none = self._reader.gets, self._none
+        replies: list[Reply] = []
+        while (reply := gets()) is not none:
+            replies.append(reply)
+        return replies
+
+
+def is_stale_id(reply: Reply) -> bool:
+    """Whether XADD was refused because the stream already has this id or a higher one."""
+    return isinstance(reply, Refusal) and "equal or smaller" in str(reply)
+
+
+def is_wrong_type(reply: Reply) -> bool:
+    """Whether a command was refused because the key holds something of another type."""
+    return isinstance(reply, Refusal) and reply.code == "WRONGTYPE"
+
+
+def is_no_stream(reply: Reply) -> bool:
+    """Whether XINFO or XGROUP was refused because there is no such key, or it holds something of another type."""
+    no_key = ("no such key", "requires the key to exist")
+    return is_wrong_type(reply) or (isinstance(reply, Refusal) and any(text in str(reply) for text in no_key))
+
+
+def is_no_group(reply: Reply) -> bool:
+    """Whether a command of a consumer group was refused because there is no such group, or its stream is gone."""
+    return isinstance(reply, Refusal) and reply.code in ("NOGROUP", "UNBLOCKED")
+
+
+def is_group_there(reply: Reply) -> bool:
+    """Whether XGROUP CREATE was refused because the group exists already."""
+    return isinstance(reply, Refusal) and reply.code == "BUSYGROUP"
