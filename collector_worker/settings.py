@@ -6,7 +6,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from common.config.collector import ExchangeCollectorConfig, RedisConfig
+from common.config.collector import ExchangeCollectorConfig
 from common.config.environment import Environment
 from common.config.fleet_file import load_fleet
 from common.config.worker_file import decode, redis_of
@@ -14,6 +14,7 @@ from common.process.parent_death import under_supervisord
 from tickfleet.contract import keys
 from tickfleet.contract.identity import CollectorId, DataType
 from tickfleet.errors import InvalidConfigurationError
+from tickfleet.redis.config import RedisConfig
 from tickfleet.version import VERSION
 
 _DESCRIPTION = """\

@@ -22,12 +22,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NoReturn
 
-from common.config.collector import RedisConfig
 from common.config.environment import Environment, read_environment
 from common.config.fleet_file import load_fleet
 from common.process.parent_death import die_with_parent, under_supervisord
 from common.redis import append_only
 from tickfleet.errors import EXIT_FAILURE, EXIT_OK, FleetError, InvalidConfigurationError
+from tickfleet.redis.config import RedisConfig
 from tickfleet.redis.connection import open_line
 from tickfleet.redis.protocol import Reply, pack_command
 from tickfleet.redis.url import Address, read_address

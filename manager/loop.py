@@ -11,11 +11,10 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from common.config.collector import RedisConfig
 from common.process.lifecycle import heed_cancellation
 from common.process.log import get_logger
 from common.redis.redis_py import KeyRefusedError, translated_errors
-from manager.act.executor import WHO, Hands
+from manager.act.executor import Hands
 from manager.act.reconciler import FleetKeeper
 from manager.decide.assess import blind
 from manager.decide.evaluate import Judge, Seen
@@ -27,7 +26,7 @@ from manager.desired.source import Wanted
 from manager.journal.incidents import Notices
 from manager.journal.log_lines import log_news
 from manager.journal.memory import Memory
-from manager.model.journal_entries import APPLY, Entry, What, answering
+from manager.model.journal_entries import APPLY, WHO, Entry, What, answering
 from manager.model.verdicts import Pulse, summarise
 from manager.observe.clock_jumps import Instant, was_late
 from manager.observe.lease import Lease
@@ -40,6 +39,7 @@ from manager.supervisord.async_client import Supervisor
 from tickfleet._util.clock import Clock
 from tickfleet.contract.identity import CollectorId
 from tickfleet.errors import RedisUnreachableError
+from tickfleet.redis.config import RedisConfig
 from tickfleet.version import VERSION
 
 if TYPE_CHECKING:

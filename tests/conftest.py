@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from common.config.collector import RedisConfig
 from tests.support.clock import ManualClock
 from tests.support.redis_server import RedisServer
+from tickfleet.redis.config import RedisConfig
 
 busy = [HealthCheck.too_slow]
 settings.register_profile("tickfleet", deadline=None, suppress_health_check=busy)  # a busy machine is no failure

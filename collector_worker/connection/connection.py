@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from collector_worker.connection.resubscriptions import Resubscriptions
 from collector_worker.connection.transport import open_socket
-from collector_worker.connection.transport.protocol import CLOSE_TIMEOUT_S, OPEN_TIMEOUT_S, Pace, Socket
+from collector_worker.connection.transport.protocol import CLOSE_TIMEOUT_S, OPEN_TIMEOUT_S, Socket
 from collector_worker.exchanges.adapter import (
     Acknowledged,
     Adapter,
@@ -29,14 +29,15 @@ from collector_worker.exchanges.adapter import (
 from collector_worker.integrity.book_sync import Wish
 from collector_worker.integrity.fast_path import Express
 from collector_worker.integrity.router import Pipeline
+from collector_worker.publish.buffer import Pace
 from collector_worker.rest.client import RestClient
 from collector_worker.rest.rate_limits import Permits
 from collector_worker.telemetry.recorder import RawRecorder
 from collector_worker.telemetry.telemetry import Telemetry
 from common.config.exchanges import Rate
-from common.process.lifecycle import worst_of
 from common.process.log import Failures, get_logger
 from tickfleet._util.clock import Clock
+from tickfleet._util.task_groups import worst_of
 from tickfleet.contract.events import Candle, Ticker, Trade
 from tickfleet.contract.health import BookState, WorkerState
 from tickfleet.contract.identity import DataType

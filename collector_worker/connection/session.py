@@ -14,9 +14,9 @@ from msgspec import Struct
 
 from collector_worker.connection.connection import Connection, Surroundings
 from collector_worker.exchanges.adapter import Feed
-from common.process.lifecycle import worst_of
 from common.process.log import Failures
 from tickfleet._util.backoff import GrowingPause, full_jitter
+from tickfleet._util.task_groups import worst_of
 from tickfleet.contract.health import WorkerState
 from tickfleet.contract.identity import DataType
 from tickfleet.errors import FeedError, NotServedHereError, TurnedAwayError

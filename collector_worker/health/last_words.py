@@ -12,7 +12,6 @@ import socket
 from random import Random
 
 from collector_worker.publish.transaction import hset
-from common.config.collector import RedisConfig
 from common.config.environment import Environment
 from common.config.fleet_file import load_fleet
 from common.config.taken_file import find_redis
@@ -24,6 +23,7 @@ from tickfleet.contract.health import Heartbeat, WorkerState
 from tickfleet.contract.identity import CollectorId
 from tickfleet.errors import EXIT_BAD_CONFIGURATION, FleetError, InvalidConfigurationError, RedisUnreachableError
 from tickfleet.redis.client import RedisPipe
+from tickfleet.redis.config import RedisConfig
 from tickfleet.redis.protocol import pack_command
 from tickfleet.version import VERSION
 

@@ -17,10 +17,10 @@ import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from math import inf
 
-from collector_worker.connection.transport.protocol import Pace
 from collector_worker.exchanges.adapter import ExchangeCollector, Instrument
 from collector_worker.exchanges.trusted_time import is_ahead
 from collector_worker.health.silence_limits import NS_PER_S, Usual
+from collector_worker.publish.buffer import Pace
 from collector_worker.rest.client import RestClient
 from collector_worker.telemetry.telemetry import Telemetry
 from common.process.log import Failures, get_logger

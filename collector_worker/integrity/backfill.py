@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from functools import partial
 
-from collector_worker.connection.transport.protocol import Pace
 from collector_worker.exchanges.adapter import ExchangeCollector, Instrument
 from collector_worker.integrity.flows import CandleFlow, Flow, TradeFlow
+from collector_worker.publish.buffer import Pace
 from collector_worker.rest.client import RestClient
 from common.process.log import Failures
 from tickfleet._util.clock import Clock

@@ -8,6 +8,7 @@ the streams then tells the next run from where to fetch.
 from collections import deque
 from itertools import islice
 from pathlib import Path
+from typing import Protocol
 
 from collector_worker.publish.spool import Packed, Spool
 
@@ -16,6 +17,19 @@ _ENTRY_OVERHEAD_BYTES = 160
 """What an entry in memory takes beside its packed bytes: the objects around it."""
 
 _REFILL_BYTES = 4 * 1024 * 1024
+
+
+class Pace(Protocol):
+    """What is behind the reader, and may need time."""
+
+    @property
+    def congested(self) -> bool:
+        """Whether to wait before reading on."""
+        ...
+
+    async def relief(self) -> None:
+        """Wait until reading may go on."""
+        ...
 
 
 class Buffer:

@@ -13,8 +13,7 @@ from msgspec.structs import replace
 
 from collector_worker.publish.publisher import Publisher
 from collector_worker.publish.stream_ids import StreamIds
-from collector_worker.publish.stream_tips import NO_STREAM, NOWHERE, Reader, place, read_ends
-from collector_worker.recovery.tails import page_of
+from collector_worker.publish.stream_tips import NO_STREAM, NOWHERE, Reader, page_of, place, read_ends
 from tickfleet.contract import keys
 from tickfleet.contract.coverage import Kind, LedgerEntry, State, decode, encode
 from tickfleet.contract.coverage_fold import Span, number_of

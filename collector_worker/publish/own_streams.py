@@ -7,11 +7,12 @@ from msgspec.structs import replace
 
 from collector_worker.publish.stream_ids import StreamIds
 from collector_worker.publish.trade_command import TradeCommand
-from common.config.collector import ExchangeCollectorConfig, MaxLen
+from common.config.collector import ExchangeCollectorConfig
 from tickfleet.contract import keys
 from tickfleet.contract.codec import encode
 from tickfleet.contract.events import Event, FeedStatus, Gap, Trade
 from tickfleet.contract.identity import DataType
+from tickfleet.redis.config import MaxLen
 from tickfleet.redis.protocol import pack_command
 
 NO_ROOM = "buffer_full"

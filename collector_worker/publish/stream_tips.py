@@ -4,8 +4,8 @@ The end is the highest id that a stream ever had: it stays when the entries are 
 with the key (https://redis.io/docs/latest/commands/xinfo-stream/, ``last-generated-id``).
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Protocol
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Protocol
 
 from tickfleet.errors import FleetError, RedisUnreachableError
 from tickfleet.redis.protocol import Reply, is_no_stream, is_wrong_type, pack_command
@@ -109,3 +109,22 @@ def refusing(
     return {
         key for key, end in sent.items() if found[key] != end and found[key] in (*untouched, known.get(key, NOWHERE))
     }
+
+
+def page_of(reply: Reply) -> list[tuple[str, dict[str, str]]]:
+    """Entries of an XREVRANGE reply, newest first; none where the key holds something else.
+
+    Raises:
+        RedisUnreachableError: Redis takes no commands from us now.
+    """
+    if is_wrong_type(reply):
+        return []
+    if not isinstance(reply, list):
+        raise RedisUnreachableError(f"Redis {describe(str(reply), 'xrevrange')}")
+    return list(_entries(reply))
+
+
+def _entries(reply: list[Any]) -> Iterator[tuple[str, dict[str, str]]]:
+    for entry_id, flat in reply:
+        texts = [part.decode(errors="replace") for part in flat]
+        yield entry_id.decode(), dict(zip(texts[::2], texts[1::2], strict=True))

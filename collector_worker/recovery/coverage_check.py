@@ -10,8 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from collector_worker.publish.coverage_stream import Subject
 from collector_worker.publish.own_streams import Stream, Streams
-from collector_worker.publish.stream_tips import Reader
-from collector_worker.recovery.tails import is_number, page_of, reached
+from collector_worker.publish.stream_tips import Reader, page_of
+from collector_worker.recovery.tails import is_number, reached
 from tickfleet.contract.coverage import LedgerEntry
 from tickfleet.contract.identity import DataType
 from tickfleet.redis.protocol import pack_command

@@ -1,19 +1,16 @@
 """What the streams already hold: the only state that a new run needs."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
 
 from collector_worker.exchanges.trusted_time import MAX_CLOCK_DIFFERENCE_NS, is_ahead, not_ahead
 from collector_worker.integrity.sequences import CandleTape, TradeTape
 from collector_worker.publish.own_streams import Stream, Streams
 from collector_worker.publish.stream_ids import NS_PER_MS
-from collector_worker.publish.stream_tips import NO_STREAM, NOWHERE, Reader, place, read_ends
+from collector_worker.publish.stream_tips import NO_STREAM, NOWHERE, Reader, page_of, place, read_ends
 from tickfleet.contract.coverage import Kind, LedgerEntry, State, intervals
 from tickfleet.contract.coverage_fold import number_of
 from tickfleet.contract.identity import DataType
-from tickfleet.errors import RedisUnreachableError
-from tickfleet.redis.protocol import Reply, is_wrong_type, pack_command
-from tickfleet.redis.refusals import describe
+from tickfleet.redis.protocol import is_wrong_type, pack_command
 
 _LOOK_BACK = {DataType.TRADE: 100, DataType.CANDLES: 100, DataType.ORDERBOOK: 1, DataType.TICKER: 1}
 """Entries to read at first. Mostly enough: behind the last trade stand only the markers of a bad hour, behind a
@@ -163,22 +160,3 @@ def _time_of(fields: Mapping[str, str], now_ns: int) -> int:
 def is_number(text: str) -> bool:
     """Whether a text of an entry is a number, as we write them."""
     return text.isascii() and text.isdecimal() and len(text) <= _MOST_DIGITS
-
-
-def page_of(reply: Reply) -> list[tuple[str, dict[str, str]]]:
-    """Entries of an XREVRANGE reply, newest first; none where the key holds something else.
-
-    Raises:
-        RedisUnreachableError: Redis takes no commands from us now.
-    """
-    if is_wrong_type(reply):
-        return []
-    if not isinstance(reply, list):
-        raise RedisUnreachableError(f"Redis {describe(str(reply), 'xrevrange')}")
-    return list(_entries(reply))
-
-
-def _entries(reply: list[Any]) -> Iterator[tuple[str, dict[str, str]]]:
-    for entry_id, flat in reply:
-        texts = [part.decode(errors="replace") for part in flat]
-        yield entry_id.decode(), dict(zip(texts[::2], texts[1::2], strict=True))

@@ -34,12 +34,12 @@ from typing import NoReturn
 from msgspec import Struct
 from msgspec.structs import replace
 
-from common.config.collector import RedisConfig
 from common.config.exchanges import Rate
 from common.process.log import get_logger
 from tickfleet.contract import keys
 from tickfleet.errors import RedisUnreachableError
 from tickfleet.redis.client import RedisPipe
+from tickfleet.redis.config import RedisConfig
 from tickfleet.redis.discovery import Route
 from tickfleet.redis.protocol import Refusal, name_command, pack_command
 from tickfleet.redis.refusals import NO_WRITES, describe

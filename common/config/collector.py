@@ -2,63 +2,22 @@
 
 import hashlib
 from collections.abc import Mapping
-from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Struct, field
 
 from common.config.exchanges import Endpoints, ExchangeProfile, Limits, LowerLimits, profile
-from tickfleet.contract import keys
 from tickfleet.contract.identity import CollectorId, DataType, Symbol
 from tickfleet.contract.suggestions import interval_of_known, listed, of_known
 from tickfleet.errors import InvalidConfigurationError
 
-DEFAULT_REDIS_URL = "redis://127.0.0.1:6379/0"
 TRANSPORT_PICOWS, TRANSPORT_WEBSOCKETS = TRANSPORTS = ("picows", "websockets")
 """The libraries that can read an exchange's socket."""
 
 DEFAULT_TRANSPORT = TRANSPORT_PICOWS
 MAX_WAIT_S = 7 * 86_400
 """Longer than any weekend of a market; it keeps infinity out of what is computed from a setting."""
-
-
-class MaxLen(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Entries kept per stream of each data type (approximately, see ``XADD … MAXLEN ~``)."""
-
-    trade: int = keys.DEFAULT_MAXLEN[DataType.TRADE]
-    orderbook: int = keys.DEFAULT_MAXLEN[DataType.ORDERBOOK]
-    ticker: int = keys.DEFAULT_MAXLEN[DataType.TICKER]
-    candles: int = keys.DEFAULT_MAXLEN[DataType.CANDLES]
-
-    def __post_init__(self) -> None:
-        for name in self.__struct_fields__:
-            if getattr(self, name) < 1:
-                raise InvalidConfigurationError(f"redis.maxlen.{name} must be at least 1")
-
-    def of(self, data_type: DataType) -> int:
-        """The bound of one data type."""
-        bound: int = getattr(self, data_type.value)
-        return bound
-
-
-class RedisConfig(Struct, frozen=True, kw_only=True):
-    """Where Redis is. ``password`` is kept out of ``url``, so that the address may be shown.
-
-    Attributes:
-        password_file: The file of its own that the password was read from; empty where it came from elsewhere.
-    """
-
-    url: str = DEFAULT_REDIS_URL
-    password: str | None = None
-    maxlen: MaxLen = field(default_factory=MaxLen)
-    password_file: str = ""
-
-    def __repr__(self) -> str:
-        return f"RedisConfig(url={self.url!r})"
-
-    def __rich_repr__(self) -> list[tuple[str, Any]]:
-        return [("url", self.url)]
 
 
 class ExchangeCollectorConfig(Struct, frozen=True):

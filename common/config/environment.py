@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from common.config.place import REMEDY, unfit
 from tickfleet.errors import InvalidConfigurationError
+from tickfleet.redis.config import read_redis_environment
 
 DEFAULT_METRICS_PORT = "9464"
 """What OpenTelemetry's exporters for Prometheus use too."""
@@ -115,11 +116,6 @@ def read_environment(env: Mapping[str, str] = os.environ) -> Environment:
         collector=env.get("TICKFLEET_COLLECTOR", ""),
         config_id=env.get("TICKFLEET_CONFIG_ID", ""),
     )
-
-
-def read_redis_environment(env: Mapping[str, str] = os.environ) -> tuple[str | None, str | None]:
-    """Address and password of Redis: all that a reader in somebody else's program needs to know."""
-    return env.get("TICKFLEET_REDIS_URL") or None, env.get("TICKFLEET_REDIS_PASSWORD") or None
 
 
 def from_here(path: str | Path, name: str) -> Path:

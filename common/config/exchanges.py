@@ -5,10 +5,11 @@ The adapters that do it live with the worker; a test holds the two lists togethe
 
 from msgspec import Struct
 
+from tickfleet.contract.exchanges import require_exchange
 from tickfleet.contract.identity import DataType, ProductKind
 from tickfleet.contract.intervals import INTERVAL_S
-from tickfleet.contract.suggestions import did_you_mean, of_known
-from tickfleet.errors import ExchangeNotSupportedError, InvalidConfigurationError
+from tickfleet.contract.suggestions import of_known
+from tickfleet.errors import InvalidConfigurationError
 
 
 class Endpoints(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -188,7 +189,5 @@ def profile(exchange: str) -> ExchangeProfile:
     Raises:
         ExchangeNotSupportedError: There is no such exchange here.
     """
-    if exchange not in PROFILES:
-        hint = f"{did_you_mean(exchange, PROFILES)} (supported: {', '.join(sorted(PROFILES))})"
-        raise ExchangeNotSupportedError(f"exchange {exchange!r} is not supported{hint}")
+    require_exchange(exchange)
     return PROFILES[exchange]

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec import UNSET, Struct, UnsetType, field
 
-from common.config.collector import DEFAULT_REDIS_URL, ExchangeCollectorConfig, MaxLen, RedisConfig, check_exchange
+from common.config.collector import ExchangeCollectorConfig, check_exchange
 from common.config.environment import Environment
 from common.config.exchanges import Endpoints, ExchangeProfile, LowerLimits, profile
 from common.config.manager_limits import Tuning
@@ -19,6 +19,7 @@ from common.config.own_file import read_own, refuse_readable
 from tickfleet.contract.identity import CollectorId, DataType
 from tickfleet.contract.suggestions import of_known
 from tickfleet.errors import FleetError, InvalidConfigurationError
+from tickfleet.redis.config import DEFAULT_REDIS_URL, MaxLen, RedisConfig
 from tickfleet.redis.url import split_secret
 
 

@@ -6,11 +6,11 @@ Standard library only: set-up asks before anything is installed.
 import stat
 from pathlib import Path
 
+from tickfleet._util.unix_socket import SOCKET_PATH_MAX_BYTES
+
 REMEDY = "move the whole folder to a short path without % and quotes, and run make setup there"
 
 _SOCKET = "var/supervisor.sock"
-SOCKET_PATH_MAX_BYTES = 107
-"""``sun_path`` of unix(7), without the zero byte at its end."""
 
 _WHILE_IT_STARTS = len(".4194304")
 """supervisord binds its socket to a name with its process id behind it, and renames that."""

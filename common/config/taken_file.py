@@ -11,13 +11,14 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
-from common.config.collector import ExchangeCollectorConfig, MaxLen, RedisConfig
+from common.config.collector import ExchangeCollectorConfig
 from common.config.environment import Environment
 from common.config.fleet_file import Fleet, Ground
 from common.config.manager_limits import Tuning
 from common.config.own_file import read_own
 from common.config.worker_file import RedisPlace, redis_of, redis_place
 from tickfleet.errors import FleetError
+from tickfleet.redis.config import MaxLen, RedisConfig
 
 
 class TakenFile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -10,10 +10,11 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
-from common.config.collector import ExchangeCollectorConfig, MaxLen, RedisConfig
+from common.config.collector import ExchangeCollectorConfig
 from common.config.environment import Environment
 from common.config.own_file import read_own
 from tickfleet.errors import FleetError, InvalidConfigurationError
+from tickfleet.redis.config import MaxLen, RedisConfig
 from tickfleet.redis.url import split_secret
 
 

@@ -5,7 +5,7 @@ import signal
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from tickfleet.errors import FleetError, Recovery
+from tickfleet._util.task_groups import worst_of
 
 
 async def run_until_signal(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
@@ -57,21 +57,3 @@ async def run_together(*works: Coroutine[Any, Any, None]) -> None:
                 tasks.create_task(work)
     except BaseExceptionGroup as group:
         raise worst_of(group) from group
-
-
-def worst_of(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """The error of a group that says most: a bug before one of ours, and of ours one that ends the process."""
-    return min(_leaves(group), key=_mildness)
-
-
-def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
-    leaves: list[BaseException] = []
-    for error in group.exceptions:
-        leaves += _leaves(error) if isinstance(error, BaseExceptionGroup) else [error]
-    return leaves
-
-
-def _mildness(error: BaseException) -> int:
-    if not isinstance(error, FleetError):
-        return 0
-    return 1 if error.recovery is Recovery.EXIT else 2

@@ -10,14 +10,13 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
-from common.config.collector import RedisConfig
 from common.config.environment import Environment, read_environment
 from common.config.fleet_file import Fleet, load_fleet
 from common.config.taken_file import read_taken
 from common.process.event_loop import run
 from common.process.lifecycle import run_until_signal
 from tickfleet.errors import EXIT_OK, FleetError, InvalidConfigurationError
-from tickfleet.reading.streams.connect import redis_config
+from tickfleet.redis.config import RedisConfig, redis_config
 
 LOG = logging.getLogger("tickfleet.service")
 

@@ -14,9 +14,9 @@ from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import ExponentialWithJitterBackoff, NoBackoff
 from redis.retry import Retry
 
-from common.config.collector import RedisConfig
 from tickfleet.contract import keys
 from tickfleet.errors import FleetError, RedisUnreachableError
+from tickfleet.redis.config import RedisConfig
 from tickfleet.redis.connection import ANSWER_TIMEOUT_S, CONNECT_TIMEOUT_S
 from tickfleet.redis.protocol import name_words
 from tickfleet.redis.refusals import because, code_of, describe

@@ -8,10 +8,11 @@ first command is none. Redis refuses what the user may not do when it is queued
 from collections.abc import Iterable, Mapping, Sequence
 from enum import Enum
 
-from common.config.collector import ExchangeCollectorConfig, RedisConfig
+from common.config.collector import ExchangeCollectorConfig
 from tickfleet.contract import keys
 from tickfleet.contract.identity import DataType
 from tickfleet.errors import RedisUnreachableError
+from tickfleet.redis.config import RedisConfig
 from tickfleet.redis.connection import LineBrokenError, broken
 from tickfleet.redis.discovery import Route
 from tickfleet.redis.protocol import NotRedisError, Refusal, Reply, Scalar, name_words, pack_command

@@ -13,9 +13,9 @@ from typing import TypeVar
 from msgspec import Struct
 from msgspec.structs import replace
 
-from common.config.collector import RedisConfig
 from tickfleet.contract import keys
 from tickfleet.errors import RedisUnreachableError
+from tickfleet.redis.config import RedisConfig
 from tickfleet.redis.connection import Line, LineBrokenError, broken, open_line
 from tickfleet.redis.protocol import NotRedisError, Refusal, Reply, Scalar, pack_command
 from tickfleet.redis.refusals import describe

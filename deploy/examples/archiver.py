@@ -1,7 +1,7 @@
 """Writes all that the collectors publish to Parquet files, every entry once, whatever happens to the process.
 
-- Where they are, what they are called, and why a kill costs nothing: ``tickfleet.reading.tables.segment_files``.
-- A row per entry (``tickfleet.reading.tables.layout``), ``gap`` and ``feed_status`` too. ``missed`` stands where retention was
+- Where they are, what they are called, and why a kill costs nothing: ``segment_files``.
+- A row per entry (``layout``), ``gap`` and ``feed_status`` too. ``missed`` stands where retention was
   faster than this reader, ``unreadable`` where an entry is none that this version knows.
 - A file ends after ``--every-s``, at the end of its day, and when it, or all together, hold too much.
 - SIGTERM: the open files are finished, within 5 s; what is not finished by then is removed, and said. What was in it,
@@ -16,7 +16,6 @@ from itertools import groupby
 from math import inf
 from pathlib import Path
 
-from common.config.collector import RedisConfig
 from common.config.environment import read_environment
 from common.process.service import run_service
 from tickfleet._util.clock import Clock, SystemClock
@@ -26,6 +25,7 @@ from tickfleet.reading.entries import Chunk
 from tickfleet.reading.subscriber import Entry, Missed, Rewound, StreamName, Subscriber
 from tickfleet.reading.tables.arrow import ParquetFile, schema
 from tickfleet.reading.tables.segment_files import IdFiles, day_of
+from tickfleet.redis.config import RedisConfig
 
 FILE_CELLS, ALL_CELLS = 2_000_000, 10_000_000  # 200,000 trades, some 40 MiB of memory; and five times that
 ROWS_AT_ONCE = 100  # that wait as objects, before they go to the file

@@ -21,7 +21,6 @@ from itertools import islice
 
 from msgspec import Struct
 
-from common.config.collector import RedisConfig
 from common.process.service import run_service
 from tickfleet._util.clock import SystemClock
 from tickfleet.contract.events import Trade
@@ -31,6 +30,7 @@ from tickfleet.reading.entries import Chunk, Unreadable
 from tickfleet.reading.output import OutputEntry, OutputStreams
 from tickfleet.reading.position import BEGINNING, id_order
 from tickfleet.reading.subscriber import Entry, Mark, Missed, Position, Rewound, StreamName, Subscriber
+from tickfleet.redis.config import RedisConfig
 
 LOOK_EVERY_S = 1.0
 KEPT_BARS = 100_000  # in the output, and so made at most: what is older would be trimmed at once

@@ -7,14 +7,12 @@ from typing import Any
 from common.process.log import get_logger
 from manager.decide.history import REFUSED
 from manager.decide.policy import Action, ActionKind
-from manager.model.journal_entries import Entry, What
+from manager.model.journal_entries import WHO, Entry, What
 from manager.supervisord.async_client import Supervisor
 from manager.supervisord.client import SupervisorRefusedError
 from tickfleet._util.clock import Clock
 from tickfleet.contract.identity import CollectorId
 from tickfleet.errors import FleetError
-
-WHO = "manager"
 
 _NO_ALARM = frozenset({ActionKind.START, ActionKind.STOP})
 """A start is good news, a stop is what somebody wants; what went before has been told."""

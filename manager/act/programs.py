@@ -12,10 +12,11 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
-from common.config.collector import ExchangeCollectorConfig, RedisConfig
+from common.config.collector import ExchangeCollectorConfig
 from common.config.environment import Environment
 from tickfleet.contract.identity import CollectorId
 from tickfleet.errors import EXIT_BAD_CONFIGURATION, EXIT_OK, InvalidConfigurationError
+from tickfleet.redis.config import RedisConfig
 
 START_S = 5
 """``startsecs``: with 1 supervisord may call a program RUNNING that dies at once (measured)."""

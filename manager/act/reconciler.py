@@ -9,10 +9,10 @@ from common.config.environment import Environment
 from common.config.fleet_file import Fleet
 from common.config.worker_file import encode, worker_file
 from common.process.log import get_logger
-from manager.act.executor import WHO, Hands, Spawn
+from manager.act.executor import Hands, Spawn
 from manager.act.programs import Launch, render, worker_file_name
 from manager.act.reconcile import Applied, carry_out, collector_name, find_differences, write_files
-from manager.model.journal_entries import Entry, What, answering
+from manager.model.journal_entries import WHO, Entry, What, answering
 from manager.model.processes import Process
 from manager.settings import ManagerSettings
 from manager.supervisord.async_client import Supervisor

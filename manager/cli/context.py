@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from common.config.collector import RedisConfig
 from common.config.environment import Environment, read_environment
 from common.config.fleet_file import Fleet, load_fleet, load_wanted_fleet
 from common.config.taken_file import read_taken
@@ -18,6 +17,7 @@ from manager.cli.manager_page import read_page
 from manager.supervisord.client import SupervisorClient
 from tickfleet._util.clock import Clock, SystemClock
 from tickfleet.errors import InvalidConfigurationError
+from tickfleet.redis.config import RedisConfig
 
 if TYPE_CHECKING:
     from common.redis.redis_py import SyncRedis

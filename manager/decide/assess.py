@@ -1,7 +1,7 @@
 """Pure judgement: what is wanted, what the heartbeats say and what supervisord says become one verdict each.
 
 Three questions, asked in this order. Is there a process (supervisord's view)? Does its loop turn (the heartbeat's age)?
-Does data flow (``manager.decide.data_flow``)? Without supervisord, as on another host, the heartbeat has to answer the first too.
+Does data flow (``data_flow``)? Without supervisord, as on another host, the heartbeat has to answer the first too.
 """
 
 from collections.abc import Iterable, Mapping

@@ -17,15 +17,13 @@ from manager.decide.outage import Outages, observe_outages
 from manager.decide.overlays import marks_of
 from manager.decide.policy import Action, Conditions, decide
 from manager.decide.turns import Turns
-from manager.model.journal_entries import Entry
+from manager.model.journal_entries import WHO, Entry
 from manager.model.processes import Process
 from manager.model.verdicts import Judgement, Pulse, Verdict
 from manager.observe.clock_jumps import Instant
 from manager.observe.writes import NoWrites
 from manager.settings import ManagerSettings
 from tickfleet.contract.identity import CollectorId
-
-WHO = "manager"
 
 
 class Past(Protocol):

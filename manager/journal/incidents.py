@@ -7,11 +7,10 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from common.process.log import get_logger
-from manager.act.executor import WHO
 from manager.decide.bans import bans_of
 from manager.desired.rival import with_a_way_out
 from manager.model.formatting import clock_time, span
-from manager.model.journal_entries import Entry, What
+from manager.model.journal_entries import WHO, Entry, What
 from manager.model.verdicts import Pulse
 from manager.observe.clock_jumps import Instant
 from manager.observe.lease import Lease

@@ -21,6 +21,10 @@ WAITING_MAX = 2_000
 """Entries kept while Redis is away; the manager decides nothing then, so there are few."""
 
 
+WHO = "manager"
+"""Who has done what an entry tells, where no operator has."""
+
+
 class JournalRefusedError(FleetError):
     """Redis works, but does not let us use this one key: it holds something else, or we lack the right."""
 

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from common.config.collector import RedisConfig
 from common.process.log import get_logger
 from common.redis.redis_py import check_serves, code_of_write, count_refusals, queue_write, translated_errors
 from manager.model.processes import Process
@@ -19,6 +18,7 @@ from tickfleet._util.clock import Clock
 from tickfleet.contract import keys
 from tickfleet.contract.identity import CollectorId
 from tickfleet.errors import FleetError, RedisUnreachableError
+from tickfleet.redis.config import RedisConfig
 
 if TYPE_CHECKING:
     from common.redis.redis_py import AsyncRedis

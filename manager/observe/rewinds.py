@@ -9,9 +9,8 @@ from pathlib import Path
 
 from common.process.log import get_logger
 from common.redis.redis_py import KeyRefusedError, refused_keys, translated_errors
-from manager.act.executor import WHO
 from manager.model.formatting import date_and_time, span
-from manager.model.journal_entries import Entry, What
+from manager.model.journal_entries import WHO, Entry, What
 from manager.observe.poller import RedisLink
 from manager.settings import NS_PER_S, to_ns
 from tickfleet._util.clock import Clock

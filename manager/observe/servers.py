@@ -2,8 +2,7 @@
 
 from common.process.log import get_logger
 from common.redis.redis_py import masters, translated_errors
-from manager.act.executor import WHO
-from manager.model.journal_entries import Entry, What
+from manager.model.journal_entries import WHO, Entry, What
 from manager.observe.poller import RedisLink
 from tickfleet._util.clock import Clock
 

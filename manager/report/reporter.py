@@ -9,9 +9,8 @@ from msgspec.structs import replace
 from common.process.lifecycle import heed_cancellation
 from common.process.log import get_logger
 from common.redis import append_only
-from manager.act.executor import WHO
 from manager.model.formatting import span
-from manager.model.journal_entries import Entry, What
+from manager.model.journal_entries import WHO, Entry, What
 from manager.model.verdicts import Judgement
 from manager.observe.poller import RedisLink, Senses
 from manager.observe.rewinds import Tide

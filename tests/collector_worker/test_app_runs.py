@@ -14,7 +14,6 @@ from structlog.testing import capture_logs
 from collector_worker.app import Worker
 from collector_worker.publish.buffer import Buffer
 from collector_worker.publish.stream_tips import StreamRolledBackError, StreamTakenError
-from common.config.collector import RedisConfig
 from tests.support.okx_wire import acknowledge, ticker
 from tests.support.redis_proxy import RedisProxy
 from tests.support.redis_server import RedisServer
@@ -22,6 +21,7 @@ from tests.support.waiting import until
 from tests.support.worker_rig import PREFIX, TIME, instruments, running, surroundings
 from tests.support.ws_server import Peer
 from tickfleet.errors import SupersededError
+from tickfleet.redis.config import RedisConfig
 
 MS = 1_767_225_600_000
 

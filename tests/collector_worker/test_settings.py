@@ -3,12 +3,13 @@ from pathlib import Path
 import pytest
 
 from collector_worker.settings import WorkerSettings, load_settings
-from common.config.collector import ExchangeCollectorConfig, RedisConfig
+from common.config.collector import ExchangeCollectorConfig
 from common.config.environment import Environment
 from common.config.fleet_file import load_fleet
 from common.config.worker_file import encode, worker_file
 from tickfleet.contract.identity import DataType
 from tickfleet.errors import ExchangeNotSupportedError, InvalidConfigurationError
+from tickfleet.redis.config import RedisConfig
 
 FLEET = """
 [redis]

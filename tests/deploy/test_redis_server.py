@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 import redis
 
-from common.config.collector import RedisConfig
 from common.redis import append_only
 from deploy.redis_server import find_server, is_embedded, server_config, who_listens, write_privately
 from tests.support.ports import free_port, wait_until
 from tests.support.processes import ROOT, Process
 from tests.support.redis_server import RedisServer
 from tickfleet.errors import InvalidConfigurationError
+from tickfleet.redis.config import RedisConfig
 
 PATIENCE_S = 60
 FLEET = '[[collectors]]\nexchange = "okx"\nsymbol = "BTC-USDT"\n'

@@ -99,8 +99,9 @@ class Site:
         """Clone, tag both versions, and start the old one."""
         subprocess.run(["git", "clone", "-q", str(ROOT), str(self.root)], check=True)
         self.run(
-            f"git tag {OLD}; git checkout -q -b next; sed -i 's/^VERSION = .*/VERSION = \"{NEW}\"/' tickfleet/version.py; "
-            f"git commit -q -a -m next; git tag {NEW}; git checkout -q {OLD}; make setup; mkdir -p -m 700 var/log"
+            f"git tag {OLD}; git checkout -q -b next;"
+            f" sed -i 's/^VERSION = .*/VERSION = \"{NEW}\"/' tickfleet/version.py;"
+            f" git commit -q -a -m next; git tag {NEW}; git checkout -q {OLD}; make setup; mkdir -p -m 700 var/log"
         )
         fleet = f'{self.simulator.endpoints}[[collectors]]\nexchange = "okx"\nsymbol = "BTC-USDT"\n'
         (self.root / "deploy" / "fleet.toml").write_text(fleet, encoding="utf-8")

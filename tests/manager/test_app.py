@@ -5,20 +5,19 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from common.config.collector import RedisConfig
 from common.config.environment import Environment
 from common.config.fleet_file import Fleet
 from common.redis.redis_py import async_client
 from manager import app
-from manager.act.executor import WHO
 from manager.app import reporting
-from manager.model.journal_entries import Entry, What
+from manager.model.journal_entries import WHO, Entry, What
 from manager.observe.poller import RedisLink
 from manager.settings import ManagerSettings
 from tests.manager.fakes import ManualClock
 from tests.support.alert_receiver import AlertReceiver
 from tests.support.ports import free_port
 from tests.support.waiting import until
+from tickfleet.redis.config import RedisConfig
 
 
 def environment(folder: Path, **settings: str) -> Environment:

@@ -9,7 +9,6 @@ import pytest
 from msgspec.structs import replace
 from structlog.testing import capture_logs
 
-from common.config.collector import RedisConfig
 from common.config.environment import Environment
 from common.config.fleet_file import Fleet
 from common.config.manager_limits import Tuning
@@ -31,6 +30,7 @@ from tickfleet.contract import keys
 from tickfleet.contract.health import WorkerState
 from tickfleet.contract.identity import CollectorId
 from tickfleet.errors import InvalidConfigurationError
+from tickfleet.redis.config import RedisConfig
 
 BTC, ETH = config(), config("ETH-USDT")
 

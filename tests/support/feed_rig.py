@@ -16,7 +16,7 @@ from collector_worker.integrity.router import Pipeline
 from collector_worker.publish.own_streams import Streams
 from collector_worker.publish.publisher import Pacing, Publisher
 from collector_worker.telemetry.telemetry import Telemetry
-from common.config.collector import DEFAULT_TRANSPORT, ExchangeCollectorConfig, MaxLen
+from common.config.collector import DEFAULT_TRANSPORT, ExchangeCollectorConfig
 from common.config.exchanges import Endpoints
 from tests.support.fakes import FakePipe
 from tests.support.waiting import PATIENCE_S
@@ -25,6 +25,7 @@ from tickfleet._util.clock import Clock
 from tickfleet.contract import keys
 from tickfleet.contract.events import Event
 from tickfleet.contract.identity import DataType
+from tickfleet.redis.config import MaxLen
 
 QUICK = Timing(open_s=2.0, close_s=0.2, tick_s=0.002)
 """Looks often; what it waits for passes by the test's clock."""

@@ -7,7 +7,7 @@ from collector_worker.integrity.flows import CandleFlow, TradeFlow
 from collector_worker.integrity.sequences import CandleTape, TradeTape
 from collector_worker.publish.own_streams import Streams
 from collector_worker.telemetry.telemetry import Telemetry
-from common.config.collector import ExchangeCollectorConfig, MaxLen
+from common.config.collector import ExchangeCollectorConfig
 from tests.support.clock import ManualClock
 from tests.support.market_items import START_NS
 from tests.support.pipeline_rig import RecordingPublisher
@@ -16,6 +16,7 @@ from tickfleet.contract.events import Event, Gap
 from tickfleet.contract.health import WorkerState
 from tickfleet.contract.identity import DataType
 from tickfleet.contract.intervals import INTERVAL_S
+from tickfleet.redis.config import MaxLen
 
 
 class FlowRig:

@@ -17,10 +17,10 @@ from msgspec import Struct
 
 from collector_worker.rest import rate_limits as permits
 from collector_worker.rest.rate_limits import Permits
-from common.config.collector import RedisConfig
 from common.config.exchanges import Rate
 from tests.support.waiting import PATIENCE_S
 from tickfleet.redis import connection as redis_line
+from tickfleet.redis.config import RedisConfig
 
 
 class Grant(Struct, frozen=True, kw_only=True):

@@ -9,13 +9,14 @@ from collector_worker.integrity.router import Pipeline
 from collector_worker.publish.own_streams import Stream, Streams
 from collector_worker.publish.publisher import Publisher
 from collector_worker.telemetry.telemetry import Telemetry
-from common.config.collector import ExchangeCollectorConfig, MaxLen
+from common.config.collector import ExchangeCollectorConfig
 from tests.support.clock import ManualClock
 from tests.support.fakes import FakePipe
 from tests.support.ways import make_ways
 from tickfleet.contract.coverage import LedgerEntry
 from tickfleet.contract.events import Event, FeedState, FeedStatus
 from tickfleet.contract.identity import DataType
+from tickfleet.redis.config import MaxLen
 from tickfleet.redis.protocol import Scalar
 
 _PREFIX = "md:v1:{okx:BTC-USDT}:"

@@ -8,12 +8,12 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
-from common.config.collector import RedisConfig
 from common.process.lifecycle import run_until_signal
 from deploy.examples.archiver import write_archive
 from deploy.examples.candle_builder import build
 from tickfleet.reading.groups import GroupReader
 from tickfleet.reading.subscriber import Position, Subscriber
+from tickfleet.redis.config import RedisConfig
 
 _FORKS = multiprocessing.get_context("forkserver")
 MIN_IDLE_S = 0.3

@@ -7,11 +7,11 @@ from typing import Any
 
 import redis
 
-from common.config.collector import RedisConfig
 from deploy.redis_server import find_server
 from tests.support.ports import free_port, wait_until
 from tests.support.processes import Process
 from tests.support.redis_server import RedisServer
+from tickfleet.redis.config import RedisConfig
 
 SERVICE = "mymaster"
 _DOWN_AFTER_MS = 300

@@ -7,10 +7,10 @@ from typing import Any
 
 import redis
 
-from common.config.collector import RedisConfig
 from deploy.redis_server import find_server
 from tests.support.ports import free_port, wait_until
 from tests.support.waiting import PATIENCE_S
+from tickfleet.redis.config import RedisConfig
 
 
 class RedisServer:

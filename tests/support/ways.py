@@ -12,11 +12,12 @@ from collector_worker.publish.publisher import Publisher
 from collector_worker.rest.client import RestClient
 from collector_worker.rest.rate_limits import Permits
 from collector_worker.telemetry.telemetry import Telemetry
-from common.config.collector import ExchangeCollectorConfig, RedisConfig
+from common.config.collector import ExchangeCollectorConfig
 from common.config.exchanges import Rate
 from tickfleet._util.clock import Clock
 from tickfleet.contract.coverage import LedgerEntry
 from tickfleet.contract.identity import DataType
+from tickfleet.redis.config import RedisConfig
 
 FREE = Rate(per_s=1e6, burst=1e6)
 

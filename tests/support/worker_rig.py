@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 
 from collector_worker.app import Limits, Worker
 from collector_worker.settings import WorkerSettings
-from common.config.collector import ExchangeCollectorConfig, RedisConfig
+from common.config.collector import ExchangeCollectorConfig
 from common.config.exchanges import Endpoints
 from tests.support import okx_wire
 from tests.support.http_server import HttpServer, answer
@@ -22,6 +22,7 @@ from tests.support.waiting import PATIENCE_S
 from tests.support.ws_server import Peer, Script, ScriptedServer
 from tickfleet.contract.health import Heartbeat, read_heartbeat
 from tickfleet.contract.identity import DataType
+from tickfleet.redis.config import RedisConfig
 
 PREFIX = "md:v1:{okx:BTC-USDT}:"
 IMPATIENT = Limits(

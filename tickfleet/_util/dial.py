@@ -14,7 +14,7 @@ from contextlib import suppress
 from itertools import chain, zip_longest
 from typing import Any
 
-from common.process.lifecycle import worst_of
+from tickfleet._util.task_groups import worst_of
 
 ATTEMPT_DELAY_S = 0.25
 """RFC 8305, sections 5 and 8: the recommended Connection Attempt Delay."""

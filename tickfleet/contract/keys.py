@@ -67,7 +67,7 @@ FLEET_EVENTS = f"{_PREFIX}fleet:events"
 """Stream of every change of state: what, who, why."""
 
 FLEET_DESIRED = f"{_PREFIX}fleet:desired"
-"""Hash of run-time changes to the fleet file: collector id to JSON (``manager.desired.overrides``). It has no lifetime."""
+"""Hash of run-time changes to the fleet file: collector id to JSON (``manager.desired``). It has no lifetime."""
 
 FLEET_MANAGER = f"{_PREFIX}fleet:manager"
 """Hash with the manager's own heartbeat."""

@@ -23,8 +23,8 @@ from tickfleet.errors import UndecodableFrameError
 from tickfleet.reading.position import BEGINNING
 from tickfleet.reading.selection import StreamName
 from tickfleet.reading.streams.commands import accepted, facts_of, xinfo
-from tickfleet.reading.streams.connect import RedisPlace
 from tickfleet.reading.streams.questions import PatientPipe
+from tickfleet.redis.config import RedisPlace
 from tickfleet.redis.protocol import is_wrong_type, pack_command
 
 __all__ = ["UNKNOWN", "UNREADABLE", "CoverageReader", "Look"]

@@ -23,7 +23,7 @@ taken over, are told of as ``Missed``.
 Where Redis comes back empty or older, ``Rewound`` says so, and the group goes on behind all that is known to be done:
 what comes again up to there is passed over.
 
-Errors and waiting are those of ``tickfleet.reading.subscriber``; a stream that is not there is waited for, its key is not made.
+Errors and waiting are those of ``Subscriber``; a stream that is not there is waited for, its key is not made.
 """
 
 import asyncio
@@ -47,12 +47,13 @@ from tickfleet.reading.selection import StreamName, select
 from tickfleet.reading.streams import cursor
 from tickfleet.reading.streams.claims import LeftBehind, Member
 from tickfleet.reading.streams.commands import accepted, by_key, facts_of, xinfo
-from tickfleet.reading.streams.connect import LOGGER, Perseverance, RedisPlace, redis_config, within_reach
+from tickfleet.reading.streams.connect import LOGGER, Perseverance, within_reach
 from tickfleet.reading.streams.cursor import Facts
 from tickfleet.reading.streams.group_state import group_mark
 from tickfleet.reading.streams.group_streams import GroupStreams
 from tickfleet.reading.streams.start import Start, check_start
 from tickfleet.redis.client import RedisPipe
+from tickfleet.redis.config import RedisPlace, redis_config
 from tickfleet.redis.protocol import is_no_group, is_no_stream, is_wrong_type, pack_command
 
 __all__ = ["Entry", "GroupReader", "Missed", "Rewound", "Work"]

@@ -27,10 +27,10 @@ from math import inf
 from types import TracebackType
 from typing import Self
 
-from common.config.exchanges import profile
 from tickfleet._util.clock import Clock, SystemClock
 from tickfleet.contract import keys
 from tickfleet.contract.events import Level
+from tickfleet.contract.exchanges import require_exchange
 from tickfleet.contract.health import read_heartbeat
 from tickfleet.contract.identity import CollectorId, DataType
 from tickfleet.errors import RedisUnreachableError
@@ -39,9 +39,9 @@ from tickfleet.reading.book.book_watch import BookWatch
 from tickfleet.reading.book.ladder import decimal_of
 from tickfleet.reading.selection import StreamName
 from tickfleet.reading.streams.commands import accepted, hash_of
-from tickfleet.reading.streams.connect import RedisPlace, redis_config
 from tickfleet.reading.subscriber import Batch, Subscriber
 from tickfleet.redis.client import RedisPipe
+from tickfleet.redis.config import RedisPlace, redis_config
 from tickfleet.redis.protocol import Reply, is_wrong_type, pack_command
 
 __all__ = ["FollowedBook", "Level", "LiveBook"]
@@ -83,7 +83,7 @@ class LiveBook:
         self.joins = 0
         """How often it was joined by the ``:book`` hash."""
         self._collector = CollectorId.parse(collector)
-        profile(self._collector.exchange)
+        require_exchange(self._collector.exchange)
         self._clock = clock or SystemClock()
         self._config = redis_config(redis)
         self._watch = BookWatch()

@@ -18,8 +18,8 @@ from tickfleet.contract import keys
 from tickfleet.contract.identity import DataType
 from tickfleet.errors import FleetError, InvalidConfigurationError
 from tickfleet.reading.selection import StreamName
-from tickfleet.reading.streams.connect import RedisPlace
 from tickfleet.reading.streams.questions import PatientPipe
+from tickfleet.redis.config import RedisPlace
 from tickfleet.redis.protocol import Reply, Scalar, is_stale_id, pack_command
 
 __all__ = ["OutputEntry", "OutputStreams"]

@@ -4,8 +4,8 @@ from tickfleet._util.closing import Closing
 from tickfleet.contract import keys
 from tickfleet.reading.position import Position
 from tickfleet.reading.streams.commands import accepted, hash_of
-from tickfleet.reading.streams.connect import RedisPlace, redis_config
 from tickfleet.redis.client import RedisPipe
+from tickfleet.redis.config import RedisPlace, redis_config
 from tickfleet.redis.protocol import Reply, pack_command
 
 

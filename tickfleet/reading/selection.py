@@ -15,8 +15,8 @@ from collections.abc import Iterable
 
 from msgspec import Struct
 
-from common.config.exchanges import profile
 from tickfleet.contract import keys
+from tickfleet.contract.exchanges import require_exchange
 from tickfleet.contract.identity import CollectorId, DataType
 from tickfleet.contract.intervals import INTERVAL_S
 from tickfleet.contract.suggestions import did_you_mean, interval_of_known
@@ -90,13 +90,13 @@ def _collector(text: str) -> CollectorId | str:
     """A collector, or the pattern of some."""
     if not _GLOB.search(text):
         collector = CollectorId.parse(text)
-        profile(collector.exchange)
+        require_exchange(collector.exchange)
         return collector
     exchange, colon, _ = text.partition(":")
     if not _PATTERN.fullmatch(text) or (not colon and text != _ANY):
         raise InvalidConfigurationError(f"pattern {text!r} is not spelt exchange:SYMBOL with * ? [ ] in it")
     if not _GLOB.search(exchange):
-        profile(exchange)
+        require_exchange(exchange)
     return text
 
 

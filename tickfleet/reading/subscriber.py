@@ -46,11 +46,12 @@ from tickfleet.reading.decode import Skipped, entries_of
 from tickfleet.reading.entries import Batch, Chunk, Entry, Missed, Rewound, missed, rewound
 from tickfleet.reading.position import Mark, Position
 from tickfleet.reading.selection import StreamName, select
-from tickfleet.reading.streams.connect import Perseverance, RedisPlace, redis_config, within_reach
+from tickfleet.reading.streams.connect import Perseverance, within_reach
 from tickfleet.reading.streams.cursor import Rewind
 from tickfleet.reading.streams.start import Start, check_start
 from tickfleet.reading.streams.stream_reader import RawChunk, StreamReader
 from tickfleet.reading.tables.columns import columns
+from tickfleet.redis.config import RedisPlace, redis_config
 
 __all__ = [
     "Batch", "Entry", "Lag", "Mark", "Missed", "Position", "Rewound", "Skipped", "Start", "StreamName",

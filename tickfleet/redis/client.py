@@ -5,8 +5,8 @@ from functools import partial
 
 from msgspec import Struct
 
-from common.config.collector import RedisConfig
 from tickfleet.errors import FleetError, RedisUnreachableError, SupersededError
+from tickfleet.redis.config import RedisConfig
 from tickfleet.redis.connection import ELSEWHERE, Line, LineBrokenError, broken, refused
 from tickfleet.redis.discovery import Route
 from tickfleet.redis.protocol import NotRedisError, Refusal, Reply, is_wrong_type, name_command, pack_command

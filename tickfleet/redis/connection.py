@@ -9,9 +9,9 @@ import os
 from collections.abc import Callable
 from typing import cast
 
-from common.config.collector import RedisConfig
 from tickfleet._util.dial import dial
 from tickfleet.errors import FleetError, RedisUnreachableError
+from tickfleet.redis.config import RedisConfig
 from tickfleet.redis.protocol import NotRedisError, Refusal, Replies, Reply, Scalar, pack_command
 from tickfleet.redis.refusals import describe
 from tickfleet.redis.tls import context_of, file_trouble

@@ -4,8 +4,8 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
 
-from common.config.collector import RedisConfig
 from tickfleet.errors import RedisUnreachableError
+from tickfleet.redis.config import RedisConfig
 from tickfleet.redis.connection import Line, LineBrokenError, authentication, broken, connect, open_line
 from tickfleet.redis.protocol import NotRedisError, Refusal, Reply, Scalar, pack_command
 from tickfleet.redis.refusals import describe

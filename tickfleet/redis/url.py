@@ -11,7 +11,7 @@ from urllib.parse import SplitResult, parse_qsl, unquote, urlencode, urlsplit
 
 from msgspec import Struct
 
-from common.config.place import SOCKET_PATH_MAX_BYTES
+from tickfleet._util.unix_socket import SOCKET_PATH_MAX_BYTES
 from tickfleet.errors import InvalidConfigurationError
 
 Host = tuple[str, int]

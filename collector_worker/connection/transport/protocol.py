@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import NoReturn, Protocol
 from urllib.parse import urljoin, urlsplit
 
+from collector_worker.publish.buffer import Pace
 from common.network.causes import cause_of
 from common.network.http_status import MOVED, meaning_of, seconds
 from tickfleet.errors import InvalidConfigurationError, TurnedAwayError
@@ -29,19 +30,6 @@ UNREAD = "the exchange does not read what we send"
 
 _NO_CODE = 1005
 """RFC 6455, 7.1.5: stands for the code of a close frame that has none."""
-
-
-class Pace(Protocol):
-    """What is behind the reader, and may need time."""
-
-    @property
-    def congested(self) -> bool:
-        """Whether to wait before reading on."""
-        ...
-
-    async def relief(self) -> None:
-        """Wait until reading may go on."""
-        ...
 
 
 class Socket(Protocol):

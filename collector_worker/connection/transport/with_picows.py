@@ -39,12 +39,12 @@ from collector_worker.connection.transport.protocol import (
     MAX_UNSENT_BYTES,
     UNREAD,
     USER_AGENT,
-    Pace,
     closed,
     host_of,
     turned_away,
     unreachable,
 )
+from collector_worker.publish.buffer import Pace
 from common.process.log import get_logger
 from tickfleet._util.dial import dial
 from tickfleet.errors import ConnectionLostError

@@ -23,8 +23,8 @@ from tickfleet.errors import EXIT_FAILURE, EXIT_OK, FleetError, UsageError
 from tickfleet.reading.selection import StreamName
 
 if TYPE_CHECKING:
-    from common.config.collector import RedisConfig
     from manager.cli.data.export.copying import Copied, TableFile
+    from tickfleet.redis.config import RedisConfig
 
 PARQUET, CSV = ".parquet", ".csv"
 

@@ -15,8 +15,8 @@ from tickfleet.contract.suggestions import did_you_mean, interval_of_known
 from tickfleet.errors import InvalidConfigurationError, UsageError
 
 if TYPE_CHECKING:
-    from common.config.collector import RedisConfig
     from common.redis.redis_py import SyncRedis
+    from tickfleet.redis.config import RedisConfig
 
 LEDGER = "coverage"
 """The name of the completeness ledger, beside those of the data types."""

@@ -9,7 +9,6 @@ from typing import Annotated
 
 import typer
 
-from common.config.collector import RedisConfig
 from common.process.event_loop import run
 from manager.cli.context import Tools, tell
 from manager.cli.data.selection import Kind, choose, parse_kind
@@ -23,6 +22,7 @@ from tickfleet._util.times import NEW
 from tickfleet.contract.identity import CollectorId, DataType
 from tickfleet.errors import RedisUnreachableError
 from tickfleet.reading.entries import Entry
+from tickfleet.redis.config import RedisConfig
 
 _IDLE_S = 1.0
 _LOOK_EVERY_S = 0.5

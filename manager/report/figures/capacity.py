@@ -8,10 +8,11 @@ from collections.abc import Iterable, Mapping
 
 from msgspec import Struct
 
-from common.config.collector import ExchangeCollectorConfig, MaxLen
+from common.config.collector import ExchangeCollectorConfig
 from common.config.exchanges import Rate, profile
 from manager.report.figures.document import Figures
 from manager.report.figures.forecast import MEASURABLE, TYPICAL_ENTRY_BYTES, streams_of
+from tickfleet.redis.config import MaxLen
 
 _MIB = 1024**2
 

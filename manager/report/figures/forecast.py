@@ -7,9 +7,10 @@ from collections.abc import Iterator, Sequence
 
 from msgspec import Struct
 
-from common.config.collector import ExchangeCollectorConfig, MaxLen
+from common.config.collector import ExchangeCollectorConfig
 from tickfleet.contract import keys
 from tickfleet.contract.identity import DataType
+from tickfleet.redis.config import MaxLen
 
 COVERAGE = "coverage"
 """The name of the completeness ledger among the data types."""

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from common.config.collector import ExchangeCollectorConfig, RedisConfig
+from common.config.collector import ExchangeCollectorConfig
 from common.redis.redis_py import read_info, translated_errors
 from manager.model.verdicts import Judgement, summarise
 from manager.observe.poller import RedisLink
@@ -29,6 +29,7 @@ from tickfleet._util.clock import Clock
 from tickfleet.contract import keys
 from tickfleet.contract.identity import CollectorId
 from tickfleet.errors import RedisUnreachableError
+from tickfleet.redis.config import RedisConfig
 from tickfleet.redis.url import read_address
 
 ALL_STREAMS_WITHIN_S = 60.0

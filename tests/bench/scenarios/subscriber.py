@@ -1,4 +1,4 @@
-"""How fast a full stream of trades is read with ``tickfleet.reading.subscriber``, entry by entry, in batches, and as columns.
+"""How fast a full stream of trades is read with a ``Subscriber``, entry by entry, in batches, and as columns.
 
 Per second of CPU of the reading process, so that other load on the machine does not count; Redis has a core of its own.
 It is a process of its own, so that its memory is the reader's: ``python -m tests.bench.scenarios.subscriber``.

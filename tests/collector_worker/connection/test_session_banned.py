@@ -8,13 +8,13 @@ from structlog.testing import capture_logs
 
 from collector_worker.connection.session import Session
 from collector_worker.rest.rate_limits import Permits, Turn
-from common.config.collector import RedisConfig
 from common.config.exchanges import Rate
 from tests.support.clock import ManualClock
 from tests.support.feed_rig import Rig
 from tests.support.raw_ws_server import RawPeer, RawServer
 from tests.support.waiting import PATIENCE_S, until
 from tickfleet.contract.identity import DataType
+from tickfleet.redis.config import RedisConfig
 
 OFTEN = Rate(per_s=1_000.0, burst=1_000.0)
 

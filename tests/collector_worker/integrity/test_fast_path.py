@@ -23,7 +23,7 @@ from collector_worker.publish.own_streams import Streams
 from collector_worker.publish.publisher import Pacing, Publisher
 from collector_worker.publish.spool import Spool, SpoolLostError
 from collector_worker.telemetry.telemetry import Telemetry
-from common.config.collector import ExchangeCollectorConfig, MaxLen, RedisConfig
+from common.config.collector import ExchangeCollectorConfig
 from common.process.event_loop import run
 from tests.support.express_rig import compiled_or_skip
 from tests.support.okx_adapter import pushed
@@ -35,6 +35,7 @@ from tickfleet.contract.events import FeedState, FeedStatus, Ticker, Trade
 from tickfleet.contract.identity import CollectorId, DataType
 from tickfleet.errors import SupersededError
 from tickfleet.redis.client import RedisPipe
+from tickfleet.redis.config import MaxLen, RedisConfig
 
 if TYPE_CHECKING:
     from collector_worker.fastpath.trade_parser import Entrance

@@ -16,7 +16,7 @@ from collector_worker.publish.own_streams import Streams
 from collector_worker.publish.publisher import Publisher
 from collector_worker.publish.spool import Spool
 from collector_worker.telemetry.telemetry import Telemetry
-from common.config.collector import ExchangeCollectorConfig, MaxLen
+from common.config.collector import ExchangeCollectorConfig
 from tests.support.clock import ManualClock
 from tests.support.fakes import FakePipe
 from tests.support.market_items import START_NS, trade
@@ -26,6 +26,7 @@ from tickfleet.contract import keys
 from tickfleet.contract.coverage import LedgerEntry, State, decode, intervals, is_complete
 from tickfleet.contract.events import BookDelta, BookSnapshot, Event, Gap, Level, Ticker, Trade
 from tickfleet.contract.identity import DataType
+from tickfleet.redis.config import MaxLen
 
 S = 1_000_000_000
 KINDS = (DataType.TRADE, DataType.TICKER, DataType.ORDERBOOK)

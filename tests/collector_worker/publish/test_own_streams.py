@@ -5,11 +5,12 @@ import pytest
 from hypothesis import given
 
 from collector_worker.publish.own_streams import Stream, Streams
-from common.config.collector import ExchangeCollectorConfig, MaxLen
+from common.config.collector import ExchangeCollectorConfig
 from tests.support.strategies import events
 from tickfleet.contract.codec import decode
 from tickfleet.contract.events import BookDelta, Event, FeedState, FeedStatus, Gap, Ticker, Trade
 from tickfleet.contract.identity import DataType
+from tickfleet.redis.config import MaxLen
 
 NOW = 1_767_225_600_000_000_000
 NOW_MS = NOW // 1_000_000

@@ -15,7 +15,7 @@ from collector_worker.publish.own_streams import Stream
 from collector_worker.publish.publisher import Pacing, Publisher
 from collector_worker.publish.stream_tips import StreamTakenError
 from collector_worker.telemetry.telemetry import Telemetry
-from common.config.collector import ExchangeCollectorConfig, RedisConfig
+from common.config.collector import ExchangeCollectorConfig
 from tests.support.clock import ManualClock
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import PATIENCE_S, until
@@ -24,6 +24,7 @@ from tickfleet.contract.events import Trade
 from tickfleet.contract.identity import DataType
 from tickfleet.errors import RedisUnreachableError
 from tickfleet.redis.client import Done, RedisPipe
+from tickfleet.redis.config import RedisConfig
 from tickfleet.redis.protocol import Reply
 
 KEY = "md:v1:{okx:BTC-USDT}:trade"

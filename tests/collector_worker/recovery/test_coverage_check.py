@@ -5,11 +5,12 @@ import pytest
 from collector_worker.publish.own_streams import Streams
 from collector_worker.recovery import coverage_check as vouching
 from collector_worker.recovery.coverage_check import Vouched, unvouched
-from common.config.collector import ExchangeCollectorConfig, MaxLen
+from common.config.collector import ExchangeCollectorConfig
 from tests.support.redis_server import RedisServer
 from tickfleet.contract.coverage import Kind, LedgerEntry
 from tickfleet.contract.identity import DataType
 from tickfleet.redis.client import RedisPipe
+from tickfleet.redis.config import MaxLen
 
 Fields = dict[str, str]
 PREFIX = "md:v1:{okx:BTC-USDT}:"

@@ -9,7 +9,7 @@ from collector_worker.publish.own_streams import Streams
 from collector_worker.publish.stream_ids import StreamIds
 from collector_worker.publish.stream_tips import place
 from collector_worker.recovery.tails import ahead_of_time, begin_later, read_tails, recall
-from common.config.collector import ExchangeCollectorConfig, MaxLen
+from common.config.collector import ExchangeCollectorConfig
 from tests.support.clock import ManualClock
 from tests.support.redis_server import RedisServer
 from tickfleet.contract.coverage import LedgerEntry
@@ -17,6 +17,7 @@ from tickfleet.contract.events import Event, FeedState, FeedStatus, Gap, Trade
 from tickfleet.contract.identity import DataType
 from tickfleet.errors import RedisUnreachableError
 from tickfleet.redis.client import RedisPipe
+from tickfleet.redis.config import MaxLen
 from tickfleet.redis.protocol import Refusal, Reply
 
 TRADE_KEY = "md:v1:{okx:BTC-USDT}:trade"

@@ -11,12 +11,12 @@ import pytest
 from structlog.testing import capture_logs
 
 from collector_worker.recovery.takeover import confirmed, heed_other
-from common.config.collector import RedisConfig
 from tests.manager.fakes import heartbeat
 from tests.support.redis_server import RedisServer
 from tickfleet.contract.identity import CollectorId
 from tickfleet.errors import AlreadyCollectedError
 from tickfleet.redis.client import RedisPipe
+from tickfleet.redis.config import RedisConfig
 
 BTC = CollectorId("okx", "BTC-USDT")
 KEY = "md:v1:{okx:BTC-USDT}:heartbeat"

@@ -13,7 +13,7 @@ from collector_worker.rest.http import Answer
 from collector_worker.rest.rate_limits import Permits
 from collector_worker.telemetry.recorder import RawRecorder
 from collector_worker.telemetry.telemetry import Telemetry
-from common.config.collector import ExchangeCollectorConfig, RedisConfig
+from common.config.collector import ExchangeCollectorConfig
 from common.config.exchanges import Rate
 from tests.simulator.binance import BinanceOptions, BinanceSource
 from tests.simulator.capture import Capture, CapturedAnswer, read_capture
@@ -28,6 +28,7 @@ from tests.support.ways import FREE, FreePermits
 from tickfleet.contract.health import WorkerState
 from tickfleet.contract.identity import CollectorId, DataType
 from tickfleet.errors import ExchangeUnavailableError, PlaceRefusedError
+from tickfleet.redis.config import RedisConfig
 
 RATE = Rate(per_s=80.0, burst=800.0)
 

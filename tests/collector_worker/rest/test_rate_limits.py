@@ -10,11 +10,11 @@ import pytest
 
 from collector_worker.rest import rate_limits as module
 from collector_worker.rest.rate_limits import BLIND_PAUSE_S, Permits
-from common.config.collector import RedisConfig
 from common.config.exchanges import Rate
 from tests.support.ports import free_port
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import PATIENCE_S, until
+from tickfleet.redis.config import RedisConfig
 
 SLOW = Rate(per_s=0.1)  # moments 10 s apart, so that a busy machine does not blur them
 BLUR_S = 3.0

@@ -10,12 +10,12 @@ from structlog.testing import capture_logs
 
 from collector_worker.rest import rate_limits as module
 from collector_worker.rest.rate_limits import Permits, Turn
-from common.config.collector import RedisConfig
 from common.config.exchanges import Rate
 from tests.support.ports import free_port
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import PATIENCE_S, until
 from tickfleet.contract import keys
+from tickfleet.redis.config import RedisConfig
 
 RATE = Rate(per_s=0.1, burst=3.0)
 BLUR_S = 3.0

@@ -6,10 +6,11 @@ import pytest
 from msgspec.structs import replace
 from rich.pretty import pretty_repr
 
-from common.config.collector import ExchangeCollectorConfig, MaxLen, RedisConfig
+from common.config.collector import ExchangeCollectorConfig
 from common.config.exchanges import PROFILES, Endpoints, Limits, LowerLimits, Rate
 from tickfleet.contract.identity import CollectorId, DataType
 from tickfleet.errors import ExchangeNotSupportedError, InvalidConfigurationError
+from tickfleet.redis.config import MaxLen, RedisConfig
 
 SECRET = "hunter2"  # noqa: S105 - made up
 

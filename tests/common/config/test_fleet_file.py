@@ -3,12 +3,13 @@ from pathlib import Path
 import pytest
 from rich.pretty import pretty_repr
 
-from common.config.collector import ExchangeCollectorConfig, MaxLen, RedisConfig
+from common.config.collector import ExchangeCollectorConfig
 from common.config.environment import Environment
 from common.config.exchanges import Endpoints, LowerLimits
 from common.config.fleet_file import Fleet, load_fleet
 from tickfleet.contract.identity import CollectorId, DataType
 from tickfleet.errors import ExchangeNotSupportedError, InvalidConfigurationError
+from tickfleet.redis.config import MaxLen, RedisConfig
 
 SECRET = "hunter2"  # noqa: S105 - made up
 CHECKOUT = Path(__file__).resolve().parent.parent.parent

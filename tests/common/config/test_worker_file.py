@@ -3,13 +3,14 @@ from typing import Any
 
 import pytest
 
-from common.config.collector import ExchangeCollectorConfig, MaxLen, RedisConfig
+from common.config.collector import ExchangeCollectorConfig
 from common.config.environment import Environment
 from common.config.exchanges import Endpoints, LowerLimits
 from common.config.fleet_file import load_fleet
 from common.config.worker_file import RedisPlace, WorkerFile, decode, encode, redis_of, worker_file
 from tickfleet.contract.identity import DataType
 from tickfleet.errors import FleetError, InvalidConfigurationError
+from tickfleet.redis.config import MaxLen, RedisConfig
 
 SECRET = "hunter2"  # noqa: S105 - made up
 BTC = ExchangeCollectorConfig(

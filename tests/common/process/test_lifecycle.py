@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from common.process.lifecycle import heed_cancellation, run_together, run_until_signal, worst_of
+from common.process.lifecycle import heed_cancellation, run_together, run_until_signal
+from tickfleet._util.task_groups import worst_of
 from tickfleet.errors import (
     ConnectionLostError,
     InvalidConfigurationError,

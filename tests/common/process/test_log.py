@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import structlog
 
-from common.config.collector import RedisConfig
 from common.process.log import Failures, configure_logging, get_logger
 from tickfleet.errors import RedisUnreachableError
+from tickfleet.redis.config import RedisConfig
 
 SECRET = "hunter2"  # noqa: S105 - made up
 

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from common.config.collector import RedisConfig
 from common.config.environment import Environment, read_environment
 from common.config.fleet_file import load_fleet
 from common.config.taken_file import write_taken
 from common.process.service import fleet_redis, run_service
 from tickfleet.errors import EXIT_BAD_CONFIGURATION, EXIT_OK, EXIT_UNREACHABLE, RedisUnreachableError
+from tickfleet.redis.config import RedisConfig
 
 
 @pytest.fixture

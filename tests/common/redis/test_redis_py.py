@@ -6,7 +6,6 @@ from urllib.parse import quote
 import pytest
 import redis
 
-from common.config.collector import RedisConfig
 from common.config.environment import Environment
 from common.config.fleet_file import load_fleet
 from common.redis.redis_py import (
@@ -29,6 +28,7 @@ from tests.support.ports import free_port
 from tests.support.redis_high import Cluster, Sentinel, running
 from tests.support.redis_server import RedisServer
 from tickfleet.errors import RedisUnreachableError
+from tickfleet.redis.config import RedisConfig
 from tickfleet.redis.url import read_address
 
 SECRET = "hunter2@/"  # noqa: S105 - made up

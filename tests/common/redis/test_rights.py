@@ -3,12 +3,13 @@ from pathlib import Path
 
 import pytest
 
-from common.config.collector import ExchangeCollectorConfig, RedisConfig
+from common.config.collector import ExchangeCollectorConfig
 from common.redis.rights import Login, missing, needs, rule
 from tests.support.processes import ROOT
 from tests.support.redis_server import RedisServer
 from tickfleet.contract.identity import DataType
 from tickfleet.errors import RedisUnreachableError
+from tickfleet.redis.config import RedisConfig
 
 CONFIGS = (
     ExchangeCollectorConfig("okx", "BTC-USDT", tuple(DataType)[:4], candle_intervals=("1m", "5m")),

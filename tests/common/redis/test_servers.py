@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from common.config.collector import RedisConfig
 from common.redis.servers import Row, SentinelSays, Servers, ServerSays, look, probe_of, read_rows
 from tests.support.canned_redis import CannedRedis
 from tests.support.ports import free_port
 from tests.support.redis_high import SERVICE, Cluster, Sentinel, running
 from tests.support.redis_server import RedisServer
+from tickfleet.redis.config import RedisConfig
 
 HOST = "127.0.0.1"
 NODES = """\

@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from supervisor.options import ProcessConfig, ServerOptions, UnhosedConfigParser
 
-from common.config.collector import MaxLen, RedisConfig
 from common.config.environment import Environment
 from manager.act.programs import Launch, launch_from, render
 from tests.manager.fakes import config
 from tickfleet.errors import InvalidConfigurationError
+from tickfleet.redis.config import MaxLen, RedisConfig
 
 LAUNCH = Launch(
     command=("/opt/venv/bin/collector-worker",),

@@ -90,7 +90,7 @@ def test_a_file_beside_an_unreadable_folder_is_told_in_one_line(tmp_path: Path) 
 @pytest.mark.parametrize("place", [GONE, UNREADABLE], ids=["gone", "unreadable"])
 def test_a_reader_in_somebody_elses_program(place: str, tmp_path: Path) -> None:
     code = (
-        "from tickfleet.reading.subscriber import Subscriber; from tickfleet.reading.streams.connect import redis_config;"
+        "from tickfleet.reading.subscriber import Subscriber; from tickfleet.redis.config import redis_config;"
         " Subscriber('okx:BTC-USDT', 'trade'); print(redis_config(None).url)"
     )
     python = Path(sys.executable).name

@@ -5,10 +5,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from common.config.collector import ExchangeCollectorConfig, MaxLen
+from common.config.collector import ExchangeCollectorConfig
 from common.config.worker_file import WorkerFile
 from manager.cli.plan import Difference, Effect, Plan, Touched, lines, make_plan
 from tests.manager.fakes import config
+from tickfleet.redis.config import MaxLen
 
 BTC, ETH = config(), config("ETH-USDT")
 

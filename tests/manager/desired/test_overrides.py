@@ -6,13 +6,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from common.config.collector import ExchangeCollectorConfig, RedisConfig
+from common.config.collector import ExchangeCollectorConfig
 from common.config.exchanges import PROFILES
 from common.config.fleet_file import Fleet
 from manager.desired.overrides import Desired, Stamp, Wish, WishState, encode, merge
 from manager.model.verdicts import Judgement, Verdict
 from tests.manager.fakes import config
 from tickfleet.contract.identity import CollectorId
+from tickfleet.redis.config import RedisConfig
 
 AT_NS = 1_774_778_400_000_000_000  # 2026-03-29 10:00:00 UTC
 BTC, ETH = config(), config("ETH-USDT")

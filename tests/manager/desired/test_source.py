@@ -6,7 +6,6 @@ import pytest
 from msgspec.structs import replace
 from structlog.testing import capture_logs
 
-from common.config.collector import RedisConfig
 from common.config.fleet_file import Fleet
 from manager.desired.overrides import Wish, WishState, encode
 from manager.desired.source import Wanted
@@ -14,6 +13,7 @@ from manager.observe.poller import RedisLink
 from tests.manager.fakes import config
 from tickfleet.contract import keys
 from tickfleet.errors import InvalidConfigurationError
+from tickfleet.redis.config import RedisConfig
 
 BTC, ETH = config(), config("ETH-USDT")
 FILE = Fleet(redis=RedisConfig(), collectors=(BTC, ETH))

@@ -5,12 +5,12 @@ import fakeredis
 import pytest
 from structlog.testing import capture_logs
 
-from common.config.collector import RedisConfig
 from manager.observe.lease import TOLD_AFTER_S, Lease
 from manager.observe.poller import RedisLink
 from tests.manager.fakes import ManualClock
 from tickfleet.contract import keys
 from tickfleet.errors import RedisUnreachableError
+from tickfleet.redis.config import RedisConfig
 
 
 class Scene:

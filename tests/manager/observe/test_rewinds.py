@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 
-from common.config.collector import RedisConfig
 from common.redis.redis_py import async_client
 from manager.model.journal_entries import Entry, What
 from manager.observe.poller import RedisLink
@@ -13,6 +12,7 @@ from manager.observe.rewinds import HERE, Tide
 from tests.manager.fakes import ManualClock
 from tests.support.redis_server import RedisServer
 from tickfleet.contract import keys
+from tickfleet.redis.config import RedisConfig
 
 THEN = "collectors fetch again what the exchanges have, readers say Rewound"
 

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from common.config.collector import RedisConfig
 from common.redis.redis_py import async_client
 from manager.model.journal_entries import Entry, What
 from manager.observe.poller import RedisLink
@@ -15,6 +14,7 @@ from tests.support.redis_high import Cluster, Sentinel, running
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import PATIENCE_S
 from tickfleet.errors import RedisUnreachableError
+from tickfleet.redis.config import RedisConfig
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from common.config.collector import RedisConfig
 from common.redis import append_only
 from common.redis.redis_py import async_client
 from manager.model.journal_entries import Entry, What
@@ -22,6 +21,7 @@ from tests.manager.fakes import NOW_NS, AsyncFakeSupervisor, FakeSupervisor, Man
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import until
 from tickfleet.contract import keys
+from tickfleet.redis.config import RedisConfig
 
 SETTINGS = ManagerSettings(figures_every_s=0.01)
 BTC = config()

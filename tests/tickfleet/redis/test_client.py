@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 import redis
 
-from common.config.collector import RedisConfig
 from common.redis.redis_py import sync_client
 from tests.support.ports import free_port
 from tests.support.redis_server import RedisServer
 from tickfleet.errors import RedisUnreachableError
 from tickfleet.redis.client import RedisPipe
+from tickfleet.redis.config import RedisConfig
 from tickfleet.redis.protocol import Refusal, is_stale_id, is_wrong_type, pack_command
 
 SECRET = "hunter2@/"  # noqa: S105 - made up

@@ -3,10 +3,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from common.config.collector import RedisConfig
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import until
 from tickfleet.redis.client import RedisPipe
+from tickfleet.redis.config import RedisConfig
 from tickfleet.redis.protocol import Reply, is_group_there, is_no_group, is_no_stream, is_wrong_type, pack_command
 
 

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from common.config.collector import RedisConfig
 from common.redis.redis_py import sync_client, translated_errors
 from tests.support.canned_redis import CannedRedis
 from tests.support.redis_server import RedisServer
 from tickfleet.errors import RedisUnreachableError
 from tickfleet.redis.client import RedisPipe
+from tickfleet.redis.config import RedisConfig
 from tickfleet.redis.protocol import pack_command
 
 SECRET = "hunter2"  # noqa: S105 - made up

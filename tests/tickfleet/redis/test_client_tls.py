@@ -8,12 +8,12 @@ from typing import Any, NamedTuple
 import pytest
 import trustme
 
-from common.config.collector import RedisConfig
 from common.redis.redis_py import async_client, sync_client, translated_errors
 from tests.support.canned_redis import CannedRedis
 from tests.support.waiting import PATIENCE_S
 from tickfleet.errors import RedisUnreachableError
 from tickfleet.redis.client import RedisPipe
+from tickfleet.redis.config import RedisConfig
 from tickfleet.redis.protocol import pack_command
 
 ECHO = pack_command(("ECHO", "x"))

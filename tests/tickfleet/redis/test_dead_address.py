@@ -4,12 +4,12 @@ import asyncio
 
 import pytest
 
-from common.config.collector import RedisConfig
 from common.process import event_loop
 from common.redis.redis_py import async_client, sync_client
 from tests.support.dead_address import resolve, swallowing
 from tests.support.redis_server import RedisServer
 from tickfleet.redis.client import RedisPipe
+from tickfleet.redis.config import RedisConfig
 from tickfleet.redis.protocol import pack_command
 
 NAME = "redis.test"

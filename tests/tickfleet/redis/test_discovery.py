@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from common.config.collector import RedisConfig
 from tests.support.canned_redis import CannedRedis
 from tests.support.ports import free_port
 from tests.support.redis_high import SERVICE, Cluster, Sentinel, running
 from tests.support.waiting import PATIENCE_S
 from tickfleet.errors import RedisUnreachableError, SupersededError
 from tickfleet.redis.client import RedisPipe
+from tickfleet.redis.config import RedisConfig
 from tickfleet.redis.discovery import Route
 from tickfleet.redis.protocol import Refusal, Reply, pack_command
 

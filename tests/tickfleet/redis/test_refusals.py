@@ -1,9 +1,9 @@
 import pytest
 import redis
 
-from common.config.collector import RedisConfig
 from common.redis.redis_py import refusal_of, translated_errors
 from tickfleet.errors import RedisUnreachableError
+from tickfleet.redis.config import RedisConfig
 from tickfleet.redis.protocol import name_command, pack_command
 from tickfleet.redis.refusals import NO_WRITES, because, code_of, describe
 

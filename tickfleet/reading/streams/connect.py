@@ -4,37 +4,17 @@ import logging
 from math import inf
 from random import Random
 
-from common.config.collector import DEFAULT_REDIS_URL, RedisConfig
-from common.config.environment import read_redis_environment
 from tickfleet._util.clock import Clock
 from tickfleet.errors import InvalidConfigurationError, RedisUnreachableError
 from tickfleet.reading.selection import Selection
-from tickfleet.redis.url import Kind, read_address, split_secret
+from tickfleet.redis.config import RedisConfig
+from tickfleet.redis.url import Kind, read_address
 
 LOGGER = logging.getLogger("tickfleet.reader")
 """What a reader has to tell goes here, not to the processes' own log: it runs inside programs of other people."""
 
 _FIRST_PAUSE_S = 0.1
 _PAUSE_CAP_S = 2.0
-
-RedisPlace = RedisConfig | str | None
-"""An address, a whole configuration, or None for what the environment says."""
-
-
-def redis_config(place: RedisPlace) -> RedisConfig:
-    """Where Redis is: as given, else ``TICKFLEET_REDIS_URL`` and ``TICKFLEET_REDIS_PASSWORD``, else this machine.
-
-    Raises:
-        InvalidConfigurationError: It is not an address of Redis.
-    """
-    if isinstance(place, RedisConfig):
-        return place
-    url, password = read_redis_environment()
-    if place:
-        url, secret = split_secret(place, "redis")
-        return RedisConfig(url=url, password=secret or password)
-    url, secret = split_secret(url or DEFAULT_REDIS_URL, "TICKFLEET_REDIS_URL")
-    return RedisConfig(url=url, password=password or secret)
 
 
 def within_reach(selection: Selection, config: RedisConfig) -> Selection:

@@ -10,8 +10,9 @@ from tickfleet.contract.identity import DataType
 from tickfleet.errors import RedisUnreachableError
 from tickfleet.reading.selection import StreamName, select
 from tickfleet.reading.streams.commands import find
-from tickfleet.reading.streams.connect import Perseverance, RedisPlace, redis_config, within_reach
+from tickfleet.reading.streams.connect import Perseverance, within_reach
 from tickfleet.redis.client import RedisPipe
+from tickfleet.redis.config import RedisPlace, redis_config
 from tickfleet.redis.protocol import Reply
 
 T = TypeVar("T")

@@ -10,7 +10,6 @@ from typing import Any
 
 from msgspec import Struct
 
-from common.config.collector import RedisConfig
 from tickfleet._util.clock import Clock
 from tickfleet.contract.identity import DataType
 from tickfleet.reading.position import Mark, Position, id_order
@@ -21,6 +20,7 @@ from tickfleet.reading.streams.cursor import Facts, Loss, Rewind
 from tickfleet.reading.streams.new_streams import DISCOVER_EVERY_S, NO_STREAM, NOT_THERE, Discovery
 from tickfleet.reading.streams.start import Start, first_mark
 from tickfleet.redis.client import RedisPipe
+from tickfleet.redis.config import RedisConfig
 from tickfleet.redis.protocol import is_wrong_type, pack_command
 
 LONGEST_WAIT_S = 2.0

@@ -6,7 +6,6 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from common.config.collector import RedisConfig
 from common.redis.redis_py import shown_address
 from manager.cli.data.export.span import Sieve, Span
 from manager.cli.data.export.tally import Facts, Tally
@@ -21,6 +20,7 @@ from tickfleet.reading.streams.commands import facts_of, xinfo
 from tickfleet.reading.streams.new_streams import NO_STREAM
 from tickfleet.reading.subscriber import Subscriber
 from tickfleet.redis.client import RedisPipe
+from tickfleet.redis.config import RedisConfig
 from tickfleet.redis.protocol import is_wrong_type
 
 PATIENCE_S = 10.0

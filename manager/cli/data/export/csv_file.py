@@ -1,4 +1,4 @@
-r"""A CSV file of the entries of a stream: the columns of ``tickfleet.reading.tables.layout``, a header line, then a line each.
+r"""A CSV file of the entries of a stream: the columns of ``layout``, a header line, then a line each.
 
 UTF-8, commas, ``"`` around what needs it, ``\n``. Times are integers (ns since the epoch, UTC), levels JSON as in the
 stream, what is not there is empty, ``closed`` is ``true`` or ``false``. An empty text and no text look the same.

@@ -2,7 +2,7 @@
 
 The range is of ``ts_event``, the exchange's time, as in ``manager-cli coverage``; the stream's ids are close to it, but
 not the same: they never fall, and are of the collector's clock where the exchange's is more than a minute off
-(``collector_worker/publish/stream_ids.py``). So the stream is read from somewhat before the range to somewhat behind it.
+(``publish/stream_ids.py``). So the stream is read from somewhat before the range to somewhat behind it.
 
 A gap stands for the time between the data on its two sides: it belongs to the range if that touches it, or its own time
 lies in it. So a gap at the border of two ranges belongs to both. The same holds for what was missed or cannot be read.

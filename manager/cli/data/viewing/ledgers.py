@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
-from common.config.collector import RedisConfig
 from tickfleet._util.times import NEW, OLDEST
 from tickfleet.contract import keys
 from tickfleet.contract.coverage import LedgerEntry, decode
 from tickfleet.contract.identity import CollectorId
 from tickfleet.errors import FleetError, UndecodableFrameError
 from tickfleet.reading.position import BEGINNING
+from tickfleet.redis.config import RedisConfig
 
 if TYPE_CHECKING:
     from common.redis.redis_py import SyncRedis

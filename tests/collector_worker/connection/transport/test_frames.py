@@ -6,7 +6,8 @@ from collections.abc import Callable
 import pytest
 
 from collector_worker.connection.transport import open_socket
-from collector_worker.connection.transport.protocol import MAX_FRAME_BYTES, Pace, Socket
+from collector_worker.connection.transport.protocol import MAX_FRAME_BYTES, Socket
+from collector_worker.publish.buffer import Pace
 from tests.support.paces import Congestion, Ease, Hiccups
 from tests.support.raw_ws_server import (
     BINARY,

@@ -4,7 +4,8 @@ from collections.abc import Callable
 import pytest
 
 from collector_worker.connection.transport import open_socket
-from collector_worker.connection.transport.protocol import MAX_FRAME_BYTES, Pace, Socket
+from collector_worker.connection.transport.protocol import MAX_FRAME_BYTES, Socket
+from collector_worker.publish.buffer import Pace
 from tests.support.paces import Congestion, Ease
 from tests.support.ports import free_port
 from tests.support.proxies import set_dead_proxies

@@ -5,7 +5,6 @@ import pytest
 from structlog.testing import capture_logs
 
 from collector_worker.rest.rate_limits import Permits, Turn
-from common.config.collector import RedisConfig
 from common.config.exchanges import Rate
 from manager.cli.fleet.unban_command import _KEPT_S
 from tests.manager.cli.redis_stage import RedisStage
@@ -13,6 +12,7 @@ from tests.manager.cli.stage import BTC, ETH, CliStage
 from tests.manager.fakes import NOW_NS, S
 from tickfleet.contract import keys
 from tickfleet.contract.health import WorkerState
+from tickfleet.redis.config import RedisConfig
 
 WHY = "REST of h turned us away for 3600 s (HTTP 429)"
 TEXT = f"banned until 2027-01-15 09:00 UTC: {WHY}"

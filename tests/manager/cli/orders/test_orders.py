@@ -2,13 +2,13 @@ from typing import Any
 
 import pytest
 
-from common.config.collector import RedisConfig
 from common.config.fleet_file import Fleet
 from manager.cli.orders.orders import Change, Order, addition, change, choose
 from manager.desired.overrides import Desired, Stamp, Wish, WishState, encode, merge
 from tests.manager.fakes import config
 from tickfleet.contract.identity import CollectorId
 from tickfleet.errors import UsageError
+from tickfleet.redis.config import RedisConfig
 
 FILE = Fleet(redis=RedisConfig(), collectors=(config(), config("ETH-USDT"), config("SOL-USDT", enabled=False)))
 BTC, SOL, XRP = (CollectorId("okx", symbol) for symbol in ("BTC-USDT", "SOL-USDT", "XRP-USDT"))

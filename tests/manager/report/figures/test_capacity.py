@@ -1,6 +1,5 @@
 from msgspec.structs import replace
 
-from common.config.collector import MaxLen
 from common.config.exchanges import LowerLimits
 from manager.report.figures.capacity import (
     OTHER_KEYS_BYTES,
@@ -17,6 +16,7 @@ from manager.report.figures.system import SystemFigures
 from tests.manager.fakes import NOW_NS, config
 from tickfleet.contract import keys
 from tickfleet.contract.identity import CollectorId, DataType
+from tickfleet.redis.config import MaxLen
 
 MAXLEN = MaxLen(trade=1_000, orderbook=500, ticker=200, candles=100)
 LEDGER = 50_000 * 94

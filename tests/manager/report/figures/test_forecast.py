@@ -2,7 +2,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.config.collector import MaxLen
 from manager.report.figures.forecast import (
     MemoryForecast,
     StreamForecast,
@@ -14,6 +13,7 @@ from manager.report.figures.forecast import (
 )
 from tests.manager.fakes import config
 from tickfleet.contract.identity import DataType
+from tickfleet.redis.config import MaxLen
 
 MAXLEN = MaxLen(trade=1_000, orderbook=500, ticker=200, candles=100)
 

@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from common.config.collector import MaxLen, RedisConfig
 from common.redis.redis_py import async_client
 from manager.model.verdicts import Judgement, Verdict
 from manager.observe.poller import RedisLink
@@ -20,6 +19,7 @@ from tests.support.redis_server import RedisServer
 from tickfleet.contract import keys
 from tickfleet.contract.identity import DataType
 from tickfleet.errors import RedisUnreachableError
+from tickfleet.redis.config import MaxLen, RedisConfig
 
 TRADES = config(data_types=(DataType.TRADE,))
 TRADE_KEY = keys.stream(TRADES.id, DataType.TRADE)

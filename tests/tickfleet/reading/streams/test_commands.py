@@ -1,12 +1,12 @@
 import pytest
 
-from common.config.collector import RedisConfig
 from tests.support.redis_server import RedisServer
 from tickfleet.contract import keys
 from tickfleet.contract.identity import CollectorId, DataType
 from tickfleet.reading.selection import select
 from tickfleet.reading.streams.commands import find
 from tickfleet.redis.client import RedisPipe
+from tickfleet.redis.config import RedisConfig
 
 IDS = ("okx:BTC-USDT", "okx:BTC-USD_UM-PERP", "binance:币-USDT", "binance:币安-USDT", "binance:AB-USDT")
 

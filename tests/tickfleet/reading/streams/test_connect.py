@@ -1,10 +1,10 @@
 import pytest
 
-from common.config.collector import RedisConfig
 from tests.support.clock import ManualClock
 from tickfleet.errors import InvalidConfigurationError, RedisUnreachableError
 from tickfleet.reading.selection import select
-from tickfleet.reading.streams.connect import Perseverance, redis_config, within_reach
+from tickfleet.reading.streams.connect import Perseverance, within_reach
+from tickfleet.redis.config import RedisConfig, redis_config
 
 ERROR = RedisUnreachableError("Redis at nowhere cannot be reached")
 
