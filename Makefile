@@ -45,5 +45,5 @@ constraints:      ## write the versions that are installed now into constraints.
 
 clean:            ## remove what was built; data under var/ stays
 	@rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
-	@rm -f collector_worker/express/*.so collector_worker/express/*.c
+	@rm -f collector_worker/fastpath/*.so collector_worker/fastpath/*.c
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -127,7 +127,7 @@ _PART_NAME = re.compile("<([a-z_]+)>")
 
 
 class TradePart(IntEnum):
-    """What stands in a frame between its fixed parts. The numbers are those of ``express/lane.pyx``.
+    """What stands in a frame between its fixed parts. The numbers are those of ``fastpath/trade_parser.pyx``.
 
     ``TRADE_ID`` is a whole number without leading zeros of at most 18 digits; ``PRICE`` and ``SIZE`` are plain decimal
     numbers without a sign; ``TIME_MS`` has thirteen digits; ``NUMBER`` is a whole number that is not used, and

@@ -3,9 +3,9 @@
 A process that is woken for one frame runs cold: what counts is how much code and data it touches, and Python touches
 hundreds of cache lines where twenty would do. So the trade that is simply the next one, in the spelling that the
 exchange always uses, while Redis answers as it always does, is taken from its frame to Redis' socket by two small
-compiled modules: ``lane.pyx`` and ``outbox.pyx``. All else takes the way through adapter, tape, stream and publisher,
-which is also the only way where the modules are not there: they need a C compiler at the installation. Both ways give
-the same entries.
+compiled modules: ``trade_parser.pyx`` and ``sender.pyx``. All else takes the way through adapter, tape, stream and
+publisher, which is also the only way where the modules are not there: they need a C compiler at the installation. Both
+ways give the same entries.
 
 Two things are lent, apart from each other: the publisher lends its connection to the outbox, and the trades lend their
 position (numbers, ids) to the lane.

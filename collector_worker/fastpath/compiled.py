@@ -19,7 +19,7 @@ class Compiled(NamedTuple):
 def compiled() -> Compiled | None:
     """The compiled classes; None where there was no C compiler at the installation."""
     try:
-        lane, outbox = (import_module(f"{__package__}.{name}") for name in ("lane", "outbox"))
+        lane, outbox = (import_module(f"{__package__}.{name}") for name in ("trade_parser", "sender"))
     except ImportError:
         return None
     return Compiled(lane.Entrance, lane.Lane, outbox.Outbox)

@@ -15,7 +15,7 @@ DEFAULT_METRICS_PORT = "9464"
 """What OpenTelemetry's exporters for Prometheus use too."""
 
 _OFF = ("off", "0", "no", "false")
-_CHECKOUT = Path(__file__).resolve().parent.parent
+_CHECKOUT = Path(__file__).resolve().parents[2]
 
 
 class Environment(Struct, frozen=True, kw_only=True):

@@ -9,6 +9,11 @@ from pathlib import Path
 import pytest
 
 CHECKOUT = Path(__file__).resolve().parent.parent.parent
+STANDARD_LIBRARY_ONLY = (
+    "deploy/bin/setup",
+    *("common/__init__.py", "common/config/__init__.py", "common/config/place.py"),
+    *("tickfleet/__init__.py", "tickfleet/_util/__init__.py", "tickfleet/_util/unix_socket.py"),
+)
 UP_TO_THE_INSTALLATION = """
 import runpy, sys, venv
 venv.create = lambda *_, **__: sys.exit(7)
@@ -19,10 +24,10 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 
 def setup(root: Path) -> subprocess.CompletedProcess[str]:
     """Run it up to where it would make the environment."""
-    for name in ("deploy/bin/setup", "common/__init__.py", "common/config/place.py"):
+    for name in STANDARD_LIBRARY_ONLY:
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(CHECKOUT / name, root / name)
-    for name in ("pyproject.toml", "constraints.txt"):
+    for name in ("pyproject.toml", "tickfleet/pyproject.toml", "constraints.txt"):
         (root / name).touch()
     command = [sys.executable, "-c", UP_TO_THE_INSTALLATION, str(root / "deploy" / "bin" / "setup")]
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)

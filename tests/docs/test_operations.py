@@ -101,6 +101,7 @@ class Site:
         self.run(
             f"git tag {OLD}; git checkout -q -b next;"
             f" sed -i 's/^VERSION = .*/VERSION = \"{NEW}\"/' tickfleet/version.py;"
+            f" sed -i 's/tickfleet==[^\"]*/tickfleet=={NEW}/' pyproject.toml;"
             f" git commit -q -a -m next; git tag {NEW}; git checkout -q {OLD}; make setup; mkdir -p -m 700 var/log"
         )
         fleet = f'{self.simulator.endpoints}[[collectors]]\nexchange = "okx"\nsymbol = "BTC-USDT"\n'

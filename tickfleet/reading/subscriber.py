@@ -33,7 +33,7 @@ In a Redis Cluster a reader reads one collector, by name: each collector's strea
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 
 from msgspec import Struct
@@ -134,7 +134,7 @@ class Subscriber(Closing):
                     yield entries[self._handed - 1]
                 await self._fetch(_TURN_S)
 
-    async def batches(self, *, idle_s: float | None = None) -> AsyncIterator[Batch]:
+    async def batches(self, *, idle_s: float | None = None) -> AsyncGenerator[Batch, None]:
         """Batch by batch, for speed, and for output that is saved together with ``batch.position``.
 
         Args:

@@ -33,7 +33,7 @@ from tickfleet.redis.url import Kind, read_address
 if TYPE_CHECKING:
     from common.redis.redis_py import SyncRedis
 
-_WORKER, _EXPRESS = "collector_worker", ("lane", "outbox")
+_WORKER, _EXPRESS = "collector_worker", ("trade_parser", "sender")
 """The package of collectors, and the compiled modules in its folder ``express``."""
 
 _SETTINGS = ("maxmemory-policy", "appendonly", "save")
@@ -163,7 +163,7 @@ def express_built() -> bool:
     Its modules are found and not imported: the manager knows collectors as programs.
     """
     worker = find_spec(_WORKER)
-    folders = [] if worker is None else [f"{folder}/express" for folder in worker.submodule_search_locations or ()]
+    folders = [] if worker is None else [f"{folder}/fastpath" for folder in worker.submodule_search_locations or ()]
     return all(PathFinder.find_spec(module, folders) is not None for module in _EXPRESS)
 
 

@@ -5,7 +5,7 @@ from rich.pretty import pretty_repr
 
 from common.config.environment import Environment, read_environment
 
-CHECKOUT = Path(__file__).resolve().parent.parent.parent
+CHECKOUT = Path(__file__).resolve().parents[3]
 SECRET = "hunter2"  # noqa: S105 - made up
 
 

@@ -12,7 +12,7 @@ from tickfleet.errors import ExchangeNotSupportedError, InvalidConfigurationErro
 from tickfleet.redis.config import MaxLen, RedisConfig
 
 SECRET = "hunter2"  # noqa: S105 - made up
-CHECKOUT = Path(__file__).resolve().parent.parent.parent
+CHECKOUT = Path(__file__).resolve().parents[3]
 
 
 class FleetFile:

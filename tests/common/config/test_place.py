@@ -67,7 +67,7 @@ def test_what_is_started_there_by_hand_refuses() -> None:
 
 def test_it_needs_nothing_that_is_not_installed_yet() -> None:
     code = "import common.config.place, sys; assert not {'msgspec', 'tickfleet.errors'} & sys.modules.keys()"
-    checkout = Path(__file__).resolve().parent.parent.parent
+    checkout = Path(__file__).resolve().parents[3]
     subprocess.run(["python3", "-c", code], cwd=checkout, env={**os.environ, "PYTHONPATH": ""}, check=True, timeout=30)
 
 

@@ -348,7 +348,7 @@ async def test_the_lag_is_what_is_left_and_how_old_the_last_one_was(
             assert batch.entries[-1].id == trade_id(last)
             assert subscriber.lag() == {BTC_TRADES: Lag(left, (3_000_000_000 - last) / 1e9)}
         assert (subscriber.connected, subscriber.reconnects) == (True, 0)
-        await batches.aclose()  # type: ignore[attr-defined]
+        await batches.aclose()
 
 
 async def test_what_was_read_and_what_was_missed_is_all_that_there_was(redis_server: RedisServer) -> None:

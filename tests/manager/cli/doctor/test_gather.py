@@ -17,17 +17,17 @@ def test_the_compiled_part_is_found_where_collectors_find_it() -> None:
     [
         ([], False),
         (["lane.pyx", "lane.c", "lane.pyi", "outbox.pyx", "outbox.c", "outbox.pyi"], False),
-        ([f"lane{EXTENSION_SUFFIXES[0]}"], False),
-        ([f"lane{EXTENSION_SUFFIXES[0]}", f"outbox{EXTENSION_SUFFIXES[0]}"], True),
-        (["lane.cpython-27-other.so", "outbox.cpython-27-other.so"], False),  # of another Python
+        ([f"trade_parser{EXTENSION_SUFFIXES[0]}"], False),
+        ([f"trade_parser{EXTENSION_SUFFIXES[0]}", f"sender{EXTENSION_SUFFIXES[0]}"], True),
+        (["trade_parser.cpython-27-other.so", "sender.cpython-27-other.so"], False),  # of another Python
     ],
 )
 def test_both_modules_must_be_built_for_this_python(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, files: list[str], built: bool
 ) -> None:
-    (tmp_path / "express").mkdir()
+    (tmp_path / "fastpath").mkdir()
     for name in files:
-        (tmp_path / "express" / name).touch()
+        (tmp_path / "fastpath" / name).touch()
     worker = ModuleSpec("collector_worker", None, is_package=True)
     worker.submodule_search_locations = [str(tmp_path)]
     monkeypatch.setattr(gather, "find_spec", lambda _: worker)

@@ -1,0 +1,82 @@
+"""The usual case in one line: the trades of some collectors, with what is missing in its place."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator
+from threading import Thread
+
+from tickfleet.contract.events import Gap, Trade
+from tickfleet.contract.identity import DataType
+from tickfleet.reading.entries import Batch, Missed
+from tickfleet.reading.streams.start import Start
+from tickfleet.reading.subscriber import FIRST_WAIT_S, Subscriber
+from tickfleet.redis.config import RedisPlace
+
+
+class trades:  # noqa: N801 - it is called as a function is: trades("okx:BTC-USDT")
+    """Trades in their order, each once, for ever: ``async for trade in trades("okx:BTC-USDT")``.
+
+    Where something is missing, a ``Gap`` stands in its place (the collector lost it) or a ``Missed`` (this program was
+    slower than retention). ``for trade in trades(...)`` works too, in a notebook as well.
+
+    Whoever wants to know of reconnects (``FeedStatus``), to save how far he has read, or other data than trades, takes
+    a ``Subscriber``.
+
+    Args:
+        collectors: ``okx:BTC-USDT``, a pattern such as ``okx:*``, or several of them.
+        start: ``new``, ``oldest``, an entry id, a time (also ``10m``: so long ago) or a saved position.
+        redis: Address of Redis; else ``TICKFLEET_REDIS_URL``, else this machine.
+        first_wait_s: How long Redis may take to answer at first.
+
+    Raises:
+        InvalidConfigurationError: Something is misspelt.
+        RedisUnreachableError: In the loop, where Redis does not answer at first; later it is waited for.
+    """
+
+    def __init__(
+        self,
+        collectors: str | Iterable[str],
+        *,
+        start: Start = "new",
+        redis: RedisPlace = None,
+        first_wait_s: float = FIRST_WAIT_S,
+    ) -> None:
+        self._subscriber = Subscriber(collectors, DataType.TRADE, start=start, redis=redis, first_wait_s=first_wait_s)
+
+    async def __aiter__(self) -> AsyncIterator[Trade | Gap | Missed]:
+        """One after the other. A loop that was left goes on where it was with the next one."""
+        async for entry in self._subscriber:
+            if isinstance(entry.event, Trade | Gap | Missed):
+                yield entry.event
+
+    def __iter__(self) -> Iterator[Trade | Gap | Missed]:
+        """The same without ``async``: the reading is done by a thread, so that a loop may run in this one already."""
+        batches = self._subscriber.batches()
+        loop = asyncio.new_event_loop()
+        thread = Thread(target=loop.run_forever, name="tickfleet-trades", daemon=True)
+        thread.start()
+        try:
+            while True:
+                reading = asyncio.run_coroutine_threadsafe(_next(batches), loop)
+                try:
+                    batch = reading.result()
+                finally:
+                    reading.cancel()  # of what has ended that changes nothing
+                for entry in batch.entries:
+                    if isinstance(entry.event, Trade | Gap | Missed):
+                        yield entry.event
+        finally:
+            asyncio.run_coroutine_threadsafe(_end(batches), loop).result()
+            loop.call_soon_threadsafe(loop.stop)
+            thread.join()
+            loop.close()
+
+
+async def _next(batches: AsyncIterator[Batch]) -> Batch:
+    return await anext(batches)
+
+
+async def _end(batches: AsyncGenerator[Batch, None]) -> None:
+    """End the loop over batches, which closes the connection, once what was being read is at its end."""
+    if reading := asyncio.all_tasks() - {asyncio.current_task()}:
+        await asyncio.wait(reading)
+    await batches.aclose()
