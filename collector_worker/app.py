@@ -31,6 +31,7 @@ from collector_worker.publish.own_streams import Streams
 from collector_worker.publish.publisher import Publisher
 from collector_worker.publish.spool import Spool
 from collector_worker.recovery.coverage_check import fetchable, unvouched
+from collector_worker.recovery.spool_replay import LeftOverPublisher
 from collector_worker.recovery.tails import ahead_of_time, begin_later, read_tails, recall
 from collector_worker.recovery.takeover import heed_other
 from collector_worker.rest.client import RestClient
@@ -200,7 +201,10 @@ class Worker:
             await heed_other(self._pipe, self._config.id, self._telemetry.beat.run_id, ends_it=not self._asks)
         await self._pipe.take_fence(keys.writer(self._config.id))
         self._usual = self._usual or self._what_is_usual(await read_former(self._pipe, self._config.id))
-        await self._publisher.publish_left_over(ledger, self._heartbeat.beat_if_due)
+        left_over = LeftOverPublisher(
+            self._pipe, self._telemetry, self._publisher.carry_out, self._publisher.batch_bytes
+        )
+        await left_over.publish(self._buffer.left_over, ledger.encode(), self._heartbeat.beat_if_due)
         self._trades, self._candles = _empty_tapes(self._config)  # an attempt that failed may have read another Redis
         now_ns = self._clock.now_ns()
         refused = await read_tails(self._pipe, self._streams, self._trades, self._candles, now_ns)

@@ -11,7 +11,7 @@ waits, and whether the answer is looked for.
 """
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -24,7 +24,6 @@ from collector_worker.publish.rejected_streams import Refusals
 from collector_worker.publish.retry import Delivery, Outcome, Pipe
 from collector_worker.publish.spool import Packed, SpoolLostError
 from collector_worker.publish.transaction import Seams, Shipment, all_ids, drop_sent, hset, shipment_of
-from collector_worker.recovery.spool_replay import LeftOverPublisher
 from collector_worker.telemetry.telemetry import Telemetry
 from tickfleet._util.clock import Clock
 from tickfleet.contract.events import Event
@@ -456,21 +455,12 @@ class Publisher:
         """From now on see that these keys stay."""
         self._kept = kept
 
-    async def publish_left_over(self, ledger: str, meanwhile: Callable[[], None]) -> None:
-        """Publish what earlier runs left in their files, before anything else is known of the streams.
+    @property
+    def batch_bytes(self) -> int:
+        """About how much goes out at once."""
+        return self._pacing.batch_bytes
 
-        Args:
-            ledger: Key of the ledger that vouches for what is in the streams.
-            meanwhile: Called again and again: a GiB takes half a minute.
-
-        Raises:
-            RedisUnreachableError: Redis went away, or takes no writes now; the files stay as they are.
-            SupersededError: A newer run of this collector has begun.
-        """
-        publisher = LeftOverPublisher(self._pipe, self._telemetry, self._carry_out, self._pacing.batch_bytes)
-        await publisher.publish(self._buffer.left_over, ledger.encode(), meanwhile)
-
-    async def _carry_out(self, commands: list[bytes]) -> list[Reply]:
+    async def carry_out(self, commands: list[bytes]) -> list[Reply]:
         """Carry out commands behind what is urgent; their replies."""
         urgent = dict(self._urgent)
         ahead = [command for parts in urgent.values() for command in parts]

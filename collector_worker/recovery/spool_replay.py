@@ -140,7 +140,17 @@ class LeftOverPublisher:
         self._batch_bytes = batch_bytes
 
     async def publish(self, paths: Iterable[Path], ledger: bytes, meanwhile: Callable[[], None]) -> None:
-        """Publish them and remove them, one after the other; see ``Publisher.publish_left_over``."""
+        """Publish them and remove them, one after the other, before anything else is known of the streams.
+
+        Args:
+            paths: The files.
+            ledger: Key of the ledger that vouches for what is in the streams.
+            meanwhile: Called again and again: a GiB takes half a minute.
+
+        Raises:
+            RedisUnreachableError: Redis went away, or takes no writes now; the files stay as they are.
+            SupersededError: A newer run of this collector has begun.
+        """
         for path in paths:
             with opened(path) as file:
                 if file is not None:

@@ -1,7 +1,7 @@
 """A publisher over a Redis in memory."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from structlog.testing import capture_logs
@@ -10,6 +10,7 @@ from collector_worker.publish.buffer import Buffer
 from collector_worker.publish.own_streams import Stream
 from collector_worker.publish.publisher import Pacing, Publisher
 from collector_worker.publish.spool import Spool
+from collector_worker.recovery.spool_replay import LeftOverPublisher
 from collector_worker.telemetry.telemetry import Telemetry
 from common.config.collector import ExchangeCollectorConfig
 from tests.support.clock import ManualClock
@@ -51,6 +52,11 @@ class Desk:
     def publish_trades(self, *numbers: int) -> list[str | None]:
         """Publish trades; their entry ids."""
         return [self.publisher.publish(self.trades, trade(number)) for number in numbers]
+
+    async def publish_left_over(self, ledger: str, meanwhile: Callable[[], None] = lambda: None) -> None:
+        """Publish what earlier runs left in their files."""
+        publisher = LeftOverPublisher(self.pipe, self.telemetry, self.publisher.carry_out, self.publisher.batch_bytes)
+        await publisher.publish(self.buffer.left_over, ledger.encode(), meanwhile)
 
     @asynccontextmanager
     async def sending(self) -> AsyncIterator[None]:

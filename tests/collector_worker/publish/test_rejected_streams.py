@@ -345,6 +345,6 @@ async def test_a_file_brings_nothing_behind_a_hole(tmp_path: Path, begun: str) -
     following.pipe.streams = desk.pipe.streams
     await following.pipe.connect()
     with capture_logs():
-        await following.publisher.publish_left_over(COVERAGE, lambda: None)
+        await following.publish_left_over(COVERAGE, lambda: None)
     numbers = range(1, 12) if begun == "before" else (1,)
     assert (following.pipe.events(TRADE), said(following)) == ([trade(number) for number in numbers], [])
