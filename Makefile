@@ -31,6 +31,7 @@ lint: setup       ## style and types
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache > /dev/null || $(BIN)/lint-imports --no-cache
 
 format: setup     ## put the code into its form
 	@$(BIN)/ruff format .

@@ -1,1 +1,4 @@
-"""What the collectors, the manager and the readers of the streams share: the contract and its edges."""
+"""What only the two processes share: configuration, Redis as its operator sees it, how a process lives.
+
+Nothing that a reader of the streams needs may come in: that is ``tickfleet``.
+"""

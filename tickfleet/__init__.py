@@ -66,14 +66,16 @@ __all__ = [
 ]  # fmt: skip
 
 
-def __getattr__(name: str) -> Any:
-    """What this package offers under a name, loaded now (PEP 562)."""
-    if name == "__version__":
-        return import_module("tickfleet.version").VERSION
-    home = next((module for module, names in _HOMES.items() if name in names), None)
-    if home is None:
-        raise AttributeError(f"module 'tickfleet' has no attribute {name!r}")
-    return getattr(import_module(f"tickfleet.{home}"), name)
+if not TYPE_CHECKING:  # else a type checker would believe in every name
+
+    def __getattr__(name: str) -> Any:
+        """What this package offers under a name, loaded now (PEP 562)."""
+        if name == "__version__":
+            return import_module("tickfleet.version").VERSION
+        home = next((module for module, names in _HOMES.items() if name in names), None)
+        if home is None:
+            raise AttributeError(f"module 'tickfleet' has no attribute {name!r}")
+        return getattr(import_module(f"tickfleet.{home}"), name)
 
 
 def __dir__() -> list[str]:

@@ -1,4 +1,8 @@
-"""The exchanges we speak, in an explicit registry."""
+"""The exchanges we speak, one file each, in an explicit registry.
+
+In come frames and bodies of REST, out come events, requests and refusals. No I/O, no clock and no other exchange may
+come in.
+"""
 
 from collections.abc import Callable, Iterable
 from importlib import import_module

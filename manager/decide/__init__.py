@@ -1,1 +1,4 @@
-"""A room."""
+"""From facts to verdicts and actions.
+
+In come facts, history and settings, out come judgements and actions. No I/O and no clock may come in.
+"""

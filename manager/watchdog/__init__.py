@@ -1,4 +1,5 @@
 """Watches the manager: an event listener of supervisord that kills a manager whose loop stands still.
 
-It is always there and does next to nothing, so it imports little: no library, and of ours only what is in this folder.
+In come supervisord's ticks and the manager's sign of life, a file; out goes at most one kill. Redis and all other code
+of the project stay outside: their failure must not be the watcher's.
 """

@@ -1,6 +1,7 @@
-"""The way to an exchange's socket: one small contract, two libraries that can stand behind it.
+"""The way to an exchange's socket: one small protocol, two libraries that can stand behind it.
 
-Only the chosen library is imported, when the first socket is opened: each costs every process about 4 MiB.
+Only the chosen library is imported, when the first socket is opened: each costs every process about 4 MiB. In come
+bytes, out come whole messages; nothing that knows what they mean may come in.
 """
 
 from collections.abc import Awaitable, Callable

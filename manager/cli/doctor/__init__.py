@@ -1,4 +1,5 @@
 """``manager-cli doctor``: what would harm the fleet sooner or later, and how to mend it.
 
-``gather`` looks (all input and output), ``redis_checks``, ``host_checks`` and ``exchange_checks`` judge what it saw.
+``gather`` and ``visits`` look, the others judge what they found (pure). What could not be looked at is skipped, never
+ok; nothing that mends by itself may come in.
 """

@@ -1,1 +1,4 @@
-"""A room."""
+"""Commands that show: status, why, events, logs.
+
+In come heartbeats, journal and logs, out come tables and JSON. Nothing that changes anything may come in.
+"""
