@@ -17,8 +17,8 @@ demo: setup       ## the fleet against a simulated exchange, with live status; S
 run: setup        ## the fleet of deploy/fleet.toml against the real exchanges, in the foreground
 	@umask 077; mkdir -p var/log; exec $(BIN)/supervisord -n -c deploy/supervisord.conf
 
-test: setup       ## all tests, by two workers: most of the time a test waits
-	@$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
+test: setup       ## all tests, by three workers: most of the time a test waits
+	@$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 soak: setup       ## fault schedules from new seeds for MINUTES=10, several at once
 	@$(BIN)/python -m tests.soak --minutes $(MINUTES) --first-seed $$(date +%s)

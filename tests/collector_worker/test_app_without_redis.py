@@ -8,7 +8,7 @@ from structlog.testing import capture_logs
 from collector_worker.app import Limits
 from tests.support.okx_wire import ticker
 from tests.support.redis_server import RedisServer
-from tests.support.waiting import until
+from tests.support.waiting import PATIENCE_S, until
 from tests.support.worker_rig import (
     PREFIX,
     a_ticker,
@@ -81,7 +81,7 @@ async def test_an_exit_without_redis_is_quick_and_leaves_what_waits_to_the_next_
             await until(lambda: not told.is_set())
             with capture_logs() as logs:
                 work.cancel()
-                async with asyncio.timeout(10):
+                async with asyncio.timeout(PATIENCE_S):
                     await asyncio.wait([work])
         assert work.cancelled()
         kept = next(line for line in logs if line["event"] == "entries_kept")

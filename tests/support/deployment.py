@@ -26,6 +26,7 @@ from tickfleet.contract.identity import PROGRAM_PREFIX
 from tickfleet.errors import FleetError, RedisUnreachableError
 
 _STOP_TIMEOUT_S = 40.0
+_CLI_TIMEOUT_S = 120.0
 
 
 class Deployment:
@@ -78,7 +79,9 @@ class Deployment:
     def cli(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run manager-cli to its end."""
         command = [str(BIN / "manager-cli"), *arguments]
-        return subprocess.run(command, env=self.env, capture_output=True, text=True, check=False, timeout=60)
+        return subprocess.run(
+            command, env=self.env, capture_output=True, text=True, check=False, timeout=3 * PATIENCE_S
+        )
 
     def status(self) -> dict[str, Any]:
         """``manager-cli status --json``; empty where it has none to give."""

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from urllib.request import urlopen
 
+from tests.support.ports import wait_until
 from tests.support.waiting import PATIENCE_S
 
 BIN = Path(sys.executable).parent
@@ -35,8 +36,13 @@ class Process:
         return self._process.poll()
 
     def wait(self, timeout_s: float) -> int:
-        """Wait for its end; the exit code."""
-        return self._process.wait(timeout=timeout_s)
+        """Wait for its end, by ``Patience``; the exit code.
+
+        Raises:
+            AssertionError: It did not end in time.
+        """
+        wait_until(lambda: self.exit_code is not None, timeout_s, "the process has ended")
+        return self._process.wait()
 
     def signal(self, sig: int) -> None:
         """Send a signal."""

@@ -26,6 +26,7 @@ from tests.support.redis_faults import FOREIGN, FOREIGN_MARK, RedisFault, RedisF
 from tests.support.redis_proxy import RedisProxy
 from tests.support.redis_server import RedisServer
 from tests.support.redis_site import RedisSite
+from tests.support.waiting import PATIENCE_S
 
 pytestmark = pytest.mark.system
 DISK_S = 4.0
@@ -114,7 +115,7 @@ def test_hang_answers_nothing_until_it_is_over(proxy: RedisProxy, client: Any, r
     asking.join(0.1)
     assert (answers, redis_server.client.get("n")) == ([], None)
     proxy.hang(on=False)
-    asking.join(5)
+    asking.join(PATIENCE_S)
     assert answers == [1]
 
 
@@ -324,7 +325,7 @@ def test_process_faults() -> None:
         wait_until(lambda: state_of(process.pid) == "S", 5, "it goes on")
         kill.begin(process.pid)
         kill.end(process.pid)
-        assert process.wait(5) == -signal.SIGKILL
+        assert process.wait(PATIENCE_S) == -signal.SIGKILL
     stop.begin(process.pid)  # gone: nothing happens
     assert not os.path.exists(f"/proc/{process.pid}")
 
@@ -384,7 +385,7 @@ def test_player_plays_to_the_end() -> None:
     player = FaultPlayer(
         faults, lambda fault: done.append(("begin", fault.kind)), lambda fault: done.append(("end", fault.kind))
     )
-    player.start().join(5)
+    player.start().join(PATIENCE_S)
     assert done == [("begin", "hang"), ("end", "hang"), ("begin", "cut"), ("end", "cut")]
 
 
@@ -392,14 +393,14 @@ def test_player_stopped_early_ends_what_has_begun() -> None:
     begun, ended = threading.Event(), threading.Event()
     fault = RedisFault(at_ms=0, kind="hang", for_ms=60_000)
     player = FaultPlayer([fault], lambda _: begun.set(), lambda _: ended.set()).start()
-    assert begun.wait(5)
+    assert begun.wait(PATIENCE_S)
     with pytest.raises(AssertionError, match="not over within 0 s"):
         player.join(0)
     assert player.playing
     player.stop()
     assert ended.is_set()
     assert not player.playing
-    player.join(1)
+    player.join(PATIENCE_S)
 
 
 def test_player_tells_what_went_wrong() -> None:
@@ -408,4 +409,4 @@ def test_player_tells_what_went_wrong() -> None:
 
     fault = RedisFault(at_ms=0, kind="out_of_memory", for_ms=1)
     with pytest.raises(AssertionError, match="could not be carried out"):
-        FaultPlayer([fault], fail, fail).start().join(5)
+        FaultPlayer([fault], fail, fail).start().join(PATIENCE_S)

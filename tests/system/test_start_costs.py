@@ -10,6 +10,7 @@ from common.config.exchanges import PROFILES
 from tests.support.ports import wait_until
 from tests.support.processes import SimulatorProcess, start_worker
 from tests.support.redis_server import RedisServer
+from tests.support.waiting import PATIENCE_S
 
 pytestmark = pytest.mark.system
 TYPES = ("trade", "orderbook", "ticker", "candles")
@@ -52,7 +53,7 @@ def test_a_start_takes_no_more_than_its_profile_says(exchange: str, own_redis: R
             worker.stop()
             simulator.stop()
             own_redis.client.echo("END")
-            watching.join(5)
+            watching.join(PATIENCE_S)
     known = PROFILES[exchange]
     assert taken["connect"] == known.start_connects
     assert 0 < taken["rest"] <= known.start_rest_units

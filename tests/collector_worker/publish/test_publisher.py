@@ -224,7 +224,7 @@ async def test_latency_is_from_receipt_to_confirmation() -> None:
 
 
 async def test_drained_at_once_where_nothing_waits() -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_S):
         await Desk().publisher.drained()
 
 

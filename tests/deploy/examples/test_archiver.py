@@ -36,7 +36,7 @@ from tickfleet.reading.tables.segment_files import IdFiles
 DAY_MS = 86_400_000
 KILLS = 20
 EVERY_S = 0.05
-WAIT_S = 20.0
+WAIT_S = 40.0
 
 # --- reading the archive: every row as the fields of a stream entry --------------------------------------------------
 
@@ -333,7 +333,7 @@ def test_killed_again_and_again_it_has_every_entry_once(
     running.append(process)
     wait_until(lambda: newest() == feed.newest(), WAIT_S, "all is there")
     process.terminate()
-    process.join(5.0)
+    process.join(WAIT_S)
     assert process.exitcode == 0
     assert {name: archived(tmp_path, folder) for name, folder in FOLDERS.items()} == {
         name: feed.rows(name) for name in FOLDERS
@@ -354,7 +354,7 @@ def test_told_to_end_it_finishes_its_files(
     running.append(process)
     wait_until(lambda: len(list((tmp_path / ".unfinished").glob("*"))) == len(FOLDERS), WAIT_S, "it writes")
     process.terminate()
-    process.join(5.0)
+    process.join(WAIT_S)
     assert process.exitcode == 0
     assert list((tmp_path / ".unfinished").iterdir()) == []
     assert archived(tmp_path, FOLDERS[BTC_TRADES]) == feed.rows(BTC_TRADES)

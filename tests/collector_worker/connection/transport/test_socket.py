@@ -66,7 +66,7 @@ async def test_refused_handshake_names_host_and_status(each_transport: str) -> N
 async def test_handshake_that_is_never_answered_ends_in_time(each_transport: str) -> None:
     async with silent_listener() as port, asyncio.timeout(PATIENCE_S):
         with pytest.raises(ConnectionLostError) as lost:
-            await open_socket(each_transport, f"ws://127.0.0.1:{port}", open_timeout_s=0.05)
+            await open_socket(each_transport, f"ws://127.0.0.1:{port}", open_timeout_s=0.5)
     why = "it connects, but does not answer in time (TimeoutError)"
     assert str(lost.value) == f"127.0.0.1 cannot be reached: {why}"
 
@@ -119,7 +119,7 @@ async def test_close_does_not_wait_for_a_server_that_hangs(each_transport: str) 
     async with ScriptedServer(script) as server:
         socket = await open_socket(each_transport, server.url, close_timeout_s=0.05)
         await frozen.wait()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_S):
             await socket.close()
 
 

@@ -92,7 +92,7 @@ async def test_the_transport_is_gone_after_a_farewell_over_tls_that_nobody_answe
     async with asyncio.timeout(PATIENCE_S), RawServer(script, certified(authority, "127.0.0.1")) as server:
         socket = await open_socket(each_transport, server.url, close_timeout_s=0.05)
         await frozen.wait()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_S):
             await socket.close()
         thawed.set()
 

@@ -10,7 +10,7 @@ from manager.report.alerts.address import parse_address
 from manager.report.alerts.webhook import LINES_AT_ONCE, WAITING_MAX, Webhook
 from tests.support.http_server import STALL
 from tests.support.ports import free_port
-from tests.support.waiting import until
+from tests.support.waiting import PATIENCE_S, until
 
 SECRET = "s3cret"  # noqa: S105 - made up
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -98,8 +98,8 @@ async def test_an_alert_is_one_post() -> None:
     ],
 )
 async def test_what_fails_is_sent_again(failure: bytes) -> None:
-    receiver = Receiver(failure, failure, OK)
-    async with receiver.listening() as port, Sender(port, timeout_s=0.5).working() as sender:
+    receiver, limit_s = Receiver(failure, failure, OK), 0.5 if failure == STALL else PATIENCE_S
+    async with receiver.listening() as port, Sender(port, timeout_s=limit_s).working() as sender:
         sender.webhook.put("one")
         await until(lambda: sender.sent == 1)
     assert receiver.texts == ["tickfleet on web-1\none"] * 3
