@@ -126,6 +126,7 @@ def _binance(args: argparse.Namespace, now_ms: int) -> Source:
         return BinanceReplay(
             read_capture(args.replay),
             args.speed,
+            head_s=args.head_s,
             max_life_ms=max_life_ms,
             connect_limit=connect_limit,
             weight_limit=args.weight_limit,
@@ -190,6 +191,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--replay", type=Path, metavar="PATH", help="play a capture instead: a .jsonl.gz file, or a folder of them")
     speed = _Number(float, 0.0, 1e6)
     add("--speed", type=speed, default=1.0, metavar="X", help="1 its own pace, 10 ten times faster, 0 all at once")
+    head_help = "binance: come no further before a snapshot was asked for"
+    add("--head-s", type=_Number(float, 0.0, 86_400.0), metavar="S", help=head_help)
     faults = parser.add_argument_group("faults")
     add = faults.add_mutually_exclusive_group().add_argument
     add("--faults", type=int, metavar="SEED", help="draw faults by a seed and run them from the start")

@@ -49,6 +49,8 @@ class BinanceReplay(Door):
     Args:
         capture: The recording, made on a combined connection.
         speed: Recorded time per real time; 0 sends as fast as the client reads.
+        head_s: Connections come no further in the recording before somebody has asked for a snapshot; None: they do.
+            So a client that is slow to ask need not keep more in mind.
         max_life_ms: Age at which a connection is cut.
         connect_limit: Connection attempts within five minutes; None for any number.
         weight_limit: Request weight per minute.
@@ -62,12 +64,14 @@ class BinanceReplay(Door):
         capture: Capture,
         speed: float = 1.0,
         *,
+        head_s: float | None = None,
         max_life_ms: int | None = None,
         connect_limit: int | None = None,
         weight_limit: int = WEIGHT_PER_MINUTE,
     ) -> None:
         super().__init__(max_life_ms, connect_limit)
         self._speed = speed
+        self._head_ns = None if head_s is None else int(head_s * 1e9)
         self._weights = Weights(weight_limit)
         self._frames: dict[Hashable, list[Recorded]] = {}
         started_ns = None
@@ -87,7 +91,7 @@ class BinanceReplay(Door):
         """A new connection, at the beginning of the recording."""
         streams, combined = of_target(path)
         requests = Requests(streams, combined=combined)
-        timeline = Timeline(self._frames, self._speed)
+        timeline = Timeline(self._frames, self._speed, self._head_ns)
         session = ReplaySession(requests, timeline, lambda: self._sessions.pop(conn_id))
         self._sessions[conn_id] = session
         return session
@@ -131,7 +135,12 @@ class BinanceReplay(Door):
         symbol = required(query, "symbol")
         if symbol not in self._instruments:
             raise RefusedError(*BAD_SYMBOL)
-        return self._depth(symbol, limit_of(query, 100, MAX_DEPTH)) if page == "/depth" else []
+        if page != "/depth":
+            return []
+        self._head_ns = None
+        for session in self._sessions.values():
+            session.go_on(now_ms)
+        return self._depth(symbol, limit_of(query, 100, MAX_DEPTH))
 
     def _exchange_info(self, query: Query, now_ms: int) -> object:
         asked = symbols_of(query) or list(self._instruments)

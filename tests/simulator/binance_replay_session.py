@@ -15,6 +15,10 @@ _BATCH_BYTES = 65_536
 """Handed out at once: a fast replay must leave room for other connections and not flood its own."""
 
 
+_HELD_MS = 10
+"""How often it is looked whether what is held may go on."""
+
+
 class _Wrapped(msgspec.Struct):
     data: msgspec.Raw
 
@@ -75,8 +79,12 @@ class ReplaySession:
         return frames
 
     def next_due_ms(self) -> int | None:
-        """When `due` has more."""
-        return self._timeline.next_ms()
+        """When `due` has more, or is to be asked again."""
+        return self.now_ms + _HELD_MS if self._timeline.held else self._timeline.next_ms()
+
+    def go_on(self, now_ms: int) -> None:
+        """See ``Timeline``."""
+        self._timeline.go_on(now_ms)
 
     def close(self) -> None:
         """The connection is gone."""

@@ -121,3 +121,22 @@ def test_has_nothing_of_its_own(replay: BinanceReplay) -> None:
 def test_capture_without_combined_frames_is_refused() -> None:
     with pytest.raises(CaptureError, match="no frame of a combined Binance stream"):
         BinanceReplay(Capture([(1, b'{"e":"trade"}')]))
+
+
+async def test_no_more_than_the_head_comes_before_a_snapshot_was_asked_for(recorded: Capture) -> None:
+    head_s = 20.0
+    started_ns = recorded.frames[0][0]
+    head = [text for at_ns, text in recorded.frames if at_ns - started_ns <= head_s * 1e9]
+    replay = BinanceReplay(recorded, 0, head_s=head_s)
+    url = f"/stream?streams={'/'.join(_STREAMS)}"
+    async with (
+        asyncio.timeout(PATIENCE_S),
+        Simulator(replay) as simulator,
+        connect(f"{simulator.ws_public}{url}", compression=None) as socket,
+    ):
+        assert [await socket.recv(decode=False) for _ in head] == head
+        (session,) = replay._sessions.values()
+        assert session.next_due_ms() is not None
+        assert (session.due(session.now_ms), session.finished) == ([], False)
+        replay.rest("/api/v3/depth", {"symbol": "ETHUSDT", "limit": "1000"}, session.now_ms)
+        assert await socket.recv(decode=False) == recorded.frames[len(head)][1]

@@ -72,6 +72,19 @@ def test_batches_stop_when_enough_was_taken() -> None:
     assert len(timeline.take(0, 3)) == 1
 
 
+def test_what_is_behind_the_head_waits_and_goes_on_at_its_pace() -> None:
+    timeline = Timeline(_ROWS, 1.0, head_ns=5 * _MS)
+    timeline.add("a", 1_000)
+    assert (_texts(timeline, 9_000), timeline.held, timeline.next_ms(), timeline.finished) == (
+        ["a0"],
+        True,
+        None,
+        False,
+    )
+    timeline.go_on(9_000)
+    assert (timeline.held, _texts(timeline, 9_009), timeline.next_ms()) == (False, ["a2"], 9_010)
+
+
 _step = st.tuples(st.sampled_from(["add", "remove"]), st.sampled_from("abc"), st.integers(0, 15))
 
 

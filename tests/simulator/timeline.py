@@ -31,11 +31,13 @@ class Timeline:
     Args:
         frames: Frames of each topic, in order.
         speed: Recorded time per real time; 0 means that all is due at once.
+        head_ns: It comes no further in the recording before ``go_on``; None: nothing is waited for.
     """
 
-    def __init__(self, frames: Mapping[Hashable, Sequence[Recorded]], speed: float) -> None:
+    def __init__(self, frames: Mapping[Hashable, Sequence[Recorded]], speed: float, head_ns: int | None = None) -> None:
         self._frames = frames
         self._speed = speed
+        self._head_ns = head_ns
         self._place: dict[Hashable, int] = {}
         self._active: set[Hashable] = set()
         self._queue: list[tuple[int, Hashable]] = []  # rank of the next frame of each active topic
@@ -58,10 +60,23 @@ class Timeline:
         """Unsubscribe a topic."""
         self._active.discard(topic)
 
-    def next_ms(self) -> int | None:
-        """When the next frame is due, Unix ms; None if there is none."""
+    @property
+    def held(self) -> bool:
+        """Whether the next frame waits for ``go_on``."""
         frame = self._next()
-        return None if frame is None else self._due_ms(frame)
+        return frame is not None and self._is_behind_head(frame)
+
+    def go_on(self, now_ms: int) -> None:
+        """What waited for this goes on from now at its pace."""
+        frame = self._next()
+        if frame is not None and self._is_behind_head(frame):
+            self._start_ms = (self._start_ms or 0) + max(0, now_ms - self._due_ms(frame))
+        self._head_ns = None
+
+    def next_ms(self) -> int | None:
+        """When the next frame is due, Unix ms; None if there is none, or it is held."""
+        frame = self._next()
+        return None if frame is None or self._is_behind_head(frame) else self._due_ms(frame)
 
     def take(self, now_ms: int, enough_bytes: int) -> list[tuple[Hashable, bytes]]:
         """The next frames due by now as (topic, text); they count as delivered.
@@ -72,7 +87,7 @@ class Timeline:
         """
         taken: list[tuple[Hashable, bytes]] = []
         size = 0
-        while size < enough_bytes and (frame := self._next()) and self._due_ms(frame) <= now_ms:
+        while size < enough_bytes and (frame := self._next()) and self._due_ms(frame) <= now_ms and not self.held:
             _, topic = heapq.heappop(self._queue)
             self._queued.discard(topic)
             self._place[topic] = self._place.get(topic, 0) + 1
@@ -89,6 +104,9 @@ class Timeline:
             heapq.heappop(self._queue)
             self._queued.discard(topic)
         return None
+
+    def _is_behind_head(self, frame: Recorded) -> bool:
+        return self._head_ns is not None and frame.offset_ns > self._head_ns
 
     def _due_ms(self, frame: Recorded) -> int:
         start_ms = self._start_ms or 0
