@@ -5,11 +5,18 @@ MINUTES ?= 10
 QUICK ?=
 ONLY ?=
 BIN := .venv/bin
+WORKERS := -n 3 --dist loadfile --no-loadscope-reorder
 
-.PHONY: setup demo run test soak bench lint format contract clean constraints
+.PHONY: help setup tools demo run test test-all coverage soak bench lint format contract release-check clean constraints
 
-setup:            ## make .venv with everything in it
+help:             ## what there is to make
+	@sed -nE 's/^([a-z-]+):[^#]*## +/\1\t/p' $(MAKEFILE_LIST) | awk -F '\t' '{ printf "make %-14s %s\n", $$1, $$2 }'
+
+setup:            ## .venv with what a fleet needs, no development tools
 	@$(PYTHON) deploy/bin/setup
+
+tools:            ## .venv with the development tools, too; test, lint and the like do this by themselves
+	@$(PYTHON) deploy/bin/setup dev
 
 demo: setup       ## the fleet against a simulated exchange, with live status; SECONDS=25 ends by itself
 	@umask 077; $(BIN)/python deploy/demo.py $(if $(SECONDS),--seconds $(SECONDS))
@@ -17,27 +24,37 @@ demo: setup       ## the fleet against a simulated exchange, with live status; S
 run: setup        ## the fleet of deploy/fleet.toml against the real exchanges, in the foreground
 	@umask 077; mkdir -p var/log; exec $(BIN)/supervisord -n -c deploy/supervisord.conf
 
-test: setup       ## all tests, by three workers: most of the time a test waits
-	@$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder
+test: tools       ## all tests, by three workers: most of the time a test waits
+	@$(BIN)/pytest $(WORKERS)
 
-soak: setup       ## fault schedules from new seeds for MINUTES=10, several at once
+test-all: tools   ## all tests over every Python that is there, without a compiler, and of what is installed
+	@$(BIN)/nox
+
+coverage: tools   ## how much of the code the tests reach, in all their processes; htmlcov/ shows where
+	@$(BIN)/coverage erase
+	@$(BIN)/coverage run -m pytest $(WORKERS)
+	@$(BIN)/coverage combine --quiet
+	@$(BIN)/coverage html --quiet
+	@$(BIN)/coverage report
+
+soak: tools       ## fault schedules from new seeds for MINUTES=10, several at once
 	@$(BIN)/python -m tests.soak --minutes $(MINUTES) --first-seed $$(date +%s)
 
-bench: setup      ## measure and write docs/performance.md; QUICK=1 or ONLY=burst,fleet leave that alone: var/bench
-	@$(PYTHON) deploy/bin/setup bench
+bench:            ## measure and write docs/performance.md; QUICK=1 or ONLY=burst,fleet leave that alone: var/bench
+	@$(PYTHON) deploy/bin/setup dev bench
 	@$(BIN)/python -m tests.bench --report $(if $(QUICK)$(ONLY),var/bench,docs) $(if $(QUICK),--quick) $(if $(ONLY),--only $(ONLY))
 
-lint: setup       ## style and types
+lint: tools       ## style and types
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache > /dev/null || $(BIN)/lint-imports --no-cache
 
-format: setup     ## put the code into its form
+format: tools     ## put the code into its form
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-contract: setup   ## write docs/asyncapi.json and docs/schemas/ from the code
+contract: tools   ## write docs/asyncapi.json and docs/schemas/ from the code
 	@$(BIN)/python -m deploy.contract
 
 constraints:      ## write the versions that are installed now into constraints.txt

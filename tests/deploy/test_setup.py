@@ -21,16 +21,82 @@ del sys.argv[0]
 runpy.run_path(sys.argv[0], run_name="__main__")
 """
 
+WITH_A_PIP_THAT_WRITES_DOWN_WHAT_IT_IS_TOLD = """
+import runpy, sys, venv
+from pathlib import Path
+def create(path, **_):
+    python = Path(path) / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text('#!/bin/sh\\necho "$@" >> ' + str(Path(path).parent / "told") + '\\n')
+    python.chmod(0o700)
+venv.create = create
+del sys.argv[0]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+PROJECT = """
+[project.optional-dependencies]
+embedded = ["server>=1"]
+dev = ["checker>=2", "runner"]
+"""
+
 
 def setup(root: Path) -> subprocess.CompletedProcess[str]:
     """Run it up to where it would make the environment."""
+    return run(UP_TO_THE_INSTALLATION, root)
+
+
+def run(program: str, root: Path, *extras: str) -> subprocess.CompletedProcess[str]:
+    """Run it in a folder as a checkout, where ``program`` says what of its surroundings is another."""
     for name in STANDARD_LIBRARY_ONLY:
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(CHECKOUT / name, root / name)
     for name in ("pyproject.toml", "tickfleet/pyproject.toml", "constraints.txt"):
         (root / name).touch()
-    command = [sys.executable, "-c", UP_TO_THE_INSTALLATION, str(root / "deploy" / "bin" / "setup")]
+    command = [sys.executable, "-c", program, str(root / "deploy" / "bin" / "setup"), *extras]
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+
+
+def set_up(root: Path, *extras: str) -> tuple[int, list[str], list[str]]:
+    """Exit code, what was said, and what the folder's pip was told since the last time."""
+    told = root / "told"
+    told.unlink(missing_ok=True)
+    (root / "pyproject.toml").write_text(PROJECT, encoding="utf-8")
+    done = run(WITH_A_PIP_THAT_WRITES_DOWN_WHAT_IT_IS_TOLD, root, *extras)
+    pip = f"-m pip --disable-pip-version-check install -qq -c {root}/constraints.txt "
+    lines = told.read_text(encoding="utf-8").splitlines() if told.is_file() else []
+    return done.returncode, done.stderr.splitlines(), [line.removeprefix(pip) for line in lines]
+
+
+def test_what_a_fleet_needs_is_installed_without_tools_and_in_few_lines(tmp_path: Path) -> None:
+    code, said, told = set_up(tmp_path)
+    assert (code, told) == (0, [f"-e {tmp_path}/tickfleet -e {tmp_path} server>=1"])
+    assert said[:2] == ["setup: making .venv", "setup: installing the fleet, embedded"]
+    assert said[-1].startswith("setup: ready after ")
+    assert len(said) <= 6  # three of them say that nothing was compiled
+    assert set_up(tmp_path) == (0, [], [])
+
+
+def test_tools_come_to_an_environment_that_is_there_and_stay_in_it(tmp_path: Path) -> None:
+    set_up(tmp_path)
+    code, said, told = set_up(tmp_path, "dev")
+    assert (code, said[0], told) == (0, "setup: installing dev", ["checker>=2 runner"])
+    assert set_up(tmp_path) == set_up(tmp_path, "dev") == (0, [], [])
+
+    (tmp_path / "tickfleet" / "pyproject.toml").write_text("# a later version", encoding="utf-8")
+    assert set_up(tmp_path)[2] == [f"-e {tmp_path}/tickfleet -e {tmp_path} checker>=2 runner server>=1"]
+
+
+def test_an_installation_that_failed_is_tried_again(tmp_path: Path) -> None:
+    set_up(tmp_path)
+    python = tmp_path / ".venv" / "bin" / "python"
+    works = python.read_text(encoding="utf-8")
+    python.write_text("#!/bin/sh\nexit 1\n", encoding="utf-8")
+    code, said, _ = set_up(tmp_path, "dev")
+    assert (code, said[-1]) == (1, "setup: the installation failed, see above")
+    python.write_text(works, encoding="utf-8")
+    code, _, told = set_up(tmp_path)
+    assert (code, len(told)) == (0, 1)
+    assert set_up(tmp_path) == (0, [], [])
 
 
 def test_a_checkout_that_its_group_may_change_gets_a_fleet_file_that_is_taken(tmp_path: Path) -> None:
@@ -47,7 +113,7 @@ def test_what_a_later_pull_brings_is_closed_by_the_next_command_and_links_are_le
     assert setup(tmp_path).returncode == 7
     digest = runpy.run_path(str(tmp_path / "deploy" / "bin" / "setup"))["digest"]()
     (tmp_path / ".venv").mkdir()
-    (tmp_path / ".venv" / "installed.sha256").write_text(digest, encoding="ascii")
+    (tmp_path / ".venv" / "installed.sha256").write_text(f"{digest} embedded", encoding="ascii")
     fleet, outside = tmp_path / "deploy" / "fleet.toml", tmp_path / "outside"
     for path in (fleet, outside):
         path.touch()
