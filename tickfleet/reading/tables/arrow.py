@@ -24,11 +24,11 @@ from tickfleet.contract.events import DECIMALS, Level
 from tickfleet.contract.identity import DataType
 from tickfleet.reading.entries import Entry
 from tickfleet.reading.tables.columns import kind_of
+from tickfleet.reading.tables.extras import load
 from tickfleet.reading.tables.layout import names, stream_columns
 
 Decimals = Literal["text", "decimal", "float"]
 
-INSTALL_HINT = "pyarrow is not installed; it comes with: pip install 'tickfleet[parquet]'"
 ROW_GROUP_BYTES = 32 * 1024 * 1024
 """As Arrow counts them, before compression: so much is in memory at most, and is read at once by most readers."""
 
@@ -36,11 +36,9 @@ _LEVELS = ("bids", "asks")
 
 
 def _arrow() -> Any:
-    try:
-        import pyarrow as arrow
-        import pyarrow.parquet  # becomes an attribute of the package
-    except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(INSTALL_HINT, name="pyarrow") from error
+    arrow = load("pyarrow")
+    import pyarrow.parquet  # noqa: F401 - becomes an attribute of the package
+
     return arrow
 
 

@@ -5,7 +5,6 @@ and time stamps in tables. Levels of a book are one JSON text per side, as in th
 For Arrow and Parquet see ``tickfleet.reading.tables.arrow``.
 """
 
-import importlib
 from array import array
 from collections.abc import Iterable, Mapping
 from enum import Enum
@@ -16,6 +15,7 @@ from typing import Any, Literal
 from tickfleet.contract.codec import encode_levels
 from tickfleet.contract.events import DECIMALS, INTEGERS, TIMES, Event
 from tickfleet.reading.entries import Entry, Missed
+from tickfleet.reading.tables.extras import load
 
 Columns = dict[str, "list[Any] | array[float]"]
 """By name, all of one length: ``collector``, ``id``, then the fields of the event."""
@@ -74,7 +74,7 @@ def to_pandas(table: Mapping[str, Any]) -> Any:
     Raises:
         ModuleNotFoundError: pandas is not installed.
     """
-    pandas = importlib.import_module("pandas")
+    pandas = load("pandas")
     types = {"text": "object", "float": "float64", "integer": "Int64", "flag": "boolean", "time": "Int64"}
 
     def series(kind: str, values: Any) -> Any:
@@ -90,7 +90,7 @@ def to_polars(table: Mapping[str, Any]) -> Any:
     Raises:
         ModuleNotFoundError: polars is not installed.
     """
-    polars = importlib.import_module("polars")
+    polars = load("polars")
     whole = polars.Int64
     types = {"text": polars.String, "float": polars.Float64, "integer": whole, "flag": polars.Boolean, "time": whole}
     stamp = polars.Datetime("ns", "UTC")
