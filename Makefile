@@ -54,8 +54,9 @@ format: tools     ## put the code into its form
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-contract: tools   ## write docs/asyncapi.json and docs/schemas/ from the code
+contract: tools   ## write into docs/ what is made from the code: contract, configuration, commands
 	@$(BIN)/python -m deploy.contract
+	@$(BIN)/python -m deploy.reference
 
 constraints:      ## write the versions that are installed now into constraints.txt
 	@(echo "# Exact versions of everything that is installed; written by \`make constraints\`."; \

@@ -18,7 +18,8 @@ class ManagerSettings(Struct, frozen=True, kw_only=True):
             Where more than ``starting_max`` start at once it is longer in proportion: they share the processors.
         grace_s: A collector that was well stays so for this long while it reconnects, resubscribes or catches up:
             exchanges close sockets every day, and a blip is no news.
-        blip_s: And for this long in any silence: a trade may be here a moment before the ticker that follows from it.
+        blip_s: It stays so for this long in any silence, too: a trade may be here a moment before the ticker that
+            follows from it.
         socket_fresh_s: A frame within this time means that the socket lives: keepalives come every 20 s or so.
         look_holds_s: A look by REST that found nothing newer proves a quiet market for so long: workers look again at
             least every 600 s.
@@ -26,14 +27,14 @@ class ManagerSettings(Struct, frozen=True, kw_only=True):
             reconnects by itself first.
         recoveries_max: Restarts of a hung or silent collector that may fail to hold in a row; then it needs a person.
         restarts_max: Restarts allowed within ``restart_window_s``; one more parks the collector (Erlang's intensity).
-        restart_window_s: See there.
+        restart_window_s: The time in which ``restarts_max`` counts.
         park_first_s: First pause of a parked collector; doubled each time, as Kubernetes does.
         park_max_s: The longest pause: what is mended outside is noticed within five minutes.
         forgive_after_s: Healthy for this long: the trouble before it is forgotten.
         starting_max: Collectors in their start at once, so that 200 do not ask for CPU and snapshots together. An
-            exchange has its share of that to itself, see ``manager.decide.start_limits``.
+            exchange has its share of that to itself.
         outage_fraction: An exchange is out when more than this part of its collectors is silent, of those that tell.
-        outage_least: And at least so many: one alone proves nothing.
+        outage_least: An exchange is out only when at least so many are silent: one alone proves nothing.
         flow_fresh_s: A collector tells that its exchange works while it has got data within this time.
         outage_settle_s: After an outage the collectors reconnect by themselves; no other outage begins so soon, and
             those still silent are given ``silent_confirm_s`` from the end on.

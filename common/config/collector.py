@@ -2,10 +2,11 @@
 
 import hashlib
 from collections.abc import Mapping
+from typing import Annotated
 from urllib.parse import urlsplit
 
 import msgspec
-from msgspec import Struct, field
+from msgspec import Meta, Struct, field
 
 from common.config.exchanges import Endpoints, ExchangeProfile, Limits, LowerLimits, profile
 from tickfleet.contract.identity import CollectorId, DataType, Symbol
@@ -24,11 +25,17 @@ class ExchangeCollectorConfig(Struct, frozen=True):
     """One collector: what to collect, from where, and how.
 
     Attributes:
+        exchange: The exchange's name.
+        symbol: ``BASE-QUOTE``, ``BASE-QUOTE-PERP`` or ``BASE-QUOTE-YYMMDD``.
+        data_types: What to collect.
+        auto_restart: The manager restarts the collector when it is dead, hung or silent.
         health_check_interval: Seconds without data before a feed counts as silent; the floor of the adaptive limit.
-        max_backfill_wait: Seconds that live trades may wait for missed ones.
         store_raw_data: Record the raw frames.
-        transport: The library that reads the exchange's socket, one of ``TRANSPORTS``.
-        custom_params: Settings that only this exchange knows; see ``common.config.exchanges``.
+        custom_params: Settings that only this exchange knows.
+        candle_intervals: The bars to collect, where ``data_types`` names ``candles``.
+        max_backfill_wait: Seconds that live trades may wait for missed ones.
+        enabled: ``false``: the collector stays in the file and does not run.
+        transport: The library that reads the exchange's socket, ``picows`` or ``websockets``.
         endpoints: Addresses to use instead of the exchange's own, each may be empty.
         limits: Rates to keep instead of the exchange's own, never more than those.
 
@@ -41,11 +48,11 @@ class ExchangeCollectorConfig(Struct, frozen=True):
     symbol: str
     data_types: tuple[DataType, ...]
     auto_restart: bool = True
-    health_check_interval: float = 30.0
+    health_check_interval: Annotated[float, Meta(gt=0, le=MAX_WAIT_S)] = 30.0
     store_raw_data: bool = False
     custom_params: Mapping[str, str] | None = None
     candle_intervals: tuple[str, ...] = ("1m",)
-    max_backfill_wait: float = 60.0
+    max_backfill_wait: Annotated[float, Meta(ge=0, le=MAX_WAIT_S)] = 60.0
     enabled: bool = True
     transport: str = DEFAULT_TRANSPORT
     endpoints: Endpoints = field(default_factory=Endpoints)
@@ -154,7 +161,7 @@ def check_exchange(exchange: str, endpoints: Endpoints, limits: LowerLimits) -> 
         ("rest_units_per_s", known.limits.rest, known.rest_unit),
     ):
         given: float | None = getattr(limits, name)
-        least = own.per_s * _LEAST_SHARE
+        least = own.per_s * LEAST_SHARE
         if given is not None and not least <= given <= own.per_s:
             raise InvalidConfigurationError(
                 f"{name} is {given:g}, must be from {least:g} to {own.per_s:g} {unit} a second,"
@@ -162,7 +169,7 @@ def check_exchange(exchange: str, endpoints: Endpoints, limits: LowerLimits) -> 
             )
 
 
-_LEAST_SHARE = 0.01
+LEAST_SHARE = 0.01
 """Of an exchange's own limit: with less, a fleet would not be up within a day."""
 
 

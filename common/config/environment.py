@@ -24,9 +24,9 @@ class Environment(Struct, frozen=True, kw_only=True):
     Attributes:
         root: ``TICKFLEET_ROOT``: the folder that holds ``deploy/`` and ``var/``; else the current folder where it
             holds ``deploy/supervisord.conf``, else the checkout.
-        fleet_path: ``TICKFLEET_FLEET``, else ``deploy/fleet.toml`` under the root.
-        redis_url: ``TICKFLEET_REDIS_URL``, which outranks the fleet file's.
-        redis_password: ``TICKFLEET_REDIS_PASSWORD``.
+        fleet_path: ``TICKFLEET_FLEET``: the fleet file; else ``deploy/fleet.toml`` under the root.
+        redis_url: ``TICKFLEET_REDIS_URL``: where Redis is; outranks the fleet file's address.
+        redis_password: ``TICKFLEET_REDIS_PASSWORD``: the password of Redis; outranks that of the fleet file.
         log_level: ``TICKFLEET_LOG_LEVEL``: debug, info (default), warning or error.
         express: ``TICKFLEET_EXPRESS``: ``off`` has collectors do without their compiled part, where they have one.
         metrics_port: ``TICKFLEET_METRICS_PORT``: the loopback port of the manager's figures; ``0`` or ``off`` for none.

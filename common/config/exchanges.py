@@ -13,7 +13,13 @@ from tickfleet.errors import InvalidConfigurationError
 
 
 class Endpoints(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Addresses of an exchange: WebSocket for public and for business channels, and the root of its REST."""
+    """Addresses of an exchange.
+
+    Attributes:
+        ws_public: WebSocket of the public channels.
+        ws_business: WebSocket of the business channels, where the exchange has such.
+        rest: The root of its REST.
+    """
 
     ws_public: str = ""
     ws_business: str = ""

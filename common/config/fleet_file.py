@@ -24,6 +24,14 @@ from tickfleet.redis.url import split_secret
 
 
 class _Redis(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What may stand in ``[redis]``.
+
+    Attributes:
+        url: Where Redis is; ``TICKFLEET_REDIS_URL`` outranks it. Sentinels and a Cluster have schemes of their own.
+        password_file: A file of its owner alone that holds the password; its path is seen from the fleet file.
+        maxlen: Entries kept per stream of each data type.
+    """
+
     url: str = DEFAULT_REDIS_URL
     password_file: str = ""
     maxlen: MaxLen = field(default_factory=MaxLen)
@@ -58,6 +66,8 @@ class _Exchange(Endpoints, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     Attributes:
         region: Whose addresses to use where the file names none of its own.
+        connects_per_s: New connections per second that all collectors of a machine take together.
+        rest_units_per_s: The same of REST calls, in the exchange's own units.
     """
 
     region: str | None = None

@@ -33,7 +33,7 @@ class FreshEnvironment:
 
     def names(self) -> set[str]:
         """What lies in it; not what an editable installation points to."""
-        pip = [sys.executable, "-m", "pip", "list", "--format", "json", "--path", self._packages]
+        pip: list[str | Path] = [sys.executable, "-m", "pip", "list", "--format", "json", "--path", self._packages]
         return {each["name"] for each in json.loads(told(pip, self.bin))}
 
 

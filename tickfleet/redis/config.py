@@ -2,25 +2,32 @@
 
 import os
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
-from msgspec import Struct, field
+from msgspec import Meta, Struct, field
 
 from tickfleet.contract import keys
 from tickfleet.contract.identity import DataType
 from tickfleet.errors import InvalidConfigurationError
 from tickfleet.redis.url import split_secret
 
+Entries = Annotated[int, Meta(extra={"ge": 1})]
+"""For documents: whoever makes a ``MaxLen`` is told in its own words."""
+
 DEFAULT_REDIS_URL = "redis://127.0.0.1:6379/0"
 
 
 class MaxLen(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Entries kept per stream of each data type (approximately, see ``XADD … MAXLEN ~``)."""
+    """Entries kept per stream of each data type (approximately, see ``XADD … MAXLEN ~``).
 
-    trade: int = keys.DEFAULT_MAXLEN[DataType.TRADE]
-    orderbook: int = keys.DEFAULT_MAXLEN[DataType.ORDERBOOK]
-    ticker: int = keys.DEFAULT_MAXLEN[DataType.TICKER]
-    candles: int = keys.DEFAULT_MAXLEN[DataType.CANDLES]
+    Attributes:
+        trade, orderbook, ticker, candles: Entries kept in each stream of this type, at least; the oldest go first.
+    """
+
+    trade: Entries = keys.DEFAULT_MAXLEN[DataType.TRADE]
+    orderbook: Entries = keys.DEFAULT_MAXLEN[DataType.ORDERBOOK]
+    ticker: Entries = keys.DEFAULT_MAXLEN[DataType.TICKER]
+    candles: Entries = keys.DEFAULT_MAXLEN[DataType.CANDLES]
 
     def __post_init__(self) -> None:
         for name in self.__struct_fields__:
