@@ -23,8 +23,8 @@ TABLES = configuration.tables()
 KEYS = [(table, key) for table in TABLES for key in table.keys]
 BOUNDED = [pytest.param(table.heading, key, id=key.name) for table, key in KEYS if key.bounds]
 PACKAGES = ("collector_worker", "common", "deploy", "manager", "tickfleet")
-OF_THE_DEMO = {"TICKFLEET_REDIS_ID", "TICKFLEET_REDIS_PORT", "TICKFLEET_SIM_PORT"}
-"""Ports that it takes, and how it knows its own Redis again."""
+NOT_OF_A_FLEET = {"TICKFLEET_REDIS_ID", "TICKFLEET_REDIS_PORT", "TICKFLEET_SIM_PORT"}
+"""Of the demo; and the first has supervisord start a worker anew for another Redis, nobody reads it."""
 
 
 def load(text: str, folder: Path) -> None:
@@ -121,7 +121,7 @@ def test_every_variable_that_the_code_names_stands_in_the_page() -> None:
     text = configuration.page()
     sources = [path for name in PACKAGES for path in (ROOT / name).rglob("*.py")]
     named = {name for path in sources for name in re.findall(r"\bTICKFLEET_[A-Z_]+", path.read_text(encoding="utf-8"))}
-    assert named - OF_THE_DEMO == set(re.findall(r"^\| `(TICKFLEET_\w+)`", text, re.MULTILINE))
+    assert named - NOT_OF_A_FLEET == set(re.findall(r"^\| `(TICKFLEET_\w+)`", text, re.MULTILINE))
 
 
 def test_every_command_stands_in_the_page_with_its_help() -> None:
