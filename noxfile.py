@@ -11,7 +11,7 @@ from pathlib import Path
 import nox
 
 VERSIONS = ("3.11", "3.12", "3.13", "3.14")
-TESTS = ("pytest", "-n", "2", "--dist", "loadfile", "--no-loadscope-reorder")
+TESTS = ("pytest", "-n", "3", "--dist", "loadfile", "--no-loadscope-reorder")
 
 nox.options.default_venv_backend = "venv"
 nox.options.stop_on_first_error = False
