@@ -1,0 +1,179 @@
+"""A live book whose stream and hash others write to as well: what it calls valid is the collector's book."""
+
+import asyncio
+from random import Random
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from tests.support.book_exchange import EMPTY, Change, Levels, applied
+from tests.support.book_exchange import snapshot as whole
+from tests.support.market_items import START_NS
+from tests.support.poison import poison
+from tests.support.redis_server import RedisServer
+from tests.support.stream_writer import beat
+from tests.support.waiting import PATIENCE_S, until
+from tickfleet.contract import keys
+from tickfleet.contract.codec import decode, encode
+from tickfleet.contract.events import BookDelta, BookSnapshot, Level
+from tickfleet.contract.health import Heartbeat
+from tickfleet.contract.identity import CollectorId, DataType
+from tickfleet.errors import UndecodableFrameError
+from tickfleet.reading.live_book import LiveBook
+from tickfleet.reading.selection import StreamName
+
+pytestmark = pytest.mark.asyncio
+SEEDS = range(3)
+STEPS = 60
+HEALED_EVERY = 6
+HOSTILE = [
+    "poison", "poison", "another chain", "crossed", "deleted", "trimmed", "hash ahead", "hash of another", "no hash",
+    "garbage for a hash",
+]  # fmt: skip
+
+
+class Writer:
+    """A collector that keeps a book in Redis, and others who write there, too."""
+
+    def __init__(self, client: Any, collector: CollectorId, random: Random) -> None:
+        self.client, self.collector, self.random = client, collector, random
+        self.stream = StreamName(collector, DataType.ORDERBOOK).key
+        self.levels: Levels = EMPTY
+        self.seq, self.at, self.beats = 1_000, 1_000, 0
+        self.last = ""
+        self.truth: dict[str, tuple[list[Level], list[Level]]] = {}
+        """By the id of each entry of the collector, the book after it."""
+
+    def good(self, *, joins: bool) -> None:
+        """The book changes; ``joins``: the hash is brought up to date with it."""
+        before, self.seq = self.seq, self.seq + self.random.randint(1, 5)
+        change = Change(before, self.seq, self._side(1, 20), self._side(21, 40))
+        self.levels = applied(self.levels, change)
+        times = {"ts_event": START_NS + self.at, "ts_recv": START_NS + self.at}
+        book = replace(whole(self.levels, self.seq), reason="x", prev_seq=None, **times)
+        told = book if not self.last or self.random.random() < 0.15 else replace(change.delta, **times)
+        self.last = self._next_id()
+        self.truth[self.last] = book.bids, book.asks
+        transaction = self.client.pipeline(transaction=True)
+        transaction.execute_command("XADD", self.stream, self.last, *encode(told))
+        if joins:
+            transaction.delete(keys.book(self.collector))
+            transaction.hset(keys.book(self.collector), mapping=self._hash(self.last, book))
+        transaction.execute()
+        self.beat()
+
+    def beat(self) -> None:
+        """The collector lives."""
+        self.beats += 1
+        said: Heartbeat = replace(beat(self.beats), collector=str(self.collector))
+        self.client.hset(keys.heartbeat(self.collector), mapping=said.to_fields())
+
+    async def is_read(self) -> None:
+        """The reader has taken in all that is there: it asks for more, and again."""
+        asked = self._questions() + 2
+        await until(lambda: self._questions() >= asked, "the reader asks again")
+
+    def _questions(self) -> int:
+        calls: int = self.client.info("commandstats").get("cmdstat_xread", {"calls": 0})["calls"]
+        return calls
+
+    def hostile(self) -> None:
+        """Somebody else does something."""
+        client, random, key = self.client, self.random, keys.book(self.collector)
+        book = replace(whole(self.levels, self.seq), reason="x", prev_seq=None, ts_event=START_NS, ts_recv=START_NS)
+        match random.choice(HOSTILE):
+            case "poison":
+                fields = poison(random)
+                if not self._could_be_ours(fields):
+                    client.execute_command("XADD", self.stream, self._next_id(), *fields)
+            case "another chain":
+                prev_seq = self.seq + random.choice((-7, -1, 1, 10**6))
+                change = Change(prev_seq, prev_seq + 1, self._side(1, 20), self._side(21, 40))
+                client.execute_command("XADD", self.stream, self._next_id(), *encode(change.delta))
+            case "crossed":
+                change = Change(self.seq, self.seq + 1, (Level("25", "1"),), (Level("25", "1"),))
+                client.execute_command("XADD", self.stream, self._next_id(), *encode(change.delta))
+            case "deleted":
+                client.delete(self.stream)
+            case "trimmed":
+                client.xtrim(self.stream, maxlen=random.randint(0, 2))
+            case "hash ahead":
+                self._put_hash(self._hash(f"{self.at + 10**6}-0", book))
+            case "hash of another":
+                self._put_hash(self._hash(self.last, replace(book, bids=[], asks=[])))
+            case "no hash":
+                client.delete(key)
+                client.set(key, "x")
+            case "garbage for a hash":
+                values = {"bids": '[["NaN","1"]]', "stream_id": "9-9-9", "seq": "abc", "ts_recv": "1e9", "state": "?"}
+                name = random.choice([*values])
+                self._put_hash(self._hash(self.last, book) | {name: values[name]})
+
+    def _put_hash(self, fields: dict[str, Any]) -> None:
+        self.client.delete(keys.book(self.collector))
+        self.client.hset(keys.book(self.collector), mapping=fields)
+
+    def _next_id(self) -> str:
+        self.at += 1
+        return f"{self.at}-0"
+
+    def _side(self, lowest: int, highest: int) -> tuple[Level, ...]:
+        draw = self.random
+        count = draw.randint(0, 3)
+        return tuple(Level(str(draw.randint(lowest, highest)), draw.choice(["0", "1", "2.5"])) for _ in range(count))
+
+    def _could_be_ours(self, fields: list[bytes]) -> bool:
+        """Whether nobody could tell that an entry is not the collector's."""
+        texts = [part.decode(errors="replace") for part in fields]
+        try:
+            event = decode(dict(zip(texts[::2], texts[1::2], strict=True)))
+        except UndecodableFrameError:
+            return False
+        return isinstance(event, BookSnapshot) or (isinstance(event, BookDelta) and event.prev_seq in (None, self.seq))
+
+    @staticmethod
+    def _hash(stream_id: str, book: BookSnapshot) -> dict[str, Any]:
+        flat = encode(book)
+        fields = dict(zip(flat[::2], flat[1::2], strict=True))
+        wanted = {name: fields[name] for name in ("bids", "asks", "ts_event", "ts_recv", "seq")}
+        return {**wanted, "stream_id": stream_id, "state": "valid"}
+
+
+@pytest.mark.parametrize("exchange", ["okx", "binance"])
+@pytest.mark.parametrize("seed", SEEDS)
+async def test_what_a_live_book_calls_valid_is_the_collectors(
+    redis_server: RedisServer, exchange: str, seed: int
+) -> None:
+    random = Random(f"{exchange}:{seed}")
+    writer = Writer(redis_server.client, CollectorId(exchange, "BTC-USDT"), random)
+    seen: list[tuple[str, bool]] = []
+    writer.good(joins=True)
+    async with LiveBook(str(writer.collector), redis=redis_server.url) as book, asyncio.timeout(3 * PATIENCE_S):
+        await book.become_valid()
+
+        async def compare() -> None:
+            async for _ in book.changes():
+                if book.valid:
+                    entry_id = book.last_known.stream_id
+                    seen.append((entry_id, book.depth() == writer.truth.get(entry_id)))
+
+        def is_there() -> bool:
+            writer.beat()
+            return book.valid and book.last_known.stream_id == writer.last
+
+        comparing = asyncio.create_task(compare())
+        for number in range(STEPS):
+            if random.random() < 0.3:
+                writer.hostile()
+                if random.random() < 0.4:  # somebody may trade on it before the next good entry
+                    await writer.is_read()
+            healing = number % HEALED_EVERY == HEALED_EVERY - 1
+            writer.good(joins=healing or random.random() < 0.5)
+            if healing:
+                await until(is_there, "it is valid again")
+            elif random.random() < 0.3:  # a reader that is up to date, at times
+                await until(lambda: book.last_known.stream_id == writer.last or not book.valid, "it is read or doubted")
+        comparing.cancel()
+    assert [entry_id for entry_id, is_true in seen if not is_true] == []
+    assert len(seen) >= STEPS / HEALED_EVERY
