@@ -30,6 +30,9 @@ _NOT_RUNNING = {
     ProcessState.FATAL: "its process ended within seconds of its start",
 }
 
+_QUICKLY = frozenset({ProcessState.BACKOFF, ProcessState.FATAL})
+_KILLED = "killed by "
+
 
 def assess(
     desired: Iterable[ExchangeCollectorConfig],
@@ -58,6 +61,8 @@ def assess(
         verdict, why = _judge(config, pulse, process, processes is not None, own)
         if verdict is Verdict.DEAD and config.id in parked:
             verdict, why = Verdict.CRASH_LOOPING, f"restarted too often; next try at {clock_time(parked[config.id])}"
+        if verdict is Verdict.DEAD and process is not None and process.started_s and not config.auto_restart:
+            why += f"; nobody starts it again (auto_restart = false): manager-cli start {config.id}"
         on_absence = verdict is Verdict.HUNG or (
             verdict is Verdict.DEAD and processes is None and not _has_ended(pulse)
         )
@@ -105,11 +110,13 @@ def _not_running(config: ExchangeCollectorConfig, pulse: Pulse, process: Process
         # A new configuration means a new program, so this exit is always one of the present configuration.
         if process.exit_status == EXIT_BAD_CONFIGURATION:
             return Verdict.MISCONFIGURED, "it refused its configuration; its log says why"
-        how = f"with exit code {process.exit_status}" if process.exit_status >= 0 else "by a signal"
+        signal = process.ended.removeprefix(_KILLED) if process.ended.startswith(_KILLED) else "a signal"
+        how = f"with exit code {process.exit_status}" if process.exit_status >= 0 else f"by {signal}"
         return Verdict.DEAD, f"its process ended {how}"
     if process.started_s == 0:
         return Verdict.DEAD, "not started yet"
-    return Verdict.DEAD, _NOT_RUNNING[process.state]
+    how = f" ({process.ended})" if process.ended and process.state in _QUICKLY else ""
+    return Verdict.DEAD, f"{_NOT_RUNNING[process.state]}{how}"
 
 
 def _running(config: ExchangeCollectorConfig, pulse: Pulse, process: Process, settings: ManagerSettings) -> _Finding:

@@ -134,8 +134,16 @@ def observe(judgements: Iterable[Judgement], history: History, now_ns: int, who:
         process = judgement.process
         if process is not None and process.started_s not in (0, track.run_started_s):
             details = {"pid": str(process.pid), "started_s": str(process.started_s)}
+            before = f"the run before: {process.ended}" if process.ended and track.run_started_s else ""
             entries.append(
-                Entry(at_ns=now_ns, who=who, what=What.RUN_SEEN, collector=str(judgement.id), details=details)
+                Entry(
+                    at_ns=now_ns,
+                    who=who,
+                    what=What.RUN_SEEN,
+                    collector=str(judgement.id),
+                    why=before,
+                    details=details,
+                )
             )
         verdict = Verdict.HEALTHY if judgement.well else judgement.verdict
         if verdict.value != track.verdict:

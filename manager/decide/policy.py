@@ -24,6 +24,7 @@ from collections.abc import Iterable, Mapping, Set
 from enum import Enum
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from manager.decide.bans import ban_of
 from manager.decide.data_flow import can_be_cured
@@ -125,8 +126,10 @@ def _decide_one(
             return Action(kind=ActionKind.STOP, collector=judgement.id, why=judgement.why, pid=process.pid)
         return None
     if verdict in _IS_NOT_THERE and process.state in STARTABLE:
-        if process.started_s and not (judgement.config.auto_restart or track.ordered):
-            return None
+        if process.started_s and not judgement.config.auto_restart:
+            if not track.ordered:
+                return None
+            judgement = replace(judgement, why="it was told to run")
         return _again(ActionKind.START, judgement, track, now_ns, settings)
     if verdict is Verdict.HUNG:
         just_killed = process.pid == track.killed_pid and now_ns - track.killed_at_ns < to_ns(settings.rekill_after_s)

@@ -31,6 +31,7 @@ class Process(Struct, frozen=True, kw_only=True):
             runs never share it: supervisord is asked for at most one start per second.
         uptime_s: Seconds since that start while the process lives, else 0.
         exit_status: Exit code of the last run where supervisord keeps it (not for runs shorter than startsecs).
+        ended: How the last run that is over ended, see ``manager.endings``; empty where that is not known.
     """
 
     program: str
@@ -39,6 +40,7 @@ class Process(Struct, frozen=True, kw_only=True):
     started_s: int = 0
     uptime_s: int = 0
     exit_status: int = 0
+    ended: str = ""
 
     @property
     def alive(self) -> bool:

@@ -11,6 +11,7 @@ from typing import Protocol, TypeVar
 from manager.model.processes import ALIVE, Process, ProcessState
 from manager.supervisord.client import LOOK_TIMEOUT_S, Reread, SupervisorClient
 from tickfleet.errors import SupervisorUnreachableError
+from manager.supervisord.endings import Endings
 
 ACTING_THREADS = 8
 """supervisord answers one call at a time; more threads would only wait in its queue."""
@@ -59,6 +60,7 @@ class ThreadedSupervisor:
 
     def __init__(self, client: SupervisorClient) -> None:
         self._client, self._looks = client, client.within(LOOK_TIMEOUT_S)
+        self._endings = Endings()
         self._looking = ThreadPoolExecutor(1, thread_name_prefix="supervisor-look")
         self._acting = ThreadPoolExecutor(ACTING_THREADS, thread_name_prefix="supervisor-act")
 
@@ -71,7 +73,7 @@ class ThreadedSupervisor:
 
     async def processes(self) -> dict[str, Process]:
         """All processes by program name."""
-        return await _in(self._looking, self._looks.processes)
+        return await _in(self._looking, lambda: self._endings.told(self._looks.processes(), self._looks.log_end))
 
     async def start(self, program: str) -> None:
         """Start a process and do not wait for it."""

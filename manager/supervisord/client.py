@@ -23,6 +23,9 @@ RPC_TIMEOUT_S = 5.0
 LOOK_TIMEOUT_S = 2.0
 """For the looks of the manager's loop, which has to go on without an answer."""
 
+LOG_END_BYTES = 65_536
+"""Of supervisord's log: some hundred endings."""
+
 _T = TypeVar("_T")
 
 
@@ -127,6 +130,10 @@ class SupervisorClient:
     def about(self) -> tuple[str, int]:
         """Version and process id of supervisord."""
         return self._call(lambda api: str(api.getSupervisorVersion())), self._call(lambda api: int(api.getPID()))
+
+    def log_end(self) -> str:
+        """The end of supervisord's own log."""
+        return self._call(lambda api: str(api.readLog(-LOG_END_BYTES, 0)))
 
     def start_limits(self) -> dict[str, int]:
         """``startsecs`` of each program."""

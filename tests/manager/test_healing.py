@@ -8,6 +8,7 @@ import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
@@ -20,6 +21,7 @@ from manager.act.reconciler import FleetKeeper
 from manager.cli.context import Tools
 from manager.cli.show.fleet_view import Look, look
 from manager.desired.source import Wanted
+from tickfleet.contract import keys
 from manager.loop import Loop
 from manager.model.processes import ProcessState
 from manager.report.reporter import Reporter
@@ -113,6 +115,14 @@ def pids(seen: Look) -> dict[str, int]:
     return {judgement.id.symbol: judgement.process.pid if judgement.process else 0 for judgement in seen.judgements}
 
 
+def endings_told(site: Site, collector: str) -> list[str]:
+    """What the journal says of the runs before those that were seen."""
+    with sync_client(site.load().redis) as client:
+        rows: Any = client.xrange(keys.FLEET_EVENTS)
+    seen = [fields for _, fields in rows if (fields["what"], fields["collector"]) == ("run_seen", collector)]
+    return [fields["why"] for fields in seen[1:]]
+
+
 def all_healthy(seen: Look) -> bool:
     """Whether every collector is."""
     return set(verdicts(seen).values()) == {"healthy"}
@@ -143,6 +153,7 @@ async def test_each_trouble_is_healed_in_its_own_way_and_the_others_go_on(site: 
             lambda seen: settled(seen) and before["HUNG-USDT"] != pids(seen)["HUNG-USDT"] != 0, within_s=30
         )
         after = pids(healed)
+        assert endings_told(site, "okx:KILLED-USDT") == ["the run before: killed by SIGKILL"]
         assert after["KILLED-USDT"] not in (0, before["KILLED-USDT"])
         parked = await site.seen(lambda seen: verdicts(seen)["LOOP-USDT"] == "crash_looping", 30)
         assert pids(parked) == {**after, "WELL-USDT": before["WELL-USDT"], "LOOP-USDT": 0, "WRONG-USDT": 0}

@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 from msgspec.structs import replace
 
@@ -238,6 +240,35 @@ def test_without_supervisord(pulse: Pulse, verdict: Verdict, why: str) -> None:
     assert assess([of], {of.id: pulse}, None, {}, ManagerSettings()) == [
         Judgement(config=of, verdict=verdict, why=why, pulse=pulse, on_absence=on_absence)
     ]
+
+
+@pytest.mark.parametrize(
+    ("facts", "why"),
+    [
+        ({"state": ProcessState.EXITED, "exit_status": -1}, "its process ended by a signal"),
+        (
+            {"state": ProcessState.EXITED, "exit_status": -1, "ended": "killed by SIGKILL"},
+            "its process ended by SIGKILL",
+        ),
+        (
+            {"state": ProcessState.EXITED, "exit_status": 1, "ended": "exit code 1"},
+            "its process ended with exit code 1",
+        ),
+        (
+            {"state": ProcessState.FATAL, "ended": "killed by SIGSEGV"},
+            "its process ended within seconds of its start (killed by SIGSEGV)",
+        ),
+        ({"state": ProcessState.STOPPED, "ended": "exit code 0"}, "its process was stopped"),
+    ],
+)
+def test_how_a_process_ended_is_told_and_who_starts_it_again(facts: dict[str, Any], why: str) -> None:
+    found = process(pid=0, uptime_s=0, **facts)
+    assert judge(Pulse(), found).why == why
+    alone = config(auto_restart=False)
+    nobody = "nobody starts it again (auto_restart = false): manager-cli start okx:BTC-USDT"
+    assert judge(Pulse(), found, alone).why == f"{why}; {nobody}"
+    never = process(pid=0, uptime_s=0, started_s=0, state=ProcessState.STOPPED)
+    assert judge(Pulse(), never, alone).why == "not started yet"
 
 
 def test_a_data_type_without_any_entry_is_silent_from_the_connection_on() -> None:

@@ -72,7 +72,11 @@ KILL = Action(kind=ActionKind.KILL, collector=ID, why="because", pid=4242)
         # without restarts
         (judged(Verdict.DEAD, NEVER_STARTED, config(auto_restart=False)), Track(), [start()]),
         (judged(Verdict.DEAD, ended(), config(auto_restart=False)), Track(), []),
-        (judged(Verdict.DEAD, ended(), config(auto_restart=False)), Track(ordered=True), [start()]),
+        (
+            judged(Verdict.DEAD, ended(), config(auto_restart=False)),
+            Track(ordered=True),
+            [replace(start(), why="it was told to run")],
+        ),
         (judged(Verdict.HUNG, process(), config(auto_restart=False)), Track(), []),
         (  # who restarts it so often is a person
             judged(Verdict.STARTING, process(), config(auto_restart=False)),
