@@ -10,8 +10,8 @@ from typing import Protocol, TypeVar
 
 from manager.model.processes import ALIVE, Process, ProcessState
 from manager.supervisord.client import LOOK_TIMEOUT_S, Reread, SupervisorClient
-from tickfleet.errors import SupervisorUnreachableError
 from manager.supervisord.endings import Endings
+from tickfleet.errors import SupervisorUnreachableError
 
 ACTING_THREADS = 8
 """supervisord answers one call at a time; more threads would only wait in its queue."""

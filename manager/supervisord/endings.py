@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping
 
 from msgspec.structs import replace
 
-from tickfleet.errors import FleetError
 from manager.model.processes import Process
+from tickfleet.errors import FleetError
 
 _BEGAN = "supervisord started with pid"
 """What was logged before is of processes of another supervisord."""

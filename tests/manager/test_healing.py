@@ -21,7 +21,6 @@ from manager.act.reconciler import FleetKeeper
 from manager.cli.context import Tools
 from manager.cli.show.fleet_view import Look, look
 from manager.desired.source import Wanted
-from tickfleet.contract import keys
 from manager.loop import Loop
 from manager.model.processes import ProcessState
 from manager.report.reporter import Reporter
@@ -30,6 +29,7 @@ from manager.supervisord.async_client import ThreadedSupervisor
 from manager.supervisord.client import SupervisorClient
 from tests.manager.real import eventually, real_redis, real_supervisord
 from tickfleet._util.clock import SystemClock
+from tickfleet.contract import keys
 
 pytestmark = pytest.mark.system
 

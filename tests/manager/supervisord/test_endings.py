@@ -1,8 +1,8 @@
 from msgspec.structs import replace
 
-from tickfleet.errors import SupervisorUnreachableError
-from manager.supervisord.endings import Endings, read_endings
 from manager.model.processes import Process, ProcessState
+from manager.supervisord.endings import Endings, read_endings
+from tickfleet.errors import SupervisorUnreachableError
 
 LOG = """\
 2026-11-30 09:00:00,001 WARN exited: other (terminated by SIGSEGV (core dumped); not expected)
