@@ -87,6 +87,9 @@ class _Front:
         running = set[asyncio.Task[None]]()
 
         def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            if self._end.is_set():  # it has shaken hands meanwhile
+                writer.transport.abort()
+                return
             running.add(task := self._loop.create_task(self._serve(reader, writer)))
             task.add_done_callback(running.discard)
 
@@ -94,19 +97,27 @@ class _Front:
         self._ready.set()
         await self._end.wait()
         server.close()
+        await asyncio.sleep(0)  # what was accepted in this turn of the loop begins
         for task in running:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
+        await server.wait_closed()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        inner_reader, inner_writer = await asyncio.open_connection("127.0.0.1", self._behind)
+        open_ = [writer]
         try:
-            async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(_hand_on(reader, inner_writer))
-                tasks.create_task(_hand_on(inner_reader, writer))
+            with suppress(OSError):  # the server behind has gone
+                inner_reader, inner_writer = await asyncio.open_connection("127.0.0.1", self._behind)
+                open_.append(inner_writer)
+                async with asyncio.TaskGroup() as tasks:
+                    tasks.create_task(_hand_on(reader, inner_writer))
+                    tasks.create_task(_hand_on(inner_reader, writer))
         finally:
-            for each in (writer, inner_writer):
+            for each in open_:
                 each.transport.abort()
+            for each in open_:
+                with suppress(OSError):
+                    await each.wait_closed()
 
 
 async def _hand_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
