@@ -44,11 +44,12 @@ bench:            ## measure and write docs/performance.md; QUICK=1 or ONLY=burs
 	@$(PYTHON) deploy/bin/setup dev bench
 	@$(BIN)/python -m tests.bench --report $(if $(QUICK)$(ONLY),var/bench,docs) $(if $(QUICK),--quick) $(if $(ONLY),--only $(ONLY))
 
-lint: tools       ## style and types
+lint: tools       ## style, types, layers, and the words of the project
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache > /dev/null || $(BIN)/lint-imports --no-cache
+	@$(BIN)/python -m tests.style
 
 format: tools     ## put the code into its form
 	@$(BIN)/ruff format .
