@@ -59,11 +59,14 @@ contract: tools   ## write into docs/ what is made from the code: contract, conf
 	@$(BIN)/python -m deploy.contract
 	@$(BIN)/python -m deploy.reference
 
+release-check:    ## whether version, requirement, changelog and tag agree; CONTRIBUTING.md has the flow
+	@$(PYTHON) deploy/release.py
+
 constraints:      ## write the versions that are installed now into constraints.txt
 	@(echo "# Exact versions of everything that is installed; written by \`make constraints\`."; \
 	  $(BIN)/pip freeze --exclude-editable) > constraints.txt
 
 clean:            ## remove what was built; data under var/ stays
-	@rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@rm -rf .venv .nox build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis htmlcov .coverage*
 	@rm -f collector_worker/fastpath/*.so collector_worker/fastpath/*.c
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
