@@ -46,6 +46,8 @@ SETTLE_S = 90.0
 """``max_backfill_wait``, and what a busy machine takes."""
 FRESH_NS = 3_000_000_000
 """A heartbeat that is older tells nothing of now."""
+STALLED_S = 10.0
+"""A collector gives up a REST that takes longer."""
 _LATE_S = 60.0
 """How much longer than planned the faults may take on a busy machine."""
 
@@ -92,6 +94,8 @@ class Site:
     def __init__(self, plan: Plan, folder: Path, ends: ExitStack) -> None:
         self.plan = plan
         self.standstill = Standstill()
+        self.slowest_s = 0.0
+        """The longest that the simulator took to answer us."""
         self.redis = RedisSite(folder, replica=any(fault.kind == "failover" for fault in plan.redis))
         ends.callback(self.redis.stop)
         self.redis.start()
@@ -130,9 +134,16 @@ class Site:
             running = beat.get("state") == "running" and time.time_ns() - int(beat["beat_at"]) < FRESH_NS
         self.standstill.look(time.monotonic(), newest, running=running)
 
+    def ask(self, page: str) -> Any:
+        """A page of the simulator about itself; how long it took is noted, as no fault delays it."""
+        began_s = time.monotonic()
+        answer = self.exchange.get(f"/sim/{page}")
+        self.slowest_s = max(self.slowest_s, time.monotonic() - began_s)
+        return answer
+
     def record(self, page: str, query: str = "") -> Any:
         """What the exchange knows to be true."""
-        return self.exchange.get(f"/sim/{page}?instId={NATIVE[self.plan.exchange]}{query}")
+        return self.ask(f"{page}?instId={NATIVE[self.plan.exchange]}{query}")
 
     def entries(self, key: str) -> list[Any]:
         """What one has read who has followed a stream all the time, whatever users deleted and others wrote."""
@@ -140,7 +151,7 @@ class Site:
 
     def market_faults(self) -> list[dict[str, Any]]:
         """The faults of the exchange as it tells of them."""
-        runs: Any = self.exchange.get("/sim/faults")
+        runs: Any = self.ask("faults")
         return [fault for run in runs for fault in run["faults"]]
 
 
@@ -164,6 +175,10 @@ def run_plan(plan: Plan) -> Report:
         report.hits = [fault["fault"]["kind"] for fault in site.market_faults() if fault["hits"]]
         _check(report, site)
     if report.complaints:
+        if site.slowest_s > STALLED_S:  # then REST did not answer the collector either, whatever was drawn
+            report.complaints.append(
+                f"the simulator stood still for {site.slowest_s:.0f} s: too busy a machine to judge"
+            )
         report.complaints.append(f"see {folder}")
         (folder / "report.json").write_bytes(msgspec.json.encode(report))
     else:
@@ -174,9 +189,7 @@ def run_plan(plan: Plan) -> Report:
 def _suffer(site: Site) -> None:
     """Let the faults of exchange, Redis and process happen together."""
     plan, redis, collector = site.plan, site.redis, site.collector
-    site.exchange.get(
-        f"/sim/do/schedule?seed={plan.seed}&duration_s={plan.duration_s}&instruments={NATIVE[plan.exchange]}"
-    )
+    site.ask(f"do/schedule?seed={plan.seed}&duration_s={plan.duration_s}&instruments={NATIVE[plan.exchange]}")
     drawn = [fault["fault"] for fault in site.market_faults()]
     if msgspec.convert({"seed": plan.seed, "faults": drawn}, Schedule) != plan.market:
         raise AssertionError("the exchange plays another schedule")
