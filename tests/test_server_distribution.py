@@ -28,18 +28,22 @@ def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
             (checkout / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, checkout / name)
     build(checkout / "tickfleet", folder, "--wheel")
-    build(checkout, folder, "--sdist")
+    build(checkout, folder)
     return folder
 
 
 @pytest.fixture(scope="module", params=["compiled", "without a compiler"])
 def environment(request: pytest.FixtureRequest, dist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Its programs, installed from the source distribution."""
+    """Its programs: from the wheel, and where nothing can be compiled from the source."""
     has_compiler = request.param == "compiled"
     if has_compiler and shutil.which("cc") is None:
         pytest.skip("there is no C compiler")
     made = FreshEnvironment(tmp_path_factory.mktemp("server") / "env")
-    made.install(*dist.glob("*.whl"), *dist.glob("*.tar.gz"), **({} if has_compiler else {"CC": "false"}))
+    library, server = (
+        dist.glob("tickfleet-*.whl"),
+        dist.glob("tickfleet_server-*" + (".whl" if has_compiler else ".gz")),
+    )
+    made.install(*library, *server, **({} if has_compiler else {"CC": "false"}))
     assert made.names() >= {"tickfleet", "tickfleet-server", "supervisor"}
     assert made.names() & TOOLS == set()
     assert told([made.python, "-c", COMPILED], dist) == f"{has_compiler}\n"

@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from tests.style.rules import Finding, in_code, in_text, of_classes
+from tests.style.rules import Finding, in_code, in_path, in_text, of_classes
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 LEFT = Path(__file__).resolve().parent / "left.txt"
@@ -65,10 +65,10 @@ def findings() -> dict[tuple[str, str], list[int]]:
     trees = dict[str, ast.Module]()
     for path in files():
         text = (ROOT / path).read_text(encoding="utf-8")
-        each: Iterable[Finding] = in_text(text, excepted)
+        each: Iterable[Finding] = [*in_path(path), *in_text(text, excepted)]
         if path.endswith(".py"):
             trees[path] = ast.parse(text)
-            each = [*each, *in_code(path, trees[path], excepted)]
+            each = [*each, *in_code(trees[path], excepted)]
         for finding in each:
             found[finding.rule, path].append(finding.line)
     for path, finding in of_classes(trees):

@@ -42,6 +42,15 @@ class Finding(NamedTuple):
     line: int
 
 
+def in_path(path: str) -> Iterator[Finding]:
+    """The names of a file and of its folders."""
+    for name in PurePosixPath(path).with_suffix("").parts:
+        plain = name.removeprefix("test_")
+        yield from (Finding(found, 1) for found in _jargon_in(plain))
+        if plain in NAMES:
+            yield Finding(f"name {plain}", 1)
+
+
 def in_text(text: str, excepted: frozenset[str]) -> Iterator[Finding]:
     """Words and phrases, in code and prose alike; ``excepted`` are names that others rely on."""
     for number, line in enumerate(text.splitlines(), start=1):
@@ -58,11 +67,8 @@ def _jargon_in(word: str) -> list[str]:
     return sorted(JARGON.intersection(part.lower() for part in _PART.findall(word)))
 
 
-def in_code(path: str, tree: ast.Module, excepted: frozenset[str]) -> Iterator[Finding]:
-    """Names that a file makes, its own too, and docstrings that only point elsewhere."""
-    module = PurePosixPath(path).stem
-    if module in NAMES:
-        yield Finding(f"name {module}", 1)
+def in_code(tree: ast.Module, excepted: frozenset[str]) -> Iterator[Finding]:
+    """Names that a file makes, and docstrings that only point elsewhere."""
     for node in ast.walk(tree):
         name = _made(node)
         if name and name.lower().strip("_") in NAMES and name not in excepted:

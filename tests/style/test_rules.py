@@ -1,7 +1,7 @@
 import ast
 from collections.abc import Iterable
 
-from tests.style.rules import Finding, in_code, in_text, of_classes
+from tests.style.rules import Finding, in_code, in_path, in_text, of_classes
 
 CONTRACT = frozenset({"express_trades", "mute"})
 
@@ -10,8 +10,8 @@ def rules(findings: Iterable[Finding]) -> list[tuple[str, int]]:
     return sorted((rule, line) for rule, line in findings)
 
 
-def of_code(text: str, path: str = "common/module.py") -> list[tuple[str, int]]:
-    return rules(in_code(path, ast.parse(text), CONTRACT))
+def of_code(text: str) -> list[tuple[str, int]]:
+    return rules(in_code(ast.parse(text), CONTRACT))
 
 
 def test_jargon_is_found_in_prose_and_in_each_part_of_a_name() -> None:
@@ -33,7 +33,11 @@ def test_turns_of_speech_are_found_over_the_end_of_a_line() -> None:
 def test_a_name_that_does_not_say_what_is_done() -> None:
     text = "def look(take, *, other): ...\nclass News: ...\nself.carry = given\nlook_up = goal(behind)\n_pace = 1\n"
     assert of_code(text) == [("name carry", 3), ("name look", 1), ("name news", 2), ("name pace", 5), ("name take", 1)]
-    assert of_code("", "manager/words.py") == [("name words", 1)]
+
+
+def test_files_and_folders_are_names_too() -> None:
+    assert rules(in_path("tests/fast_lane/test_words.py")) == [("lane", 1), ("name words", 1)]
+    assert rules(in_path("docs/planes/wordsmith.md")) == []
 
 
 def test_a_docstring_that_only_points_elsewhere() -> None:
