@@ -55,6 +55,7 @@ def test_every_program_file_key_and_command_takes_them(fleet: Deployment) -> Non
     assert fleet.processes()[CHINESE.program].pid not in (0, old)
     assert "feed_connected" in fleet.cli("logs", str(CHINESE)).stdout
 
+    fleet.wait_healthy()  # else status is right to say 1
     fleet.env = {**fleet.env, "PYTHONIOENCODING": "latin-1"}  # a terminal that has no such letters
     for command in ("list", "status", "events"):
         shown = fleet.cli(command)
