@@ -23,7 +23,7 @@ CAPTURES = Path(__file__).resolve().parent.parent.parent / "shared" / "captures"
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Where several workers share the run they take the long modules first: else one of them would end late."""
     if hasattr(config, "workerinput"):
-        items.sort(key=lambda item: item.get_closest_marker("system") is None)
+        items.sort(key=lambda item: not any(item.get_closest_marker(name) for name in ("system", "long")))
 
 
 @pytest.fixture

@@ -10,6 +10,8 @@ import pytest
 from tests.support.environments import FreshEnvironment, build, told
 from tests.support.node_packages import folder_with
 
+pytestmark = pytest.mark.long
+
 ROOT = Path(__file__).resolve().parent.parent
 LIBRARY = ROOT / "tickfleet"
 PYRIGHT = {"pyright": "1.1.414"}

@@ -10,6 +10,8 @@ import pytest
 
 from tests.support.processes import BIN, ROOT
 
+pytestmark = pytest.mark.long
+
 FLEET = '[redis]\nurl = "redis://127.0.0.1:1"\n[[collectors]]\nexchange = "okx"\nsymbol = "BTC-USDT"\n'
 AWAY = "Redis at 127.0.0.1:1 cannot be reached"
 

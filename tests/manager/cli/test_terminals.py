@@ -27,6 +27,8 @@ from tickfleet.contract.events import Ticker
 from tickfleet.contract.health import WorkerState
 from tickfleet.contract.identity import CollectorId, DataType
 
+pytestmark = pytest.mark.long
+
 SYMBOLS = ("BTC-USDT", "BTC-USDT-PERP", "BTC-USDT-261225", "1000000MOG-USDT-PERP", "1000000MOG-USDT-261225")
 IDS = [
     *(CollectorId("okx", symbol) for symbol in SYMBOLS),

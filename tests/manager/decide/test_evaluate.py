@@ -22,6 +22,8 @@ from tests.manager.fakes import NOW_NS, S, config, heartbeat, process, pulse
 from tests.manager.world import BRISK, Deed, Event, Past, Trouble, World
 from tickfleet.contract.identity import CollectorId
 
+pytestmark = pytest.mark.long
+
 SIZE = 3
 _HEALS = {ActionKind.KILL, ActionKind.RESTART, ActionKind.PROBE}
 _TOUCHES = {*_HEALS, ActionKind.PARK, ActionKind.STOP}
