@@ -51,7 +51,7 @@ def no_compiler(session: nox.Session) -> None:
 
 def install(session: nox.Session, **env: str) -> None:
     """Both distributions and the tools, of a copy of the checkout in which nothing is compiled yet; go there."""
-    copy = Path(session.create_tmp()) / "checkout"
+    copy = Path(session.virtualenv.location) / "checkout"
     shutil.rmtree(copy, ignore_errors=True)
     command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     for name in filter(None, subprocess.run(command, capture_output=True, text=True, check=True).stdout.split("\0")):
@@ -59,4 +59,6 @@ def install(session: nox.Session, **env: str) -> None:
             (copy / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(name, copy / name)
     session.chdir(copy)
+    session.run("git", "init", "--quiet", external=True, silent=True)
+    session.run("git", "add", "--all", external=True, silent=True)
     session.install("-c", "constraints.txt", "-e", "./tickfleet[pandas,polars]", "-e", ".[dev,embedded]", env=env)

@@ -76,7 +76,11 @@ async def _next(batches: AsyncIterator[Batch]) -> Batch:
 
 
 async def _end(batches: AsyncGenerator[Batch, None]) -> None:
-    """End the loop over batches, which closes the connection, once what was being read is at its end."""
+    """End the loop over batches, which closes the connection, once what was being read is at its end.
+
+    The loop's own threads, which look up names, end here too: its ``close`` would not wait for them.
+    """
     if reading := asyncio.all_tasks() - {asyncio.current_task()}:
         await asyncio.wait(reading)
     await batches.aclose()
+    await asyncio.get_running_loop().shutdown_default_executor()
