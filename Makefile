@@ -7,7 +7,7 @@ ONLY ?=
 BIN := .venv/bin
 WORKERS := -n 3 --dist loadfile --no-loadscope-reorder
 
-.PHONY: help setup tools demo run test test-all coverage soak bench lint format contract release-check clean constraints
+.PHONY: help setup tools demo run test test-all coverage soak bench lint format contract docs picture release-check clean constraints
 
 help:             ## what there is to make
 	@sed -nE 's/^([a-z-]+):[^#]*## +/\1\t/p' $(MAKEFILE_LIST) | awk -F '\t' '{ printf "make %-14s %s\n", $$1, $$2 }'
@@ -58,6 +58,13 @@ format: tools     ## put the code into its form
 contract: tools   ## write into docs/ what is made from the code: contract, configuration, commands
 	@$(BIN)/python -m deploy.contract
 	@$(BIN)/python -m deploy.reference
+
+docs:             ## the documents as a site in var/site, with every link checked
+	@$(PYTHON) deploy/bin/setup dev docs
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict > var/docs.log 2>&1 || { cat var/docs.log; exit 1; }
+
+picture: setup    ## write docs/images/status.svg from a demo in which one collector hangs
+	@umask 077; $(BIN)/python deploy/picture.py
 
 release-check:    ## whether version, requirement, changelog and tag agree; CONTRIBUTING.md has the flow
 	@$(PYTHON) deploy/release.py

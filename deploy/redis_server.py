@@ -159,7 +159,7 @@ def _start(config: RedisConfig, server: Path, folder: Path, lock: int) -> int:
         _mend(server, folder, all_of_it=_came_to_nothing(folder, state))
     except append_only.DamagedError as error:
         os.close(lock)  # for ``--cut``
-        _say(f"{error}: not started, nothing was changed; see 'damaged at byte' in deploy/RUNBOOK.md")
+        _say(f"{error}: not started, nothing was changed; see 'damaged at byte' in docs/operations.md")
         with suppress(OSError):  # a disk that is full
             write_privately(refused, str(error))
         _wait_for_a_person(folder, state)

@@ -267,7 +267,7 @@ def test_damage_elsewhere_is_refused_until_a_person_has_it_cut(embedded: Embedde
     assert process.wait(PATIENCE_S) == 1
     process.stop()
     assert process.text() == (
-        f"redis: {why}: not started, nothing was changed; see 'damaged at byte' in deploy/RUNBOOK.md\n"
+        f"redis: {why}: not started, nothing was changed; see 'damaged at byte' in docs/operations.md\n"
     )
     assert append_only.refused(embedded.root / "var" / "redis").read_text() == why
     assert embedded.run("--cut").wait(PATIENCE_S) == 0
@@ -307,7 +307,7 @@ def test_a_damaged_word_is_refused_once_the_server_has_not_taken_it(
     process.stop()
     why = f"redis: {path} is damaged at byte {begin}: this server has no command "
     assert why in process.text()
-    assert "not started, nothing was changed; see 'damaged at byte' in deploy/RUNBOOK.md" in process.text()
+    assert "not started, nothing was changed; see 'damaged at byte' in docs/operations.md" in process.text()
     assert embedded.run("--cut").wait(PATIENCE_S) == 0
     embedded.run()
     wait_until(embedded.answers, PATIENCE_S, "it answers")
@@ -337,7 +337,7 @@ def test_under_supervisord_a_disk_that_takes_nothing_is_told_in_one_line_and_wai
     assert process.exit_code is None
     remedy = "make room on that disk, or give this user the right to it, then supervisorctl restart redis"
     why = f"{folder}/damaged: File exists: {remedy}"
-    hint = "see 'damaged at byte' in deploy/RUNBOOK.md"
+    hint = "see 'damaged at byte' in docs/operations.md"
     assert process.text() == f"redis: {why}: not started, nothing was changed; {hint}\n"
     assert append_only.refused(folder).read_text() == why
 

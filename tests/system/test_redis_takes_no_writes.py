@@ -16,7 +16,7 @@ from tests.support.processes import ROOT, SimulatorProcess
 pytestmark = pytest.mark.system
 
 SYMBOLS = ("BTC-USDT", "ETH-USDT")
-RUNBOOK = ROOT / "deploy" / "RUNBOOK.md"
+RUNBOOK = ROOT / "docs" / "operations.md"
 
 
 @pytest.fixture(scope="module")

@@ -174,7 +174,7 @@ def _disk(facts: HostFacts) -> Finding:
 def _redis_files(facts: HostFacts) -> list[Finding]:
     check = "redis file"
     if facts.redis_refused:
-        mend = "nothing was changed; see 'damaged at byte' in deploy/RUNBOOK.md"
+        mend = "nothing was changed; see 'damaged at byte' in docs/operations.md"
         return [bad(check, f"Redis is not started: {facts.redis_refused}", mend)]
     mend = "what the exchanges still have is fetched again: manager-cli coverage; when all is seen: rm {copy}*"
     return [warning(check, str(cut), mend.format(copy=cut.copy)) for cut in facts.redis_cuts]

@@ -114,7 +114,7 @@ def test_a_file_of_redis_that_was_cut_or_refused() -> None:
     refused = bad(
         "redis file",
         "Redis is not started: a.aof is damaged at byte 7",
-        "nothing was changed; see 'damaged at byte' in deploy/RUNBOOK.md",
+        "nothing was changed; see 'damaged at byte' in docs/operations.md",
     )
     assert found("redis file", redis_refused="a.aof is damaged at byte 7", redis_cuts=[cut]) == [refused]
 

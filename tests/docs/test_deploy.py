@@ -1,4 +1,4 @@
-"""The chapters of ``docs/operations.md``, each followed to the letter on a fleet that collects meanwhile."""
+"""The chapters of ``docs/deploy.md``, each followed to the letter on a fleet that collects meanwhile."""
 
 import os
 import re
@@ -26,7 +26,7 @@ BTC, TRADES = "okx:BTC-USDT", "md:v1:{okx:BTC-USDT}:trade"
 OLD, NEW = "0.1.0", "9.9.9"
 WITHIN_S = 60.0
 PAUSE_S = 30.0
-"""So long a collector may be without live data; `docs/operations.md` has what it takes."""
+"""So long a collector may be without live data; `docs/deploy.md` has what it takes."""
 
 SETUP = """\
 #!{python}
@@ -48,7 +48,7 @@ for name in ("supervisord", "supervisorctl", "manager", "manager-cli", "collecto
 
 def chapter(title: str, number: int = 0) -> str:
     """A block of a chapter."""
-    text = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs" / "deploy.md").read_text(encoding="utf-8")
     (body,) = re.findall(rf"^## {title}\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)
     block: str = re.findall(r"^```sh\n(.*?)^```", body, re.MULTILINE | re.DOTALL)[number]
     return block
