@@ -2,7 +2,7 @@
 
 import asyncio
 
-from tickfleet.reading.subscriber import Subscriber
+from tickfleet import Subscriber
 
 
 async def main() -> None:
