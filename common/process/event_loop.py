@@ -4,7 +4,7 @@ Collectors and the manager run in it, and the commands that wait for several thi
 names are made by ``tickfleet._util.dial``, also those of libraries.
 
 uvloop: a process that is woken for one frame at a time runs its code cold each time, and there is a third of it to run
-(README, decisions).
+(docs/adr/0012-uvloop.md).
 
 Loops hand lookups to threads, and wait for these when they end (asyncio before Python 3.12 without a limit, libuv
 always), so a resolver that hangs would keep the process until it is killed. Here they run in daemon threads, which
