@@ -1,7 +1,6 @@
 """The chapters of ``docs/deploy.md``, each followed to the letter on a fleet that collects meanwhile."""
 
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -17,6 +16,7 @@ import pytest
 import redis
 
 from tests.soak.check import id_faults, trade_faults
+from tests.support.documents import blocks, section
 from tests.support.ports import free_port, stalled_s, wait_until
 from tests.support.processes import BIN, ROOT, SimulatorProcess
 from tests.support.tls_redis import TlsRedis
@@ -48,10 +48,7 @@ for name in ("supervisord", "supervisorctl", "manager", "manager-cli", "collecto
 
 def chapter(title: str, number: int = 0) -> str:
     """A block of a chapter."""
-    text = (ROOT / "docs" / "deploy.md").read_text(encoding="utf-8")
-    (body,) = re.findall(rf"^## {title}\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)
-    block: str = re.findall(r"^```sh\n(.*?)^```", body, re.MULTILINE | re.DOTALL)[number]
-    return block
+    return blocks(section("docs/deploy.md", title), "sh")[number]
 
 
 class Site:
@@ -294,3 +291,15 @@ def mark(site: Site) -> Any:
         return site.redis.get("mark")
     except redis.RedisError:
         return None
+
+
+def test_the_unit_of_systemd_is_one(tmp_path: Path) -> None:
+    if shutil.which("systemd-analyze") is None:
+        pytest.skip("systemd is not on this machine")
+    (unit,) = blocks(section("docs/deploy.md", "Start with the machine: systemd"), "ini")
+    command = "/srv/tickfleet/.venv/bin/supervisord -n -c /srv/tickfleet/deploy/supervisord.conf"
+    assert f"ExecStart={command}\n" in unit
+    file = tmp_path / "tickfleet.service"
+    file.write_text(unit.replace(command, "/bin/true"), encoding="utf-8")
+    done = subprocess.run(["systemd-analyze", "verify", str(file)], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")

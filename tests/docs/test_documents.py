@@ -3,9 +3,11 @@
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -26,18 +28,19 @@ from tickfleet.contract.identity import DataType
 
 WITHIN_S = 40.0
 PROGRAMS = [fence for fence in fences("python", "js", "sh") if is_program(fence)]
-FOLLOWED = "docs/operations.md"
-"""Its blocks are followed as wholes by ``test_operations.py``."""
+FOLLOWED = ("docs/deploy.md", "docs/tutorial.md")
+"""Their blocks are followed as wholes by ``test_deploy.py`` and ``test_tutorial.py``."""
 
-TYPED = [fence for fence in fences("sh") if not is_program(fence) and fence.document != FOLLOWED]
+TYPED = [fence for fence in fences("sh") if not is_program(fence) and fence.document not in FOLLOWED]
 COMMANDS = [words for fence in TYPED for words in fence.commands()]
 ENTRY_ID = re.compile(r"\b[0-9]{13}-[0-9]+\b")
+_LINE = re.compile(r"^(?:[A-Z_]+=\S+ )*(?:\.venv/bin/)?(manager-cli .*)$", re.MULTILINE)
 
 
 def test_there_is_something_to_look_at() -> None:
     found = {(fence.document, fence.language) for fence in PROGRAMS}
     assert found >= {("README.md", "python"), *(("docs/reading.md", language) for language in ("python", "js", "sh"))}
-    assert {words[0] for words in COMMANDS} >= {"make", "redis-cli", ".venv/bin/manager-cli"}
+    assert {words[0] for words in COMMANDS} >= {"make", "pip", "redis-cli", ".venv/bin/manager-cli"}
 
 
 def test_every_python_program_passes_a_strict_type_checker(tmp_path: Path) -> None:
@@ -150,7 +153,13 @@ def test_every_program_goes_on_through_a_reconnect_and_a_killed_collector(
     assert len(started) >= sum(fence.language in ("python", "sh") for fence in PROGRAMS)
 
     def ids(name: str) -> list[str]:
-        return ENTRY_ID.findall(started[name].text())
+        """The entries that a program has told of: their ids, or the trades' own where it has nothing else."""
+        said = started[name].text()
+        if not has_trades_only(name):
+            return ENTRY_ID.findall(said)
+        rows = feed.redis.client.xrange(_key(DataType.TRADE))
+        known = {fields["trade_id"]: entry_id for entry_id, fields in rows if fields["type"] == "trade"}
+        return [known[number] for number in re.findall(r"\d+", said) if number in known]
 
     def all_read_on() -> None:
         """Each prints something of what is there now, or of what comes after it."""
@@ -167,15 +176,24 @@ def test_every_program_goes_on_through_a_reconnect_and_a_killed_collector(
     feed.start()
     all_read_on()
     feed.stop()
-    last = feed.newest()[0]
-    stream = [entry_id for entry_id, _ in feed.redis.client.xrange(_key(DataType.TRADE))]
-    for name in (name for name in started if "orderbook" not in _source(name)):
-        wait_until(lambda name=name: last in ids(name), WITHIN_S, f"{name} reads to the end")  # type: ignore[misc]
+    rows = feed.redis.client.xrange(_key(DataType.TRADE))
+    for name in (name for name in started if not is_of_books(name)):
+        stream = [entry_id for entry_id, fields in rows if fields["type"] == "trade" or not has_trades_only(name)]
+        wait_until(lambda name=name, last=stream[-1]: last in ids(name), WITHIN_S, f"{name} reads to the end")  # type: ignore[misc]
         read = ids(name)
         assert read == stream[stream.index(read[0]) :], name
-    for name in (name for name in started if "orderbook" in _source(name)):
+    for name in filter(is_of_books, started):
         assert "feed disconnected" in started[name].text(), name
     assert not any("Traceback" in process.text() for process in started.values())
+
+
+def is_of_books(name: str) -> bool:
+    return "orderbook" in _source(name) or "LiveBook" in _source(name)
+
+
+def has_trades_only(name: str) -> bool:
+    """Whether a program loops over ``trades(...)``, which hands out trades without the entries they stand in."""
+    return "in trades(" in _source(name)
 
 
 def _source(name: str) -> str:
@@ -233,14 +251,29 @@ def _redis_words(words: list[str], feed: Feed) -> list[str]:
     return words
 
 
-@pytest.mark.parametrize("words", [words for words in COMMANDS if words[0] == "make"], ids=" ".join)
-def test_every_make_command_has_a_target(words: list[str]) -> None:
+def _make() -> set[str]:
+    typed = {fence_line for fence in fences("sh") for fence_line in re.findall("^make .*$", fence.text, re.MULTILINE)}
+    return typed | {text for _, text in spans("make")}
+
+
+@pytest.mark.parametrize("command", sorted(_make()))
+def test_every_make_command_has_a_target(command: str) -> None:
+    words = shlex.split(command, comments=True)
     done = subprocess.run(["make", "-n", *words[1:]], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
 
+def test_what_is_to_be_installed_from_here_is_the_library() -> None:
+    places = {words[2] for words in COMMANDS if words[:2] == ["pip", "install"]}
+    assert places == {"./tickfleet"}
+    project = tomllib.loads((ROOT / "tickfleet" / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert project["name"] == "tickfleet"
+    named = {extra for _, text in spans("pip") for extra in re.findall(r"tickfleet\[(\w+)\]", text)}
+    assert named <= {*project["optional-dependencies"]}
+
+
 def _manager_cli() -> list[tuple[str, str]]:
-    typed = [("", " ".join(words).removeprefix(".venv/bin/")) for words in COMMANDS if words[0].endswith("manager-cli")]
+    typed = [(fence.document, line) for fence in fences("sh", "text") for line in _LINE.findall(fence.text)]
     return typed + spans("manager-cli")
 
 

@@ -2,6 +2,7 @@
 
 import re
 import shlex
+from itertools import dropwhile
 
 from msgspec import Struct
 
@@ -9,7 +10,12 @@ from tests.support.processes import ROOT
 
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _SPAN = re.compile(r"(?<!`)`([^`]+)`(?!`)")
+_SETS = re.compile(r"[A-Z_]+=")
 _LANGUAGES = {"python": ".py", "js": ".mjs", "sh": ".sh", "go": ".go"}
+
+
+def _words(line: str) -> list[str]:
+    return [*dropwhile(_SETS.match, shlex.split(line, comments=True))]
 
 
 class Fence(Struct, frozen=True):
@@ -26,13 +32,14 @@ class Fence(Struct, frozen=True):
         return re.sub(r"\W", "_", f"{self.document}:{self.line}") + _LANGUAGES[self.language]
 
     def commands(self) -> list[list[str]]:
-        """The words of each line of a shell block that is no program, without comments."""
-        return [words for line in self.text.splitlines() if (words := shlex.split(line, comments=True))]
+        """The words of each line of a shell block that is no program, without comments and variables that it sets."""
+        return [words for line in self.text.splitlines() if (words := _words(line))]
 
 
 def documents() -> dict[str, str]:
     """The text of each document by its path."""
-    paths = [ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md")), *sorted(ROOT.glob("deploy/**/*.md"))]
+    paths = [ROOT / "README.md", ROOT / "tickfleet" / "README.md"]
+    paths += [*sorted(ROOT.glob("docs/**/*.md")), *sorted(ROOT.glob("deploy/**/*.md"))]
     return {str(path.relative_to(ROOT)): path.read_text(encoding="utf-8") for path in paths}
 
 
@@ -56,6 +63,23 @@ def spans(first: str) -> list[tuple[str, str]]:
     return [
         (document, " ".join(found[1].replace(r"\|", "|").split()))
         for document, text in documents().items()
-        for found in _SPAN.finditer(_FENCE.sub("", text))
+        for found in _SPAN.finditer(prose(text))
         if found[1].split()[:1] == [first]
     ]
+
+
+def section(document: str, title: str) -> str:
+    """What stands below a heading of the second level, up to the next one."""
+    text = documents()[document]
+    (body,) = re.findall(rf"^## {re.escape(title)}\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)
+    return str(body)
+
+
+def blocks(text: str, language: str) -> list[str]:
+    """The fenced blocks in a language, of a part of a document."""
+    return [found[2] for found in _FENCE.finditer(text) if found[1] == language]
+
+
+def prose(text: str) -> str:
+    """A document without its fenced blocks."""
+    return _FENCE.sub("", text)

@@ -1,0 +1,101 @@
+"""The documents as a whole: how long README is, where links lead, and that every page can be found."""
+
+import importlib.util
+import os
+import re
+import subprocess
+import sys
+import unicodedata
+from pathlib import Path
+
+import pytest
+
+from tests.support.documents import documents, prose
+from tests.support.processes import ROOT
+
+README_BYTES = 7_000
+_LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
+_HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
+_CODE = re.compile(r"`[^`]*`")
+LINKS = [
+    (document, target) for document, text in documents().items() for target in _LINK.findall(_CODE.sub("", prose(text)))
+]
+
+
+def slug(heading: str) -> str:
+    """The anchor of a heading, as Python-Markdown makes it, and as GitHub does for plain words."""
+    text = unicodedata.normalize("NFKD", heading).encode("ascii", "ignore").decode("ascii")
+    return re.sub(r"[-\s]+", "-", re.sub(r"[^\w\s-]", "", text).strip().lower())
+
+
+def anchors(path: Path) -> set[str]:
+    return {slug(heading) for heading in _HEADING.findall(prose(path.read_text(encoding="utf-8")))}
+
+
+def test_readme_is_read_in_a_few_minutes() -> None:
+    assert len((ROOT / "README.md").read_bytes()) <= README_BYTES
+
+
+def test_every_link_leads_somewhere() -> None:
+    wrong = []
+    for document, target in LINKS:
+        if target.startswith("https://"):
+            continue
+        name, _, anchor = target.partition("#")
+        path = (ROOT / document).parent / name if name else ROOT / document
+        if not path.exists() or (anchor and anchor not in anchors(path)):
+            wrong.append((document, target))
+    assert wrong == []
+    assert len(LINKS) > 100
+
+
+def test_no_page_leads_to_a_page_outside_the_site() -> None:
+    """``make docs`` builds ``docs/`` alone."""
+    pages = [(document, target) for document, target in LINKS if document.startswith("docs/") and "://" not in target]
+    assert [each for each in pages if not is_in_docs(*each)] == []
+
+
+def is_in_docs(document: str, target: str) -> bool:
+    path = Path(os.path.normpath(ROOT / Path(document).parent / target.partition("#")[0]))
+    return path.is_relative_to(ROOT / "docs")
+
+
+def test_every_page_is_in_the_menu_and_on_the_first_page() -> None:
+    pages = {path.relative_to(ROOT / "docs").as_posix() for path in (ROOT / "docs").rglob("*.md")}
+    menu = re.findall(r"^ +- (\S+\.md)$", (ROOT / "mkdocs.yml").read_text(encoding="utf-8"), re.MULTILINE)
+    assert sorted(menu) == sorted(pages)
+    first = {target for document, target in LINKS if document == "docs/index.md"}
+    assert {page for page in pages if "/" not in page} - first == {"index.md"}
+    readme = {target.partition("#")[0] for document, target in LINKS if document == "README.md"}
+    assert {f"docs/{page}" for page in pages if "/" not in page} - readme == {"docs/index.md"}
+
+
+def test_every_decision_has_its_context_its_choice_and_its_price() -> None:
+    folder = ROOT / "docs" / "adr"
+    pages = sorted(folder.glob("[0-9]*.md"))
+    index = (folder / "index.md").read_text(encoding="utf-8")
+    for number, page in enumerate(pages, 1):
+        headings = _HEADING.findall(page.read_text(encoding="utf-8"))
+        assert page.name.startswith(f"{number:04d}-")
+        assert headings[1:] == ["Context", "Choice", "Price"], page.name
+        assert f"| {number} | [{headings[0].partition('. ')[2]}]({page.name}) |\n" in index
+    assert len(pages) >= 20
+
+
+def test_the_picture_shows_a_fleet_and_loads_nothing() -> None:
+    picture = (ROOT / "docs" / "images" / "status.svg").read_text(encoding="utf-8")
+    words = re.sub(r"&#160;|\s", " ", " ".join(re.findall(r">([^<>]+)</text>", picture)))
+    assert "5 desired, 4 healthy" in words
+    assert [name for name in ("BTC", "ETH", "SOL", "DOGE", "TON") if f"okx:{name}-USDT" not in words] == []
+    assert re.search(r"hung|dead", words)
+    assert "http" not in picture.replace("http://www.w3.org/2000/svg", "")
+
+
+def test_the_site_is_built_without_a_warning(tmp_path: Path) -> None:
+    if importlib.util.find_spec("mkdocs") is None or importlib.util.find_spec("material") is None:
+        pytest.skip("mkdocs is not installed: `make docs` does")
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path / "site")]
+    env = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "site" / "contract.html").is_file()
