@@ -99,7 +99,7 @@ def test_every_block_shows_what_the_text_says(newcomer: Newcomer, tmp_path: Path
     edit, apply, members = blocks(section(TUTORIAL, "5. Change the fleet"), "sh")
     newcomer.sees(edit, "okx:TON-USDT", "1 to change, 4 as they should be")
     newcomer.sees(apply, "okx:TON-USDT: done")
-    newcomer.sees(members, "okx:TON-USDT: done: gone", "okx:TON-USDT: done: running", "trade ticker")
+    newcomer.sees(members, "okx:TON-USDT: done: gone", "removed by ", "okx:TON-USDT: done: running")
 
 
 def assert_nothing_is_missing(newcomer: Newcomer, program: str, folder: Path) -> None:
