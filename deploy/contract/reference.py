@@ -46,7 +46,8 @@ def _section(name: str) -> str:
     fields: dict[str, Schema] = message.schema.get("properties", {})
     always = message.schema.get("required", [])
     rows = [
-        (f"`{name}`", _form(part), "" if name in always else "at times", _words(part)) for name, part in fields.items()
+        (f"`{name}`", _form(part), "" if name in always else "at times", _meaning(part))
+        for name, part in fields.items()
     ]
     table = _table(("field", "form", "absent", "meaning"), rows) + "\n" if rows else ""
     return f"{head}\n{table}Schema: [`schemas/{name}.json`](schemas/{name}.json)\n"
@@ -65,7 +66,7 @@ def _form(part: Schema) -> str:
     return str(part.get("format", "text"))
 
 
-def _words(part: Schema) -> str:
+def _meaning(part: Schema) -> str:
     return _one_line(str(part.get("description", "")))
 
 

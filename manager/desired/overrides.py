@@ -2,7 +2,7 @@
 
 The changes are the hash ``keys.FLEET_DESIRED``: collector id to a wish in JSON, at most one per collector.
 
-| wish | meaning |
+| state | meaning |
 | --- | --- |
 | ``enabled`` with ``config`` | added: collected although the fleet file does not list it |
 | ``enabled`` | collected although the fleet file disables it |
@@ -10,7 +10,7 @@ The changes are the hash ``keys.FLEET_DESIRED``: collector id to a wish in JSON,
 | ``stopped`` | not collected until it is started |
 | ``removed`` | treated as if the fleet file did not list it, until it is enabled or added |
 
-A collector that was added and is listed by the fleet file later has the file's settings. A wish of which nothing
+A collector that was added and is listed by the fleet file later has the file's settings. A change of which nothing
 is left then is spent: the manager drops it when it takes the file, so that it does not revive when the file changes.
 """
 

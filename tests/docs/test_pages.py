@@ -84,10 +84,10 @@ def test_every_decision_has_its_context_its_choice_and_its_price() -> None:
 
 def test_the_picture_shows_a_fleet_and_loads_nothing() -> None:
     picture = (ROOT / "docs" / "images" / "status.svg").read_text(encoding="utf-8")
-    words = re.sub(r"&#160;|\s", " ", " ".join(re.findall(r">([^<>]+)</text>", picture)))
-    assert "5 desired, 4 healthy" in words
-    assert [name for name in ("BTC", "ETH", "SOL", "DOGE", "TON") if f"okx:{name}-USDT" not in words] == []
-    assert re.search(r"hung|dead", words)
+    shown = re.sub(r"&#160;|\s", " ", " ".join(re.findall(r">([^<>]+)</text>", picture)))
+    assert "5 desired, 4 healthy" in shown
+    assert [name for name in ("BTC", "ETH", "SOL", "DOGE", "TON") if f"okx:{name}-USDT" not in shown] == []
+    assert re.search(r"hung|dead", shown)
     assert "http" not in picture.replace("http://www.w3.org/2000/svg", "")
 
 

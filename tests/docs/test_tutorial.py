@@ -52,7 +52,7 @@ class Newcomer:
     def sees(self, block: str, *wanted: str) -> None:
         """Type a block; it shows all of this, where need be when one looks again."""
         shown = self.types(block)
-        looks = "\n".join(line for line in block.splitlines() if any(f"manager-cli {look}" in line for look in LOOKS))
+        looks = "\n".join(line for line in block.splitlines() if any(f"manager-cli {name}" in line for name in LOOKS))
 
         def is_shown() -> bool:
             nonlocal shown

@@ -14,7 +14,7 @@ _SETS = re.compile(r"[A-Z_]+=")
 _LANGUAGES = {"python": ".py", "js": ".mjs", "sh": ".sh", "go": ".go"}
 
 
-def _words(line: str) -> list[str]:
+def _command(line: str) -> list[str]:
     return [*dropwhile(_SETS.match, shlex.split(line, comments=True))]
 
 
@@ -33,7 +33,7 @@ class Fence(Struct, frozen=True):
 
     def commands(self) -> list[list[str]]:
         """The words of each line of a shell block that is no program, without comments and variables that it sets."""
-        return [words for line in self.text.splitlines() if (words := _words(line))]
+        return [words for line in self.text.splitlines() if (words := _command(line))]
 
 
 def documents() -> dict[str, str]:
