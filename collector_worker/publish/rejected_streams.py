@@ -7,20 +7,27 @@ ends: the next one reads the stream's tail, and fetches what is missing behind i
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from itertools import takewhile
+from itertools import chain, takewhile
 from typing import Any
+
+from msgspec.structs import replace
 
 from collector_worker.publish.spool import Packed
 from collector_worker.publish.stream_tips import StreamReturnedError, place
 from collector_worker.telemetry.telemetry import Telemetry
 from common.process.log import get_logger
 from tickfleet.contract import keys
+from tickfleet.contract.codec import encode
 from tickfleet.contract.coverage import decode
+from tickfleet.contract.events import Gap
 from tickfleet.errors import UndecodableFrameError
-from tickfleet.redis.protocol import Refusal, Replies, Reply, is_no_stream, is_stale_id, is_wrong_type
+from tickfleet.redis.protocol import Refusal, Replies, Reply, is_no_stream, is_stale_id, is_wrong_type, pack_command
 from tickfleet.redis.refusals import has_no_id_left
 
 _WRONG_TYPE = "WRONGTYPE"
+
+REDIS_REFUSED = "redis_refused"
+"""Reason of a ``gap``: Redis did not take these, as another program had written into the stream."""
 
 REFUSED = Refusal(_WRONG_TYPE)
 """In place of a reply that is not there."""
@@ -53,17 +60,60 @@ def subject(packed: Packed) -> bytes | None:
     """The stream that a ledger's entry speaks of; None where that is not said: it is no such entry."""
     if packed.stream:  # said by whoever made it, so it is data
         return None
-    (words,) = Replies(text=True).feed(packed.command)
-    begin = 3 + _BOUND_WORDS * (words[2] == "MAXLEN") if isinstance(words, list) else 0
     try:
-        entry = decode(_pairs(words[begin:] if isinstance(words, list) else ()))
+        entry = decode(_fields(packed))
     except (UndecodableFrameError, ValueError):
         return None
     return keys.vouched_for(packed.key.decode(), entry.data_type, entry.interval).encode()
 
 
-def _pairs(flat: Sequence[Any]) -> Mapping[str, str]:
+def _fields(packed: Packed) -> dict[str, str]:
+    (words,) = Replies(text=True).feed(packed.command)
+    if not isinstance(words, list):
+        return {}
+    flat: list[str] = words[3 + _BOUND_WORDS * (words[2] == "MAXLEN") :]
     return dict(zip(flat[::2], flat[1::2], strict=True))
+
+
+def reports_of_refused(batch: Sequence[Packed], replies: Sequence[Reply]) -> list[bytes]:
+    """The commands that report entries which Redis refused although it took later ones of the same stream.
+
+    This happens where another program has written an id between ours. A new run continues after what was taken, and
+    would never know. A ``gap`` reports refused data; refused gaps and statements of the ledger are sent again.
+    """
+    commands: list[bytes] = []
+    for key in dict.fromkeys(packed.key for packed in batch):
+        pairs = [(packed, reply) for packed, reply in zip(batch, replies, strict=True) if packed.key == key]
+        refused = [packed for packed, _ in takewhile(lambda pair: is_stale_id(pair[1]), pairs)]
+        taken = [packed for packed, _ in pairs[len(refused) :]]
+        if not refused or not taken:  # what was refused at the end, the next run fetches
+            continue
+        of_ledger = subject(refused[0]) is not None
+        again = [fields for fields in map(_fields, refused) if of_ledger or fields.get("type") == "gap"]
+        commands += [pack_command(("XADD", key, "*", *chain.from_iterable(fields.items()))) for fields in again]
+        if not of_ledger and (gap := _gap(list(map(_fields, refused)), list(map(_fields, taken)), taken[-1].recv_ns)):
+            commands.append(pack_command(("XADD", key, "*", *encode(gap))))
+    return commands
+
+
+def _gap(refused: Sequence[Mapping[str, str]], taken: Sequence[Mapping[str, str]], now_ns: int) -> Gap | None:
+    """What is missing between the data that was refused and the data that was taken; None: the next run fetches it."""
+    missing, following = list(filter(_is_item, refused)), next(filter(_is_item, taken), None)
+    if not missing or following is None:
+        return None
+    gap, first = Gap(ts_event=now_ns, ts_recv=now_ns, reason=REDIS_REFUSED), missing[0]
+    if first["type"] == "trade":
+        before = int(first["trade_id"]) - int(first.get("count", "1"))
+        return replace(gap, from_id=str(before), to_id=following["trade_id"])
+    if first["type"] == "candle":
+        return replace(gap, from_ts=int(first["open_time"]), to_ts=int(missing[-1]["close_time"]))
+    began, ended = int(first["ts_event"]), int(following["ts_event"])
+    return replace(gap, from_ts=began, to_ts=max(began, ended))
+
+
+def _is_item(fields: Mapping[str, str]) -> bool:
+    """Whether it is data that is missed where it is not there: of a running bar the next one says as much."""
+    return fields["type"] not in ("gap", "feed_status") and fields.get("closed") != "0"
 
 
 def phrase(codes: Mapping[bytes, str]) -> str:

@@ -6,7 +6,7 @@ from random import Random
 from typing import Protocol
 
 from collector_worker.publish.buffer import Buffer
-from collector_worker.publish.rejected_streams import REFUSED
+from collector_worker.publish.rejected_streams import REFUSED, reports_of_refused
 from collector_worker.publish.spool import Packed
 from collector_worker.publish.stream_tips import StreamTakenError, check_ends, read_ends, refusing
 from collector_worker.publish.transaction import Shipment, all_ids
@@ -159,11 +159,14 @@ class Delivery:
     async def _check_ids(self, batch: list[Packed], replies: list[Reply], *, retried: bool) -> None:
         """See that ids which Redis had already are those of this batch: a server that hung has just carried it out.
 
-        A transaction is carried out whole or not at all: of ours, either all ids are there or none.
+        Redis carries a transaction out whole or not at all, so of ours either all ids are there or none. Each XADD of
+        it is judged by itself, though: where somebody else has written an id between ours, some are taken.
         """
         stale = {entry.key: entry.id for entry, reply in zip(batch, replies, strict=True) if is_stale_id(reply)}
         if not stale:
             return
         ours = retried and not any(isinstance(reply, bytes) for reply in replies)
         if not ours or await read_ends(self._pipe, list(stale)) != list(stale.values()):
+            if reports := reports_of_refused(batch, replies):
+                await self._pipe.transaction(reports)
             raise StreamTakenError("another process writes the streams of this collector")

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from collector_worker.exchanges.trusted_time import MAX_CLOCK_DIFFERENCE_NS, is_ahead, not_ahead
 from collector_worker.integrity.sequences import CandleTape, TradeTape
 from collector_worker.publish.own_streams import Stream, Streams
+from collector_worker.publish.rejected_streams import REDIS_REFUSED
 from collector_worker.publish.stream_ids import NS_PER_MS
 from collector_worker.publish.stream_tips import NO_STREAM, NOWHERE, Reader, page_of, place, read_ends
 from tickfleet.contract.coverage import Kind, LedgerEntry, State, intervals
@@ -126,6 +127,8 @@ def _restores(
     match stream.data_type, fields:
         case DataType.TRADE, {"type": "trade", "trade_id": number} if is_number(number):
             _restore_trades(stream, trades, int(number), fields, now_ns)
+        case DataType.TRADE, {"type": "gap", "reason": reason} if reason == REDIS_REFUSED:
+            return False  # it was written after later trades
         case DataType.TRADE, {"type": "gap", "to_id": number} if is_number(number):
             # Given up for good, so it must not be fetched after all; its time is that of the last trade before it.
             _restore_trades(stream, trades, int(number) - 1, fields, now_ns)

@@ -175,6 +175,9 @@ class FakePipe:
 
     def _xadd(self, key: str, entry_id: str, flat: list[str]) -> Reply:
         stream = self.streams.setdefault(key, [])
+        if entry_id == "*":
+            ms, n = _as_numbers(stream[-1][0]) if stream else (0, 0)
+            entry_id = f"{ms}-{n + 1}"
         if stream and _as_numbers(stream[-1][0]) >= _as_numbers(entry_id):
             return Refusal(STALE_ID)
         stream.append((entry_id, _pairs(flat)))

@@ -110,6 +110,17 @@ async def test_the_numbers_of_the_last_trade_count_where_the_exchange_began_anew
     assert (restored.trades.last_id, restored.trades.last_ts, restored.ids) == (1, 6_000_000, {TRADE_KEY: (6, 1)})
 
 
+async def test_what_redis_refused_lies_before_what_it_took(redis_server: RedisServer) -> None:
+    """That gap is written last, behind trades that came after it: those are there, and must not come twice."""
+    add(redis_server, TRADE_KEY, "5-42", type="trade", trade_id="42", ts_event=5_000_000)
+    add(redis_server, TRADE_KEY, "6-60", type="trade", trade_id="60", ts_event=6_000_000)
+    add(
+        redis_server, TRADE_KEY, "7-0", type="gap", ts_event=7_000_000, reason="redis_refused", from_id="42", to_id="60"
+    )
+    restored = await Restored.of(redis_server)
+    assert (restored.trades.last_id, restored.trades.last_ts) == (60, 6_000_000)
+
+
 async def test_a_gap_alone(redis_server: RedisServer) -> None:
     add(redis_server, TRADE_KEY, "6-0", type="gap", ts_event=6_000_000, reason="x", from_id="42", to_id="50")
     restored = await Restored.of(redis_server)

@@ -1,0 +1,82 @@
+"""Another program writes an id between ours: Redis refuses some entries and takes later ones."""
+
+import asyncio
+
+import pytest
+from structlog.testing import capture_logs
+
+from collector_worker.publish.publisher import Pacing
+from collector_worker.publish.rejected_streams import reports_of_refused
+from collector_worker.publish.spool import Packed
+from collector_worker.publish.stream_tips import StreamTakenError
+from tests.support.fakes import STALE_ID
+from tests.support.publisher_desk import NOW, NOW_MS, Desk, ticker, trade
+from tests.support.waiting import PATIENCE_S
+from tickfleet.contract.codec import decode, encode
+from tickfleet.contract.coverage import Kind, LedgerEntry
+from tickfleet.contract.coverage import encode as encode_ledger
+from tickfleet.contract.events import Candle, Event, Gap
+from tickfleet.contract.identity import DataType
+from tickfleet.redis.protocol import Refusal, pack_command
+
+COVERAGE = "md:v1:{okx:BTC-USDT}:coverage"
+ROOMY = Pacing(retry_first_s=0.0)
+
+
+async def sent_beside(desk: Desk, key: str, foreign: str) -> list[Event]:
+    """Send what the desk has, while another program has written an id into a stream; what is then in it of ours."""
+    desk.pipe.streams[key] = [(foreign, {"type": "somebody's"})]
+    with capture_logs(), pytest.raises(StreamTakenError):
+        async with asyncio.timeout(PATIENCE_S):
+            await desk.publisher.run()
+    return [decode(fields) for _, fields in desk.pipe.streams[key][1:]]
+
+
+async def test_trades_refused_before_taken_ones_are_reported() -> None:
+    desk = Desk(pacing=ROOMY)
+    desk.publish_trades(1, 2, 3, 4)
+    gap = Gap(ts_event=NOW, ts_recv=NOW, reason="redis_refused", from_id="0", to_id="3")
+    assert await sent_beside(desk, "t", f"{NOW_MS}-2") == [trade(3), trade(4), gap]
+
+
+async def test_trades_that_are_refused_behind_all_others_are_for_the_next_run() -> None:
+    desk = Desk(pacing=ROOMY)
+    desk.publish_trades(1, 2)
+    assert await sent_beside(desk, "t", f"{NOW_MS}-7") == []
+
+
+async def test_other_data_refused_before_taken_is_reported_by_its_times() -> None:
+    desk = Desk(pacing=ROOMY)
+    early, late = ticker(1, NOW), ticker(2, NOW + 9_000_000)
+    for event in (early, late):
+        desk.publisher.publish(desk.tickers, event)
+    gap = Gap(ts_event=NOW, ts_recv=NOW, reason="redis_refused", from_ts=NOW, to_ts=NOW + 9_000_000)
+    assert await sent_beside(desk, "k", f"{NOW_MS + 1}-0") == [late, gap]
+
+
+def test_refused_statements_of_the_ledger_are_sent_again() -> None:
+    """A statement that something is lost must not vanish behind one that all is there."""
+    lost = LedgerEntry(kind=Kind.GAP_LOST, from_ts=NOW, to_ts=NOW + 1, at=NOW, run_id="r", data_type=DataType.TRADE)
+    complete = LedgerEntry(kind=Kind.COMPLETE, to_ts=NOW + 2, at=NOW, run_id="r", data_type=DataType.TRADE)
+    batch = [
+        Packed(pack_command(("XADD", COVERAGE, "MAXLEN", "~", 9, f"{number}-0", *encode_ledger(entry))), NOW)
+        for number, entry in enumerate((lost, complete), start=1)
+    ]
+    again = pack_command(("XADD", COVERAGE, "*", *encode_ledger(lost)))
+    assert reports_of_refused(batch, [Refusal(STALE_ID), b"2-0"]) == [again]
+    assert reports_of_refused(batch, [Refusal(STALE_ID), Refusal(STALE_ID)]) == []
+    assert reports_of_refused(batch, [b"1-0", b"2-0"]) == []
+
+
+def test_a_running_bar_that_is_refused_is_no_loss() -> None:
+    bars = [
+        Candle(
+            ts_event=NOW, ts_recv=NOW, interval="1m", open_time=opened, close_time=opened + 60, open="1", high="1",
+            low="1", close="1", volume="1", closed=closed,
+        )
+        for opened, closed in ((0, False), (0, True), (60, True), (120, True))
+    ]  # fmt: skip
+    batch = [Packed(pack_command(("XADD", "c", f"{at}-0", *encode(bar))), NOW) for at, bar in enumerate(bars)]
+    stale, gap = Refusal(STALE_ID), Gap(ts_event=NOW, ts_recv=NOW, reason="redis_refused", from_ts=0, to_ts=120)
+    assert reports_of_refused(batch, [stale, b"1-0", b"2-0", b"3-0"]) == []
+    assert reports_of_refused(batch, [stale, stale, stale, b"3-0"]) == [pack_command(("XADD", "c", "*", *encode(gap)))]
