@@ -58,6 +58,10 @@ def install(session: nox.Session, **env: str) -> None:
         if Path(name).is_file():  # else it is about to be removed
             (copy / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(name, copy / name)
+    beside = Path.cwd().parent / "shared"
+    if beside.is_dir():  # captures, for those who have them
+        (copy.parent / "shared").unlink(missing_ok=True)
+        (copy.parent / "shared").symlink_to(beside)
     session.chdir(copy)
     session.run("git", "init", "--quiet", external=True, silent=True)
     session.run("git", "add", "--all", external=True, silent=True)
