@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import deque
 from contextlib import suppress
 from pathlib import Path
 
@@ -29,10 +30,13 @@ from tickfleet.errors import RedisUnreachableError
 HERE = Path(__file__).resolve().parent
 PICTURE = HERE.parent / "docs" / "images" / "status.svg"
 SUSPENDED = CollectorId("okx", "SOL-USDT")
-WIDTH = 136
+WIDTH = 142
 DEMO_S = 120
 WARM_UP_S = 30.0
 LOOK_EVERY_S = 0.5
+LOOKS_BETWEEN = 6
+"""A heartbeat comes each second, so rates need looks that are further apart."""
+
 FRAME = """\
 <svg class="rich-terminal" viewBox="0 0 {width} {height}" xmlns="http://www.w3.org/2000/svg">
 <title>manager-cli status --watch, while one collector of five hangs</title>
@@ -77,17 +81,17 @@ def main() -> int:
 
 
 def seen(tools: Tools) -> tuple[Look, Look]:
-    """The status a second before, for the rates, and when not all was well any more."""
+    """The status some seconds before, for the rates, and when not all was well any more."""
     client = tools.connect(tools.fleet().redis)
     wait_until_well(tools, client)
     time.sleep(WARM_UP_S)
     os.kill(int(str(client.hget(keys.heartbeat(SUSPENDED), "pid"))), signal.SIGSTOP)
-    before = look(tools, tools.fleet(), client)
+    looks = deque([look(tools, tools.fleet(), client)], maxlen=LOOKS_BETWEEN)
     while all_well(now := look(tools, tools.fleet(), client)):
-        before = now
+        looks.append(now)
         time.sleep(LOOK_EVERY_S)
     client.close()
-    return before, now
+    return looks[0], now
 
 
 def wait_until_well(tools: Tools, client: SyncRedis) -> None:
