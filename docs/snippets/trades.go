@@ -1,7 +1,7 @@
 // Follows the trades of one collector: go run trades.go okx:BTC-USDT [FILE]
 //
-// FILE keeps the id of the last entry that was dealt with; without it, it begins with what is new. It ends when Redis
-// goes away; started again, it goes on behind that entry.
+// FILE keeps the id of the last entry that was handled; without it, the program begins with what is new. It ends when
+// Redis goes away; started again, it continues after that entry.
 package main
 
 import (
@@ -39,7 +39,7 @@ func dealWith(id string, fields map[string]any) error {
 	return nil // other types belong to later versions
 }
 
-// start is the entry to go on behind.
+// start is the entry to continue after.
 func start(ctx context.Context, client *redis.Client, key, place string) (string, error) {
 	saved, err := os.ReadFile(place)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -1,6 +1,6 @@
 // Follows the trades of one collector: node trades.mjs okx:BTC-USDT [FILE]
-// FILE keeps the id of the last entry that was dealt with; without it, it begins with what is new. It ends when Redis
-// goes away; started again, it goes on behind that entry.
+// FILE keeps the id of the last entry that was handled; without it, the program begins with what is new. It ends when
+// Redis goes away; started again, it continues after that entry.
 import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { createClient } from 'redis';
 

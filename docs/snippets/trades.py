@@ -1,7 +1,7 @@
 """Follows the trades of one collector: python trades.py okx:BTC-USDT [FILE].
 
-FILE keeps the id of the last entry that was dealt with; without it, it begins with what is new. It ends when Redis goes
-away; started again, it goes on behind that entry.
+FILE keeps the id of the last entry that was handled; without it, the program begins with what is new. It ends
+when Redis goes away; started again, it continues after that entry.
 """
 
 import json

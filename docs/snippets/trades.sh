@@ -1,6 +1,6 @@
 #!/bin/sh
 # Follows the trades of one collector: sh trades.sh okx:BTC-USDT [FILE]
-# FILE keeps the id of the last entry that was dealt with; without it, it begins with what is new.
+# FILE keeps the id of the last entry that was handled; without it, the program begins with what is new.
 set -eu
 url=${TICKFLEET_REDIS_URL:-redis://127.0.0.1:6379/0}
 key="md:v1:{$1}:trade"

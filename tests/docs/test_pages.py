@@ -1,5 +1,6 @@
 """The documents as a whole: how long README is, where links lead, and that every page can be found."""
 
+import ast
 import importlib.util
 import os
 import re
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.documents import documents, prose
+from tests.support.documents import documents, prose, section
 from tests.support.processes import ROOT
 
 README_BYTES = 7_000
@@ -99,3 +100,37 @@ def test_the_site_is_built_without_a_warning(tmp_path: Path) -> None:
     done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "site" / "contract.html").is_file()
+
+
+# --- what the operator looks for --------------------------------------------------------------------------------------
+
+_OF_OTHERS = {"Format string", "is badly formatted", "AF_UNIX path too long"}
+"""Messages of supervisord."""
+
+
+def literals() -> str:
+    """All texts in the code that runs a fleet."""
+    paths = [
+        path for folder in ("collector_worker", "common", "deploy", "manager", "tickfleet") for path in sources(folder)
+    ]
+    nodes = (node for path in paths for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+    return "\0".join(node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str))
+
+
+def sources(folder: str) -> list[Path]:
+    return sorted((ROOT / folder).rglob("*.py"))
+
+
+def said(cell: str) -> list[str]:
+    """The longer parts of messages that a cell quotes, between what differs from case to case."""
+    quoted = re.findall(r'"([^"]+)"', cell) + re.findall(r"^`last_error`: ([^`]+)", cell)
+    parts = (part.strip(" .") for text in quoted for part in re.split(r"…|\b[A-Z]{2,}\b|[;:,()]", text))
+    return [part for part in parts if len(part) >= 12 and part not in _OF_OTHERS]
+
+
+def test_the_messages_of_the_runbook_are_those_of_the_code() -> None:
+    rows = re.findall(r"^\| ([^|]+) \|", section("docs/operations.md", "When something is wrong"), re.MULTILINE)
+    quoted = [part for cell in rows for part in said(cell)]
+    known = literals()
+    assert [part for part in quoted if part not in known] == []
+    assert len(quoted) > 25
