@@ -102,6 +102,19 @@ def test_the_site_is_built_without_a_warning(tmp_path: Path) -> None:
     assert (tmp_path / "site" / "contract.html").is_file()
 
 
+_PATH = re.compile(r"`([\w./-]+/[\w-]+\.(?:c|conf|json|md|py|pyx|svg|toml|txt))`")
+_FROM = ("", "collector_worker", "manager", "docs", "tests/simulator")
+"""The text of a page may leave out the package that it speaks of."""
+
+
+def test_every_file_that_a_page_names_is_there() -> None:
+    named = {(document, path) for document, text in documents().items() for path in _PATH.findall(text)}
+    made = {(document, path) for document, path in named if path.startswith(("var/", "/etc/")) or "NAME" in path}
+    wrong = [(d, path) for d, path in named - made if not any((ROOT / start / path).exists() for start in _FROM)]
+    assert sorted(wrong) == []
+    assert len(named - made) > 50
+
+
 # --- what the operator looks for --------------------------------------------------------------------------------------
 
 _OF_OTHERS = {"Format string", "is badly formatted", "AF_UNIX path too long"}
@@ -134,3 +147,13 @@ def test_the_messages_of_the_runbook_are_those_of_the_code() -> None:
     known = literals()
     assert [part for part in quoted if part not in known] == []
     assert len(quoted) > 25
+
+
+def test_the_metrics_of_the_page_are_those_of_the_manager() -> None:
+    rows = re.findall(r"^\| .+ \| (.+) \|$", section("docs/monitoring.md", "Metrics"), re.MULTILINE)
+    named = {name for row in rows for name in re.findall(r"`(\w+)`", row)}
+    source = (ROOT / "manager" / "report" / "metrics" / "families.py").read_text(encoding="utf-8")
+    known = set(re.findall(r'"([a-z0-9_]+)"', source))
+    wrong = [name for name in sorted(named) if name.removeprefix("collector_").removesuffix("_total") not in known]
+    assert [name for name in wrong if name.removesuffix("_total") not in known] == []
+    assert len(named) > 20
