@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.documents import fences
 from tests.support.environments import FreshEnvironment, build, told
 from tests.support.node_packages import folder_with
 
@@ -15,6 +16,7 @@ pytestmark = pytest.mark.long
 ROOT = Path(__file__).resolve().parent.parent
 LIBRARY = ROOT / "tickfleet"
 PYRIGHT = {"pyright": "1.1.414"}
+OF_THE_README = [fence for fence in fences("python") if fence.document == "README.md"]
 
 PROGRAM = """
 import asyncio
@@ -90,6 +92,8 @@ class Project:
         for name in ("common", "manager"):
             (folder / name).mkdir(parents=True)
             (folder / name / "__init__.py").write_text('OWNER = "the project"\n', encoding="utf-8")
+        for number, fence in enumerate(OF_THE_README):
+            (folder / f"readme_{number}.py").write_text(fence.text, encoding="utf-8")
         self.write(PROGRAM)
 
     def write(self, program: str) -> None:
@@ -103,14 +107,17 @@ class Project:
     def mypy(self) -> tuple[int, str]:
         """Exit code and answer of mypy."""
         options = ["--strict", "--no-incremental", "--python-executable", str(self.environment.python)]
-        return self._checked([sys.executable, "-m", "mypy", *options, "program.py"])
+        return self._checked([sys.executable, "-m", "mypy", *options, *self._programs()])
 
     def pyright(self) -> tuple[int, str]:
         """Exit code and answer of pyright."""
         program = folder_with(PYRIGHT) / "node_modules" / "pyright" / "index.js"
-        settings = {"typeCheckingMode": "strict", "include": ["program.py"]}
+        settings = {"typeCheckingMode": "strict", "include": self._programs()}
         (self.folder / "pyrightconfig.json").write_text(json.dumps(settings), encoding="utf-8")
         return self._checked(["node", str(program), "--pythonpath", str(self.environment.python)])
+
+    def _programs(self) -> list[str]:
+        return sorted(path.name for path in self.folder.glob("*.py"))
 
     def _checked(self, command: list[str]) -> tuple[int, str]:
         done = subprocess.run(command, cwd=self.folder, capture_output=True, text=True, check=False, timeout=300)
@@ -165,7 +172,7 @@ def test_what_needs_an_extra_says_which_in_one_line(project: Project) -> None:
 
 
 def test_mypy_knows_its_types(project: Project) -> None:
-    assert project.mypy() == (0, "Success: no issues found in 1 source file\n")
+    assert project.mypy() == (0, f"Success: no issues found in {len(OF_THE_README) + 1} source files\n")
     project.write(PROGRAM.replace("price, str)", "price, float)"))
     code, answer = project.mypy()
     assert code == 1
@@ -180,6 +187,10 @@ def test_pyright_knows_its_types(project: Project) -> None:
     code, answer = project.pyright()
     assert (code, answer.count("reportAssertTypeFailure")) == (1, 2), answer
     project.write(PROGRAM)
+
+
+def test_the_readme_has_a_program() -> None:
+    assert OF_THE_README
 
 
 def test_its_licence_is_that_of_the_whole() -> None:
