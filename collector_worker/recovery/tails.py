@@ -87,14 +87,14 @@ def ahead_of_time(streams: Streams, now_ns: int) -> list[str]:
 
 
 def begin_later(history: Iterable[LedgerEntry], streams: Streams, now_ns: int) -> None:
-    """A stream that is not there, though the ledger tells of its data, was deleted: it begins again above its old ids.
+    """A stream that is not there, though a run has collected before, was deleted: it begins again above its old ids.
 
-    Its readers wait behind the last of those. They are not known any more, but none was further above the clock of then
-    than clocks differ, and that is below the clock of now.
+    Its readers wait for what follows the last of those. They are not known any more, but none was further above the
+    clock of then than clocks differ, and that is below the clock of now. The ledger need not name the data: it does so
+    with the first closed bar, and a running one is in the stream before.
     """
-    written = {entry.data_type for entry in history}
-    for stream in streams.all():
-        if stream.ids.last == NOWHERE and stream.data_type in written:
+    for stream in streams.all() if any(True for _ in history) else ():
+        if stream.ids.last == NOWHERE:
             stream.ids.next_marker(now_ns + MAX_CLOCK_DIFFERENCE_NS)
 
 

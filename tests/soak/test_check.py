@@ -195,3 +195,20 @@ def test_closed_bars_come_once_each() -> None:
     assert candle_faults([bar(0), bar(1)], record, gaps=False) == []
     assert len(candle_faults([bar(0), bar(2)], record, gaps=False)) == 1
     assert len(candle_faults([bar(0, close="2")], record, gaps=False)) == 1
+
+
+def refusal(**bounds: str) -> tuple[str, Fields]:
+    return "9-0", {"type": "gap", "reason": "redis_refused", **bounds}
+
+
+def test_trades_that_redis_refused_are_reported_after_later_ones() -> None:
+    entries = [trade(1), trade(4), trade(5)]
+    assert trade_faults([*entries, refusal(from_id="1", to_id="4")], RECORD) == []
+    assert trade_faults([*entries, refusal(from_id="1", to_id="3")], RECORD) == ["trade 4 follows 1"]
+
+
+def test_a_book_waits_for_a_snapshot_where_redis_refused_a_delta() -> None:
+    entries = [SNAPSHOT, DELTAS[1], refusal(from_ts="1", to_ts="2"), SNAPSHOT, DELTAS[0]]
+    reader = BookReader().read(entries)
+    assert (reader.complaints, reader.seq) == ([], 7)
+    assert BookReader().read([entry for entry in entries if entry[1]["type"] != "gap"]).complaints != []
