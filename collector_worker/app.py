@@ -6,38 +6,38 @@ from random import Random
 
 from msgspec import Struct
 
-from collector_worker.connection.connection import Surroundings, Timing
+from collector_worker.connection.connection import ConnectionContext, Timing
 from collector_worker.connection.session import Session
 from collector_worker.exchanges import ExchangeFactory
 from collector_worker.exchanges.adapter import ExchangeCollector, Instrument
 from collector_worker.fastpath.compiled import compiled
-from collector_worker.health.clock_offset import ExchangeClock
+from collector_worker.health.clock_offset import ClockOffset
 from collector_worker.health.heartbeat import HeartbeatWriter, read_former
 from collector_worker.health.instrument import InstrumentWatch
 from collector_worker.health.silence import SilenceWatch
-from collector_worker.health.silence_limits import Usual, floors_of, limits_of_former_run
+from collector_worker.health.silence_limits import SilenceLimits, floors_of, limits_of_former_run
 from collector_worker.integrity.backfill import Backfiller
 from collector_worker.integrity.book_sync import BookSync
-from collector_worker.integrity.coverage_writer import Ledger
-from collector_worker.integrity.fast_path import Express
+from collector_worker.integrity.coverage_writer import CoverageWriter
+from collector_worker.integrity.fast_path import FastPath
 from collector_worker.integrity.flows import CandleFlow, TradeFlow
-from collector_worker.integrity.router import Pipeline, Ways
-from collector_worker.integrity.sequences import CandleTape, TradeTape
+from collector_worker.integrity.router import Destinations, Router
+from collector_worker.integrity.sequences import CandleSequence, TradeSequence
 from collector_worker.integrity.tickers import TickerGate
 from collector_worker.publish.buffer import Buffer
-from collector_worker.publish.coverage_stream import LedgerStream
+from collector_worker.publish.coverage_stream import CoverageStream
 from collector_worker.publish.kept_keys import Kept, KeptKeys
 from collector_worker.publish.own_streams import Streams
 from collector_worker.publish.publisher import Publisher
 from collector_worker.publish.spool import Spool
 from collector_worker.recovery.coverage_check import fetchable, unvouched
-from collector_worker.recovery.spool_replay import LeftOverPublisher
+from collector_worker.recovery.spool_replay import SpoolReplay
 from collector_worker.recovery.tails import ahead_of_time, begin_later, read_tails, recall
 from collector_worker.recovery.takeover import heed_other
 from collector_worker.rest.client import RestClient
-from collector_worker.rest.rate_limits import Permits
+from collector_worker.rest.rate_limits import RateLimiter
 from collector_worker.settings import WorkerSettings
-from collector_worker.telemetry.recorder import RawRecorder
+from collector_worker.telemetry.recorder import FrameRecorder
 from collector_worker.telemetry.telemetry import Telemetry
 from common.config.collector import ExchangeCollectorConfig
 from common.process.lifecycle import run_together
@@ -66,7 +66,7 @@ IDS_AHEAD = "the last id of a stream lies in the future: a foreign entry, or thi
 """Nothing is lost by it: later ids follow that one. But their first part says no more when an entry was made."""
 
 
-class Limits(Struct, frozen=True, kw_only=True):
+class RunLimits(Struct, frozen=True, kw_only=True):
     """How long a worker waits for what, seconds.
 
     Attributes:
@@ -87,8 +87,8 @@ class Limits(Struct, frozen=True, kw_only=True):
 class Worker:
     """One collector from start to exit."""
 
-    def __init__(self, settings: WorkerSettings, clock: Clock | None = None, limits: Limits | None = None) -> None:
-        self._limits = limits or Limits()
+    def __init__(self, settings: WorkerSettings, clock: Clock | None = None, limits: RunLimits | None = None) -> None:
+        self._limits = limits or RunLimits()
         self._config = config = settings.collector
         self._by_hand, self._asks = settings.by_hand, settings.asks
         self._expressly = settings.express and clock is None
@@ -104,20 +104,20 @@ class Worker:
         self._publisher = Publisher(self._pipe, self._telemetry, self._clock, self._buffer)
         self._heartbeat = HeartbeatWriter(config.id, self._publisher, self._telemetry, self._clock)
         self._exchange: ExchangeCollector = ExchangeFactory.create_collector(config)
-        self._recorder = RawRecorder(settings.var / "raw", config.id, self._clock) if config.store_raw_data else None
-        self._permits = Permits(
+        self._recorder = FrameRecorder(settings.var / "raw", config.id, self._clock) if config.store_raw_data else None
+        self._permits = RateLimiter(
             settings.redis,
             config.exchange,
             self._random,
             on_unshared=self._telemetry.limits_are_unshared,
             on_ban=self._telemetry.banned,
         )
-        self._pipeline: Pipeline | None = None
+        self._pipeline: Router | None = None
         self._failures = Failures()
-        self._usual: dict[DataType, Usual] = {}
+        self._usual: dict[DataType, SilenceLimits] = {}
         self._rest = RestClient(config.address.rest, self._permits, config.rates.rest, self._recorder, self._telemetry)
-        self._ledger_stream = LedgerStream(keys.coverage(config.id), self._publisher)
-        self._ledger = Ledger(self._telemetry.beat.run_id, self._clock, self._ledger_stream.append)
+        self._ledger_stream = CoverageStream(keys.coverage(config.id), self._publisher)
+        self._ledger = CoverageWriter(self._telemetry.beat.run_id, self._clock, self._ledger_stream.append)
 
     async def run(self) -> None:
         """Collect until cancelled; flush what is buffered in any case.
@@ -201,9 +201,7 @@ class Worker:
             await heed_other(self._pipe, self._config.id, self._telemetry.beat.run_id, ends_it=not self._asks)
         await self._pipe.take_fence(keys.writer(self._config.id))
         self._usual = self._usual or self._what_is_usual(await read_former(self._pipe, self._config.id))
-        left_over = LeftOverPublisher(
-            self._pipe, self._telemetry, self._publisher.carry_out, self._publisher.batch_bytes
-        )
+        left_over = SpoolReplay(self._pipe, self._telemetry, self._publisher.carry_out, self._publisher.batch_bytes)
         await left_over.publish(self._buffer.left_over, ledger.encode(), self._heartbeat.beat_if_due)
         self._trades, self._candles = _empty_tapes(self._config)  # an attempt that failed may have read another Redis
         now_ns = self._clock.now_ns()
@@ -229,7 +227,7 @@ class Worker:
         watch = InstrumentWatch(self._config.id, instrument, self._pipeline.book, *around_it)
         watch.publish()
         self._watch_keys(self._pipeline, watch)
-        around = Surroundings(
+        around = ConnectionContext(
             exchange=self._exchange,
             instrument=instrument,
             rest=self._rest,
@@ -245,11 +243,11 @@ class Worker:
             timing=Timing(),
         )
         sessions = [Session(feed, around, self._random).run() for feed in self._exchange.feeds()]
-        clock = ExchangeClock(self._exchange, self._rest, self._telemetry, self._clock, self._limits.clock_every_s)
+        clock = ClockOffset(self._exchange, self._rest, self._telemetry, self._clock, self._limits.clock_every_s)
         housekeeping = self._housekeeping(backfiller, silence)
         await run_together(*sessions, backfiller.run(), watch.run(), silence.run(), clock.run(), housekeeping)
 
-    def _watch_keys(self, pipeline: Pipeline, instrument: InstrumentWatch) -> None:
+    def _watch_keys(self, pipeline: Router, instrument: InstrumentWatch) -> None:
         """See that what is written stays: the streams, the ledger, and what is written too rarely to come back."""
         kept = KeptKeys(self._telemetry)
         for stream in self._streams.all():
@@ -258,12 +256,12 @@ class Worker:
         kept.keep(keys.instrument(self._config.id).encode(), Kept(instrument.publish))
         self._publisher.watch(kept)
 
-    def _what_is_usual(self, former_beat: dict[str, str]) -> dict[DataType, Usual]:
+    def _what_is_usual(self, former_beat: dict[str, str]) -> dict[DataType, SilenceLimits]:
         """What an earlier run has learnt, else the floors; it stands in every heartbeat of this run."""
         beat, now_s = self._telemetry.beat, self._clock.monotonic_s()
         floors = floors_of(self._config.health_check_interval, self._exchange.feeds())
         former_s = limits_of_former_run(former_beat, beat.config_id)
-        usual = {each: Usual(floor, now_s, former_s.get(each, 0.0)) for each, floor in floors.items()}
+        usual = {each: SilenceLimits(floor, now_s, former_s.get(each, 0.0)) for each, floor in floors.items()}
         for each in usual:
             beat.progress[each].silence_limit = usual[each].limit_ns
         return usual
@@ -281,7 +279,7 @@ class Worker:
             fetch_missed=backfiller.probe,
         )
 
-    def _make_pipeline(self, instrument: Instrument, backfiller: Backfiller) -> Pipeline:
+    def _make_pipeline(self, instrument: Instrument, backfiller: Backfiller) -> Router:
         around = (self._publisher, self._telemetry, self._clock, backfiller.look)
         wanted, track = self._config.data_types, self._ledger.track
         trades = None
@@ -292,19 +290,19 @@ class Worker:
             tape = self._candles[interval]
             flow = CandleFlow(tape, stream, track(DataType.CANDLES, interval), *around)
             backfiller.candles[interval] = flow
-        ways = Ways(trades, backfiller.candles, TickerGate(), track(DataType.ORDERBOOK), track(DataType.TICKER))
+        ways = Destinations(trades, backfiller.candles, TickerGate(), track(DataType.ORDERBOOK), track(DataType.TICKER))
         book = BookSync(
             self._exchange.book_checksum, self._exchange.checksum_depth, crossed_is_legal=instrument.crossed_is_legal
         )
-        return Pipeline(self._config, self._streams, ways, book, self._publisher, self._telemetry, self._clock)
+        return Router(self._config, self._streams, ways, book, self._publisher, self._telemetry, self._clock)
 
-    def _make_express(self, instrument: Instrument, trades: TradeFlow | None) -> Express | None:
+    def _make_express(self, instrument: Instrument, trades: TradeFlow | None) -> FastPath | None:
         """The express; None where it is not compiled or not wanted, or someone must see each frame or the time."""
         native, shape = compiled(), self._exchange.trade_shape(instrument)
         if native is None or shape is None or trades is None or not self._expressly or self._recorder is not None:
             return None
         stream = self._streams.of_type(DataType.TRADE)
-        return Express(native, shape, trades, stream, self._publisher, self._telemetry)
+        return FastPath(native, shape, trades, stream, self._publisher, self._telemetry)
 
     async def _housekeeping(self, backfiller: Backfiller, silence: SilenceWatch) -> None:
         """What must happen each second, whatever the exchange and its REST do."""
@@ -354,9 +352,9 @@ class Worker:
                 return instrument
 
 
-def _empty_tapes(config: ExchangeCollectorConfig) -> tuple[TradeTape, dict[str, CandleTape]]:
+def _empty_tapes(config: ExchangeCollectorConfig) -> tuple[TradeSequence, dict[str, CandleSequence]]:
     wait_s = config.max_backfill_wait
-    return TradeTape(wait_s), {each: CandleTape(each, wait_s) for each in config.candle_intervals}
+    return TradeSequence(wait_s), {each: CandleSequence(each, wait_s) for each in config.candle_intervals}
 
 
 async def _mirror(task: asyncio.Task[None]) -> None:

@@ -20,7 +20,7 @@ from rich.terminal_theme import SVG_EXPORT_THEME
 
 from common.redis.redis_py import SyncRedis
 from manager.cli.context import Tools, default_tools
-from manager.cli.show.fleet_view import Look, look
+from manager.cli.show.fleet_view import FleetView, look
 from manager.cli.show.status import all_well
 from manager.cli.show.status_table import render
 from tickfleet.contract import keys
@@ -80,7 +80,7 @@ def main() -> int:
     return 0
 
 
-def seen(tools: Tools) -> tuple[Look, Look]:
+def seen(tools: Tools) -> tuple[FleetView, FleetView]:
     """The status some seconds before, for the rates, and when not all was well any more."""
     client = tools.connect(tools.fleet().redis)
     wait_until_well(tools, client)
@@ -103,7 +103,7 @@ def wait_until_well(tools: Tools, client: SyncRedis) -> None:
         time.sleep(LOOK_EVERY_S)
 
 
-def drawn(before: Look, now: Look) -> str:
+def drawn(before: FleetView, now: FleetView) -> str:
     """The status as a terminal shows it, as SVG."""
     console = Console(record=True, file=io.StringIO(), width=WIDTH, force_terminal=True, highlight=False)
     console.print(render(now, before))

@@ -14,7 +14,7 @@ from common.process.log import get_logger
 from common.process.parent_death import under_supervisord
 from common.redis.redis_py import async_client
 from manager.act.programs import launch_from
-from manager.act.reconciler import FleetKeeper
+from manager.act.reconciler import Reconciler
 from manager.desired.source import Wanted
 from manager.loop import Loop
 from manager.report.alerts.address import read_address
@@ -22,7 +22,7 @@ from manager.report.alerts.webhook import Webhook
 from manager.report.metrics.pages import Pages
 from manager.report.metrics.server import MetricsServer, read_port
 from manager.report.reporter import Reporter
-from manager.report.snapshot import Board
+from manager.report.snapshot import Snapshot
 from manager.settings import ManagerSettings
 from manager.supervisord.async_client import ThreadedSupervisor
 from manager.supervisord.client import SupervisorClient
@@ -49,7 +49,7 @@ async def run(environment: Environment, fleet: Fleet) -> None:
             ),
             connect=async_client,
             supervisor=supervisor,
-            keeper=FleetKeeper(
+            keeper=Reconciler(
                 environment,
                 lambda fleet: launch_from(environment, fleet.redis),
                 supervisor,
@@ -66,7 +66,7 @@ async def run(environment: Environment, fleet: Fleet) -> None:
 @contextmanager
 def reporting(environment: Environment, clock: Clock, settings: ManagerSettings) -> Iterator[Reporter]:
     """How others learn of us. What of it is not set as it should be does not keep the manager from its work."""
-    board, troubles = Board(clock.monotonic_s()), list[str]()
+    board, troubles = Snapshot(clock.monotonic_s()), list[str]()
 
     def read(setting: Callable[[], _T]) -> _T | None:
         try:

@@ -14,24 +14,24 @@ from typing import TYPE_CHECKING
 from common.process.lifecycle import heed_cancellation
 from common.process.log import get_logger
 from common.redis.redis_py import KeyRefusedError, translated_errors
-from manager.act.executor import Hands
-from manager.act.reconciler import FleetKeeper
+from manager.act.executor import Executor
+from manager.act.reconciler import Reconciler
 from manager.decide.assess import blind
-from manager.decide.evaluate import Judge, Seen
+from manager.decide.evaluate import Evaluation, Observation
 from manager.decide.history import parked
 from manager.decide.overlays import marks_of
 from manager.decide.policy import Conditions
 from manager.desired.rival import Rival
 from manager.desired.source import Wanted
-from manager.journal.incidents import Notices
+from manager.journal.incidents import Incidents
 from manager.journal.log_lines import log_news
 from manager.journal.memory import Memory
-from manager.model.journal_entries import APPLY, WHO, Entry, What, answering
+from manager.model.journal_entries import APPLY, WHO, JournalEntry, What, answering
 from manager.model.verdicts import Pulse, summarise
 from manager.observe.clock_jumps import Instant, was_late
 from manager.observe.lease import Lease
-from manager.observe.poller import Facts, RedisLink, Senses
-from manager.observe.servers import Servers
+from manager.observe.poller import Poller, RedisLink, RoundFacts
+from manager.observe.servers import ServerWatch
 from manager.report.heartbeat import Beat, erase_beat, write_beat
 from manager.report.reporter import Reporter
 from manager.settings import ManagerSettings, tuned
@@ -66,7 +66,7 @@ class Loop:
         *,
         connect: "Callable[[RedisConfig], AsyncRedis]",
         supervisor: Supervisor,
-        keeper: FleetKeeper,
+        keeper: Reconciler,
         clock: Clock,
         settings: ManagerSettings,
         reporter: Reporter,
@@ -76,12 +76,12 @@ class Loop:
         redis, tuning = wanted.desired.fleet.redis, wanted.desired.fleet.tuning
         self._settings = settings = tuned(tuning, settings)
         self._link = RedisLink(redis, connect(redis))
-        self._senses = Senses(supervisor, clock)
+        self._senses = Poller(supervisor, clock)
         self._memory = Memory(settings, reporter)
-        self._tide, self._servers = reporter.tide, Servers(clock)
-        self._lease, self._notices = Lease(clock), Notices(clock, settings)
-        self._hands = Hands(supervisor, clock, self._memory.note)
-        self._judge = Judge(settings)
+        self._tide, self._servers = reporter.tide, ServerWatch(clock)
+        self._lease, self._notices = Lease(clock), Incidents(clock, settings)
+        self._hands = Executor(supervisor, clock, self._memory.note)
+        self._judge = Evaluation(settings)
         self._beat, self._rival = Beat(clock.now_ns(), wanted.path), Rival(wanted, clock)
         self._summary: dict[str, int] = {}  # of the last judgement
         self._instant = self._now()
@@ -179,7 +179,7 @@ class Loop:
 
     def _judge_and_act(
         self,
-        facts: Facts,
+        facts: RoundFacts,
         pulses: dict[CollectorId, Pulse],
         busy: frozenset[CollectorId],
         tasks: asyncio.TaskGroup,
@@ -188,7 +188,7 @@ class Loop:
             self._memory.note(entry)
         refused = self._senses.writes.refused
         conditions = Conditions(settling=self._settling(), refused=refused, busy=self._hands.busy | busy)
-        seen = Seen(
+        seen = Observation(
             at=self._instant,
             desired=tuple(config for config in self._wanted.desired.fleet.collectors if config.id in pulses),
             pulses=pulses,
@@ -305,7 +305,7 @@ class Loop:
         await self._link.client.aclose()
 
     def _tell(self, what: What, why: str = "", details: dict[str, str] | None = None) -> None:
-        self._memory.note(Entry(at_ns=self._clock.now_ns(), who=WHO, what=what, why=why, details=details or {}))
+        self._memory.note(JournalEntry(at_ns=self._clock.now_ns(), who=WHO, what=what, why=why, details=details or {}))
 
     def _now(self) -> Instant:
         return Instant(self._clock.now_ns(), self._clock.monotonic_s())

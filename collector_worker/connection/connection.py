@@ -26,13 +26,13 @@ from collector_worker.exchanges.adapter import (
     Output,
     Refused,
 )
-from collector_worker.integrity.book_sync import Wish
-from collector_worker.integrity.fast_path import Express
-from collector_worker.integrity.router import Pipeline
+from collector_worker.integrity.book_sync import BookRequest
+from collector_worker.integrity.fast_path import FastPath
+from collector_worker.integrity.router import Router
 from collector_worker.publish.buffer import Pace
 from collector_worker.rest.client import RestClient
-from collector_worker.rest.rate_limits import Permits
-from collector_worker.telemetry.recorder import RawRecorder
+from collector_worker.rest.rate_limits import RateLimiter
+from collector_worker.telemetry.recorder import FrameRecorder
 from collector_worker.telemetry.telemetry import Telemetry
 from common.config.exchanges import Rate
 from common.process.log import Failures, get_logger
@@ -72,18 +72,18 @@ class Timing(Struct, frozen=True, kw_only=True):
     """Each costs two of the 480 requests an hour that OKX allows a connection."""
 
 
-class Surroundings(Struct, frozen=True):
+class ConnectionContext(Struct, frozen=True):
     """What all connections of a collector share."""
 
     exchange: ExchangeCollector
     instrument: Instrument
     rest: RestClient
-    permits: Permits
+    permits: RateLimiter
     connect_rate: Rate
     transport: str
-    recorder: RawRecorder | None
-    pipeline: Pipeline
-    express: Express | None
+    recorder: FrameRecorder | None
+    pipeline: Router
+    express: FastPath | None
     pace: Pace
     telemetry: Telemetry
     clock: Clock
@@ -98,7 +98,7 @@ class Connection:
     before that, ``follow`` makes of it the connection that comes after any loss.
     """
 
-    def __init__(self, feed: Feed, around: Surroundings, *, held: bool = False) -> None:
+    def __init__(self, feed: Feed, around: ConnectionContext, *, held: bool = False) -> None:
         self._feed = feed
         self._around = around
         self._adapter: Adapter = around.exchange.adapter(feed, around.instrument)
@@ -334,8 +334,8 @@ class Connection:
 
     # --- wishes of the book --------------------------------------------------------------------------------------
 
-    def _grant(self, wish: Wish | None) -> None:
-        if wish is Wish.RESUBSCRIBE and self._book_channel is not None:
+    def _grant(self, wish: BookRequest | None) -> None:
+        if wish is BookRequest.RESUBSCRIBE and self._book_channel is not None:
             self._again.ask([self._book_channel], self._now_s())
 
     async def _fetch_book(self, channel: Channel) -> None:
@@ -400,7 +400,7 @@ class Connection:
 
     def _watch_book(self, channel: Channel, now_s: float, tasks: asyncio.TaskGroup) -> None:
         book = self._around.pipeline.book
-        if not self._fetching and book.due(now_s) is Wish.FETCH_SNAPSHOT:
+        if not self._fetching and book.due(now_s) is BookRequest.FETCH_SNAPSHOT:
             self._fetching = True
             tasks.create_task(self._fetch_book(channel))
         if book.state is BookState.VALID or self._waits_since_s is None:

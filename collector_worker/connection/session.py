@@ -12,7 +12,7 @@ from typing import NamedTuple, NoReturn
 
 from msgspec import Struct
 
-from collector_worker.connection.connection import Connection, Surroundings
+from collector_worker.connection.connection import Connection, ConnectionContext
 from collector_worker.exchanges.adapter import Feed
 from common.process.log import Failures
 from tickfleet._util.backoff import GrowingPause, full_jitter
@@ -22,7 +22,7 @@ from tickfleet.contract.identity import DataType
 from tickfleet.errors import FeedError, NotServedHereError, TurnedAwayError
 
 
-class Patience(Struct, frozen=True, kw_only=True):
+class BackoffLimits(Struct, frozen=True, kw_only=True):
     """How long a session waits for what, seconds.
 
     Attributes:
@@ -60,11 +60,13 @@ class _Running(NamedTuple):
 class Session:
     """One feed of a collector."""
 
-    def __init__(self, feed: Feed, around: Surroundings, random: Random, patience: Patience | None = None) -> None:
+    def __init__(
+        self, feed: Feed, around: ConnectionContext, random: Random, patience: BackoffLimits | None = None
+    ) -> None:
         self._feed = feed
         self._around = around
         self._random = random
-        self._patience = patience or Patience()
+        self._patience = patience or BackoffLimits()
         self._failures = Failures()
         overlap = any(channel.data_type in _BROUGHT_ONCE or channel.seed_levels for channel in feed.channels)
         self._overlap_s = self._patience.overlap_s if overlap else 0.0

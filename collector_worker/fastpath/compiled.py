@@ -4,16 +4,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collector_worker.fastpath.sender import Outbox
-    from collector_worker.fastpath.trade_parser import Entrance, Lane
+    from collector_worker.fastpath.sender import Sender
+    from collector_worker.fastpath.trade_parser import FrameEntry, TradeParser
 
 
 class Compiled(NamedTuple):
     """What is in them."""
 
-    entrance: "type[Entrance]"
-    lane: "type[Lane]"
-    outbox: "type[Outbox]"
+    entrance: "type[FrameEntry]"
+    lane: "type[TradeParser]"
+    outbox: "type[Sender]"
 
 
 def compiled() -> Compiled | None:

@@ -4,15 +4,15 @@
 from libc.stdint cimport int64_t
 
 
-cdef class Entry:
+cdef class QueuedEntry:
     cdef readonly bytes command, key, entry_id
     cdef readonly int64_t recv_ns
 
 
-cdef Entry new_entry(bytes command, int64_t recv_ns, bytes key, bytes entry_id)
+cdef QueuedEntry new_entry(bytes command, int64_t recv_ns, bytes key, bytes entry_id)
 
 
-cdef class Outbox:
+cdef class Sender:
     cdef readonly bint open, sends
     cdef readonly int64_t asked_ns, sampled_ns, published
     cdef readonly dict ends
@@ -29,7 +29,7 @@ cdef class Outbox:
     cdef char *_scratch
     cdef Py_ssize_t _scratch_bytes
 
-    cdef int take(self, Entry entry) except -1
+    cdef int take(self, QueuedEntry entry) except -1
     cdef int _listen_to_it(self, bint wanted) except -1
     cdef int _look(self) except -1
     cdef int _hear(self, const char *data, Py_ssize_t size, bint prompt) except -1

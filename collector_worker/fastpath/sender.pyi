@@ -5,7 +5,7 @@ from collections.abc import Callable
 from collector_worker.publish.publisher import Pacing
 from tickfleet.redis.client import Loan
 
-class Entry:
+class QueuedEntry:
     """One packed XADD on its way: what ``spool.Packed`` is, and its id."""
 
     command: bytes
@@ -13,7 +13,7 @@ class Entry:
     entry_id: bytes
     recv_ns: int
 
-class Outbox:
+class Sender:
     """Entries on their way to Redis while it answers as expected, to the byte.
 
     What is usual is sent at once; what comes before the answer waits and goes out together, as the publisher has it.
@@ -66,5 +66,5 @@ class Outbox:
     def on_answer(self, data: bytes) -> None:
         """Take what the event loop has read of the answer."""
 
-    def close(self) -> tuple[list[Entry], list[Entry], bytes, bool]:
+    def close(self) -> tuple[list[QueuedEntry], list[QueuedEntry], bytes, bool]:
         """Give back what is under way, what waits, what was said of the answer, and whether the event loop reads."""

@@ -37,17 +37,17 @@ cdef enum:
 cdef int64_t NS_PER_S = 1_000_000_000
 
 
-cdef class Entry:
+cdef class QueuedEntry:
     pass
 
 
-cdef Entry new_entry(bytes command, int64_t recv_ns, bytes key, bytes entry_id):
-    cdef Entry entry = Entry.__new__(Entry)
+cdef QueuedEntry new_entry(bytes command, int64_t recv_ns, bytes key, bytes entry_id):
+    cdef QueuedEntry entry = QueuedEntry.__new__(QueuedEntry)
     entry.command, entry.recv_ns, entry.key, entry.entry_id = command, recv_ns, key, entry_id
     return entry
 
 
-cdef class Outbox:
+cdef class Sender:
     def __cinit__(self):
         self._scratch_bytes = 4096
         self._scratch = <char *> malloc(self._scratch_bytes)
@@ -91,7 +91,7 @@ cdef class Outbox:
         self.open = self.sends = False
         return flight, waiting, self._expected[: self._heard] + self._said, self._listening
 
-    cdef int take(self, Entry entry) except -1:
+    cdef int take(self, QueuedEntry entry) except -1:
         """Send an entry now, or with those that wait for the answer to what is under way."""
         self._waiting.append(entry)
         if self._flight:
@@ -145,7 +145,7 @@ cdef class Outbox:
 
     cdef int _confirm(self, bint prompt) except -1:
         """Redis has all that was under way."""
-        cdef Entry entry = None, before = None
+        cdef QueuedEntry entry = None, before = None
         for entry in self._flight:
             if before is not None and entry.key is not before.key:
                 self.ends[before.key] = before.entry_id
@@ -165,9 +165,9 @@ cdef class Outbox:
         """Note how long some of the entries under way took."""
         cdef Py_ssize_t count = len(self._flight), place
         cdef int64_t now_ns = read_clock(CLOCK_REALTIME)
-        cdef Entry entry = None
+        cdef QueuedEntry entry = None
         for place in range(0, count, count // 3 + 1):
-            entry = <Entry> self._flight[place]
+            entry = <QueuedEntry> self._flight[place]
             keep_sample(self.latencies_us, self._samples, (now_ns - entry.recv_ns) // 1000)
             self._samples += 1
         self.sampled_ns = entry.recv_ns
@@ -176,7 +176,7 @@ cdef class Outbox:
     cdef int _ship(self) except -1:
         """Send what waits, as much as one transaction holds; nothing is under way."""
         cdef Py_ssize_t total = PyBytes_GET_SIZE(self._head) + PyBytes_GET_SIZE(self._tail), count = 0, size = 0
-        cdef Entry entry
+        cdef QueuedEntry entry
         for entry in self._waiting:
             size += PyBytes_GET_SIZE(entry.command)
             count += 1
@@ -195,7 +195,7 @@ cdef class Outbox:
         put(at, PyBytes_AS_STRING(self._tail), PyBytes_GET_SIZE(self._tail))
         self._expect()
         self.asked_ns = read_clock(CLOCK_MONOTONIC)
-        entry = <Entry> self._flight[0]
+        entry = <QueuedEntry> self._flight[0]
         self._listen_to_it(len(self._waiting) > 0 or not 0 <= entry.recv_ns - self.sampled_ns < NS_PER_S)
         cdef ssize_t sent = send(self._file, self._scratch, total, MSG_DONTWAIT | MSG_NOSIGNAL)
         if sent < total:  # or it has failed: the event loop will meet the same, and tell
@@ -206,7 +206,7 @@ cdef class Outbox:
     cdef int _expect(self) except -1:
         """What Redis answers where all of it is carried out."""
         cdef Py_ssize_t count = len(self._flight), size = 9 * count + 1 + decimal_length(count) + 2
-        cdef Entry entry
+        cdef QueuedEntry entry
         size += PyBytes_GET_SIZE(self._answer_head) + PyBytes_GET_SIZE(self._answer_tail)
         for entry in self._flight:
             size += 1 + decimal_length(PyBytes_GET_SIZE(entry.entry_id)) + 4 + PyBytes_GET_SIZE(entry.entry_id)

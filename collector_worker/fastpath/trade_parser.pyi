@@ -3,9 +3,9 @@
 from collections.abc import Callable
 
 from collector_worker.exchanges.adapter import TradeShape
-from collector_worker.fastpath.sender import Outbox
+from collector_worker.fastpath.sender import Sender
 
-class Lane:
+class TradeParser:
     """The trades of one stream.
 
     Args:
@@ -30,7 +30,9 @@ class Lane:
     def __init__(
         self, shape: TradeShape, key: bytes, beginning: bytes, bounded: bytes, bound_every: int, lag_every: int
     ) -> None: ...
-    def begin(self, outbox: Outbox, entrance: Entrance, last_id: int, last_ms: int, last_n: int, last_ts: int) -> None:
+    def begin(
+        self, outbox: Sender, entrance: FrameEntry, last_id: int, last_ms: int, last_n: int, last_ts: int
+    ) -> None:
         """Take trades from now on, behind the last one: its number, the parts of its entry's id, and its time (ns)."""
 
     def end(self) -> None:
@@ -39,7 +41,7 @@ class Lane:
     def take_tally(self) -> tuple[int, list[int]]:
         """How many trades were taken since the last call, and of some how long ago they were made (us)."""
 
-class Entrance:
+class FrameEntry:
     """Where the frames of one connection come in.
 
     Args:
@@ -52,7 +54,7 @@ class Entrance:
     seen_ns: int
     """When the lane took the last one (``CLOCK_MONOTONIC``); 0 before that."""
 
-    def __init__(self, lane: Lane, otherwise: Callable[[bytes], None]) -> None: ...
+    def __init__(self, lane: TradeParser, otherwise: Callable[[bytes], None]) -> None: ...
     def on_frame(self, frame: bytes) -> None:
         """Take a frame: the lane, or ``otherwise``."""
 

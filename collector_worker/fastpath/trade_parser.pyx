@@ -9,7 +9,7 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes
 from libc.stdint cimport int64_t
 from libc.string cimport memcmp
 
-from collector_worker.fastpath.sender cimport Entry, Outbox, new_entry
+from collector_worker.fastpath.sender cimport QueuedEntry, Sender, new_entry
 from collector_worker.fastpath.text cimport (
     CLOCK_MONOTONIC,
     CLOCK_REALTIME,
@@ -127,17 +127,17 @@ cdef struct Found:
     bint sell
 
 
-cdef class Lane
+cdef class TradeParser
 
 
-cdef class Entrance:
+cdef class FrameEntry:
     """Where the frames of one connection come in."""
 
     cdef readonly int64_t seen_ns
-    cdef Lane _lane
+    cdef TradeParser _lane
     cdef object _otherwise
 
-    def __init__(self, Lane lane, otherwise):
+    def __init__(self, TradeParser lane, otherwise):
         self._lane, self._otherwise = lane, otherwise
 
     @property
@@ -152,15 +152,15 @@ cdef class Entrance:
         return self._lane._take(self, frame)
 
 
-cdef class Lane:
+cdef class TradeParser:
     """The trades of one stream."""
 
     cdef readonly int64_t last_id, last_ms, last_n, last_ts
     cdef readonly int64_t recv_ns
     cdef int64_t _taken
     cdef list _lags_us
-    cdef Outbox _outbox
-    cdef Entrance _entrance
+    cdef Sender _outbox
+    cdef FrameEntry _entrance
     cdef bytes _key, _beginning, _bounded
     cdef int _bound_every, _unbounded, _lag_every
     cdef list _literals
@@ -183,7 +183,7 @@ cdef class Lane:
         self._bound_every, self._lag_every = bound_every, lag_every
         self._lags_us = []
 
-    def begin(self, Outbox outbox, Entrance entrance, int64_t last_id, int64_t last_ms, int64_t last_n, int64_t last_ts):
+    def begin(self, Sender outbox, FrameEntry entrance, int64_t last_id, int64_t last_ms, int64_t last_n, int64_t last_ts):
         self._outbox, self._entrance = outbox, entrance
         self.last_id, self.last_ms, self.last_n, self.last_ts = last_id, last_ms, last_n, last_ts
 
@@ -196,7 +196,7 @@ cdef class Lane:
         self._taken, self._lags_us = 0, []
         return taken, lags_us
 
-    cdef bint _take(self, Entrance entrance, bytes frame) except -1:
+    cdef bint _take(self, FrameEntry entrance, bytes frame) except -1:
         if self._entrance is not entrance or not self._outbox.open:
             return False
         cdef Found found
@@ -212,7 +212,7 @@ cdef class Lane:
         if self._taken % self._lag_every == 0:
             keep_sample(self._lags_us, self._taken // self._lag_every, (recv_ns - event_ns) // 1000)
         self._taken += 1
-        cdef Outbox outbox = self._outbox  # it may be taken from us meanwhile
+        cdef Sender outbox = self._outbox  # it may be taken from us meanwhile
         outbox.take(self._packed(&found, event_ns, recv_ns))
         return True
 
@@ -227,7 +227,7 @@ cdef class Lane:
             self.last_ms += 1
         self.last_n = number
 
-    cdef Entry _packed(self, Found *found, int64_t event_ns, int64_t recv_ns):
+    cdef QueuedEntry _packed(self, Found *found, int64_t event_ns, int64_t recv_ns):
         """As ``TradeCommand.pack``."""
         cdef char text[MAX_COMMAND]
         cdef char *at = put_number(text, self.last_ms)

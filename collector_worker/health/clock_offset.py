@@ -55,7 +55,7 @@ def offset_of(samples: Sequence[Sample], known_ms: int) -> int | None:
     return None if possible or best.round_trip_s > SLOWEST_S else best.offset_ms
 
 
-class ExchangeClock:
+class ClockOffset:
     """Keeps ``clock_offset_ms`` true; see the module.
 
     Args:
@@ -110,7 +110,7 @@ class ExchangeClock:
             if samples[-1].round_trip_s <= ENOUGH_S:
                 return
 
-    async def _ask(self, line: rest.Line, path: str) -> Sample:
+    async def _ask(self, line: rest.HttpConnection, path: str) -> Sample:
         began_ns, began_s = self._clock.now_ns(), self._clock.monotonic_s()
         answer = await line.get(path, last=False)
         round_trip_s = self._clock.monotonic_s() - began_s

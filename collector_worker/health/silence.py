@@ -19,7 +19,7 @@ from math import inf
 
 from collector_worker.exchanges.adapter import ExchangeCollector, Instrument
 from collector_worker.exchanges.trusted_time import is_ahead
-from collector_worker.health.silence_limits import NS_PER_S, Usual
+from collector_worker.health.silence_limits import NS_PER_S, SilenceLimits
 from collector_worker.publish.buffer import Pace
 from collector_worker.rest.client import RestClient
 from collector_worker.telemetry.telemetry import Telemetry
@@ -77,7 +77,7 @@ class SilenceWatch:
 
     def __init__(
         self,
-        types: Mapping[DataType, Usual],
+        types: Mapping[DataType, SilenceLimits],
         *,
         exchange: ExchangeCollector,
         instrument: Instrument,

@@ -48,7 +48,7 @@ def limits_of_former_run(fields: Mapping[str, str], config_id: str) -> dict[Data
     return {data_type: progress.silence_limit / NS_PER_S for data_type, progress in heartbeat.progress.items()}
 
 
-class Usual:
+class SilenceLimits:
     """One data type: what is usual for it, and for how long it has been silent. Times are monotonic seconds."""
 
     def __init__(self, floor: Floor, now_s: float, former_limit_s: float = 0.0) -> None:

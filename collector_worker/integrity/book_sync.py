@@ -77,22 +77,22 @@ BAD_LEVEL = BadLevelError.reason
 """The doubt about a book one of whose levels is no number."""
 
 
-class Wish(Enum):
+class BookRequest(Enum):
     """What the book needs from the session."""
 
     RESUBSCRIBE = "resubscribe"
     FETCH_SNAPSHOT = "fetch_snapshot"
 
 
-class Judged(Struct, frozen=True):
+class BookResult(Struct, frozen=True):
     """What became of a frame: the events to publish in order, and what is needed from outside."""
 
     events: tuple[BookSnapshot | BookDelta, ...] = ()
-    wish: Wish | None = None
+    wish: BookRequest | None = None
     doubt: str = ""
 
 
-NOTHING = Judged()
+NOTHING = BookResult()
 
 
 class BookSync:
@@ -171,7 +171,7 @@ class BookSync:
 
     # --- frames and snapshots ------------------------------------------------------------------------------------
 
-    def due(self, now_s: float) -> Wish | None:
+    def due(self, now_s: float) -> BookRequest | None:
         """What the passing of time asks for: a snapshot by REST, each time after a longer pause.
 
         Where none came by itself, and where the book has become narrow.
@@ -181,9 +181,9 @@ class BookSync:
         if self._fetch_at_s is None or now_s < self._fetch_at_s:
             return None
         self._fetch_at_s = now_s + self._fetch_pause.begin(now_s)
-        return Wish.FETCH_SNAPSHOT
+        return BookRequest.FETCH_SNAPSHOT
 
-    def _reseed_due(self, now_s: float) -> Wish | None:
+    def _reseed_due(self, now_s: float) -> BookRequest | None:
         depth = self.book.known_depth
         self._reseeding = self._unsure or (depth is not None and depth * _NARROW < self._seed_levels)
         if not self._reseeding:
@@ -192,9 +192,9 @@ class BookSync:
         if now_s < self._reseed_at_s:
             return None
         self._reseed_at_s = now_s + self._reseed_pause.begin(now_s)
-        return Wish.FETCH_SNAPSHOT
+        return BookRequest.FETCH_SNAPSHOT
 
-    def on_frame(self, frame: BookFrame) -> Judged:
+    def on_frame(self, frame: BookFrame) -> BookResult:
         """Judge a frame from the socket."""
         if isinstance(frame.event, BookSnapshot):
             return self._on_snapshot(frame.event, frame.checksum)
@@ -224,7 +224,7 @@ class BookSync:
         if refuted or self._highest is None or delta.seq > self._highest:
             self._highest = delta.seq
 
-    def on_rest_snapshot(self, snapshot: BookSnapshot, cut_at: int = 0, *, traded: bool = False) -> Judged:
+    def on_rest_snapshot(self, snapshot: BookSnapshot, cut_at: int = 0, *, traded: bool = False) -> BookResult:
         """Judge a snapshot that was asked for; where it is of no use it is asked for again (`due`), and `why` says it.
 
         Args:
@@ -258,7 +258,7 @@ class BookSync:
                 break
         return replace(judged, events=tuple(events))
 
-    def _reseed(self, snapshot: BookSnapshot, seq: int, cut_at: int) -> Judged:
+    def _reseed(self, snapshot: BookSnapshot, seq: int, cut_at: int) -> BookResult:
         """Take the answer and what has come since for the book; a useless answer harms nothing, `due` asks again."""
         newer = self._waiting_after(seq)
         if newer is None:
@@ -288,7 +288,7 @@ class BookSync:
         self._latest = self._latest if newer else None
         self._reseeding = False
         self._waiting.clear()
-        return Judged((replace(snapshot, bids=wider.bids(), asks=wider.asks(), seq=reached, reason="reseed"),))
+        return BookResult((replace(snapshot, bids=wider.bids(), asks=wider.asks(), seq=reached, reason="reseed"),))
 
     def _believe(self) -> None:
         """A second answer agrees with the book: there are no more levels."""
@@ -314,7 +314,7 @@ class BookSync:
         newer = [(delta, checksum) for delta, checksum in waiting if delta.seq is not None and delta.seq > seq]
         return None if newer and (newer[0][0].prev_seq or 0) > seq else newer
 
-    def _on_snapshot(self, snapshot: BookSnapshot, checksum: int | None, cut_at: int = 0) -> Judged:
+    def _on_snapshot(self, snapshot: BookSnapshot, checksum: int | None, cut_at: int = 0) -> BookResult:
         try:
             self.book.replace(snapshot.bids, snapshot.asks, cut_at)
         except BadLevelError as error:
@@ -334,7 +334,7 @@ class BookSync:
         self._reseeding = False
         self._waiting.clear()
         self._fetch_at_s = None
-        return Judged((event,))
+        return BookResult((event,))
 
     def _is_believable(self, checksum: int) -> bool:
         """Whether a snapshot may be used, by its own checksum.
@@ -346,7 +346,7 @@ class BookSync:
         self.checksum_unusable = self._bad_snapshots >= _BAD_SNAPSHOTS
         return self.checksum_unusable or self._bad_snapshots == 0
 
-    def _on_delta(self, delta: BookDelta, checksum: int | None) -> Judged:
+    def _on_delta(self, delta: BookDelta, checksum: int | None) -> BookResult:
         if self._is_held_already(delta) or self._came_again(delta):
             return NOTHING
         if not self._follows(delta):
@@ -371,7 +371,7 @@ class BookSync:
         if self._reseeding:
             self._keep(delta, checksum)
         self._held_left = None
-        return Judged((delta,))
+        return BookResult((delta,))
 
     def _is_held_already(self, delta: BookDelta) -> bool:
         """Whether the book, which may be ahead of the socket, holds the delta (OKX sheet, section 5, rule 7)."""
@@ -406,9 +406,9 @@ class BookSync:
         depth = self._checksum_depth
         return self._checksum(self.book.bids(depth), self.book.asks(depth)) == checksum
 
-    def _fail(self, reason: str) -> Judged:
+    def _fail(self, reason: str) -> BookResult:
         self._doubt(reason)
-        return Judged(wish=Wish.RESUBSCRIBE, doubt=reason)
+        return BookResult(wish=BookRequest.RESUBSCRIBE, doubt=reason)
 
     def _doubt(self, reason: str) -> None:
         self.state = BookState.SYNCING

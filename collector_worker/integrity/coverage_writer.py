@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from collector_worker.exchanges.trusted_time import trusted_ns
 from tickfleet._util.clock import Clock
-from tickfleet.contract.coverage import Kind, LedgerEntry, State, intervals
+from tickfleet.contract.coverage import LedgerEntry, LedgerKind, State, intervals
 from tickfleet.contract.identity import DataType
 
 WRITE_EVERY_S = 10.0
@@ -37,7 +37,7 @@ class Missing(Struct, frozen=True, kw_only=True):
         return self.before > other.before
 
 
-class Track:
+class CoverageTrack:
     """The ledger of one data type (of one interval, for candles)."""
 
     def __init__(
@@ -73,7 +73,7 @@ class Track:
         ledger is in doubt, what lies between the two is unknown, and what was being fetched counts as lost.
         """
         self._open(ts, number, continues=not self._in_doubt)
-        kind, reason = (Kind.GAP_LOST, IN_DOUBT) if self._in_doubt else (Kind.GAP_FILLED, "")
+        kind, reason = (LedgerKind.GAP_LOST, IN_DOUBT) if self._in_doubt else (LedgerKind.GAP_FILLED, "")
         for gap in self._left_open:
             if number is None or gap.after is None or gap.before is None:
                 if gap.from_ts < ts:
@@ -98,15 +98,15 @@ class Track:
             ts = trusted_ns(ts, recv_ns)
             self._open(ts, number, continues=False)
         elif self._broken:
-            self._note(Kind.GAP_LOST, Missing(from_ts=self.last_ts, to_ts=max(ts, self.last_ts)), self._broken)
+            self._note(LedgerKind.GAP_LOST, Missing(from_ts=self.last_ts, to_ts=max(ts, self.last_ts)), self._broken)
             self._broken = ""
         self.last_ts, self._last_id = max(ts, self.last_ts), number
         if self._inherited is not None and self.last_ts > self._inherited.to_ts:  # items come in order: it is there
-            self._note(Kind.GAP_FILLED, replace(self._inherited, to_ts=self._inherited.to_ts + 1))
+            self._note(LedgerKind.GAP_FILLED, replace(self._inherited, to_ts=self._inherited.to_ts + 1))
             self._inherited = None
         missing = self._missing
         if missing is not None and number is not None and missing.before is not None and number >= missing.before - 1:
-            self._note(Kind.GAP_FILLED, missing)
+            self._note(LedgerKind.GAP_FILLED, missing)
             self._missing = None
 
     @property
@@ -118,7 +118,7 @@ class Track:
         """Items are missing and are being fetched; saying it again changes nothing."""
         if self._missing is None:
             self._missing = what
-            self._note(Kind.GAP_OPENED, what)
+            self._note(LedgerKind.GAP_OPENED, what)
 
     def lost(self, what: Missing, reason: str) -> None:
         """Items are missing for good."""
@@ -128,8 +128,8 @@ class Track:
             self._inherited = replace(self._inherited, from_ts=min(max(self._inherited.from_ts, what.to_ts), ends))
         if known is not None and known.begins_before(what):
             before = None if what.after is None else what.after + 1
-            self._note(Kind.GAP_FILLED, replace(known, to_ts=what.from_ts, before=before))
-        self._note(Kind.GAP_LOST, what, reason)
+            self._note(LedgerKind.GAP_FILLED, replace(known, to_ts=what.from_ts, before=before))
+        self._note(LedgerKind.GAP_LOST, what, reason)
         if known is not None and known.ends_behind(what):
             after = None if what.before is None else what.before - 1
             self._missing = replace(known, from_ts=what.to_ts, after=after)
@@ -137,14 +137,14 @@ class Track:
     def filled(self) -> None:
         """Nothing is missing any more: what was being fetched is there."""
         if self._missing is not None:
-            self._note(Kind.GAP_FILLED, self._missing)
+            self._note(LedgerKind.GAP_FILLED, self._missing)
             self._missing = None
 
     def nothing_was_missing(self) -> None:
         """Only garbage spoke for what was being fetched. Its number is no end of anything, so it is told in times."""
         if self._missing is not None:
             span = Missing(from_ts=self._missing.from_ts, to_ts=max(self._missing.from_ts, self._missing.to_ts) + 1)
-            self._note(Kind.GAP_FILLED, span)
+            self._note(LedgerKind.GAP_FILLED, span)
             self._missing = None
 
     def broke(self, reason: str) -> None:
@@ -157,33 +157,33 @@ class Track:
         if self._opened and self.last_ts > self._written_ts:
             self._written_ts = self.last_ts
             number = None if self._last_id is None else str(self._last_id)
-            self._write(self._entry(Kind.COMPLETE, to_ts=self.last_ts, to_id=number))
+            self._write(self._entry(LedgerKind.COMPLETE, to_ts=self.last_ts, to_id=number))
 
     def _open(self, ts: int, number: int | None, *, continues: bool) -> None:
         self._opened = True
         self.last_ts, self._last_id = ts, number
         text = None if number is None else str(number)
-        self._write(self._entry(Kind.OPENED, from_ts=ts, from_id=text, continues=continues))
+        self._write(self._entry(LedgerKind.OPENED, from_ts=ts, from_id=text, continues=continues))
 
-    def _note(self, kind: Kind, what: Missing, reason: str = "") -> None:
+    def _note(self, kind: LedgerKind, what: Missing, reason: str = "") -> None:
         ids = {
             "from_id": None if what.after is None else str(what.after),
             "to_id": None if what.before is None else str(what.before),
         }
         self._write(self._entry(kind, from_ts=what.from_ts, to_ts=max(what.to_ts, what.from_ts), reason=reason, **ids))
 
-    def _entry(self, kind: Kind, **facts: object) -> LedgerEntry:
+    def _entry(self, kind: LedgerKind, **facts: object) -> LedgerEntry:
         return LedgerEntry(kind=kind, at=self._clock.now_ns(), **self._subject, **facts)  # type: ignore[arg-type]
 
 
-class Ledger:
+class CoverageWriter:
     """All tracks of a collector."""
 
     def __init__(self, run_id: str, clock: Clock, write: Callable[[LedgerEntry], None]) -> None:
         self._run_id = run_id
         self._clock = clock
         self._write = write
-        self._tracks: dict[tuple[DataType, str], Track] = {}
+        self._tracks: dict[tuple[DataType, str], CoverageTrack] = {}
         self._history: Sequence[LedgerEntry] = ()
         self._in_doubt: Collection[tuple[DataType, str]] = ()
         self._due_s = 0.0
@@ -205,13 +205,13 @@ class Ledger:
             if each.state is State.OPEN
         ]
 
-    def track(self, data_type: DataType, interval: str = "") -> Track:
+    def track(self, data_type: DataType, interval: str = "") -> CoverageTrack:
         """The track of a data type."""
         key = (data_type, interval)
         if key not in self._tracks:
             left_open = self._left_open(data_type, interval)
             around = (self._run_id, self._clock, self._write, left_open)
-            self._tracks[key] = Track(data_type, interval, *around, in_doubt=key in self._in_doubt)
+            self._tracks[key] = CoverageTrack(data_type, interval, *around, in_doubt=key in self._in_doubt)
         return self._tracks[key]
 
     def tick(self, *, now: bool = False) -> None:

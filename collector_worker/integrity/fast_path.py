@@ -11,13 +11,13 @@ from collector_worker.publish.publisher import Publisher
 from collector_worker.telemetry.telemetry import LAG_EVERY, Telemetry
 
 if TYPE_CHECKING:
-    from collector_worker.fastpath.trade_parser import Entrance
+    from collector_worker.fastpath.trade_parser import FrameEntry
 
 _MOST = 2**62
 """What compiled code counts with; only a stream that somebody else has written to goes on behind higher ids."""
 
 
-class Express:
+class FastPath:
     """The express of one collector, over all its connections.
 
     Args:
@@ -43,11 +43,11 @@ class Express:
         self._telemetry = telemetry
         telemetry.gather = self.settle
 
-    def entrance(self, otherwise: Callable[[bytes], None]) -> "Entrance":
+    def entrance(self, otherwise: Callable[[bytes], None]) -> "FrameEntry":
         """Where a connection's frames come in; those that are not for the lane go ``otherwise``."""
         return self._made_of.entrance(self._lane, otherwise)
 
-    def takes(self, entrance: "Entrance", frame: bytes) -> bool:
+    def takes(self, entrance: "FrameEntry", frame: bytes) -> bool:
         """Whether a frame that was not taken can be taken after all, now that everything may be usual again.
 
         Args:
@@ -58,7 +58,7 @@ class Express:
             return False
         return self._begin(entrance) and entrance.take(frame)
 
-    def _begin(self, entrance: "Entrance") -> bool:
+    def _begin(self, entrance: "FrameEntry") -> bool:
         self.end()
         last_id, ids, last_ts = self._flow.lendable_from, self._stream.ids, self._flow.tape.last_ts
         if last_id is None or max(last_id, ids.last_ms, ids.last_n, last_ts) > _MOST:

@@ -4,9 +4,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Any, Generic, Protocol, TypeVar
 
-from collector_worker.integrity.coverage_writer import Missing, Track
+from collector_worker.integrity.coverage_writer import CoverageTrack, Missing
 from collector_worker.integrity.gap_sequencer import Lost
-from collector_worker.integrity.sequences import CandleTape, Renumbered, TradeTape, time_of
+from collector_worker.integrity.sequences import CandleSequence, IdReset, TradeSequence, time_of
 from collector_worker.publish.own_streams import NO_ROOM, Stream
 from collector_worker.publish.publisher import Publisher
 from collector_worker.telemetry.telemetry import Telemetry
@@ -24,7 +24,7 @@ ID_RESET = "id_reset"
 REFUSING_S = 10.0
 """What repeats old items for longer than this is no reconnect: nothing new comes any more, or what comes is garbage."""
 
-Tape = TypeVar("Tape", bound=TradeTape | CandleTape)
+Tape = TypeVar("Tape", bound=TradeSequence | CandleSequence)
 
 
 class Flow(Protocol):
@@ -61,7 +61,7 @@ class _FlowOf(ABC, Generic[Tape]):
         self,
         tape: Tape,
         stream: Stream,
-        track: Track,
+        track: CoverageTrack,
         publisher: Publisher,
         telemetry: Telemetry,
         clock: Clock,
@@ -152,7 +152,7 @@ class _FlowOf(ABC, Generic[Tape]):
         return self._clock.monotonic_s()
 
 
-class TradeFlow(_FlowOf[TradeTape]):
+class TradeFlow(_FlowOf[TradeSequence]):
     """The trades of a collector."""
 
     @property
@@ -207,13 +207,13 @@ class TradeFlow(_FlowOf[TradeTape]):
             after, before, trade = hole
             self._track.missing(Missing(from_ts=self._track.last_ts, to_ts=time_of(trade), after=after, before=before))
 
-    def _pass(self, passed: Sequence[Trade | Lost | Renumbered], page: Sequence[Trade] = ()) -> None:
+    def _pass(self, passed: Sequence[Trade | Lost | IdReset], page: Sequence[Trade] = ()) -> None:
         for position, item in enumerate(passed):
             if isinstance(item, Lost):  # what stands before it may be of another numbering
                 known = [each for each in (*passed[position:], *page) if isinstance(each, Trade)]
                 behind = (time_of(each) for each in known if int(each.trade_id) >= item.before)
                 self._lose(item, min(behind, default=self._clock.now_ns()))
-            elif isinstance(item, Renumbered):
+            elif isinstance(item, IdReset):
                 self._renumber(item)
             else:
                 self._pass_trade(item, int(item.trade_id))
@@ -240,7 +240,7 @@ class TradeFlow(_FlowOf[TradeTape]):
         missing = Missing(from_ts=self._track.last_ts, to_ts=to_ts, after=lost.after, before=lost.before)
         self._track.lost(missing, LOST)
 
-    def _renumber(self, item: Renumbered) -> None:
+    def _renumber(self, item: IdReset) -> None:
         """Ids on both sides of the place do not compare, so it is told in times."""
         from_ts = self._track.last_ts
         span = Missing(from_ts=from_ts, to_ts=max(item.to_ts, from_ts))
@@ -248,7 +248,7 @@ class TradeFlow(_FlowOf[TradeTape]):
         self._track.lost(span, ID_RESET)
 
 
-class CandleFlow(_FlowOf[CandleTape]):
+class CandleFlow(_FlowOf[CandleSequence]):
     """The bars of one interval."""
 
     def on_live(self, candle: Candle) -> None:

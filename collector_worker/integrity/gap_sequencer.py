@@ -40,7 +40,7 @@ PROBES_S = (0.0, 3.0, 15.0)
 """When to look after a connection was made: the exchange's REST may be behind its socket."""
 
 
-class Patience(Struct, frozen=True, kw_only=True):
+class WaitLimits(Struct, frozen=True, kw_only=True):
     """How long to wait for what.
 
     Attributes:
@@ -76,10 +76,10 @@ def _first(held: _Held[T]) -> int:
     return held.first
 
 
-class Sequencer(Generic[T]):
+class GapSequencer(Generic[T]):
     """One sequence of numbered items."""
 
-    def __init__(self, last: int | None, patience: Patience) -> None:
+    def __init__(self, last: int | None, patience: WaitLimits) -> None:
         self.last = last
         self.dropped = 0
         self._patience = patience

@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 from msgspec import Struct
 
 from collector_worker.exchanges.adapter import BookFrame, Channel, Feed
-from collector_worker.integrity.book_sync import BAD_LEVEL, BookSync, Judged, Wish
-from collector_worker.integrity.coverage_writer import Track
+from collector_worker.integrity.book_sync import BAD_LEVEL, BookRequest, BookResult, BookSync
+from collector_worker.integrity.coverage_writer import CoverageTrack
 from collector_worker.integrity.flows import CandleFlow, TradeFlow
 from collector_worker.integrity.tickers import TickerGate
 from collector_worker.publish.kept_keys import BEGUN_ANEW
@@ -30,7 +30,7 @@ CHECKSUM_UNUSABLE = "the checksum of the exchange does not match its own snapsho
 """Books are still judged by their numbers; what the exchange now means by it is for a person to find out."""
 
 
-class Ways(Struct):
+class Destinations(Struct):
     """What each kind of data passes on its way; all of it outlives the connections. None: it is not collected.
 
     Attributes:
@@ -41,18 +41,18 @@ class Ways(Struct):
     trades: TradeFlow | None
     candles: dict[str, CandleFlow]
     tickers: TickerGate
-    book_track: Track
-    ticker_track: Track
+    book_track: CoverageTrack
+    ticker_track: CoverageTrack
 
 
-class Pipeline:
+class Router:
     """Takes outputs of the adapters in the order of their arrival and buffers what may be published."""
 
     def __init__(
         self,
         config: ExchangeCollectorConfig,
         streams: Streams,
-        ways: Ways,
+        ways: Destinations,
         book: BookSync,
         publisher: Publisher,
         telemetry: Telemetry,
@@ -80,7 +80,7 @@ class Pipeline:
 
     # --- data ----------------------------------------------------------------------------------------------------
 
-    def on_event(self, event: Trade | Ticker | Candle | BookFrame) -> Wish | None:
+    def on_event(self, event: Trade | Ticker | Candle | BookFrame) -> BookRequest | None:
         """Pass one event on; returns what the order book needs, if it needs something."""
         if isinstance(event, Trade):
             self.on_trade(event)
@@ -101,7 +101,7 @@ class Pipeline:
         else:
             self._telemetry.beat.duplicates_dropped += 1
 
-    def on_judged(self, judged: Judged) -> Wish | None:
+    def on_judged(self, judged: BookResult) -> BookRequest | None:
         """Publish what the book let pass, and note its doubts."""
         stream = self._streams.of_type(DataType.ORDERBOOK)
         for event in judged.events:

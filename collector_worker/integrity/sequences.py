@@ -3,7 +3,7 @@
 An exchange may begin to count its trades anew, below the old numbers or out of reach above them; and where garbage was
 believed, the true numbers are below it. One such trade may itself be garbage and is only kept, and the exchange's REST
 is asked for it: an answer that has the very same trade decides. ``ELSEWHERE_TRADES`` of them in a row, with ids that
-rise and none of the old numbering between them, do so as well: what is held is passed on, then ``Renumbered``, then
+rise and none of the old numbering between them, do so as well: what is held is passed on, then ``IdReset``, then
 those that were kept. Where trades are rare and REST knows nothing, two that agree are enough once the first of them has
 waited for as long as any trade may wait. One that is alone by then is dropped; the next one is still compared with it,
 or where a trade is rarer than that wait none would ever be believed. An old trade that is sent again never counts: its
@@ -19,7 +19,7 @@ from typing import NamedTuple
 from msgspec import Struct
 
 from collector_worker.exchanges.trusted_time import is_ahead, not_ahead
-from collector_worker.integrity.gap_sequencer import Lost, Patience, Sequencer
+from collector_worker.integrity.gap_sequencer import GapSequencer, Lost, WaitLimits
 from tickfleet.contract.events import Candle, Trade
 from tickfleet.contract.intervals import length_ns, number_at, opens_at
 
@@ -47,7 +47,7 @@ MOST_AHEAD = 100
 """Bars from the future that are remembered until REST is asked for them."""
 
 
-class Renumbered(Struct, frozen=True):
+class IdReset(Struct, frozen=True):
     """From here on ids are those of a new numbering, which do not compare with the old ones.
 
     Attributes:
@@ -67,14 +67,14 @@ def time_of(trade: Trade) -> int:
     return not_ahead(trade.ts_event, trade.ts_recv)
 
 
-class TradeTape:
+class TradeSequence:
     """The trades of one stream."""
 
     name = "trades"
 
     def __init__(self, max_wait_s: float) -> None:
-        self.sequence: Sequencer[Trade] = Sequencer(
-            None, Patience(max_wait_s=max_wait_s, grace_s=min(TRADE_GRACE_S, max_wait_s / 2))
+        self.sequence: GapSequencer[Trade] = GapSequencer(
+            None, WaitLimits(max_wait_s=max_wait_s, grace_s=min(TRADE_GRACE_S, max_wait_s / 2))
         )
         self.last_ts = 0
         """The latest time of those that were passed on, as far as times are believed (ns)."""
@@ -134,7 +134,7 @@ class TradeTape:
         """
         return self._has_one_numbering and self.sequence.takes(number)
 
-    def offer(self, trade: Trade, now_s: float) -> Sequence[Trade | Lost | Renumbered]:
+    def offer(self, trade: Trade, now_s: float) -> Sequence[Trade | Lost | IdReset]:
         """Take a live trade. An aggregate of ``count`` matches carries the id of the last of them."""
         last = int(trade.trade_id)
         known = self.sequence.last
@@ -159,7 +159,7 @@ class TradeTape:
         self._ask_elsewhere_s = now_s + ASK_ELSEWHERE_S[1]
         return _first_of(self._elsewhere[0].trade)
 
-    def fill(self, trades: Sequence[Trade], now_s: float, *, more: bool) -> list[Trade | Lost | Renumbered]:
+    def fill(self, trades: Sequence[Trade], now_s: float, *, more: bool) -> list[Trade | Lost | IdReset]:
         """Take a page of trades that was fetched."""
         if self._asked_elsewhere:
             self._asked_elsewhere = False
@@ -188,10 +188,10 @@ class TradeTape:
             moments.append(self._ask_elsewhere_s)
         return min((moment for moment in moments if moment is not None), default=None)
 
-    def due(self, now_s: float) -> list[Trade | Lost | Renumbered]:
+    def due(self, now_s: float) -> list[Trade | Lost | IdReset]:
         """What the passing of time sets free: nothing waits longer than ``max_wait_s``."""
         until_s = self._elsewhere_until_s()
-        passed: list[Trade | Lost | Renumbered] = []
+        passed: list[Trade | Lost | IdReset] = []
         if until_s is not None and now_s >= until_s:
             if self._agree():
                 passed += self._renumber(now_s)
@@ -233,7 +233,7 @@ class TradeTape:
         former_id, former_ts = self._former
         return number <= former_id and ts <= former_ts and number > (self.last_id or 0)
 
-    def _keep(self, trade: Trade, now_s: float) -> Sequence[Trade | Lost | Renumbered]:
+    def _keep(self, trade: Trade, now_s: float) -> Sequence[Trade | Lost | IdReset]:
         """Keep a trade that may be of another numbering, until enough of them tell."""
         if any(kept.trade.trade_id == trade.trade_id for kept in self._elsewhere):
             self.sequence.dropped += 1
@@ -258,13 +258,13 @@ class TradeTape:
         self._elsewhere.clear()
         self._dropped_alone = None
 
-    def _renumber(self, now_s: float) -> list[Trade | Lost | Renumbered]:
+    def _renumber(self, now_s: float) -> list[Trade | Lost | IdReset]:
         kept, self._elsewhere, self._dropped_alone = self._elsewhere, [], None
         known = self.sequence.last or 0
         waited = self.sequence.begin_anew(_first_of(kept[0].trade), now_s)
         former = [(int(item.trade_id), time_of(item)) for item in waited if isinstance(item, Trade)]
         self._former = max([known, *(number for number, _ in former)]), max([self.last_ts, *(ts for _, ts in former)])
-        passed: list[Trade | Lost | Renumbered] = [*waited, Renumbered(time_of(kept[0].trade))]
+        passed: list[Trade | Lost | IdReset] = [*waited, IdReset(time_of(kept[0].trade))]
         for trade, arrived_s in kept:
             passed += self.sequence.offer(trade, _first_of(trade), int(trade.trade_id), arrived_s)
         return passed
@@ -280,15 +280,15 @@ def _content(trade: Trade) -> tuple[str, int, str, str, str]:
     return trade.trade_id, trade.ts_event, trade.price, trade.size, trade.side
 
 
-class CandleTape:
+class CandleSequence:
     """The bars of one interval; bars are numbered by where they open."""
 
     def __init__(self, interval: str, max_wait_s: float) -> None:
         self.interval = interval
         self.name = f"candles:{interval}"
         self.length_ns = length_ns(interval)
-        self.sequence: Sequencer[Candle] = Sequencer(
-            None, Patience(max_wait_s=max_wait_s, grace_s=min(CANDLE_GRACE_S, max_wait_s / 2))
+        self.sequence: GapSequencer[Candle] = GapSequencer(
+            None, WaitLimits(max_wait_s=max_wait_s, grace_s=min(CANDLE_GRACE_S, max_wait_s / 2))
         )
         self._implausible = 0
         self._ahead: deque[int] = deque(maxlen=MOST_AHEAD)

@@ -15,7 +15,7 @@ from collector_worker.publish.publisher import Publisher
 from collector_worker.publish.stream_ids import StreamIds
 from collector_worker.publish.stream_tips import NO_STREAM, NOWHERE, Reader, page_of, place, read_ends
 from tickfleet.contract import keys
-from tickfleet.contract.coverage import Kind, LedgerEntry, State, decode, encode
+from tickfleet.contract.coverage import LedgerEntry, LedgerKind, State, decode, encode
 from tickfleet.contract.coverage_fold import Span, number_of
 from tickfleet.contract.identity import DataType
 from tickfleet.errors import UndecodableFrameError
@@ -34,7 +34,7 @@ FOLDED = "ledger_full"
 """Reason of a span that counts as lost because there was no room to tell in detail what is lost of it."""
 
 
-class LedgerStream:
+class CoverageStream:
     """Appends entries of the ledger."""
 
     def __init__(self, key: str, publisher: Publisher) -> None:
@@ -103,7 +103,7 @@ def _entries(page: Sequence[tuple[str, Mapping[str, str]]]) -> list[LedgerEntry]
 
 def silent(history: Iterable[LedgerEntry], wanted: Collection[Subject]) -> set[Subject]:
     """Of what is wanted, that of which entries do not say how far it was."""
-    return {*wanted} - {_subject(entry) for entry in history if entry.kind in (Kind.OPENED, Kind.COMPLETE)}
+    return {*wanted} - {_subject(entry) for entry in history if entry.kind in (LedgerKind.OPENED, LedgerKind.COMPLETE)}
 
 
 def _subject(entry: LedgerEntry) -> Subject:
@@ -134,9 +134,9 @@ def _joined(earlier: LedgerEntry, later: LedgerEntry) -> LedgerEntry | None:
     """One entry in place of two that follow each other; None where there is none that says the same."""
     if earlier.kind is not later.kind or earlier.run_id != later.run_id:
         return None
-    if later.kind is Kind.COMPLETE:
+    if later.kind is LedgerKind.COMPLETE:
         return later
-    if later.kind is not Kind.GAP_LOST or earlier.reason != later.reason:
+    if later.kind is not LedgerKind.GAP_LOST or earlier.reason != later.reason:
         return None
     one, other = _span(earlier), _span(later)
     hull = replace(later, from_ts=min(one.start, other.start), to_ts=max(earlier.to_ts or 0, later.to_ts or 0))
@@ -157,13 +157,13 @@ def _span(entry: LedgerEntry) -> Span:
 
 def _all_lost(entries: Sequence[LedgerEntry]) -> list[LedgerEntry]:
     """That a run has begun, and one entry for all else that it says of each kind of data."""
-    told = [entry for entry in entries if entry.kind is Kind.OPENED]
+    told = [entry for entry in entries if entry.kind is LedgerKind.OPENED]
     by_subject: dict[Subject, list[LedgerEntry]] = {}
     for entry in entries:
-        if entry.kind is not Kind.OPENED:
+        if entry.kind is not LedgerKind.OPENED:
             by_subject.setdefault(_subject(entry), []).append(entry)
     for same in by_subject.values():
         times = [ts for entry in same for ts in (entry.from_ts, entry.to_ts) if ts is not None]
         bounds = {"from_ts": min(times), "to_ts": max(times) + 1, "from_id": None, "to_id": None}
-        told.append(replace(same[-1], kind=Kind.GAP_LOST, reason=FOLDED, **bounds))
+        told.append(replace(same[-1], kind=LedgerKind.GAP_LOST, reason=FOLDED, **bounds))
     return told

@@ -25,7 +25,7 @@ all. A stream may so become longer by that many; where they are more than a hund
 often."""
 
 
-class Loss(Struct):
+class RejectedRun(Struct):
     """A run of events that found no room: ``after_id`` is the last trade before it, times are ns."""
 
     after_id: str | None
@@ -50,7 +50,7 @@ class Stream:
         self._unbounded = 0
         """How many more entries go without the bound."""
         self._trade_command = TradeCommand(key, maxlen)
-        self.loss: Loss | None = None
+        self.loss: RejectedRun | None = None
         """What was lost and is not marked yet."""
         self.lent_until: Callable[[], None] | None = None
         """While somebody else makes the ids of this stream: ends that."""
@@ -95,7 +95,7 @@ class Stream:
         if isinstance(event, Gap) and event.from_ts is not None and event.to_ts is not None:
             from_ts, to_ts = event.from_ts, event.to_ts
         if self.loss is None:
-            self.loss = Loss(self.last_trade_id, from_ts, to_ts)
+            self.loss = RejectedRun(self.last_trade_id, from_ts, to_ts)
         self.loss.to_ts = to_ts
 
     def loss_before(self, following: Event, now_ns: int) -> Gap | None:

@@ -20,17 +20,17 @@ from msgspec import Struct
 from collector_worker.publish.buffer import Buffer
 from collector_worker.publish.kept_keys import KeptKeys
 from collector_worker.publish.own_streams import Stream
-from collector_worker.publish.rejected_streams import Refusals
-from collector_worker.publish.retry import Delivery, Outcome, Pipe
+from collector_worker.publish.rejected_streams import RejectedStreams
+from collector_worker.publish.retry import Outcome, Pipe, Retry
 from collector_worker.publish.spool import Packed, SpoolLostError
-from collector_worker.publish.transaction import Seams, Shipment, all_ids, drop_sent, hset, shipment_of
+from collector_worker.publish.transaction import Barriers, Transaction, all_ids, drop_sent, hset, shipment_of
 from collector_worker.telemetry.telemetry import Telemetry
 from tickfleet._util.clock import Clock
 from tickfleet.contract.events import Event
 from tickfleet.redis.protocol import Reply, Scalar, pack_command
 
 if TYPE_CHECKING:
-    from collector_worker.fastpath.sender import Outbox
+    from collector_worker.fastpath.sender import Sender
 
 _LATENCY_SAMPLES = 16
 """Entries of a batch whose latency is recorded: enough for a percentile, and a burst does not pay per entry."""
@@ -78,11 +78,11 @@ class Publisher:
         self._appended = 0
         self._ordered: dict[str, tuple[int, bytes]] = {}
         self._done = 0
-        self._seams = Seams()
-        self._refusals = Refusals(self._buffer.ends, telemetry)
+        self._seams = Barriers()
+        self._refusals = RejectedStreams(self._buffer.ends, telemetry)
         self._kept: KeptKeys | None = None
         self._urgent: dict[str, list[bytes]] = {}
-        self._delivery = Delivery(
+        self._delivery = Retry(
             *(pipe, telemetry, self._buffer, self._on_away, self._pacing.retry_first_s, self._pacing.retry_cap_s)
         )
         self._busy = True
@@ -94,9 +94,9 @@ class Publisher:
         self._sampled_ns = 0
         """When the entry was received whose latency was recorded last."""
         self._runs = False
-        self._outbox: Outbox | None = None
+        self._outbox: Sender | None = None
         """While the sending is lent: where entries go meanwhile."""
-        self._in_trouble: tuple[Shipment, Outcome] | None = None
+        self._in_trouble: tuple[Transaction, Outcome] | None = None
         self._failure: Exception | None = None
         self._trouble = asyncio.Event()
         self._idle = asyncio.Event()
@@ -267,21 +267,21 @@ class Publisher:
         """Forget what was buffered and must not be sent, as far as that has come to the head."""
         pacing = self._pacing
         while count := self._refusals.barred(self._buffer.head(pacing.batch_entries, pacing.batch_bytes)):
-            self._forget(Shipment({}, [], {}, [], passed_over=count))
+            self._forget(Transaction({}, [], {}, [], passed_over=count))
 
-    def _load(self) -> Shipment:
+    def _load(self) -> Transaction:
         most, seams = self._pacing.batch_entries, self._seams
         most = seams.room(self._done, most) if seams.places else most
         head = self._buffer.head(most, self._pacing.batch_bytes)
         batch = self._refusals.free(head) if self._refusals.streams else head
         if not self._urgent and not self._ordered:
             commands = [batch[0].command] if len(batch) == 1 else [entry.command for entry in batch]
-            return Shipment({}, batch, {}, commands, passed_over=len(head) - len(batch))
+            return Transaction({}, batch, {}, commands, passed_over=len(head) - len(batch))
         looked_at = [*self._refusals.streams] if self._urgent else []  # so looks are as rare as the heart's beats
         kept = self._kept.due() if self._kept is not None and self._urgent else ()
         return shipment_of(self._urgent, batch, self._ordered, looked_at, kept, done=self._done, covers=len(head))
 
-    def _on_outcome(self, shipment: Shipment, outcome: Outcome) -> None:
+    def _on_outcome(self, shipment: Transaction, outcome: Outcome) -> None:
         """Called from the event loop. Written flat: a process that is woken for one entry pays for each call."""
         batch, prompt, self._patient = shipment.batch, not (self._patient or self._found), False
         try:
@@ -310,7 +310,7 @@ class Publisher:
             self._failure = error
             self._trouble.set()
 
-    def _ask_for_help(self, shipment: Shipment, outcome: Outcome) -> None:
+    def _ask_for_help(self, shipment: Transaction, outcome: Outcome) -> None:
         self.take_back()
         self._in_trouble = shipment, outcome
         self._trouble.set()
@@ -326,14 +326,14 @@ class Publisher:
         self.congested = False
         self._relieved.set()
 
-    def _confirm(self, shipment: Shipment, replies: Sequence[Reply]) -> None:
+    def _confirm(self, shipment: Transaction, replies: Sequence[Reply]) -> None:
         """Take note of answers of any kind."""
         taken = self._refusals.note(shipment.batch, replies)
         self._telemetry.beat.entries_published += taken
         self._telemetry.beat.entries_dropped += len(replies) - taken
         self._forget(shipment)
 
-    def _forget(self, shipment: Shipment) -> None:
+    def _forget(self, shipment: Transaction) -> None:
         """It has been carried out."""
         count = len(shipment.batch) + shipment.passed_over
         if count:
@@ -376,7 +376,7 @@ class Publisher:
         little = self._appended - self._done <= self._pacing.batch_entries
         return self._runs and not unusual and little and self._idle.is_set() and self._pipe.lends
 
-    def lend(self, made_of: "type[Outbox]") -> "Outbox | None":
+    def lend(self, made_of: "type[Sender]") -> "Sender | None":
         """Lend the sending to who can do it faster, as long as it is usual; None where it is not now.
 
         Entries of all streams then go into the outbox, until ``take_back``; it begins to send when what went before
@@ -426,7 +426,7 @@ class Publisher:
             self._send()
             return
         batch = self._buffer.head(len(flight), self._pacing.batch_bytes)
-        shipment = Shipment({}, batch, {}, [entry.command for entry in batch])
+        shipment = Transaction({}, batch, {}, [entry.command for entry in batch])
         self._patient = not (listens or waiting)
         done, asked_s = partial(self._on_outcome, shipment), outbox.asked_ns / _NS_PER_S
         self._pipe.take_back_begun(len(batch), done, said, asked_s, patient=self._patient)

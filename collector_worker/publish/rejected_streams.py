@@ -136,7 +136,7 @@ def looks_until_end(reply: Reply, *, odd: bool) -> int | None:
     return GONE_LOOKS if is_no_stream(reply) and not is_wrong_type(reply) else None
 
 
-class Refusals:
+class RejectedStreams:
     """Which streams refuse entries.
 
     Args:

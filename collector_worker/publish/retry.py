@@ -9,7 +9,7 @@ from collector_worker.publish.buffer import Buffer
 from collector_worker.publish.rejected_streams import REFUSED, reports_of_refused
 from collector_worker.publish.spool import Packed
 from collector_worker.publish.stream_tips import StreamTakenError, check_ends, read_ends, refusing
-from collector_worker.publish.transaction import Shipment, all_ids
+from collector_worker.publish.transaction import Transaction, all_ids
 from collector_worker.telemetry.telemetry import Telemetry
 from common.process.log import get_logger
 from tickfleet._util.backoff import full_jitter
@@ -70,7 +70,7 @@ class Pipe(Protocol):
         ...
 
 
-class Delivery:
+class Retry:
     """Carries out one shipment however long it takes.
 
     Args:
@@ -95,7 +95,7 @@ class Delivery:
         self._pauses_s = first_s, cap_s
         self._random = Random()  # noqa: S311 - jitter is no secret
 
-    async def carry_out(self, shipment: Shipment, outcome: Outcome) -> list[Reply]:
+    async def carry_out(self, shipment: Transaction, outcome: Outcome) -> list[Reply]:
         """The replies to the entries of a shipment, which was begun with the given outcome.
 
         Raises:
@@ -124,7 +124,7 @@ class Delivery:
                     get_logger().info("redis_regained", entries_waiting=len(self._buffer))
                 return replies
 
-    async def _attempt(self, shipment: Shipment, outcome: Outcome, *, again: bool) -> list[Reply]:
+    async def _attempt(self, shipment: Transaction, outcome: Outcome, *, again: bool) -> list[Reply]:
         if isinstance(outcome, RedisUnreachableError):
             raise outcome
         if outcome is None:

@@ -12,7 +12,7 @@ from tickfleet.redis.protocol import Reply, Scalar, pack_command
 Sent = TypeVar("Sent")
 
 
-class Shipment(Struct, frozen=True):
+class Transaction(Struct, frozen=True):
     """One transaction.
 
     Attributes:
@@ -48,7 +48,7 @@ def shipment_of(
     *,
     done: int,
     covers: int,
-) -> Shipment:
+) -> Transaction:
     """A transaction that holds more than entries.
 
     Args:
@@ -66,7 +66,7 @@ def shipment_of(
     due = {key: hash_ for key, hash_ in ordered.items() if hash_[0] <= done + covers}
     behind = [packed for _, packed in due.values()]
     commands = [*looks, *ahead, *[entry.command for entry in batch], *behind]
-    return Shipment(dict(urgent), batch, due, commands, looked_at, covers - len(batch), kept)
+    return Transaction(dict(urgent), batch, due, commands, looked_at, covers - len(batch), kept)
 
 
 def drop_sent(held: dict[str, Sent], sent: Mapping[str, Sent]) -> None:
@@ -81,7 +81,7 @@ def hset(key: str, fields: Mapping[str, Scalar]) -> bytes:
     return pack_command(("HSET", key, *(part for pair in fields.items() for part in pair)))
 
 
-class Seams:
+class Barriers:
     """Places in the queue where a transaction has to begin: before statements of the ledger.
 
     So they are sent when what they vouch for is confirmed; of one transaction Redis could take them, and refuse that.

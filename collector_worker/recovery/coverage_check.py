@@ -44,7 +44,7 @@ async def unvouched(pipe: Reader, streams: Streams, history: Sequence[LedgerEntr
 async def _is_vouched_for(pipe: Reader, stream: Stream, known: tuple[int, int | None] | None) -> bool:
     if known is None:
         return False
-    vouched, end = Vouched(*known), "+"
+    vouched, end = CoverageCheck(*known), "+"
     for _ in range(MOST_PAGES):
         (reply,) = await pipe.execute([pack_command(("XREVRANGE", stream.key, end, "-", "COUNT", PAGE))])
         page = page_of(reply)
@@ -55,7 +55,7 @@ async def _is_vouched_for(pipe: Reader, stream: Stream, known: tuple[int, int | 
     return False
 
 
-class Vouched:
+class CoverageCheck:
     """Decides of the entries of one stream, newest first, whether the ledger knows of all gaps among them. Pure.
 
     Args:

@@ -22,7 +22,7 @@ from common.process.log import get_logger
 from tickfleet.redis.protocol import Reply
 
 
-class Joints:
+class ResumePoints:
     """Decides of the records of one file, in their order, which are still to be published. Pure.
 
     Where ``unsettled``, all records have to be shown to ``look`` first: whether the file holds the end of a stream is
@@ -87,7 +87,7 @@ class Joints:
         self._incomplete.add(key)
 
 
-class LeftOver:
+class SpoolFile:
     """An open file of an earlier run."""
 
     def __init__(self, path: Path, file: int) -> None:
@@ -117,7 +117,7 @@ class LeftOver:
         self._path.unlink(missing_ok=True)
 
 
-class LeftOverPublisher:
+class SpoolReplay:
     """Publishes what earlier runs left in their files.
 
     Args:
@@ -157,11 +157,11 @@ class LeftOverPublisher:
                     await self._publish_file(file, ledger, meanwhile)
                     file.remove()
 
-    async def _publish_file(self, file: LeftOver, ledger: bytes, meanwhile: Callable[[], None]) -> None:
+    async def _publish_file(self, file: SpoolFile, ledger: bytes, meanwhile: Callable[[], None]) -> None:
         beat = self._beat
         before = beat.entries_published
         ends = await read_ends(self._pipe, list(file.behind))
-        joints = Joints(file.behind, dict(zip(file.behind, ends, strict=True)), ledger)
+        joints = ResumePoints(file.behind, dict(zip(file.behind, ends, strict=True)), ledger)
         for records in file.batches(self._batch_bytes) if joints.unsettled else ():
             for packed in records:
                 joints.look(packed)
@@ -175,7 +175,7 @@ class LeftOverPublisher:
         published = beat.entries_published - before
         get_logger().info("left_over_published", published=published, left_out=joints.left_out)
 
-    async def _publish_part(self, part: list[Packed], joints: Joints) -> None:
+    async def _publish_part(self, part: list[Packed], joints: ResumePoints) -> None:
         admitted = [packed for packed in part if joints.admits(packed)]
         replies = await self._carry_out([packed.command for packed in admitted])
         refused = [packed for packed, reply in zip(admitted, replies, strict=True) if not isinstance(reply, bytes)]
@@ -197,7 +197,7 @@ def parted(records: Iterable[Packed], ledger: bytes) -> Iterator[list[Packed]]:
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[LeftOver | None]:
+def opened(path: Path) -> Iterator[SpoolFile | None]:
     """A file for the length of a block; None where it is gone or cannot be read."""
     try:
         file = os.open(path, os.O_RDWR | os.O_CLOEXEC)
@@ -206,6 +206,6 @@ def opened(path: Path) -> Iterator[LeftOver | None]:
         yield None
         return
     try:
-        yield LeftOver(path, file)
+        yield SpoolFile(path, file)
     finally:
         os.close(file)

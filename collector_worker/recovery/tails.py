@@ -3,12 +3,12 @@
 from collections.abc import Iterable, Mapping, Sequence
 
 from collector_worker.exchanges.trusted_time import MAX_CLOCK_DIFFERENCE_NS, is_ahead, not_ahead
-from collector_worker.integrity.sequences import CandleTape, TradeTape
+from collector_worker.integrity.sequences import CandleSequence, TradeSequence
 from collector_worker.publish.own_streams import Stream, Streams
 from collector_worker.publish.rejected_streams import REDIS_REFUSED
 from collector_worker.publish.stream_ids import NS_PER_MS
 from collector_worker.publish.stream_tips import NO_STREAM, NOWHERE, Reader, page_of, place, read_ends
-from tickfleet.contract.coverage import Kind, LedgerEntry, State, intervals
+from tickfleet.contract.coverage import LedgerEntry, LedgerKind, State, intervals
 from tickfleet.contract.coverage_fold import number_of
 from tickfleet.contract.identity import DataType
 from tickfleet.redis.protocol import is_wrong_type, pack_command
@@ -25,7 +25,7 @@ _MOST_DIGITS = 19
 
 
 async def read_tails(
-    pipe: Reader, streams: Streams, trades: TradeTape, candles: Mapping[str, CandleTape], now_ns: int
+    pipe: Reader, streams: Streams, trades: TradeSequence, candles: Mapping[str, CandleSequence], now_ns: int
 ) -> set[bytes]:
     """Set every stream's ids behind its last entry, and tell the tapes what was already published.
 
@@ -63,7 +63,7 @@ async def read_tails(
 
 
 def recall(
-    history: Sequence[LedgerEntry], streams: Streams, trades: TradeTape, candles: Mapping[str, CandleTape]
+    history: Sequence[LedgerEntry], streams: Streams, trades: TradeSequence, candles: Mapping[str, CandleSequence]
 ) -> None:
     """Where a stream says nothing of how far it had come, the ledger does: somebody has emptied it.
 
@@ -113,15 +113,15 @@ def reached(history: Sequence[LedgerEntry], kind: DataType, interval: str = "") 
             number -= 1  # the item behind a gap was about to be published
         return last.to_ts, number
     said = (entry for entry in reversed(history) if (entry.data_type, entry.interval) == (kind, interval))
-    bare = next((entry for entry in said if entry.kind in (Kind.OPENED, Kind.COMPLETE)), None)
+    bare = next((entry for entry in said if entry.kind in (LedgerKind.OPENED, LedgerKind.COMPLETE)), None)
     if bare is None:
         return None
-    ts, number_text = (bare.from_ts, bare.from_id) if bare.kind is Kind.OPENED else (bare.to_ts, bare.to_id)
+    ts, number_text = (bare.from_ts, bare.from_id) if bare.kind is LedgerKind.OPENED else (bare.to_ts, bare.to_id)
     return ts or 0, number_of(number_text)
 
 
 def _restores(
-    stream: Stream, fields: dict[str, str], trades: TradeTape, candles: Mapping[str, CandleTape], now_ns: int
+    stream: Stream, fields: dict[str, str], trades: TradeSequence, candles: Mapping[str, CandleSequence], now_ns: int
 ) -> bool:
     """Whether the entry says how far the stream has come; if so, the tape of its kind knows now."""
     match stream.data_type, fields:
@@ -146,7 +146,7 @@ def _restores(
     return True
 
 
-def _restore_trades(stream: Stream, trades: TradeTape, number: int, fields: dict[str, str], now_ns: int) -> None:
+def _restore_trades(stream: Stream, trades: TradeSequence, number: int, fields: dict[str, str], now_ns: int) -> None:
     """Entries come newest first: the first one has the number, the last one the time."""
     last_id = number if trades.last_id is None else trades.last_id
     trades.restore(last_id, _time_of(fields, now_ns))

@@ -5,8 +5,8 @@ import asyncio
 from msgspec import Struct, field
 
 from collector_worker.rest import http as rest
-from collector_worker.rest.rate_limits import Permits
-from collector_worker.telemetry.recorder import RawRecorder
+from collector_worker.rest.rate_limits import RateLimiter
+from collector_worker.telemetry.recorder import FrameRecorder
 from collector_worker.telemetry.telemetry import Telemetry
 from common.config.exchanges import Rate
 from common.network.http_status import DEFAULT_BAN_S, FORBIDDEN, meaning_of
@@ -29,9 +29,9 @@ class RestClient(Struct, frozen=True):
     """
 
     root: str
-    permits: Permits
+    permits: RateLimiter
     rate: Rate
-    recorder: RawRecorder | None = None
+    recorder: FrameRecorder | None = None
     telemetry: Telemetry | None = None
     _forbidden: GrowingPause = field(default_factory=lambda: GrowingPause(FORBIDDEN_FIRST_S, DEFAULT_BAN_S[FORBIDDEN]))
 
@@ -57,7 +57,7 @@ class RestClient(Struct, frozen=True):
             self.telemetry.settled(_ABOUT)
         return body
 
-    async def heed(self, answer: rest.Answer) -> bytes:
+    async def heed(self, answer: rest.HttpAnswer) -> bytes:
         """The body of an answer that was got another way.
 
         Raises:

@@ -31,7 +31,7 @@ class _Address(Struct, frozen=True):
     prefix: str
 
 
-class Answer(Struct, frozen=True):
+class HttpAnswer(Struct, frozen=True):
     """Status and body of an answer, whatever the status.
 
     Attributes:
@@ -45,7 +45,7 @@ class Answer(Struct, frozen=True):
     location: str = ""
 
 
-async def get(root: str, path: str, timeout_s: float = TIMEOUT_S) -> Answer:
+async def get(root: str, path: str, timeout_s: float = TIMEOUT_S) -> HttpAnswer:
     """GET ``root + path``.
 
     Args:
@@ -61,14 +61,14 @@ async def get(root: str, path: str, timeout_s: float = TIMEOUT_S) -> Answer:
         return await line.get(path)
 
 
-class Line:
+class HttpConnection:
     """An open connection, for one call after the other."""
 
     def __init__(self, address: _Address, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._address, self._reader, self._writer = address, reader, writer
         self._http = h11.Connection(h11.CLIENT)
 
-    async def get(self, path: str, *, last: bool = True) -> Answer:
+    async def get(self, path: str, *, last: bool = True) -> HttpAnswer:
         """GET a path; ``last`` asks the server to close the connection then.
 
         Raises:
@@ -100,7 +100,7 @@ class Line:
 
 
 @asynccontextmanager
-async def opened(root: str, timeout_s: float = TIMEOUT_S) -> AsyncIterator[Line]:
+async def opened(root: str, timeout_s: float = TIMEOUT_S) -> AsyncIterator[HttpConnection]:
     """A connection; it is closed at the end.
 
     Args:
@@ -153,14 +153,14 @@ def _parse(root: str) -> _Address:
     )
 
 
-async def _open(address: _Address) -> Line:
+async def _open(address: _Address) -> HttpConnection:
     context = ssl.create_default_context() if address.tls else None
     name = None if context is None else address.host
     line = await dial(address.host, address.port)
-    return Line(address, *await asyncio.open_connection(sock=line, ssl=context, server_hostname=name))
+    return HttpConnection(address, *await asyncio.open_connection(sock=line, ssl=context, server_hostname=name))
 
 
-async def _read_answer(http: h11.Connection, reader: asyncio.StreamReader) -> Answer:
+async def _read_answer(http: h11.Connection, reader: asyncio.StreamReader) -> HttpAnswer:
     status, body, headers = 0, bytearray(), dict[bytes, bytes]()
     while True:
         event = http.next_event()
@@ -174,6 +174,6 @@ async def _read_answer(http: h11.Connection, reader: asyncio.StreamReader) -> An
                 raise ExchangeUnavailableError("REST answered more than any of its answers should hold")
         elif isinstance(event, h11.EndOfMessage):
             retry_after, location = (headers.get(name, b"").decode("latin-1") for name in (b"retry-after", b"location"))
-            return Answer(status, bytes(body), seconds(retry_after), location)
+            return HttpAnswer(status, bytes(body), seconds(retry_after), location)
         elif not isinstance(event, h11.InformationalResponse):
             raise ExchangeUnavailableError("REST closed the connection in the middle of its answer")

@@ -140,7 +140,7 @@ class Turn(Struct, frozen=True):
     banned: bool = False
 
 
-class Permits:
+class RateLimiter:
     """The permits of one exchange for one process.
 
     Args:

@@ -26,7 +26,7 @@ _COMPRESSION = 6
 _encode = msgspec.json.Encoder().encode
 
 
-class RawRecorder:
+class FrameRecorder:
     """The recording of one collector under ``folder``."""
 
     def __init__(

@@ -21,7 +21,7 @@ from tickfleet.redis.connection import ANSWER_TIMEOUT_S, CONNECT_TIMEOUT_S
 from tickfleet.redis.protocol import name_words
 from tickfleet.redis.refusals import because, code_of, describe
 from tickfleet.redis.tls import file_trouble
-from tickfleet.redis.url import Address, Host, Kind, read_address
+from tickfleet.redis.url import Address, AddressKind, Host, read_address
 
 AsyncRedis = redis.asyncio.Redis
 SyncRedis = redis.Redis
@@ -45,7 +45,7 @@ def _words(error: Exception, config: RedisConfig) -> str:
     cause = error
     if isinstance(error, redis.exceptions.RedisClusterException) and isinstance(error.__cause__, redis.RedisError):
         cause = error.__cause__  # why nobody could be asked who the nodes are
-    if isinstance(cause, _CLUSTER_SAYS) and read_address(config.url).kind is not Kind.CLUSTER:
+    if isinstance(cause, _CLUSTER_SAYS) and read_address(config.url).kind is not AddressKind.CLUSTER:
         return "is a Cluster: its address begins with redis+cluster://"
     if "Cluster mode is not enabled" in str(error):
         return "is no Cluster: its address begins with redis://"
@@ -178,13 +178,13 @@ class _SyncCluster:
 def async_client(config: RedisConfig) -> AsyncRedis:
     """A client for asyncio that answers or fails within seconds; text in and out is str."""
     address = read_address(config.url)
-    if address.kind is Kind.SENTINEL:
+    if address.kind is AddressKind.SENTINEL:
         arguments = _sentinels(config, address, AsyncRetry), _options_of_master(config, address, AsyncRetry)
         sentinels = redis.asyncio.sentinel.Sentinel(*arguments[0], **arguments[1])  # type: ignore[no-untyped-call]
         master: _AsyncMaster = sentinels.master_for(address.service, redis_class=_AsyncMaster)
         master.sentinels = sentinels.sentinels
         return master
-    if address.kind is Kind.CLUSTER:
+    if address.kind is AddressKind.CLUSTER:
         nodes = [redis.asyncio.cluster.ClusterNode(*host) for host in address.hosts]
         cluster = redis.asyncio.cluster.RedisCluster(
             startup_nodes=nodes, **_patient_options(config, address, AsyncRetry)
@@ -196,13 +196,13 @@ def async_client(config: RedisConfig) -> AsyncRedis:
 def sync_client(config: RedisConfig) -> SyncRedis:
     """A blocking client for commands that run and end."""
     address = read_address(config.url)
-    if address.kind is Kind.SENTINEL:
+    if address.kind is AddressKind.SENTINEL:
         arguments = _sentinels(config, address, Retry), _options_of_master(config, address, Retry)
         sentinels = redis.sentinel.Sentinel(*arguments[0], **arguments[1])  # type: ignore[no-untyped-call]
         master: _SyncMaster = sentinels.master_for(address.service, _SyncMaster)  # type: ignore[no-untyped-call]
         master.sentinels = sentinels.sentinels
         return master
-    if address.kind is Kind.CLUSTER:
+    if address.kind is AddressKind.CLUSTER:
         nodes = [redis.cluster.ClusterNode(*host) for host in address.hosts]  # type: ignore[no-untyped-call]
         options = {"startup_nodes": nodes, **_patient_options(config, address, Retry)}
         return cast("SyncRedis", _SyncCluster(lambda: redis.cluster.RedisCluster(**options)))

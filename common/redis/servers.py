@@ -16,17 +16,17 @@ from msgspec.structs import replace
 from tickfleet.contract import keys
 from tickfleet.errors import RedisUnreachableError
 from tickfleet.redis.config import RedisConfig
-from tickfleet.redis.connection import Line, LineBrokenError, broken, open_line
+from tickfleet.redis.connection import LineBrokenError, RedisConnection, broken, open_line
 from tickfleet.redis.protocol import NotRedisError, Refusal, Reply, Scalar, pack_command
 from tickfleet.redis.refusals import describe
-from tickfleet.redis.url import Host, Kind, read_address
+from tickfleet.redis.url import AddressKind, Host, read_address
 
 SLOTS = 16_384
 
 _Said = TypeVar("_Said")
 
 
-class Row(Struct, frozen=True, kw_only=True):
+class ServerRow(Struct, frozen=True, kw_only=True):
     """One node in the eyes of another.
 
     Attributes:
@@ -77,10 +77,10 @@ class ServerSays(Struct, frozen=True, kw_only=True):
     trouble: str = ""
     info: Mapping[str, str] = {}
     refusal: str = ""
-    rows: tuple[Row, ...] = ()
+    rows: tuple[ServerRow, ...] = ()
 
     @property
-    def row(self) -> Row | None:
+    def row(self) -> ServerRow | None:
         """Itself, as a node of a Cluster."""
         return next((row for row in self.rows if "myself" in row.flags), None)
 
@@ -100,7 +100,7 @@ def shown(host: Host) -> str:
 # --- pure: what they say ----------------------------------------------------------------------------------------------
 
 
-def read_rows(text: str, asked: Host) -> tuple[Row, ...]:
+def read_rows(text: str, asked: Host) -> tuple[ServerRow, ...]:
     """The answer to ``CLUSTER NODES``; a node that does not know its own address is where it was asked."""
     return tuple(_row(line.split(), asked) for line in text.splitlines() if len(line.split()) >= _ROW_FIELDS)
 
@@ -108,13 +108,13 @@ def read_rows(text: str, asked: Host) -> tuple[Row, ...]:
 _ROW_FIELDS = 8
 
 
-def _row(fields: Sequence[str], asked: Host) -> Row:
+def _row(fields: Sequence[str], asked: Host) -> ServerRow:
     node_id, address, flags = fields[:3]
     host, _, port = address.partition("@")[0].rpartition(":")
     named = frozenset(flags.split(","))
     if "myself" in named:
         host = host or asked[0]
-    return Row(
+    return ServerRow(
         node_id=node_id,
         host=(host, int(port)) if host and port.isdecimal() and "noaddr" not in named else None,
         flags=named,
@@ -159,9 +159,9 @@ def _pairs(reply: Reply) -> list[dict[str, str]]:
 async def look(config: RedisConfig) -> Servers:
     """Ask all of them, each for a few seconds at most; of one server alone there is nothing to be found."""
     address = read_address(config.url)
-    if address.kind is Kind.SENTINEL:
+    if address.kind is AddressKind.SENTINEL:
         return await _behind_sentinels(config, address.hosts)
-    if address.kind is Kind.CLUSTER:
+    if address.kind is AddressKind.CLUSTER:
         return Servers(servers=await _in_cluster(config, address.hosts))
     return Servers()
 
@@ -192,7 +192,7 @@ async def _ask_sentinel(config: RedisConfig, host: Host) -> SentinelSays:
     address = read_address(config.url)
     name = address.service
 
-    async def ask(line: Line) -> SentinelSays:
+    async def ask(line: RedisConnection) -> SentinelSays:
         info, master, quorum, replicas, others = await _replies(
             line,
             ("INFO",),
@@ -220,7 +220,7 @@ async def _ask_sentinel(config: RedisConfig, host: Host) -> SentinelSays:
 
 
 async def _ask_server(config: RedisConfig, host: Host, *, cluster: bool = False) -> ServerSays:
-    async def ask(line: Line) -> ServerSays:
+    async def ask(line: RedisConnection) -> ServerSays:
         info, nodes = await _replies(line, ("INFO",), ("CLUSTER", "NODES"))
         said = ServerSays(
             host=host,
@@ -242,9 +242,9 @@ async def _ask_server(config: RedisConfig, host: Host, *, cluster: bool = False)
 
 
 async def _connected(
-    config: RedisConfig, host: Host, ask: Callable[[Line], Awaitable[_Said]], *, login: bool = True
+    config: RedisConfig, host: Host, ask: Callable[[RedisConnection], Awaitable[_Said]], *, login: bool = True
 ) -> _Said:
-    address = replace(read_address(config.url), kind=Kind.SERVER, hosts=(host,), service="", database=0)
+    address = replace(read_address(config.url), kind=AddressKind.SERVER, hosts=(host,), service="", database=0)
     if not login:
         config, address = RedisConfig(url=config.url), replace(address, user="")
     line = await open_line(config, address, host, text=True)
@@ -256,7 +256,7 @@ async def _connected(
         await line.close()
 
 
-async def _replies(line: Line, *commands: tuple[Scalar, ...]) -> list[Reply]:
+async def _replies(line: RedisConnection, *commands: tuple[Scalar, ...]) -> list[Reply]:
     return await line.ask(b"".join(map(pack_command, commands)), len(commands))
 
 

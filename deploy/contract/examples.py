@@ -55,7 +55,7 @@ FEED_STATUS = read(
 LEDGER_ENTRY = read(
     coverage.encode(
         coverage.LedgerEntry(
-            kind=coverage.Kind.COMPLETE, at=_RECV, run_id="f3a9c1", data_type=DataType.TRADE, to_ts=_TS,
+            kind=coverage.LedgerKind.COMPLETE, at=_RECV, run_id="f3a9c1", data_type=DataType.TRADE, to_ts=_TS,
             to_id="130639474",
         )
     )
@@ -111,7 +111,7 @@ DEAD_LETTER = {
 FLEET_EVENT = {
     name: str(value)
     for name, value in journal.to_fields(
-        journal.Entry(
+        journal.JournalEntry(
             at_ns=_TS,
             who="manager",
             what=journal.What.VERDICT_CHANGED,

@@ -119,7 +119,7 @@ def _manager_heartbeat() -> Schema:
 
 
 def _desired() -> Schema:
-    wish = json_text(json_schema(desired.Wish))
+    wish = json_text(json_schema(desired.Override))
     return {
         "description": f"Collector id to what an operator wants of it.\n\n{from_table(desired.__doc__)}",
         "type": "object",

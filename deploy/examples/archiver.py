@@ -24,7 +24,7 @@ from tickfleet.errors import FleetError
 from tickfleet.reading.entries import Chunk
 from tickfleet.reading.subscriber import Entry, Missed, Rewound, StreamName, Subscriber
 from tickfleet.reading.tables.arrow import ParquetFile, schema
-from tickfleet.reading.tables.segment_files import IdFiles, day_of
+from tickfleet.reading.tables.segment_files import SegmentFiles, day_of
 from tickfleet.redis.config import RedisConfig
 
 FILE_CELLS, ALL_CELLS = 2_000_000, 10_000_000  # 200,000 trades, some 40 MiB of memory; and five times that
@@ -82,7 +82,7 @@ class Archive:
         clock: The time.
     """
 
-    def __init__(self, files: IdFiles, every_s: float, clock: Clock) -> None:
+    def __init__(self, files: SegmentFiles, every_s: float, clock: Clock) -> None:
         self._files, self._every_s, self._clock = files, every_s, clock
         self._open: dict[StreamName, Segment] = {}
         self._ahead: dict[StreamName, list[Entry]] = {}  # what was missed, until an entry follows
@@ -155,11 +155,11 @@ async def write_archive(root: Path, every_s: float, collectors: list[str], redis
         files.close()
 
 
-def _files(root: Path) -> IdFiles:
+def _files(root: Path) -> SegmentFiles:
     """The folder, seen to be one that can be written to before anything is read."""
     try:
         schema(DataType.TRADE)
-        return IdFiles(root, ".parquet")
+        return SegmentFiles(root, ".parquet")
     except ModuleNotFoundError as error:
         raise FleetError(str(error)) from error
     except OSError as error:

@@ -25,7 +25,7 @@ from common.process.service import run_service
 from tickfleet._util.clock import SystemClock
 from tickfleet.contract.events import Trade
 from tickfleet.contract.intervals import number_at, opens_at
-from tickfleet.reading.coverage_reader import UNKNOWN, CoverageReader, Look
+from tickfleet.reading.coverage_reader import UNKNOWN, CoverageReader, CoverageView
 from tickfleet.reading.entries import Chunk, Unreadable
 from tickfleet.reading.output import OutputEntry, OutputStreams
 from tickfleet.reading.position import BEGINNING, id_order
@@ -89,7 +89,7 @@ class BarMaker:
         self.next = number_at("1m", int(said["close_time"])) if said else None
         self._begun = bool(said)  # before that the first bar is the earliest of which there is a trade
         self._newest = 0
-        self._look: Look | None = None
+        self._look: CoverageView | None = None
         self._read_to = str(said.get("read_to", BEGINNING))
         self._bars: OrderedDict[int, Bar] = OrderedDict()  # in the order of their first trades
         self._holes = [] if said else [Hole(0, "stream_begins", self.mark)]  # what was before may be trimmed
@@ -126,7 +126,7 @@ class BarMaker:
         elif id_order(entry.id) > id_order(self._read_to):  # else it is read again after a restart
             LOG.warning("%s %s comes after its bar was published: it is in none", entry.stream, entry.id)
 
-    def due(self, look: Look, now_ns: int) -> Iterator[OutputEntry]:
+    def due(self, look: CoverageView, now_ns: int) -> Iterator[OutputEntry]:
         """The bars that are final, if all is read that ``look`` vouches for.
 
         ``look`` may be one that was given before: ``CoverageReader`` gives it for as long as it may be old. A new one

@@ -7,7 +7,7 @@ from typing import Any
 from common.process.log import get_logger
 from manager.decide.history import REFUSED
 from manager.decide.policy import Action, ActionKind
-from manager.model.journal_entries import WHO, Entry, What
+from manager.model.journal_entries import WHO, JournalEntry, What
 from manager.supervisord.async_client import Supervisor
 from manager.supervisord.client import SupervisorRefusedError
 from tickfleet._util.clock import Clock
@@ -21,10 +21,10 @@ Spawn = Callable[[Coroutine[Any, Any, None]], object]
 """Starts a task in the loop's task group."""
 
 
-class Hands:
+class Executor:
     """See the module. ``note`` takes an entry for the journal."""
 
-    def __init__(self, supervisor: Supervisor, clock: Clock, note: Callable[[Entry], None]) -> None:
+    def __init__(self, supervisor: Supervisor, clock: Clock, note: Callable[[JournalEntry], None]) -> None:
         self._supervisor, self._clock, self.note = supervisor, clock, note
         self._restarting = set[CollectorId]()
         self._busy: Counter[CollectorId] = Counter()  # each hold counts: one that ends does not end another
@@ -96,10 +96,10 @@ class Hands:
         finally:
             self._restarting.discard(collector)
 
-    def _entry(self, what: What, action: Action, details: dict[str, str]) -> Entry:
+    def _entry(self, what: What, action: Action, details: dict[str, str]) -> JournalEntry:
         log = get_logger().info if action.kind in _NO_ALARM else get_logger().warning
         log(what.value, collector=str(action.collector), why=action.why, **details)
-        return Entry(
+        return JournalEntry(
             at_ns=self._clock.now_ns(),
             who=WHO,
             what=what,

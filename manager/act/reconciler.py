@@ -9,10 +9,10 @@ from common.config.environment import Environment
 from common.config.fleet_file import Fleet
 from common.config.worker_file import encode, worker_file
 from common.process.log import get_logger
-from manager.act.executor import Hands, Spawn
+from manager.act.executor import Executor, Spawn
 from manager.act.programs import Launch, render, worker_file_name
 from manager.act.reconcile import Applied, carry_out, collector_name, find_differences, write_files
-from manager.model.journal_entries import WHO, Entry, What, answering
+from manager.model.journal_entries import WHO, JournalEntry, What, answering
 from manager.model.processes import Process
 from manager.settings import ManagerSettings
 from manager.supervisord.async_client import Supervisor
@@ -22,7 +22,7 @@ from tickfleet.contract.identity import PROGRAM_PREFIX
 from tickfleet.errors import FleetError
 
 
-class FleetKeeper:
+class Reconciler:
     """See the module. At most one attempt is under way. ``launch`` tells how the workers of a fleet are started.
 
     Attributes:
@@ -60,7 +60,7 @@ class FleetKeeper:
         self._told = True
         self._asked.extend(asked)
 
-    def keep(self, fleet: Fleet, processes: Mapping[str, Process], hands: Hands, spawn: Spawn) -> bool:
+    def keep(self, fleet: Fleet, processes: Mapping[str, Process], hands: Executor, spawn: Spawn) -> bool:
         """Begin an attempt where one is due and none is under way; whether one began because files had gone."""
         now_s = self._clock.monotonic_s()
         if self._working or now_s - self._tried_at_s < self._settings.reapply_every_s:
@@ -88,7 +88,7 @@ class FleetKeeper:
         }
         return next((str(folder) for folder, names in wanted.items() if not _holds(folder, names)), "")
 
-    async def _apply(self, fleet: Fleet, hands: Hands) -> None:
+    async def _apply(self, fleet: Fleet, hands: Executor) -> None:
         # what comes while we work begins anew
         told, asked, self._told, self._asked, self._due = self._told, self._asked, False, [], False
         try:
@@ -109,7 +109,7 @@ class FleetKeeper:
             hands.note(self._entry(What.FLEET_APPLIED, "", {**details, **answering(asked)}))
             get_logger().info("fleet_applied", **details)
 
-    async def _bring_in_line(self, fleet: Fleet, hands: Hands) -> Applied:
+    async def _bring_in_line(self, fleet: Fleet, hands: Executor) -> Applied:
         launch = self._launch(fleet)
         wanted = {config.id.program: render(config, launch) for config in fleet.collectors}
         if not await asyncio.to_thread(self._write, fleet, wanted) and self._in_line:
@@ -135,7 +135,7 @@ class FleetKeeper:
         environment.logs.mkdir(mode=0o700, parents=True, exist_ok=True)
         return write_files(environment.programs, {f"{program}.conf": text for program, text in sections.items()})
 
-    def _failed(self, error: FleetError | OSError, hands: Hands, answers: dict[str, str]) -> None:
+    def _failed(self, error: FleetError | OSError, hands: Executor, answers: dict[str, str]) -> None:
         if isinstance(error, SupervisorEndingError):  # the look says so; and soon it will end us too
             return
         phrase = str(error) if isinstance(error, FleetError) else f"{self._environment.var} cannot be written"
@@ -145,8 +145,8 @@ class FleetKeeper:
             hands.note(self._entry(What.APPLY_FAILED, phrase, answers))
         self.trouble = phrase
 
-    def _entry(self, what: What, why: str, details: dict[str, str]) -> Entry:
-        return Entry(at_ns=self._clock.now_ns(), who=WHO, what=what, why=why, details=details)
+    def _entry(self, what: What, why: str, details: dict[str, str]) -> JournalEntry:
+        return JournalEntry(at_ns=self._clock.now_ns(), who=WHO, what=what, why=why, details=details)
 
 
 def _holds(folder: Path, names: set[str]) -> bool:

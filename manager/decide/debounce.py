@@ -32,7 +32,7 @@ class _Seen(Struct, frozen=True):
     verdict: Verdict | None = None
 
 
-class Steadiness:
+class Debounce:
     """See the module."""
 
     def __init__(self) -> None:

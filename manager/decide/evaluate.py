@@ -11,13 +11,13 @@ from msgspec.structs import replace
 
 from common.config.collector import ExchangeCollectorConfig
 from manager.decide.assess import assess
-from manager.decide.debounce import Steadiness
+from manager.decide.debounce import Debounce
 from manager.decide.history import History, observe, parked
 from manager.decide.outage import Outages, observe_outages
 from manager.decide.overlays import marks_of
 from manager.decide.policy import Action, Conditions, decide
 from manager.decide.turns import Turns
-from manager.model.journal_entries import WHO, Entry
+from manager.model.journal_entries import WHO, JournalEntry
 from manager.model.processes import Process
 from manager.model.verdicts import Judgement, Pulse, Verdict
 from manager.observe.clock_jumps import Instant
@@ -39,12 +39,12 @@ class Past(Protocol):
         """Of the exchanges."""
         ...
 
-    def note(self, entry: Entry) -> None:
+    def note(self, entry: JournalEntry) -> None:
         """Remember one more thing."""
         ...
 
 
-class Seen(Struct, frozen=True, kw_only=True):
+class Observation(Struct, frozen=True, kw_only=True):
     """What one look has shown, and when.
 
     Attributes:
@@ -67,10 +67,10 @@ class Round(Struct, frozen=True):
     """What came of one round: the verdicts, and what was new in them, which is noted already."""
 
     judgements: list[Judgement]
-    news: list[Entry]
+    news: list[JournalEntry]
 
 
-class Judge:
+class Evaluation:
     """See the module.
 
     Attributes:
@@ -79,11 +79,11 @@ class Judge:
 
     def __init__(self, settings: ManagerSettings) -> None:
         self.settings = settings
-        self._steadiness, self._turns = Steadiness(), Turns()
+        self._steadiness, self._turns = Debounce(), Turns()
 
-    def judge(self, seen: Seen, past: Past, conditions: Conditions) -> Round:
+    def judge(self, seen: Observation, past: Past, conditions: Conditions) -> Round:
         """The verdicts of this round; what is new in them is noted in ``past``."""
-        settings, now_ns, news = self.settings, seen.at.wall_ns, list[Entry]()
+        settings, now_ns, news = self.settings, seen.at.wall_ns, list[JournalEntry]()
         judgements = assess(seen.desired, seen.pulses, seen.processes, parked(past.history, now_ns, settings), settings)
         judgements = _without_restarts(seen.explain(judgements), seen.restarting)
         if seen.processes is not None:
@@ -104,7 +104,7 @@ class Judge:
         return decide(judgements, past.history, now_ns, conditions, self.settings, past.outages)
 
 
-def _note_all(entries: Iterable[Entry], past: Past) -> None:
+def _note_all(entries: Iterable[JournalEntry], past: Past) -> None:
     for entry in entries:
         past.note(entry)
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from msgspec import Struct
 from msgspec.structs import replace
 
-from manager.model.journal_entries import Entry, What
+from manager.model.journal_entries import JournalEntry, What
 from manager.model.verdicts import WELL, Judgement, Verdict
 from manager.settings import ManagerSettings, to_ns
 from tickfleet.contract.identity import CollectorId
@@ -25,7 +25,7 @@ _RUNS_NOT = frozenset({each.value for each in (Verdict.DEAD, Verdict.CRASH_LOOPI
 _WELL_NAMES = frozenset(verdict.value for verdict in WELL)
 
 
-class Track(Struct, frozen=True, kw_only=True):
+class CollectorPast(Struct, frozen=True, kw_only=True):
     """The past of one collector.
 
     Attributes:
@@ -63,14 +63,14 @@ class Track(Struct, frozen=True, kw_only=True):
     stood_down_ns: int = 0
 
 
-History = Mapping[str, Track]
+History = Mapping[str, CollectorPast]
 """Tracks by collector id."""
 
 REFUSED = "refused"
 """First word of the outcome of an action that supervisord would not carry out."""
 
 
-def remember(history: History, entry: Entry, settings: ManagerSettings) -> History:
+def remember(history: History, entry: JournalEntry, settings: ManagerSettings) -> History:
     """The history after one more entry; the one given stays as it is."""
     if entry.what is What.FLEET_APPLIED:
         touched = {name for part in ("added", "changed", "removed") for name in entry.details.get(part, "").split()}
@@ -83,11 +83,11 @@ def remember(history: History, entry: Entry, settings: ManagerSettings) -> Histo
     fold = _FOLDS.get(entry.what)
     if fold is None or not entry.collector:
         return history
-    track = fold(history.get(entry.collector, Track()), entry, settings)
+    track = fold(history.get(entry.collector, CollectorPast()), entry, settings)
     return {**history, entry.collector: track}
 
 
-def rebuild(entries: Iterable[Entry], settings: ManagerSettings) -> History:
+def rebuild(entries: Iterable[JournalEntry], settings: ManagerSettings) -> History:
     """The history that a journal tells."""
     history: History = {}
     for entry in entries:
@@ -95,7 +95,7 @@ def rebuild(entries: Iterable[Entry], settings: ManagerSettings) -> History:
     return history
 
 
-def forgiven(track: Track, now_ns: int, settings: ManagerSettings) -> Track:
+def forgiven(track: CollectorPast, now_ns: int, settings: ManagerSettings) -> CollectorPast:
     """The track without its old trouble where the collector has been well for long enough."""
     if track.well_since_ns and now_ns - track.well_since_ns >= to_ns(settings.forgive_after_s):
         return _clean(track)
@@ -116,27 +116,27 @@ def parked(history: History, now_ns: int, settings: ManagerSettings) -> dict[Col
     }
 
 
-def recent_restarts(track: Track, now_ns: int, settings: ManagerSettings) -> int:
+def recent_restarts(track: CollectorPast, now_ns: int, settings: ManagerSettings) -> int:
     """Restarts within the window that the budget is for."""
     return sum(at_ns > now_ns - to_ns(settings.restart_window_s) for at_ns in track.restarts_ns)
 
 
-def in_force(track: Track, now_ns: int, settings: ManagerSettings) -> bool:
+def in_force(track: CollectorPast, now_ns: int, settings: ManagerSettings) -> bool:
     """Whether a park lasts; one that seems longer than any can be is the work of a clock that was set back."""
     return 0 < track.parked_until_ns - now_ns <= to_ns(settings.park_max_s)
 
 
-def observe(judgements: Iterable[Judgement], history: History, now_ns: int, who: str) -> list[Entry]:
+def observe(judgements: Iterable[Judgement], history: History, now_ns: int, who: str) -> list[JournalEntry]:
     """What is new: runs not seen before, verdicts that changed. Turns between healthy and quiet are no news."""
     entries = []
     for judgement in judgements:
-        track = history.get(str(judgement.id), Track())
+        track = history.get(str(judgement.id), CollectorPast())
         process = judgement.process
         if process is not None and process.started_s not in (0, track.run_started_s):
             details = {"pid": str(process.pid), "started_s": str(process.started_s)}
             before = f"the run before: {process.ended}" if process.ended and track.run_started_s else ""
             entries.append(
-                Entry(
+                JournalEntry(
                     at_ns=now_ns,
                     who=who,
                     what=What.RUN_SEEN,
@@ -148,7 +148,7 @@ def observe(judgements: Iterable[Judgement], history: History, now_ns: int, who:
         verdict = Verdict.HEALTHY if judgement.well else judgement.verdict
         if verdict.value != track.verdict:
             entries.append(
-                Entry(
+                JournalEntry(
                     at_ns=now_ns,
                     who=who,
                     what=What.VERDICT_CHANGED,
@@ -160,7 +160,7 @@ def observe(judgements: Iterable[Judgement], history: History, now_ns: int, who:
     return entries
 
 
-def _verdict_changed(track: Track, entry: Entry, settings: ManagerSettings) -> Track:
+def _verdict_changed(track: CollectorPast, entry: JournalEntry, settings: ManagerSettings) -> CollectorPast:
     verdict = entry.details.get("to", "")
     well = verdict in _WELL_NAMES
     if well and track.well_since_ns:
@@ -175,14 +175,14 @@ def _verdict_changed(track: Track, entry: Entry, settings: ManagerSettings) -> T
     )
 
 
-def _run_seen(track: Track, entry: Entry, _settings: ManagerSettings) -> Track:
+def _run_seen(track: CollectorPast, entry: JournalEntry, _settings: ManagerSettings) -> CollectorPast:
     first = track.run_started_s == 0
     disabled = track.verdict == Verdict.DISABLED.value  # a run that is not to be does not count
     seen = replace(track, run_started_s=_number(entry, "started_s"), ordered=disabled)
     return seen if first else _count(seen, entry.at_ns)
 
 
-def _action(track: Track, entry: Entry, _settings: ManagerSettings) -> Track:
+def _action(track: CollectorPast, entry: JournalEntry, _settings: ManagerSettings) -> CollectorPast:
     action, outcome = entry.details.get("action"), entry.details.get("outcome", "")
     if action in ("start", "kill", "restart", "probe"):
         track = replace(track, acted_ns=entry.at_ns)
@@ -199,38 +199,38 @@ def _action(track: Track, entry: Entry, _settings: ManagerSettings) -> Track:
     return track
 
 
-def _stood_down(track: Track, entry: Entry, _settings: ManagerSettings) -> Track:
+def _stood_down(track: CollectorPast, entry: JournalEntry, _settings: ManagerSettings) -> CollectorPast:
     return replace(track, stood_down_ns=entry.at_ns)
 
 
-def _operated(track: Track, _entry: Entry, _settings: ManagerSettings) -> Track:
+def _operated(track: CollectorPast, _entry: JournalEntry, _settings: ManagerSettings) -> CollectorPast:
     """A person has dealt with it: we go on."""
     return replace(track, recoveries=0, stood_down_ns=0)
 
 
-def _parked(track: Track, entry: Entry, _settings: ManagerSettings) -> Track:
+def _parked(track: CollectorPast, entry: JournalEntry, _settings: ManagerSettings) -> CollectorPast:
     until, parks = _number(entry, "until"), _number(entry, "parks")
     return replace(track, parks=parks, parked_until_ns=until, tried=False, restarts_ns=())
 
 
-def _asked(track: Track, entry: Entry, _settings: ManagerSettings) -> Track:
+def _asked(track: CollectorPast, entry: JournalEntry, _settings: ManagerSettings) -> CollectorPast:
     """Who asks for it to run has dealt with what was wrong: nothing is held against it any more."""
     if entry.details.get("command") not in _ANEW:
         return track
     return replace(_clean(track), ordered=track.ordered or track.verdict in _RUNS_NOT)
 
 
-def _clean(track: Track) -> Track:
+def _clean(track: CollectorPast) -> CollectorPast:
     return replace(track, restarts_ns=(), parks=0, parked_until_ns=0, tried=False, recoveries=0, stood_down_ns=0)
 
 
-def _count(track: Track, at_ns: int) -> Track:
+def _count(track: CollectorPast, at_ns: int) -> CollectorPast:
     """One more restart; after a park it is the try that was due (one made before, by an operator, is not)."""
     tried = track.tried or (track.parks > 0 and at_ns >= track.parked_until_ns)
     return replace(track, restarts_ns=(*track.restarts_ns, at_ns)[-RESTARTS_KEPT:], tried=tried)
 
 
-def _number(entry: Entry, name: str) -> int:
+def _number(entry: JournalEntry, name: str) -> int:
     text = entry.details.get(name, "")
     return int(text) if text.isascii() and text.isdigit() and len(text) < 20 else 0
 

@@ -15,9 +15,9 @@ from collections.abc import Iterable, Mapping
 from msgspec import Struct
 from msgspec.structs import replace
 
-from manager.decide.history import History, Track
+from manager.decide.history import CollectorPast, History
 from manager.model.formatting import phrase
-from manager.model.journal_entries import Entry, What
+from manager.model.journal_entries import JournalEntry, What
 from manager.model.verdicts import Judgement, Verdict
 from manager.settings import NS_PER_S, ManagerSettings, to_ns
 from tickfleet.contract.health import WorkerState
@@ -54,7 +54,7 @@ Outages = Mapping[str, Outage]
 """By exchange."""
 
 
-def remember_outage(outages: Outages, entry: Entry) -> Outages:
+def remember_outage(outages: Outages, entry: JournalEntry) -> Outages:
     """The outages after one more entry of the journal; those given stay as they are."""
     exchange = entry.details.get("exchange", "")
     known = outages.get(exchange)
@@ -70,7 +70,7 @@ def remember_outage(outages: Outages, entry: Entry) -> Outages:
     return outages
 
 
-def rebuild_outages(entries: Iterable[Entry]) -> Outages:
+def rebuild_outages(entries: Iterable[JournalEntry]) -> Outages:
     """The outages that a journal tells of."""
     outages: Outages = {}
     for entry in entries:
@@ -85,7 +85,7 @@ def observe_outages(
     now_ns: int,
     settings: ManagerSettings,
     who: str,
-) -> list[Entry]:
+) -> list[JournalEntry]:
     """What is new: outages that begin and that are over."""
     by_exchange: dict[str, list[Judgement]] = {exchange: [] for exchange, known in outages.items() if known.lasts}
     for judgement in judgements:
@@ -104,8 +104,8 @@ def observe_outages(
     return entries
 
 
-def _entry(what: What, exchange: str, at_ns: int, who: str, why: str, details: dict[str, str]) -> Entry:
-    return Entry(at_ns=at_ns, who=who, what=what, why=why, details={"exchange": exchange, **details})
+def _entry(what: What, exchange: str, at_ns: int, who: str, why: str, details: dict[str, str]) -> JournalEntry:
+    return JournalEntry(at_ns=at_ns, who=who, what=what, why=why, details={"exchange": exchange, **details})
 
 
 class _View:
@@ -156,8 +156,8 @@ class _View:
         lacks = heartbeat.state is WorkerState.RUNNING or bool(heartbeat.mute)
         return lacks or not has_fresh_data(judgement, self._settings)
 
-    def _track(self, judgement: Judgement) -> Track:
-        return self._history.get(str(judgement.id), Track())
+    def _track(self, judgement: Judgement) -> CollectorPast:
+        return self._history.get(str(judgement.id), CollectorPast())
 
 
 def has_fresh_data(judgement: Judgement, settings: ManagerSettings) -> bool:

@@ -24,7 +24,7 @@ class OutageMark(Struct, frozen=True):
     next_probe_ns: int
 
 
-class Marks(Struct, frozen=True, kw_only=True):
+class Overlays(Struct, frozen=True, kw_only=True):
     """See the module.
 
     Attributes:
@@ -72,14 +72,14 @@ class Marks(Struct, frozen=True, kw_only=True):
         }
 
 
-NO_MARKS = Marks()
+NO_MARKS = Overlays()
 
 
 def marks_of(
     outages: Outages, history: History, now_ns: int, settings: ManagerSettings, no_writes: NoWrites | None = None
-) -> Marks:
+) -> Overlays:
     """The marks that follow from the journal, and from the last look at Redis."""
-    return Marks(
+    return Overlays(
         outages={
             exchange: OutageMark(outage.began_ns, outage.next_probe_ns(settings))
             for exchange, outage in outages.items()
@@ -90,11 +90,11 @@ def marks_of(
     )
 
 
-def read_marks(fields: Mapping[str, str]) -> Marks:
+def read_marks(fields: Mapping[str, str]) -> Overlays:
     """The marks in the manager's heartbeat; none where there is no manager, or what stands there is not ours."""
     try:
         outages = msgspec.json.decode(fields.get("outages", "{}"), type=dict[str, OutageMark])
         names = msgspec.json.decode(fields.get("stood_down", "[]"), type=frozenset[str])
     except msgspec.MsgspecError:
         return NO_MARKS
-    return Marks(outages=outages, stood_down=names, no_writes=decode(fields.get("no_writes", "")))
+    return Overlays(outages=outages, stood_down=names, no_writes=decode(fields.get("no_writes", "")))

@@ -28,7 +28,7 @@ from msgspec.structs import replace
 
 from manager.decide.bans import ban_of
 from manager.decide.data_flow import can_be_cured
-from manager.decide.history import History, Track, forgiven, in_force, recent_restarts
+from manager.decide.history import CollectorPast, History, forgiven, in_force, recent_restarts
 from manager.decide.outage import Outage, Outages
 from manager.decide.start_limits import turns
 from manager.model.formatting import clock_time, span
@@ -98,7 +98,7 @@ def decide(
 ) -> list[Action]:
     """The actions for this round, at most one per collector."""
     judgements = list(judgements)
-    tracks = {each.id: forgiven(history.get(str(each.id), Track()), now_ns, settings) for each in judgements}
+    tracks = {each.id: forgiven(history.get(str(each.id), CollectorPast()), now_ns, settings) for each in judgements}
     actions = [
         action
         for each in judgements
@@ -116,7 +116,7 @@ def decide(
 
 
 def _decide_one(
-    judgement: Judgement, track: Track, now_ns: int, conditions: Conditions, settings: ManagerSettings
+    judgement: Judgement, track: CollectorPast, now_ns: int, conditions: Conditions, settings: ManagerSettings
 ) -> Action | None:
     process, verdict = judgement.process, judgement.verdict
     if process is None:
@@ -143,14 +143,14 @@ def _decide_one(
     return None
 
 
-def _is_restarted_too_often(judgement: Judgement, track: Track, now_ns: int, settings: ManagerSettings) -> bool:
+def _is_restarted_too_often(judgement: Judgement, track: CollectorPast, now_ns: int, settings: ManagerSettings) -> bool:
     """Whether supervisord restarts it faster than we allow; without ``auto_restart`` only persons restart it."""
     lives = judgement.process is not None and judgement.process.alive
     may = not lives or judgement.well or not judgement.config.auto_restart
     return not may and recent_restarts(track, now_ns, settings) > settings.restarts_max
 
 
-def _is_confirmed(judgement: Judgement, track: Track, now_ns: int, settings: ManagerSettings) -> bool:
+def _is_confirmed(judgement: Judgement, track: CollectorPast, now_ns: int, settings: ManagerSettings) -> bool:
     """Whether a silence has lasted for long enough, and a restart may end it."""
     heartbeat = judgement.pulse.heartbeat
     if heartbeat is None or not can_be_cured(heartbeat):
@@ -161,7 +161,7 @@ def _is_confirmed(judgement: Judgement, track: Track, now_ns: int, settings: Man
 def _recover(
     kind: ActionKind,
     judgement: Judgement,
-    track: Track,
+    track: CollectorPast,
     now_ns: int,
     conditions: Conditions,
     settings: ManagerSettings,
@@ -176,7 +176,7 @@ def _recover(
 
 
 def _again(
-    kind: ActionKind, judgement: Judgement, track: Track, now_ns: int, settings: ManagerSettings
+    kind: ActionKind, judgement: Judgement, track: CollectorPast, now_ns: int, settings: ManagerSettings
 ) -> Action | None:
     """A start, a kill or a restart where the budget allows it, else a park, or nothing while one lasts."""
     if in_force(track, now_ns, settings):
@@ -187,7 +187,7 @@ def _again(
     return Action(kind=kind, collector=judgement.id, why=judgement.why, pid=pid)
 
 
-def _park(judgement: Judgement, track: Track, now_ns: int, settings: ManagerSettings) -> Action:
+def _park(judgement: Judgement, track: CollectorPast, now_ns: int, settings: ManagerSettings) -> Action:
     pause_s = min(settings.park_first_s * 2.0 ** min(track.parks, 30), settings.park_max_s)
     until_ns = now_ns + to_ns(pause_s)
     cause = (
@@ -207,7 +207,7 @@ def _park(judgement: Judgement, track: Track, now_ns: int, settings: ManagerSett
 
 def _probes(
     judgements: list[Judgement],
-    tracks: Mapping[CollectorId, Track],
+    tracks: Mapping[CollectorId, CollectorPast],
     now_ns: int,
     conditions: Conditions,
     settings: ManagerSettings,
@@ -238,7 +238,7 @@ def _is_probe_due(outage: Outage, now_ns: int, settings: ManagerSettings) -> boo
 
 
 def _may_probe(
-    judgement: Judgement, track: Track, now_ns: int, conditions: Conditions, settings: ManagerSettings
+    judgement: Judgement, track: CollectorPast, now_ns: int, conditions: Conditions, settings: ManagerSettings
 ) -> bool:
     return (
         judgement.verdict is Verdict.EXCHANGE_OUTAGE
@@ -260,7 +260,7 @@ def _is_banned(judgement: Judgement) -> bool:
     return heartbeat is not None and ban_of(heartbeat) is not None
 
 
-def _last_start_ns(track: Track) -> int:
+def _last_start_ns(track: CollectorPast) -> int:
     """When it was last started, or that was tried: they take turns, so nobody starves."""
     return max(track.run_started_s * NS_PER_S, track.acted_ns)
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Set
 
 from msgspec.structs import replace
 
-from manager.decide.history import History, Track
+from manager.decide.history import CollectorPast, History
 from manager.decide.start_limits import share
 from manager.model.processes import STARTABLE
 from manager.model.verdicts import Judgement, Verdict
@@ -46,7 +46,7 @@ class Turns:
         reasons = {
             each.id: why
             for each in judgements
-            if (why := _why_it_waits(each, history.get(str(each.id), Track()), busy=each.id in busy))
+            if (why := _why_it_waits(each, history.get(str(each.id), CollectorPast()), busy=each.id in busy))
         }
         self._since_s = {collector: self._since_s.get(collector, now_s) for collector in reasons}
         crowds = Counter(collector.exchange for collector in reasons)
@@ -60,7 +60,7 @@ class Turns:
         ]
 
 
-def _why_it_waits(judgement: Judgement, track: Track, *, busy: bool) -> str:
+def _why_it_waits(judgement: Judgement, track: CollectorPast, *, busy: bool) -> str:
     """Empty where it does not: then it has run, and nobody has told it to stop."""
     process = judgement.process
     if judgement.verdict is not Verdict.DEAD:

@@ -30,7 +30,7 @@ from tickfleet.contract.identity import CollectorId
 from tickfleet.errors import FleetError, InvalidConfigurationError
 
 
-class WishState(Enum):
+class OverrideState(Enum):
     """What an operator wants of a collector."""
 
     ENABLED = "enabled"
@@ -53,7 +53,7 @@ class Stamp(Struct, frozen=True, kw_only=True, omit_defaults=True):
         return f"{text}: {reason}" if reason else text
 
 
-class Wish(Stamp, frozen=True, kw_only=True, omit_defaults=True):
+class Override(Stamp, frozen=True, kw_only=True, omit_defaults=True):
     """A run-time change as it stands in Redis, stamped by who made it.
 
     Attributes:
@@ -61,7 +61,7 @@ class Wish(Stamp, frozen=True, kw_only=True, omit_defaults=True):
         added: Who added it, where the wish is a later one.
     """
 
-    state: WishState
+    state: OverrideState
     config: dict[str, Any] | None = None
     added: Stamp | None = None
 
@@ -72,7 +72,7 @@ class Wish(Stamp, frozen=True, kw_only=True, omit_defaults=True):
 
     def sentence(self) -> str:
         """The state, by whom, since when and why, for people."""
-        fresh = self.state is WishState.ENABLED and self.config is not None and self.added is None
+        fresh = self.state is OverrideState.ENABLED and self.config is not None and self.added is None
         return self.told("added" if fresh else self.state.value)
 
 
@@ -89,8 +89,8 @@ class Desired(Struct, frozen=True, kw_only=True):
 
     fleet: Fleet
     in_file: Mapping[CollectorId, ExchangeCollectorConfig]
-    wishes: Mapping[CollectorId, Wish] = {}
-    spent: Mapping[str, Wish | None] = {}
+    wishes: Mapping[CollectorId, Override] = {}
+    spent: Mapping[str, Override | None] = {}
     ignored: Mapping[str, str] = {}
 
     @property
@@ -99,14 +99,14 @@ class Desired(Struct, frozen=True, kw_only=True):
         return tuple(self.ignored.values())
 
     @property
-    def removed(self) -> dict[CollectorId, Wish]:
+    def removed(self) -> dict[CollectorId, Override]:
         """The collectors that the fleet file lists and an operator has removed."""
-        return {name: wish for name, wish in self.wishes.items() if wish.state is WishState.REMOVED}
+        return {name: wish for name, wish in self.wishes.items() if wish.state is OverrideState.REMOVED}
 
     def why_idle(self, collector: CollectorId) -> str:
         """Why it is not to run; empty where it is."""
         wish = self.wishes.get(collector)
-        if wish is not None and wish.state is not WishState.ENABLED:
+        if wish is not None and wish.state is not OverrideState.ENABLED:
             return wish.sentence()
         config = self.fleet.find(collector)
         return "disabled in the fleet file" if config is not None and not config.enabled else ""
@@ -119,7 +119,7 @@ class Desired(Struct, frozen=True, kw_only=True):
         ]
 
 
-def encode(wish: Wish) -> str:
+def encode(wish: Override) -> str:
     """The wish as it stands in Redis."""
     return msgspec.json.encode(wish).decode()
 
@@ -132,8 +132,8 @@ def merge(fleet: Fleet, entries: Mapping[str, str]) -> Desired:
         entries: The hash. An entry that makes no sense is reported and ignored.
     """
     in_file = {config.id: config for config in fleet.collectors}
-    wishes, added = dict[CollectorId, Wish](), dict[CollectorId, ExchangeCollectorConfig]()
-    spent, ignored = dict[str, Wish | None](), dict[str, str]()
+    wishes, added = dict[CollectorId, Override](), dict[CollectorId, ExchangeCollectorConfig]()
+    spent, ignored = dict[str, Override | None](), dict[str, str]()
     for field, text in sorted(entries.items()):
         try:
             collector, wish = _read(field, text)
@@ -143,7 +143,7 @@ def merge(fleet: Fleet, entries: Mapping[str, str]) -> Desired:
                     spent[field] = left
                 if left is not None:
                     wishes[collector] = left
-            elif wish.config is not None and wish.state is not WishState.REMOVED:
+            elif wish.config is not None and wish.state is not OverrideState.REMOVED:
                 added[collector] = _resolve(fleet, collector, wish, wish.config)
                 wishes[collector] = wish
             # else the file no longer lists what it was about; it counts again if the file does so again
@@ -163,32 +163,32 @@ def merge(fleet: Fleet, entries: Mapping[str, str]) -> Desired:
     )
 
 
-def _read(field: str, text: str) -> tuple[CollectorId, Wish]:
+def _read(field: str, text: str) -> tuple[CollectorId, Override]:
     collector = CollectorId.parse(field)
     try:
-        return collector, msgspec.json.decode(text, type=Wish)
+        return collector, msgspec.json.decode(text, type=Override)
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
         raise InvalidConfigurationError("its entry is not one that this version knows") from error
 
 
-def _beside_the_file(wish: Wish, config: ExchangeCollectorConfig) -> Wish | None:
+def _beside_the_file(wish: Override, config: ExchangeCollectorConfig) -> Override | None:
     """What is left of a wish about a collector that the file lists."""
-    if wish.state is WishState.ENABLED and (wish.config is not None or config.enabled):
+    if wish.state is OverrideState.ENABLED and (wish.config is not None or config.enabled):
         return None
     return replace(wish, config=None, added=None)
 
 
-def _resolve(fleet: Fleet, collector: CollectorId, wish: Wish, table: dict[str, Any]) -> ExchangeCollectorConfig:
+def _resolve(fleet: Fleet, collector: CollectorId, wish: Override, table: dict[str, Any]) -> ExchangeCollectorConfig:
     config = fleet.resolve(table)
     if config.id != collector:
         raise InvalidConfigurationError("its entry is about another collector")
-    return replace(config, enabled=wish.state is WishState.ENABLED)
+    return replace(config, enabled=wish.state is OverrideState.ENABLED)
 
 
-def _with(config: ExchangeCollectorConfig, wish: Wish | None) -> ExchangeCollectorConfig | None:
+def _with(config: ExchangeCollectorConfig, wish: Override | None) -> ExchangeCollectorConfig | None:
     """The file's collector as the wish leaves it; None where it is removed."""
     if wish is None:
         return config
-    if wish.state is WishState.REMOVED:
+    if wish.state is OverrideState.REMOVED:
         return None
-    return replace(config, enabled=wish.state is WishState.ENABLED)
+    return replace(config, enabled=wish.state is OverrideState.ENABLED)

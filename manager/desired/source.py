@@ -7,7 +7,7 @@ from typing import Any
 from common.config.fleet_file import Fleet
 from common.process.log import get_logger
 from common.redis.redis_py import translated_errors
-from manager.desired.overrides import Wish, encode, merge
+from manager.desired.overrides import Override, encode, merge
 from manager.observe.poller import RedisLink
 from tickfleet.contract import keys
 from tickfleet.errors import FleetError, RedisUnreachableError
@@ -138,7 +138,7 @@ class Wanted:
                 get_logger().error("run_time_change_ignored", why=trouble)
 
 
-def _exchange(field: str, expected: str, left: Wish | None) -> Callable[[Any], Coroutine[Any, Any, None]]:
+def _exchange(field: str, expected: str, left: Override | None) -> Callable[[Any], Coroutine[Any, Any, None]]:
     """A transaction that replaces an entry where it still is as it was read."""
 
     async def run(pipe: Any) -> None:

@@ -10,7 +10,7 @@ from common.process.log import get_logger
 from manager.decide.bans import bans_of
 from manager.desired.rival import with_a_way_out
 from manager.model.formatting import clock_time, span
-from manager.model.journal_entries import WHO, Entry, What
+from manager.model.journal_entries import WHO, JournalEntry, What
 from manager.model.verdicts import Pulse
 from manager.observe.clock_jumps import Instant
 from manager.observe.lease import Lease
@@ -34,7 +34,7 @@ _GOOD_NEWS = frozenset(
 )
 
 
-class Notices:
+class Incidents:
     """See the module."""
 
     def __init__(self, clock: Clock, settings: ManagerSettings) -> None:
@@ -54,7 +54,7 @@ class Notices:
 
     def look(
         self, lease: Lease, redis_trouble: str, pulses: Mapping[CollectorId, Pulse] | None, rival: str = ""
-    ) -> Iterator[Entry]:
+    ) -> Iterator[JournalEntry]:
         """What is new in this round. What concerns the fleet is told by the manager that leads.
 
         Args:
@@ -71,7 +71,7 @@ class Notices:
             yield from self._of_bans(pulses)
             yield from self._of_data(pulses)
 
-    def _of_redis(self, trouble: str) -> Iterator[Entry]:
+    def _of_redis(self, trouble: str) -> Iterator[JournalEntry]:
         """That it was away is told when it is back, as that is when it can be written; a long time is told before."""
         now = Instant(self._clock.now_ns(), self._clock.monotonic_s())
         if trouble:
@@ -89,7 +89,7 @@ class Notices:
             self._spells, self._spells_due_s = [], now.monotonic_s + SPELLS_EVERY_S
         self._away_told = False
 
-    def _back(self, spells: Sequence[tuple[Instant, Instant]]) -> Entry:
+    def _back(self, spells: Sequence[tuple[Instant, Instant]]) -> JournalEntry:
         (since, _), (_, until) = spells[0], spells[-1]
         away_s = sum(end.monotonic_s - begin.monotonic_s for begin, end in spells)
         details = {"since": str(since.wall_ns), "until": str(until.wall_ns), "away_s": f"{away_s:.0f}"}
@@ -99,7 +99,7 @@ class Notices:
         why = f"after {span(away_s)}{often}, since {clock_time(since.wall_ns)} ({self._away_why})"
         return self._entry(What.REDIS_BACK, why, details)
 
-    def _of_rival(self, rival: str) -> Iterator[Entry]:
+    def _of_rival(self, rival: str) -> Iterator[JournalEntry]:
         if bool(rival) is self._rival_told:
             return
         self._rival_told = bool(rival)
@@ -108,7 +108,7 @@ class Notices:
         else:
             yield self._entry(What.FLEETS_AGREE, "no other manager acts for another fleet now")
 
-    def of_writes(self, lease: Lease, no_writes: NoWrites | None) -> Iterator[Entry]:
+    def of_writes(self, lease: Lease, no_writes: NoWrites | None) -> Iterator[JournalEntry]:
         """What is new of a Redis that takes no writes: once it lasts, and that it is over, however short it was."""
         before, self._no_writes = self._no_writes, no_writes
         if lease.holder:
@@ -126,7 +126,7 @@ class Notices:
             self._no_writes_told = True
             yield self._entry(What.WRITES_REFUSED, str(no_writes), details)
 
-    def _of_lease(self, lease: Lease) -> Iterator[Entry]:
+    def _of_lease(self, lease: Lease) -> Iterator[JournalEntry]:
         if lease.standing_by and not self._standby_told:
             self._standby_told = True
             yield self._entry(What.MANAGER_STANDBY, f"another manager acts: {lease.holder}")
@@ -134,7 +134,7 @@ class Notices:
             self._standby_told = False
             yield self._entry(What.MANAGER_TOOK_OVER, "the other manager has gone")
 
-    def _of_bans(self, pulses: Mapping[CollectorId, Pulse]) -> Iterator[Entry]:
+    def _of_bans(self, pulses: Mapping[CollectorId, Pulse]) -> Iterator[JournalEntry]:
         """A ban that lasts; one that follows on another is the same."""
         bans, now_s = bans_of(pulses.items()), self._clock.monotonic_s()
         self._banned_since_s = {exchange: self._banned_since_s.get(exchange, now_s) for exchange in bans}
@@ -147,7 +147,7 @@ class Notices:
             self._banned.discard(exchange)
             yield self._entry(What.BAN_OVER, f"{exchange} may be called again", {"exchange": exchange})
 
-    def _of_data(self, pulses: Mapping[CollectorId, Pulse]) -> Iterator[Entry]:
+    def _of_data(self, pulses: Mapping[CollectorId, Pulse]) -> Iterator[JournalEntry]:
         for collector, count in _new_gaps(self._gaps, pulses):
             self._lost[collector] = self._lost.get(collector, 0) + count
         self._gaps = {
@@ -164,7 +164,7 @@ class Notices:
             why = f"{count} hole{'' if count == 1 else 's'} could not be filled; manager-cli coverage {collector}"
             yield self._entry(What.DATA_LOST, why, {"gaps": str(count)}, str(collector))
 
-    def versions(self, pulses: Mapping[CollectorId, Pulse], last: Entry | None) -> Iterator[Entry]:
+    def versions(self, pulses: Mapping[CollectorId, Pulse], last: JournalEntry | None) -> Iterator[JournalEntry]:
         """The versions of the collectors that run, where they are not those of the ``last`` entry of this kind."""
         found = Counter(pulse.heartbeat.version for pulse in pulses.values() if pulse.heartbeat and not pulse.expired)
         versions = " ".join(sorted(found))
@@ -173,10 +173,10 @@ class Notices:
         why = ", ".join(f"{count} of the collectors that run: {version}" for version, count in sorted(found.items()))
         yield self._entry(What.VERSIONS_SEEN, why, {"versions": versions})
 
-    def _entry(self, what: What, why: str, details: dict[str, str] | None = None, collector: str = "") -> Entry:
+    def _entry(self, what: What, why: str, details: dict[str, str] | None = None, collector: str = "") -> JournalEntry:
         log = get_logger().info if what in _GOOD_NEWS else get_logger().warning
         log(what.value, why=why, **({"collector": collector} if collector else {}), **(details or {}))
-        return Entry(
+        return JournalEntry(
             at_ns=self._clock.now_ns(), who=WHO, what=what, collector=collector, why=why, details=details or {}
         )
 

@@ -3,13 +3,13 @@
 from collections.abc import Iterable
 
 from common.process.log import get_logger
-from manager.model.journal_entries import Entry, What
+from manager.model.journal_entries import JournalEntry, What
 from manager.model.verdicts import Verdict
 
 _NO_ALARM = frozenset({Verdict.HEALTHY.value, Verdict.STARTING.value, Verdict.DISABLED.value})
 
 
-def log_news(news: Iterable[Entry]) -> None:
+def log_news(news: Iterable[JournalEntry]) -> None:
     """One line for each change of a verdict, and for the begin and the end of an outage."""
     for entry in news:
         if entry.what is What.VERDICT_CHANGED:

@@ -7,7 +7,15 @@ from common.process.log import get_logger
 from common.redis.redis_py import translated_errors
 from manager.decide.history import History, rebuild, remember
 from manager.decide.outage import Outages, rebuild_outages, remember_outage
-from manager.model.journal_entries import BY_OPERATORS, Entry, Journal, JournalRefusedError, Noted, What, read_journal
+from manager.model.journal_entries import (
+    BY_OPERATORS,
+    Journal,
+    JournalEntry,
+    JournalRefusedError,
+    Noted,
+    What,
+    read_journal,
+)
 from manager.observe.poller import RedisLink
 from manager.settings import ManagerSettings
 from tickfleet.errors import FleetError, RedisUnreachableError
@@ -16,11 +24,11 @@ from tickfleet.errors import FleetError, RedisUnreachableError
 class Witness(Protocol):
     """Who is told of all that is remembered."""
 
-    def noted(self, entry: Entry) -> None:
+    def noted(self, entry: JournalEntry) -> None:
         """One more entry."""
         ...
 
-    def recalled(self, entries: Sequence[Entry]) -> None:
+    def recalled(self, entries: Sequence[JournalEntry]) -> None:
         """The journal was read, and holds these."""
         ...
 
@@ -36,7 +44,7 @@ class Memory:
         self.settings, self._witness, self._journal = settings, witness, Journal()
         self._history: History | None = None  # not known before Redis has answered for the first time
         self._outages: Outages = {}
-        self._last: dict[What, Entry] = {}
+        self._last: dict[What, JournalEntry] = {}
         self._read_up_to = ""
         self._requests = list[Noted]()
         self._unread = self._unwritten = ""
@@ -51,7 +59,7 @@ class Memory:
         """What is known now of outages of exchanges."""
         return self._outages
 
-    def last(self, what: What) -> Entry | None:
+    def last(self, what: What) -> JournalEntry | None:
         """The last entry of a kind; None where there is none."""
         return self._last.get(what)
 
@@ -65,7 +73,7 @@ class Memory:
         """Why the journal cannot be used, a phrase of ours; else empty."""
         return self._unread or self._unwritten
 
-    def note(self, entry: Entry) -> None:
+    def note(self, entry: JournalEntry) -> None:
         """Into the journal and into the history by the same door: a manager that reads the journal knows the same."""
         self._journal.add(entry)
         self._witness.noted(entry)

@@ -81,7 +81,7 @@ def answering(asked: Iterable[str]) -> dict[str, str]:
     return {"asked": ids} if ids else {}
 
 
-class Entry(Struct, frozen=True, kw_only=True):
+class JournalEntry(Struct, frozen=True, kw_only=True):
     """One entry. ``at_ns`` is the writer's wall clock; ``details`` must not use the names of the other fields."""
 
     at_ns: int
@@ -92,7 +92,7 @@ class Entry(Struct, frozen=True, kw_only=True):
     details: dict[str, str] = {}
 
 
-def to_fields(entry: Entry) -> dict[str, str | int]:
+def to_fields(entry: JournalEntry) -> dict[str, str | int]:
     """The entry as it stands in the stream."""
     return {
         **entry.details,
@@ -104,11 +104,11 @@ def to_fields(entry: Entry) -> dict[str, str | int]:
     }
 
 
-def from_fields(fields: Mapping[str, str]) -> Entry | None:
+def from_fields(fields: Mapping[str, str]) -> JournalEntry | None:
     """An entry of the stream, or None where it is not one that this version knows."""
     details = dict(fields)
     try:
-        return Entry(
+        return JournalEntry(
             at_ns=int(details.pop("at")),
             who=details.pop("who"),
             what=What(details.pop("what")),
@@ -124,16 +124,16 @@ class Journal:
     """The manager's pen: entries wait here until Redis takes them, in order, the oldest dropped beyond the bound."""
 
     def __init__(self) -> None:
-        self._waiting: deque[Entry] = deque()
+        self._waiting: deque[JournalEntry] = deque()
 
-    def add(self, entry: Entry) -> None:
+    def add(self, entry: JournalEntry) -> None:
         """Note an entry; it is written with the next ``flush``."""
         self._waiting.append(entry)
         if len(self._waiting) > WAITING_MAX:
             self._waiting.popleft()
 
     @property
-    def waiting(self) -> list[Entry]:
+    def waiting(self) -> list[JournalEntry]:
         """What Redis has not taken yet."""
         return list(self._waiting)
 
@@ -165,7 +165,7 @@ class Noted(Struct, frozen=True):
     """An entry with its id in the stream."""
 
     entry_id: str
-    entry: Entry
+    entry: JournalEntry
 
 
 async def read_journal(client: "AsyncRedis", after: str = "") -> list[Noted]:
@@ -185,16 +185,16 @@ async def read_journal(client: "AsyncRedis", after: str = "") -> list[Noted]:
     return [Noted(row_id, entry) for row_id, fields in rows if (entry := from_fields(fields)) is not None]
 
 
-def write_now(client: "SyncRedis", entry: Entry) -> str:
+def write_now(client: "SyncRedis", entry: JournalEntry) -> str:
     """Write one entry from a command; its id in the stream."""
     return str(queue_entry(client, entry))
 
 
-def queue_entry(client: Any, entry: Entry) -> Any:
+def queue_entry(client: Any, entry: JournalEntry) -> Any:
     """Write one entry through a client of redis-py, or put that into its pipeline."""
     return client.xadd(keys.FLEET_EVENTS, _untyped(entry), maxlen=keys.FLEET_EVENTS_MAXLEN)
 
 
-def _untyped(entry: Entry) -> dict[Any, Any]:
+def _untyped(entry: JournalEntry) -> dict[Any, Any]:
     """The fields as redis-py wants them: its dict parameters do not accept a narrower type than their own."""
     return dict(to_fields(entry))

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from common.redis.redis_py import AsyncRedis
 
 
-class Facts(Struct, frozen=True, kw_only=True):
+class RoundFacts(Struct, frozen=True, kw_only=True):
     """What a look has shown; None for a source that did not answer.
 
     Attributes:
@@ -43,7 +43,7 @@ class RedisLink(Struct, frozen=True):
     client: "AsyncRedis"
 
 
-class Senses:
+class Poller:
     """See the module.
 
     Attributes:
@@ -64,13 +64,13 @@ class Senses:
         self.supervisor_ending = False
         self._write_trouble = ""
 
-    async def look(self, link: RedisLink, collectors: Sequence[CollectorId]) -> Facts:
+    async def look(self, link: RedisLink, collectors: Sequence[CollectorId]) -> RoundFacts:
         """Ask both sources at the same time; neither failing is an error here."""
         async with asyncio.TaskGroup() as tasks:
             in_redis = tasks.create_task(self._redis(link, collectors))
             processes = tasks.create_task(self._processes())
         pulses, changes = in_redis.result()
-        return Facts(pulses=pulses, changes=changes, processes=processes.result())
+        return RoundFacts(pulses=pulses, changes=changes, processes=processes.result())
 
     async def _redis(
         self, link: RedisLink, collectors: Sequence[CollectorId]

@@ -10,7 +10,7 @@ from pathlib import Path
 from common.process.log import get_logger
 from common.redis.redis_py import KeyRefusedError, refused_keys, translated_errors
 from manager.model.formatting import date_and_time, span
-from manager.model.journal_entries import WHO, Entry, What
+from manager.model.journal_entries import WHO, JournalEntry, What
 from manager.observe.poller import RedisLink
 from manager.settings import NS_PER_S, to_ns
 from tickfleet._util.clock import Clock
@@ -26,7 +26,7 @@ _SKEW_S = 60.0
 _KEEP_EVERY_S = 10.0
 
 
-class Tide:
+class RewindWatch:
     """See the module. ``var`` is the deployment's folder for what a run writes.
 
     Attributes:
@@ -38,7 +38,7 @@ class Tide:
         self._url = self.trouble = ""
         self._written_ns = self._kept_ns = 0
 
-    async def write(self, link: RedisLink) -> Entry | None:
+    async def write(self, link: RedisLink) -> JournalEntry | None:
         """Write the time; an entry for the journal where what was written before is not there any more.
 
         Raises:
@@ -63,13 +63,13 @@ class Tide:
         self._keep(now_ns)
         return self._entry(found_ns, wanted_ns) if found_ns < wanted_ns - to_ns(spare_s) else None
 
-    def _entry(self, found_ns: int, wanted_ns: int) -> Entry:
+    def _entry(self, found_ns: int, wanted_ns: int) -> JournalEntry:
         lost_s = (wanted_ns - found_ns) / NS_PER_S
         what = f"it lacks the last {span(lost_s)} before {date_and_time(wanted_ns)}" if found_ns else "it is empty"
         why = f"{what}; collectors fetch again what the exchanges have, readers say Rewound"
         details = {"lost_s": f"{lost_s:.0f}"} if found_ns else {}
         get_logger().warning(What.REDIS_REWOUND.value, why=why, **details)
-        return Entry(at_ns=self._clock.now_ns(), who=WHO, what=What.REDIS_REWOUND, why=why, details=details)
+        return JournalEntry(at_ns=self._clock.now_ns(), who=WHO, what=What.REDIS_REWOUND, why=why, details=details)
 
     def _read(self, url: str) -> int:
         """What was written by the manager before us; 0 where that is not known."""

@@ -2,21 +2,21 @@
 
 from common.process.log import get_logger
 from common.redis.redis_py import masters, translated_errors
-from manager.model.journal_entries import WHO, Entry, What
+from manager.model.journal_entries import WHO, JournalEntry, What
 from manager.observe.poller import RedisLink
 from tickfleet._util.clock import Clock
 
 LOOK_EVERY_S = 10.0
 
 
-class Servers:
+class ServerWatch:
     """See the module."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._look_at_s = float("-inf")
 
-    async def look(self, link: RedisLink, last: Entry | None) -> Entry | None:
+    async def look(self, link: RedisLink, last: JournalEntry | None) -> JournalEntry | None:
         """An entry where the masters, or what runs there, are not those of the ``last`` entry of this kind.
 
         None where they are, and where one may not ask.
@@ -37,4 +37,4 @@ class Servers:
         why = f"{now}, before {before}" if before else now
         details = {"serves": now}
         (get_logger().warning if before else get_logger().info)(What.REDIS_SERVES.value, why=why)
-        return Entry(at_ns=self._clock.now_ns(), who=WHO, what=What.REDIS_SERVES, why=why, details=details)
+        return JournalEntry(at_ns=self._clock.now_ns(), who=WHO, what=What.REDIS_SERVES, why=why, details=details)

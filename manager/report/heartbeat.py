@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from manager.decide.overlays import NO_MARKS, Marks
+from manager.decide.overlays import NO_MARKS, Overlays
 from tickfleet.contract import keys
 from tickfleet.contract.identity import CollectorId
 from tickfleet.version import VERSION
@@ -51,7 +51,7 @@ class Beat:
         trouble: str,
         summary: Mapping[str, int],
         parked: Mapping[CollectorId, int],
-        marks: Marks = NO_MARKS,
+        marks: Overlays = NO_MARKS,
     ) -> dict[str, str | int]:
         """The next heartbeat; ``trouble`` is empty where there is none."""
         self._beats += 1

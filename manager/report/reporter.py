@@ -10,17 +10,17 @@ from common.process.lifecycle import heed_cancellation
 from common.process.log import get_logger
 from common.redis import append_only
 from manager.model.formatting import span
-from manager.model.journal_entries import WHO, Entry, What
+from manager.model.journal_entries import WHO, JournalEntry, What
 from manager.model.verdicts import Judgement
-from manager.observe.poller import RedisLink, Senses
-from manager.observe.rewinds import Tide
+from manager.observe.poller import Poller, RedisLink
+from manager.observe.rewinds import RewindWatch
 from manager.report.alerts.rules import AlertBook
 from manager.report.alerts.webhook import Webhook
 from manager.report.figures.collectors import Restarts
 from manager.report.figures.survey import Survey
 from manager.report.figures.system import SystemReader
 from manager.report.metrics.server import MetricsServer
-from manager.report.snapshot import Board
+from manager.report.snapshot import Snapshot
 from manager.settings import ManagerSettings, to_ns
 from manager.watchdog import signs
 from tickfleet._util.clock import Clock
@@ -48,7 +48,7 @@ class Reporter:
         settings: ManagerSettings,
         *,
         watched: bool = False,
-        board: Board | None = None,
+        board: Snapshot | None = None,
         server: MetricsServer | None = None,
         webhook: Webhook | None = None,
         troubles: Sequence[str] = (),
@@ -56,12 +56,12 @@ class Reporter:
         self._var, self._clock, self._settings = var, clock, settings
         self._watched, self._server, self._webhook = watched, server, webhook
         self._troubles = troubles
-        self.tide = Tide(var, clock)
+        self.tide = RewindWatch(var, clock)
         self._sign_trouble = ""
         self._restarts = Restarts()
         self._survey = Survey(SystemReader(var, clock), clock, settings)
         self._book = AlertBook(to_ns(settings.realert_after_s))
-        self.board = board or Board(clock.monotonic_s())
+        self.board = board or Snapshot(clock.monotonic_s())
 
     @property
     def trouble(self) -> str:
@@ -110,7 +110,7 @@ class Reporter:
         self.board.shown = replace(self.board.shown, judgements=(), beat={}, leading=False)
         self.board.figures = None
 
-    def turned(self, senses: Senses, *, leading: bool, rival: str = "") -> None:
+    def turned(self, senses: Poller, *, leading: bool, rival: str = "") -> None:
         """The end of a round: the loop turns. ``rival`` as the board has it."""
         self.board.shown = replace(
             self.board.shown,
@@ -135,7 +135,7 @@ class Reporter:
         else:
             self._sign_trouble = ""
 
-    def revival(self) -> Entry | None:
+    def revival(self) -> JournalEntry | None:
         """What the watcher did to the manager before us; asked once."""
         found = signs.take(signs.revival_file(self._var)) if self._watched else None
         if found is None:
@@ -143,9 +143,11 @@ class Reporter:
         details = {"pid": str(found.pid), "silent_s": str(found.silent_s)}
         why = f"its loop stood still for {span(found.silent_s)}, so it was killed and started anew"
         get_logger().warning(What.MANAGER_REVIVED.value, why=why, **details)
-        return Entry(at_ns=self._clock.now_ns(), who=WATCHER, what=What.MANAGER_REVIVED, why=why, details=details)
+        return JournalEntry(
+            at_ns=self._clock.now_ns(), who=WATCHER, what=What.MANAGER_REVIVED, why=why, details=details
+        )
 
-    def cuts(self) -> list[Entry]:
+    def cuts(self) -> list[JournalEntry]:
         """What was cut off the file of the embedded Redis since this was last asked."""
         try:
             return [self._of_cut(cut) for cut in append_only.take_cuts(self._var / "redis")]
@@ -153,21 +155,23 @@ class Reporter:
             get_logger().error("cut_not_marked", exc_info=error)
             return []
 
-    def _of_cut(self, cut: append_only.Cut) -> Entry:
+    def _of_cut(self, cut: append_only.Cut) -> JournalEntry:
         details = {"file": cut.file, "copy": cut.copy, "lost_bytes": str(cut.lost_bytes)}
         get_logger().warning(What.REDIS_FILE_CUT.value, why=str(cut), **details)
-        return Entry(at_ns=self._clock.now_ns(), who=WHO, what=What.REDIS_FILE_CUT, why=str(cut), details=details)
+        return JournalEntry(
+            at_ns=self._clock.now_ns(), who=WHO, what=What.REDIS_FILE_CUT, why=str(cut), details=details
+        )
 
     # --- what is noted in the journal passes here too --------------------------------------------------------------
 
-    def noted(self, entry: Entry) -> None:
+    def noted(self, entry: JournalEntry) -> None:
         """One more entry: whether somebody has to be told, and what it makes of the figures."""
         self._restarts.take(entry)
         for alert in self._book.take(entry):
             if self._webhook is not None:
                 self._webhook.put(alert.text)
 
-    def recalled(self, entries: Iterable[Entry]) -> None:
+    def recalled(self, entries: Iterable[JournalEntry]) -> None:
         """The journal as it was read: what stands in it was told by the one who wrote it."""
         entries = list(entries)
         self._restarts = Restarts(entries)

@@ -36,7 +36,7 @@ class Shown(Struct, frozen=True, kw_only=True):
     rival: str = ""
 
 
-class Board:
+class Snapshot:
     """See the module.
 
     Attributes:

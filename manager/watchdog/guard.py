@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from manager.watchdog import logs, signs, supervisord
-from manager.watchdog.judge import Seen, judge
+from manager.watchdog.judge import WatchState, judge
 
 HUNG_AFTER_S = 35.0
 """A round takes a second, and some twenty where Redis and supervisord let it wait for every answer. Whoever stops the
@@ -32,7 +32,7 @@ class Guard:
         self._misplaced, self._reopened = list[str](), list[str]()
         self._monotonic_s = monotonic_s
         self._socket = var / "supervisor.sock"
-        self._seen: Seen | None = None
+        self._seen: WatchState | None = None
         self._trouble = ""
 
     def look(self) -> None:

@@ -13,7 +13,7 @@ DOUBLED_AT_MOST = 4
 """Patience with managers that never give a sign: twice as long each time, up to 16 times. Perhaps they cannot."""
 
 
-class Seen(NamedTuple):
+class WatchState(NamedTuple):
     """What is remembered from look to look.
 
     Attributes:
@@ -31,14 +31,14 @@ class Seen(NamedTuple):
     kills: int = 0
 
 
-class Verdict(NamedTuple):
+class WatchVerdict(NamedTuple):
     """``silent_s`` is the time without a sign where the manager is to be killed, else None."""
 
-    seen: Seen
+    seen: WatchState
     silent_s: float | None = None
 
 
-def judge(before: Seen | None, now_s: float, sign: int, pid: int, hung_after_s: float) -> Verdict:
+def judge(before: WatchState | None, now_s: float, sign: int, pid: int, hung_after_s: float) -> WatchVerdict:
     """One look.
 
     Args:
@@ -49,12 +49,12 @@ def judge(before: Seen | None, now_s: float, sign: int, pid: int, hung_after_s: 
         hung_after_s: So long a manager may give no sign, at its start too.
     """
     if before is None:
-        return Verdict(Seen(now_s, sign, pid, now_s))
+        return WatchVerdict(WatchState(now_s, sign, pid, now_s))
     if sign != before.sign:
-        return Verdict(Seen(now_s, sign, pid, now_s))
+        return WatchVerdict(WatchState(now_s, sign, pid, now_s))
     if pid == 0 or pid != before.pid or now_s - before.at_s > SUSPENDED_AFTER_S:
-        return Verdict(Seen(now_s, sign, pid, now_s, before.kills))
+        return WatchVerdict(WatchState(now_s, sign, pid, now_s, before.kills))
     silent_s = now_s - before.since_s
     if silent_s < hung_after_s * 2 ** min(before.kills, DOUBLED_AT_MOST):
-        return Verdict(before._replace(at_s=now_s))
-    return Verdict(Seen(now_s, sign, 0, now_s, before.kills + 1), silent_s)
+        return WatchVerdict(before._replace(at_s=now_s))
+    return WatchVerdict(WatchState(now_s, sign, 0, now_s, before.kills + 1), silent_s)

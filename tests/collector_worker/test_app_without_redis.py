@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from structlog.testing import capture_logs
 
-from collector_worker.app import Limits
+from collector_worker.app import RunLimits
 from tests.support.okx_wire import ticker
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import PATIENCE_S, until
@@ -40,7 +40,7 @@ async def test_no_redis_at_the_start(own_redis: RedisServer) -> None:
 async def test_a_redis_that_comes_up_late_is_waited_for(own_redis: RedisServer) -> None:
     own_redis.stop()
     async with surroundings(own_redis.config) as make:
-        make.keywords["limits"] = Limits()  # type: ignore[attr-defined]  # a partial has them
+        make.keywords["limits"] = RunLimits()  # type: ignore[attr-defined]  # a partial has them
         with capture_logs() as logs:
             async with running(make()):
                 await until(lambda: any(line["event"] == "redis_awaited" for line in logs))
@@ -52,7 +52,7 @@ async def test_a_redis_that_comes_up_late_is_waited_for(own_redis: RedisServer) 
 async def test_told_to_stop_while_it_waits_for_redis(own_redis: RedisServer) -> None:
     own_redis.stop()
     async with surroundings(own_redis.config) as make:
-        make.keywords["limits"] = Limits()  # type: ignore[attr-defined]
+        make.keywords["limits"] = RunLimits()  # type: ignore[attr-defined]
         with capture_logs() as logs:
             async with running(make()) as work:
                 await until(lambda: any(line["event"] == "redis_awaited" for line in logs))

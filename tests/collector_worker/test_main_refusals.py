@@ -12,7 +12,7 @@ import pytest
 import structlog
 
 from collector_worker import __main__ as entry
-from collector_worker.app import Limits, Worker
+from collector_worker.app import RunLimits, Worker
 from collector_worker.settings import WorkerSettings
 from tests.support.ports import free_port, wait_until
 from tests.support.processes import BIN, SimulatorProcess
@@ -152,7 +152,7 @@ def test_help_explains_exit_codes() -> None:
 @pytest.fixture
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     def worker(settings: WorkerSettings) -> Worker:
-        return Worker(settings, limits=Limits(redis_wait_s=0.0, flush_s=0.2))
+        return Worker(settings, limits=RunLimits(redis_wait_s=0.0, flush_s=0.2))
 
     monkeypatch.setattr(entry, "Worker", worker)
     yield

@@ -10,7 +10,7 @@ from common.config.fleet_file import Fleet
 from common.redis.redis_py import async_client
 from manager import app
 from manager.app import reporting
-from manager.model.journal_entries import WHO, Entry, What
+from manager.model.journal_entries import WHO, JournalEntry, What
 from manager.observe.poller import RedisLink
 from manager.settings import ManagerSettings
 from tests.manager.fakes import ManualClock
@@ -62,7 +62,7 @@ async def test_an_alert_names_the_machine_and_the_fleet(tmp_path: Path) -> None:
         ) as reporter,
     ):
         task = asyncio.create_task(reporter.run(lambda: RedisLink(config, client)))
-        reporter.noted(Entry(at_ns=1, who=WHO, what=What.FLEET_REJECTED, why="fleet.toml: unknown key"))
+        reporter.noted(JournalEntry(at_ns=1, who=WHO, what=What.FLEET_REJECTED, why="fleet.toml: unknown key"))
         await until(lambda: bool(receiver.texts))
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)

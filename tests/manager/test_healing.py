@@ -17,9 +17,9 @@ from common.config.environment import Environment
 from common.config.fleet_file import Fleet, load_fleet
 from common.redis.redis_py import async_client, sync_client
 from manager.act.programs import Launch, launch_from
-from manager.act.reconciler import FleetKeeper
+from manager.act.reconciler import Reconciler
 from manager.cli.context import Tools
-from manager.cli.show.fleet_view import Look, look
+from manager.cli.show.fleet_view import FleetView, look
 from manager.desired.source import Wanted
 from manager.loop import Loop
 from manager.model.processes import ProcessState
@@ -70,7 +70,7 @@ class Site:
                 Wanted(self.load(), str(self.environment.fleet_path), self.load),
                 connect=async_client,
                 supervisor=supervisor,
-                keeper=FleetKeeper(self.environment, self._launch, supervisor, clock, SETTINGS),
+                keeper=Reconciler(self.environment, self._launch, supervisor, clock, SETTINGS),
                 clock=clock,
                 settings=SETTINGS,
                 reporter=Reporter(self.environment.var, clock, SETTINGS),
@@ -87,15 +87,15 @@ class Site:
         run = "import runpy; runpy.run_path(sys.argv[0])"
         return replace(launch, command=(sys.executable, "-c", path + run, str(DOUBLE)))
 
-    async def seen(self, wanted: Callable[[Look], bool], within_s: float) -> Look:
+    async def seen(self, wanted: Callable[[FleetView], bool], within_s: float) -> FleetView:
         """What the status command sees as soon as it is what is wanted."""
         return await asyncio.to_thread(self._wait_for, wanted, within_s)
 
-    def _wait_for(self, wanted: Callable[[Look], bool], within_s: float) -> Look:
+    def _wait_for(self, wanted: Callable[[FleetView], bool], within_s: float) -> FleetView:
         tools = Tools(environment=self.environment, fleet_path=self.environment.fleet_path)
         fleet = self.load()
         with sync_client(fleet.redis) as client:
-            found: list[Look] = []
+            found: list[FleetView] = []
 
             def matches() -> bool:
                 found.append(look(tools, fleet, client))
@@ -105,12 +105,12 @@ class Site:
             return found[-1]
 
 
-def verdicts(seen: Look) -> dict[str, str]:
+def verdicts(seen: FleetView) -> dict[str, str]:
     """Verdict by symbol."""
     return {judgement.id.symbol: judgement.verdict.value for judgement in seen.judgements}
 
 
-def pids(seen: Look) -> dict[str, int]:
+def pids(seen: FleetView) -> dict[str, int]:
     """Process id by symbol."""
     return {judgement.id.symbol: judgement.process.pid if judgement.process else 0 for judgement in seen.judgements}
 
@@ -123,7 +123,7 @@ def endings_told(site: Site, collector: str) -> list[str]:
     return [fields["why"] for fields in seen[1:]]
 
 
-def all_healthy(seen: Look) -> bool:
+def all_healthy(seen: FleetView) -> bool:
     """Whether every collector is."""
     return set(verdicts(seen).values()) == {"healthy"}
 
@@ -142,7 +142,7 @@ async def test_each_trouble_is_healed_in_its_own_way_and_the_others_go_on(site: 
     site.write_fleet("WELL-USDT", "KILLED-USDT", "HUNG-USDT", "LOOP-USDT", "WRONG-USDT")
     well = {"WELL-USDT": "healthy", "KILLED-USDT": "healthy", "HUNG-USDT": "healthy", "WRONG-USDT": "misconfigured"}
 
-    def settled(seen: Look) -> bool:
+    def settled(seen: FleetView) -> bool:
         return {symbol: verdict for symbol, verdict in verdicts(seen).items() if symbol in well} == well
 
     async with site.manager():

@@ -13,15 +13,15 @@ from common.config.environment import Environment
 from common.config.fleet_file import Fleet
 from common.config.manager_limits import Tuning
 from manager.act.programs import Launch
-from manager.act.reconciler import FleetKeeper
-from manager.desired.overrides import Wish, WishState, encode
+from manager.act.reconciler import Reconciler
+from manager.desired.overrides import Override, OverrideState, encode
 from manager.desired.source import Wanted
 from manager.loop import Loop
-from manager.model.journal_entries import Entry, What, from_fields, write_now
+from manager.model.journal_entries import JournalEntry, What, from_fields, write_now
 from manager.model.processes import ProcessState
 from manager.model.verdicts import Verdict
 from manager.report.reporter import Reporter
-from manager.report.snapshot import Board, why_unwell
+from manager.report.snapshot import Snapshot, why_unwell
 from manager.settings import ManagerSettings
 from manager.supervisord.client import Fault, Reread
 from tests.manager.fakes import AsyncFakeSupervisor, FakeSupervisor, ManualClock, S, config, heartbeat
@@ -48,7 +48,7 @@ class Stage:
         self.environment = Environment(root=folder, fleet_path=folder / "fleet.toml")
         self.beating = True
         self.symptoms: dict[CollectorId, dict[str, Any]] = {}  # what heartbeats say that are not those of health
-        self.board = Board(self.clock.passed_s)
+        self.board = Snapshot(self.clock.passed_s)
         self.loop = self.new_loop()
 
     def new_loop(self) -> Loop:
@@ -67,7 +67,7 @@ class Stage:
             Wanted(self.fleet, str(environment.fleet_path), lambda: self.load()),
             connect=lambda _: fakeredis.FakeAsyncRedis(server=self.server, decode_responses=True),
             supervisor=supervisor,
-            keeper=FleetKeeper(environment, lambda _: launch, supervisor, self.clock, settings),
+            keeper=Reconciler(environment, lambda _: launch, supervisor, self.clock, settings),
             clock=self.clock,
             settings=settings,
             reporter=Reporter(environment.var, self.clock, settings, board=self.board),
@@ -487,14 +487,16 @@ async def test_a_disabled_collector_is_stopped_and_started_when_enabled_again(st
         assert sorted(stage.supervisor.calls[2:]) == [("reread", ""), ("start", BTC.id.program)]
 
 
-def order(stage: Stage, command: str, wish: WishState | None) -> None:
+def order(stage: Stage, command: str, wish: OverrideState | None) -> None:
     """What a command does in Redis."""
     now_ns = stage.clock.now_ns()
     if wish is None:
         stage.redis.hdel(keys.FLEET_DESIRED, str(BTC.id))
     else:
-        stage.redis.hset(keys.FLEET_DESIRED, str(BTC.id), encode(Wish(state=wish, who="alice", at=now_ns)))
-    asked = Entry(at_ns=now_ns, who="alice", what=What.ASKED, collector=str(BTC.id), details={"command": command})
+        stage.redis.hset(keys.FLEET_DESIRED, str(BTC.id), encode(Override(state=wish, who="alice", at=now_ns)))
+    asked = JournalEntry(
+        at_ns=now_ns, who="alice", what=What.ASKED, collector=str(BTC.id), details={"command": command}
+    )
     write_now(stage.redis, asked)
 
 
@@ -509,8 +511,8 @@ def apply(stage: Stage, *, enabled: bool) -> None:
 @pytest.mark.parametrize(
     ("off", "on"),
     [
-        (lambda s: order(s, "stop", WishState.STOPPED), lambda s: order(s, "start", None)),
-        (lambda s: order(s, "disable", WishState.DISABLED), lambda s: order(s, "enable", None)),
+        (lambda s: order(s, "stop", OverrideState.STOPPED), lambda s: order(s, "start", None)),
+        (lambda s: order(s, "disable", OverrideState.DISABLED), lambda s: order(s, "enable", None)),
         (lambda s: apply(s, enabled=False), lambda s: apply(s, enabled=True)),
     ],
 )
@@ -630,7 +632,7 @@ async def test_a_manager_that_led_and_leads_again_reads_what_the_other_one_did(s
         stage.redis.set(keys.FLEET_LEASE, "another")
         await stage.round()
         until_ns = stage.clock.now_ns() + 60 * S
-        parked = Entry(
+        parked = JournalEntry(
             at_ns=stage.clock.now_ns(),
             who="another",
             what=What.PARKED,

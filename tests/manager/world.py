@@ -11,12 +11,12 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from common.config.collector import ExchangeCollectorConfig
-from manager.act.executor import Hands
-from manager.decide.evaluate import Judge, Seen
+from manager.act.executor import Executor
+from manager.decide.evaluate import Evaluation, Observation
 from manager.decide.history import History, rebuild, remember
 from manager.decide.outage import Outages, rebuild_outages, remember_outage
 from manager.decide.policy import Action, Conditions
-from manager.model.journal_entries import Entry
+from manager.model.journal_entries import JournalEntry
 from manager.model.processes import Process, ProcessState
 from manager.model.verdicts import Judgement, Pulse
 from manager.observe.clock_jumps import Instant
@@ -84,12 +84,12 @@ class Deed(Struct, frozen=True):
 class Past:
     """What a manager remembers, and the journal that it is a fold of."""
 
-    def __init__(self, settings: ManagerSettings, journal: Iterable[Entry] = ()) -> None:
+    def __init__(self, settings: ManagerSettings, journal: Iterable[JournalEntry] = ()) -> None:
         self.settings, self.journal = settings, list(journal)
         self.history: History = rebuild(self.journal, settings)
         self.outages: Outages = rebuild_outages(self.journal)
 
-    def note(self, entry: Entry) -> None:
+    def note(self, entry: JournalEntry) -> None:
         """Remember it."""
         self.journal.append(entry)
         self.history = remember(self.history, entry, self.settings)
@@ -121,13 +121,13 @@ class World:
         self._workers = {of.id: _Worker() for of in self.fleet}
         self._settings = settings
         self.past = Past(settings)
-        self._judge = Judge(settings)
-        self.hands = Hands(AsyncFakeSupervisor(self.supervisor), self.clock, lambda entry: self.past.note(entry))
+        self._judge = Evaluation(settings)
+        self.hands = Executor(AsyncFakeSupervisor(self.supervisor), self.clock, lambda entry: self.past.note(entry))
 
     def new_manager(self) -> None:
         """The manager is killed; another one takes over with nothing but the journal."""
         self.past = Past(self._settings, self.past.journal)
-        self._judge = Judge(self._settings)
+        self._judge = Evaluation(self._settings)
 
     def live(self, events: Iterable[Event]) -> None:
         """Let everything happen."""
@@ -149,7 +149,7 @@ class World:
         for of in self.fleet:
             self._happen(of)
         processes = self.supervisor.processes()
-        seen = Seen(
+        seen = Observation(
             at=Instant(self.clock.now_ns(), self.clock.monotonic_s()),
             desired=self.fleet,
             pulses={of.id: self._pulse(of, processes[of.id.program]) for of in self.fleet},

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from collector_worker.exchanges.adapter import BookFrame, Malformed, Output, Refused
 from collector_worker.integrity.book_sync import BookSync
-from collector_worker.integrity.sequences import CandleTape, TradeTape
+from collector_worker.integrity.sequences import CandleSequence, TradeSequence
 from collector_worker.publish.stream_ids import StreamIds
 from tickfleet.contract.codec import decode, encode
 from tickfleet.contract.events import BookSnapshot, Candle, Event, Ticker, Trade
@@ -63,11 +63,11 @@ def _check_event(event: Event) -> None:
     if isinstance(event, Trade):
         StreamIds().next_numbered(int(event.trade_id), event.ts_event, event.ts_recv)
         assert all(_DECIMAL.fullmatch(text) for text in (event.price, event.size, event.count or "0"))
-        tape = TradeTape(60.0)
+        tape = TradeSequence(60.0)
         tape.restore(7, 0)
         tape.offer(event, 0.0)
     if isinstance(event, Candle):
-        CandleTape(event.interval, 60.0).offer(event, 0.0)
+        CandleSequence(event.interval, 60.0).offer(event, 0.0)
     if isinstance(event, (Ticker, Candle)):
         numbers = [getattr(event, name) for name in event.__struct_fields__ if name not in ("interval", "closed")]
         assert all(_DECIMAL.fullmatch(text) for text in numbers if isinstance(text, str))

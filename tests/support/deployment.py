@@ -15,7 +15,7 @@ import redis
 
 from common.config.environment import read_environment
 from manager.cli.context import Tools
-from manager.cli.show.fleet_view import Look, look
+from manager.cli.show.fleet_view import FleetView, look
 from manager.cli.show.status import all_well
 from manager.model.processes import Process
 from manager.supervisord.client import SupervisorClient
@@ -89,7 +89,7 @@ class Deployment:
         decoded: dict[str, Any] = json.loads(answer.stdout) if answer.stdout else {}
         return decoded
 
-    def look(self) -> Look:
+    def look(self) -> FleetView:
         """What ``manager-cli status`` looks at, taken in this process: that costs far less.
 
         Raises:

@@ -17,8 +17,8 @@ from tickfleet.redis.client import Loan
 from tickfleet.redis.protocol import pack_command
 
 if TYPE_CHECKING:
-    from collector_worker.fastpath.sender import Outbox
-    from collector_worker.fastpath.trade_parser import Entrance, Lane
+    from collector_worker.fastpath.sender import Sender
+    from collector_worker.fastpath.trade_parser import FrameEntry, TradeParser
 
 FENCE = b"17"
 KEY = "md:v1:{okx:BTC-USDT}:trade"
@@ -103,7 +103,7 @@ class OutboxRig:
         )
         self.rest = b""
         calls = [self._call(name) for name in ("trouble", "congested", "relieved")]
-        self.outbox: Outbox = compiled_or_skip().outbox(pacing or Pacing(), *calls)
+        self.outbox: Sender = compiled_or_skip().outbox(pacing or Pacing(), *calls)
 
     def _call(self, name: str) -> Callable[[], None]:
         return lambda: self.called.append(name)
@@ -136,8 +136,8 @@ class LaneRig(OutboxRig):
         self.stream = Stream(KEY, DataType.TRADE, maxlen)
         key, beginnings = self.stream.key_bytes, self.stream.trade_beginnings
         made_of = compiled_or_skip()
-        self.lane: Lane = made_of.lane(shape, key, *beginnings, self.stream.bound_every, LAG_EVERY)
+        self.lane: TradeParser = made_of.lane(shape, key, *beginnings, self.stream.bound_every, LAG_EVERY)
         self.left: list[bytes] = []
-        self.entrance: Entrance = made_of.entrance(self.lane, self.left.append)
+        self.entrance: FrameEntry = made_of.entrance(self.lane, self.left.append)
         self.begin()
         self.lane.begin(self.outbox, self.entrance, last_id, 0, 0, 0)

@@ -7,12 +7,12 @@ from typing import ClassVar
 
 from msgspec.structs import replace
 
-from collector_worker.connection.connection import Connection, Surroundings, Timing
-from collector_worker.connection.session import Patience, Session
+from collector_worker.connection.connection import Connection, ConnectionContext, Timing
+from collector_worker.connection.session import BackoffLimits, Session
 from collector_worker.exchanges.adapter import Feed, Instrument
 from collector_worker.exchanges.okx import Okx
 from collector_worker.integrity.book_sync import BookSync
-from collector_worker.integrity.router import Pipeline
+from collector_worker.integrity.router import Router
 from collector_worker.publish.own_streams import Streams
 from collector_worker.publish.publisher import Pacing, Publisher
 from collector_worker.telemetry.telemetry import Telemetry
@@ -30,7 +30,7 @@ from tickfleet.redis.config import MaxLen
 QUICK = Timing(open_s=2.0, close_s=0.2, tick_s=0.002)
 """Looks often; what it waits for passes by the test's clock."""
 
-PATIENCE = Patience(first_pause_s=0.001, pause_cap_s=0.001, overlap_s=0.05)
+PATIENCE = BackoffLimits(first_pause_s=0.001, pause_cap_s=0.001, overlap_s=0.05)
 
 
 class Rig:
@@ -70,7 +70,7 @@ class Rig:
         self.exchange = Okx(config)
         book = BookSync(self.exchange.book_checksum, self.exchange.checksum_depth)
         streams = Streams(config, MaxLen())
-        self.pipeline = Pipeline(
+        self.pipeline = Router(
             config,
             streams,
             make_ways(config, streams, self.publisher, self.telemetry, clock),
@@ -79,7 +79,7 @@ class Rig:
             self.telemetry,
             clock,
         )
-        self.around = Surroundings(
+        self.around = ConnectionContext(
             exchange=self.exchange,
             instrument=Instrument(
                 symbol="BTC-USDT", native="BTC-USDT", state="live", tick_size="0.1", lot_size="0.1", min_size="0.1"
@@ -108,7 +108,9 @@ class Rig:
             feed = replace(feed, channels=tuple(replace(c, silence_limit_s=silence_s) for c in feed.channels))
         return Connection(feed, self.around)
 
-    def session(self, name: str = "public", random: Random | None = None, patience: Patience = PATIENCE) -> Session:
+    def session(
+        self, name: str = "public", random: Random | None = None, patience: BackoffLimits = PATIENCE
+    ) -> Session:
         """A session of a feed."""
         return Session(self.feed(name), self.around, random or Random(1), patience)
 

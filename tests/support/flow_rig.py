@@ -2,16 +2,16 @@
 
 from collections.abc import Callable
 
-from collector_worker.integrity.coverage_writer import Ledger
+from collector_worker.integrity.coverage_writer import CoverageWriter
 from collector_worker.integrity.flows import CandleFlow, TradeFlow
-from collector_worker.integrity.sequences import CandleTape, TradeTape
+from collector_worker.integrity.sequences import CandleSequence, TradeSequence
 from collector_worker.publish.own_streams import Streams
 from collector_worker.telemetry.telemetry import Telemetry
 from common.config.collector import ExchangeCollectorConfig
 from tests.support.clock import ManualClock
 from tests.support.market_items import START_NS
 from tests.support.pipeline_rig import RecordingPublisher
-from tickfleet.contract.coverage import Kind, LedgerEntry
+from tickfleet.contract.coverage import LedgerEntry, LedgerKind
 from tickfleet.contract.events import Event, Gap
 from tickfleet.contract.health import WorkerState
 from tickfleet.contract.identity import DataType
@@ -37,11 +37,11 @@ class FlowRig:
         self.looks = 0
         self.on_look: Callable[[], None] = _nobody
         self.streams = Streams(config, MaxLen())
-        self._ledger = Ledger("run", clock, self.entries.append)
+        self._ledger = CoverageWriter("run", clock, self.entries.append)
 
     def trades(self, last_id: int | None = None, last_ts: int = START_NS) -> TradeFlow:
         """The flow of trades behind a stream that ends with ``last_id``."""
-        tape = TradeTape(60.0)
+        tape = TradeSequence(60.0)
         if last_id is not None:
             tape.restore(last_id, last_ts)
         stream, track = self.streams.of_type(DataType.TRADE), self._ledger.track(DataType.TRADE)
@@ -49,7 +49,7 @@ class FlowRig:
 
     def candles(self, closed_until: int | None = None, interval: str = "1m") -> CandleFlow:
         """The flow of bars behind a stream with all that open before a time (ns)."""
-        tape = CandleTape(interval, 60.0)
+        tape = CandleSequence(interval, 60.0)
         if closed_until is not None:
             tape.restore(closed_until)
         track = self._ledger.track(DataType.CANDLES, interval)
@@ -74,7 +74,7 @@ class FlowRig:
         """Write to the ledger how far everything is there."""
         self._ledger.tick(now=True)
 
-    def kinds(self) -> list[Kind]:
+    def kinds(self) -> list[LedgerKind]:
         """The kinds of the ledger's entries."""
         return [entry.kind for entry in self.entries]
 

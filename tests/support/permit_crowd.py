@@ -16,7 +16,7 @@ import msgspec
 from msgspec import Struct
 
 from collector_worker.rest import rate_limits as permits
-from collector_worker.rest.rate_limits import Permits
+from collector_worker.rest.rate_limits import RateLimiter
 from common.config.exchanges import Rate
 from tests.support.waiting import PATIENCE_S
 from tickfleet.redis import connection as redis_line
@@ -122,7 +122,7 @@ class _Crowd:
 
 
 async def _ask(plan: Plan) -> Grant:
-    permits = Permits(RedisConfig(url=plan.url), "okx", Random(1), host="crowd")
+    permits = RateLimiter(RedisConfig(url=plan.url), "okx", Random(1), host="crowd")
     asked_s = time.monotonic()
     waited_s = await permits.acquire("connect", Rate(plan.per_s))
     return Grant(pid=os.getpid(), asked_s=asked_s, granted_s=time.monotonic(), waited_s=waited_s)

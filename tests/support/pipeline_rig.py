@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from collector_worker.integrity.book_sync import BookSync
-from collector_worker.integrity.coverage_writer import Ledger
-from collector_worker.integrity.router import Pipeline
+from collector_worker.integrity.coverage_writer import CoverageWriter
+from collector_worker.integrity.router import Router
 from collector_worker.publish.own_streams import Stream, Streams
 from collector_worker.publish.publisher import Publisher
 from collector_worker.telemetry.telemetry import Telemetry
@@ -59,8 +59,8 @@ class PipelineRig:
         self.publisher = RecordingPublisher(self.telemetry, clock)
         streams = Streams(config, MaxLen())
         self.ledger: list[LedgerEntry] = []
-        ledger = Ledger("run", clock, self.ledger.append)
-        self.pipeline = Pipeline(
+        ledger = CoverageWriter("run", clock, self.ledger.append)
+        self.pipeline = Router(
             config,
             streams,
             make_ways(config, streams, self.publisher, self.telemetry, clock, ledger),

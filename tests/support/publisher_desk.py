@@ -10,7 +10,7 @@ from collector_worker.publish.buffer import Buffer
 from collector_worker.publish.own_streams import Stream
 from collector_worker.publish.publisher import Pacing, Publisher
 from collector_worker.publish.spool import Spool
-from collector_worker.recovery.spool_replay import LeftOverPublisher
+from collector_worker.recovery.spool_replay import SpoolReplay
 from collector_worker.telemetry.telemetry import Telemetry
 from common.config.collector import ExchangeCollectorConfig
 from tests.support.clock import ManualClock
@@ -55,7 +55,7 @@ class Desk:
 
     async def publish_left_over(self, ledger: str, meanwhile: Callable[[], None] = lambda: None) -> None:
         """Publish what earlier runs left in their files."""
-        publisher = LeftOverPublisher(self.pipe, self.telemetry, self.publisher.carry_out, self.publisher.batch_bytes)
+        publisher = SpoolReplay(self.pipe, self.telemetry, self.publisher.carry_out, self.publisher.batch_bytes)
         await publisher.publish(self.buffer.left_over, ledger.encode(), meanwhile)
 
     @asynccontextmanager

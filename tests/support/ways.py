@@ -2,15 +2,15 @@
 
 from random import Random
 
-from collector_worker.integrity.coverage_writer import Ledger
+from collector_worker.integrity.coverage_writer import CoverageWriter
 from collector_worker.integrity.flows import CandleFlow, TradeFlow
-from collector_worker.integrity.router import Ways
-from collector_worker.integrity.sequences import CandleTape, TradeTape
+from collector_worker.integrity.router import Destinations
+from collector_worker.integrity.sequences import CandleSequence, TradeSequence
 from collector_worker.integrity.tickers import TickerGate
 from collector_worker.publish.own_streams import Streams
 from collector_worker.publish.publisher import Publisher
 from collector_worker.rest.client import RestClient
-from collector_worker.rest.rate_limits import Permits
+from collector_worker.rest.rate_limits import RateLimiter
 from collector_worker.telemetry.telemetry import Telemetry
 from common.config.collector import ExchangeCollectorConfig
 from common.config.exchanges import Rate
@@ -22,7 +22,7 @@ from tickfleet.redis.config import RedisConfig
 FREE = Rate(per_s=1e6, burst=1e6)
 
 
-class FreePermits(Permits):
+class FreePermits(RateLimiter):
     """Grants everything at once, and keeps the bans it is told of."""
 
     def __init__(self) -> None:
@@ -49,11 +49,11 @@ def make_ways(
     publisher: Publisher,
     telemetry: Telemetry,
     clock: Clock,
-    book: Ledger | None = None,
-) -> Ways:
+    book: CoverageWriter | None = None,
+) -> Destinations:
     """The ways of a collector that begins with empty streams."""
     written: list[LedgerEntry] = []
-    book = book or Ledger("run", clock, written.append)
+    book = book or CoverageWriter("run", clock, written.append)
 
     def look() -> None:
         """Nobody fetches here."""
@@ -61,10 +61,10 @@ def make_ways(
     around = (publisher, telemetry, clock, look)
     trades = None
     if DataType.TRADE in config.data_types:
-        trade_tape, stream = TradeTape(config.max_backfill_wait), streams.of_type(DataType.TRADE)
+        trade_tape, stream = TradeSequence(config.max_backfill_wait), streams.of_type(DataType.TRADE)
         trades = TradeFlow(trade_tape, stream, book.track(DataType.TRADE), *around)
     candles = {}
     for each, stream in streams.candles.items():
-        tape = CandleTape(each, config.max_backfill_wait)
+        tape = CandleSequence(each, config.max_backfill_wait)
         candles[each] = CandleFlow(tape, stream, book.track(DataType.CANDLES, each), *around)
-    return Ways(trades, candles, TickerGate(), book.track(DataType.ORDERBOOK), book.track(DataType.TICKER))
+    return Destinations(trades, candles, TickerGate(), book.track(DataType.ORDERBOOK), book.track(DataType.TICKER))

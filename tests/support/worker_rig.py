@@ -10,7 +10,7 @@ from typing import Any
 
 from structlog.testing import capture_logs
 
-from collector_worker.app import Limits, Worker
+from collector_worker.app import RunLimits, Worker
 from collector_worker.settings import WorkerSettings
 from common.config.collector import ExchangeCollectorConfig
 from common.config.exchanges import Endpoints
@@ -25,7 +25,7 @@ from tickfleet.contract.identity import DataType
 from tickfleet.redis.config import RedisConfig
 
 PREFIX = "md:v1:{okx:BTC-USDT}:"
-IMPATIENT = Limits(
+IMPATIENT = RunLimits(
     redis_wait_s=0.0, flush_s=0.1, rest_pause_first_s=0.001, rest_pause_cap_s=0.002, denied_pause_s=0.001
 )
 INSTRUMENT = {"instId": "BTC-USDT", "instType": "SPOT", "baseCcy": "BTC", "quoteCcy": "USDT", "state": "live"}

@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 from collector_worker import app
 from collector_worker.settings import WorkerSettings
 from collector_worker.telemetry import recorder as raw_recorder
-from collector_worker.telemetry.recorder import RawRecorder
+from collector_worker.telemetry.recorder import FrameRecorder
 from common.config.collector import ExchangeCollectorConfig
 from common.config.exchanges import Endpoints
 from tests.simulator.okx import OkxOptions, OkxSource
@@ -28,7 +28,7 @@ async def test_a_collector_s_recording_stays_within_its_bound_and_what_is_left_i
     redis_server: RedisServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file_bytes, total_bytes = 8_000, 40_000
-    monkeypatch.setattr(app, "RawRecorder", partial(RawRecorder, file_bytes=file_bytes, total_bytes=total_bytes))
+    monkeypatch.setattr(app, "FrameRecorder", partial(FrameRecorder, file_bytes=file_bytes, total_bytes=total_bytes))
     monkeypatch.setattr(raw_recorder, "FLUSH_EVERY_S", 0.01)
     folder, sizes = tmp_path / "raw" / "okx" / "BTC-USDT", list[int]()
     now_ms = time.time_ns() // 1_000_000

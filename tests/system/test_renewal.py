@@ -11,7 +11,7 @@ import pytest
 from collector_worker import app
 from collector_worker.app import Worker
 from collector_worker.connection.connection import Timing
-from collector_worker.connection.session import Patience, Session
+from collector_worker.connection.session import BackoffLimits, Session
 from collector_worker.settings import WorkerSettings
 from common.config.collector import ExchangeCollectorConfig
 from common.config.exchanges import Endpoints
@@ -144,7 +144,7 @@ async def test_renewed_connections_leave_no_trace_in_the_data(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(app, "Timing", partial(Timing, tick_s=0.02))
-    monkeypatch.setattr(app, "Session", partial(Session, patience=Patience(overlap_s=0.3)))
+    monkeypatch.setattr(app, "Session", partial(Session, patience=BackoffLimits(overlap_s=0.3)))
     if cause is nothing:
         monkeypatch.setattr("collector_worker.exchanges.binance._MAX_LIFE_S", LIFE_S)
     streams = Streams(redis_server, name)

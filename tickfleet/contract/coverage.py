@@ -31,15 +31,25 @@ from tickfleet.contract.identity import DataType
 from tickfleet.errors import UndecodableFrameError
 
 __all__ = [
-    "Interval", "Kind", "LedgerEntry", "State", "clip", "complete_up_to", "decode", "encode", "intervals",
-    "is_complete", "note", "up_to",
+    "Interval",
+    "LedgerEntry",
+    "LedgerKind",
+    "State",
+    "clip",
+    "complete_up_to",
+    "decode",
+    "encode",
+    "intervals",
+    "is_complete",
+    "note",
+    "up_to",
 ]  # fmt: skip
 
 Ns = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 """Nanoseconds since the Unix epoch, UTC."""
 
 
-class Kind(Enum):
+class LedgerKind(Enum):
     """What an entry says; see the module."""
 
     OPENED = "opened"
@@ -49,8 +59,8 @@ class Kind(Enum):
     GAP_LOST = "gap_lost"
 
 
-_NEEDED = {Kind.OPENED: ("from_ts",), Kind.COMPLETE: ("to_ts",)}
-_GAP_STATES = {Kind.GAP_OPENED: State.OPEN, Kind.GAP_FILLED: State.FILLED, Kind.GAP_LOST: State.LOST}
+_NEEDED = {LedgerKind.OPENED: ("from_ts",), LedgerKind.COMPLETE: ("to_ts",)}
+_GAP_STATES = {LedgerKind.GAP_OPENED: State.OPEN, LedgerKind.GAP_FILLED: State.FILLED, LedgerKind.GAP_LOST: State.LOST}
 _GOOD = (State.COMPLETE, State.FILLED)
 
 
@@ -73,7 +83,7 @@ class LedgerEntry(Struct, frozen=True, kw_only=True):
         ValueError: A time that this kind needs is not there.
     """
 
-    kind: Kind
+    kind: LedgerKind
     at: Ns
     run_id: str
     data_type: DataType
@@ -101,12 +111,12 @@ def encode(entry: LedgerEntry) -> Fields:
             fields += (name, value)
     if entry.reason:
         fields += ("reason", entry.reason)
-    if entry.kind is Kind.OPENED:
+    if entry.kind is LedgerKind.OPENED:
         fields += ("continues", int(entry.continues))
     return fields
 
 
-_KINDS = {kind.value for kind in Kind}
+_KINDS = {kind.value for kind in LedgerKind}
 _CONTINUES = {"0": False, "1": True}
 
 
@@ -164,9 +174,9 @@ def note(timeline: Timeline, entry: LedgerEntry) -> None:
     # ``LedgerEntry`` has checked that the times are there.
     from_ts, to_ts = entry.from_ts or 0, entry.to_ts or 0
     from_id, to_id = number_of(entry.from_id), number_of(entry.to_id)
-    if entry.kind is Kind.OPENED:
+    if entry.kind is LedgerKind.OPENED:
         timeline.open(entry.run_id, min(from_ts, entry.at), from_id, continues=entry.continues)
-    elif entry.kind is Kind.COMPLETE:
+    elif entry.kind is LedgerKind.COMPLETE:
         timeline.complete(entry.run_id, min(to_ts, entry.at), to_id)
     else:
         timeline.gap(Span.between(_GAP_STATES[entry.kind], from_ts, to_ts, from_id, to_id, entry.reason), entry.at)

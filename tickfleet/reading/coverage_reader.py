@@ -23,20 +23,20 @@ from tickfleet.errors import UndecodableFrameError
 from tickfleet.reading.position import BEGINNING
 from tickfleet.reading.selection import StreamName
 from tickfleet.reading.streams.commands import accepted, facts_of, xinfo
-from tickfleet.reading.streams.questions import PatientPipe
+from tickfleet.reading.streams.questions import RetryingPipe
 from tickfleet.redis.config import RedisPlace
 from tickfleet.redis.protocol import is_wrong_type, pack_command
 
-__all__ = ["UNKNOWN", "UNREADABLE", "CoverageReader", "Look"]
+__all__ = ["UNKNOWN", "UNREADABLE", "CoverageReader", "CoverageView"]
 
 _PAGE = 5_000
 """Entries to read at once: a few milliseconds of Redis' time, which the collectors share."""
 
 UNKNOWN, UNREADABLE = State.UNKNOWN.value, "ledger_unreadable"
-"""What ``Look.lacks`` says where no run collected, or the ledger says nothing, and where it cannot be trusted."""
+"""What ``CoverageView.lacks`` says where no run collected, or the ledger says nothing, and where it cannot be trusted."""
 
 
-class Look(Struct, frozen=True):
+class CoverageView(Struct, frozen=True):
     """What the ledger says of one stream at one moment.
 
     Attributes:
@@ -83,13 +83,13 @@ class CoverageReader(Closing):
     """
 
     def __init__(self, redis: RedisPlace = None, *, every_s: float = 0.0, clock: Clock | None = None) -> None:
-        self._pipe = PatientPipe(redis)
+        self._pipe = RetryingPipe(redis)
         self._every_s = every_s
         self._clock = clock or SystemClock()
         self._followed: dict[CollectorId, _Followed] = {}
-        self._looks: dict[StreamName, tuple[float, Look]] = {}
+        self._looks: dict[StreamName, tuple[float, CoverageView]] = {}
 
-    async def look(self, name: StreamName) -> Look:
+    async def look(self, name: StreamName) -> CoverageView:
         """What is known of a stream: now, or up to ``every_s`` ago."""
         now_s = self._clock.monotonic_s()
         known = self._looks.get(name)
@@ -97,7 +97,7 @@ class CoverageReader(Closing):
             known = self._looks[name] = (now_s, await self._look(name))
         return known[1]
 
-    async def _look(self, name: StreamName) -> Look:
+    async def _look(self, name: StreamName) -> CoverageView:
         followed = self._followed.setdefault(name.collector, _Followed())
         while True:
             page = pack_command(("XRANGE", keys.coverage(name.collector), followed.last_id, "+", "COUNT", _PAGE))
@@ -107,7 +107,7 @@ class CoverageReader(Closing):
                 followed = self._followed[name.collector] = _Followed()
             elif len(rows) < _PAGE:
                 facts = facts_of(stream)
-                return Look(followed.known(name), facts.last_id if facts else BEGINNING, followed.unreadable)
+                return CoverageView(followed.known(name), facts.last_id if facts else BEGINNING, followed.unreadable)
 
     async def close(self) -> None:
         """Close the connection."""

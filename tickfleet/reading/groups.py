@@ -45,10 +45,10 @@ from tickfleet.reading.entries import Entry, Missed, Rewound, Work, missed, rewo
 from tickfleet.reading.position import Mark
 from tickfleet.reading.selection import StreamName, select
 from tickfleet.reading.streams import cursor
-from tickfleet.reading.streams.claims import LeftBehind, Member
+from tickfleet.reading.streams.claims import Claims, Member
 from tickfleet.reading.streams.commands import accepted, by_key, facts_of, xinfo
-from tickfleet.reading.streams.connect import LOGGER, Perseverance, within_reach
-from tickfleet.reading.streams.cursor import Facts
+from tickfleet.reading.streams.connect import LOGGER, RetryState, within_reach
+from tickfleet.reading.streams.cursor import StreamFacts
 from tickfleet.reading.streams.group_state import group_mark
 from tickfleet.reading.streams.group_streams import GroupStreams
 from tickfleet.reading.streams.start import Start, check_start
@@ -111,12 +111,12 @@ class GroupReader(Closing):
         self._member = Member(group, self.consumer, at_once, round(min_idle_s * 1_000), max_tries)
         selection = within_reach(select(collectors, data_types), config)
         self._streams = GroupStreams(group, selection, check_start(start, clock.now_ns()), clock)
-        self._left_behind = LeftBehind(self._member, self.skipped, clock)
+        self._left_behind = Claims(self._member, self.skipped, clock)
         self._clock = clock
         self._pipe = RedisPipe(config, text=True)
-        self._perseverance = Perseverance(clock, first_wait_s)
+        self._perseverance = RetryState(clock, first_wait_s)
         self._done_pipe = RedisPipe(config, text=True)
-        self._done_perseverance = Perseverance(clock, inf)
+        self._done_perseverance = RetryState(clock, inf)
         self._done_lock = asyncio.Lock()
 
     @property
@@ -190,7 +190,7 @@ class GroupReader(Closing):
         ids = {names[key]: [entry_id for entry_id, _ in raw] for key, raw in found.items()}
         return Work(entries, ids) if entries or ids else None
 
-    def _removed(self, name: StreamName, facts: Facts, mark: Mark) -> list[Entry]:
+    def _removed(self, name: StreamName, facts: StreamFacts, mark: Mark) -> list[Entry]:
         """What retention removed before anybody had it."""
         lost = cursor.loss(mark, facts)
         now_ns = self._clock.now_ns()

@@ -18,7 +18,7 @@ from tickfleet.contract import keys
 from tickfleet.contract.identity import DataType
 from tickfleet.errors import FleetError, InvalidConfigurationError
 from tickfleet.reading.selection import StreamName
-from tickfleet.reading.streams.questions import PatientPipe
+from tickfleet.reading.streams.questions import RetryingPipe
 from tickfleet.redis.config import RedisPlace
 from tickfleet.redis.protocol import Reply, Scalar, is_stale_id, pack_command
 
@@ -40,7 +40,7 @@ class OutputStreams(Closing):
     """
 
     def __init__(self, redis: RedisPlace = None, *, maxlen: int | None = None) -> None:
-        self._pipe = PatientPipe(redis)
+        self._pipe = RetryingPipe(redis)
         self._trim: tuple[Scalar, ...] = () if maxlen is None else ("MAXLEN", "~", maxlen)
 
     async def last(self, key: str) -> tuple[str, dict[str, str]] | None:

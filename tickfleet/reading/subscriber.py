@@ -46,7 +46,7 @@ from tickfleet.reading.decode import Skipped, entries_of
 from tickfleet.reading.entries import Batch, Chunk, Entry, Missed, Rewound, missed, rewound
 from tickfleet.reading.position import Mark, Position
 from tickfleet.reading.selection import StreamName, select
-from tickfleet.reading.streams.connect import Perseverance, within_reach
+from tickfleet.reading.streams.connect import RetryState, within_reach
 from tickfleet.reading.streams.cursor import Rewind
 from tickfleet.reading.streams.start import Start, check_start
 from tickfleet.reading.streams.stream_reader import RawChunk, StreamReader
@@ -113,7 +113,7 @@ class Subscriber(Closing):
         config = redis_config(redis)
         selection = within_reach(select(collectors, data_types), config)
         self._reader = StreamReader(config, selection, check_start(start, self._clock.now_ns()), self._clock, at_once)
-        self._perseverance = Perseverance(self._clock, first_wait_s)
+        self._perseverance = RetryState(self._clock, first_wait_s)
         self._batch = Batch((), self._reader.marks)
         self._handed = 0
         self._loops = 0

@@ -7,10 +7,10 @@ from msgspec import Struct
 
 from tickfleet.errors import FleetError, RedisUnreachableError, SupersededError
 from tickfleet.redis.config import RedisConfig
-from tickfleet.redis.connection import ELSEWHERE, Line, LineBrokenError, broken, refused
+from tickfleet.redis.connection import ELSEWHERE, LineBrokenError, RedisConnection, broken, refused
 from tickfleet.redis.discovery import Route
 from tickfleet.redis.protocol import NotRedisError, Refusal, Reply, is_wrong_type, name_command, pack_command
-from tickfleet.redis.url import Kind
+from tickfleet.redis.url import AddressKind
 
 _MULTI = pack_command(("MULTI",))
 _EXEC = pack_command(("EXEC",))
@@ -88,7 +88,7 @@ class RedisPipe:
     def __init__(self, config: RedisConfig, *, text: bool = False, route: Route | None = None) -> None:
         self._route = route or Route(config, text=text)
         self._address = self._route.address
-        self._line: Line | None = None
+        self._line: RedisConnection | None = None
         self._fence: tuple[str, int] | None = None
         self._behind: list[bytes] = []
         self._ours: bytes | None = None
@@ -183,7 +183,7 @@ class RedisPipe:
         cause = replies[0] if replies else None
         if isinstance(cause, Refusal) and cause.code in _NOT_LET_IN:  # then they all are
             raise self._refused(replies, commands)
-        if self._address.kind is Kind.CLUSTER:
+        if self._address.kind is AddressKind.CLUSTER:
             self._see_that_here_are(replies, commands)
         return replies
 
@@ -232,7 +232,7 @@ class RedisPipe:
             done: Called from the event loop with the reply of each; or with ``None`` where nothing was done because
                 somebody wrote the fence, so that ``transaction`` must look who; or with the error that ``transaction``
                 would raise. Must not raise.
-            patient: Nothing waits for the outcome, until ``hurry``; see ``Line``.
+            patient: Nothing waits for the outcome, until ``hurry``; see ``RedisConnection``.
         """
         line = self._line
         if line is None or not line.idle or (self._fence is not None and not self._watching):
@@ -317,7 +317,7 @@ class RedisPipe:
         error = refused(self._address, cause, name_command(commands[at]) if at < len(commands) else "")
         if cause is not None:
             self._route.heed(cause)
-            if cause.code in ELSEWHERE and self._address.kind is Kind.CLUSTER:
+            if cause.code in ELSEWHERE and self._address.kind is AddressKind.CLUSTER:
                 return _KeysElsewhereError(str(error))
         return error
 

@@ -15,7 +15,7 @@ from tickfleet.redis.config import RedisConfig
 from tickfleet.redis.protocol import NotRedisError, Refusal, Replies, Reply, Scalar, pack_command
 from tickfleet.redis.refusals import describe
 from tickfleet.redis.tls import context_of, file_trouble
-from tickfleet.redis.url import Address, Host, Kind
+from tickfleet.redis.url import Address, AddressKind, Host
 
 CONNECT_TIMEOUT_S = 2.0
 ANSWER_TIMEOUT_S = 5.0
@@ -47,7 +47,7 @@ Answered = Callable[[list[Reply] | FleetError], None]
 """Takes the replies, or why there are none: ``LineBrokenError`` or ``NotRedisError``. Must not raise."""
 
 
-class Line(asyncio.Protocol):
+class RedisConnection(asyncio.Protocol):
     """An open connection. One question at a time; a question that was cancelled leaves a line to be closed.
 
     To be woken for an answer costs more CPU than everything else that is done for one entry. Where nothing waits for
@@ -295,7 +295,7 @@ class Line(asyncio.Protocol):
             self._borrower[1]()
 
 
-async def open_line(config: RedisConfig, address: Address, host: Host | None, *, text: bool) -> Line:
+async def open_line(config: RedisConfig, address: Address, host: Host | None, *, text: bool) -> RedisConnection:
     """Connect, within ``CONNECT_TIMEOUT_S``, and be let in, within ``ANSWER_TIMEOUT_S``.
 
     Args:
@@ -319,7 +319,7 @@ async def open_line(config: RedisConfig, address: Address, host: Host | None, *,
     return line
 
 
-async def connect(address: Address, host: Host | None, *, text: bool) -> Line:
+async def connect(address: Address, host: Host | None, *, text: bool) -> RedisConnection:
     """As ``open_line``, without being let in."""
     try:
         async with asyncio.timeout(CONNECT_TIMEOUT_S):
@@ -328,20 +328,23 @@ async def connect(address: Address, host: Host | None, *, text: bool) -> Line:
         raise unreached(address) from error
 
 
-async def _connect(address: Address, host: Host | None, *, text: bool) -> Line:
+async def _connect(address: Address, host: Host | None, *, text: bool) -> RedisConnection:
     loop = asyncio.get_running_loop()
     if host is None:
-        _, line = await loop.create_unix_connection(lambda: Line(text=text, patient=True), address.path)
+        _, line = await loop.create_unix_connection(lambda: RedisConnection(text=text, patient=True), address.path)
     else:
         tls = None if address.tls is None else context_of(address)
         name = None if tls is None else host[0]
         _, line = await loop.create_connection(
-            lambda: Line(text=text, patient=tls is None), ssl=tls, server_hostname=name, sock=await dial(*host)
+            lambda: RedisConnection(text=text, patient=tls is None),
+            ssl=tls,
+            server_hostname=name,
+            sock=await dial(*host),
         )
     return line
 
 
-async def _enter(line: Line, address: Address, password: str | None) -> None:
+async def _enter(line: RedisConnection, address: Address, password: str | None) -> None:
     """Authenticate and choose the database."""
     commands = authentication(address, password)
     if address.database:
@@ -361,7 +364,7 @@ def authentication(address: Address, password: str | None) -> list[tuple[Scalar,
 
 def refused(address: Address, cause: Refusal | None, command: str = "") -> RedisUnreachableError:
     """The server's refusal of a whole batch, in our own words; ``command`` is what was refused, where that is known."""
-    if cause is not None and cause.code in ELSEWHERE and address.kind is not Kind.CLUSTER:
+    if cause is not None and cause.code in ELSEWHERE and address.kind is not AddressKind.CLUSTER:
         return RedisUnreachableError(f"Redis at {address.shown} is a Cluster: its address begins with redis+cluster://")
     words = "refuses what we ask" if cause is None else describe(str(cause), command)
     return RedisUnreachableError(f"Redis at {address.shown} {words}")

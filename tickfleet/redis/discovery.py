@@ -6,10 +6,10 @@ from collections.abc import Awaitable, Callable
 
 from tickfleet.errors import RedisUnreachableError
 from tickfleet.redis.config import RedisConfig
-from tickfleet.redis.connection import Line, LineBrokenError, authentication, broken, connect, open_line
+from tickfleet.redis.connection import LineBrokenError, RedisConnection, authentication, broken, connect, open_line
 from tickfleet.redis.protocol import NotRedisError, Refusal, Reply, Scalar, pack_command
 from tickfleet.redis.refusals import describe
-from tickfleet.redis.url import Host, Kind, read_address
+from tickfleet.redis.url import AddressKind, Host, read_address
 
 _MOST_TRIED = 3
 """So many hosts are tried at a time: each may take seconds, and whoever waits has a pause and a limit of its own."""
@@ -43,15 +43,15 @@ class Route:
         self._asked: Host | None = None
         """The node of the newest connection."""
 
-    async def open(self) -> Line:
+    async def open(self) -> RedisConnection:
         """A connection to the server.
 
         Raises:
             RedisUnreachableError: Nobody answers, or lets us in, or nobody knows where the server is.
         """
-        if self.address.kind is Kind.SENTINEL:
+        if self.address.kind is AddressKind.SENTINEL:
             return await self._first(self._open_master)
-        if self.address.kind is Kind.CLUSTER:
+        if self.address.kind is AddressKind.CLUSTER:
             return await self._open_node()
         return await self._open(next(iter(self.address.hosts), None))
 
@@ -85,11 +85,11 @@ class Route:
         if host in self._told:
             self._told.remove(host)
 
-    async def _open(self, host: Host | None) -> Line:
+    async def _open(self, host: Host | None) -> RedisConnection:
         self._asked = host
         return await open_line(self._config, self.address, host, text=self._text)
 
-    async def _first(self, way: Callable[[Host], Awaitable[Line]]) -> Line:
+    async def _first(self, way: Callable[[Host], Awaitable[RedisConnection]]) -> RedisConnection:
         """By the first host of the address that leads to a server; those that do not are asked last next time."""
         failure = RedisUnreachableError(f"Redis at {self.address.shown} cannot be reached")
         for _ in range(min(len(self._hosts), _MOST_TRIED)):
@@ -103,7 +103,7 @@ class Route:
                 raise
         raise failure
 
-    async def _open_node(self) -> Line:
+    async def _open_node(self) -> RedisConnection:
         """To the node that has our keys as far as we know; any other one will say who has them."""
         while self._told:
             try:
@@ -114,7 +114,7 @@ class Route:
 
     # --- Sentinels (https://redis.io/docs/latest/develop/reference/sentinel-clients/) -----------------------------
 
-    async def _open_master(self, sentinel: Host) -> Line:
+    async def _open_master(self, sentinel: Host) -> RedisConnection:
         """To the master that a Sentinel names, if it is one: one that was cut off may name the one that was."""
         line = await self._open(await self._ask_sentinel(sentinel))
         (role,) = await self._answers(line, [("ROLE",)])
@@ -139,7 +139,7 @@ class Route:
             return str(reply[0]), int(reply[1])
         raise RedisUnreachableError(_why(reply, self.address.shown))
 
-    async def _answers(self, line: Line, commands: list[tuple[Scalar, ...]]) -> list[Reply]:
+    async def _answers(self, line: RedisConnection, commands: list[tuple[Scalar, ...]]) -> list[Reply]:
         try:
             return await line.ask(b"".join(map(pack_command, commands)), len(commands))
         except (LineBrokenError, NotRedisError) as error:

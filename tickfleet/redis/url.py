@@ -18,7 +18,7 @@ Host = tuple[str, int]
 """Name or address, and port."""
 
 
-class Kind(Enum):
+class AddressKind(Enum):
     """What stands at an address."""
 
     SERVER = ""
@@ -31,7 +31,7 @@ class Kind(Enum):
     (https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/)."""
 
 
-_DEFAULT_PORTS = {Kind.SERVER: 6379, Kind.SENTINEL: 26379, Kind.CLUSTER: 6379}
+_DEFAULT_PORTS = {AddressKind.SERVER: 6379, AddressKind.SENTINEL: 26379, AddressKind.CLUSTER: 6379}
 _TLS_OPTIONS = {"ssl_ca_certs", "ssl_cert_reqs", "ssl_certfile", "ssl_check_hostname", "ssl_keyfile"}
 TLS_FILES = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
 """Options that name a file."""
@@ -96,7 +96,7 @@ class Address(Struct, frozen=True):
         tls: Its options as they stand in the address; None without TLS.
     """
 
-    kind: Kind
+    kind: AddressKind
     hosts: tuple[Host, ...]
     path: str
     user: str
@@ -108,7 +108,7 @@ class Address(Struct, frozen=True):
     @property
     def is_local(self) -> bool:
         """Whether the server is surely on this machine; of Sentinels and a Cluster that is not said."""
-        return self.kind is Kind.SERVER and all(host in _LOOPBACK for host, _ in self.hosts)
+        return self.kind is AddressKind.SERVER and all(host in _LOOPBACK for host, _ in self.hosts)
 
     @property
     def checks_names(self) -> bool:
@@ -130,7 +130,7 @@ def read_address(url: str) -> Address:
     options = dict(parse_qsl(parts.query))
     kind = _kind(parts)
     unix = parts.scheme == "unix"
-    service, database = _in_path(parts) if kind is Kind.SENTINEL else ("", "" if unix else parts.path.strip("/"))
+    service, database = _in_path(parts) if kind is AddressKind.SENTINEL else ("", "" if unix else parts.path.strip("/"))
     return Address(
         kind=kind,
         hosts=() if unix else _hosts(parts),
@@ -143,15 +143,15 @@ def read_address(url: str) -> Address:
     )
 
 
-def _kind(parts: SplitResult) -> Kind:
-    return Kind(parts.scheme.partition("+")[2])
+def _kind(parts: SplitResult) -> AddressKind:
+    return AddressKind(parts.scheme.partition("+")[2])
 
 
 def _hosts(parts: SplitResult) -> tuple[Host, ...]:
     """Raises: ValueError: One is not written as a host."""
     kind = _kind(parts)
     found = [urlsplit(f"//{text}") for text in _host(parts).split(",")]
-    if kind is not Kind.SERVER and not all(each.hostname for each in found):
+    if kind is not AddressKind.SERVER and not all(each.hostname for each in found):
         raise ValueError("no host")
     return tuple(
         (each.hostname or "127.0.0.1", _DEFAULT_PORTS[kind] if each.port is None else each.port) for each in found
@@ -191,11 +191,11 @@ def _check_place(parts: SplitResult, name: str) -> None:
     kind = _kind(parts)
     if any(letter.isspace() for letter in _host(parts)):
         raise InvalidConfigurationError(f"{name}: there is a space in the name of a host {_ESCAPES}")
-    if kind is not Kind.SERVER and ("@" in _who(parts) or "," in _who(parts)):
+    if kind is not AddressKind.SERVER and ("@" in _who(parts) or "," in _who(parts)):
         raise InvalidConfigurationError(
             f"{name}: user and password stand once, before the first host (and in them @ is written %40, a comma %2C)"
         )
-    if kind is Kind.SERVER and "," in _host(parts):
+    if kind is AddressKind.SERVER and "," in _host(parts):
         raise InvalidConfigurationError(
             f"{name}: several hosts are Sentinels (redis+sentinel://) or nodes of a Cluster (redis+cluster://)"
             f" {_ESCAPES}"
@@ -205,7 +205,7 @@ def _check_place(parts: SplitResult, name: str) -> None:
     except ValueError:  # its text holds what stands there
         ports = [0]
     if 0 in ports:
-        each = "" if kind is Kind.SERVER else " of a host, or a host is missing"
+        each = "" if kind is AddressKind.SERVER else " of a host, or a host is missing"
         raise InvalidConfigurationError(f"{name}: the port is not a number from 1 to 65535{each} {_ESCAPES}")
     _PATHS[kind](parts, name)
 
@@ -229,7 +229,11 @@ def _check_cluster(parts: SplitResult, name: str) -> None:
         raise InvalidConfigurationError(f"{name}: a Cluster has no databases, so nothing stands behind its nodes")
 
 
-_PATHS = {Kind.SERVER: _check_database, Kind.SENTINEL: _check_service, Kind.CLUSTER: _check_cluster}
+_PATHS = {
+    AddressKind.SERVER: _check_database,
+    AddressKind.SENTINEL: _check_service,
+    AddressKind.CLUSTER: _check_cluster,
+}
 
 
 def _check_options(parts: SplitResult, name: str) -> None:

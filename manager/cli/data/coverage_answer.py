@@ -39,7 +39,7 @@ class Subject(Struct, frozen=True):
         return f"{self.data_type.value} {self.interval}".rstrip()
 
 
-class Answer(Struct, frozen=True, kw_only=True):
+class CoverageAnswer(Struct, frozen=True, kw_only=True):
     """What is known of one subject in the asked range.
 
     Attributes:
@@ -57,7 +57,7 @@ class Answer(Struct, frozen=True, kw_only=True):
     up_to: int
 
 
-class Row(Struct, frozen=True, kw_only=True):
+class CoverageRow(Struct, frozen=True, kw_only=True):
     """One line of a table, all texts."""
 
     from_ts: str
@@ -117,7 +117,7 @@ def _order(subject: Subject) -> tuple[int, int]:
 
 def answer(
     entries: Sequence[LedgerEntry], subject: Subject, from_ts: int | None, to_ts: int | None, now_ns: int
-) -> Answer:
+) -> CoverageAnswer:
     """What is known of one subject from one time (None: the first known) to another (None: the last known).
 
     From a time behind the last known one on nothing is known up to now, which is told.
@@ -126,7 +126,7 @@ def answer(
     begin, end = (known[0].from_ts, known[-1].to_ts) if known else (0, 0)
     begin = begin if from_ts is None else from_ts
     end = to_ts if to_ts is not None else end if begin < end or not known else now_ns
-    return Answer(
+    return CoverageAnswer(
         subject=subject,
         from_ts=begin,
         to_ts=max(begin, end),
@@ -149,12 +149,12 @@ def _padded(known: Sequence[Interval], from_ts: int, to_ts: int) -> list[Interva
     return [*before, *clip(known, from_ts, to_ts), *after]
 
 
-def all_complete(answers: Sequence[Answer], unreadable: int) -> bool:
+def all_complete(answers: Sequence[CoverageAnswer], unreadable: int) -> bool:
     """Whether everything asked for is complete; an entry that cannot be read might have said that it is not."""
     return bool(answers) and not unreadable and all(one.complete for one in answers)
 
 
-def to_json(collector: str, answers: Sequence[Answer], unreadable: int) -> dict[str, Any]:
+def to_json(collector: str, answers: Sequence[CoverageAnswer], unreadable: int) -> dict[str, Any]:
     """The document of ``coverage --json``; times are ns since the epoch."""
     return {
         "id": collector,
@@ -175,10 +175,10 @@ def to_json(collector: str, answers: Sequence[Answer], unreadable: int) -> dict[
     }
 
 
-def to_rows(parts: Sequence[Interval]) -> list[Row]:
+def to_rows(parts: Sequence[Interval]) -> list[CoverageRow]:
     """The rows of one table. Texts from the ledger are made fit to print: anybody may have written that key."""
     return [
-        Row(
+        CoverageRow(
             from_ts=date_time(part.from_ts),
             to_ts=date_time(part.to_ts),
             length=length(part.to_ts - part.from_ts),
@@ -198,14 +198,14 @@ def _ids(part: Interval) -> str:
     return f"{first} … {last}".strip() if first or last else ""
 
 
-def up_to_line(one: Answer, now_ns: int) -> str:
+def up_to_line(one: CoverageAnswer, now_ns: int) -> str:
     """``complete up to 2026-03-29 10:00:00.123Z (12 s ago)``."""
     if not one.up_to:
         return "nothing is known yet"
     return f"complete up to {date_time(one.up_to)} ({span((now_ns - one.up_to) / NS_PER_S)} ago)"
 
 
-def verdict_line(answers: Sequence[Answer], unreadable: int) -> str:
+def verdict_line(answers: Sequence[CoverageAnswer], unreadable: int) -> str:
     """The answer in one line."""
     lacking = [str(one.subject) for one in answers if not one.complete]
     line = f"not complete: {', '.join(lacking)}" if lacking else "complete"

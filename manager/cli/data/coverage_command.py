@@ -9,7 +9,7 @@ import typer
 from common.config.fleet_file import Fleet
 from manager.cli.context import Tools
 from manager.cli.data.coverage_answer import (
-    Answer,
+    CoverageAnswer,
     all_complete,
     answer,
     parse_data_types,
@@ -130,7 +130,7 @@ def _read(client: "SyncRedis", fleet: Fleet, collector: CollectorId) -> tuple[li
         after = f"({page[-1][0]}"
 
 
-def _print(answers: list[Answer], unreadable: int, now_ns: int) -> None:
+def _print(answers: list[CoverageAnswer], unreadable: int, now_ns: int) -> None:
     from rich.console import Group  # slow to import, and JSON needs none
     from rich.text import Text
 

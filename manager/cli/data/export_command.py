@@ -12,8 +12,8 @@ import typer
 
 from common.process.event_loop import run
 from manager.cli.context import Tools, tell
-from manager.cli.data.export.span import Span
-from manager.cli.data.selection import Kind, choose, parse_kind
+from manager.cli.data.export.span import ExportSpan
+from manager.cli.data.selection import RequestedType, choose, parse_kind
 from manager.cli.effective import at_site
 from manager.cli.patterns import is_pattern
 from manager.cli.times import parse_past, parse_time
@@ -88,7 +88,7 @@ def export(
     _check_file(file, force)
     with at_site(tools) as site:
         stream = StreamName(choose(site, name, asked)[0], data_type, asked.interval)
-        copied = _write(site.file.redis, stream, Span(from_ns, to_ns, asked.interval), file, decimals, force)
+        copied = _write(site.file.redis, stream, ExportSpan(from_ns, to_ns, asked.interval), file, decimals, force)
     sys.stdout.write(copied.tally.summary(str(file)) + "\n")
     doubts = copied.tally.doubts(copied.facts)
     for doubt in doubts:
@@ -98,7 +98,7 @@ def export(
     raise typer.Exit(EXIT_FAILURE if strict and doubts else EXIT_OK)
 
 
-def _data_type(kind: Kind) -> DataType:
+def _data_type(kind: RequestedType) -> DataType:
     """The one data type, of one stream, that is meant."""
     if kind.data_type is None:
         raise UsageError("the coverage ledger is no data (manager-cli coverage ID --json prints it)")
@@ -125,7 +125,7 @@ def _check_file(file: Path, force: bool) -> None:
 
 
 def _write(
-    redis: "RedisConfig", stream: StreamName, span: Span, file: Path, decimals: Decimals, force: bool
+    redis: "RedisConfig", stream: StreamName, span: ExportSpan, file: Path, decimals: Decimals, force: bool
 ) -> "Copied":
     """Write a file beside it first, which takes its place when it is whole, or is gone."""
     from manager.cli.data.export.copying import Copier  # see ``tools``

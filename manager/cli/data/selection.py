@@ -22,7 +22,7 @@ LEDGER = "coverage"
 """The name of the completeness ledger, beside those of the data types."""
 
 
-class Kind(Struct, frozen=True):
+class RequestedType(Struct, frozen=True):
     """A type as it was asked for.
 
     Attributes:
@@ -55,7 +55,7 @@ class Kind(Struct, frozen=True):
         return [keys.stream(collector, self.data_type, self.interval)]
 
 
-def parse_kind(text: str, *, ledger: bool) -> Kind:
+def parse_kind(text: str, *, ledger: bool) -> RequestedType:
     """A type by its name: ``trade orderbook ticker candles candles:1m``, and ``coverage`` where ``ledger``.
 
     Raises:
@@ -69,10 +69,10 @@ def parse_kind(text: str, *, ledger: bool) -> Kind:
         )
     if colon and interval not in INTERVAL_S:
         raise UsageError(f"candles have no interval {interval!r}{interval_of_known(interval, INTERVAL_S)}")
-    return Kind(None if word == LEDGER else DataType(word), interval)
+    return RequestedType(None if word == LEDGER else DataType(word), interval)
 
 
-def choose(site: Site, name: str, kind: Kind) -> list[CollectorId]:
+def choose(site: Site, name: str, kind: RequestedType) -> list[CollectorId]:
     """The collectors that are meant, each of which has, or is to have, such a stream.
 
     One that has left the fleet, or does not collect this any more, is meant as long as its stream is there.

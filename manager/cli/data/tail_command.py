@@ -11,7 +11,7 @@ import typer
 
 from common.process.event_loop import run
 from manager.cli.context import Tools, tell
-from manager.cli.data.selection import Kind, choose, parse_kind
+from manager.cli.data.selection import RequestedType, choose, parse_kind
 from manager.cli.data.viewing.documents import entry_json, ledger_json
 from manager.cli.data.viewing.ledgers import LedgerRow, Ledgers
 from manager.cli.data.viewing.lines import entry_line, ledger_line, width_of
@@ -92,7 +92,7 @@ def tail(
 
 async def _follow(
     collectors: Sequence[CollectorId],
-    kind: Kind,
+    kind: RequestedType,
     start: str | datetime,
     redis: RedisConfig,
     plain: bool,

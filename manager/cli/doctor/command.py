@@ -13,7 +13,7 @@ from common.redis.rights import Login
 from manager.cli.context import Tools
 from manager.cli.doctor.exchange_checks import check_exchanges, check_start
 from manager.cli.doctor.exchange_places import places
-from manager.cli.doctor.findings import Finding, Level, bad, ok
+from manager.cli.doctor.findings import Finding, Severity, bad, ok
 from manager.cli.doctor.gather import host_facts, missing_rights, redis_facts, servers
 from manager.cli.doctor.host_checks import check_host
 from manager.cli.doctor.redis_checks import check_limits, check_redis, check_rights
@@ -26,7 +26,7 @@ from manager.desired.rival import MEND
 from manager.report.figures.capacity import capacity_of
 from tickfleet.errors import EXIT_FAILURE, EXIT_OK, RedisUnreachableError
 
-_COLOURS = {Level.OK: "green", Level.WARNING: "yellow", Level.BAD: "red", Level.SKIPPED: "bright_black"}
+_COLOURS = {Severity.OK: "green", Severity.WARNING: "yellow", Severity.BAD: "red", Severity.SKIPPED: "bright_black"}
 
 
 def doctor(
@@ -91,7 +91,7 @@ def doctor(
         sys.stdout.write(json.dumps([_to_json(finding) for finding in findings]) + "\n")
     else:
         _print(findings)
-    raise typer.Exit(EXIT_FAILURE if any(finding.level is Level.BAD for finding in findings) else EXIT_OK)
+    raise typer.Exit(EXIT_FAILURE if any(finding.level is Severity.BAD for finding in findings) else EXIT_OK)
 
 
 def _rights(fleet: Fleet, login: Login) -> Finding:
@@ -108,7 +108,7 @@ def _print(findings: list[Finding]) -> None:
         typer.echo(typer.style(line[:8], fg=_COLOURS[finding.level]) + line[8:])
         if finding.mend:
             typer.echo(wrapped(f"{'':<8} {'':<{width}}  -> {finding.mend}", width + 14))
-    counts = {level: sum(finding.level is level for finding in findings) for level in Level}
+    counts = {level: sum(finding.level is level for finding in findings) for level in Severity}
     typer.echo(", ".join(f"{count} {level.value}" for level, count in counts.items() if count))
 
 

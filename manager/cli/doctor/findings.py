@@ -5,7 +5,7 @@ from enum import Enum
 from msgspec import Struct
 
 
-class Level(Enum):
+class Severity(Enum):
     """How bad it is."""
 
     OK = "ok"
@@ -23,29 +23,29 @@ class Finding(Struct, frozen=True, kw_only=True):
     """
 
     check: str
-    level: Level
+    level: Severity
     found: str
     mend: str = ""
 
 
 def ok(check: str, found: str) -> Finding:
     """All is as it should be."""
-    return Finding(check=check, level=Level.OK, found=found)
+    return Finding(check=check, level=Severity.OK, found=found)
 
 
 def warning(check: str, found: str, mend: str) -> Finding:
     """It works now."""
-    return Finding(check=check, level=Level.WARNING, found=found, mend=mend)
+    return Finding(check=check, level=Severity.WARNING, found=found, mend=mend)
 
 
 def bad(check: str, found: str, mend: str) -> Finding:
     """It has to be mended."""
-    return Finding(check=check, level=Level.BAD, found=found, mend=mend)
+    return Finding(check=check, level=Severity.BAD, found=found, mend=mend)
 
 
 def skipped(check: str, found: str, mend: str = "") -> Finding:
     """Nobody knows."""
-    return Finding(check=check, level=Level.SKIPPED, found=found, mend=mend)
+    return Finding(check=check, level=Severity.SKIPPED, found=found, mend=mend)
 
 
 def size(count: float) -> str:

@@ -20,7 +20,7 @@ from manager.cli.context import Tools
 from manager.cli.doctor.host_checks import HostFacts
 from manager.cli.doctor.redis_checks import NodeFacts, RedisFacts
 from manager.cli.manager_page import PROGRAM, is_ours
-from manager.cli.show.fleet_view import SUPERVISOR_LIMIT_S, Look
+from manager.cli.show.fleet_view import SUPERVISOR_LIMIT_S, FleetView
 from manager.report.figures.capacity import OTHER_PROGRAMS, Capacity, on_nodes
 from manager.report.figures.system import read_memory
 from manager.report.metrics.server import read_port
@@ -28,7 +28,7 @@ from manager.watchdog.logs import misplaced
 from tickfleet.contract import keys
 from tickfleet.contract.identity import PROGRAM_PREFIX, CollectorId
 from tickfleet.errors import FleetError
-from tickfleet.redis.url import Kind, read_address
+from tickfleet.redis.url import AddressKind, read_address
 
 if TYPE_CHECKING:
     from common.redis.redis_py import SyncRedis
@@ -39,7 +39,7 @@ _WORKER, _EXPRESS = "collector_worker", ("trade_parser", "sender")
 _SETTINGS = ("maxmemory-policy", "appendonly", "save")
 
 
-def redis_facts(fleet: Fleet, client: "SyncRedis", capacity: Capacity, seen: Look | None = None) -> RedisFacts:
+def redis_facts(fleet: Fleet, client: "SyncRedis", capacity: Capacity, seen: FleetView | None = None) -> RedisFacts:
     """What Redis says of itself, beside what the fleet needs of it.
 
     Raises:
@@ -58,7 +58,7 @@ def redis_facts(fleet: Fleet, client: "SyncRedis", capacity: Capacity, seen: Loo
         refusal="" if seen is None else seen.refusal,
         no_writes=None if seen is None else seen.no_writes,
         available_bytes=_memory("MemAvailable") if address.is_local else None,
-        nodes=_nodes(fleet, client, capacity) if address.kind is Kind.CLUSTER else (),
+        nodes=_nodes(fleet, client, capacity) if address.kind is AddressKind.CLUSTER else (),
     )
 
 

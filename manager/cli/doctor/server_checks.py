@@ -5,17 +5,17 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import TypeVar
 
 from common.redis.servers import SLOTS, SentinelSays, Servers, ServerSays, shown
-from manager.cli.doctor.findings import Finding, Level, bad, ok, size, skipped
+from manager.cli.doctor.findings import Finding, Severity, bad, ok, size, skipped
 from manager.cli.doctor.redis_checks import NO_INFO, check_policy, check_version
 from manager.observe.writes import REMEDIES, NoWrites
 from tickfleet.redis.refusals import NO_WRITES, code_of, describe
 from tickfleet.redis.url import Host
 
 _Named = TypeVar("_Named")
-_Problem = tuple[Level, str, str]
+_Problem = tuple[Severity, str, str]
 """How bad, what, and what mends it."""
 
-_SEVERITY = (Level.SKIPPED, Level.WARNING, Level.BAD)
+_SEVERITY = (Severity.SKIPPED, Severity.WARNING, Severity.BAD)
 _Slots = tuple[tuple[int, int, str], ...]
 """First and last of each range, and the id of the node that has it."""
 
@@ -44,7 +44,7 @@ def check_servers(servers: Servers) -> list[Finding]:
 
 def _sentinel(says: SentinelSays, master: Host | None) -> Finding:
     if says.trouble:
-        problem = (Level.WARNING, says.trouble, "see its log, start it again, or take it out of redis.url")
+        problem = (Severity.WARNING, says.trouble, "see its log, start it again, or take it out of redis.url")
         return _merged("redis sentinel", shown(says.host), [], [problem])
     facts = [
         check_version(says.info).found,
@@ -53,13 +53,13 @@ def _sentinel(says: SentinelSays, master: Host | None) -> Finding:
     ]
     problems = list[_Problem]()
     if says.master is None:
-        problems.append((Level.BAD, "it does not know our service", "give it sentinel monitor with that name"))
+        problems.append((Severity.BAD, "it does not know our service", "give it sentinel monitor with that name"))
     elif says.master != master and master is not None:
         mend = "it follows the others within seconds; if it does not, see its network, then SENTINEL RESET at it"
-        problems.append((Level.BAD, f"the others name {shown(master)}", mend))
+        problems.append((Severity.BAD, f"the others name {shown(master)}", mend))
     if says.no_failover:
         mend = "bring the other Sentinels back: a master that dies now has no successor"
-        problems.append((Level.BAD, f"the Sentinels cannot agree on another master ({says.no_failover})", mend))
+        problems.append((Severity.BAD, f"the Sentinels cannot agree on another master ({says.no_failover})", mend))
     return _merged("redis sentinel", shown(says.host), facts, problems)
 
 
@@ -75,18 +75,18 @@ def _behind_sentinels(
     named = says.host == master
     if says.trouble:
         what = "it is the master" if named else "it cannot take over"
-        yield Level.BAD if named else Level.WARNING, f"{says.trouble}: {what}", "see its log and start it again"
+        yield Severity.BAD if named else Severity.WARNING, f"{says.trouble}: {what}", "see its log and start it again"
         return
     if named and says.info.get("role") == "slave":
-        yield Level.BAD, "the Sentinels name it as master", "they mend it within seconds; if not, see their logs"
+        yield Severity.BAD, "the Sentinels name it as master", "they mend it within seconds; if not, see their logs"
     if not named and says.info.get("role") == "master" and master is not None:
         found = f"the Sentinels name {shown(master)} as master: what is written here will be lost"
-        yield Level.BAD, found, f"at this server: REPLICAOF {master[0]} {master[1]}"
+        yield Severity.BAD, found, f"at this server: REPLICAOF {master[0]} {master[1]}"
     if not named and says.info.get("role") == "slave" and master is not None and not _same_data(says.info, of_master):
         mend = f"at this server: REPLICAOF {master[0]} {master[1]}"
-        yield Level.WARNING, f"it does not follow {shown(master)}, which the Sentinels name as master", mend
+        yield Severity.WARNING, f"it does not follow {shown(master)}, which the Sentinels name as master", mend
     if named and alone:
-        yield Level.WARNING, "no other server can take over", "start a replica of it"
+        yield Severity.WARNING, "no other server can take over", "start a replica of it"
 
 
 # --- in a Cluster -----------------------------------------------------------------------------------------------------
@@ -110,15 +110,19 @@ def _slots(slots: _Slots | None) -> Finding:
 
 def _in_cluster(says: ServerSays, slots: _Slots | None) -> Iterator[_Problem]:
     if says.trouble:
-        yield Level.BAD, says.trouble, "see its log and start it again; a node that is gone for good: CLUSTER FORGET"
+        yield Severity.BAD, says.trouble, "see its log and start it again; a node that is gone for good: CLUSTER FORGET"
         return
     if not says.rows:
-        yield Level.SKIPPED, "it does not tell who has which slots", "allow it CLUSTER NODES, see docs/redis-access.md"
+        yield (
+            Severity.SKIPPED,
+            "it does not tell who has which slots",
+            "allow it CLUSTER NODES, see docs/redis-access.md",
+        )
     elif _slots_of(says) != slots:
         mend = "it follows the others within seconds; if it does not, see the network between the nodes"
-        yield Level.BAD, "other nodes say otherwise who has which slots", mend
+        yield Severity.BAD, "other nodes say otherwise who has which slots", mend
     if says.row is not None and "slave" not in says.row.flags and not says.row.slots:
-        yield Level.WARNING, "it has no slots and follows nobody", "give it slots, or CLUSTER REPLICATE a master"
+        yield Severity.WARNING, "it has no slots and follows nobody", "give it slots, or CLUSTER REPLICATE a master"
 
 
 # --- both -------------------------------------------------------------------------------------------------------------
@@ -129,14 +133,14 @@ def _finding(check: str, says: ServerSays, of_kind: Iterable[_Problem]) -> Findi
     if says.trouble:
         return _merged(check, shown(says.host), [], problems)
     if not says.info:
-        problems.append((Level.SKIPPED, NO_INFO, "allow it INFO, see docs/redis-access.md"))
+        problems.append((Severity.SKIPPED, NO_INFO, "allow it INFO, see docs/redis-access.md"))
         return _merged(check, shown(says.host), [], problems)
     version, policy = check_version(says.info), check_policy(says.info.get("maxmemory_policy"))
     facts = [_role(says), version.found, policy.found, _limit(says.info)]
-    problems += [(each.level, "", each.mend) for each in (version, policy) if each.level is not Level.OK]
+    problems += [(each.level, "", each.mend) for each in (version, policy) if each.level is not Severity.OK]
     if says.info.get("role") == "slave" and says.info.get("master_link_status") != "up":
         mend = "see its log; it comes back by itself once it reaches its master"
-        problems.append((Level.WARNING, "its link to its master is down: it does not have the newest data", mend))
+        problems.append((Severity.WARNING, "its link to its master is down: it does not have the newest data", mend))
     if problem := _refused(says.refusal):
         problems.append(problem)
     return _merged(check, shown(says.host), facts, problems)
@@ -169,10 +173,10 @@ def _refused(refusal: str) -> _Problem | None:
     if not refusal:
         return None
     if code in NO_WRITES:
-        return Level.BAD, str(NoWrites(code)), f"at this server: {REMEDIES[code]}"
+        return Severity.BAD, str(NoWrites(code)), f"at this server: {REMEDIES[code]}"
     if code == "CLUSTERDOWN":
-        return Level.BAD, f"it {describe(refusal)}", "bring back the nodes that are missing"
-    return Level.SKIPPED, f"whether it takes writes cannot be tried ({code})", "see docs/redis-access.md"
+        return Severity.BAD, f"it {describe(refusal)}", "bring back the nodes that are missing"
+    return Severity.SKIPPED, f"whether it takes writes cannot be tried ({code})", "see docs/redis-access.md"
 
 
 def _merged(check: str, place: str, facts: list[str], problems: list[_Problem]) -> Finding:

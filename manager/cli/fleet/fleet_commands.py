@@ -12,7 +12,7 @@ from common.config.fleet_file import Fleet, load_wanted_fleet
 from manager.cli.context import Tools, tell
 from manager.cli.effective import at_site
 from manager.cli.unapplied import count_unapplied, unapplied_line
-from manager.desired.overrides import Desired, Wish
+from manager.desired.overrides import Desired, Override
 
 
 def list_collectors(
@@ -111,7 +111,7 @@ def _cells(desired: Desired, config: ExchangeCollectorConfig) -> tuple[str, ...]
     )
 
 
-def _history(wish: Wish) -> str:
+def _history(wish: Override) -> str:
     """``stopped by alice at …``, with who added it where that was somebody before him."""
     added = f"{wish.added.told('added')}; " if wish.added else ""
     return added + wish.sentence()

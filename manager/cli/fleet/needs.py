@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from manager.cli.doctor.exchange_checks import start_words
-from manager.cli.doctor.findings import Finding, Level, size
+from manager.cli.doctor.findings import Finding, Severity, size
 from manager.report.figures.capacity import COLLECTOR_BYTES, Capacity
 
 
@@ -39,6 +39,6 @@ def to_json(capacity: Capacity, room: Iterable[Finding], *, redis_here: bool) ->
 
 
 def _told(finding: Finding) -> str:
-    level = "" if finding.level is Level.OK else f"{finding.level.value}: "
+    level = "" if finding.level is Severity.OK else f"{finding.level.value}: "
     mend = f" -> {finding.mend}" if finding.mend else ""
     return f"  {finding.check}: {level}{finding.found}{mend}"

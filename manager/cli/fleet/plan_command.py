@@ -19,7 +19,7 @@ from manager.cli.effective import Site, at_site
 from manager.cli.fleet import needs
 from manager.cli.orders.order_commands import AsJson, Timeout, Why
 from manager.cli.orders.results import Report
-from manager.cli.orders.target import Goal, Task
+from manager.cli.orders.target import Target, Task
 from manager.cli.orders.wait import LOOK_EVERY_S, Watch, start_of
 from manager.cli.orders.write_orders import asked, stamp_of
 from manager.cli.plan import Effect, Plan, lines, make_plan, to_json
@@ -150,13 +150,13 @@ def _applied(folder: Path) -> dict[CollectorId, WorkerFile | None]:
 
 
 def _tasks(found: Plan, watch: Watch) -> list[Task]:
-    goals = {name: Goal.RUNNING for name, effect in found.added.items() if effect is Effect.STARTED}
+    goals = {name: Target.RUNNING for name, effect in found.added.items() if effect is Effect.STARTED}
     goals |= {
-        each.id: Goal.STOPPED if each.effect is Effect.STOPPED else Goal.RUNNING
+        each.id: Target.STOPPED if each.effect is Effect.STOPPED else Target.RUNNING
         for each in found.changed
         if each.effect is not Effect.NONE
     }
-    goals |= dict.fromkeys(found.removed, Goal.GONE)
+    goals |= dict.fromkeys(found.removed, Target.GONE)
     replaced = {each.id for each in found.changed if each.effect is Effect.REPLACED}
     processes, pulses = watch.supervisor.processes(), watch.pulses(goals)
     tasks = []

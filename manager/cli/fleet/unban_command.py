@@ -10,7 +10,7 @@ from manager.cli.context import Tools, login_name
 from manager.cli.effective import at_site
 from manager.cli.show.fleet_view import look
 from manager.decide.bans import bans_of
-from manager.model.journal_entries import Entry, What, write_now
+from manager.model.journal_entries import JournalEntry, What, write_now
 from tickfleet.contract import keys
 from tickfleet.errors import EXIT_OK
 
@@ -55,7 +55,7 @@ def unban(
                     pipe.hincrby(key, "lifts", 1)
                     pipe.expire(key, _KEPT_S)
                     pipe.execute()
-            entry = Entry(
+            entry = JournalEntry(
                 at_ns=tools.clock.now_ns(),
                 who=login_name(),
                 what=What.UNBANNED,

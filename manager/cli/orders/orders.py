@@ -20,7 +20,7 @@ from msgspec import Struct
 
 from common.config.collector import ExchangeCollectorConfig
 from manager.cli.patterns import is_id, is_pattern, select
-from manager.desired.overrides import Desired, Stamp, Wish, WishState
+from manager.desired.overrides import Desired, Override, OverrideState, Stamp
 from tickfleet.contract.identity import CollectorId
 from tickfleet.errors import UsageError
 
@@ -45,7 +45,7 @@ class Change(Struct, frozen=True, kw_only=True):
     """
 
     id: CollectorId
-    wish: Wish | None = None
+    wish: Override | None = None
     keeps: bool = False
     why: str = ""
 
@@ -97,7 +97,7 @@ def _unusable(desired: Desired) -> set[str]:
 
 def _stopped(desired: Desired, collector: CollectorId) -> bool:
     wish = desired.wishes.get(collector)
-    return wish is not None and wish.state is WishState.STOPPED
+    return wish is not None and wish.state is OverrideState.STOPPED
 
 
 def change(desired: Desired, order: Order, collector: CollectorId, stamp: Stamp) -> Change:
@@ -116,19 +116,21 @@ def change(desired: Desired, order: Order, collector: CollectorId, stamp: Stamp)
     return Change(id=collector, wish=_afterwards(order, wish, desired.in_file.get(collector), stamp))
 
 
-def _afterwards(order: Order, wish: Wish | None, in_file: ExchangeCollectorConfig | None, stamp: Stamp) -> Wish | None:
+def _afterwards(
+    order: Order, wish: Override | None, in_file: ExchangeCollectorConfig | None, stamp: Stamp
+) -> Override | None:
     listed = in_file is not None
     if order is Order.REMOVE and not listed:
         return None
     if order in (Order.START, Order.ENABLE) and in_file is not None and in_file.enabled:
         return None
     state = {
-        Order.STOP: WishState.STOPPED,
-        Order.DISABLE: WishState.DISABLED,
-        Order.REMOVE: WishState.REMOVED,
-    }.get(order, WishState.ENABLED)
+        Order.STOP: OverrideState.STOPPED,
+        Order.DISABLE: OverrideState.DISABLED,
+        Order.REMOVE: OverrideState.REMOVED,
+    }.get(order, OverrideState.ENABLED)
     config, added = (None, None) if listed or wish is None else (wish.config, wish.origin)
-    return Wish(who=stamp.who, at=stamp.at, why=stamp.why, state=state, config=config, added=added)
+    return Override(who=stamp.who, at=stamp.at, why=stamp.why, state=state, config=config, added=added)
 
 
 def addition(desired: Desired, table: Mapping[str, Any], stamp: Stamp) -> Change:
@@ -145,7 +147,7 @@ def addition(desired: Desired, table: Mapping[str, Any], stamp: Stamp) -> Change
         known = f"{collector} is in the fleet already"
         raise UsageError(f"{known}, {state} (manager-cli enable {collector})" if state else known)
     if in_file is None:
-        wish = Wish(who=stamp.who, at=stamp.at, why=stamp.why, state=WishState.ENABLED, config=dict(table))
+        wish = Override(who=stamp.who, at=stamp.at, why=stamp.why, state=OverrideState.ENABLED, config=dict(table))
         return Change(id=collector, wish=wish)
     if table.keys() - {"exchange", "symbol"}:
         raise UsageError(

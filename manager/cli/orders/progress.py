@@ -24,7 +24,7 @@ def reason(process: Process | None, pulse: Pulse) -> str:
     return f"{heartbeat.state.value}: {error}" if error else heartbeat.state.value
 
 
-class Patience:
+class WaitMessages:
     """Decides when there is something to say.
 
     Args:

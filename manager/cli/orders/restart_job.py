@@ -4,12 +4,12 @@ from collections.abc import Iterable
 
 from manager.cli.context import login_name
 from manager.cli.effective import Site
-from manager.cli.orders.progress import Patience, reason
+from manager.cli.orders.progress import WaitMessages, reason
 from manager.cli.orders.restart_steps import Command, Restart, Step, advance, begin, fail, replaced
 from manager.cli.orders.results import Report
 from manager.cli.orders.target import Result
 from manager.cli.orders.wait import LOOK_EVERY_S, Watch
-from manager.model.journal_entries import Entry, What, write_now
+from manager.model.journal_entries import JournalEntry, What, write_now
 from manager.supervisord.client import Fault, SupervisorRefusedError
 from tickfleet.contract.identity import CollectorId
 from tickfleet.errors import UsageError
@@ -25,7 +25,7 @@ class RestartJob:
     def run(self, collectors: list[CollectorId], at_once: int) -> bool:
         """Restart them all, so many at the same time; whether all are running again."""
         waiting, active, failures = list(collectors), list[Restart](), 0
-        patience = Patience(self._watch.now_s())
+        patience = WaitMessages(self._watch.now_s())
         processes = self._watch.supervisor.processes()
         while waiting or active:
             fresh, waiting = waiting[: at_once - len(active)], waiting[at_once - len(active) :]
@@ -61,7 +61,7 @@ class RestartJob:
         from common.redis.redis_py import translated_errors  # see ``tools``
 
         self._report.add(Result(id=restart.id, done=restart.step is Step.DONE, outcome=restart.outcome))
-        entry = Entry(
+        entry = JournalEntry(
             at_ns=self._site.tools.clock.now_ns(),
             who=login_name(),
             what=What.RESTARTED,

@@ -8,7 +8,7 @@ from manager.cli.context import Tools
 from manager.cli.effective import at_site
 from manager.cli.orders.orders import Change, Order
 from manager.cli.orders.results import Report
-from manager.cli.orders.target import NO_START, Goal, Result, Task, failed
+from manager.cli.orders.target import NO_START, Result, Target, Task, failed
 from manager.cli.orders.wait import KEPT, Watch, start_of
 from manager.cli.orders.write_orders import give, stamp_of, tell_no_manager
 from manager.desired.overrides import Desired, Stamp
@@ -49,7 +49,7 @@ def _follow(
     hint: str,
 ) -> None:
     """Wait for what was ordered; ``processes`` are those before it."""
-    manager, goal, tasks = watch.manager(), _GOALS.get(order, Goal.RUNNING), list[Task]()
+    manager, goal, tasks = watch.manager(), _GOALS.get(order, Target.RUNNING), list[Task]()
     for each in changes:
         process = processes.get(each.id.program)
         rests = process is None or process.state in STARTABLE
@@ -61,7 +61,7 @@ def _follow(
             old_start_s=start_of(process),
             hint=hint,
         )
-        if each.keeps and rests and goal is Goal.STOPPED:
+        if each.keeps and rests and goal is Target.STOPPED:
             report.add(Result(id=each.id, done=True, outcome=f"it was {each.why}"))
         elif task.unheard and not manager:
             report.add(failed(task, KEPT))
@@ -78,7 +78,7 @@ def _follow(
     watch.until_there(tasks, manager, timeout_s, report)
 
 
-_GOALS = {Order.REMOVE: Goal.GONE, Order.STOP: Goal.STOPPED, Order.DISABLE: Goal.STOPPED}
+_GOALS = {Order.REMOVE: Target.GONE, Order.STOP: Target.STOPPED, Order.DISABLE: Target.STOPPED}
 
 
 def _start_now(watch: Watch, task: Task, *, managed: bool) -> Task | Result:

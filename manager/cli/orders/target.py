@@ -27,7 +27,7 @@ from tickfleet.errors import EXIT_BAD_CONFIGURATION
 NO_START = -1
 
 
-class Goal(Enum):
+class Target(Enum):
     """Where a collector is to be."""
 
     RUNNING = "running"
@@ -56,7 +56,7 @@ class Task(Struct, frozen=True, kw_only=True):
     """
 
     id: CollectorId
-    goal: Goal
+    goal: Target
     began_s: float
     unheard: bool = True
     old_run: str = ""
@@ -69,9 +69,9 @@ def look_at(task: Task, process: Process | None, pulse: Pulse, now_s: float) -> 
     if task.unheard:
         return None
     took = f"after {now_s - task.began_s:.1f} s"
-    if task.goal is Goal.GONE:
+    if task.goal is Target.GONE:
         return None if process else _done(task, f"gone {took}; its streams stay")
-    if task.goal is Goal.STOPPED:
+    if task.goal is Target.STOPPED:
         stopped = process is None or process.state in STARTABLE
         return _done(task, f"stopped {took}") if stopped else None
     if process is None:

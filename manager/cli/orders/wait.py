@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from manager.cli.effective import Site
-from manager.cli.orders.progress import Patience, reason
+from manager.cli.orders.progress import WaitMessages, reason
 from manager.cli.orders.results import Report
 from manager.cli.orders.target import Ear, Task, ear_at, failed, heard, look_at, too_late
 from manager.model.processes import Process
@@ -39,7 +39,7 @@ class Watch:
 
         ``manager`` is its heartbeat after the order was given; tasks that are not ``unheard`` do without it.
         """
-        ear, reached_s, patience = ear_at(manager), self.now_s(), Patience(self.now_s())
+        ear, reached_s, patience = ear_at(manager), self.now_s(), WaitMessages(self.now_s())
         while tasks:
             processes = self.supervisor.processes()
             pulses, manager = self._look([task.id for task in tasks])

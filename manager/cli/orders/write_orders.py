@@ -7,7 +7,7 @@ from manager.cli.context import Tools, login_name, tell
 from manager.cli.effective import Site, readable
 from manager.cli.orders.orders import Change, Order
 from manager.desired.overrides import Desired, Stamp, encode, merge
-from manager.model.journal_entries import Entry, What, queue_entry
+from manager.model.journal_entries import JournalEntry, What, queue_entry
 from tickfleet.contract import keys
 
 NO_MANAGER = "the manager is not running; kept, carried out when it starts"
@@ -18,9 +18,9 @@ def stamp_of(tools: Tools, why: str) -> Stamp:
     return Stamp(who=login_name(), at=tools.clock.now_ns(), why=why)
 
 
-def asked(command: str, stamp: Stamp, collector: str = "") -> Entry:
+def asked(command: str, stamp: Stamp, collector: str = "") -> JournalEntry:
     """The journal's entry of an order."""
-    return Entry(
+    return JournalEntry(
         at_ns=stamp.at, who=stamp.who, what=What.ASKED, collector=collector, why=stamp.why, details={"command": command}
     )
 

@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from manager.cli.times import date_time
 from manager.model.formatting import clock_time, phrase
-from manager.model.journal_entries import Entry, What, from_fields
+from manager.model.journal_entries import JournalEntry, What, from_fields
 
 _OWN_FIELDS = frozenset({"at", "who", "what", "collector", "why"})
 _NS_PER_MS = 1_000_000
@@ -89,7 +89,7 @@ def read_event(entry_id: str, fields: Mapping[str, str]) -> Event:
     )
 
 
-def to_entry(event: Event) -> Entry | None:
+def to_entry(event: Event) -> JournalEntry | None:
     """The entry as the manager reads it; None where it means nothing to this version."""
     own = {"at": str(event.at_ns), "who": event.who, "what": event.what, "collector": event.collector, "why": event.why}
     return from_fields({**event.details, **own})

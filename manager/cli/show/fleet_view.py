@@ -35,7 +35,7 @@ SUPERVISOR_LIMIT_S = 1.0
 """The status does without supervisord rather than wait for it."""
 
 
-class Look(Struct, frozen=True, kw_only=True):
+class FleetView(Struct, frozen=True, kw_only=True):
     """What was seen.
 
     Attributes:
@@ -60,7 +60,7 @@ class Look(Struct, frozen=True, kw_only=True):
     no_writes: NoWrites | None = None
 
 
-def unshared_limits(seen: Look) -> str:
+def unshared_limits(seen: FleetView) -> str:
     """Of how many collectors the exchange's limits are not shared, and why; empty where all are."""
     beats = [each.pulse.heartbeat for each in seen.judgements if not each.pulse.expired]
     found = [phrase(beat.limits_unshared) for beat in beats if beat is not None and beat.limits_unshared]
@@ -71,7 +71,7 @@ def unshared_limits(seen: Look) -> str:
     )
 
 
-def look(tools: Tools, fleet: Fleet, client: "SyncRedis", only: CollectorId | None = None) -> Look:
+def look(tools: Tools, fleet: Fleet, client: "SyncRedis", only: CollectorId | None = None) -> FleetView:
     """See the module.
 
     ``fleet`` is the fleet without the run-time changes; these are read with the rest. Where ``only`` is given,
@@ -110,7 +110,7 @@ def look(tools: Tools, fleet: Fleet, client: "SyncRedis", only: CollectorId | No
         read_parked(manager, now_ns),
         tuned(fleet.tuning, ManagerSettings()),
     )
-    return Look(
+    return FleetView(
         at_ns=now_ns,
         judgements=marks.applied(desired.explained(judgements)),
         manager=manager,

@@ -4,7 +4,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from manager.cli.show.fleet_view import Look, unshared_limits
+from manager.cli.show.fleet_view import FleetView, unshared_limits
 from manager.decide.bans import bans_of
 from manager.model.formatting import phrase, span
 from manager.model.verdicts import Judgement, Verdict, summarise
@@ -13,7 +13,7 @@ from manager.settings import NS_PER_S
 from tickfleet.contract.health import Heartbeat
 
 
-class Row(Struct, frozen=True, kw_only=True):
+class StatusRow(Struct, frozen=True, kw_only=True):
     """One line of the table, all texts."""
 
     id: str
@@ -28,29 +28,29 @@ class Row(Struct, frozen=True, kw_only=True):
     why: str = ""
 
 
-def to_json(seen: Look, unapplied: int | None = 0) -> dict[str, Any]:
-    """The document of ``status --json``; ``unapplied`` as ``count_unapplied`` has it, ``rival`` as ``Look``."""
+def to_json(seen: FleetView, unapplied: int | None = 0) -> dict[str, Any]:
+    """The document of ``status --json``; ``unapplied`` as ``count_unapplied`` has it, ``rival`` as ``FleetView``."""
     trouble = "" if seen.no_writes is None else str(seen.no_writes)
     document = status_document(seen.judgements, seen.manager, seen.figures)
     return {**document, "redis_trouble": trouble, "unapplied": unapplied, "rival": seen.rival}
 
 
-def to_rows(seen: Look, before: Look | None = None) -> list[Row]:
+def to_rows(seen: FleetView, before: FleetView | None = None) -> list[StatusRow]:
     """The table's rows; with an earlier look they show rates in place of counts."""
     earlier = {judgement.id: judgement.pulse.heartbeat for judgement in before.judgements} if before else {}
     return [_row(judgement, earlier.get(judgement.id), seen.at_ns) for judgement in seen.judgements]
 
 
-def _row(judgement: Judgement, earlier: Heartbeat | None, now_ns: int) -> Row:
+def _row(judgement: Judgement, earlier: Heartbeat | None, now_ns: int) -> StatusRow:
     heartbeat = None if judgement.pulse.expired else judgement.pulse.heartbeat
     process = judgement.process
     if heartbeat is None or heartbeat.exit_code is not None:
         state = process.state.value.lower() if process else ""
         uptime = span(process.uptime_s) if process and process.alive else ""
-        return Row(id=str(judgement.id), verdict=judgement.verdict, state=state, uptime=uptime, why=judgement.why)
+        return StatusRow(id=str(judgement.id), verdict=judgement.verdict, state=state, uptime=uptime, why=judgement.why)
     newest_ns = max((progress.last_event_at for progress in heartbeat.progress.values()), default=0)
     has_latency = heartbeat.latency_p50_us or heartbeat.latency_p99_us
-    return Row(
+    return StatusRow(
         id=str(judgement.id),
         verdict=judgement.verdict,
         state=heartbeat.state.value,
@@ -85,7 +85,7 @@ def short(count: int) -> str:
     return f"{count / 1_000_000_000:.1f}G"
 
 
-def summary_line(seen: Look) -> str:
+def summary_line(seen: FleetView) -> str:
     """``12 desired, 11 healthy (1 quiet), 1 hung``."""
     counts = summarise(seen.judgements)
     quiet = f" ({counts['quiet']} quiet)" if counts["quiet"] else ""
@@ -94,7 +94,7 @@ def summary_line(seen: Look) -> str:
     return ", ".join([f"{counts['desired']} desired", f"{counts['healthy']} healthy{quiet}", *others])
 
 
-def manager_line(seen: Look) -> str:
+def manager_line(seen: FleetView) -> str:
     """The manager's state, and what stands in the way of a full picture."""
     manager = typed(seen.manager)
     trouble = "" if seen.no_writes is None else str(seen.no_writes)
@@ -121,7 +121,7 @@ def manager_line(seen: Look) -> str:
     return line
 
 
-def all_well(seen: Look) -> bool:
+def all_well(seen: FleetView) -> bool:
     """Whether every desired collector is healthy, and Redis takes what they write."""
     counts = summarise(seen.judgements)
     return seen.no_writes is None and counts["healthy"] == counts["desired"]

@@ -9,7 +9,7 @@ import typer
 from msgspec import Struct
 
 from manager.cli.context import Standing, Tools, tell
-from manager.cli.show.fleet_view import Look, look
+from manager.cli.show.fleet_view import FleetView, look
 from manager.cli.show.status import all_well, to_json
 from manager.cli.unapplied import count_unapplied, unapplied_line
 from tickfleet.errors import EXIT_FAILURE, EXIT_OK, InvalidConfigurationError, RedisUnreachableError
@@ -59,7 +59,7 @@ def status(
 class _Sight(Struct, frozen=True):
     """What was seen; ``unapplied`` as ``count_unapplied`` has it."""
 
-    look: Look
+    look: FleetView
     unapplied: int | None
 
 

@@ -4,7 +4,7 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.text import Text
 
 from manager.cli.columns import Column, Columns
-from manager.cli.show.fleet_view import Look
+from manager.cli.show.fleet_view import FleetView
 from manager.cli.show.status import manager_line, summary_line, to_rows
 from manager.model.verdicts import Verdict
 
@@ -35,7 +35,7 @@ class StatusView:
     The summary comes first: a long table is cut at the bottom of the screen. Texts from heartbeats are never markup.
     """
 
-    def __init__(self, seen: Look, before: Look | None = None) -> None:
+    def __init__(self, seen: FleetView, before: FleetView | None = None) -> None:
         self._seen = seen
         self._before = before
 
@@ -55,6 +55,6 @@ class StatusView:
         return Columns(_COLUMNS, rows)
 
 
-def render(seen: Look, before: Look | None = None) -> StatusView:
+def render(seen: FleetView, before: FleetView | None = None) -> StatusView:
     """The view of a look; with the one before it rates can be told."""
     return StatusView(seen, before)

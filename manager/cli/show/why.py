@@ -7,7 +7,7 @@ from msgspec import Struct
 from manager.cli.show.event_format import Event
 from manager.cli.show.event_format import to_json as event_to_json
 from manager.decide.bans import ban_of
-from manager.decide.history import Track, forgiven, in_force, recent_restarts
+from manager.decide.history import CollectorPast, forgiven, in_force, recent_restarts
 from manager.model.formatting import clock_time, phrase, span
 from manager.model.processes import ProcessState
 from manager.model.verdicts import Judgement
@@ -29,7 +29,7 @@ class Story(Struct, frozen=True, kw_only=True):
     earlier: int = 0
 
 
-def facts(judgement: Judgement, track: Track, now_ns: int, settings: ManagerSettings) -> list[tuple[str, str]]:
+def facts(judgement: Judgement, track: CollectorPast, now_ns: int, settings: ManagerSettings) -> list[tuple[str, str]]:
     """Process, heartbeat, data, and what the manager's policy will do."""
     return [
         ("process", _process(judgement)),
@@ -70,7 +70,7 @@ def _heartbeat(judgement: Judgement, now_ns: int) -> list[tuple[str, str]]:
     return found
 
 
-def _restarts(track: Track, now_ns: int, settings: ManagerSettings) -> str:
+def _restarts(track: CollectorPast, now_ns: int, settings: ManagerSettings) -> str:
     count = recent_restarts(track, now_ns, settings)
     text = f"{count} of {settings.restarts_max} allowed within {span(settings.restart_window_s)}"
     if track.parks:

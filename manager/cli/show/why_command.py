@@ -11,12 +11,12 @@ from manager.cli.context import Tools
 from manager.cli.effective import at_site
 from manager.cli.patterns import only_one
 from manager.cli.show.event_format import INDENT, concerns, line, to_entry
-from manager.cli.show.fleet_view import Look, look
+from manager.cli.show.fleet_view import FleetView, look
 from manager.cli.show.journal_reader import newest_first
 from manager.cli.show.why import Story, facts, to_json
 from manager.cli.times import parse_past
 from manager.cli.wrapping import wrapped
-from manager.decide.history import Track, rebuild
+from manager.decide.history import CollectorPast, rebuild
 from manager.settings import ManagerSettings
 from tickfleet.errors import EXIT_FAILURE, EXIT_OK
 
@@ -57,7 +57,7 @@ def why(
     raise typer.Exit(EXIT_OK if judgement.well or not judgement.config.enabled else EXIT_FAILURE)
 
 
-def _story(seen: Look, fleet: Fleet, client: "SyncRedis", lines: int, since_ns: int | None) -> Story:
+def _story(seen: FleetView, fleet: Fleet, client: "SyncRedis", lines: int, since_ns: int | None) -> Story:
     (judgement,) = seen.judgements
     name, settings = str(judgement.id), ManagerSettings()
     events = [event for event in newest_first(client, fleet) if concerns(event, name)][::-1]
@@ -67,7 +67,7 @@ def _story(seen: Look, fleet: Fleet, client: "SyncRedis", lines: int, since_ns: 
     shown = events[len(events) - lines :] if lines < len(events) else events
     return Story(
         judgement=judgement,
-        facts=facts(judgement, history.get(name, Track()), seen.at_ns, settings),
+        facts=facts(judgement, history.get(name, CollectorPast()), seen.at_ns, settings),
         events=shown,
         earlier=len(events) - len(shown),
     )

@@ -9,7 +9,7 @@ from common.config.own_file import read_own
 from tickfleet.errors import InvalidConfigurationError
 
 
-class Address(Struct, frozen=True):
+class WebhookAddress(Struct, frozen=True):
     """Where to send to. Its text names the host alone."""
 
     host: str
@@ -22,7 +22,7 @@ class Address(Struct, frozen=True):
         return f"Address({self.host!r})"
 
 
-def parse_address(url: str) -> Address:
+def parse_address(url: str) -> WebhookAddress:
     """The parts of a webhook's URL.
 
     Raises:
@@ -38,10 +38,10 @@ def parse_address(url: str) -> Address:
         raise InvalidConfigurationError("the address of the webhook for alerts is not http(s)://host/...")
     tls = parts.scheme == "https"
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    return Address(host, port or (443 if tls else 80), tls, parts.netloc, target)
+    return WebhookAddress(host, port or (443 if tls else 80), tls, parts.netloc, target)
 
 
-def read_address(environment: Environment) -> Address | None:
+def read_address(environment: Environment) -> WebhookAddress | None:
     """The address that the environment names; None where it names none.
 
     Raises:

@@ -21,7 +21,7 @@ from collections.abc import Iterable, Set
 from msgspec import Struct
 
 from manager.model.formatting import phrase
-from manager.model.journal_entries import Entry, What
+from manager.model.journal_entries import JournalEntry, What
 from manager.model.verdicts import WELL, Verdict
 
 FLEET = "fleet"
@@ -66,7 +66,7 @@ class AlertBook:
         self._again_after_ns = again_after_ns
         self._told: dict[tuple[str, str], int] = {}
 
-    def take(self, entry: Entry) -> list[Alert]:
+    def take(self, entry: JournalEntry) -> list[Alert]:
         """What is to be told because of one more entry."""
         details = entry.details
         match entry.what:
@@ -89,14 +89,14 @@ class AlertBook:
                 return self._over(entry, FLEET, _OVER_BY[what])
         return []
 
-    def _tell(self, entry: Entry, about: str, kind: str, words: str) -> list[Alert]:
+    def _tell(self, entry: JournalEntry, about: str, kind: str, words: str) -> list[Alert]:
         told_ns = self._told.get((about, kind))
         if told_ns is not None and 0 <= entry.at_ns - told_ns < self._again_after_ns:
             return []
         self._told[about, kind] = entry.at_ns
         return [Alert(about=about, kind=kind, text=_line(about, words, entry.why))]
 
-    def _over(self, entry: Entry, about: str, kinds: Set[str]) -> list[Alert]:
+    def _over(self, entry: JournalEntry, about: str, kinds: Set[str]) -> list[Alert]:
         over = [kind for name, kind in self._told if name == about and kind in kinds]
         for kind in over:
             del self._told[about, kind]

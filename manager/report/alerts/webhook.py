@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable
 
 from common.process.log import get_logger
-from manager.report.alerts.address import Address
+from manager.report.alerts.address import WebhookAddress
 
 WAITING_MAX = 100
 LINES_AT_ONCE = 20
@@ -33,7 +33,7 @@ class Webhook:
 
     def __init__(
         self,
-        address: Address,
+        address: WebhookAddress,
         name: str,
         count: Callable[[int, int], None],
         first_pause_s: float = FIRST_PAUSE_S,
@@ -97,7 +97,7 @@ class Webhook:
             return 0
 
 
-async def _post(address: Address, body: bytes) -> int:
+async def _post(address: WebhookAddress, body: bytes) -> int:
     """POST, and the status of the answer, whose body nobody needs."""
     context = await asyncio.to_thread(ssl.create_default_context) if address.tls else None  # reads hundreds of roots
     reader, writer = await asyncio.open_connection(address.host, address.port, ssl=context)

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from msgspec import Struct
 
-from manager.model.journal_entries import Entry, What
+from manager.model.journal_entries import JournalEntry, What
 from manager.model.verdicts import Judgement
 from manager.report.figures.forecast import StreamForecast
 from manager.settings import NS_PER_S
@@ -115,13 +115,13 @@ class Restarts:
     So a new manager goes on where the one before it was; as far back as the journal reaches.
     """
 
-    def __init__(self, entries: Iterable[Entry] = ()) -> None:
+    def __init__(self, entries: Iterable[JournalEntry] = ()) -> None:
         self._started: dict[str, str] = {}
         self.counts: Counter[str] = Counter()
         for entry in entries:
             self.take(entry)
 
-    def take(self, entry: Entry) -> None:
+    def take(self, entry: JournalEntry) -> None:
         """One more entry."""
         if entry.what is What.FLEET_APPLIED:
             for removed in entry.details.get("removed", "").split():

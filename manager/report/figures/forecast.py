@@ -28,7 +28,7 @@ MEASURABLE = 1_000
 """Entries from which on a stream's own size per entry is better: the node that is being filled no longer counts."""
 
 
-class StreamName(Struct, frozen=True, kw_only=True):
+class StreamOfCollector(Struct, frozen=True, kw_only=True):
     """One stream of a collector. ``kind`` is its data type, or ``coverage``; ``interval`` is that of bars."""
 
     collector: str
@@ -41,7 +41,7 @@ class StreamName(Struct, frozen=True, kw_only=True):
 class StreamSize(Struct, frozen=True, kw_only=True):
     """What a stream was like when it was measured. ``bytes`` as by MEMORY USAGE; 0 and 0 where there is none yet."""
 
-    name: StreamName
+    name: StreamOfCollector
     length: int = 0
     bytes: int = 0
 
@@ -93,19 +93,21 @@ class MemoryForecast(Struct, frozen=True, kw_only=True, omit_defaults=True):
         return self.limit_bytes is None or self.redis_full_bytes <= self.limit_bytes
 
 
-def streams_of(config: ExchangeCollectorConfig, maxlen: MaxLen) -> Iterator[StreamName]:
+def streams_of(config: ExchangeCollectorConfig, maxlen: MaxLen) -> Iterator[StreamOfCollector]:
     """The streams that a collector writes."""
     collector = str(config.id)
     for data_type in config.data_types:
         for interval in config.candle_intervals if data_type is DataType.CANDLES else ("",):
-            yield StreamName(
+            yield StreamOfCollector(
                 collector=collector,
                 kind=data_type.value,
                 key=keys.stream(config.id, data_type, interval),
                 maxlen=maxlen.of(data_type),
                 interval=interval,
             )
-    yield StreamName(collector=collector, kind=COVERAGE, key=keys.coverage(config.id), maxlen=keys.COVERAGE_MAXLEN)
+    yield StreamOfCollector(
+        collector=collector, kind=COVERAGE, key=keys.coverage(config.id), maxlen=keys.COVERAGE_MAXLEN
+    )
 
 
 def forecast_stream(size: StreamSize, entries_per_s: float | None) -> StreamForecast:

@@ -17,7 +17,7 @@ from manager.report.figures.document import Figures
 from manager.report.figures.forecast import (
     COVERAGE,
     StreamForecast,
-    StreamName,
+    StreamOfCollector,
     StreamSize,
     forecast_memory,
     forecast_stream,
@@ -88,7 +88,7 @@ class Survey:
             text = msgspec.json.encode(figures).decode()
             await link.client.set(keys.FLEET_FIGURES, text, ex=keys.FLEET_FIGURES_TTL_S)
 
-    async def _measure(self, streams: Sequence[StreamName], link: RedisLink) -> dict[str, int]:
+    async def _measure(self, streams: Sequence[StreamOfCollector], link: RedisLink) -> dict[str, int]:
         """Measure the next few streams; what Redis says of its memory, empty where it does not answer."""
         now = {name.key for name in streams}
         self._sizes = {key: size for key, size in self._sizes.items() if key in now}
@@ -108,7 +108,7 @@ class Survey:
                 self._sizes[name.key] = StreamSize(name=name, length=length, bytes=size or 0)
         return _integers(memory)
 
-    def _batch(self, streams: Sequence[StreamName]) -> list[StreamName]:
+    def _batch(self, streams: Sequence[StreamOfCollector]) -> list[StreamOfCollector]:
         due = ceil(len(streams) * self._every_s / ALL_STREAMS_WITHIN_S)
         count = min(len(streams), max(STREAMS_AT_LEAST, min(STREAMS_AT_ONCE, due)))
         first = self._next % len(streams) if streams else 0
@@ -132,7 +132,7 @@ class Survey:
         }
 
 
-def _share(config: ExchangeCollectorConfig, name: StreamName, per_s: Mapping[str, float]) -> float | None:
+def _share(config: ExchangeCollectorConfig, name: StreamOfCollector, per_s: Mapping[str, float]) -> float | None:
     """The rate of one stream: those of bars share that of their data type; that of a ledger nobody counts."""
     if name.kind == COVERAGE or name.kind not in per_s:
         return None

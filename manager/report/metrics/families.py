@@ -16,7 +16,7 @@ from manager.decide.bans import ban_of
 from manager.model.verdicts import Judgement, summarise
 from manager.report.figures.collectors import CollectorFigures, count_failed, has_traded, living
 from manager.report.figures.document import Figures
-from manager.report.snapshot import Board, Shown
+from manager.report.snapshot import Shown, Snapshot
 from manager.settings import NS_PER_S
 from tickfleet.contract.health import Heartbeat, Progress
 
@@ -87,7 +87,7 @@ OPENMETRICS = "application/openmetrics-text"
 """What a client says who takes that format; Prometheus does, and prefers it."""
 
 
-def render(board: Board, now_s: float, accept: str = "") -> tuple[str, bytes]:
+def render(board: Snapshot, now_s: float, accept: str = "") -> tuple[str, bytes]:
     """Content type and text of /metrics, in the format that the client's ``Accept`` asks for."""
     registry = CollectorRegistry()
     registry.register(_Families(board, now_s))
@@ -98,7 +98,7 @@ def render(board: Board, now_s: float, accept: str = "") -> tuple[str, bytes]:
 
 
 class _Families(Collector):
-    def __init__(self, board: Board, now_s: float) -> None:
+    def __init__(self, board: Snapshot, now_s: float) -> None:
         self._board, self._now_s = board, now_s
 
     def describe(self) -> Iterable[Metric]:
@@ -112,7 +112,7 @@ class _Families(Collector):
             yield from _figures(figures)
 
 
-def _manager(board: Board, shown: Shown, now_s: float) -> Iterator[Metric]:
+def _manager(board: Snapshot, shown: Shown, now_s: float) -> Iterator[Metric]:
     version = shown.beat.get("version")
     if version is not None:
         yield InfoMetricFamily("tickfleet_manager", "The manager.", {"version": str(version)})

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from msgspec import Struct
 
 from manager.report.metrics.families import render
-from manager.report.snapshot import Board, why_unwell
+from manager.report.snapshot import Snapshot, why_unwell
 from manager.report.status_document import status_document
 from tickfleet._util.clock import Clock
 
@@ -24,7 +24,7 @@ class Page(Struct, frozen=True):
 class Pages:
     """The pages of one board. They are made in the thread of the one who asks, so the loop does not wait."""
 
-    def __init__(self, board: Board, clock: Clock) -> None:
+    def __init__(self, board: Snapshot, clock: Clock) -> None:
         self._board, self._clock = board, clock
         self._pages: dict[str, Callable[[str], Page]] = {
             "/metrics": self._metrics,

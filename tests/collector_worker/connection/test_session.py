@@ -5,7 +5,7 @@ from typing import cast
 import pytest
 from structlog.testing import capture_logs
 
-from collector_worker.connection.session import Patience
+from collector_worker.connection.session import BackoffLimits
 from tests.support import okx_wire
 from tests.support.clock import ManualClock
 from tests.support.feed_rig import Rig
@@ -70,7 +70,7 @@ async def test_pauses_grow_while_connections_are_dropped_and_start_small_after_a
     async with ScriptedServer(*scripts) as server:
         rig = Rig(clock, server.url, TICKER)
         with capture_logs() as logs:
-            await rig.run(rig.session(random=pauses, patience=Patience()).run(), until(reached.is_set))
+            await rig.run(rig.session(random=pauses, patience=BackoffLimits()).run(), until(reached.is_set))
     assert pauses.seen == [0.5, 1, 2, 4, 8, 16, 32, 60, 60, 60, 0.5, 1, 2]
     assert rig.telemetry.beat.reconnects == 13
     told = [event.state for event in rig.events(TICKER) if isinstance(event, FeedStatus)]
@@ -112,7 +112,7 @@ async def settled(peer: Peer) -> None:
 
 
 async def test_a_handshake_from_a_place_that_is_not_served_ends_the_run_at_the_second_time(clock: ManualClock) -> None:
-    patience = Patience(first_pause_s=0.001, pause_cap_s=0.001, denied_s=0.01)
+    patience = BackoffLimits(first_pause_s=0.001, pause_cap_s=0.001, denied_s=0.01)
     async with ScriptedServer(Refuse(451), Refuse(503), Refuse(451), settled) as server:
         rig = Rig(clock, server.url, TICKER)
         await rig.run(rig.session(patience=patience).run(), until(lambda: rig.telemetry.beat.connected_since))

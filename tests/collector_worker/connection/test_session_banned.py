@@ -7,7 +7,7 @@ from msgspec.structs import replace
 from structlog.testing import capture_logs
 
 from collector_worker.connection.session import Session
-from collector_worker.rest.rate_limits import Permits, Turn
+from collector_worker.rest.rate_limits import RateLimiter, Turn
 from common.config.exchanges import Rate
 from tests.support.clock import ManualClock
 from tests.support.feed_rig import Rig
@@ -19,7 +19,7 @@ from tickfleet.redis.config import RedisConfig
 OFTEN = Rate(per_s=1_000.0, burst=1_000.0)
 
 
-class Watched(Permits):
+class Watched(RateLimiter):
     """Keeps the turns that it was given."""
 
     def __init__(self, config: RedisConfig, rig: Rig) -> None:

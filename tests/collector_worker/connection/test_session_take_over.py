@@ -7,7 +7,7 @@ from random import Random
 import pytest
 from msgspec.structs import replace
 
-from collector_worker.connection.session import Patience, Session
+from collector_worker.connection.session import BackoffLimits, Session
 from common.config.exchanges import Rate
 from tests.support import okx_wire
 from tests.support.clock import ManualClock
@@ -178,7 +178,7 @@ class Queue(FreePermits):
         return 0.0
 
 
-def queued(rig: Rig, queue: Queue, patience: Patience) -> Session:
+def queued(rig: Rig, queue: Queue, patience: BackoffLimits) -> Session:
     return Session(rig.feed("business"), replace(rig.around, permits=queue), Random(1), patience)
 
 

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from collector_worker.exchanges.adapter import BookFrame
-from collector_worker.integrity.book_sync import NOTHING, BookSync, Wish
+from collector_worker.integrity.book_sync import NOTHING, BookRequest, BookSync
 from tests.support.binance_adapter import DEPTH, RECV, binance, new_adapter, pushed
 from tickfleet.contract.events import BookDelta, BookSnapshot, Level
 from tickfleet.contract.health import BookState
@@ -95,10 +95,10 @@ def test_a_size_that_is_no_number_removes_nothing(size: str) -> None:
 
 def test_updates_are_gathered_before_the_seed_is_asked_for_and_it_is_asked_for_again() -> None:
     book = Book()
-    assert [book.sync.due(now_s) for now_s in (0.0, 0.4, 0.5, 0.6)] == [None, None, Wish.FETCH_SNAPSHOT, None]
+    assert [book.sync.due(now_s) for now_s in (0.0, 0.4, 0.5, 0.6)] == [None, None, BookRequest.FETCH_SNAPSHOT, None]
     book.push(102, 105)
     book.seed()
-    assert [book.sync.due(now_s) for now_s in (1.4, 1.5)] == [None, Wish.FETCH_SNAPSHOT]
+    assert [book.sync.due(now_s) for now_s in (1.4, 1.5)] == [None, BookRequest.FETCH_SNAPSHOT]
     book.seed(101)
     assert book.said == ["nothing", "nothing", "snapshot 101 subscribe", "delta 101 105"]
 
@@ -123,7 +123,7 @@ def test_later_updates_must_follow_each_other(first: int, last: int) -> None:
     assert book.state is BookState.SYNCING
 
     book.sync.subscribed(10.0, 0.0)  # what the connection does where there is nothing to send
-    assert book.sync.due(10.0) is Wish.FETCH_SNAPSHOT
+    assert book.sync.due(10.0) is BookRequest.FETCH_SNAPSHOT
     book.push(161, 165)
     book.seed(160)
     assert book.said[3:] == ["nothing", "snapshot 160 sequence_gap", "delta 160 165"]

@@ -8,7 +8,7 @@ import pytest
 
 from collector_worker.exchanges.adapter import BookFrame, Instrument
 from collector_worker.integrity.book_sync import BookSync
-from collector_worker.integrity.sequences import TradeTape
+from collector_worker.integrity.sequences import TradeSequence
 from tests.support.binance_adapter import binance
 from tests.support.binance_capture import Row, Sent, independent_book, read_rows, what_was_sent
 from tickfleet.contract.events import BookDelta, BookSnapshot, Level, Trade
@@ -53,7 +53,7 @@ def test_every_trade_comes_out_as_it_was_sent(outputs: list[Any], sent: Sent) ->
 
 
 def test_trades_pass_the_tape_without_a_hole(outputs: list[Any]) -> None:
-    tape = TradeTape(60.0)
+    tape = TradeSequence(60.0)
     trades = [output for output in outputs if isinstance(output, Trade)]
     passed = [out for trade in trades for out in tape.offer(trade, 0.0)]
     assert passed == trades

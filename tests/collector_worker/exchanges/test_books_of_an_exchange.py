@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from collector_worker.exchanges.adapter import BookFrame, Instrument
 from collector_worker.exchanges.okx import Okx
-from collector_worker.integrity.book_sync import NOTHING, BookSync, Judged, Wish
+from collector_worker.integrity.book_sync import NOTHING, BookRequest, BookResult, BookSync
 from common.config.collector import ExchangeCollectorConfig
 from tests.simulator.binance_depth import DepthDiff
 from tests.simulator.binance_instruments import parse as binance_instrument
@@ -29,7 +29,7 @@ from tickfleet.contract.identity import DataType
 
 START_MS = 1_790_000_000_000
 EVERYTHING = 10_000
-DOUBT = Judged(wish=Wish.RESUBSCRIBE, doubt="sequence_gap")
+DOUBT = BookResult(wish=BookRequest.RESUBSCRIBE, doubt="sequence_gap")
 steps = st.lists(st.integers(1, 300), min_size=2, max_size=12)
 seeds = st.integers(0, 999)
 
@@ -46,7 +46,7 @@ class Exchange:
         self.sync.subscribed(0.0, 5.0)
         self.published: list[BookSnapshot | BookDelta] = []
 
-    def keep(self, judged: Judged) -> Judged:
+    def keep(self, judged: BookResult) -> BookResult:
         """Publish what may be published."""
         self.published += judged.events
         return judged
@@ -67,7 +67,7 @@ class OkxBook(Exchange):
         instrument = Instrument(symbol="BTC-USDT", native=self.name, state="", tick_size="", lot_size="", min_size="")
         self.adapter = exchange.adapter(exchange.feeds()[0], instrument)
 
-    def push(self, by_ms: int, *, lost: bool = False) -> Judged:
+    def push(self, by_ms: int, *, lost: bool = False) -> BookResult:
         """Let time pass; what became of the frame at its end, if there was one and it arrived."""
         for event in self.market.advance(self.market.now_ms + by_ms):
             if isinstance(event, BookChange):
@@ -75,7 +75,7 @@ class OkxBook(Exchange):
         frame = self.channel.push(self.market.now_ms, wanted=True)
         return NOTHING if frame is None or lost else self.take(frame)
 
-    def take(self, frame: bytes) -> Judged:
+    def take(self, frame: bytes) -> BookResult:
         """A frame arrives."""
         (output,) = self.adapter.on_frame(frame, 1)
         assert isinstance(output, BookFrame)
@@ -131,7 +131,7 @@ class BinanceBook(Exchange):
             if isinstance(event, BookChange):
                 self.diff.note(event)
 
-    def push(self, by_ms: int, *, lost: bool = False) -> Judged:
+    def push(self, by_ms: int, *, lost: bool = False) -> BookResult:
         """Let time pass; what became of the diff at its end, if there was one and it arrived."""
         self.advance(by_ms)
         diff = self.diff.push(self.market.now_ms, wanted=True)
@@ -147,7 +147,7 @@ class BinanceBook(Exchange):
         assert book is not None
         return json.dumps({"lastUpdateId": self.desk.seq, **book}).encode()
 
-    def take_seed(self, body: bytes) -> Judged:
+    def take_seed(self, body: bytes) -> BookResult:
         """The answer arrives."""
         return self.keep(self.sync.on_rest_snapshot(self.exchange.read_book(body, 1)))
 

@@ -11,7 +11,7 @@ import pytest
 
 from collector_worker.exchanges.adapter import BookFrame
 from collector_worker.exchanges.okx import Okx
-from collector_worker.integrity.book_sync import BookSync, Judged
+from collector_worker.integrity.book_sync import BookResult, BookSync
 from common.config.collector import ExchangeCollectorConfig
 from tickfleet.contract.events import BookSnapshot, Level, Trade
 from tickfleet.contract.health import BookState
@@ -76,7 +76,7 @@ def test_every_checksum_is_that_of_the_book_that_we_hold(symbol: str, rows: list
         snapshot = isinstance(frame.event, BookSnapshot)
         reason = {"reason": "subscribe"} if snapshot else {}
         event = {name: getattr(frame.event, name) for name in frame.event.__struct_fields__} | reason
-        assert judged == Judged((type(frame.event)(**event),))
+        assert judged == BookResult((type(frame.event)(**event),))
         held.append(signed_crc(sync.book.bids(), sync.book.asks()))
 
     assert held == [data["checksum"] for data in sent(symbol, "books", rows)]

@@ -10,9 +10,9 @@ from structlog.testing import capture_logs
 
 from collector_worker.app import Worker
 from collector_worker.exchanges.okx import Okx
-from collector_worker.health.clock_offset import QUESTIONS, ExchangeClock, Sample, offset_of
+from collector_worker.health.clock_offset import QUESTIONS, ClockOffset, Sample, offset_of
 from collector_worker.rest.client import RestClient
-from collector_worker.rest.rate_limits import Permits
+from collector_worker.rest.rate_limits import RateLimiter
 from collector_worker.settings import WorkerSettings
 from collector_worker.telemetry.telemetry import Telemetry
 from common.config.collector import ExchangeCollectorConfig
@@ -78,13 +78,13 @@ class Exchange:
             writer.close()
 
 
-async def measured(exchange: Exchange, known_ms: int = 0, permits: Permits | None = None) -> int:
+async def measured(exchange: Exchange, known_ms: int = 0, permits: RateLimiter | None = None) -> int:
     """The offset after one measurement."""
     telemetry = Telemetry(CONFIG, 0)
     telemetry.beat.clock_offset_ms = known_ms
     async with asyncio.timeout(PATIENCE_S), await asyncio.start_server(exchange.serve, "127.0.0.1", 0) as server:
         root = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        await ExchangeClock(
+        await ClockOffset(
             Okx(CONFIG), RestClient(root, permits or FreePermits(), FREE), telemetry, SystemClock(), 600.0
         ).measure()
     return telemetry.beat.clock_offset_ms
@@ -151,7 +151,7 @@ async def test_an_exchange_that_breaks_off_leaves_what_it_has_told() -> None:
     body = okx_wire.rest([{"ts": "4102444800000"}])
     telemetry = Telemetry(CONFIG, 0)
     async with HttpServer(answer(body), b"") as server:
-        await ExchangeClock(Okx(CONFIG), free_rest(server.root), telemetry, SystemClock(), 600.0).measure()
+        await ClockOffset(Okx(CONFIG), free_rest(server.root), telemetry, SystemClock(), 600.0).measure()
     assert telemetry.beat.clock_offset_ms > 1_000_000_000
 
 
@@ -160,7 +160,7 @@ async def test_what_could_not_be_measured_is_asked_for_again_soon() -> None:
     busy, told = answer(b"{}", "503 Service Unavailable"), answer(okx_wire.rest([{"ts": "4102444800000"}]))
     async with HttpServer(busy, told) as server:
         with capture_logs() as logs:
-            watch = ExchangeClock(Okx(CONFIG), free_rest(server.root), telemetry, SystemClock(), 0.5)
+            watch = ClockOffset(Okx(CONFIG), free_rest(server.root), telemetry, SystemClock(), 0.5)
             running = asyncio.create_task(watch.run())
             await until(lambda: telemetry.beat.clock_offset_ms)
             running.cancel()

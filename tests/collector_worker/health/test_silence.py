@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 from collector_worker.exchanges.adapter import Instrument
 from collector_worker.exchanges.binance import BinanceSpot
 from collector_worker.health.silence import SilenceWatch
-from collector_worker.health.silence_limits import Floor, Usual
+from collector_worker.health.silence_limits import Floor, SilenceLimits
 from collector_worker.telemetry.telemetry import Telemetry
 from common.config.collector import ExchangeCollectorConfig
 from tests.support import okx_wire
@@ -63,7 +63,7 @@ class Rig:
         self.last_trade_ts = clock.now_ns()
         self.fetches = 0
         self.watch = SilenceWatch(
-            {each: Usual(floor, clock.monotonic_s()) for each, floor in self.floors.items()},
+            {each: SilenceLimits(floor, clock.monotonic_s()) for each, floor in self.floors.items()},
             exchange=BinanceSpot(config),
             instrument=Instrument(symbol="", native="BTCUSDT", state="", tick_size="", lot_size="", min_size=""),
             rest=self.rest,
@@ -365,7 +365,7 @@ async def test_a_new_connection_heals_it() -> None:
         beat, fetches = sockets.telemetry.beat, list[None]()
         newer = okx_wire.rest(json.loads(okx_wire.trade(2, ms(clock) + 9_000))["data"])
         watch = SilenceWatch(
-            {TRADE: Usual(FREE, clock.monotonic_s())},
+            {TRADE: SilenceLimits(FREE, clock.monotonic_s())},
             exchange=sockets.exchange,
             instrument=sockets.around.instrument,
             rest=shelf(newer),

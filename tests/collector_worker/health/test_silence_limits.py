@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from collector_worker.exchanges.binance import BinanceSpot
 from collector_worker.exchanges.okx import Okx
-from collector_worker.health.silence_limits import Floor, Usual, floors_of, limits_of_former_run
+from collector_worker.health.silence_limits import Floor, SilenceLimits, floors_of, limits_of_former_run
 from common.config.collector import ExchangeCollectorConfig
 from tickfleet.contract.health import Heartbeat, Progress
 from tickfleet.contract.identity import DataType
@@ -18,7 +18,7 @@ class Life:
 
     def __init__(self, floor: Floor = FLOOR, former_limit_s: float = 0.0) -> None:
         self.now_s = 1000.0
-        self.usual = Usual(floor, self.now_s, former_limit_s)
+        self.usual = SilenceLimits(floor, self.now_s, former_limit_s)
         self.event_at, self.connected_since = 0, 1
         self.usual.observe(self.event_at, self.connected_since, self.now_s)
 

@@ -5,7 +5,7 @@ from msgspec.structs import replace
 
 from collector_worker.exchanges.adapter import BookFrame
 from collector_worker.integrity import book, book_sync
-from collector_worker.integrity.book_sync import BookSync, Judged, Wish
+from collector_worker.integrity.book_sync import BookRequest, BookResult, BookSync
 from tickfleet.contract.events import BookDelta, BookSnapshot, Level
 from tickfleet.contract.health import BookState
 
@@ -41,7 +41,7 @@ def test_a_book_that_only_grows_is_doubted_at_the_bound_and_begun_anew() -> None
     sync = synced()
     judged = [sync.on_frame(delta(seq, levels(seq, 1))) for seq in range(1, MOST + 1)]
     assert [each.doubt for each in judged] == [""] * (MOST - 1) + ["too_many_levels"]
-    assert judged[-1] == Judged(wish=Wish.RESUBSCRIBE, doubt="too_many_levels")
+    assert judged[-1] == BookResult(wish=BookRequest.RESUBSCRIBE, doubt="too_many_levels")
     assert (sync.state, sync.book.asks()) == (BookState.SYNCING, [])
     (begun,) = sync.on_frame(BookFrame(replace(BEGIN, seq=99))).events
     assert isinstance(begun, BookSnapshot)
@@ -58,7 +58,7 @@ def test_a_book_may_have_as_many_levels_as_the_bound() -> None:
 def test_a_snapshot_beyond_the_bound_is_none() -> None:
     sync = synced()
     judged = sync.on_frame(BookFrame(replace(BEGIN, asks=levels(0, MOST + 1))))
-    assert judged == Judged(wish=Wish.RESUBSCRIBE, doubt="too_many_levels")
+    assert judged == BookResult(wish=BookRequest.RESUBSCRIBE, doubt="too_many_levels")
 
 
 def test_what_waits_for_a_snapshot_is_bounded_by_its_levels() -> None:

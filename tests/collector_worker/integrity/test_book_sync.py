@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from collector_worker.exchanges.adapter import BookFrame
-from collector_worker.integrity.book_sync import NOTHING, BookSync, Judged, Wish
+from collector_worker.integrity.book_sync import NOTHING, BookRequest, BookResult, BookSync
 from tests.support.book_exchange import Change, Levels, histories, joined, replayed, snapshot, states
 from tickfleet.contract.events import BookDelta, BookSnapshot, Level
 from tickfleet.contract.health import BookState
@@ -54,7 +54,7 @@ def test_snapshot_and_deltas_are_the_levels_of_the_exchange(changes: list[Change
         judged.append(sync.on_frame(change.frame))
         assert levels_of(sync) == expected
 
-    published = [Judged((snapshot(START, 100, "subscribe"),)), *(Judged((change.delta,)) for change in changes)]
+    published = [BookResult((snapshot(START, 100, "subscribe"),)), *(BookResult((change.delta,)) for change in changes)]
     assert judged == published
     assert sync.state is BookState.VALID
 
@@ -69,15 +69,15 @@ def test_a_lost_delta_is_one_doubt_and_a_new_snapshot_heals_it(changes: list[Cha
     sync.on_frame(BookFrame(snapshot(START, 100)))
 
     judged = [sync.on_frame(change.frame) for change in changes[:lost] + changes[lost + 1 : back]]
-    doubts = [Judged(wish=Wish.RESUBSCRIBE, doubt="sequence_gap")] if back > lost + 1 else []
+    doubts = [BookResult(wish=BookRequest.RESUBSCRIBE, doubt="sequence_gap")] if back > lost + 1 else []
     silent = [NOTHING] * max(back - lost - 2, 0)
-    assert judged == [Judged((change.delta,)) for change in changes[:lost]] + doubts + silent
+    assert judged == [BookResult((change.delta,)) for change in changes[:lost]] + doubts + silent
 
     seq = changes[back - 1].seq if back else 100
     fresh = sync.on_frame(BookFrame(snapshot(books[back], seq)))
-    assert fresh == Judged((snapshot(books[back], seq, "sequence_gap" if doubts else "subscribe"),))
+    assert fresh == BookResult((snapshot(books[back], seq, "sequence_gap" if doubts else "subscribe"),))
     after = [sync.on_frame(change.frame) for change in changes[back:]]
-    assert after == [Judged((change.delta,)) for change in changes[back:]]
+    assert after == [BookResult((change.delta,)) for change in changes[back:]]
     assert levels_of(sync) == books[-1]
 
 
@@ -102,13 +102,13 @@ def test_a_rest_snapshot_joins_the_deltas_of_the_socket(changes: list[Change], d
         return
     newer = chained(seq, [frame.delta for frame in frames[first:] if frame.seq > seq])
     waited = sum(frame.seq > seq for frame in frames[first:arrived])
-    assert judged == Judged((snapshot(books[taken], seq, "subscribe"), *newer[:waited]))
+    assert judged == BookResult((snapshot(books[taken], seq, "subscribe"), *newer[:waited]))
     if arrived == first and seq < frames[first].prev_seq:
-        assert sync.on_frame(frames[first].frame) == Judged(wish=Wish.RESUBSCRIBE, doubt="sequence_gap")
+        assert sync.on_frame(frames[first].frame) == BookResult(wish=BookRequest.RESUBSCRIBE, doubt="sequence_gap")
         return
     later = [sync.on_frame(frame.frame) for frame in frames[arrived:]]
     dropped = [NOTHING] * (len(later) - len(newer[waited:]))
-    assert later == [*dropped, *(Judged((delta,)) for delta in newer[waited:])]
+    assert later == [*dropped, *(BookResult((delta,)) for delta in newer[waited:])]
     published = [event for step in (judged, *later) for event in step.events]
     assert levels_of(sync) == replayed(published) == books[-1]
     assert_chained(published)
@@ -134,7 +134,7 @@ def test_a_connection_that_joins_goes_on_where_the_one_before_it_ended(
 
     if new[first].prev_seq > last:
         assert judged[sent + 1 :] == [
-            Judged(wish=Wish.RESUBSCRIBE, doubt="sequence_gap"),
+            BookResult(wish=BookRequest.RESUBSCRIBE, doubt="sequence_gap"),
             *([NOTHING] * (len(new) - first - 1)),
         ]
         return
@@ -160,7 +160,7 @@ def test_a_connection_that_joins_no_valid_book_brings_what_a_new_snapshot_is_joi
     sync.subscribed(0.0, 0.5)
     for frame in new:
         sync.on_frame(frame.frame)
-    assert sync.due(0.5) is Wish.FETCH_SNAPSHOT
+    assert sync.due(0.5) is BookRequest.FETCH_SNAPSHOT
 
     taken = data.draw(st.integers(0, len(changes)))
     books = states(START, changes)
@@ -185,7 +185,7 @@ def test_a_rest_snapshot_joins_behind_and_before_a_reset_of_the_counter(
     assert judged.wish is None
     assert isinstance(judged.events[0], BookSnapshot)
     later = [sync.on_frame(change.frame) for change in changes[arrived:]]
-    assert later == [Judged((change.delta,)) for change in changes[arrived:]]
+    assert later == [BookResult((change.delta,)) for change in changes[arrived:]]
     published = [event for step in (judged, *later) for event in step.events]
     assert levels_of(sync) == replayed(published) == books[-1]
 
@@ -210,7 +210,7 @@ def test_a_rest_snapshot_from_before_a_reset_is_found_out() -> None:
     reset = [Change(seq, seq + 1, (), (Level("30", "9"),)) for seq in range(3, 103)]
 
     judged = [sync.on_frame(change.frame) for change in reset]
-    doubt = Judged(wish=Wish.RESUBSCRIBE, doubt="sequence_gap")
+    doubt = BookResult(wish=BookRequest.RESUBSCRIBE, doubt="sequence_gap")
     assert judged == [NOTHING] * 50 + [doubt] + [NOTHING] * 49
     assert sync.state is BookState.SYNCING
 
@@ -223,7 +223,7 @@ def test_a_hole_among_the_waiting_deltas_takes_a_snapshot_from_behind_it() -> No
 
     assert sync.on_rest_snapshot(snapshot(START, 100)) == NOTHING
     whole = (snapshot(START, 102, "subscribe"), second.delta, third.delta)
-    assert sync.on_rest_snapshot(snapshot(START, 102)) == Judged(whole)
+    assert sync.on_rest_snapshot(snapshot(START, 102)) == BookResult(whole)
 
 
 ways = st.sampled_from(["delta", "delta", "snapshot", "rest", "join"])

@@ -7,13 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collector_worker.exchanges.adapter import BookFrame
-from collector_worker.integrity.book_sync import NOTHING, BookSync, Judged, Wish
+from collector_worker.integrity.book_sync import NOTHING, BookRequest, BookResult, BookSync
 from tickfleet.contract.events import BookDelta, BookSnapshot, Level
 from tickfleet.contract.health import BookState
 
 CUT = 8
-FETCH = Wish.FETCH_SNAPSHOT
-GAP = Judged(wish=Wish.RESUBSCRIBE, doubt="sequence_gap")
+FETCH = BookRequest.FETCH_SNAPSHOT
+GAP = BookResult(wish=BookRequest.RESUBSCRIBE, doubt="sequence_gap")
 OLD = "the snapshots of REST are older than what the socket has brought"
 HOLLOW = "the snapshots of REST lack bids or asks although the market moves"
 SIDE = tuple(Level(str(rank), "1") for rank in range(1, CUT + 1))
@@ -42,14 +42,14 @@ class Desk:
         self._cut_at = cut_at
         self._now_s = 0.0
 
-    def push(self, prev_seq: int, seq: int, bids: Sequence[Level] = (), asks: Sequence[Level] = ()) -> Judged:
+    def push(self, prev_seq: int, seq: int, bids: Sequence[Level] = (), asks: Sequence[Level] = ()) -> BookResult:
         """A delta comes by the socket."""
         judged = self.sync.on_frame(BookFrame(delta(prev_seq, seq, bids, asks)))
-        if judged.wish is Wish.RESUBSCRIBE:
+        if judged.wish is BookRequest.RESUBSCRIBE:
             self.sync.subscribed(self._now_s, 0.0)
         return judged
 
-    def ask(self, snapshot: BookSnapshot, *, traded: bool = False) -> Judged:
+    def ask(self, snapshot: BookSnapshot, *, traded: bool = False) -> BookResult:
         """REST is asked, which is due by now, and answers."""
         self._now_s += 100.0
         assert self.sync.due(self._now_s) is FETCH
@@ -88,7 +88,7 @@ def test_an_answer_older_than_what_the_socket_has_brought_is_asked_for_again(old
 def test_an_answer_without_the_delta_that_was_doubted_is_none(spoilt: list[Level]) -> None:
     desk = Desk()
     desk.ask(answer(100))
-    assert desk.push(100, 103, spoilt).wish is Wish.RESUBSCRIBE
+    assert desk.push(100, 103, spoilt).wish is BookRequest.RESUBSCRIBE
     assert [desk.ask(answer(seq)) for seq in (100, 102)] == [NOTHING, NOTHING]
     assert [event.seq for event in desk.ask(answer(103)).events] == [103]
 

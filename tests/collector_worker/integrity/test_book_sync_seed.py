@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from collector_worker.exchanges.adapter import BookFrame
-from collector_worker.integrity.book_sync import NOTHING, BookSync, Judged, Wish
+from collector_worker.integrity.book_sync import NOTHING, BookRequest, BookResult, BookSync
 from tests.support.book_exchange import Levels, applied, replayed
 from tickfleet.contract.events import BookDelta, BookSnapshot, Level
 from tickfleet.contract.health import BookState
@@ -14,7 +14,7 @@ from tickfleet.contract.health import BookState
 CUT = 8
 """Levels a side of a seed: with less than two of them left a new one is due."""
 
-FETCH = Wish.FETCH_SNAPSHOT
+FETCH = BookRequest.FETCH_SNAPSHOT
 LOW, HIGH = 1, 200
 
 
@@ -98,11 +98,13 @@ def test_where_nothing_of_the_seed_is_left_the_best_price_is_a_doubt(price: int)
     exchange = Exchange()
     sync = seeded(exchange)
 
-    assert sync.on_frame(BookFrame(exchange.change(price))) == Judged(wish=Wish.RESUBSCRIBE, doubt="out_of_range")
+    assert sync.on_frame(BookFrame(exchange.change(price))) == BookResult(
+        wish=BookRequest.RESUBSCRIBE, doubt="out_of_range"
+    )
     sync.subscribed(0.0, 0.0)
     assert sync.due(0.0) is FETCH
     answer = exchange.answer(exchange.seq)
-    assert sync.on_rest_snapshot(answer, CUT) == Judged((replace(answer, reason="out_of_range"),))
+    assert sync.on_rest_snapshot(answer, CUT) == BookResult((replace(answer, reason="out_of_range"),))
 
 
 def test_a_side_that_was_not_cut_is_known_to_its_end_as_soon_as_a_second_answer_agrees() -> None:
@@ -127,19 +129,19 @@ class Narrow:
         self.asked_at = self.exchange.seq
         assert self.sync.due(0.0) is FETCH
 
-    def change(self, price: int | None = None, *resized: int) -> Judged:
+    def change(self, price: int | None = None, *resized: int) -> BookResult:
         """A change of the exchange that comes by the socket."""
         return self.sync.on_frame(BookFrame(self.exchange.change(price, *resized)))
 
-    def answer(self, seq: int) -> Judged:
+    def answer(self, seq: int) -> BookResult:
         """The answer of REST as of a number."""
         return self.sync.on_rest_snapshot(self.exchange.answer(seq), CUT)
 
-    def whole(self, seq: int) -> Judged:
+    def whole(self, seq: int) -> BookResult:
         """The book now, in the place of the old one."""
         book = self.sync.book
         event = BookSnapshot(ts_event=3, ts_recv=3, bids=book.bids(), asks=book.asks(), seq=seq, reason="reseed")
-        return Judged((event,))
+        return BookResult((event,))
 
 
 @pytest.mark.parametrize("later", [0, 1, 3])
@@ -153,7 +155,7 @@ def test_what_came_since_the_answer_goes_on_top_of_it(later: int) -> None:
     assert levels_of(narrow.sync, CUT - 1) == narrow.exchange.best(last, CUT - 1)
     assert narrow.sync.due(1.0) is None
     following = narrow.exchange.change(108)
-    assert narrow.sync.on_frame(BookFrame(following)) == Judged((following,))
+    assert narrow.sync.on_frame(BookFrame(following)) == BookResult((following,))
 
 
 def test_the_answer_may_be_ahead_of_the_socket() -> None:
@@ -162,7 +164,7 @@ def test_the_answer_may_be_ahead_of_the_socket() -> None:
 
     assert narrow.answer(narrow.asked_at + 2) == narrow.whole(narrow.asked_at + 2)
     assert [narrow.sync.on_frame(BookFrame(delta)) for delta in (first, second)] == [NOTHING, NOTHING]
-    assert narrow.sync.on_frame(BookFrame(third)) == Judged((third,))
+    assert narrow.sync.on_frame(BookFrame(third)) == BookResult((third,))
     assert levels_of(narrow.sync, CUT - 1) == narrow.exchange.best(narrow.exchange.seq, CUT - 1)
 
 
@@ -172,7 +174,7 @@ def test_a_change_that_lies_across_the_answer_goes_on_from_there() -> None:
     both = replace(second, prev_seq=first.prev_seq, bids=first.bids + second.bids)
     narrow.answer(narrow.asked_at + 1)
 
-    assert narrow.sync.on_frame(BookFrame(both)) == Judged((replace(both, prev_seq=narrow.asked_at + 1),))
+    assert narrow.sync.on_frame(BookFrame(both)) == BookResult((replace(both, prev_seq=narrow.asked_at + 1),))
 
 
 USELESS = {

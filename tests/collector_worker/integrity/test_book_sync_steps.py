@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pytest
 
 from collector_worker.exchanges.adapter import BookFrame
-from collector_worker.integrity.book_sync import NOTHING, BookSync, Judged, Wish
+from collector_worker.integrity.book_sync import NOTHING, BookRequest, BookResult, BookSync
 from tickfleet.contract.events import BookDelta, BookSnapshot, Level
 from tickfleet.contract.health import BookState
 
@@ -27,7 +27,7 @@ def delta(prev_seq: int | None, seq: int | None, *bids: Level) -> BookDelta:
 
 def valid_sync(*, crossed_is_legal: bool = False) -> BookSync:
     sync = BookSync(best_bid, 25, crossed_is_legal=crossed_is_legal)
-    assert sync.on_frame(BookFrame(whole())) == Judged((whole(5, "subscribe"),))
+    assert sync.on_frame(BookFrame(whole())) == BookResult((whole(5, "subscribe"),))
     return sync
 
 
@@ -41,8 +41,8 @@ def checksum_unusable(sync: BookSync) -> bool:
     return sync.checksum_unusable
 
 
-def doubted(reason: str) -> Judged:
-    return Judged(wish=Wish.RESUBSCRIBE, doubt=reason)
+def doubted(reason: str) -> BookResult:
+    return BookResult(wish=BookRequest.RESUBSCRIBE, doubt=reason)
 
 
 DOUBTS = {
@@ -64,34 +64,34 @@ def test_a_doubt_ends_the_book_until_the_next_snapshot(frame: BookFrame, reason:
     assert sync.on_frame(frame) == doubted(reason)
     assert state_of(sync) is BookState.SYNCING
     assert sync.on_frame(BookFrame(delta(6, 7))) == NOTHING
-    assert sync.on_frame(BookFrame(whole(9))) == Judged((whole(9, reason),))
+    assert sync.on_frame(BookFrame(whole(9))) == BookResult((whole(9, reason),))
     assert state_of(sync) is BookState.VALID
-    assert sync.on_frame(BookFrame(delta(9, 10))) == Judged((delta(9, 10),))
+    assert sync.on_frame(BookFrame(delta(9, 10))) == BookResult((delta(9, 10),))
 
 
 def test_before_the_market_opens_a_crossed_book_is_legal() -> None:
     sync = valid_sync(crossed_is_legal=True)
     crossing = delta(5, 6, Level("11", "1"))
 
-    assert sync.on_frame(BookFrame(crossing)) == Judged((crossing,))
+    assert sync.on_frame(BookFrame(crossing)) == BookResult((crossing,))
 
 
 def test_zero_is_a_number() -> None:
     sync = valid_sync()
 
-    assert sync.on_frame(BookFrame(delta(5, 0))) == Judged((delta(5, 0),))
-    assert sync.on_frame(BookFrame(delta(0, 3))) == Judged((delta(0, 3),))
+    assert sync.on_frame(BookFrame(delta(5, 0))) == BookResult((delta(5, 0),))
+    assert sync.on_frame(BookFrame(delta(0, 3))) == BookResult((delta(0, 3),))
     assert sync.on_frame(BookFrame(delta(None, 4))) == doubted("sequence_gap")
 
 
 def test_frames_without_numbers_are_taken_in_order_and_judged_by_their_checksum() -> None:
     sync = BookSync(best_bid, 25)
 
-    assert sync.on_frame(BookFrame(whole(None), 10)) == Judged((whole(None, "subscribe"),))
+    assert sync.on_frame(BookFrame(whole(None), 10)) == BookResult((whole(None, "subscribe"),))
     lower = delta(None, None, Level("9", "1"))
-    assert sync.on_frame(BookFrame(lower, 10)) == Judged((lower,))
+    assert sync.on_frame(BookFrame(lower, 10)) == BookResult((lower,))
     assert sync.on_frame(BookFrame(delta(None, None, Level("10", "0")), 10)) == doubted("checksum")
-    assert sync.on_frame(BookFrame(whole(None), 10)) == Judged((whole(None, "checksum"),))
+    assert sync.on_frame(BookFrame(whole(None), 10)) == BookResult((whole(None, "checksum"),))
 
 
 def test_a_snapshot_that_fails_its_own_checksum_is_asked_for_again() -> None:
@@ -99,7 +99,7 @@ def test_a_snapshot_that_fails_its_own_checksum_is_asked_for_again() -> None:
     sync = BookSync(best_bid, 25)
 
     assert sync.on_frame(BookFrame(whole(), 99)) == doubted("checksum")
-    assert sync.on_frame(BookFrame(whole(6), 10)) == Judged((whole(6, "checksum"),))
+    assert sync.on_frame(BookFrame(whole(6), 10)) == BookResult((whole(6, "checksum"),))
     assert sync.on_frame(BookFrame(whole(7), 99)) == doubted("checksum")
     assert not sync.checksum_unusable
 
@@ -108,9 +108,9 @@ def test_a_checksum_that_fails_on_two_snapshots_in_a_row_is_not_believed_until_i
     sync = BookSync(best_bid, 25)
     sync.on_frame(BookFrame(whole(), 99))
 
-    assert sync.on_frame(BookFrame(whole(6), 98)) == Judged((whole(6, "checksum"),))
+    assert sync.on_frame(BookFrame(whole(6), 98)) == BookResult((whole(6, "checksum"),))
     assert checksum_unusable(sync)
-    assert sync.on_frame(BookFrame(delta(6, 7), 97)) == Judged((delta(6, 7),))
+    assert sync.on_frame(BookFrame(delta(6, 7), 97)) == BookResult((delta(6, 7),))
 
     sync.on_frame(BookFrame(whole(8), 10))
     assert not checksum_unusable(sync)
@@ -122,7 +122,7 @@ def test_a_snapshot_without_a_checksum_tells_nothing_about_checksums() -> None:
     sync.on_frame(BookFrame(whole(), 99))
     sync.on_frame(BookFrame(whole(6)))
 
-    assert sync.on_frame(BookFrame(whole(7), 99)) == Judged((whole(7, "checksum"),))
+    assert sync.on_frame(BookFrame(whole(7), 99)) == BookResult((whole(7, "checksum"),))
     assert sync.checksum_unusable
 
 
@@ -142,7 +142,7 @@ def test_channels_that_always_send_the_whole_book() -> None:
     sync = BookSync(best_bid, 25)
     pushes = [whole(seq, "push") for seq in (5, 6, 4)]
 
-    assert [sync.on_frame(BookFrame(push)) for push in pushes] == [Judged((push,)) for push in pushes]
+    assert [sync.on_frame(BookFrame(push)) for push in pushes] == [BookResult((push,)) for push in pushes]
 
 
 # --- connection -------------------------------------------------------------------------------------------------------
@@ -156,14 +156,14 @@ def test_a_lost_connection_makes_the_book_stale_and_the_next_snapshot_says_so() 
     sync.subscribed(0.0, 5.0)
     assert state_of(sync) is BookState.SYNCING
     assert sync.on_frame(BookFrame(delta(5, 6))) == NOTHING
-    assert sync.on_frame(BookFrame(whole(9))) == Judged((whole(9, "reconnect"),))
+    assert sync.on_frame(BookFrame(whole(9))) == BookResult((whole(9, "reconnect"),))
 
 
 def test_the_first_snapshot_may_come_before_the_acknowledgement() -> None:
     sync = valid_sync()
     sync.disconnected()
 
-    assert sync.on_frame(BookFrame(whole(9))) == Judged((whole(9, "reconnect"),))
+    assert sync.on_frame(BookFrame(whole(9))) == BookResult((whole(9, "reconnect"),))
     sync.subscribed(0.0, 5.0)
     assert state_of(sync) is BookState.VALID
     assert sync.due(1_000.0) is None
@@ -175,7 +175,7 @@ def test_what_waited_on_a_lost_connection_is_forgotten() -> None:
     sync.disconnected()
     sync.subscribed(0.0, 5.0)
 
-    assert sync.on_rest_snapshot(whole(5)) == Judged((whole(5, "reconnect"),))
+    assert sync.on_rest_snapshot(whole(5)) == BookResult((whole(5, "reconnect"),))
 
 
 def test_a_second_connection_takes_over_with_a_snapshot_of_its_own() -> None:
@@ -183,8 +183,8 @@ def test_a_second_connection_takes_over_with_a_snapshot_of_its_own() -> None:
     sync.renewed(joins=False)
 
     assert state_of(sync) is BookState.VALID
-    assert sync.on_frame(BookFrame(whole(4))) == Judged((whole(4, "reconnect"),))
-    assert sync.on_frame(BookFrame(delta(4, 6))) == Judged((delta(4, 6),))
+    assert sync.on_frame(BookFrame(whole(4))) == BookResult((whole(4, "reconnect"),))
+    assert sync.on_frame(BookFrame(delta(4, 6))) == BookResult((delta(4, 6),))
 
 
 def test_only_the_first_delta_of_a_connection_that_joins_may_overlap() -> None:
@@ -193,8 +193,8 @@ def test_only_the_first_delta_of_a_connection_that_joins_may_overlap() -> None:
 
     assert sync.on_frame(BookFrame(delta(1, 3))) == NOTHING
     assert sync.on_frame(BookFrame(delta(3, 5))) == NOTHING
-    assert sync.on_frame(BookFrame(delta(4, 7))) == Judged((delta(5, 7),))
-    assert sync.on_frame(BookFrame(delta(7, 8))) == Judged((delta(7, 8),))
+    assert sync.on_frame(BookFrame(delta(4, 7))) == BookResult((delta(5, 7),))
+    assert sync.on_frame(BookFrame(delta(7, 8))) == BookResult((delta(7, 8),))
     assert sync.on_frame(BookFrame(delta(7, 9))) == doubted("sequence_gap")
 
 
@@ -215,7 +215,7 @@ def test_rest_is_asked_where_no_snapshot_comes_by_itself_with_growing_pauses() -
     assert sync.due(1_000.0) is None  # not subscribed yet
 
     sync.subscribed(100.0, 5.0)
-    asked_s = [now_s for now_s in range(100, 400) if sync.due(float(now_s)) is Wish.FETCH_SNAPSHOT]
+    asked_s = [now_s for now_s in range(100, 400) if sync.due(float(now_s)) is BookRequest.FETCH_SNAPSHOT]
     assert asked_s == [105, 106, 108, 112, 120, 136, 168, 228, 288, 348]
 
 
@@ -237,7 +237,7 @@ def test_after_a_doubt_rest_is_asked_only_behind_the_new_acknowledgement() -> No
     assert sync.due(1_000.0) is None
 
     sync.subscribed(1_000.0, 5.0)
-    assert [sync.due(now_s) for now_s in (1_004.9, 1_005.0)] == [None, Wish.FETCH_SNAPSHOT]
+    assert [sync.due(now_s) for now_s in (1_004.9, 1_005.0)] == [None, BookRequest.FETCH_SNAPSHOT]
 
 
 def test_a_rest_answer_that_comes_too_late_changes_nothing() -> None:
@@ -258,7 +258,7 @@ def test_a_bad_rest_answer_is_a_doubt() -> None:
 
     assert sync.on_rest_snapshot(whole(5, bids=[Level("12", "1")])) == doubted("crossed")
     assert state_of(sync) is BookState.SYNCING
-    assert sync.on_frame(BookFrame(whole(5))) == Judged((whole(5, "crossed"),))
+    assert sync.on_frame(BookFrame(whole(5))) == BookResult((whole(5, "crossed"),))
 
 
 def test_checksums_of_waiting_deltas_are_judged_too() -> None:
@@ -266,8 +266,8 @@ def test_checksums_of_waiting_deltas_are_judged_too() -> None:
     sync.on_frame(BookFrame(delta(5, 6), 10))
     sync.on_frame(BookFrame(delta(6, 7), 99))
 
-    assert sync.on_rest_snapshot(whole(5)) == Judged(
-        (whole(5, "subscribe"), delta(5, 6)), wish=Wish.RESUBSCRIBE, doubt="checksum"
+    assert sync.on_rest_snapshot(whole(5)) == BookResult(
+        (whole(5, "subscribe"), delta(5, 6)), wish=BookRequest.RESUBSCRIBE, doubt="checksum"
     )
 
 
@@ -276,5 +276,5 @@ def test_only_the_first_delta_may_overlap_a_rest_snapshot() -> None:
     sync.on_rest_snapshot(whole(5))
 
     assert sync.on_frame(BookFrame(delta(3, 5))) == NOTHING  # the snapshot holds it
-    assert sync.on_frame(BookFrame(delta(4, 7))) == Judged((delta(5, 7),))  # from where the readers are
+    assert sync.on_frame(BookFrame(delta(4, 7))) == BookResult((delta(5, 7),))  # from where the readers are
     assert sync.on_frame(BookFrame(delta(6, 8))) == doubted("sequence_gap")

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector_worker.integrity.coverage_writer import WRITE_EVERY_S, Ledger, Missing, Track
+from collector_worker.integrity.coverage_writer import WRITE_EVERY_S, CoverageTrack, CoverageWriter, Missing
 from tests.support.clock import ManualClock
-from tickfleet.contract.coverage import Kind, LedgerEntry, State, intervals
+from tickfleet.contract.coverage import LedgerEntry, LedgerKind, State, intervals
 from tickfleet.contract.identity import DataType
 
 NOW = ManualClock().now_ns()
@@ -18,9 +18,9 @@ class Book:
     def __init__(self) -> None:
         self.clock = ManualClock()
         self.entries: list[LedgerEntry] = []
-        self.ledger = Ledger("run-1", self.clock, self.entries.append)
+        self.ledger = CoverageWriter("run-1", self.clock, self.entries.append)
 
-    def track(self, data_type: DataType = DataType.TRADE, interval: str = "") -> Track:
+    def track(self, data_type: DataType = DataType.TRADE, interval: str = "") -> CoverageTrack:
         return self.ledger.track(data_type, interval)
 
     def states(self) -> list[tuple[int, int, State]]:
@@ -28,7 +28,7 @@ class Book:
         return [(part.from_ts, part.to_ts, part.state) for part in intervals(self.entries, DataType.TRADE)]
 
 
-def entry(kind: Kind, **facts: object) -> LedgerEntry:
+def entry(kind: LedgerKind, **facts: object) -> LedgerEntry:
     return LedgerEntry(kind=kind, at=NOW, run_id="run-1", data_type=DataType.TRADE, **facts)  # type: ignore[arg-type]
 
 
@@ -46,11 +46,11 @@ def test_the_first_item_opens_and_further_ones_are_told_now_and_then() -> None:
     track = book.track()
     for number in (5, 6, 7):
         track.passed(number * 10, number * 10, number)
-    opened = entry(Kind.OPENED, from_ts=50, from_id="5")
+    opened = entry(LedgerKind.OPENED, from_ts=50, from_id="5")
     assert book.entries == [opened]
     track.tick()
     track.tick()
-    assert book.entries == [opened, entry(Kind.COMPLETE, to_ts=70, to_id="7")]
+    assert book.entries == [opened, entry(LedgerKind.COMPLETE, to_ts=70, to_id="7")]
 
 
 def test_a_run_that_goes_on_behind_another_says_so() -> None:
@@ -59,8 +59,8 @@ def test_a_run_that_goes_on_behind_another_says_so() -> None:
     book.track().passed(60, 60, 6)
     book.ledger.tick()
     assert book.entries == [
-        entry(Kind.OPENED, from_ts=50, from_id="5", continues=True),
-        entry(Kind.COMPLETE, to_ts=60, to_id="6"),
+        entry(LedgerKind.OPENED, from_ts=50, from_id="5", continues=True),
+        entry(LedgerKind.COMPLETE, to_ts=60, to_id="6"),
     ]
 
 
@@ -72,7 +72,7 @@ def test_what_garbage_spoke_for_does_not_stay_open_behind_a_restart(reached: int
         track.passed(number * 10, number * 10, number)
     track.missing(Missing(from_ts=50, to_ts=75, after=5, before=3_000))
     history = list(book.entries)
-    book.ledger = Ledger("run-2", book.clock, book.entries.append)
+    book.ledger = CoverageWriter("run-2", book.clock, book.entries.append)
     book.ledger.remember(history)
     track = book.track()
     track.continues(reached * 10, reached)
@@ -88,7 +88,10 @@ def test_times_never_go_back() -> None:
     for ts, number in ((50, 5), (45, 6)):
         book.track().passed(ts, ts, number)
     book.track().tick()
-    assert book.entries == [entry(Kind.OPENED, from_ts=50, from_id="5"), entry(Kind.COMPLETE, to_ts=50, to_id="6")]
+    assert book.entries == [
+        entry(LedgerKind.OPENED, from_ts=50, from_id="5"),
+        entry(LedgerKind.COMPLETE, to_ts=50, to_id="6"),
+    ]
 
 
 def test_nothing_is_written_before_the_first_item() -> None:
@@ -107,7 +110,7 @@ def test_a_hole_is_opened_once_and_filled_when_its_last_item_is_there() -> None:
     for number in (11, 12, 13, 14):
         track.passed(number * 10, number * 10, number)
     bounds = {"from_ts": 100, "to_ts": 140, "from_id": "10", "to_id": "14"}
-    assert book.entries[1:] == [entry(Kind.GAP_OPENED, **bounds), entry(Kind.GAP_FILLED, **bounds)]
+    assert book.entries[1:] == [entry(LedgerKind.GAP_OPENED, **bounds), entry(LedgerKind.GAP_FILLED, **bounds)]
     assert book.states() == [(100, 140, State.FILLED)]
 
 
@@ -133,7 +136,7 @@ def test_of_a_hole_that_is_lost_in_part_the_rest_is_filled(
     track.filled()
     lengths = [(low, high // 10 * 10, state) for low, high, state in book.states()]  # an id's own time is one ns long
     assert [(low // 10 * 10, high, state) for low, high, state in lengths] == states
-    assert [each.reason for each in book.entries if each.kind is Kind.GAP_LOST] == ["not_available"]
+    assert [each.reason for each in book.entries if each.kind is LedgerKind.GAP_LOST] == ["not_available"]
 
 
 def test_what_was_never_fetched_is_lost_without_a_word_before() -> None:
@@ -143,7 +146,7 @@ def test_what_was_never_fetched_is_lost_without_a_word_before() -> None:
     track.lost(numbered(10, 12), "not_available")
     track.filled()
     bounds = {"from_ts": 100, "to_ts": 120, "from_id": "10", "to_id": "12"}
-    assert book.entries[1:] == [entry(Kind.GAP_LOST, reason="not_available", **bounds)]
+    assert book.entries[1:] == [entry(LedgerKind.GAP_LOST, reason="not_available", **bounds)]
 
 
 def test_data_without_numbers_is_lost_from_the_break_to_what_comes_next() -> None:
@@ -155,8 +158,8 @@ def test_data_without_numbers_is_lost_from_the_break_to_what_comes_next() -> Non
     track.broke("sequence_gap")
     track.passed(150, 150)
     track.passed(160, 160)
-    lost = entry(Kind.GAP_LOST, from_ts=110, to_ts=150, reason="sequence_gap")
-    assert book.entries == [entry(Kind.OPENED, from_ts=100), lost]
+    lost = entry(LedgerKind.GAP_LOST, from_ts=110, to_ts=150, reason="sequence_gap")
+    assert book.entries == [entry(LedgerKind.OPENED, from_ts=100), lost]
     assert book.states() == [(100, 110, State.COMPLETE), (110, 150, State.LOST), (150, 160, State.COMPLETE)]
 
 
@@ -166,7 +169,7 @@ def test_an_older_item_behind_a_break_leaves_no_negative_span() -> None:
     track.passed(100, 100)
     track.broke("disconnected")
     track.passed(90, 90)
-    assert book.entries[1:] == [entry(Kind.GAP_LOST, from_ts=100, to_ts=100, reason="disconnected")]
+    assert book.entries[1:] == [entry(LedgerKind.GAP_LOST, from_ts=100, to_ts=100, reason="disconnected")]
 
 
 def test_each_data_type_and_interval_has_its_own_track_and_all_are_told_together() -> None:
@@ -179,7 +182,7 @@ def test_each_data_type_and_interval_has_its_own_track_and_all_are_told_together
         (DataType.TRADE, ""), (DataType.CANDLES, "1m"), (DataType.CANDLES, "5m")
     ]  # fmt: skip
     book.ledger.tick()
-    assert [each.kind for each in book.entries[3:]] == [Kind.COMPLETE] * 3
+    assert [each.kind for each in book.entries[3:]] == [LedgerKind.COMPLETE] * 3
 
 
 def test_how_far_it_is_complete_is_told_every_ten_seconds_at_most() -> None:
@@ -188,7 +191,7 @@ def test_how_far_it_is_complete_is_told_every_ten_seconds_at_most() -> None:
     for second in range(31):
         book.track().passed(100 + second, 100 + second, second)
         book.ledger.tick()
-        told.append(sum(each.kind is Kind.COMPLETE for each in book.entries))
+        told.append(sum(each.kind is LedgerKind.COMPLETE for each in book.entries))
         book.clock.advance(1.0)
     assert [told[second] for second in (0, 9, 10, 19, 20, 30)] == [1, 1, 2, 2, 3, 4]
     assert WRITE_EVERY_S == 10.0

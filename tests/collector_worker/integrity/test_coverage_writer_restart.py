@@ -1,17 +1,17 @@
-from collector_worker.integrity.coverage_writer import Ledger
+from collector_worker.integrity.coverage_writer import CoverageWriter
 from tests.support.clock import ManualClock
-from tickfleet.contract.coverage import Kind, LedgerEntry, State, intervals
+from tickfleet.contract.coverage import LedgerEntry, LedgerKind, State, intervals
 from tickfleet.contract.identity import DataType
 
 S = 1_000_000_000
 
 
-def entry(kind: Kind, run_id: str, **facts: object) -> LedgerEntry:
+def entry(kind: LedgerKind, run_id: str, **facts: object) -> LedgerEntry:
     return LedgerEntry(kind=kind, at=10**18, run_id=run_id, data_type=DataType.TRADE, **facts)  # type: ignore[arg-type]
 
 
-OPENED = entry(Kind.OPENED, "a", from_ts=1 * S, from_id="100")
-FETCHING = entry(Kind.GAP_OPENED, "a", from_ts=2 * S, to_ts=6 * S, from_id="110", to_id="150")
+OPENED = entry(LedgerKind.OPENED, "a", from_ts=1 * S, from_id="100")
+FETCHING = entry(LedgerKind.GAP_OPENED, "a", from_ts=2 * S, to_ts=6 * S, from_id="110", to_id="150")
 
 
 def states(
@@ -19,7 +19,7 @@ def states(
 ) -> list[tuple[State, str | None, str | None]]:
     """The intervals after a run that died while it was fetching, and one that went on behind its last trade."""
     written: list[LedgerEntry] = []
-    ledger = Ledger("b", ManualClock(), written.append)
+    ledger = CoverageWriter("b", ManualClock(), written.append)
     ledger.remember(history, [(DataType.TRADE, "")] if in_doubt else [])
     ledger.track(DataType.TRADE).continues(ts, number)
     return [(each.state, each.from_id, each.to_id) for each in intervals([*history, *written], DataType.TRADE)]
@@ -47,7 +47,11 @@ def test_a_hole_behind_the_tail_stays_open() -> None:
 
 def test_where_the_ledger_is_in_doubt_a_run_does_not_go_on_behind_it() -> None:
     """Something may have been lost that it does not know of."""
-    history = [OPENED, FETCHING, entry(Kind.GAP_FILLED, "a", from_ts=2 * S, to_ts=4 * S, from_id="110", to_id="131")]
+    history = [
+        OPENED,
+        FETCHING,
+        entry(LedgerKind.GAP_FILLED, "a", from_ts=2 * S, to_ts=4 * S, from_id="110", to_id="131"),
+    ]
     assert states(history, 9 * S, 190, in_doubt=True) == [
         (State.COMPLETE, "100", "110"),
         (State.FILLED, "110", "131"),

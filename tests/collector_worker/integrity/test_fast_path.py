@@ -13,12 +13,12 @@ from structlog.testing import capture_logs
 
 from collector_worker.exchanges.adapter import Instrument
 from collector_worker.exchanges.okx import Okx
-from collector_worker.integrity.coverage_writer import Ledger
-from collector_worker.integrity.fast_path import Express
+from collector_worker.integrity.coverage_writer import CoverageWriter
+from collector_worker.integrity.fast_path import FastPath
 from collector_worker.integrity.flows import TradeFlow
-from collector_worker.integrity.sequences import TradeTape
+from collector_worker.integrity.sequences import TradeSequence
 from collector_worker.publish.buffer import Buffer
-from collector_worker.publish.coverage_stream import LedgerStream
+from collector_worker.publish.coverage_stream import CoverageStream
 from collector_worker.publish.own_streams import Streams
 from collector_worker.publish.publisher import Pacing, Publisher
 from collector_worker.publish.spool import Spool, SpoolLostError
@@ -38,7 +38,7 @@ from tickfleet.redis.client import RedisPipe
 from tickfleet.redis.config import MaxLen, RedisConfig
 
 if TYPE_CHECKING:
-    from collector_worker.fastpath.trade_parser import Entrance
+    from collector_worker.fastpath.trade_parser import FrameEntry
 
 ID = CollectorId("okx", "BTC-USDT")
 TRADES, TICKERS = keys.stream(ID, DataType.TRADE), keys.stream(ID, DataType.TICKER)
@@ -69,15 +69,15 @@ class Desk:
         self.publisher = Publisher(self.pipe, self.telemetry, CLOCK, self.buffer, pacing)
         streams = Streams(CONFIG, MaxLen())
         self.trades, self.tickers = streams.of_type(DataType.TRADE), streams.of_type(DataType.TICKER)
-        self.ledger_stream = LedgerStream(keys.coverage(ID), self.publisher)
-        self.ledger = Ledger("run", CLOCK, self.ledger_stream.append)
-        self.tape = TradeTape(60.0)
+        self.ledger_stream = CoverageStream(keys.coverage(ID), self.publisher)
+        self.ledger = CoverageWriter("run", CLOCK, self.ledger_stream.append)
+        self.tape = TradeSequence(60.0)
         track = self.ledger.track(DataType.TRADE)
         self.flow = TradeFlow(self.tape, self.trades, track, self.publisher, self.telemetry, CLOCK, lambda: None)
         shape = self.exchange.trade_shape(NATIVE)
         assert shape is not None
         around = (self.flow, self.trades, self.publisher, self.telemetry)
-        self.express = Express(compiled_or_skip(), shape, *around)
+        self.express = FastPath(compiled_or_skip(), shape, *around)
         self.sent_tickers = 0
         self.usual_way = 0
         self.connect()
@@ -86,7 +86,7 @@ class Desk:
         """A new connection."""
         feed = next(feed for feed in self.exchange.feeds() if feed.name == "business")
         self._adapter = self.exchange.adapter(feed, NATIVE)
-        self.entrance: Entrance = self.express.entrance(self._on_frame)
+        self.entrance: FrameEntry = self.express.entrance(self._on_frame)
 
     def _on_frame(self, frame: bytes) -> None:
         if self.express.takes(self.entrance, frame):

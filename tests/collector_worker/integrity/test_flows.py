@@ -8,7 +8,7 @@ from collector_worker.integrity.sequences import ELSEWHERE_TRADES
 from tests.support.clock import ManualClock
 from tests.support.flow_rig import FlowRig
 from tests.support.market_items import MINUTE_NS, START_NS, bar, trade, trade_ts
-from tickfleet.contract.coverage import Interval, Kind, State, intervals
+from tickfleet.contract.coverage import Interval, LedgerKind, State, intervals
 from tickfleet.contract.events import Event, Trade
 from tickfleet.contract.health import WorkerState
 from tickfleet.contract.identity import DataType
@@ -81,7 +81,7 @@ def test_what_a_probe_finds_is_noted_as_filled(rig: FlowRig) -> None:
     flow.note_missing()
     page(flow, 11, 12)
     assert rig.events == [trade(11, fetched=True), trade(12, fetched=True)]
-    assert rig.kinds() == [Kind.OPENED, Kind.GAP_OPENED, Kind.GAP_FILLED]
+    assert rig.kinds() == [LedgerKind.OPENED, LedgerKind.GAP_OPENED, LedgerKind.GAP_FILLED]
     assert coverage(rig)[0][2] is State.FILLED
 
 
@@ -91,7 +91,7 @@ def test_a_probe_that_finds_nothing_leaves_no_trace(rig: FlowRig) -> None:
     flow.wish()
     flow.note_missing()
     page(flow)
-    assert (rig.events, rig.kinds(), flow.wish()) == ([], [Kind.OPENED], None)
+    assert (rig.events, rig.kinds(), flow.wish()) == ([], [LedgerKind.OPENED], None)
 
 
 def test_what_does_not_come_in_time_is_marked_and_the_rest_goes_on(rig: FlowRig) -> None:
@@ -200,9 +200,9 @@ def test_an_exchange_that_counts_anew_is_followed_and_the_place_is_marked(rig: F
     ]  # fmt: skip
     assert (rig.beat.gaps, rig.beat.duplicates_dropped, rig.state) == (2, 0, WorkerState.RUNNING)
     assert coverage(rig) == [(0, 2, State.LOST), (2, 5, State.LOST), (5, 25, State.COMPLETE)]
-    assert [entry.reason for entry in rig.entries if entry.kind is Kind.GAP_LOST] == ["not_available", "id_reset"]
+    assert [entry.reason for entry in rig.entries if entry.kind is LedgerKind.GAP_LOST] == ["not_available", "id_reset"]
     last = rig.entries[-1]
-    assert (last.kind, last.to_id) == (Kind.COMPLETE, "21")
+    assert (last.kind, last.to_id) == (LedgerKind.COMPLETE, "21")
 
 
 YEAR_2200_NS = 7_258_118_400_000_000_000

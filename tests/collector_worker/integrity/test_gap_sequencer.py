@@ -4,16 +4,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector_worker.integrity.gap_sequencer import PATIENCE_TRIES, Lost, Patience, Sequencer
+from collector_worker.integrity.gap_sequencer import PATIENCE_TRIES, GapSequencer, Lost, WaitLimits
 
-PATIENCE = Patience(max_wait_s=60.0, grace_s=0.2)
-
-
-def sequencer(last: int | None = 10) -> Sequencer[str]:
-    return Sequencer(last, PATIENCE)
+PATIENCE = WaitLimits(max_wait_s=60.0, grace_s=0.2)
 
 
-def offer(seq: Sequencer[str], *numbers: int, now_s: float = 0.0) -> list[str | Lost]:
+def sequencer(last: int | None = 10) -> GapSequencer[str]:
+    return GapSequencer(last, PATIENCE)
+
+
+def offer(seq: GapSequencer[str], *numbers: int, now_s: float = 0.0) -> list[str | Lost]:
     return [out for number in numbers for out in seq.offer(str(number), number, number, now_s)]
 
 
@@ -127,7 +127,7 @@ def test_two_holes_are_filled_one_after_the_other() -> None:
 
 
 def test_too_many_held_end_the_wait() -> None:
-    seq = Sequencer[str](10, Patience(max_wait_s=60.0, grace_s=0.2, max_held=2))
+    seq = GapSequencer[str](10, WaitLimits(max_wait_s=60.0, grace_s=0.2, max_held=2))
     assert offer(seq, 13, 14, 15) == [Lost(10, 13), "13", "14", "15"]
 
 
@@ -184,7 +184,7 @@ def test_every_number_comes_once_in_order_or_is_reported_lost(data: st.DataObjec
         if index:
             live[index - 1], live[index] = live[index], live[index - 1]
     live += data.draw(st.lists(st.sampled_from(live), max_size=5), "repeated")
-    seq = Sequencer[str](0, PATIENCE)
+    seq = GapSequencer[str](0, PATIENCE)
     passed: list[str | Lost] = []
     now_s = 0.0
     for number in live:
@@ -208,7 +208,7 @@ def test_every_number_comes_once_in_order_or_is_reported_lost(data: st.DataObjec
     assert not seq.waiting
 
 
-def answer(seq: Sequencer[str], gone: set[int], total: int, now_s: float, data: st.DataObject) -> list[str | Lost]:
+def answer(seq: GapSequencer[str], gone: set[int], total: int, now_s: float, data: st.DataObject) -> list[str | Lost]:
     first = seq.wish(now_s)
     if first is None:
         return []
@@ -234,7 +234,7 @@ class Waiting:
     """Which items wait, by what the sequencer hands out and says; an item is the number of its step."""
 
     def __init__(self) -> None:
-        self.seq = Sequencer[int](0, PATIENCE)
+        self.seq = GapSequencer[int](0, PATIENCE)
         self.since: dict[int, tuple[int, float]] = {}
         """By item: its number, and from when on it waits."""
         self._aside: int | None = None

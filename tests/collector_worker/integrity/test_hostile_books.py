@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from collector_worker.exchanges.adapter import Adapter, BookFrame
-from collector_worker.integrity.book_sync import BookSync, Judged, Wish
+from collector_worker.integrity.book_sync import BookRequest, BookResult, BookSync
 from tests.support import binance_adapter, okx_adapter, okx_wire
 from tests.support.book_exchange import EMPTY, Change, Levels, applied, asks, bids, joined, replayed, snapshot
 from tests.support.clock import ManualClock
@@ -103,20 +103,20 @@ class Market:
             if isinstance(output, BookFrame):
                 self.take(self.sync.on_frame(output))
 
-    def take(self, judged: Judged) -> None:
+    def take(self, judged: BookResult) -> None:
         for event in judged.events:
             if isinstance(event, BookDelta):
                 assert event.prev_seq == self.published[-1].seq, "who reads the stream sees a hole"
             self.read = replayed([event], self.read)
             self.published.append(event)
         self.check()
-        if judged.wish is Wish.RESUBSCRIBE:
+        if judged.wish is BookRequest.RESUBSCRIBE:
             self.begin()
 
     def serve(self, answer: str = "") -> None:
         """A second passes; REST answers what is due."""
         self.clock.advance(1.0)
-        if self.sync.due(self.clock.monotonic_s()) is not Wish.FETCH_SNAPSHOT or answer == "REST fails":
+        if self.sync.due(self.clock.monotonic_s()) is not BookRequest.FETCH_SNAPSHOT or answer == "REST fails":
             return
         seq = self.changes[-6:][0].seq if answer == "REST is old" else self.last
         told = snapshot(self.truth[seq], seq)

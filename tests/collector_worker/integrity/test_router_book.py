@@ -3,10 +3,10 @@ from msgspec.structs import replace
 from structlog.testing import capture_logs
 
 from collector_worker.exchanges.adapter import BookFrame, Channel, Feed
-from collector_worker.integrity.book_sync import Judged, Wish
+from collector_worker.integrity.book_sync import BookRequest, BookResult
 from tests.support.clock import ManualClock
 from tests.support.pipeline_rig import PipelineRig
-from tickfleet.contract.coverage import Kind
+from tickfleet.contract.coverage import LedgerKind
 from tickfleet.contract.events import BookDelta, BookSnapshot, FeedState, Level
 from tickfleet.contract.health import BookState, WorkerState
 from tickfleet.contract.identity import DataType
@@ -72,7 +72,7 @@ def test_a_doubt_is_told_to_readers_at_once_and_so_is_its_end(rig: PipelineRig) 
     with capture_logs() as logs:
         wish = rig.pipeline.on_event(BookFrame(replace(DELTA, prev_seq=4)))
 
-    assert wish is Wish.RESUBSCRIBE
+    assert wish is BookRequest.RESUBSCRIBE
     assert rig.taken() == [("orderbook", rig.status(FeedState.STALE, "sequence_gap"))]
     assert rig.hashes() == [{"state": "syncing"}]
     assert (rig.beat.book_state, rig.beat.resyncs) == (BookState.SYNCING, 1)
@@ -97,7 +97,7 @@ def test_a_snapshot_by_rest_takes_the_same_way(rig: PipelineRig) -> None:
     assert rig.hashes() == [whole_hash(f"{MS}-1", DELTA, b'[["10","1"],["9","2"]]')]
 
 
-def book_ledger(rig: PipelineRig) -> list[Kind]:
+def book_ledger(rig: PipelineRig) -> list[LedgerKind]:
     return [entry.kind for entry in rig.ledger if entry.data_type is DataType.ORDERBOOK]
 
 
@@ -113,7 +113,7 @@ def test_a_second_connection_that_joins_is_no_news_for_readers(rig: PipelineRig)
     assert wishes == [None, None]
     assert rig.taken() == [("orderbook", replace(DELTA, seq=7, prev_seq=5))]
     assert (rig.beat.book_state, rig.beat.resyncs) == (BookState.VALID, 0)
-    assert book_ledger(rig) == [Kind.OPENED]
+    assert book_ledger(rig) == [LedgerKind.OPENED]
 
 
 def test_a_second_connection_that_begins_behind_a_hole_is_lost_time(rig: PipelineRig) -> None:
@@ -122,8 +122,8 @@ def test_a_second_connection_that_begins_behind_a_hole_is_lost_time(rig: Pipelin
     wish = rig.pipeline.on_event(BookFrame(replace(DELTA, seq=9, prev_seq=7)))
     rig.pipeline.on_event(BookFrame(replace(SNAPSHOT, seq=9)))
 
-    assert (wish, rig.beat.resyncs) == (Wish.RESUBSCRIBE, 1)
-    assert book_ledger(rig) == [Kind.OPENED, Kind.GAP_LOST]
+    assert (wish, rig.beat.resyncs) == (BookRequest.RESUBSCRIBE, 1)
+    assert book_ledger(rig) == [LedgerKind.OPENED, LedgerKind.GAP_LOST]
 
 
 def test_a_new_seed_takes_the_place_of_the_book_while_it_stays_valid(rig: PipelineRig) -> None:
@@ -131,7 +131,7 @@ def test_a_new_seed_takes_the_place_of_the_book_while_it_stays_valid(rig: Pipeli
     rig.pipeline.on_judged(rig.pipeline.book.on_rest_snapshot(replace(SNAPSHOT, bids=seed, prev_seq=None), len(seed)))
     gone = replace(DELTA, bids=[Level(str(price), "0") for price in range(10, 3, -1)])
     rig.pipeline.on_event(BookFrame(gone))
-    assert rig.pipeline.book.due(0.0) is Wish.FETCH_SNAPSHOT
+    assert rig.pipeline.book.due(0.0) is BookRequest.FETCH_SNAPSHOT
     rig.taken(), rig.hashes()
 
     wider = BookSnapshot(ts_event=TS + 4, ts_recv=TS + 4, bids=[Level("3", "1"), BID], asks=[ASK], reason="", seq=6)
@@ -141,7 +141,7 @@ def test_a_new_seed_takes_the_place_of_the_book_while_it_stays_valid(rig: Pipeli
     assert rig.taken() == [("orderbook", published)]
     assert rig.hashes() == [whole_hash(f"{MS}-2", published, b'[["10","1"],["3","1"]]')]
     assert (rig.beat.book_state, rig.beat.resyncs) == (BookState.VALID, 0)
-    assert book_ledger(rig) == [Kind.OPENED]
+    assert book_ledger(rig) == [LedgerKind.OPENED]
 
 
 def test_a_checksum_that_means_something_else_is_told_once_until_it_holds_again(rig: PipelineRig) -> None:
@@ -149,7 +149,7 @@ def test_a_checksum_that_means_something_else_is_told_once_until_it_holds_again(
     rig.telemetry.feed_is("public", WorkerState.RUNNING, 1)
     rig.telemetry.heard("public")
     with capture_logs() as logs:
-        assert rig.pipeline.on_event(BookFrame(SNAPSHOT, 7)) is Wish.RESUBSCRIBE
+        assert rig.pipeline.on_event(BookFrame(SNAPSHOT, 7)) is BookRequest.RESUBSCRIBE
         for seq in (6, 7):
             assert rig.pipeline.on_event(BookFrame(replace(SNAPSHOT, seq=seq), 8)) is None
 
@@ -160,7 +160,9 @@ def test_a_checksum_that_means_something_else_is_told_once_until_it_holds_again(
     assert rig.beat.book_state is BookState.VALID
 
     rig.pipeline.on_event(BookFrame(replace(SNAPSHOT, seq=8), 0))
-    assert rig.pipeline.on_event(BookFrame(replace(SNAPSHOT, seq=9), 7)) is Wish.RESUBSCRIBE, "it is believed again"
+    assert rig.pipeline.on_event(BookFrame(replace(SNAPSHOT, seq=9), 7)) is BookRequest.RESUBSCRIBE, (
+        "it is believed again"
+    )
 
 
 def test_behind_a_delta_that_found_no_room_stands_the_whole_book(rig: PipelineRig) -> None:
@@ -232,7 +234,7 @@ def test_a_snapshot_that_found_no_room_is_made_good_too(rig: PipelineRig) -> Non
 
 
 def test_nothing_judged_nothing_published(rig: PipelineRig) -> None:
-    assert rig.pipeline.on_judged(Judged()) is None
+    assert rig.pipeline.on_judged(BookResult()) is None
     assert (rig.taken(), rig.hashes()) == ([], [])
 
 

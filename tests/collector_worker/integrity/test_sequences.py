@@ -11,24 +11,24 @@ from collector_worker.integrity.sequences import (
     ELSEWHERE_TRADES,
     MAX_JUMP,
     TRADE_GRACE_S,
-    CandleTape,
-    Renumbered,
-    TradeTape,
+    CandleSequence,
+    IdReset,
+    TradeSequence,
 )
 from tests.support.market_items import MINUTE_NS, START_NS, bar, trade, trade_ts
 from tickfleet.contract.events import Candle, Trade
 
 
-def tape(last_id: int | None = 10) -> TradeTape:
-    made = TradeTape(60.0)
+def tape(last_id: int | None = 10) -> TradeSequence:
+    made = TradeSequence(60.0)
     if last_id is not None:
         made.restore(last_id, 5)
     return made
 
 
-def candles(closed_until: int | None = 0) -> CandleTape:
+def candles(closed_until: int | None = 0) -> CandleSequence:
     """A tape with all bars that open before a minute (since ``START_NS``)."""
-    made = CandleTape("1m", 60.0)
+    made = CandleSequence("1m", 60.0)
     if closed_until is not None:
         made.restore(START_NS + closed_until * MINUTE_NS)
     return made
@@ -94,9 +94,9 @@ OLD = 5_000_000
 NEW_NUMBERINGS = {"low": 1, "barely low": OLD - ELSEWHERE_TRADES - 5, "out of reach": OLD + MAX_JUMP + 1_000}
 
 
-def offered(made: TradeTape, trades: Iterable[Trade], now_s: float = 0.0) -> list[Trade | Lost | Renumbered]:
+def offered(made: TradeSequence, trades: Iterable[Trade], now_s: float = 0.0) -> list[Trade | Lost | IdReset]:
     """What passes; the time of what passed is noted as the flow does."""
-    passed: list[Trade | Lost | Renumbered] = []
+    passed: list[Trade | Lost | IdReset] = []
     for each in trades:
         for out in made.offer(each, now_s):
             passed.append(out)
@@ -113,9 +113,9 @@ def anew(first: int, count: int = ELSEWHERE_TRADES, second: int = 1) -> list[Tra
     return [at(first + index, second + index) for index in range(count)]
 
 
-def old_tape() -> TradeTape:
+def old_tape() -> TradeSequence:
     """A tape whose last trade is number ``OLD``, at second 0."""
-    made = TradeTape(60.0)
+    made = TradeSequence(60.0)
     made.restore(OLD, trade_ts(0))
     return made
 
@@ -126,7 +126,7 @@ def test_many_trades_in_a_row_with_other_numbers_are_a_new_numbering(first: int)
     trades = anew(first, ELSEWHERE_TRADES + 3)
     assert offered(made, trades[: ELSEWHERE_TRADES - 1]) == []
     assert made.waiting
-    assert offered(made, trades[ELSEWHERE_TRADES - 1 :]) == [Renumbered(trade_ts(1)), *trades]
+    assert offered(made, trades[ELSEWHERE_TRADES - 1 :]) == [IdReset(trade_ts(1)), *trades]
     assert (made.last_id, made.waiting, made.implausible, made.sequence.dropped) == (
         first + ELSEWHERE_TRADES + 2, False, 0, 0,
     )  # fmt: skip
@@ -135,7 +135,7 @@ def test_many_trades_in_a_row_with_other_numbers_are_a_new_numbering(first: int)
 def test_what_is_missing_among_the_first_of_a_new_numbering_is_asked_for() -> None:
     made = old_tape()
     trades = [each for each in anew(1, ELSEWHERE_TRADES + 2) if each.trade_id not in ("4", "9")]
-    assert offered(made, trades, 7.0) == [Renumbered(trade_ts(1)), *trades[:3]]
+    assert offered(made, trades, 7.0) == [IdReset(trade_ts(1)), *trades[:3]]
     assert made.sequence.wish(7.0 + TRADE_GRACE_S) == 4
     page = [trade(number, fetched=True) for number in range(4, 10)]
     assert made.fill(page, 8.0, more=False) == [*page, *trades[7:]]
@@ -146,14 +146,14 @@ def test_what_waited_by_the_old_numbers_is_passed_on_before() -> None:
     assert offered(made, [at(OLD + 3, 1), at(OLD + 6, 2)]) == []
     trades = anew(1, second=3)
     assert offered(made, trades) == [
-        Lost(OLD, OLD + 3), at(OLD + 3, 1), Lost(OLD + 3, OLD + 6), at(OLD + 6, 2), Renumbered(trade_ts(3)), *trades
+        Lost(OLD, OLD + 3), at(OLD + 3, 1), Lost(OLD + 3, OLD + 6), at(OLD + 6, 2), IdReset(trade_ts(3)), *trades
     ]  # fmt: skip
 
 
 def test_an_aggregate_begins_a_new_numbering_with_its_first_match() -> None:
     made = old_tape()
     trades = [replace(each, trade_id=str(5 * index), count="5") for index, each in enumerate(anew(1), 1)]
-    assert offered(made, trades) == [Renumbered(trade_ts(1)), *trades]
+    assert offered(made, trades) == [IdReset(trade_ts(1)), *trades]
 
 
 def test_numbers_may_begin_anew_more_than_once() -> None:
@@ -161,7 +161,7 @@ def test_numbers_may_begin_anew_more_than_once() -> None:
     first, second = anew(1), anew(OLD + MAX_JUMP, second=50)
     third = anew(20, second=90)
     assert offered(made, first + second + third) == [
-        Renumbered(trade_ts(1)), *first, Renumbered(trade_ts(50)), *second, Renumbered(trade_ts(90)), *third
+        IdReset(trade_ts(1)), *first, IdReset(trade_ts(50)), *second, IdReset(trade_ts(90)), *third
     ]  # fmt: skip
 
 
@@ -174,7 +174,7 @@ def test_anything_else_between_them_makes_them_none(between: Trade) -> None:
     made = old_tape()
     many = anew(1_000, ELSEWHERE_TRADES - 1)
     passed = offered(made, [*many, between, *anew(2_000, ELSEWHERE_TRADES - 2, second=60)])
-    assert [out for out in passed if isinstance(out, Renumbered)] == []
+    assert [out for out in passed if isinstance(out, IdReset)] == []
     assert made.sequence.dropped == ELSEWHERE_TRADES - 1
 
 
@@ -182,7 +182,7 @@ def test_anything_else_between_them_makes_them_none(between: Trade) -> None:
 def test_a_trade_that_is_sent_again_between_them_changes_nothing(again: Trade) -> None:
     made = old_tape()
     trades = anew(1)
-    assert offered(made, [*trades[:10], again, *trades[10:]]) == [Renumbered(trade_ts(1)), *trades]
+    assert offered(made, [*trades[:10], again, *trades[10:]]) == [IdReset(trade_ts(1)), *trades]
     assert made.sequence.dropped == 1
 
 
@@ -213,11 +213,11 @@ def test_numbers_out_of_reach_at_an_old_time_are_garbage() -> None:
 @given(st.lists(st.integers(1, 1_500), max_size=80), st.integers(0, 1_000), st.integers(1, 40))
 def test_one_numbering_is_never_taken_for_two(order: list[int], last: int, per_second: int) -> None:
     """However its trades are repeated, left out and mixed up: times follow numbers."""
-    made = TradeTape(60.0)
+    made = TradeSequence(60.0)
     made.restore(last, trade_ts(last // per_second))
     trades = [at(number, number // per_second) for number in order for _ in range(1 + number % 3)]
     passed = offered(made, trades)
-    assert [out for out in passed if isinstance(out, Renumbered)] == []
+    assert [out for out in passed if isinstance(out, IdReset)] == []
 
 
 @given(st.data())
@@ -226,7 +226,7 @@ def test_of_a_new_numbering_nothing_is_lost_and_nothing_comes_twice(data: st.Dat
     first = data.draw(st.integers(1, OLD - 1_000) | st.integers(OLD + MAX_JUMP + 1, 10**17), "first")
     numbers = sorted(data.draw(st.sets(st.integers(first + 1, first + 60), min_size=25), "arrived") | {first})
     made = old_tape()
-    passed: list[Trade | Lost | Renumbered] = []
+    passed: list[Trade | Lost | IdReset] = []
     for number in numbers:
         passed += offered(made, [at(number, number - first + 1)])
         again = data.draw(st.sampled_from(["old", "new", "none", "none"]), "again")
@@ -238,7 +238,7 @@ def test_of_a_new_numbering_nothing_is_lost_and_nothing_comes_twice(data: st.Dat
     while (after := made.sequence.hole) is not None:
         passed += made.fill([(trade(number)) for number in range(after[0] + 1, after[1])], 1.0, more=False)
     marker, *trades = passed
-    assert marker == Renumbered(trade_ts(1))
+    assert marker == IdReset(trade_ts(1))
     assert [int(each.trade_id) for each in trades if isinstance(each, Trade)] == [*range(first, numbers[-1] + 1)]
     assert len(trades) == numbers[-1] + 1 - first
 
@@ -251,7 +251,7 @@ def test_two_that_agree_are_a_new_numbering_when_the_first_has_waited_long_enoug
     assert made.fill([], 100.6, more=False) == []
     assert offered(made, [second], 130.0) == []
     assert (made.wish(155.5), made.due(159.9), made.next_at_s()) == (7, [], 160.0)
-    assert made.due(160.0) == [Renumbered(trade_ts(1)), first, second]
+    assert made.due(160.0) == [IdReset(trade_ts(1)), first, second]
     assert (made.last_id, made.waiting, made.next_at_s()) == (8, False, None)
 
 
@@ -259,7 +259,7 @@ def test_each_of_a_new_numbering_waits_by_its_own_arrival() -> None:
     made = old_tape()
     trades = [at(7, 1), at(9, 2)]
     assert offered(made, trades[:1], 100.0) + offered(made, trades[1:], 150.0) == []
-    assert made.due(160.0) == [Renumbered(trade_ts(1)), trades[0]]
+    assert made.due(160.0) == [IdReset(trade_ts(1)), trades[0]]
     assert (made.sequence.wish(160.0), made.due(209.9)) == (8, [])
     assert made.due(210.0) == [Lost(7, 9), trades[1]]
 
@@ -279,7 +279,7 @@ def test_where_trades_are_rarer_than_the_wait_a_new_numbering_is_found_too() -> 
     for index in range(4):
         passed += offered(made, [at(7 + index, 600 * index + 1)], 600.0 * index)
         passed += made.due(600.0 * index + 60.0)
-    assert passed == [Renumbered(trade_ts(601)), at(8, 601), at(9, 1_201), at(10, 1_801)]
+    assert passed == [IdReset(trade_ts(601)), at(8, 601), at(9, 1_201), at(10, 1_801)]
 
 
 @pytest.mark.parametrize("between", [at(OLD + 1, 300), at(5, 300)], ids=["the old numbering goes on", "an id falls"])
@@ -376,7 +376,7 @@ def test_a_bar_of_another_age_does_not_end_the_tape() -> None:
 def test_a_week_begins_on_monday() -> None:
     """2025-12-01 was one."""
     monday = START_NS - 31 * 86_400 * 1_000_000_000
-    made = CandleTape("1w", 60.0)
+    made = CandleSequence("1w", 60.0)
     made.restore(monday)
     assert made.reached == (monday, None)
     week = replace(bar(0, interval="1w"), open_time=monday, closed=False)
@@ -390,7 +390,7 @@ def test_a_week_begins_on_monday() -> None:
 
 
 def test_the_length_of_a_bar_is_that_of_its_interval() -> None:
-    made = CandleTape("1h", 60.0)
+    made = CandleSequence("1h", 60.0)
     made.restore(7_200_000_000_000)
     assert (made.sequence.last, made.opens_at(2), made.interval) == (1, 7_200_000_000_000, "1h")
 
@@ -413,7 +413,7 @@ def test_the_short_way_is_the_long_one(numbers: list[int], last_id: int) -> None
 @pytest.mark.parametrize("wait_s", [0.1, 1.0, 3.0, 60.0])
 def test_what_waits_is_asked_for_before_it_is_given_up(wait_s: float) -> None:
     """Also where it may wait for less than late items are given to come by themselves."""
-    bars, trades = CandleTape("1m", wait_s), TradeTape(wait_s)
+    bars, trades = CandleSequence("1m", wait_s), TradeSequence(wait_s)
     for number in (1, 3):
         bars.offer(bar(number), 0.0)
         trades.offer(trade(number), 0.0)

@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from collector_worker.integrity.coverage_writer import Missing, Track
+from collector_worker.integrity.coverage_writer import CoverageTrack, Missing
 from collector_worker.publish import coverage_stream as ledger_stream
-from collector_worker.publish.coverage_stream import LedgerStream, folded, silent
+from collector_worker.publish.coverage_stream import CoverageStream, folded, silent
 from collector_worker.publish.publisher import Publisher
 from collector_worker.recovery.tails import reached
 from collector_worker.telemetry.telemetry import Telemetry
@@ -17,7 +17,7 @@ from tests.support.clock import ManualClock
 from tests.support.publisher_desk import NOW, Desk
 from tests.support.redis_server import RedisServer
 from tickfleet.contract import keys
-from tickfleet.contract.coverage import Kind, LedgerEntry, State, decode, intervals
+from tickfleet.contract.coverage import LedgerEntry, LedgerKind, State, decode, intervals
 from tickfleet.contract.identity import DataType
 from tickfleet.redis.client import RedisPipe
 
@@ -26,14 +26,14 @@ KEY = "md:v1:{okx:BTC-USDT}:coverage"
 
 
 def entry(number: int, at: int) -> LedgerEntry:
-    return LedgerEntry(kind=Kind.COMPLETE, at=at, run_id="run", data_type=DataType.TRADE, to_ts=number)
+    return LedgerEntry(kind=LedgerKind.COMPLETE, at=at, run_id="run", data_type=DataType.TRADE, to_ts=number)
 
 
 async def write(server: RedisServer, clock: ManualClock, *entries: LedgerEntry) -> None:
     """One run: restore, append, publish."""
     pipe = RedisPipe(server.config)
     publisher = Publisher(pipe, Telemetry(CONFIG, clock.now_ns()), clock)
-    stream = LedgerStream(KEY, publisher)
+    stream = CoverageStream(KEY, publisher)
     await pipe.connect()
     try:
         await stream.restore(pipe)
@@ -80,7 +80,7 @@ async def test_a_key_of_another_type_stops_nothing(redis_server: RedisServer, cl
     await write(redis_server, clock, entry(1, clock.now_ns()))
     assert redis_server.client.get(KEY) == "somebody's"
     pipe = RedisPipe(redis_server.config)
-    stream = LedgerStream(KEY, Publisher(pipe, Telemetry(CONFIG, clock.now_ns()), clock))
+    stream = CoverageStream(KEY, Publisher(pipe, Telemetry(CONFIG, clock.now_ns()), clock))
     assert await stream.restore(pipe) == {KEY.encode()}
     redis_server.client.delete(KEY)
     assert await stream.restore(pipe) == set()
@@ -104,7 +104,7 @@ async def test_a_stream_that_was_emptied_by_hand_still_takes_the_next_entry(
 async def test_history_is_read_anew_each_time(redis_server: RedisServer, clock: ManualClock) -> None:
     await write(redis_server, clock, *(entry(number, clock.now_ns()) for number in range(3)))
     pipe = RedisPipe(redis_server.config)
-    stream = LedgerStream(KEY, Publisher(pipe, Telemetry(CONFIG, clock.now_ns()), clock))
+    stream = CoverageStream(KEY, Publisher(pipe, Telemetry(CONFIG, clock.now_ns()), clock))
     await pipe.connect()
     for _ in range(2):
         await stream.restore(pipe)
@@ -125,7 +125,7 @@ async def test_history_is_read_back_to_a_statement_of_all_that_is_wanted(
     await write(redis_server, clock, *trades[:9], bar, *trades[9:])
     monkeypatch.setattr(ledger_stream, "LOOK_BACK", 4)
     pipe = RedisPipe(redis_server.config)
-    stream = LedgerStream(KEY, Publisher(pipe, Telemetry(CONFIG, now), clock))
+    stream = CoverageStream(KEY, Publisher(pipe, Telemetry(CONFIG, now), clock))
     await stream.restore(pipe, [(DataType.TRADE, "")])
     assert stream.history == held(redis_server)[-4:]
     await stream.restore(pipe, [(DataType.TRADE, ""), HOURS])
@@ -158,14 +158,14 @@ async def test_it_is_bounded(redis_server: RedisServer, clock: ManualClock, monk
 
 def lost(from_ts: int, to_ts: int, ids: tuple[int, int] | None = None, **changes: Any) -> LedgerEntry:
     bounds = {"from_id": str(ids[0]), "to_id": str(ids[1])} if ids else {}
-    facts: dict[str, Any] = {"kind": Kind.GAP_LOST, "at": 10**18, "run_id": "run", "reason": "buffer_full"}
+    facts: dict[str, Any] = {"kind": LedgerKind.GAP_LOST, "at": 10**18, "run_id": "run", "reason": "buffer_full"}
     facts |= {"data_type": DataType.TRADE, "from_ts": from_ts, "to_ts": to_ts}
     return LedgerEntry(**facts | bounds | changes)
 
 
 async def test_what_finds_no_room_is_written_in_its_order_once_there_is_room(clock: ManualClock) -> None:
     desk = Desk(buffer_bytes=1)
-    stream = LedgerStream("c", desk.publisher)
+    stream = CoverageStream("c", desk.publisher)
     desk.publish_trades(1)
     said = [entry(1, NOW), lost(1, 2), entry(3, NOW), entry(4, NOW), lost(5, 6, data_type=DataType.TICKER)]
     for each in said:
@@ -182,7 +182,7 @@ async def test_what_finds_no_room_is_written_in_its_order_once_there_is_room(clo
     assert len(desk.pipe.ids("c")) == 5
 
 
-OPENED = LedgerEntry(kind=Kind.OPENED, at=10**18, run_id="run", data_type=DataType.TRADE, from_ts=3)
+OPENED = LedgerEntry(kind=LedgerKind.OPENED, at=10**18, run_id="run", data_type=DataType.TRADE, from_ts=3)
 
 FOLDS: dict[str, tuple[list[LedgerEntry], list[LedgerEntry]]] = {
     "how far it is": ([entry(1, 1), entry(2, 2), entry(3, 3)], [entry(3, 3)]),
@@ -220,7 +220,7 @@ def test_too_many_are_told_as_one_loss() -> None:
 def statements(draw: st.DrawFn) -> list[LedgerEntry]:
     """Entries of one track as a run writes them, of items that share a time with their neighbour now and then."""
     ledger: list[LedgerEntry] = []
-    track = Track(DataType.TRADE, "", "run", ManualClock(), ledger.append)
+    track = CoverageTrack(DataType.TRADE, "", "run", ManualClock(), ledger.append)
     numbered, items_per_ns, number = draw(st.booleans()), draw(st.integers(1, 3)), 0
     for act in draw(st.lists(st.sampled_from(["passed", "lost", "missing", "tick", "broke"]), max_size=25)):
         behind = number + draw(st.integers(1, 3)) + 1

@@ -8,10 +8,10 @@ from structlog.testing import capture_logs
 
 from collector_worker.exchanges.adapter import BookFrame
 from collector_worker.integrity.book_sync import BookSync
-from collector_worker.integrity.coverage_writer import Ledger
-from collector_worker.integrity.router import Pipeline
+from collector_worker.integrity.coverage_writer import CoverageWriter
+from collector_worker.integrity.router import Router
 from collector_worker.publish.buffer import Buffer
-from collector_worker.publish.coverage_stream import LedgerStream
+from collector_worker.publish.coverage_stream import CoverageStream
 from collector_worker.publish.own_streams import Streams
 from collector_worker.publish.publisher import Publisher
 from collector_worker.publish.spool import Spool
@@ -44,11 +44,11 @@ class Collector(Desk):
         self.buffer = Buffer(2_000, Spool(folder, "c", "1", 4_000))
         self.publisher = Publisher(self.pipe, self.telemetry, self.clock, self.buffer, QUICK)
         streams = Streams(CONFIG, MaxLen())
-        self.ledger_stream = LedgerStream(keys.coverage(CONFIG.id), self.publisher)
-        self.ledger = Ledger("run", self.clock, self.ledger_stream.append)
+        self.ledger_stream = CoverageStream(keys.coverage(CONFIG.id), self.publisher)
+        self.ledger = CoverageWriter("run", self.clock, self.ledger_stream.append)
         self.ways = make_ways(CONFIG, streams, self.publisher, self.telemetry, self.clock, self.ledger)
         book = BookSync(lambda bids, asks: 0, 25)
-        self.pipeline = Pipeline(CONFIG, streams, self.ways, book, self.publisher, self.telemetry, self.clock)
+        self.pipeline = Router(CONFIG, streams, self.ways, book, self.publisher, self.telemetry, self.clock)
 
     async def receive(self, seconds: range) -> None:
         """A trade, a ticker and a change of the book each second; with Redis at work each is sent before the next."""

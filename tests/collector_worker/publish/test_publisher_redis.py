@@ -10,7 +10,7 @@ from typing import cast
 import pytest
 from structlog.testing import capture_logs
 
-from collector_worker.publish.coverage_stream import LedgerStream
+from collector_worker.publish.coverage_stream import CoverageStream
 from collector_worker.publish.own_streams import Stream
 from collector_worker.publish.publisher import Pacing, Publisher
 from collector_worker.publish.stream_tips import StreamTakenError
@@ -19,7 +19,7 @@ from common.config.collector import ExchangeCollectorConfig
 from tests.support.clock import ManualClock
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import PATIENCE_S, until
-from tickfleet.contract.coverage import Kind, LedgerEntry
+from tickfleet.contract.coverage import LedgerEntry, LedgerKind
 from tickfleet.contract.events import Trade
 from tickfleet.contract.identity import DataType
 from tickfleet.errors import RedisUnreachableError
@@ -206,8 +206,8 @@ async def test_behind_a_stream_that_a_user_emptied_it_goes_on(
 ) -> None:
     """Whether the connection holds or not; what is published is what came since, under higher ids."""
     desk = Desk(redis_server.config)
-    ledger = LedgerStream("md:v1:{okx:BTC-USDT}:coverage", desk.publisher)
-    complete = LedgerEntry(kind=Kind.COMPLETE, at=NOW, run_id="run", data_type=DataType.TRADE, to_ts=NOW)
+    ledger = CoverageStream("md:v1:{okx:BTC-USDT}:coverage", desk.publisher)
+    complete = LedgerEntry(kind=LedgerKind.COMPLETE, at=NOW, run_id="run", data_type=DataType.TRADE, to_ts=NOW)
     async with desk.sending() as sending:
         desk.publish(10)
         ledger.append(complete)

@@ -6,15 +6,22 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from collector_worker.publish.coverage_stream import LedgerStream
+from collector_worker.publish.coverage_stream import CoverageStream
 from collector_worker.publish.own_streams import Stream
-from collector_worker.publish.rejected_streams import GONE_LOOKS, ODD_LOOKS, Refusals, looks_until_end, phrase, subject
+from collector_worker.publish.rejected_streams import (
+    GONE_LOOKS,
+    ODD_LOOKS,
+    RejectedStreams,
+    looks_until_end,
+    phrase,
+    subject,
+)
 from collector_worker.publish.spool import Packed, Spool
 from collector_worker.publish.stream_tips import StreamReturnedError
 from tests.support.fakes import Fault
 from tests.support.publisher_desk import NOW, NOW_MS, Desk, ticker, trade
 from tests.support.waiting import PATIENCE_S, until
-from tickfleet.contract.coverage import Kind, LedgerEntry
+from tickfleet.contract.coverage import LedgerEntry, LedgerKind
 from tickfleet.contract.health import WorkerState
 from tickfleet.contract.identity import DataType
 from tickfleet.redis.protocol import Refusal, Reply, pack_command
@@ -34,8 +41,8 @@ def desk_of(*faults: Fault, spool: Spool | None = None, buffer_bytes: int = 1_00
 def say(desk: Desk, data_type: DataType, to_ts: int) -> None:
     """The ledger vouches for something."""
     at = NOW + to_ts * 1_000_000
-    entry = LedgerEntry(kind=Kind.COMPLETE, at=at, run_id="run", data_type=data_type, to_ts=to_ts)
-    LedgerStream(COVERAGE, desk.publisher).append(entry)
+    entry = LedgerEntry(kind=LedgerKind.COMPLETE, at=at, run_id="run", data_type=data_type, to_ts=to_ts)
+    CoverageStream(COVERAGE, desk.publisher).append(entry)
 
 
 def said(desk: Desk) -> list[tuple[str, str]]:
@@ -49,9 +56,11 @@ async def beat(desk: Desk, beats: int = 1) -> None:
 
 
 def test_of_which_stream_the_ledger_speaks() -> None:
-    bar = LedgerEntry(kind=Kind.COMPLETE, at=10**18, run_id="r", data_type=DataType.CANDLES, interval="1m", to_ts=1)
+    bar = LedgerEntry(
+        kind=LedgerKind.COMPLETE, at=10**18, run_id="r", data_type=DataType.CANDLES, interval="1m", to_ts=1
+    )
     desk = Desk()
-    LedgerStream(COVERAGE, desk.publisher).append(bar)
+    CoverageStream(COVERAGE, desk.publisher).append(bar)
     [statement] = desk.buffer.head(1, 1)
     assert subject(statement) == PREFIX.encode() + b"candles:1m"
     bare = pack_command(("XADD", COVERAGE, "5-0", "kind", "complete"))
@@ -97,7 +106,7 @@ def xinfo(last_id: bytes) -> Reply:
 )
 def test_the_highest_id_is_told_as_that_and_looked_at_until_it_is_gone(refusal: str) -> None:
     telemetry = desk_of().telemetry
-    refusals = Refusals({}, telemetry)
+    refusals = RejectedStreams({}, telemetry)
     entry = Packed(pack_command(("XADD", TRADE, "5-1", "a", "b")), 1, TRADE.encode())
     assert refusals.note([entry], [Refusal(refusal)]) == 0
     assert telemetry.beat.last_error == (

@@ -13,7 +13,7 @@ from tests.support.fakes import STALE_ID
 from tests.support.publisher_desk import NOW, NOW_MS, Desk, ticker, trade
 from tests.support.waiting import PATIENCE_S
 from tickfleet.contract.codec import decode, encode
-from tickfleet.contract.coverage import Kind, LedgerEntry
+from tickfleet.contract.coverage import LedgerEntry, LedgerKind
 from tickfleet.contract.coverage import encode as encode_ledger
 from tickfleet.contract.events import Candle, Event, Gap
 from tickfleet.contract.identity import DataType
@@ -56,8 +56,10 @@ async def test_other_data_refused_before_taken_is_reported_by_its_times() -> Non
 
 def test_refused_statements_of_the_ledger_are_sent_again() -> None:
     """A statement that something is lost must not vanish behind one that all is there."""
-    lost = LedgerEntry(kind=Kind.GAP_LOST, from_ts=NOW, to_ts=NOW + 1, at=NOW, run_id="r", data_type=DataType.TRADE)
-    complete = LedgerEntry(kind=Kind.COMPLETE, to_ts=NOW + 2, at=NOW, run_id="r", data_type=DataType.TRADE)
+    lost = LedgerEntry(
+        kind=LedgerKind.GAP_LOST, from_ts=NOW, to_ts=NOW + 1, at=NOW, run_id="r", data_type=DataType.TRADE
+    )
+    complete = LedgerEntry(kind=LedgerKind.COMPLETE, to_ts=NOW + 2, at=NOW, run_id="r", data_type=DataType.TRADE)
     batch = [
         Packed(pack_command(("XADD", COVERAGE, "MAXLEN", "~", 9, f"{number}-0", *encode_ledger(entry))), NOW)
         for number, entry in enumerate((lost, complete), start=1)

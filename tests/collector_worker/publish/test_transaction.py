@@ -1,7 +1,7 @@
 import pytest
 
 from collector_worker.publish.spool import Packed
-from collector_worker.publish.transaction import Seams, Shipment, all_ids, drop_sent, shipment_of
+from collector_worker.publish.transaction import Barriers, Transaction, all_ids, drop_sent, shipment_of
 from tickfleet.redis.protocol import Refusal, Reply, pack_command
 
 
@@ -13,7 +13,7 @@ def test_the_replies_to_the_entries_stand_between_the_others(urgent: int, entrie
     batch = [Packed(b"e%d" % number, number) for number in range(entries)]
     behind = {f"k{number}": (0, b"o%d" % number) for number in range(ordered)}
     commands = [*ahead, *[entry.command for entry in batch], *[packed for _, packed in behind.values()]]
-    shipment = Shipment({"heartbeat": ahead} if ahead else {}, batch, behind, commands)
+    shipment = Transaction({"heartbeat": ahead} if ahead else {}, batch, behind, commands)
 
     replies: list[Reply] = [b"reply to " + command for command in commands]
     assert shipment.of_entries(replies) == [b"reply to " + entry.command for entry in batch]
@@ -32,7 +32,7 @@ def test_what_is_urgent_and_what_is_looked_at_stand_ahead_and_hashes_behind_thei
     ordered = {"h": (3, b"due"), "later": (4, b"not yet")}
     shipment = shipment_of({"beat": [b"u"]}, batch, ordered, [b"t"], done=1, covers=2)
     look = pack_command(("XINFO", "STREAM", "t"))
-    assert shipment == Shipment({"beat": [b"u"]}, batch, {"h": (3, b"due")}, [look, b"u", b"e", b"due"], [b"t"], 1)
+    assert shipment == Transaction({"beat": [b"u"]}, batch, {"h": (3, b"due")}, [look, b"u", b"e", b"due"], [b"t"], 1)
     assert shipment.of_entries([[], b"", b"5-1", 1]) == [b"5-1"]
 
 
@@ -44,7 +44,7 @@ def test_what_was_replaced_while_it_was_sent_is_kept() -> None:
 
 
 def test_a_transaction_ends_before_what_the_ledger_says() -> None:
-    seams = Seams()
+    seams = Barriers()
     assert seams.room(0, 500) == 500
     for place in (3, 4, 9):
         seams.note(place)

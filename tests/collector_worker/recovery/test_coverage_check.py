@@ -4,10 +4,10 @@ import pytest
 
 from collector_worker.publish.own_streams import Streams
 from collector_worker.recovery import coverage_check as vouching
-from collector_worker.recovery.coverage_check import Vouched, unvouched
+from collector_worker.recovery.coverage_check import CoverageCheck, unvouched
 from common.config.collector import ExchangeCollectorConfig
 from tests.support.redis_server import RedisServer
-from tickfleet.contract.coverage import Kind, LedgerEntry
+from tickfleet.contract.coverage import LedgerEntry, LedgerKind
 from tickfleet.contract.identity import DataType
 from tickfleet.redis.client import RedisPipe
 from tickfleet.redis.config import MaxLen
@@ -56,26 +56,26 @@ TIMED = {  # up to 60
 }
 
 
-def decided(vouched: Vouched, entries: list[Fields]) -> bool:
+def decided(vouched: CoverageCheck, entries: list[Fields]) -> bool:
     known = vouched.by(entries)
     return vouched.from_the_beginning if known is None else known
 
 
 @pytest.mark.parametrize(("known", "entries"), NUMBERED.values(), ids=NUMBERED)
 def test_whether_all_gaps_are_known_by_number(entries: list[Fields], *, known: bool) -> None:
-    assert decided(Vouched(50, 5), entries) is known
+    assert decided(CoverageCheck(50, 5), entries) is known
 
 
 @pytest.mark.parametrize(("known", "entries"), TIMED.values(), ids=TIMED)
 def test_whether_all_gaps_are_known_by_time(entries: list[Fields], *, known: bool) -> None:
-    assert decided(Vouched(60, None), entries) is known
+    assert decided(CoverageCheck(60, None), entries) is known
 
 
 def complete(subject: tuple[DataType, str], to_ts: int, to_id: str | None = None) -> list[LedgerEntry]:
     about: dict[str, object] = {"at": 10**18, "run_id": "run", "data_type": subject[0], "interval": subject[1]}
     return [
-        LedgerEntry(kind=Kind.OPENED, from_ts=1, from_id=to_id and "1", **about),  # type: ignore[arg-type]
-        LedgerEntry(kind=Kind.COMPLETE, to_ts=to_ts, to_id=to_id, **about),  # type: ignore[arg-type]
+        LedgerEntry(kind=LedgerKind.OPENED, from_ts=1, from_id=to_id and "1", **about),  # type: ignore[arg-type]
+        LedgerEntry(kind=LedgerKind.COMPLETE, to_ts=to_ts, to_id=to_id, **about),  # type: ignore[arg-type]
     ]
 
 

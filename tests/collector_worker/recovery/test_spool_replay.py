@@ -8,8 +8,8 @@ from structlog.testing import capture_logs
 
 from collector_worker.publish.spool import Packed, Spool
 from collector_worker.publish.stream_tips import NO_STREAM
-from collector_worker.recovery.spool_replay import Joints, opened, parted
-from tickfleet.contract.coverage import Kind, LedgerEntry, encode
+from collector_worker.recovery.spool_replay import ResumePoints, opened, parted
+from tickfleet.contract.coverage import LedgerEntry, LedgerKind, encode
 from tickfleet.contract.identity import DataType
 from tickfleet.redis.protocol import pack_command
 
@@ -25,9 +25,9 @@ def entries(key: bytes, numbers: Iterable[int]) -> list[Packed]:
     return [entry(key, b"5-%d" % number) for number in numbers]
 
 
-def joints_of(behind: dict[bytes, bytes], ends: dict[bytes, bytes | None], records: list[Packed]) -> Joints:
+def joints_of(behind: dict[bytes, bytes], ends: dict[bytes, bytes | None], records: list[Packed]) -> ResumePoints:
     """Joints that have seen all records."""
-    joints = Joints(behind, ends, LEDGER)
+    joints = ResumePoints(behind, ends, LEDGER)
     if joints.unsettled:
         for packed in records:
             joints.look(packed)
@@ -71,7 +71,7 @@ def test_a_stream_that_had_no_entry() -> None:
 
 
 def test_a_stream_that_the_file_does_not_know_of_is_left_out() -> None:
-    joints = Joints({b"t": b"5-3"}, {b"t": b"5-3"}, LEDGER)
+    joints = ResumePoints({b"t": b"5-3"}, {b"t": b"5-3"}, LEDGER)
     assert [joints.admits(packed) for packed in entries(b"k", range(2))] == [False, False]
     assert joints.left_out == 2
 
@@ -97,7 +97,7 @@ def test_a_stream_that_is_gone_is_not_begun_with_what_comes_behind_a_hole() -> N
 
 
 def test_the_ledger_does_not_vouch_for_what_was_left_out() -> None:
-    joints = Joints({b"t": b"5-3", LEDGER: b"5-0"}, {b"t": b"5-1", LEDGER: b"5-0"}, LEDGER)
+    joints = ResumePoints({b"t": b"5-3", LEDGER: b"5-0"}, {b"t": b"5-1", LEDGER: b"5-0"}, LEDGER)
     before, after = entries(LEDGER, (1, 2))
     assert [joints.admits(packed) for packed in (before, *FILE, after)] == [True, *[False] * 5]
     assert joints.left_out == 5
@@ -185,7 +185,7 @@ COVERAGE = PREFIX + b"coverage"
 
 
 def statement(data_type: DataType, entry_id: str) -> Packed:
-    entry = LedgerEntry(kind=Kind.COMPLETE, at=10**18, run_id="run", data_type=data_type, to_ts=1)
+    entry = LedgerEntry(kind=LedgerKind.COMPLETE, at=10**18, run_id="run", data_type=data_type, to_ts=1)
     return Packed(pack_command(("XADD", COVERAGE, "MAXLEN", "~", 100, entry_id, *encode(entry))), 1)
 
 
@@ -195,7 +195,7 @@ OF_TRADES, OF_TICKERS = statement(DataType.TRADE, "5-1"), statement(DataType.TIC
 def test_of_a_stream_whose_key_holds_something_else_nothing_is_published_or_vouched_for() -> None:
     behind = {PREFIX + b"trade": b"0-0", PREFIX + b"ticker": b"0-0", COVERAGE: b"0-0"}
     ends: dict[bytes, bytes | None] = {PREFIX + b"trade": NO_STREAM, PREFIX + b"ticker": None, COVERAGE: None}
-    joints = Joints(behind, ends, COVERAGE)
+    joints = ResumePoints(behind, ends, COVERAGE)
     records = [entry(PREFIX + b"trade", b"5-1"), entry(PREFIX + b"ticker", b"5-1"), OF_TRADES, OF_TICKERS]
     assert not joints.unsettled
     assert [joints.admits(packed) for packed in records] == [False, True, False, True]
@@ -203,7 +203,7 @@ def test_of_a_stream_whose_key_holds_something_else_nothing_is_published_or_vouc
 
 def test_what_is_said_of_a_stream_that_the_file_does_not_know_of_is_left_out() -> None:
     """The run had left out entries of it when it began the file."""
-    joints = Joints({PREFIX + b"ticker": b"0-0", COVERAGE: b"0-0"}, {}, COVERAGE)
+    joints = ResumePoints({PREFIX + b"ticker": b"0-0", COVERAGE: b"0-0"}, {}, COVERAGE)
     assert [joints.admits(packed) for packed in (OF_TRADES, OF_TICKERS)] == [False, True]
 
 

@@ -3,8 +3,8 @@ from collections.abc import Callable, Iterator, Sequence
 import pytest
 from msgspec.structs import replace
 
-from collector_worker.integrity.coverage_writer import Missing, Track
-from collector_worker.integrity.sequences import CandleTape, TradeTape
+from collector_worker.integrity.coverage_writer import CoverageTrack, Missing
+from collector_worker.integrity.sequences import CandleSequence, TradeSequence
 from collector_worker.publish.own_streams import Streams
 from collector_worker.publish.stream_ids import StreamIds
 from collector_worker.publish.stream_tips import place
@@ -33,8 +33,8 @@ class Restored:
     def __init__(self) -> None:
         config = ExchangeCollectorConfig("okx", "BTC-USDT", TYPES, candle_intervals=("1m", "1h"))
         self.streams = Streams(config, MaxLen())
-        self.trades = TradeTape(60.0)
-        self.candles = {each: CandleTape(each, 60.0) for each in config.candle_intervals}
+        self.trades = TradeSequence(60.0)
+        self.candles = {each: CandleSequence(each, 60.0) for each in config.candle_intervals}
         self.refused: set[bytes] = set()
 
     @classmethod
@@ -252,16 +252,18 @@ async def test_an_emptied_stream_takes_no_ids_that_it_had(redis_server: RedisSer
 S = 1_000_000_000
 
 
-def written(*acts: Callable[[Track], None], kind: DataType = DataType.TRADE, interval: str = "") -> list[LedgerEntry]:
+def written(
+    *acts: Callable[[CoverageTrack], None], kind: DataType = DataType.TRADE, interval: str = ""
+) -> list[LedgerEntry]:
     """The ledger of a run that did this."""
     entries: list[LedgerEntry] = []
-    track = Track(kind, interval, "run", ManualClock(), entries.append)
+    track = CoverageTrack(kind, interval, "run", ManualClock(), entries.append)
     for act in acts:
         act(track)
     return entries
 
 
-def passed(number: int) -> Callable[[Track], None]:
+def passed(number: int) -> Callable[[CoverageTrack], None]:
     return lambda track: track.passed(number * S, number * S, number)
 
 
@@ -272,16 +274,18 @@ def hole(after: int, before: int) -> Missing:
 HISTORIES: dict[str, tuple[list[LedgerEntry], tuple[int, int | None] | None]] = {
     "nothing": ([], None),
     "just begun": (written(passed(3)), (3 * S, 3)),
-    "complete": (written(passed(3), passed(7), Track.tick), (7 * S, 7)),
-    "being fetched": (written(passed(3), lambda track: track.missing(hole(3, 9)), Track.tick), (3 * S, 3)),
-    "filled": (written(passed(3), lambda track: track.missing(hole(3, 9)), Track.filled), (9 * S, 8)),
+    "complete": (written(passed(3), passed(7), CoverageTrack.tick), (7 * S, 7)),
+    "being fetched": (written(passed(3), lambda track: track.missing(hole(3, 9)), CoverageTrack.tick), (3 * S, 3)),
+    "filled": (written(passed(3), lambda track: track.missing(hole(3, 9)), CoverageTrack.filled), (9 * S, 8)),
     "lost": (written(passed(3), lambda track: track.lost(hole(3, 9), "x")), (9 * S + 1, 8)),
     "filled and gone on": (
-        written(passed(3), lambda track: track.missing(hole(3, 9)), Track.filled, passed(12), Track.tick),
+        written(
+            passed(3), lambda track: track.missing(hole(3, 9)), CoverageTrack.filled, passed(12), CoverageTrack.tick
+        ),
         (12 * S, 12),
     ),
     "behind a run of which nothing is known": (
-        [*written(passed(3), passed(7), Track.tick), replace(written(passed(20))[0], run_id="b")],
+        [*written(passed(3), passed(7), CoverageTrack.tick), replace(written(passed(20))[0], run_id="b")],
         (20 * S, 20),
     ),
     "of something else": (written(passed(3), kind=DataType.TICKER), None),
@@ -304,7 +308,7 @@ def test_bars_go_on_where_the_ledger_has_come_to() -> None:
     history = written(
         lambda track: track.passed(5 * MINUTE, 5 * MINUTE),
         lambda track: track.passed(9 * MINUTE, 9 * MINUTE),
-        Track.tick,
+        CoverageTrack.tick,
         kind=DataType.CANDLES,
         interval="1m",
     )

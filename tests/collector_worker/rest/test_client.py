@@ -9,9 +9,9 @@ import pytest
 from structlog.testing import capture_logs
 
 from collector_worker.rest.client import RestClient
-from collector_worker.rest.http import Answer
-from collector_worker.rest.rate_limits import Permits
-from collector_worker.telemetry.recorder import RawRecorder
+from collector_worker.rest.http import HttpAnswer
+from collector_worker.rest.rate_limits import RateLimiter
+from collector_worker.telemetry.recorder import FrameRecorder
 from collector_worker.telemetry.telemetry import Telemetry
 from common.config.collector import ExchangeCollectorConfig
 from common.config.exchanges import Rate
@@ -95,7 +95,7 @@ async def test_who_is_turned_away_stays_away(status: str, headers: list[str], ba
 
 
 async def test_a_ban_is_one_for_all_processes_of_the_machine(redis_config: RedisConfig) -> None:
-    mine, other = (Permits(redis_config, "binance", Random(1)) for _ in range(2))
+    mine, other = (RateLimiter(redis_config, "binance", Random(1)) for _ in range(2))
     async with HttpServer(answer(b"{}", "429 Too Many Requests", "Retry-After: 3000")) as server:
         with capture_logs(), pytest.raises(ExchangeUnavailableError):
             await RestClient(server.root, mine, RATE).fetch("/path")
@@ -110,7 +110,7 @@ async def test_an_exchange_that_turns_one_away_hears_of_none_until_the_time_is_o
     heard: list[tuple[float, int]] = []
 
     async def collector(root: str, number: int) -> None:
-        client = RestClient(root, Permits(redis_config, "binance", Random(number)), Rate(per_s=2.0))
+        client = RestClient(root, RateLimiter(redis_config, "binance", Random(number)), Rate(per_s=2.0))
         while True:
             try:
                 await client.fetch("/api/v3/time")
@@ -141,9 +141,9 @@ async def test_an_exchange_that_turns_one_away_hears_of_none_until_the_time_is_o
 async def test_an_answer_got_another_way_is_heeded_the_same() -> None:
     permits = FreePermits()
     client = RestClient("http://h", permits, FREE)
-    assert await client.heed(Answer(400, b"{}")) == b"{}"
+    assert await client.heed(HttpAnswer(400, b"{}")) == b"{}"
     with pytest.raises(ExchangeUnavailableError, match=r"HTTP 418"):
-        await client.heed(Answer(418, b"{}", 5.0))
+        await client.heed(HttpAnswer(418, b"{}", 5.0))
     assert permits.bans_s == [5.0]
 
 
@@ -183,7 +183,7 @@ async def test_a_firewall_that_forbids_one_call_keeps_all_away_for_longer_each_t
     client = RestClient("http://h", permits, FREE)
     for status in (403, 403, 403, 403, 403, 403, 200, 403):
         with suppress(ExchangeUnavailableError):
-            await client.heed(Answer(status, b"{}"))
+            await client.heed(HttpAnswer(status, b"{}"))
     assert permits.bans_s == [30.0, 60.0, 120.0, 240.0, 300.0, 300.0, 30.0]
 
 
@@ -219,7 +219,7 @@ def recording(folder: Path) -> Capture:
 
 
 async def test_answers_are_recorded_also_those_that_are_refused(tmp_path: Path, clock: ManualClock) -> None:
-    recorder = RawRecorder(tmp_path, CollectorId.parse("binance:BTC-USDT"), clock)
+    recorder = FrameRecorder(tmp_path, CollectorId.parse("binance:BTC-USDT"), clock)
     async with HttpServer(answer(b'{"a":1}'), answer(b"{}", "429 Too Many Requests")) as server:
         client = RestClient(server.root, FreePermits(), FREE, recorder)
         await client.fetch("/api/v3/depth?symbol=BTCUSDT")

@@ -4,7 +4,7 @@ import pytest
 
 from collector_worker.exchanges.okx import Okx
 from collector_worker.rest import http as rest
-from collector_worker.rest.http import Answer
+from collector_worker.rest.http import HttpAnswer
 from common.config.collector import ExchangeCollectorConfig
 from tests.support import okx_wire
 from tests.support.http_server import STALL, HttpServer, answer
@@ -15,7 +15,7 @@ from tickfleet.contract.identity import DataType
 from tickfleet.errors import ExchangeUnavailableError, InvalidConfigurationError
 
 
-async def asked(reply: bytes, timeout_s: float = 5.0) -> Answer:
+async def asked(reply: bytes, timeout_s: float = 5.0) -> HttpAnswer:
     async with HttpServer(reply) as server:
         return await rest.get(server.root, "/path?a=1", timeout_s)
 
@@ -35,7 +35,7 @@ async def test_the_request_is_what_a_server_expects() -> None:
 
 async def test_proxies_of_the_environment_are_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
     set_dead_proxies(monkeypatch)
-    assert await asked(answer(b"{}")) == Answer(200, b"{}")
+    assert await asked(answer(b"{}")) == HttpAnswer(200, b"{}")
 
 
 async def test_a_path_in_the_root_comes_first() -> None:
@@ -58,13 +58,13 @@ async def test_a_path_in_the_root_comes_first() -> None:
     ],
 )
 async def test_every_framing_of_a_body(reply: bytes) -> None:
-    assert await asked(reply) == Answer(200, b'{"code":"0"}')
+    assert await asked(reply) == HttpAnswer(200, b'{"code":"0"}')
 
 
 async def test_a_refusal_is_an_answer_whose_code_the_adapter_reads() -> None:
     body = okx_wire.rest([], code="50011")
     too_many = await asked(answer(body, "429 Too Many Requests"))
-    assert too_many == Answer(429, body)
+    assert too_many == HttpAnswer(429, body)
     okx = Okx(ExchangeCollectorConfig("okx", "BTC-USDT", (DataType.TRADE,)))
     for reply in (too_many, await asked(answer(body))):  # with status 200 too
         with pytest.raises(ExchangeUnavailableError) as unavailable:

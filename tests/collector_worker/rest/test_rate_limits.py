@@ -9,7 +9,7 @@ from random import Random
 import pytest
 
 from collector_worker.rest import rate_limits as module
-from collector_worker.rest.rate_limits import BLIND_PAUSE_S, Permits
+from collector_worker.rest.rate_limits import BLIND_PAUSE_S, RateLimiter
 from common.config.exchanges import Rate
 from tests.support.ports import free_port
 from tests.support.redis_server import RedisServer
@@ -21,8 +21,8 @@ BLUR_S = 3.0
 TIME_LINE = "md:v1:permits:{okx@h}:connect"
 
 
-def permits(config: RedisConfig, exchange: str = "okx", host: str = "h") -> Permits:
-    return Permits(config, exchange, Random(1), host)
+def permits(config: RedisConfig, exchange: str = "okx", host: str = "h") -> RateLimiter:
+    return RateLimiter(config, exchange, Random(1), host)
 
 
 async def reserve(
@@ -33,7 +33,7 @@ async def reserve(
 
 
 @asynccontextmanager
-async def waiting(mine: Permits, rate: Rate, server: RedisServer) -> AsyncIterator[asyncio.Task[float]]:
+async def waiting(mine: RateLimiter, rate: Rate, server: RedisServer) -> AsyncIterator[asyncio.Task[float]]:
     """Somebody who has his place on the time line, and waits for it."""
     before = server.client.get(TIME_LINE)
     async with asyncio.timeout(PATIENCE_S), asyncio.TaskGroup() as tasks:
@@ -129,7 +129,7 @@ async def test_limits_that_are_not_shared_are_told_with_what_is_missing_and_that
 ) -> None:
     monkeypatch.setattr(module, "BLIND_PAUSE_S", 0.01)
     told = list[str]()
-    mine = Permits(own_redis.config, "okx", Random(1), "h", told.append)
+    mine = RateLimiter(own_redis.config, "okx", Random(1), "h", told.append)
     await mine.acquire("connect", Rate(per_s=20.0))
     own_redis.client.execute_command("ACL", "SETUSER", "default", "-eval")
     await mine.acquire("connect", Rate(per_s=20.0))
@@ -145,5 +145,5 @@ async def test_a_redis_that_takes_no_writes_is_no_matter_of_the_limits(
     monkeypatch.setattr(module, "BLIND_PAUSE_S", 0.01)
     told = list[str]()
     own_redis.client.config_set("maxmemory", "1")
-    await Permits(own_redis.config, "okx", Random(1), "h", told.append).acquire("connect", Rate(per_s=20.0))
+    await RateLimiter(own_redis.config, "okx", Random(1), "h", told.append).acquire("connect", Rate(per_s=20.0))
     assert told == []

@@ -9,7 +9,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from collector_worker.rest import rate_limits as module
-from collector_worker.rest.rate_limits import Permits, Turn
+from collector_worker.rest.rate_limits import RateLimiter, Turn
 from common.config.exchanges import Rate
 from tests.support.ports import free_port
 from tests.support.redis_server import RedisServer
@@ -28,7 +28,7 @@ class Told:
 
     def __init__(self, config: RedisConfig) -> None:
         self.heard: list[tuple[int, str]] = []
-        self.permits = Permits(
+        self.permits = RateLimiter(
             config, "okx", Random(1), "h", on_ban=lambda until_ns, why: self.heard.append((until_ns, why))
         )
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from collector_worker.telemetry.recorder import RawRecorder
+from collector_worker.telemetry.recorder import FrameRecorder
 from tests.simulator.capture import Capture, CapturedAnswer, read_capture
 from tests.support.clock import ManualClock
 from tickfleet.contract.identity import CollectorId
@@ -18,12 +18,12 @@ BTC = CollectorId.parse("okx:BTC-USDT")
 DAY_S = 24 * 3600.0
 
 
-def recorder(folder: Path, clock: ManualClock, **bounds: int) -> RawRecorder:
-    return RawRecorder(folder, BTC, clock, **bounds)
+def recorder(folder: Path, clock: ManualClock, **bounds: int) -> FrameRecorder:
+    return FrameRecorder(folder, BTC, clock, **bounds)
 
 
 def test_a_symbol_of_another_script_has_a_folder_that_any_disk_takes(tmp_path: Path) -> None:
-    raw = RawRecorder(tmp_path, CollectorId.parse("binance:币安-USDT"), ManualClock())
+    raw = FrameRecorder(tmp_path, CollectorId.parse("binance:币安-USDT"), ManualClock())
     raw.sent("x")
     raw.close()
     assert [path.relative_to(tmp_path).parent for path in tmp_path.rglob("*.gz")] == [Path("binance/u5e01u5b89-USDT")]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from common.redis.servers import Row, SentinelSays, Servers, ServerSays, look, probe_of, read_rows
+from common.redis.servers import SentinelSays, ServerRow, Servers, ServerSays, look, probe_of, read_rows
 from tests.support.canned_redis import CannedRedis
 from tests.support.ports import free_port
 from tests.support.redis_high import SERVICE, Cluster, Sentinel, running
@@ -22,9 +22,9 @@ c3 :0@0 master,fail,noaddr - 0 0 3 disconnected 100-199
 
 def test_what_a_node_knows_of_the_others() -> None:
     assert read_rows(NODES, (HOST, 7001)) == (
-        Row(node_id="a1", host=(HOST, 7001), flags=frozenset({"myself", "master"}), slots=((0, 99), (200, 200))),
-        Row(node_id="b2", host=("::1", 7002), flags=frozenset({"slave"})),
-        Row(node_id="c3", host=None, flags=frozenset({"master", "fail", "noaddr"}), slots=((100, 199),)),
+        ServerRow(node_id="a1", host=(HOST, 7001), flags=frozenset({"myself", "master"}), slots=((0, 99), (200, 200))),
+        ServerRow(node_id="b2", host=("::1", 7002), flags=frozenset({"slave"})),
+        ServerRow(node_id="c3", host=None, flags=frozenset({"master", "fail", "noaddr"}), slots=((100, 199),)),
     )
     (alone,) = read_rows("a1 :7001@17001 myself,master - 0 0 0 connected", ("db.example.org", 7001))
     assert alone.host == ("db.example.org", 7001)

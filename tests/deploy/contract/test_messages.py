@@ -10,7 +10,7 @@ from msgspec.structs import asdict
 from collector_worker.exchanges.adapter import BookFrame, Instrument
 from deploy.contract.examples import INSTRUMENT, read
 from deploy.contract.messages import MESSAGES
-from manager.decide.overlays import Marks, OutageMark
+from manager.decide.overlays import OutageMark, Overlays
 from manager.desired import overrides as desired
 from manager.model.verdicts import summarise
 from manager.report.heartbeat import Beat
@@ -93,7 +93,7 @@ def test_what_is_malformed_is_refused(name: str, field: str, value: object) -> N
 _ns = st.none() | st.integers(0, 2**63 - 1)
 _ledger_entries = st.builds(
     dict,
-    kind=st.sampled_from(coverage.Kind),
+    kind=st.sampled_from(coverage.LedgerKind),
     at=st.integers(0, 2**63 - 1),
     run_id=texts,
     data_type=st.sampled_from(DataType),
@@ -140,7 +140,7 @@ def test_the_facts_of_an_instrument_are_allowed() -> None:
 
 
 def test_the_managers_heartbeat_is_allowed_and_has_no_field_unknown() -> None:
-    marks = Marks(outages={"okx": OutageMark(1, 2)}, stood_down=frozenset({"okx:A-B"}))
+    marks = Overlays(outages={"okx": OutageMark(1, 2)}, stood_down=frozenset({"okx:A-B"}))
     parked = {CollectorId("okx", "BTC-USDT"): 3}
     fields = as_texts({**Beat(1, "f").fields(2, "trouble", summarise([]), parked, marks), "metrics_port": "9464"})
     assert check("manager_heartbeat", fields) == []
@@ -149,7 +149,7 @@ def test_the_managers_heartbeat_is_allowed_and_has_no_field_unknown() -> None:
 
 
 def test_a_wish_is_allowed() -> None:
-    wish = desired.Wish(who="alice", at=1, state=desired.WishState.ENABLED, config={"exchange": "okx"})
+    wish = desired.Override(who="alice", at=1, state=desired.OverrideState.ENABLED, config={"exchange": "okx"})
     assert check("fleet_desired", {str(BTC): desired.encode(wish)}) == []
     (fault,) = check("fleet_desired", {str(BTC): '{"who":"alice","at":1}'})
     assert fault == "okx:BTC-USDT: $: 'state' is a required property"

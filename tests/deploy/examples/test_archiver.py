@@ -31,7 +31,7 @@ from tickfleet.contract.identity import DataType
 from tickfleet.reading.entries import Chunk, Entry, missed, rewound
 from tickfleet.reading.position import BEGINNING, Mark, id_order
 from tickfleet.reading.selection import StreamName
-from tickfleet.reading.tables.segment_files import IdFiles
+from tickfleet.reading.tables.segment_files import SegmentFiles
 
 DAY_MS = 86_400_000
 KILLS = 20
@@ -75,7 +75,7 @@ class Desk:
 
     def __init__(self, root: Path) -> None:
         self.root, self.clock = root, ManualClock()
-        self.files = IdFiles(root, ".parquet")
+        self.files = SegmentFiles(root, ".parquet")
         self.archive = Archive(self.files, 60.0, self.clock)
 
     def write(self, *ids: str, of: StreamName = BTC_TRADES, ahead: tuple[Entry, ...] = (), lacks: str = "") -> None:
@@ -199,16 +199,16 @@ async def test_told_to_end_while_it_finishes_files_it_heeds_that_between_two(
     redis_server: RedisServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Feed(redis_server).grow(20)
-    finish, finished = IdFiles.finish, list[StreamName]()
+    finish, finished = SegmentFiles.finish, list[StreamName]()
 
-    def on_a_slow_disk(files: IdFiles, name: StreamName, first: str, last: str) -> Path:
+    def on_a_slow_disk(files: SegmentFiles, name: StreamName, first: str, last: str) -> Path:
         if not finished:
             monkeypatch.setattr(archiver, "LAST_S", 0.0)
             os.kill(os.getpid(), signal.SIGTERM)
         finished.append(name)
         return finish(files, name, first, last)
 
-    monkeypatch.setattr(IdFiles, "finish", on_a_slow_disk)
+    monkeypatch.setattr(SegmentFiles, "finish", on_a_slow_disk)
     await run_until_signal(lambda: archiver.write_archive(tmp_path, 1e-9, ["*"], redis_server.config))
     assert len(finished) < len(FOLDERS)
     assert list((tmp_path / ".unfinished").iterdir()) == []
@@ -218,7 +218,7 @@ def test_what_a_killed_run_left_is_removed_and_counted(tmp_path: Path) -> None:
     unfinished = tmp_path / ".unfinished"
     unfinished.mkdir()
     (unfinished / "okx_BTC-USDT_trade.parquet").touch()
-    files = IdFiles(tmp_path, ".parquet")
+    files = SegmentFiles(tmp_path, ".parquet")
     files.close()
     assert (files.left_behind, list(unfinished.iterdir())) == (1, [])
 

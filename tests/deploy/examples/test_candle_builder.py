@@ -13,10 +13,10 @@ from tests.support.reading_children import example_candle_builder
 from tests.support.redis_server import RedisServer
 from tests.support.stream_writer import BTC, BTC_TRADES, write
 from tickfleet.contract import keys
-from tickfleet.contract.coverage import Interval, Kind, LedgerEntry, State, encode
+from tickfleet.contract.coverage import Interval, LedgerEntry, LedgerKind, State, encode
 from tickfleet.contract.events import Trade
 from tickfleet.contract.identity import DataType
-from tickfleet.reading.coverage_reader import Look
+from tickfleet.reading.coverage_reader import CoverageView
 from tickfleet.reading.entries import Chunk, Entry, missed
 from tickfleet.reading.output import OutputEntry
 from tickfleet.reading.position import BEGINNING, Mark
@@ -75,12 +75,12 @@ def chunk(*trades: Trade, ahead: tuple[Entry, ...] = (), origin: Mark | None = N
     return Chunk(BTC_TRADES, ids, [*ahead, *read], start, start, Mark(ids[-1]) if ids else start)
 
 
-def look(to_minute: float, read: Trade, *, state: State = State.COMPLETE, from_minute: float = -10) -> Look:
+def look(to_minute: float, read: Trade, *, state: State = State.COMPLETE, from_minute: float = -10) -> CoverageView:
     span = (T0 + int(from_minute * MINUTE_NS), T0 + int(to_minute * MINUTE_NS))
-    return Look([Interval(*span, state)], entry_id(read))
+    return CoverageView([Interval(*span, state)], entry_id(read))
 
 
-def published(maker: BarMaker, said: Look, now_ns: int = LATER) -> dict[int, Bar]:
+def published(maker: BarMaker, said: CoverageView, now_ns: int = LATER) -> dict[int, Bar]:
     """The verdict of each bar that is due, by the number of its minute."""
     bars = [fields for _, fields in maker.due(said, now_ns)]
     return {
@@ -115,7 +115,7 @@ def test_a_minute_without_trades_has_a_bar_where_it_was_collected() -> None:
     stops = begun(trade(2, 1.1), trade(3, 3.2))
     states = [(1, State.COMPLETE), (2, State.UNKNOWN), (3, State.COMPLETE)]
     known = [Interval(T0 + n * MINUTE_NS, T0 + (n + 1) * MINUTE_NS, state) for n, state in states]
-    assert published(stops, Look(known, newest)) == {1: GOOD, 3: GOOD}
+    assert published(stops, CoverageView(known, newest)) == {1: GOOD, 3: GOOD}
 
 
 def test_a_time_that_is_to_come_decides_nothing() -> None:
@@ -164,7 +164,7 @@ def test_a_maker_that_goes_on_from_a_bar_makes_the_same_ones() -> None:
         for part in left:
             maker.take(part)
             newest = part.entries[-1].event.ts_event
-            bars += maker.due(Look([Interval(0, newest, State.COMPLETE)], part.ids[-1]), LATER)
+            bars += maker.due(CoverageView([Interval(0, newest, State.COMPLETE)], part.ids[-1]), LATER)
         return bars
 
     whole = run(BarMaker(BTC_TRADES), chunks)
@@ -192,7 +192,7 @@ def test_a_trade_that_comes_after_its_bar_is_told_of(caplog: pytest.LogCaptureFi
 def test_a_stream_that_ends_before_what_was_read_leaves_no_bar_complete() -> None:
     for read_to in (BEGINNING, entry_id(trade(2, 1.1))):
         maker = begun(trade(2, 1.1), trade(3, 1.5), trade(4, 2.2))
-        gone = Look(look(6, trade(4, 2.2)).known, read_to)
+        gone = CoverageView(look(6, trade(4, 2.2)).known, read_to)
         bad = verdict("0", "rewound_by_reader")
         assert published(maker, gone) == {1: GOOD, **dict.fromkeys((2, 3, 4, 5), bad)}
         maker.take(chunk(trade(9, 6.5), trade(10, 8.1)))
@@ -271,16 +271,16 @@ class Collector:
             write(self._client, BTC_TRADES, entry_id(one), one)
         self.trades += trades
 
-    def note(self, kind: Kind, **facts: Any) -> None:
+    def note(self, kind: LedgerKind, **facts: Any) -> None:
         entry = LedgerEntry(kind=kind, at=2 * 10**18, run_id="r", data_type=DataType.TRADE, **facts)
         self._client.xadd(keys.coverage(BTC), _pairs(encode(entry)))
 
-    def note_gap(self, kind: Kind, before: Trade, behind: Trade, reason: str = "") -> None:
+    def note_gap(self, kind: LedgerKind, before: Trade, behind: Trade, reason: str = "") -> None:
         ids = {"from_id": before.trade_id, "to_id": behind.trade_id}
         self.note(kind, from_ts=before.ts_event, to_ts=behind.ts_event, reason=reason, **ids)
 
     def complete(self, last: Trade) -> None:
-        self.note(Kind.COMPLETE, to_ts=last.ts_event, to_id=last.trade_id)
+        self.note(LedgerKind.COMPLETE, to_ts=last.ts_event, to_id=last.trade_id)
 
     def bars(self) -> list[tuple[str, Bar]]:
         return [(bar_id, shown(bar)) for bar_id, bar in self._client.xrange(bars_of(BTC_TRADES))]
@@ -315,28 +315,28 @@ def test_each_bar_comes_once_over_kills_a_loss_and_a_backfill(
 
     # Minutes 0 and 1: the stream begins in the middle of minute 0.
     first = [trade(n, 0.5 + n * 0.1, price=f"{10 + n % 3}.{n % 10}", size=f"0.{n}1") for n in range(18)]
-    feed.note(Kind.OPENED, from_ts=first[0].ts_event, from_id="0")
+    feed.note(LedgerKind.OPENED, from_ts=first[0].ts_event, from_id="0")
     feed.complete(first[-1])
     feed.trade(*first)
     builder_until(2)
     # Minute 2 lacks 18 to 20 for good; of minute 3 trades are being fetched, so its bar has to wait.
     behind_loss = [trade(21, 2.9), trade(22, 3.05)]
     fetched, behind = [trade(number, 3.0 + number * 0.01, filled=True) for number in (23, 24)], trade(25, 4.2)
-    feed.note_gap(Kind.GAP_LOST, first[-1], behind_loss[0], "too_old")
-    feed.note_gap(Kind.GAP_OPENED, behind_loss[1], behind)
+    feed.note_gap(LedgerKind.GAP_LOST, first[-1], behind_loss[0], "too_old")
+    feed.note_gap(LedgerKind.GAP_OPENED, behind_loss[1], behind)
     feed.trade(*behind_loss)
     builder_until(3)
     feed.trade(*fetched)
     running.append(example_candle_builder(redis_server.url))  # lives on beside the others
     feed.trade(behind)
-    feed.note_gap(Kind.GAP_FILLED, behind_loss[1], behind)
+    feed.note_gap(LedgerKind.GAP_FILLED, behind_loss[1], behind)
     feed.complete(behind)
     builder_until(4)
     # Minute 4 ends, minute 5 rests, and nobody collects from 6.5 to 8.5.
     last = [trade(26, 4.9, "9"), trade(27, 6.5, "8"), trade(40, 8.5, "7.00"), trade(41, 9.1, "6"), trade(42, 10.0, "5")]
     feed.complete(last[1])
     feed.trade(*last[:2])
-    feed.note(Kind.OPENED, from_ts=last[2].ts_event, from_id="40")
+    feed.note(LedgerKind.OPENED, from_ts=last[2].ts_event, from_id="40")
     feed.complete(last[-1])
     feed.trade(*last[2:])
     running.append(example_candle_builder(redis_server.url))
@@ -365,7 +365,7 @@ def test_bars_that_were_lost_with_the_data_of_redis_are_made_again_once(
 ) -> None:
     feed, client = Collector(redis_server), redis_server.client
     trades = [trade(n, 0.5 + n * 0.1, price=f"{10 + n % 3}.{n % 10}") for n in range(60)]
-    feed.note(Kind.OPENED, from_ts=trades[0].ts_event, from_id="0")
+    feed.note(LedgerKind.OPENED, from_ts=trades[0].ts_event, from_id="0")
 
     def collect(numbers: slice) -> None:
         feed.complete(trades[numbers][-1])

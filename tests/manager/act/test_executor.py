@@ -2,9 +2,9 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any
 
-from manager.act.executor import Hands
+from manager.act.executor import Executor
 from manager.decide.policy import Action, ActionKind
-from manager.model.journal_entries import Entry, What
+from manager.model.journal_entries import JournalEntry, What
 from manager.supervisord.client import Fault
 from tests.manager.fakes import AsyncFakeSupervisor, FakeSupervisor, ManualClock, config
 from tickfleet.contract.identity import CollectorId
@@ -17,13 +17,13 @@ class Rig:
 
     def __init__(self) -> None:
         clock = ManualClock()
-        self.notes = list[Entry]()
+        self.notes = list[JournalEntry]()
         self.supervisor = FakeSupervisor(clock)
         self.supervisor.know(ID.program)
         self.supervisor.start(ID.program)
         self.supervisor.calls.clear()
         self.begun = list[Coroutine[Any, Any, None]]()
-        self.hands = Hands(AsyncFakeSupervisor(self.supervisor), clock, self.notes.append)
+        self.hands = Executor(AsyncFakeSupervisor(self.supervisor), clock, self.notes.append)
 
     def begin(self, kind: ActionKind) -> None:
         """Begin an action against the process."""
@@ -37,10 +37,10 @@ class Rig:
 
 
 async def test_an_action_that_ends_does_not_release_what_another_still_holds() -> None:
-    clock, notes = ManualClock(), list[Entry]()
+    clock, notes = ManualClock(), list[JournalEntry]()
     supervisor = FakeSupervisor(clock)
     supervisor.know(ID.program)
-    hands = Hands(AsyncFakeSupervisor(supervisor), clock, notes.append)
+    hands = Executor(AsyncFakeSupervisor(supervisor), clock, notes.append)
     begun = list[Coroutine[Any, Any, None]]()
     hands.begin(Action(kind=ActionKind.START, collector=ID, why="because"), begun.append)
     hands.hold([ID])
@@ -69,7 +69,7 @@ async def test_while_a_collector_is_restarted_the_hands_say_so() -> None:
             seen.append(rig.hands.restarting)
             await super().start(program)
 
-    rig.hands = Hands(Watched(rig.supervisor), rig.supervisor.clock, rig.notes.append)
+    rig.hands = Executor(Watched(rig.supervisor), rig.supervisor.clock, rig.notes.append)
     for kind in (ActionKind.RESTART, ActionKind.PROBE, ActionKind.START):
         rig.begin(kind)
         await asyncio.gather(*rig.begun)

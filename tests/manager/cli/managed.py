@@ -12,7 +12,7 @@ from common.config.fleet_file import Fleet, load_wanted_fleet
 from common.config.taken_file import write_taken
 from common.config.worker_file import decode
 from manager.act.programs import Launch
-from manager.act.reconciler import FleetKeeper
+from manager.act.reconciler import Reconciler
 from manager.cli.context import Tools
 from manager.desired.source import Wanted
 from manager.loop import Loop
@@ -71,7 +71,7 @@ class ManagedStage(CliStage):
             Wanted(load(), str(environment.fleet_path), load, record=lambda taken: write_taken(taken, environment)),
             connect=lambda _: fakeredis.FakeAsyncRedis(server=self.server, decode_responses=True),
             supervisor=supervisor,
-            keeper=FleetKeeper(environment, lambda _: launch, supervisor, self.clock, settings),
+            keeper=Reconciler(environment, lambda _: launch, supervisor, self.clock, settings),
             clock=self.clock,
             settings=settings,
             reporter=Reporter(environment.var, self.clock, settings),

@@ -11,7 +11,7 @@ from common.config.environment import Environment
 from common.config.fleet_file import load_fleet
 from manager.cli.app import app
 from manager.cli.context import Tools
-from manager.desired.overrides import Wish, encode
+from manager.desired.overrides import Override, encode
 from tests.manager.fakes import FakeSupervisor, ManualClock, heartbeat
 from tests.support.ports import free_port
 from tickfleet.contract import keys
@@ -97,7 +97,7 @@ class CliStage:
         rows = [fields for _, fields in self.redis.xrange(keys.FLEET_EVENTS) if fields["what"] == "asked"]
         return [(row["who"], row["command"], row["collector"], row["why"]) for row in rows]
 
-    def wish(self, collector: str, wish: Wish) -> None:
+    def wish(self, collector: str, wish: Override) -> None:
         """A run-time change made before."""
         self.redis.hset(keys.FLEET_DESIRED, collector, encode(wish))
 

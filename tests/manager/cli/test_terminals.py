@@ -11,9 +11,9 @@ from rich.console import Console
 from manager.cli import columns
 from manager.cli.orders.results import _print_table
 from manager.cli.orders.target import Result
-from manager.desired.overrides import Wish, WishState
+from manager.desired.overrides import Override, OverrideState
 from manager.desired.overrides import encode as encode_wish
-from manager.model.journal_entries import Entry, What, to_fields
+from manager.model.journal_entries import JournalEntry, What, to_fields
 from tests.manager.cli.stage import CliStage
 from tests.support.market_items import START_NS
 from tests.support.processes import BIN
@@ -21,7 +21,7 @@ from tests.support.redis_server import RedisServer
 from tests.support.terminal import shown
 from tickfleet.contract import keys
 from tickfleet.contract.codec import encode
-from tickfleet.contract.coverage import Kind, LedgerEntry
+from tickfleet.contract.coverage import LedgerEntry, LedgerKind
 from tickfleet.contract.coverage import encode as encode_ledger
 from tickfleet.contract.events import Ticker
 from tickfleet.contract.health import WorkerState
@@ -48,19 +48,19 @@ WHY = "moved to the machine in the other room until the end of the year, ask Ali
 
 def fill(client: Any) -> None:
     """A fleet with something to tell of: a change at run time, a journal, ledgers, tickers."""
-    wish = Wish(who="alice", at=START_NS, why=WHY, state=WishState.STOPPED)
+    wish = Override(who="alice", at=START_NS, why=WHY, state=OverrideState.STOPPED)
     client.hset(keys.FLEET_DESIRED, str(IDS[1]), encode_wish(wish))
     gone = {"from": "healthy", "to": "silent", "added": " ".join(map(str, IDS))}
     for collector in IDS:
         why = f"no trade of {LONGEST} for 95 s, although others of the exchange have some, as {IDS[0]} does"
-        told = Entry(
+        told = JournalEntry(
             at_ns=START_NS, who="manager", what=What.VERDICT_CHANGED, collector=str(collector), why=why, details=gone
         )
         client.xadd(keys.FLEET_EVENTS, to_fields(told))
         lost, middle = "the exchange keeps no trades that are older than three months", START_NS + 10**12
         between = LedgerEntry(
             at=2 * 10**18 + 3,
-            kind=Kind.GAP_LOST,
+            kind=LedgerKind.GAP_LOST,
             data_type=TRADE,
             run_id="r1",
             from_ts=middle,
@@ -70,8 +70,8 @@ def fill(client: Any) -> None:
             reason=lost,
         )
         for entry in (
-            LedgerEntry(at=2 * 10**18, kind=Kind.OPENED, data_type=TRADE, run_id="r1", from_ts=START_NS),
-            LedgerEntry(at=2 * 10**18, kind=Kind.COMPLETE, data_type=TRADE, run_id="r1", to_ts=middle),
+            LedgerEntry(at=2 * 10**18, kind=LedgerKind.OPENED, data_type=TRADE, run_id="r1", from_ts=START_NS),
+            LedgerEntry(at=2 * 10**18, kind=LedgerKind.COMPLETE, data_type=TRADE, run_id="r1", to_ts=middle),
             between,
         ):
             client.execute_command("XADD", keys.coverage(collector), "*", *encode_ledger(entry))

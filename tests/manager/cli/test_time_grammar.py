@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from manager.model.journal_entries import Entry, What, to_fields
+from manager.model.journal_entries import JournalEntry, What, to_fields
 from tests.manager.cli.redis_stage import RedisStage
 from tests.support.market_items import START_NS
 from tests.support.stream_writer import BTC, write_trades
@@ -61,7 +61,7 @@ async def test_so_does_a_reader() -> None:
 def test_a_duration_without_a_sign_is_as_long_ago_as_with_one(streams: RedisStage) -> None:
     for minutes in (15, 5):
         at_ns = START_NS - minutes * 60 * 10**9
-        told = Entry(at_ns=at_ns, who="manager", what=What.ACTION, collector=str(BTC), why=f"{minutes}")
+        told = JournalEntry(at_ns=at_ns, who="manager", what=What.ACTION, collector=str(BTC), why=f"{minutes}")
         streams.client.xadd(keys.FLEET_EVENTS, to_fields(told))
     for text in ("10m", "-10m", "2025-12-31T23:50", "1767225000"):
         (line,) = streams.run("events", "--since", text, "--json").stdout.splitlines()

@@ -3,7 +3,7 @@
 import pytest
 
 from manager.decide.bans import Banned, ban_of, bans_of
-from manager.journal.incidents import BAN_LASTS_S, Notices
+from manager.journal.incidents import BAN_LASTS_S, Incidents
 from manager.model.journal_entries import What
 from manager.model.verdicts import Pulse
 from manager.observe.lease import Lease
@@ -41,7 +41,7 @@ def test_of_what_the_collectors_of_an_exchange_know_the_longest_counts() -> None
 
 def test_a_ban_that_lasts_and_its_end_stand_in_the_journal() -> None:
     clock, told = ManualClock(), list[tuple[What, str, dict[str, str]]]()
-    notices, lease = Notices(clock, ManagerSettings()), FixedLease(clock)
+    notices, lease = Incidents(clock, ManagerSettings()), FixedLease(clock)
     spells: tuple[tuple[Pulse, float], ...] = (
         (banned(), 10),
         (pulse(heartbeat(BTC)), 3),

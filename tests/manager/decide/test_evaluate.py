@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
-from manager.decide.evaluate import Judge, Seen
-from manager.decide.history import Track, forgiven, in_force
+from manager.decide.evaluate import Evaluation, Observation
+from manager.decide.history import CollectorPast, forgiven, in_force
 from manager.decide.policy import ActionKind, Conditions
-from manager.model.journal_entries import Entry, What
+from manager.model.journal_entries import JournalEntry, What
 from manager.model.processes import STARTABLE
 from manager.model.verdicts import Verdict
 from manager.observe.clock_jumps import Instant
@@ -40,7 +40,7 @@ def _quiet_logs() -> Iterator[None]:
         yield
 
 
-def at_s(entry: Entry) -> int:
+def at_s(entry: JournalEntry) -> int:
     """When it was, in seconds of the world."""
     return (entry.at_ns - NOW_NS) // S
 
@@ -49,8 +49,8 @@ def of(deeds: list[Deed], collector: CollectorId) -> list[Deed]:
     return [deed for deed in deeds if deed.action.collector == collector]
 
 
-def track(world: World, collector: CollectorId) -> Track:
-    return forgiven(world.past.history.get(str(collector), Track()), world.clock.now_ns(), BRISK)
+def track(world: World, collector: CollectorId) -> CollectorPast:
+    return forgiven(world.past.history.get(str(collector), CollectorPast()), world.clock.now_ns(), BRISK)
 
 
 @settings(max_examples=600, deadline=None)
@@ -105,9 +105,9 @@ def who_was_given_up_is_left_alone(world: World) -> None:
                 well_since_s = when_s if what.details["to"] == Verdict.HEALTHY.value else None
 
 
-def story(world: World, collector: CollectorId) -> list[tuple[int, Entry | Deed]]:
+def story(world: World, collector: CollectorId) -> list[tuple[int, JournalEntry | Deed]]:
     """What the journal tells of a collector and what was done to it; in one second the verdict comes first."""
-    told: list[tuple[int, Entry | Deed]] = []
+    told: list[tuple[int, JournalEntry | Deed]] = []
     told += [(at_s(entry), entry) for entry in world.past.journal if entry.collector == str(collector)]
     told += [(deed.at_s, deed) for deed in of(world.deeds, collector)]
     return sorted(told, key=lambda moment: moment[0])
@@ -254,14 +254,14 @@ def test_a_crash_loop_from_the_first_start_to_forgiveness() -> None:
 
 def test_a_process_that_we_are_restarting_is_not_dead() -> None:
     of_it, stopped = config(), process(state=next(iter(STARTABLE)), pid=0, uptime_s=0)
-    seen = Seen(
+    seen = Observation(
         at=Instant(NOW_NS, 5.0),
         desired=(of_it,),
         pulses={of_it.id: pulse(heartbeat(of_it))},
         processes={of_it.id.program: stopped},
         restarting=frozenset({of_it.id}),
     )
-    judged = Judge(BRISK).judge(seen, Past(BRISK), Conditions()).judgements[0]
+    judged = Evaluation(BRISK).judge(seen, Past(BRISK), Conditions()).judgements[0]
     assert (judged.verdict, judged.why) == (Verdict.STARTING, "being restarted by the manager")
 
 
@@ -270,9 +270,9 @@ def test_while_redis_settles_no_outage_begins() -> None:
     world.live([Event(0, Trouble.NONE, 10), Event(None, Trouble.MUTE, 2)])
     fleet, processes = world.fleet, world.supervisor.processes()
     silent = {each.id: pulse(heartbeat(each, mute="trade", pid=processes[each.id.program].pid)) for each in fleet}
-    seen = Seen(at=Instant(NOW_NS, 5.0), desired=fleet, pulses=silent, processes=processes)
+    seen = Observation(at=Instant(NOW_NS, 5.0), desired=fleet, pulses=silent, processes=processes)
     news = [
-        [entry.what for entry in Judge(BRISK).judge(seen, Past(BRISK), Conditions(settling=settling)).news]
+        [entry.what for entry in Evaluation(BRISK).judge(seen, Past(BRISK), Conditions(settling=settling)).news]
         for settling in (True, False)
     ]
     assert [What.OUTAGE_BEGAN in whats for whats in news] == [False, True]

@@ -1,8 +1,8 @@
 import pytest
 from msgspec.structs import replace
 
-from manager.decide.history import Track, forgiven, in_force, observe, parked, rebuild, remember, stood_down
-from manager.model.journal_entries import Entry, What
+from manager.decide.history import CollectorPast, forgiven, in_force, observe, parked, rebuild, remember, stood_down
+from manager.model.journal_entries import JournalEntry, What
 from manager.model.processes import Process
 from manager.model.verdicts import Judgement, Verdict
 from manager.settings import ManagerSettings
@@ -12,15 +12,15 @@ LIMITS = ManagerSettings()
 NAME = "okx:BTC-USDT"
 
 
-def entry(what: What, at_s: int = 0, **details: str) -> Entry:
-    return Entry(at_ns=NOW_NS + at_s * S, who="manager", what=what, collector=NAME, details=details)
+def entry(what: What, at_s: int = 0, **details: str) -> JournalEntry:
+    return JournalEntry(at_ns=NOW_NS + at_s * S, who="manager", what=what, collector=NAME, details=details)
 
 
-def verdict(to: str, at_s: int = 0) -> Entry:
+def verdict(to: str, at_s: int = 0) -> JournalEntry:
     return replace(entry(What.VERDICT_CHANGED, at_s), details={"from": "", "to": to})
 
 
-def asked(command: str) -> Entry:
+def asked(command: str) -> JournalEntry:
     return entry(What.ASKED, command=command)
 
 
@@ -30,33 +30,36 @@ GIVEN_UP = (entry(What.PARKED, until="9", parks="2"), entry(What.STOOD_DOWN))
 @pytest.mark.parametrize(
     ("entries", "track"),
     [
-        ([entry(What.RUN_SEEN, started_s="5", pid="7")], Track(run_started_s=5)),
+        ([entry(What.RUN_SEEN, started_s="5", pid="7")], CollectorPast(run_started_s=5)),
         (
             [entry(What.RUN_SEEN, started_s="5"), entry(What.RUN_SEEN, 3, started_s="8")],
-            Track(run_started_s=8, restarts_ns=(NOW_NS + 3 * S,)),
+            CollectorPast(run_started_s=8, restarts_ns=(NOW_NS + 3 * S,)),
         ),
-        ([entry(What.ACTION, action="start", outcome="done")], Track(acted_ns=NOW_NS)),
+        ([entry(What.ACTION, action="start", outcome="done")], CollectorPast(acted_ns=NOW_NS)),
         (
             [entry(What.ACTION, action="start", outcome="refused: the program's file does not exist")],
-            Track(restarts_ns=(NOW_NS,), acted_ns=NOW_NS),
+            CollectorPast(restarts_ns=(NOW_NS,), acted_ns=NOW_NS),
         ),
-        ([entry(What.ACTION, action="start", outcome="failed: supervisord is shutting down")], Track(acted_ns=NOW_NS)),
-        ([entry(What.ACTION, action="stop", outcome="done")], Track()),
+        (
+            [entry(What.ACTION, action="start", outcome="failed: supervisord is shutting down")],
+            CollectorPast(acted_ns=NOW_NS),
+        ),
+        ([entry(What.ACTION, action="stop", outcome="done")], CollectorPast()),
         (
             [entry(What.ACTION, action="kill", pid="7", outcome="done")],
-            Track(killed_pid=7, killed_at_ns=NOW_NS, recoveries=1, acted_ns=NOW_NS),
+            CollectorPast(killed_pid=7, killed_at_ns=NOW_NS, recoveries=1, acted_ns=NOW_NS),
         ),
         (  # killed twice since it was not reaped in time: one recovery
             [entry(What.ACTION, at_s, action="kill", pid=pid, outcome="done") for at_s, pid in ((0, "7"), (5, "7"))],
-            Track(killed_pid=7, killed_at_ns=NOW_NS + 5 * S, recoveries=1, acted_ns=NOW_NS + 5 * S),
+            CollectorPast(killed_pid=7, killed_at_ns=NOW_NS + 5 * S, recoveries=1, acted_ns=NOW_NS + 5 * S),
         ),
         (
             [entry(What.ACTION, at_s, action="kill", pid=pid, outcome="done") for at_s, pid in ((0, "7"), (5, "8"))],
-            Track(killed_pid=8, killed_at_ns=NOW_NS + 5 * S, recoveries=2, acted_ns=NOW_NS + 5 * S),
+            CollectorPast(killed_pid=8, killed_at_ns=NOW_NS + 5 * S, recoveries=2, acted_ns=NOW_NS + 5 * S),
         ),
         (
             [verdict("silent"), entry(What.ACTION, 70, action="restart", pid="7", outcome="done")],
-            Track(
+            CollectorPast(
                 verdict="silent",
                 unwell_since_ns=NOW_NS,
                 silent_since_ns=NOW_NS + 70 * S,
@@ -66,23 +69,23 @@ GIVEN_UP = (entry(What.PARKED, until="9", parks="2"), entry(What.STOOD_DOWN))
         ),
         (  # a restart that could not be done is no recovery, and is not tried again at once
             [verdict("silent"), entry(What.ACTION, 70, action="restart", pid="7", outcome="failed: no answer")],
-            Track(
+            CollectorPast(
                 verdict="silent",
                 unwell_since_ns=NOW_NS,
                 silent_since_ns=NOW_NS + 70 * S,
                 acted_ns=NOW_NS + 70 * S,
             ),
         ),
-        ([entry(What.ACTION, action="probe", pid="7", outcome="done")], Track(acted_ns=NOW_NS)),  # of an outage
-        ([entry(What.STOOD_DOWN)], Track(stood_down_ns=NOW_NS)),
-        ([entry(What.STOOD_DOWN), entry(What.RESTARTED)], Track()),
+        ([entry(What.ACTION, action="probe", pid="7", outcome="done")], CollectorPast(acted_ns=NOW_NS)),  # of an outage
+        ([entry(What.STOOD_DOWN)], CollectorPast(stood_down_ns=NOW_NS)),
+        ([entry(What.STOOD_DOWN), entry(What.RESTARTED)], CollectorPast()),
         (
             [entry(What.RUN_SEEN, started_s="5"), entry(What.PARKED, until=str(NOW_NS + 10 * S), parks="1")],
-            Track(run_started_s=5, parks=1, parked_until_ns=NOW_NS + 10 * S),
+            CollectorPast(run_started_s=5, parks=1, parked_until_ns=NOW_NS + 10 * S),
         ),
         (  # an operator's start during the pause is not the try that is due after it
             [entry(What.PARKED, until=str(NOW_NS + 10 * S), parks="1"), entry(What.RUN_SEEN, 5, started_s="5")],
-            Track(run_started_s=5, parks=1, parked_until_ns=NOW_NS + 10 * S),
+            CollectorPast(run_started_s=5, parks=1, parked_until_ns=NOW_NS + 10 * S),
         ),
         (
             [
@@ -90,7 +93,7 @@ GIVEN_UP = (entry(What.PARKED, until="9", parks="2"), entry(What.STOOD_DOWN))
                 entry(What.PARKED, until=str(NOW_NS + 10 * S), parks="1"),
                 entry(What.RUN_SEEN, 10, started_s="15"),
             ],
-            Track(
+            CollectorPast(
                 run_started_s=15,
                 parks=1,
                 parked_until_ns=NOW_NS + 10 * S,
@@ -98,20 +101,20 @@ GIVEN_UP = (entry(What.PARKED, until="9", parks="2"), entry(What.STOOD_DOWN))
                 restarts_ns=(NOW_NS + 10 * S,),
             ),
         ),
-        ([verdict("healthy"), verdict("quiet", 9)], Track(verdict="quiet", well_since_ns=NOW_NS)),
-        ([verdict("healthy"), verdict("dead", 9)], Track(verdict="dead", unwell_since_ns=NOW_NS + 9 * S)),
+        ([verdict("healthy"), verdict("quiet", 9)], CollectorPast(verdict="quiet", well_since_ns=NOW_NS)),
+        ([verdict("healthy"), verdict("dead", 9)], CollectorPast(verdict="dead", unwell_since_ns=NOW_NS + 9 * S)),
         (
             [verdict("silent"), verdict("exchange_outage", 9), verdict("silent", 60)],
-            Track(verdict="silent", unwell_since_ns=NOW_NS, silent_since_ns=NOW_NS + 60 * S),
+            CollectorPast(verdict="silent", unwell_since_ns=NOW_NS, silent_since_ns=NOW_NS + 60 * S),
         ),
-        ([verdict("silent"), verdict("quiet", 9)], Track(verdict="quiet", well_since_ns=NOW_NS + 9 * S)),
+        ([verdict("silent"), verdict("quiet", 9)], CollectorPast(verdict="quiet", well_since_ns=NOW_NS + 9 * S)),
         (
             [*GIVEN_UP, verdict("healthy", 9), verdict("dead", 609)],
-            Track(verdict="dead", unwell_since_ns=NOW_NS + 609 * S),
+            CollectorPast(verdict="dead", unwell_since_ns=NOW_NS + 609 * S),
         ),
         (
             [*GIVEN_UP, verdict("healthy", 9), verdict("dead", 608)],
-            Track(
+            CollectorPast(
                 verdict="dead",
                 unwell_since_ns=NOW_NS + 608 * S,
                 parks=2,
@@ -120,40 +123,40 @@ GIVEN_UP = (entry(What.PARKED, until="9", parks="2"), entry(What.STOOD_DOWN))
             ),
         ),
         # an order to run, for one whose restarts are not wanted
-        ([verdict("disabled")], Track(verdict="disabled", unwell_since_ns=NOW_NS, ordered=True)),
+        ([verdict("disabled")], CollectorPast(verdict="disabled", unwell_since_ns=NOW_NS, ordered=True)),
         (
             [verdict("disabled"), entry(What.RUN_SEEN, started_s="5"), verdict("dead", 9)],  # not a run that was to be
-            Track(verdict="dead", unwell_since_ns=NOW_NS, run_started_s=5, ordered=True),
+            CollectorPast(verdict="dead", unwell_since_ns=NOW_NS, run_started_s=5, ordered=True),
         ),
         (
             [verdict("disabled"), verdict("dead", 9), entry(What.RUN_SEEN, 10, started_s="5")],
-            Track(verdict="dead", unwell_since_ns=NOW_NS, run_started_s=5),
+            CollectorPast(verdict="dead", unwell_since_ns=NOW_NS, run_started_s=5),
         ),
-        ([verdict("dead"), asked("start")], Track(verdict="dead", unwell_since_ns=NOW_NS, ordered=True)),
+        ([verdict("dead"), asked("start")], CollectorPast(verdict="dead", unwell_since_ns=NOW_NS, ordered=True)),
         (
             [verdict("misconfigured"), asked("enable")],
-            Track(verdict="misconfigured", unwell_since_ns=NOW_NS, ordered=True),
+            CollectorPast(verdict="misconfigured", unwell_since_ns=NOW_NS, ordered=True),
         ),
-        ([verdict("dead"), asked("stop")], Track(verdict="dead", unwell_since_ns=NOW_NS)),
-        ([verdict("healthy"), asked("start")], Track(verdict="healthy", well_since_ns=NOW_NS)),  # it runs
-        ([entry(What.PARKED, until="9" * 5000, parks="1")], Track(parks=1)),
-        ([entry(What.PARKED, until="soon", parks="-1")], Track()),  # nonsense in the journal does no harm
+        ([verdict("dead"), asked("stop")], CollectorPast(verdict="dead", unwell_since_ns=NOW_NS)),
+        ([verdict("healthy"), asked("start")], CollectorPast(verdict="healthy", well_since_ns=NOW_NS)),  # it runs
+        ([entry(What.PARKED, until="9" * 5000, parks="1")], CollectorPast(parks=1)),
+        ([entry(What.PARKED, until="soon", parks="-1")], CollectorPast()),  # nonsense in the journal does no harm
     ],
 )
-def test_the_fold(entries: list[Entry], track: Track) -> None:
+def test_the_fold(entries: list[JournalEntry], track: CollectorPast) -> None:
     assert rebuild(entries, LIMITS) == {NAME: track}
 
 
 def test_a_collector_that_the_operator_changed_starts_with_a_clean_record() -> None:
     history = rebuild([entry(What.PARKED, until="9", parks="2")], LIMITS)
-    applied = Entry(at_ns=1, who="manager", what=What.FLEET_APPLIED, details={"changed": f"okx:A-B {NAME}"})
+    applied = JournalEntry(at_ns=1, who="manager", what=What.FLEET_APPLIED, details={"changed": f"okx:A-B {NAME}"})
     assert remember(history, applied, LIMITS) == {}
     assert history != {}, "the history given stays as it is"
 
 
 def test_who_waits_for_its_program_waits_on_when_it_is_taken_up() -> None:
     history = rebuild([verdict("starting")], LIMITS)
-    applied = Entry(at_ns=NOW_NS, who="manager", what=What.FLEET_APPLIED, details={"added": NAME})
+    applied = JournalEntry(at_ns=NOW_NS, who="manager", what=What.FLEET_APPLIED, details={"added": NAME})
     assert remember(history, applied, LIMITS) == history
 
 
@@ -162,7 +165,7 @@ def test_other_entries_change_nothing() -> None:
 
 
 def test_forgiven_after_ten_healthy_minutes() -> None:
-    track = Track(
+    track = CollectorPast(
         parks=3,
         parked_until_ns=5,
         tried=True,
@@ -173,21 +176,25 @@ def test_forgiven_after_ten_healthy_minutes() -> None:
         verdict="healthy",
     )
     assert forgiven(track, NOW_NS + 599 * S, LIMITS) == track
-    assert forgiven(track, NOW_NS + 600 * S, LIMITS) == Track(well_since_ns=NOW_NS, verdict="healthy")
+    assert forgiven(track, NOW_NS + 600 * S, LIMITS) == CollectorPast(well_since_ns=NOW_NS, verdict="healthy")
 
 
 def test_parked_names_those_whose_pause_lasts() -> None:
-    history = {NAME: Track(parked_until_ns=NOW_NS + S), "okx:A-B": Track(parked_until_ns=NOW_NS), "okx:C-D": Track()}
-    history["nonsense"] = Track(parked_until_ns=NOW_NS + S)
+    history = {
+        NAME: CollectorPast(parked_until_ns=NOW_NS + S),
+        "okx:A-B": CollectorPast(parked_until_ns=NOW_NS),
+        "okx:C-D": CollectorPast(),
+    }
+    history["nonsense"] = CollectorPast(parked_until_ns=NOW_NS + S)
     assert parked(history, NOW_NS, LIMITS) == {config().id: NOW_NS + S}
-    assert not in_force(Track(parked_until_ns=NOW_NS + 301 * S), NOW_NS, LIMITS)
+    assert not in_force(CollectorPast(parked_until_ns=NOW_NS + 301 * S), NOW_NS, LIMITS)
 
 
 def test_stood_down_names_those_who_need_a_person() -> None:
     history = {
-        NAME: Track(stood_down_ns=NOW_NS),
-        "okx:A-B": Track(stood_down_ns=NOW_NS, well_since_ns=NOW_NS),
-        "okx:C-D": Track(),
+        NAME: CollectorPast(stood_down_ns=NOW_NS),
+        "okx:A-B": CollectorPast(stood_down_ns=NOW_NS, well_since_ns=NOW_NS),
+        "okx:C-D": CollectorPast(),
     }
     assert stood_down(history, NOW_NS + 599 * S, LIMITS) == {NAME, "okx:A-B"}
     assert stood_down(history, NOW_NS + 600 * S, LIMITS) == {NAME}

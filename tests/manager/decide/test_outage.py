@@ -4,9 +4,9 @@ import pytest
 from msgspec.structs import replace
 
 from common.config.collector import ExchangeCollectorConfig
-from manager.decide.history import Track
+from manager.decide.history import CollectorPast
 from manager.decide.outage import Outage, Outages, has_fresh_data, observe_outages, rebuild_outages
-from manager.model.journal_entries import Entry, What
+from manager.model.journal_entries import JournalEntry, What
 from manager.model.verdicts import Judgement, Verdict
 from manager.settings import ManagerSettings
 from tests.manager.fakes import NOW_NS, S, config, heartbeat, process, pulse
@@ -17,8 +17,10 @@ LETTERS = "ABCDEFGHIJKLMN"
 LASTING = {"okx": Outage(began_ns=NOW_NS - 100 * S)}
 
 
-def entry(what: What, at_s: int = 0, collector: str = "", why: str = "", **details: str) -> Entry:
-    return Entry(at_ns=NOW_NS + at_s * S, who="manager", what=what, collector=collector, why=why, details=details)
+def entry(what: What, at_s: int = 0, collector: str = "", why: str = "", **details: str) -> JournalEntry:
+    return JournalEntry(
+        at_ns=NOW_NS + at_s * S, who="manager", what=what, collector=collector, why=why, details=details
+    )
 
 
 def collector(number: int, verdict: Verdict, data_age_s: float = 1, **changes: Any) -> Judgement:
@@ -33,20 +35,24 @@ def judged(of: ExchangeCollectorConfig, verdict: Verdict, data_age_s: float) -> 
 
 
 def fleet(
-    silent: int = 0, flowing: int = 0, *more: Verdict, resting: int = 0, history: dict[str, Track] | None = None
-) -> tuple[list[Judgement], dict[str, Track]]:
+    silent: int = 0, flowing: int = 0, *more: Verdict, resting: int = 0, history: dict[str, CollectorPast] | None = None
+) -> tuple[list[Judgement], dict[str, CollectorPast]]:
     """Collectors of OKX in this order; who is well has been for ten minutes, who rests has had no data for a while."""
     verdicts = [(Verdict.SILENT, 45)] * silent + [(Verdict.HEALTHY, 1)] * flowing + [(Verdict.QUIET, 45)] * resting
     verdicts += [(verdict, 1) for verdict in more]
     members = [collector(number, verdict, age_s) for number, (verdict, age_s) in enumerate(verdicts)]
     tracks = {
-        str(each.id): Track(well_since_ns=NOW_NS - 600 * S) if each.well else Track(unwell_since_ns=NOW_NS - 9 * S)
+        str(each.id): CollectorPast(well_since_ns=NOW_NS - 600 * S)
+        if each.well
+        else CollectorPast(unwell_since_ns=NOW_NS - 9 * S)
         for each in members
     }
     return members, tracks | (history or {})
 
 
-def news(members: tuple[list[Judgement], dict[str, Track]], outages: Outages, now_ns: int = NOW_NS) -> list[Entry]:
+def news(
+    members: tuple[list[Judgement], dict[str, CollectorPast]], outages: Outages, now_ns: int = NOW_NS
+) -> list[JournalEntry]:
     return observe_outages(members[0], outages, members[1], now_ns, LIMITS, "manager")
 
 
@@ -66,12 +72,15 @@ def news(members: tuple[list[Judgement], dict[str, Track]], outages: Outages, no
         # a fault of the process tells nothing of the exchange
         (fleet(0, 0, Verdict.HUNG, Verdict.HUNG, Verdict.DEAD, Verdict.CRASH_LOOPING, Verdict.UNKNOWN), False),
         (fleet(2, 0, Verdict.HUNG, Verdict.DEAD, Verdict.STARTING, Verdict.MISCONFIGURED, Verdict.DISABLED), True),
-        (fleet(2, 0, history={"okx:A-USDT": Track(stood_down_ns=1)}), False),  # its trouble is known to be its own
-        (fleet(3, 0, history={"okx:A-USDT": Track(stood_down_ns=1)}), True),
+        (
+            fleet(2, 0, history={"okx:A-USDT": CollectorPast(stood_down_ns=1)}),
+            False,
+        ),  # its trouble is known to be its own
+        (fleet(3, 0, history={"okx:A-USDT": CollectorPast(stood_down_ns=1)}), True),
     ],
 )
 def test_an_outage_begins_when_most_of_those_that_tell_are_silent(
-    members: tuple[list[Judgement], dict[str, Track]], begins: bool
+    members: tuple[list[Judgement], dict[str, CollectorPast]], begins: bool
 ) -> None:
     assert [entry.what for entry in news(members, {})] == [What.OUTAGE_BEGAN] * begins
 
@@ -129,24 +138,27 @@ def test_one_outage_begins_once() -> None:
     [
         (fleet(12, 1), ""),  # it was well all the time
         (fleet(12, 0, Verdict.STARTING, Verdict.HUNG), ""),
-        (fleet(12, 1, history={"okx:M-USDT": Track(verdict="silent")}), "data flows again at okx:M-USDT"),
+        (fleet(12, 1, history={"okx:M-USDT": CollectorPast(verdict="silent")}), "data flows again at okx:M-USDT"),
         (
-            fleet(12, 1, history={"okx:M-USDT": Track(well_since_ns=NOW_NS - 9 * S)}),
+            fleet(12, 1, history={"okx:M-USDT": CollectorPast(well_since_ns=NOW_NS - 9 * S)}),
             "data flows again at okx:M-USDT",
         ),
-        (fleet(12, 0, resting=1, history={"okx:M-USDT": Track(verdict="silent")}), ""),  # connected, and no data yet
+        (
+            fleet(12, 0, resting=1, history={"okx:M-USDT": CollectorPast(verdict="silent")}),
+            "",
+        ),  # connected, and no data yet
         (fleet(2, 2), "most of its collectors are not silent any more"),
         (fleet(0, 0, Verdict.DISABLED), "most of its collectors are not silent any more"),
         (([], {}), "most of its collectors are not silent any more"),  # it has left the fleet
     ],
 )
 def test_an_outage_is_over_as_soon_as_data_flows_where_none_did(
-    members: tuple[list[Judgement], dict[str, Track]], why: str
+    members: tuple[list[Judgement], dict[str, CollectorPast]], why: str
 ) -> None:
     assert news(members, LASTING) == ([entry(What.OUTAGE_ENDED, why=why, exchange="okx")] if why else [])
 
 
-OLD = {f"okx:{letter}-USDT": Track(unwell_since_ns=NOW_NS - 800 * S) for letter in LETTERS[:12]}
+OLD = {f"okx:{letter}-USDT": CollectorPast(unwell_since_ns=NOW_NS - 800 * S) for letter in LETTERS[:12]}
 
 
 @pytest.mark.parametrize(
@@ -162,7 +174,9 @@ OLD = {f"okx:{letter}-USDT": Track(unwell_since_ns=NOW_NS - 800 * S) for letter 
         (fleet(12, 1), -5, True),  # the clock was set back
     ],
 )
-def test_another_outage(members: tuple[list[Judgement], dict[str, Track]], ended_s_ago: int, begins: bool) -> None:
+def test_another_outage(
+    members: tuple[list[Judgement], dict[str, CollectorPast]], ended_s_ago: int, begins: bool
+) -> None:
     ended = {"okx": Outage(began_ns=NOW_NS - 900 * S, ended_ns=NOW_NS - ended_s_ago * S)}
     assert [entry.what for entry in news(members, ended)] == [What.OUTAGE_BEGAN] * begins
 
@@ -195,7 +209,7 @@ BEGAN = entry(What.OUTAGE_BEGAN, exchange="okx")
         ([entry(What.VERDICT_CHANGED, exchange="okx"), entry(What.OUTAGE_ENDED)], {}),
     ],
 )
-def test_the_fold(entries: list[Entry], outages: Outages) -> None:
+def test_the_fold(entries: list[JournalEntry], outages: Outages) -> None:
     assert rebuild_outages(entries) == outages
 
 

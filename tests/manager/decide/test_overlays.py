@@ -1,15 +1,15 @@
 import pytest
 
-from manager.decide.history import Track
+from manager.decide.history import CollectorPast
 from manager.decide.outage import Outage
-from manager.decide.overlays import NO_MARKS, Marks, OutageMark, marks_of, read_marks
+from manager.decide.overlays import NO_MARKS, OutageMark, Overlays, marks_of, read_marks
 from manager.model.verdicts import Judgement, Verdict
 from manager.observe.writes import NoWrites
 from manager.settings import ManagerSettings
 from tests.manager.fakes import NOW_NS, S, config
 
 LIMITS = ManagerSettings()
-MARKS = Marks(
+MARKS = Overlays(
     outages={"okx": OutageMark(NOW_NS, NOW_NS + 30 * S)},
     stood_down=frozenset({"okx:BTC-USDT", "binance:BTC-USDT"}),
 )
@@ -41,7 +41,7 @@ def judged(verdict: Verdict, symbol: str = "BTC-USDT") -> Judgement:
         (
             Verdict.SILENT,
             "BTC-USDT",
-            Marks(stood_down=frozenset({"okx:BTC-USDT"})),
+            Overlays(stood_down=frozenset({"okx:BTC-USDT"})),
             Verdict.SILENT,
             f"because; {LEFT_ALONE}",
         ),
@@ -55,25 +55,25 @@ def judged(verdict: Verdict, symbol: str = "BTC-USDT") -> Judgement:
     ],
 )
 def test_what_follows_from_the_marks(
-    verdict: Verdict, symbol: str, marks: Marks, verdict_then: Verdict, why: str
+    verdict: Verdict, symbol: str, marks: Overlays, verdict_then: Verdict, why: str
 ) -> None:
     (judgement,) = marks.applied([judged(verdict, symbol)])
     assert (judgement.verdict, judgement.why) == (verdict_then, why)
 
 
 def test_an_outage_of_one_exchange_is_none_of_another() -> None:
-    marks = Marks(outages={"binance": OutageMark(NOW_NS, NOW_NS)})
+    marks = Overlays(outages={"binance": OutageMark(NOW_NS, NOW_NS)})
     assert marks.applied([judged(Verdict.SILENT)]) == [judged(Verdict.SILENT)]
 
 
 def test_the_marks_follow_from_the_journal() -> None:
     outages = {"okx": Outage(began_ns=NOW_NS), "binance": Outage(began_ns=NOW_NS, ended_ns=NOW_NS + S)}
     history = {
-        "okx:BTC-USDT": Track(stood_down_ns=NOW_NS),
-        "okx:ETH-USDT": Track(stood_down_ns=NOW_NS, well_since_ns=NOW_NS - 600 * S),
-        "okx:SOL-USDT": Track(),
+        "okx:BTC-USDT": CollectorPast(stood_down_ns=NOW_NS),
+        "okx:ETH-USDT": CollectorPast(stood_down_ns=NOW_NS, well_since_ns=NOW_NS - 600 * S),
+        "okx:SOL-USDT": CollectorPast(),
     }
-    assert marks_of(outages, history, NOW_NS, LIMITS) == Marks(
+    assert marks_of(outages, history, NOW_NS, LIMITS) == Overlays(
         outages={"okx": OutageMark(NOW_NS, NOW_NS + 30 * S)}, stood_down=frozenset({"okx:BTC-USDT"})
     )
 
@@ -90,7 +90,7 @@ def test_the_marks_in_the_heartbeat() -> None:
 
 
 def test_while_redis_takes_no_writes_a_heartbeat_proves_nothing_missing_or_not() -> None:
-    marks = Marks(stood_down=frozenset({"okx:BTC-USDT"}), no_writes=NoWrites("OOM", NOW_NS))
+    marks = Overlays(stood_down=frozenset({"okx:BTC-USDT"}), no_writes=NoWrites("OOM", NOW_NS))
     hung = Judgement(config=config(), verdict=Verdict.HUNG, why="no heartbeat for 11 s", on_absence=True)
     alone = Judgement(config=config(), verdict=Verdict.DEAD, why="no heartbeat", on_absence=True)
     dead = judged(Verdict.DEAD)

@@ -5,7 +5,7 @@ from msgspec.structs import replace
 
 from common.config.collector import ExchangeCollectorConfig
 from manager.decide.assess import assess
-from manager.decide.history import Track
+from manager.decide.history import CollectorPast
 from manager.decide.outage import Outage
 from manager.decide.policy import Action, ActionKind, Conditions, decide
 from manager.model.processes import Process, ProcessState
@@ -43,59 +43,63 @@ KILL = Action(kind=ActionKind.KILL, collector=ID, why="because", pid=4242)
 @pytest.mark.parametrize(
     ("judgement", "track", "actions"),
     [
-        (judged(Verdict.HEALTHY, process()), Track(), []),
-        (judged(Verdict.QUIET, process()), Track(), []),
-        (judged(Verdict.STARTING, process()), Track(), []),
-        (judged(Verdict.EXCHANGE_OUTAGE, process()), Track(silent_since_ns=1), []),
-        (judged(Verdict.UNKNOWN, process()), Track(), []),
-        (judged(Verdict.MISCONFIGURED, ended()), Track(), []),
-        (judged(Verdict.CRASH_LOOPING, ended()), Track(), []),
-        (judged(Verdict.DEAD, None), Track(), []),  # supervisord away, or its program not applied yet
-        (judged(Verdict.DEAD, NEVER_STARTED), Track(), [start()]),
-        (judged(Verdict.STARTING, NEVER_STARTED), Track(), [start()]),  # it waits for its turn
-        (judged(Verdict.DEAD, ended(ProcessState.FATAL)), Track(), [start()]),
-        (judged(Verdict.DEAD, ended(ProcessState.EXITED)), Track(), [start()]),
-        (judged(Verdict.DEAD, ended(ProcessState.STOPPED)), Track(), [start()]),
-        (judged(Verdict.DEAD, ended(ProcessState.BACKOFF)), Track(), []),
-        (judged(Verdict.DEAD, process(state=ProcessState.STOPPING)), Track(), []),
-        (judged(Verdict.HUNG, process()), Track(), [KILL]),
-        (judged(Verdict.HUNG, process()), Track(killed_pid=4242, killed_at_ns=NOW_NS - 2 * S), []),
-        (judged(Verdict.HUNG, process()), Track(killed_pid=4242, killed_at_ns=NOW_NS - 6 * S), [KILL]),
-        (judged(Verdict.HUNG, process()), Track(killed_pid=1, killed_at_ns=NOW_NS - 2 * S), [KILL]),
-        (judged(Verdict.DISABLED, ended()), Track(), []),
-        (judged(Verdict.DISABLED, None), Track(), []),
+        (judged(Verdict.HEALTHY, process()), CollectorPast(), []),
+        (judged(Verdict.QUIET, process()), CollectorPast(), []),
+        (judged(Verdict.STARTING, process()), CollectorPast(), []),
+        (judged(Verdict.EXCHANGE_OUTAGE, process()), CollectorPast(silent_since_ns=1), []),
+        (judged(Verdict.UNKNOWN, process()), CollectorPast(), []),
+        (judged(Verdict.MISCONFIGURED, ended()), CollectorPast(), []),
+        (judged(Verdict.CRASH_LOOPING, ended()), CollectorPast(), []),
+        (judged(Verdict.DEAD, None), CollectorPast(), []),  # supervisord away, or its program not applied yet
+        (judged(Verdict.DEAD, NEVER_STARTED), CollectorPast(), [start()]),
+        (judged(Verdict.STARTING, NEVER_STARTED), CollectorPast(), [start()]),  # it waits for its turn
+        (judged(Verdict.DEAD, ended(ProcessState.FATAL)), CollectorPast(), [start()]),
+        (judged(Verdict.DEAD, ended(ProcessState.EXITED)), CollectorPast(), [start()]),
+        (judged(Verdict.DEAD, ended(ProcessState.STOPPED)), CollectorPast(), [start()]),
+        (judged(Verdict.DEAD, ended(ProcessState.BACKOFF)), CollectorPast(), []),
+        (judged(Verdict.DEAD, process(state=ProcessState.STOPPING)), CollectorPast(), []),
+        (judged(Verdict.HUNG, process()), CollectorPast(), [KILL]),
+        (judged(Verdict.HUNG, process()), CollectorPast(killed_pid=4242, killed_at_ns=NOW_NS - 2 * S), []),
+        (judged(Verdict.HUNG, process()), CollectorPast(killed_pid=4242, killed_at_ns=NOW_NS - 6 * S), [KILL]),
+        (judged(Verdict.HUNG, process()), CollectorPast(killed_pid=1, killed_at_ns=NOW_NS - 2 * S), [KILL]),
+        (judged(Verdict.DISABLED, ended()), CollectorPast(), []),
+        (judged(Verdict.DISABLED, None), CollectorPast(), []),
         (
             judged(Verdict.DISABLED, process()),
-            Track(),
+            CollectorPast(),
             [Action(kind=ActionKind.STOP, collector=ID, why="because", pid=4242)],
         ),
         # without restarts
-        (judged(Verdict.DEAD, NEVER_STARTED, config(auto_restart=False)), Track(), [start()]),
-        (judged(Verdict.DEAD, ended(), config(auto_restart=False)), Track(), []),
+        (judged(Verdict.DEAD, NEVER_STARTED, config(auto_restart=False)), CollectorPast(), [start()]),
+        (judged(Verdict.DEAD, ended(), config(auto_restart=False)), CollectorPast(), []),
         (
             judged(Verdict.DEAD, ended(), config(auto_restart=False)),
-            Track(ordered=True),
+            CollectorPast(ordered=True),
             [replace(start(), why="it was told to run")],
         ),
-        (judged(Verdict.HUNG, process(), config(auto_restart=False)), Track(), []),
+        (judged(Verdict.HUNG, process(), config(auto_restart=False)), CollectorPast(), []),
         (  # who restarts it so often is a person
             judged(Verdict.STARTING, process(), config(auto_restart=False)),
-            Track(restarts_ns=times(36, 30, 24, 18, 12, 6)),
+            CollectorPast(restarts_ns=times(36, 30, 24, 18, 12, 6)),
             [],
         ),
         # the budget
-        (judged(Verdict.DEAD, ended()), Track(restarts_ns=times(70, 50, 40, 30, 20)), [start()]),
-        (judged(Verdict.DEAD, ended()), Track(parked_until_ns=NOW_NS + S, parks=1), []),
-        (judged(Verdict.DEAD, ended()), Track(parked_until_ns=NOW_NS, parks=1), [start()]),
-        (judged(Verdict.DEAD, ended()), Track(parked_until_ns=NOW_NS + 400 * S, parks=1), [start()]),  # clock set back
+        (judged(Verdict.DEAD, ended()), CollectorPast(restarts_ns=times(70, 50, 40, 30, 20)), [start()]),
+        (judged(Verdict.DEAD, ended()), CollectorPast(parked_until_ns=NOW_NS + S, parks=1), []),
+        (judged(Verdict.DEAD, ended()), CollectorPast(parked_until_ns=NOW_NS, parks=1), [start()]),
         (
             judged(Verdict.DEAD, ended()),
-            Track(parked_until_ns=NOW_NS - S, parks=9, tried=True, well_since_ns=NOW_NS - 600 * S),
+            CollectorPast(parked_until_ns=NOW_NS + 400 * S, parks=1),
+            [start()],
+        ),  # clock set back
+        (
+            judged(Verdict.DEAD, ended()),
+            CollectorPast(parked_until_ns=NOW_NS - S, parks=9, tried=True, well_since_ns=NOW_NS - 600 * S),
             [start()],  # forgiven
         ),
     ],
 )
-def test_decisions(judgement: Judgement, track: Track, actions: list[Action]) -> None:
+def test_decisions(judgement: Judgement, track: CollectorPast, actions: list[Action]) -> None:
     assert decide([judgement], {str(ID): track}, NOW_NS, Conditions(), LIMITS) == actions
 
 
@@ -105,34 +109,34 @@ def test_decisions(judgement: Judgement, track: Track, actions: list[Action]) ->
         (
             ended(),
             Verdict.DEAD,
-            Track(restarts_ns=times(50, 40, 30, 20, 10)),
+            CollectorPast(restarts_ns=times(50, 40, 30, 20, 10)),
             "restarted 5 times within 60 s (because); next try at 08:00:10 UTC",
             10,
         ),
         (
             process(),
             Verdict.STARTING,  # supervisord restarts by itself what survives startsecs
-            Track(restarts_ns=times(36, 30, 24, 18, 12, 6)),
+            CollectorPast(restarts_ns=times(36, 30, 24, 18, 12, 6)),
             "restarted 6 times within 60 s (because); next try at 08:00:10 UTC",
             10,
         ),
         (
             ended(),
             Verdict.DEAD,
-            Track(parks=2, parked_until_ns=NOW_NS - 5 * S, tried=True),
+            CollectorPast(parks=2, parked_until_ns=NOW_NS - 5 * S, tried=True),
             "its try number 2 did not hold (because); next try at 08:00:40 UTC",
             40,
         ),
         (
             process(),
             Verdict.HUNG,
-            Track(parks=5, parked_until_ns=NOW_NS - 5 * S, tried=True),
+            CollectorPast(parks=5, parked_until_ns=NOW_NS - 5 * S, tried=True),
             "its try number 5 did not hold (because); next try at 08:05:00 UTC",
             300,
         ),
     ],
 )
-def test_parks(found: Process, verdict: Verdict, track: Track, why: str, pause_s: int) -> None:
+def test_parks(found: Process, verdict: Verdict, track: CollectorPast, why: str, pause_s: int) -> None:
     assert decide([judged(verdict, found)], {str(ID): track}, NOW_NS, Conditions(), LIMITS) == [
         Action(
             kind=ActionKind.PARK,
@@ -146,7 +150,7 @@ def test_parks(found: Process, verdict: Verdict, track: Track, why: str, pause_s
 
 
 def test_a_healthy_collector_is_not_parked_for_its_past() -> None:
-    track = Track(restarts_ns=times(36, 30, 24, 18, 12, 6))
+    track = CollectorPast(restarts_ns=times(36, 30, 24, 18, 12, 6))
     assert decide([judged(Verdict.HEALTHY, process())], {str(ID): track}, NOW_NS, Conditions(), LIMITS) == []
 
 
@@ -173,9 +177,9 @@ def test_starts_are_staggered_and_come_in_turn() -> None:
     judgements += [judged(Verdict.STARTING, process(uptime_s=31), fleet[2])]  # had its time
     judgements += [judged(Verdict.DEAD, NEVER_STARTED, of) for of in fleet[3:]]
     history = {
-        str(fleet[4].id): Track(run_started_s=NOW_NS // S - 9),
-        str(fleet[5].id): Track(acted_ns=NOW_NS - 8 * S),  # its start was refused
-        str(fleet[6].id): Track(run_started_s=NOW_NS // S - 10),
+        str(fleet[4].id): CollectorPast(run_started_s=NOW_NS // S - 9),
+        str(fleet[5].id): CollectorPast(acted_ns=NOW_NS - 8 * S),  # its start was refused
+        str(fleet[6].id): CollectorPast(run_started_s=NOW_NS // S - 10),
     }
     busy = Conditions(busy=frozenset({fleet[3].id}))  # one more slot
     assert decide(judgements[:9], history, NOW_NS, busy, LIMITS) == [start(fleet[n]) for n in (7, 8, 6, 4, 5)]
@@ -185,8 +189,8 @@ def test_starts_are_staggered_and_come_in_turn() -> None:
 def test_kills_and_restarts_wait_for_their_turn_too() -> None:
     fleet = [config(f"C{number}-USDT") for number in range(14)]
     hung = [judged(Verdict.HUNG, process(), of) for of in fleet[:12]]
-    history = {str(of.id): Track(run_started_s=1) for of in fleet[:12]}
-    lately = Track(run_started_s=0, silent_since_ns=1)
+    history = {str(of.id): CollectorPast(run_started_s=1) for of in fleet[:12]}
+    lately = CollectorPast(run_started_s=0, silent_since_ns=1)
     history[str(fleet[12].id)] = lately
     judgements = [*hung, silent(of=fleet[12]), judged(Verdict.DEAD, ended(), fleet[13])]
     actions = decide(judgements, history, NOW_NS, Conditions(), LIMITS)
@@ -201,7 +205,7 @@ def test_a_stop_or_a_park_waits_for_nobody() -> None:
     fleet = [config(f"C{number}-USDT") for number in range(12)]
     judgements = [judged(Verdict.STARTING, process(uptime_s=3), of) for of in fleet[:10]]
     judgements += [judged(Verdict.DISABLED, process(), fleet[10]), judged(Verdict.DEAD, ended(), fleet[11])]
-    history = {str(fleet[11].id): Track(restarts_ns=times(5, 4, 3, 2, 1))}
+    history = {str(fleet[11].id): CollectorPast(restarts_ns=times(5, 4, 3, 2, 1))}
     actions = decide(judgements, history, NOW_NS, Conditions(), LIMITS)
     assert [(action.kind, action.collector) for action in actions] == [
         (ActionKind.STOP, fleet[10].id),
@@ -222,14 +226,14 @@ STAND_DOWN = Action(
     collector=ID,
     why="3 restarts did not hold (because); left alone until a person restarts it",
 )
-CONFIRMED = Track(silent_since_ns=NOW_NS - 60 * S)
+CONFIRMED = CollectorPast(silent_since_ns=NOW_NS - 60 * S)
 
 
 @pytest.mark.parametrize(
     ("judgement", "track", "actions"),
     [
-        (silent(), Track(), []),  # nobody knows since when
-        (silent(), Track(silent_since_ns=NOW_NS - 59 * S), []),
+        (silent(), CollectorPast(), []),  # nobody knows since when
+        (silent(), CollectorPast(silent_since_ns=NOW_NS - 59 * S), []),
         (silent(), CONFIRMED, [RESTART]),
         (silent(book_state=BookState.STALE), CONFIRMED, [RESTART]),
         (silent(of=config(auto_restart=False)), CONFIRMED, []),
@@ -248,25 +252,25 @@ CONFIRMED = Track(silent_since_ns=NOW_NS - 60 * S)
         (silent(), replace(CONFIRMED, recoveries=2), [RESTART]),
         (silent(), replace(CONFIRMED, recoveries=3), [STAND_DOWN]),
         (silent(), replace(CONFIRMED, recoveries=3, stood_down_ns=NOW_NS - S), []),
-        (judged(Verdict.HUNG, process()), Track(recoveries=2), [KILL]),
-        (judged(Verdict.HUNG, process()), Track(recoveries=3), [STAND_DOWN]),
-        (judged(Verdict.HUNG, process()), Track(recoveries=3, stood_down_ns=NOW_NS - S), []),
-        (judged(Verdict.HUNG, process()), Track(recoveries=3, parked_until_ns=NOW_NS + S, parks=1), []),
-        (judged(Verdict.DEAD, ended()), Track(recoveries=3, stood_down_ns=NOW_NS - S), [start()]),
+        (judged(Verdict.HUNG, process()), CollectorPast(recoveries=2), [KILL]),
+        (judged(Verdict.HUNG, process()), CollectorPast(recoveries=3), [STAND_DOWN]),
+        (judged(Verdict.HUNG, process()), CollectorPast(recoveries=3, stood_down_ns=NOW_NS - S), []),
+        (judged(Verdict.HUNG, process()), CollectorPast(recoveries=3, parked_until_ns=NOW_NS + S, parks=1), []),
+        (judged(Verdict.DEAD, ended()), CollectorPast(recoveries=3, stood_down_ns=NOW_NS - S), [start()]),
         (
             judged(Verdict.HUNG, process()),
-            Track(recoveries=3, stood_down_ns=NOW_NS - 900 * S, well_since_ns=NOW_NS - 600 * S),
+            CollectorPast(recoveries=3, stood_down_ns=NOW_NS - 900 * S, well_since_ns=NOW_NS - 600 * S),
             [KILL],  # forgiven
         ),
     ],
 )
-def test_recoveries(judgement: Judgement, track: Track, actions: list[Action]) -> None:
+def test_recoveries(judgement: Judgement, track: CollectorPast, actions: list[Action]) -> None:
     assert decide([judgement], {str(ID): track}, NOW_NS, Conditions(), LIMITS) == actions
 
 
 @pytest.mark.parametrize("conditions", [Conditions(settling=True), Conditions(busy=frozenset({ID}))])
 @pytest.mark.parametrize("track", [CONFIRMED, replace(CONFIRMED, recoveries=3)])
-def test_no_recovery_where_what_we_know_may_be_old(conditions: Conditions, track: Track) -> None:
+def test_no_recovery_where_what_we_know_may_be_old(conditions: Conditions, track: CollectorPast) -> None:
     assert decide([silent()], {str(ID): track}, NOW_NS, conditions, LIMITS) == []
 
 
@@ -323,23 +327,23 @@ def test_probes_are_ever_rarer_and_each_time_another_one(outages: dict[str, Outa
 @pytest.mark.parametrize(
     ("first", "track", "conditions", "symbols"),
     [
-        (replace(OUT[0], verdict=Verdict.HEALTHY), Track(), Conditions(), ["B-USDT"]),
-        (replace(OUT[0], config=config("A-USDT", auto_restart=False)), Track(), Conditions(), ["B-USDT"]),
-        (replace(OUT[0], process=None), Track(), Conditions(), ["B-USDT"]),
-        (OUT[0], Track(stood_down_ns=NOW_NS - S), Conditions(), ["B-USDT"]),
-        (OUT[0], Track(parks=1, parked_until_ns=NOW_NS + S), Conditions(), ["B-USDT"]),
-        (OUT[0], Track(restarts_ns=times(5, 4, 3, 2, 1)), Conditions(), ["B-USDT"]),
-        (OUT[0], Track(), Conditions(busy=frozenset({FLEET[0].id})), ["B-USDT"]),
-        (OUT[0], Track(), Conditions(settling=True), []),
+        (replace(OUT[0], verdict=Verdict.HEALTHY), CollectorPast(), Conditions(), ["B-USDT"]),
+        (replace(OUT[0], config=config("A-USDT", auto_restart=False)), CollectorPast(), Conditions(), ["B-USDT"]),
+        (replace(OUT[0], process=None), CollectorPast(), Conditions(), ["B-USDT"]),
+        (OUT[0], CollectorPast(stood_down_ns=NOW_NS - S), Conditions(), ["B-USDT"]),
+        (OUT[0], CollectorPast(parks=1, parked_until_ns=NOW_NS + S), Conditions(), ["B-USDT"]),
+        (OUT[0], CollectorPast(restarts_ns=times(5, 4, 3, 2, 1)), Conditions(), ["B-USDT"]),
+        (OUT[0], CollectorPast(), Conditions(busy=frozenset({FLEET[0].id})), ["B-USDT"]),
+        (OUT[0], CollectorPast(), Conditions(settling=True), []),
         (
             replace(silent(of=FLEET[0], banned_until=NOW_NS + S), verdict=OUT[0].verdict),
-            Track(),
+            CollectorPast(),
             Conditions(),
             ["B-USDT"],
         ),
     ],
 )
-def test_who_may_be_a_probe(first: Judgement, track: Track, conditions: Conditions, symbols: list[str]) -> None:
+def test_who_may_be_a_probe(first: Judgement, track: CollectorPast, conditions: Conditions, symbols: list[str]) -> None:
     history = {"okx:A-USDT": track}
     assert probed([first, *OUT[1:]], outage(), history=history, conditions=conditions) == symbols
 

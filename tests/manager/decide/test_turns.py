@@ -1,6 +1,6 @@
 import pytest
 
-from manager.decide.history import Track
+from manager.decide.history import CollectorPast
 from manager.decide.turns import Turns
 from manager.model.processes import Process, ProcessState
 from manager.model.verdicts import Judgement, Verdict
@@ -17,7 +17,7 @@ def dead(found: Process | None, symbol: str = "BTC-USDT") -> Judgement:
     return Judgement(config=config(symbol), verdict=Verdict.DEAD, why="because", process=found)
 
 
-def judged(judgement: Judgement, track: Track, *, busy: bool = False) -> tuple[str, str]:
+def judged(judgement: Judgement, track: CollectorPast, *, busy: bool = False) -> tuple[str, str]:
     of = frozenset({judgement.id} if busy else ())
     (found,) = Turns().waiting([judgement], {str(judgement.id): track}, 0.0, LIMITS, of)
     return found.verdict.value, found.why
@@ -26,29 +26,29 @@ def judged(judgement: Judgement, track: Track, *, busy: bool = False) -> tuple[s
 @pytest.mark.parametrize(
     ("judgement", "track", "expected"),
     [
-        (dead(FRESH), Track(), ("starting", "not started yet")),
-        (dead(FRESH), Track(run_started_s=5), ("starting", "not started yet")),  # supervisord was started anew
-        (dead(None), Track(), ("starting", "not started yet")),  # its program is not taken up yet
-        (dead(STOPPED), Track(ordered=True), ("starting", "to be started, as it was told to run")),
-        (dead(None), Track(ordered=True, run_started_s=5), ("starting", "not started yet")),
+        (dead(FRESH), CollectorPast(), ("starting", "not started yet")),
+        (dead(FRESH), CollectorPast(run_started_s=5), ("starting", "not started yet")),  # supervisord was started anew
+        (dead(None), CollectorPast(), ("starting", "not started yet")),  # its program is not taken up yet
+        (dead(STOPPED), CollectorPast(ordered=True), ("starting", "to be started, as it was told to run")),
+        (dead(None), CollectorPast(ordered=True, run_started_s=5), ("starting", "not started yet")),
         # somebody or something has ended it
-        (dead(STOPPED), Track(run_started_s=5), ("dead", "because")),
-        (dead(process(state=ProcessState.FATAL, pid=0)), Track(run_started_s=5), ("dead", "because")),
-        (dead(None), Track(run_started_s=5), ("dead", "because")),
-        (dead(process(state=ProcessState.STOPPING)), Track(ordered=True), ("dead", "because")),
+        (dead(STOPPED), CollectorPast(run_started_s=5), ("dead", "because")),
+        (dead(process(state=ProcessState.FATAL, pid=0)), CollectorPast(run_started_s=5), ("dead", "because")),
+        (dead(None), CollectorPast(run_started_s=5), ("dead", "because")),
+        (dead(process(state=ProcessState.STOPPING)), CollectorPast(ordered=True), ("dead", "because")),
         (
             Judgement(config=config(), verdict=Verdict.CRASH_LOOPING, why="because", process=FRESH),
-            Track(),
+            CollectorPast(),
             ("crash_looping", "because"),
         ),
     ],
 )
-def test_who_waits_for_its_start(judgement: Judgement, track: Track, expected: tuple[str, str]) -> None:
+def test_who_waits_for_its_start(judgement: Judgement, track: CollectorPast, expected: tuple[str, str]) -> None:
     assert judged(judgement, track) == expected
 
 
 def test_whose_program_is_being_replaced_waits_too() -> None:
-    assert judged(dead(None), Track(run_started_s=5), busy=True) == ("starting", "not started yet")
+    assert judged(dead(None), CollectorPast(run_started_s=5), busy=True) == ("starting", "not started yet")
 
 
 def test_who_waits_for_longer_than_its_turn_can_take_is_dead() -> None:

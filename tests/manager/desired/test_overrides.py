@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from common.config.collector import ExchangeCollectorConfig
 from common.config.exchanges import PROFILES
 from common.config.fleet_file import Fleet
-from manager.desired.overrides import Desired, Stamp, Wish, WishState, encode, merge
+from manager.desired.overrides import Desired, Override, OverrideState, Stamp, encode, merge
 from manager.model.verdicts import Judgement, Verdict
 from tests.manager.fakes import config
 from tickfleet.contract.identity import CollectorId
@@ -24,11 +24,11 @@ TABLE: dict[str, Any] = {"exchange": "okx", "symbol": "XRP-USDT", "data_types": 
 ADDED = ExchangeCollectorConfig("okx", "XRP-USDT", FILE.resolve(TABLE).data_types)
 
 
-def wish(state: str, **more: Any) -> Wish:
-    return Wish(**{"state": WishState(state), "who": "alice", "at": AT_NS, **more})
+def wish(state: str, **more: Any) -> Override:
+    return Override(**{"state": OverrideState(state), "who": "alice", "at": AT_NS, **more})
 
 
-def merged(**entries: Wish) -> Desired:
+def merged(**entries: Override) -> Desired:
     """The fleet with wishes by symbol, ``-`` written ``_``."""
     return merge(FILE, {f"okx:{name.replace('_', '-')}": encode(each) for name, each in entries.items()})
 
@@ -92,7 +92,7 @@ def test_what_is_added_takes_the_defaults_of_the_file_as_it_is() -> None:
     ids=["added", "enabled", "added and stopped"],
 )
 def test_what_the_file_lists_by_now_has_the_files_settings(
-    given: Wish, left: Wish | None, there: ExchangeCollectorConfig
+    given: Override, left: Override | None, there: ExchangeCollectorConfig
 ) -> None:
     desired = merged(BTC_USDT=given)
     assert desired.fleet.find(BTC.id) == there
@@ -147,7 +147,7 @@ def test_a_disabled_collector_is_explained_and_no_other() -> None:
         (wish("removed", who="a\nb", why="\x1b[31m"), "removed by a b at 2026-03-29 10:00 UTC: [31m"),
     ],
 )
-def test_a_wish_as_a_sentence(given: Wish, told: str) -> None:
+def test_a_wish_as_a_sentence(given: Override, told: str) -> None:
     assert given.sentence() == told
 
 
@@ -164,8 +164,8 @@ tables = st.one_of(
     ),
 )
 wishes = st.builds(
-    Wish,
-    state=st.sampled_from(WishState),
+    Override,
+    state=st.sampled_from(OverrideState),
     who=st.text(max_size=5),
     at=st.integers(0, 2**63 - 1),
     why=st.text(max_size=5),

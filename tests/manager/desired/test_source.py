@@ -7,7 +7,7 @@ from msgspec.structs import replace
 from structlog.testing import capture_logs
 
 from common.config.fleet_file import Fleet
-from manager.desired.overrides import Wish, WishState, encode
+from manager.desired.overrides import Override, OverrideState, encode
 from manager.desired.source import Wanted
 from manager.observe.poller import RedisLink
 from tests.manager.fakes import config
@@ -17,8 +17,8 @@ from tickfleet.redis.config import RedisConfig
 
 BTC, ETH = config(), config("ETH-USDT")
 FILE = Fleet(redis=RedisConfig(), collectors=(BTC, ETH))
-STOPPED = Wish(state=WishState.STOPPED, who="alice", at=1)
-ADDED = Wish(state=WishState.ENABLED, who="alice", at=1, config={"exchange": "okx", "symbol": "BTC-USDT"})
+STOPPED = Override(state=OverrideState.STOPPED, who="alice", at=1)
+ADDED = Override(state=OverrideState.ENABLED, who="alice", at=1, config={"exchange": "okx", "symbol": "BTC-USDT"})
 
 
 def wanted(*files: Fleet | InvalidConfigurationError) -> Wanted:

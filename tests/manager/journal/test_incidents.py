@@ -2,8 +2,8 @@ from typing import Any
 
 import pytest
 
-from manager.journal.incidents import LOSSES_EVERY_S, Notices
-from manager.model.journal_entries import Entry, What
+from manager.journal.incidents import LOSSES_EVERY_S, Incidents
+from manager.model.journal_entries import JournalEntry, What
 from manager.model.verdicts import Pulse
 from manager.observe.lease import Lease
 from manager.observe.writes import NoWrites
@@ -28,15 +28,15 @@ class Scene:
     def __init__(self) -> None:
         self.clock = ManualClock()
         self.lease = FixedLease(self.clock)
-        self.notices = Notices(self.clock, ManagerSettings())
+        self.notices = Incidents(self.clock, ManagerSettings())
         self.pulses: dict[CollectorId, Pulse] = {}
 
     def beat(self, collector: str, gaps: int, run_id: str = "a") -> None:
         of = config(collector)
         self.pulses[of.id] = pulse(heartbeat(of, gaps=gaps, run_id=run_id))
 
-    def rounds(self, count: float, redis_trouble: str = "") -> list[Entry]:
-        news = list[Entry]()
+    def rounds(self, count: float, redis_trouble: str = "") -> list[JournalEntry]:
+        news = list[JournalEntry]()
         for _ in range(round(count)):
             self.clock.move(1)
             news += self.notices.look(self.lease, redis_trouble, None if redis_trouble else self.pulses)
@@ -48,13 +48,13 @@ def scene() -> Scene:
     return Scene()
 
 
-def short(entries: list[Entry]) -> list[tuple[What, str, dict[str, str]]]:
+def short(entries: list[JournalEntry]) -> list[tuple[What, str, dict[str, str]]]:
     assert {entry.who for entry in entries} <= {"manager"}
     return [(entry.what, entry.why, entry.details) for entry in entries]
 
 
 def test_a_redis_that_takes_no_writes_is_told_once_it_lasts_and_when_it_is_over(scene: Scene) -> None:
-    since_ns, news = scene.clock.now_ns(), list[tuple[int, Entry]]()
+    since_ns, news = scene.clock.now_ns(), list[tuple[int, JournalEntry]]()
     for second in range(60):
         no_writes = NoWrites("OOM", since_ns) if second < 40 else None
         news += [(second, entry) for entry in scene.notices.of_writes(scene.lease, no_writes)]
@@ -95,7 +95,7 @@ def test_a_short_absence_of_redis_stands_there_too(scene: Scene) -> None:
 
 def test_a_redis_that_comes_and_goes_is_told_once_a_minute(scene: Scene) -> None:
     scene.rounds(1)
-    told = list[Entry]()
+    told = list[JournalEntry]()
     for _ in range(20):
         told += scene.rounds(2, AWAY)
         told += scene.rounds(3)
@@ -169,7 +169,7 @@ def test_versions_of_the_collectors_that_run_are_told_when_they_change(scene: Sc
     run("BTC-USDT", "0.1.0")
     run("ETH-USDT", "0.1.0")
 
-    def told(last: Entry | None) -> list[Entry]:
+    def told(last: JournalEntry | None) -> list[JournalEntry]:
         return [*scene.notices.versions(scene.pulses, last)]
 
     (first,) = told(None)

@@ -1,18 +1,20 @@
 from structlog.testing import capture_logs
 
 from manager.journal.log_lines import log_news
-from manager.model.journal_entries import Entry, What
+from manager.model.journal_entries import JournalEntry, What
 
 BTC = "okx:BTC-USDT"
 
 
 def test_each_change_is_a_line_and_good_news_is_no_warning() -> None:
-    def verdict(old: str, new: str) -> Entry:
+    def verdict(old: str, new: str) -> JournalEntry:
         details = {"from": old, "to": new}
-        return Entry(at_ns=1, who="manager", what=What.VERDICT_CHANGED, collector=BTC, why="why", details=details)
+        return JournalEntry(
+            at_ns=1, who="manager", what=What.VERDICT_CHANGED, collector=BTC, why="why", details=details
+        )
 
-    outage = Entry(at_ns=1, who="manager", what=What.OUTAGE_BEGAN, why="4 of 5", details={"exchange": "okx"})
-    run = Entry(at_ns=1, who="manager", what=What.RUN_SEEN, collector=BTC)
+    outage = JournalEntry(at_ns=1, who="manager", what=What.OUTAGE_BEGAN, why="4 of 5", details={"exchange": "okx"})
+    run = JournalEntry(at_ns=1, who="manager", what=What.RUN_SEEN, collector=BTC)
     with capture_logs() as logs:
         log_news([verdict("healthy", "hung"), run, verdict("hung", "healthy"), outage])
 

@@ -7,8 +7,8 @@ from msgspec.structs import replace
 
 from manager.model.journal_entries import (
     WAITING_MAX,
-    Entry,
     Journal,
+    JournalEntry,
     JournalRefusedError,
     What,
     from_fields,
@@ -18,7 +18,9 @@ from manager.model.journal_entries import (
 )
 from tickfleet.contract import keys
 
-PARKED = Entry(at_ns=5, who="manager", what=What.PARKED, collector="okx:A-B", why="because", details={"until": "9"})
+PARKED = JournalEntry(
+    at_ns=5, who="manager", what=What.PARKED, collector="okx:A-B", why="because", details={"until": "9"}
+)
 
 
 def test_an_entry_is_flat_and_comes_back() -> None:
@@ -45,7 +47,7 @@ async def test_entries_wait_for_redis_in_order() -> None:
     server = fakeredis.FakeServer()
     client = fakeredis.FakeAsyncRedis(server=server, decode_responses=True)
     journal = Journal()
-    started = Entry(at_ns=1, who="manager", what=What.MANAGER_STARTED)
+    started = JournalEntry(at_ns=1, who="manager", what=What.MANAGER_STARTED)
     journal.add(started)
     server.connected = False
     with pytest.raises(redis.ConnectionError):

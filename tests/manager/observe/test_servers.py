@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from common.redis.redis_py import async_client
-from manager.model.journal_entries import Entry, What
+from manager.model.journal_entries import JournalEntry, What
 from manager.observe.poller import RedisLink
-from manager.observe.servers import LOOK_EVERY_S, Servers
+from manager.observe.servers import LOOK_EVERY_S, ServerWatch
 from tests.manager.fakes import ManualClock
 from tests.support.redis_high import Cluster, Sentinel, running
 from tests.support.redis_server import RedisServer
@@ -28,11 +28,11 @@ async def test_it_is_told_which_redis_serves_and_when_it_becomes_another(
     link: RedisLink, redis_server: RedisServer
 ) -> None:
     clock = ManualClock()
-    servers = Servers(clock)
+    servers = ServerWatch(clock)
 
-    def entry(why: str) -> Entry:
+    def entry(why: str) -> JournalEntry:
         details = {"serves": why.partition(", before ")[0]}
-        return Entry(at_ns=clock.now_ns(), who="manager", what=What.REDIS_SERVES, why=why, details=details)
+        return JournalEntry(at_ns=clock.now_ns(), who="manager", what=What.REDIS_SERVES, why=why, details=details)
 
     first = named(redis_server)
     last = await servers.look(link, None)
@@ -59,7 +59,9 @@ def those(nodes: list[RedisServer]) -> str:
     return ", ".join(map(named, sorted(nodes, key=lambda node: str(node.port))))
 
 
-async def next_entry(servers: Servers, link: RedisLink, last: Entry | None, clock: ManualClock) -> Entry:
+async def next_entry(
+    servers: ServerWatch, link: RedisLink, last: JournalEntry | None, clock: ManualClock
+) -> JournalEntry:
     """The next one; the first connections after a fault may lead nowhere any more."""
     async with asyncio.timeout(PATIENCE_S):
         while True:
@@ -73,7 +75,7 @@ async def test_a_failover_by_sentinels_is_told_with_both_masters(tmp_path: Path)
     sentinel, clock = Sentinel(tmp_path), ManualClock()
     with running(sentinel):
         client = async_client(sentinel.config)
-        link, servers = RedisLink(sentinel.config, client), Servers(clock)
+        link, servers = RedisLink(sentinel.config, client), ServerWatch(clock)
         first = await next_entry(servers, link, None, clock)
         before = named(sentinel.master)
         assert first.why == before
@@ -86,7 +88,7 @@ async def test_in_a_cluster_the_death_of_a_master_is_told_with_who_took_its_plac
     cluster, clock = Cluster(tmp_path, replica=True), ManualClock()
     with running(cluster):
         client = async_client(cluster.config)
-        link, servers = RedisLink(cluster.config, client), Servers(clock)
+        link, servers = RedisLink(cluster.config, client), ServerWatch(clock)
         first = await next_entry(servers, link, None, clock)
         before = those(cluster.nodes[:3])
         assert first.why == before

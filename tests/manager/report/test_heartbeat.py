@@ -3,7 +3,7 @@ import os
 import fakeredis
 import pytest
 
-from manager.decide.overlays import Marks
+from manager.decide.overlays import Overlays
 from manager.report.heartbeat import Beat, erase_beat, read_parked, write_beat
 from tests.manager.fakes import NOW_NS, S, config
 from tickfleet.contract import keys
@@ -13,7 +13,7 @@ from tickfleet.contract.identity import CollectorId
 def test_the_hash_of_a_manager_in_trouble() -> None:
     beat = Beat(NOW_NS - 60 * S, "/srv/fleet.toml")
     beat.fields(NOW_NS, "", {}, {})
-    marks = Marks(stood_down=frozenset({"okx:BTC-USDT"}))
+    marks = Overlays(stood_down=frozenset({"okx:BTC-USDT"}))
     fields = beat.fields(NOW_NS, "supervisord is away", {"desired": 2, "healthy": 1}, {config().id: NOW_NS + S}, marks)
     host, version = fields.pop("host"), fields.pop("version")
     assert (bool(host), bool(version)) == (True, True)

@@ -8,9 +8,9 @@ from structlog.testing import capture_logs
 
 from common.redis import append_only
 from common.redis.redis_py import async_client
-from manager.model.journal_entries import Entry, What
+from manager.model.journal_entries import JournalEntry, What
 from manager.model.verdicts import Judgement, Verdict
-from manager.observe.poller import RedisLink, Senses
+from manager.observe.poller import Poller, RedisLink
 from manager.report.alerts.address import parse_address
 from manager.report.alerts.webhook import Webhook
 from manager.report.figures.document import read_figures
@@ -45,8 +45,8 @@ def clock() -> ManualClock:
 
 
 @pytest.fixture
-def senses(clock: ManualClock) -> Senses:
-    return Senses(AsyncFakeSupervisor(FakeSupervisor(clock)), clock)
+def senses(clock: ManualClock) -> Poller:
+    return Poller(AsyncFakeSupervisor(FakeSupervisor(clock)), clock)
 
 
 @pytest.fixture
@@ -56,11 +56,11 @@ async def link(redis_config: RedisConfig) -> AsyncIterator[RedisLink]:
     await client.aclose()
 
 
-def entry(what: What, collector: str = "", **details: str) -> Entry:
-    return Entry(at_ns=NOW_NS, who="manager", what=what, collector=collector, details=details)
+def entry(what: What, collector: str = "", **details: str) -> JournalEntry:
+    return JournalEntry(at_ns=NOW_NS, who="manager", what=what, collector=collector, details=details)
 
 
-def test_a_round_is_on_the_board(tmp_path: Path, clock: ManualClock, senses: Senses) -> None:
+def test_a_round_is_on_the_board(tmp_path: Path, clock: ManualClock, senses: Poller) -> None:
     reporter = Reporter(tmp_path, clock, SETTINGS)
     clock.move(5)
     reporter.judged([HEALTHY])
@@ -74,7 +74,7 @@ def test_a_round_is_on_the_board(tmp_path: Path, clock: ManualClock, senses: Sen
 
 
 def test_each_round_is_a_sign_of_life_where_somebody_watches(
-    tmp_path: Path, clock: ManualClock, senses: Senses
+    tmp_path: Path, clock: ManualClock, senses: Poller
 ) -> None:
     reporter = Reporter(tmp_path, clock, SETTINGS, watched=True)
     path = signs.alive_file(tmp_path)
@@ -84,7 +84,7 @@ def test_each_round_is_a_sign_of_life_where_somebody_watches(
     assert signs.read(path) > 1
 
 
-def test_a_sign_that_cannot_be_given_is_told_once(tmp_path: Path, clock: ManualClock, senses: Senses) -> None:
+def test_a_sign_that_cannot_be_given_is_told_once(tmp_path: Path, clock: ManualClock, senses: Poller) -> None:
     reporter = Reporter(tmp_path, clock, SETTINGS, watched=True)
     (tmp_path / "run").write_text("no folder")
     with capture_logs() as logs:
@@ -101,7 +101,7 @@ def test_what_the_watcher_did_is_told_once(tmp_path: Path, clock: ManualClock) -
     signs.leave(signs.revival_file(tmp_path), signs.Revival(77, 41))
     assert Reporter(tmp_path, clock, SETTINGS).revival() is None, "it was not about this one"
     reporter = Reporter(tmp_path, clock, SETTINGS, watched=True)
-    assert reporter.revival() == Entry(
+    assert reporter.revival() == JournalEntry(
         at_ns=NOW_NS,
         who="watchdog",
         what=What.MANAGER_REVIVED,
@@ -135,7 +135,7 @@ async def test_a_new_manager_tells_the_end_of_what_another_has_told(tmp_path: Pa
 
 
 async def test_a_new_manager_goes_on_counting_restarts(
-    tmp_path: Path, clock: ManualClock, senses: Senses, link: RedisLink
+    tmp_path: Path, clock: ManualClock, senses: Poller, link: RedisLink
 ) -> None:
     reporter = Reporter(tmp_path, clock, SETTINGS)
     reporter.recalled([entry(What.RUN_SEEN, "okx:BTC-USDT", started_s=str(at_s)) for at_s in (100, 130, 170)])
@@ -149,7 +149,7 @@ async def test_a_new_manager_goes_on_counting_restarts(
 
 
 async def test_the_figures_are_taken_and_kept_again_and_again_by_the_one_that_leads(
-    tmp_path: Path, clock: ManualClock, senses: Senses, link: RedisLink, redis_server: RedisServer
+    tmp_path: Path, clock: ManualClock, senses: Poller, link: RedisLink, redis_server: RedisServer
 ) -> None:
     reporter = Reporter(tmp_path, clock, SETTINGS)
     reporter.judged([HEALTHY])
@@ -166,7 +166,7 @@ async def test_the_figures_are_taken_and_kept_again_and_again_by_the_one_that_le
 
 
 async def test_figures_that_come_when_another_manager_leads_are_not_shown(
-    tmp_path: Path, clock: ManualClock, senses: Senses, link: RedisLink, redis_server: RedisServer
+    tmp_path: Path, clock: ManualClock, senses: Poller, link: RedisLink, redis_server: RedisServer
 ) -> None:
     reporter = Reporter(tmp_path, clock, SETTINGS)
     reporter.judged([HEALTHY])
@@ -178,7 +178,7 @@ async def test_figures_that_come_when_another_manager_leads_are_not_shown(
     assert (reporter.board.figures, redis_server.client.get(keys.FLEET_FIGURES)) == (None, None)
 
 
-async def test_a_redis_that_is_away_ends_no_survey(tmp_path: Path, clock: ManualClock, senses: Senses) -> None:
+async def test_a_redis_that_is_away_ends_no_survey(tmp_path: Path, clock: ManualClock, senses: Poller) -> None:
     reporter = Reporter(tmp_path, clock, SETTINGS)
     reporter.turned(senses, leading=True)
     away = RedisConfig(url=f"unix://{tmp_path}/none.sock")
@@ -196,7 +196,7 @@ def test_what_was_cut_off_the_file_of_redis_is_told_once(tmp_path: Path, clock: 
     (cut,) = append_only.mend(folder, NOW_NS)
     reporter = Reporter(tmp_path, clock, SETTINGS)
     details = {"file": "appendonly.aof", "copy": f"{folder}/damaged/appendonly.aof.{NOW_NS}", "lost_bytes": "12"}
-    told = Entry(at_ns=clock.now_ns(), who="manager", what=What.REDIS_FILE_CUT, why=str(cut), details=details)
+    told = JournalEntry(at_ns=clock.now_ns(), who="manager", what=What.REDIS_FILE_CUT, why=str(cut), details=details)
     with capture_logs() as logs:
         assert (reporter.cuts(), reporter.cuts()) == ([told], [])
     assert logs == [{"event": "redis_file_cut", "log_level": "warning", "why": str(cut), **details}]

@@ -2,14 +2,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from manager.watchdog.judge import Seen, Verdict, judge
+from manager.watchdog.judge import WatchState, WatchVerdict, judge
 
 LIMIT_S = 35.0
 
 
 def watch(*looks: tuple[float, int, int]) -> list[float | None]:
     """The times without a sign for which the manager is killed, for looks of time, sign and pid."""
-    seen: Seen | None = None
+    seen: WatchState | None = None
     killed = []
     for now_s, sign, pid in looks:
         seen, silent_s = judge(seen, now_s, sign, pid, LIMIT_S)
@@ -18,12 +18,12 @@ def watch(*looks: tuple[float, int, int]) -> list[float | None]:
 
 
 def test_the_first_look_begins_the_time() -> None:
-    assert judge(None, 100.0, 7, 42, LIMIT_S) == Verdict(Seen(100.0, 7, 42, 100.0))
+    assert judge(None, 100.0, 7, 42, LIMIT_S) == WatchVerdict(WatchState(100.0, 7, 42, 100.0))
 
 
 def test_a_sign_begins_it_anew() -> None:
-    before = Seen(at_s=130.0, sign=7, pid=42, since_s=100.0, kills=2)
-    assert judge(before, 135.0, 8, 42, LIMIT_S) == Verdict(Seen(135.0, 8, 42, 135.0, kills=0))
+    before = WatchState(at_s=130.0, sign=7, pid=42, since_s=100.0, kills=2)
+    assert judge(before, 135.0, 8, 42, LIMIT_S) == WatchVerdict(WatchState(135.0, 8, 42, 135.0, kills=0))
 
 
 def test_a_manager_that_gives_no_sign_is_killed_once() -> None:

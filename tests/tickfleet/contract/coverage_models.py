@@ -3,7 +3,7 @@
 from hypothesis import strategies as st
 from msgspec import Struct
 
-from tickfleet.contract.coverage import Kind, LedgerEntry, State
+from tickfleet.contract.coverage import LedgerEntry, LedgerKind, State
 from tickfleet.contract.identity import DataType
 
 HOLES = (State.OPEN, State.LOST, State.UNKNOWN)
@@ -20,7 +20,7 @@ class Ledger:
         return "\n".join(str(entry) for entry in self.entries)
 
     def note(
-        self, kind: Kind, from_ts: int | None = None, to_ts: int | None = None, from_id: int = -1, to_id: int = -1,
+        self, kind: LedgerKind, from_ts: int | None = None, to_ts: int | None = None, from_id: int = -1, to_id: int = -1,
         *, continues: bool = False,
     ) -> None:  # fmt: skip
         """Append an entry; an id of -1 is left out."""
@@ -34,7 +34,7 @@ class Ledger:
                 to_ts=to_ts,
                 from_id=None if from_id < 0 else str(from_id),
                 to_id=None if to_id < 0 else str(to_id),
-                reason="too old" if kind is Kind.GAP_LOST else "",
+                reason="too old" if kind is LedgerKind.GAP_LOST else "",
                 continues=continues,
             )
         )
@@ -72,7 +72,7 @@ class NumberedModel(Ledger):
     def start(self) -> None:
         """The first run opens with its first item."""
         self.happen(1, State.COMPLETE)
-        self.note(Kind.OPENED, self.times[0], from_id=0)
+        self.note(LedgerKind.OPENED, self.times[0], from_id=0)
         self.noted = 0
 
     def collect(self) -> None:
@@ -82,7 +82,7 @@ class NumberedModel(Ledger):
     def complete(self) -> None:
         """Note how far it is."""
         last = self.next - 1
-        self.note(Kind.COMPLETE, to_ts=self.times[last], to_id=last)
+        self.note(LedgerKind.COMPLETE, to_ts=self.times[last], to_id=last)
         self.noted = last
 
     def miss(self) -> None:
@@ -97,12 +97,12 @@ class NumberedModel(Ledger):
         after = self.next - 1
         self.happen(count, State.LOST if lost else State.OPEN)
         self.happen(1, State.COMPLETE)
-        self._note_gap(Kind.GAP_LOST if lost else Kind.GAP_OPENED, Gap(after, self.next - 1))
+        self._note_gap(LedgerKind.GAP_LOST if lost else LedgerKind.GAP_OPENED, Gap(after, self.next - 1))
         if not lost:
             self.gaps.append(Gap(after, self.next - 1))
         self.noted = self.next - 1
 
-    def _note_gap(self, kind: Kind, gap: Gap) -> None:
+    def _note_gap(self, kind: LedgerKind, gap: Gap) -> None:
         self.note(kind, self.times[gap.after], self.times[gap.before], gap.after, gap.before)
 
     def settle(self) -> None:
@@ -119,7 +119,7 @@ class NumberedModel(Ledger):
             gap.before -= size
         state = self.draw(st.sampled_from([State.FILLED, State.LOST]))
         self.states[piece.after + 1 : piece.before] = [state] * size
-        self._note_gap(Kind.GAP_FILLED if state is State.FILLED else Kind.GAP_LOST, piece)
+        self._note_gap(LedgerKind.GAP_FILLED if state is State.FILLED else LedgerKind.GAP_LOST, piece)
         if gap.before - gap.after <= 1:
             self.gaps.remove(gap)
 
@@ -129,7 +129,7 @@ class NumberedModel(Ledger):
         self.happen(1, State.COMPLETE)
         joins = self.noted == self.next - 2  # then it need not say that it continues
         continues = not joins or self.draw(st.booleans())
-        self.note(Kind.OPENED, self.times[self.next - 1], from_id=self.next - 1, continues=continues)
+        self.note(LedgerKind.OPENED, self.times[self.next - 1], from_id=self.next - 1, continues=continues)
         self.noted = self.next - 1
 
     def restart_blind(self) -> None:
@@ -138,7 +138,7 @@ class NumberedModel(Ledger):
         self.states[self.noted + 1 :] = [State.UNKNOWN] * (self.next - self.noted - 1)
         self.happen(self.draw(st.integers(0, 3)), State.UNKNOWN)
         self.happen(1, State.COMPLETE)
-        self.note(Kind.OPENED, self.times[self.next - 1], from_id=self.next - 1)
+        self.note(LedgerKind.OPENED, self.times[self.next - 1], from_id=self.next - 1)
         self.noted = self.next - 1
 
     def restart_and_fetch(self) -> None:
@@ -146,9 +146,9 @@ class NumberedModel(Ledger):
         self.run += 1
         if self.draw(st.booleans()):
             self._gap(self.draw(st.integers(1, 4)))
-            self.note(Kind.OPENED, self.times[self.next - 1], from_id=self.next - 1)
+            self.note(LedgerKind.OPENED, self.times[self.next - 1], from_id=self.next - 1)
             return
-        self.note(Kind.OPENED, self.times[self.next - 1], from_id=self.next - 1, continues=True)
+        self.note(LedgerKind.OPENED, self.times[self.next - 1], from_id=self.next - 1, continues=True)
         self._gap(self.draw(st.integers(1, 4)))
 
 
@@ -190,22 +190,22 @@ class TimedModel(Ledger):
 
     def start(self) -> None:
         """The first run opens."""
-        self.note(Kind.OPENED, 0)
+        self.note(LedgerKind.OPENED, 0)
 
     def complete(self) -> None:
         """All came, and it is noted."""
         self.pass_time(State.COMPLETE)
-        self.note(Kind.COMPLETE, to_ts=self.now)
+        self.note(LedgerKind.COMPLETE, to_ts=self.now)
 
     def miss(self) -> None:
         """A gap that is to be fetched."""
         began = self.pass_time(State.OPEN)
-        self.note(Kind.GAP_OPENED, began, self.now)
+        self.note(LedgerKind.GAP_OPENED, began, self.now)
         self.gaps.append((began, self.now))
 
     def lose(self) -> None:
         """A gap that is lost at once."""
-        self.note(Kind.GAP_LOST, self.pass_time(State.LOST), self.now)
+        self.note(LedgerKind.GAP_LOST, self.pass_time(State.LOST), self.now)
 
     def settle(self) -> None:
         """Any piece of a gap is fetched or given up; pieces may overlap, the last word counts."""
@@ -216,13 +216,13 @@ class TimedModel(Ledger):
         ended = self.draw(st.integers(began + 1, last))
         state = self.draw(st.sampled_from([State.FILLED, State.LOST]))
         self.line[began:ended] = [state] * (ended - began)
-        self.note(Kind.GAP_FILLED if state is State.FILLED else Kind.GAP_LOST, began, ended)
+        self.note(LedgerKind.GAP_FILLED if state is State.FILLED else LedgerKind.GAP_LOST, began, ended)
 
     def restart(self) -> None:
         """A new run; nobody knows what came in between."""
         self.run += 1
         self.pass_time(State.UNKNOWN)
-        self.note(Kind.OPENED, self.now)
+        self.note(LedgerKind.OPENED, self.now)
 
 
 @st.composite

@@ -10,8 +10,8 @@ from msgspec.structs import replace
 from tests.tickfleet.contract.coverage_models import HOLES, NumberedModel, TimedModel, numbered, timed
 from tickfleet.contract.coverage import (
     Interval,
-    Kind,
     LedgerEntry,
+    LedgerKind,
     State,
     clip,
     complete_up_to,
@@ -32,7 +32,7 @@ def entry(kind: str, *, run: str = "a", ids: tuple[int | None, int | None] = (No
 ):  # fmt: skip
     from_id, to_id = (None if number is None else str(number) for number in ids)
     known = {"at": 10**18, "run_id": run, "data_type": DataType.TRADE, "from_id": from_id, "to_id": to_id}
-    return LedgerEntry(kind=Kind(kind), **{**known, **facts})  # type: ignore[arg-type]
+    return LedgerEntry(kind=LedgerKind(kind), **{**known, **facts})  # type: ignore[arg-type]
 
 
 def opened(ts: int, number: int | None = None, run: str = "a", *, continues: bool = False) -> LedgerEntry:
@@ -373,8 +373,8 @@ def test_a_trimmed_ledger_vouches_for_nothing_that_the_whole_does_not(
     known = intervals(model.entries[cut:], DataType.TRADE)
     assert_well_formed(known)
     trusted = {t for t, state in states(known).items() if state in GOOD}
-    anchors = [one for one in model.entries[cut:] if one.kind in (Kind.OPENED, Kind.COMPLETE)]
-    if known and anchors[0].kind is Kind.OPENED:
+    anchors = [one for one in model.entries[cut:] if one.kind in (LedgerKind.OPENED, LedgerKind.COMPLETE)]
+    if known and anchors[0].kind is LedgerKind.OPENED:
         trusted.discard(known[0].from_ts)  # the time of its first item; a gap before it may reach up to there
     assert {whole[t] for t in trusted} <= set(GOOD)
 

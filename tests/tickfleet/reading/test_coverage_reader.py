@@ -7,9 +7,9 @@ from tests.support.clock import ManualClock
 from tests.support.redis_server import RedisServer
 from tests.support.stream_writer import BTC, BTC_TRADES, trade_id, write_trades
 from tickfleet.contract import keys
-from tickfleet.contract.coverage import Interval, Kind, LedgerEntry, State, encode
+from tickfleet.contract.coverage import Interval, LedgerEntry, LedgerKind, State, encode
 from tickfleet.contract.identity import DataType
-from tickfleet.reading.coverage_reader import CoverageReader, Look
+from tickfleet.reading.coverage_reader import CoverageReader, CoverageView
 from tickfleet.reading.selection import StreamName
 
 pytestmark = pytest.mark.system
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.system
 BARS = StreamName(BTC, DataType.CANDLES, "1m")
 
 
-def note(server: RedisServer, kind: Kind, *, of: StreamName = BTC_TRADES, **facts: Any) -> None:
+def note(server: RedisServer, kind: LedgerKind, *, of: StreamName = BTC_TRADES, **facts: Any) -> None:
     entry = LedgerEntry(kind=kind, at=10**18, run_id="r", data_type=of.data_type, interval=of.interval, **facts)
     server.client.execute_command("XADD", keys.coverage(BTC), "*", *encode(entry))
 
@@ -29,27 +29,27 @@ async def reader(redis_server: RedisServer) -> AsyncIterator[CoverageReader]:
 
 
 async def test_it_follows_the_ledger_of_each_stream(redis_server: RedisServer, reader: CoverageReader) -> None:
-    assert await reader.look(BTC_TRADES) == Look([], "0-0")
-    note(redis_server, Kind.OPENED, from_ts=10)
-    note(redis_server, Kind.OPENED, from_ts=5, of=BARS)
-    note(redis_server, Kind.COMPLETE, to_ts=20)
+    assert await reader.look(BTC_TRADES) == CoverageView([], "0-0")
+    note(redis_server, LedgerKind.OPENED, from_ts=10)
+    note(redis_server, LedgerKind.OPENED, from_ts=5, of=BARS)
+    note(redis_server, LedgerKind.COMPLETE, to_ts=20)
     write_trades(redis_server.client, 1, 3)
-    assert await reader.look(BTC_TRADES) == Look([Interval(10, 20, State.COMPLETE)], trade_id(3))
-    note(redis_server, Kind.COMPLETE, to_ts=30)
-    assert await reader.look(BTC_TRADES) == Look([Interval(10, 30, State.COMPLETE)], trade_id(3))
-    note(redis_server, Kind.COMPLETE, to_ts=8, of=BARS)
-    assert await reader.look(BARS) == Look([Interval(5, 8, State.COMPLETE)], "0-0")
+    assert await reader.look(BTC_TRADES) == CoverageView([Interval(10, 20, State.COMPLETE)], trade_id(3))
+    note(redis_server, LedgerKind.COMPLETE, to_ts=30)
+    assert await reader.look(BTC_TRADES) == CoverageView([Interval(10, 30, State.COMPLETE)], trade_id(3))
+    note(redis_server, LedgerKind.COMPLETE, to_ts=8, of=BARS)
+    assert await reader.look(BARS) == CoverageView([Interval(5, 8, State.COMPLETE)], "0-0")
 
 
 async def test_a_ledger_that_was_trimmed_further_than_it_was_read_is_read_anew(
     redis_server: RedisServer, reader: CoverageReader
 ) -> None:
-    note(redis_server, Kind.OPENED, from_ts=10)
-    note(redis_server, Kind.COMPLETE, to_ts=20)
+    note(redis_server, LedgerKind.OPENED, from_ts=10)
+    note(redis_server, LedgerKind.COMPLETE, to_ts=20)
     await reader.look(BTC_TRADES)
-    note(redis_server, Kind.GAP_LOST, from_ts=20, to_ts=30, reason="too_old")
-    note(redis_server, Kind.COMPLETE, to_ts=40)
-    note(redis_server, Kind.COMPLETE, to_ts=50)
+    note(redis_server, LedgerKind.GAP_LOST, from_ts=20, to_ts=30, reason="too_old")
+    note(redis_server, LedgerKind.COMPLETE, to_ts=40)
+    note(redis_server, LedgerKind.COMPLETE, to_ts=50)
     redis_server.client.xtrim(keys.coverage(BTC), maxlen=2, approximate=False)
     look = await reader.look(BTC_TRADES)
     assert look.known == [Interval(40, 50, State.COMPLETE)]  # nothing is claimed of what nobody can tell any more
@@ -62,7 +62,7 @@ async def test_what_cannot_be_read_is_counted(redis_server: RedisServer, reader:
     assert (await reader.look(BTC_TRADES)).unreadable == 1
     redis_server.client.delete(keys.coverage(BTC))
     redis_server.client.set(keys.coverage(BTC), "no stream")
-    assert await reader.look(BTC_TRADES) == Look([], "0-0")
+    assert await reader.look(BTC_TRADES) == CoverageView([], "0-0")
 
 
 async def test_an_answer_may_be_a_little_old(redis_server: RedisServer, clock: ManualClock) -> None:
@@ -78,9 +78,9 @@ async def test_an_answer_may_be_a_little_old(redis_server: RedisServer, clock: M
 def test_why_a_span_is_not_complete() -> None:
     lost = Interval(20, 30, State.LOST, reason="too_old")
     known = [Interval(10, 20, State.COMPLETE), lost, Interval(30, 40, State.FILLED), Interval(40, 50, State.OPEN)]
-    look = Look(known, "0-0")
+    look = CoverageView(known, "0-0")
     spans = [(10, 20), (30, 40), (15, 25), (29, 45), (35, 45), (0, 20), (45, 60), (60, 70)]
     expected = ["", "", "too_old", "too_old", "open", "unknown", "open", "unknown"]
     assert [look.lacks(*span) for span in spans] == expected
     assert look.up_to == 40
-    assert Look(known, "0-0", unreadable=1).lacks(10, 20) == "ledger_unreadable"
+    assert CoverageView(known, "0-0", unreadable=1).lacks(10, 20) == "ledger_unreadable"

@@ -10,7 +10,7 @@ from redis.exceptions import ResponseError
 from deploy.examples.archiver import Archive
 from deploy.examples.candle_builder import BarMaker
 from manager.cli.data.export.csv_file import CsvFile
-from manager.cli.data.export.span import Sieve, Span
+from manager.cli.data.export.span import ExportSpan, Sieve
 from manager.cli.data.viewing.documents import entry_json
 from manager.cli.data.viewing.lines import entry_line
 from tests.support.clock import ManualClock
@@ -24,7 +24,7 @@ from tickfleet.reading.groups import GroupReader
 from tickfleet.reading.selection import StreamName
 from tickfleet.reading.subscriber import Subscriber
 from tickfleet.reading.tables.columns import columns
-from tickfleet.reading.tables.segment_files import IdFiles
+from tickfleet.reading.tables.segment_files import SegmentFiles
 
 pytestmark = pytest.mark.asyncio
 SEEDS = range(6)
@@ -64,8 +64,8 @@ async def test_good_entries_come_once_in_order_whatever_stands_between_them(
     written, others = fill(redis_server.client, name, random)
     kind = ":".join(filter(None, (name.data_type.value, name.interval)))
     last, got, maker = [*written][-1], list[Entry](), BarMaker(BTC_TRADES)
-    files = IdFiles(tmp_path / "archive", ".parquet")
-    archive, sieve = Archive(files, 60.0, ManualClock()), Sieve(Span(0, 2**63 - 1))
+    files = SegmentFiles(tmp_path / "archive", ".parquet")
+    archive, sieve = Archive(files, 60.0, ManualClock()), Sieve(ExportSpan(0, 2**63 - 1))
     async with Subscriber(str(BTC), kind, start="oldest", redis=redis_server.url, at_once=37) as subscriber:
         with CsvFile(tmp_path / "all.csv", name.data_type, floats=True) as csv:
             async for batch in subscriber.batches():
@@ -105,7 +105,7 @@ async def test_an_id_of_a_year_that_no_calendar_has_ends_no_archive(redis_server
         redis_server.client.execute_command("XADD", BTC_TRADES.key, entry_id, *encode(trade(1)))
     with pytest.raises(ResponseError):
         redis_server.client.execute_command("XADD", BTC_TRADES.key, "1001-0", *encode(trade(1)))
-    files = IdFiles(tmp_path, ".parquet")
+    files = SegmentFiles(tmp_path, ".parquet")
     archive = Archive(files, 60.0, ManualClock())
     async with Subscriber(str(BTC), "trade", start="oldest", redis=redis_server.url) as subscriber:
         async for batch in subscriber.batches():

@@ -29,7 +29,7 @@ from tickfleet.errors import ExchangeNotSupportedError, InvalidConfigurationErro
 from tickfleet.reading.position_store import PositionStore
 from tickfleet.reading.streams import stream_reader as streams
 from tickfleet.reading.streams.commands import facts_of
-from tickfleet.reading.streams.cursor import Facts
+from tickfleet.reading.streams.cursor import StreamFacts
 from tickfleet.reading.streams.new_streams import DISCOVER_EVERY_S
 from tickfleet.reading.subscriber import Entry, Lag, Mark, Missed, Position, Skipped, Start, Subscriber
 
@@ -432,7 +432,7 @@ async def test_so_it_is_for_a_reader_that_was_away_meanwhile(redis_server: Redis
 async def test_each_time_is_told_where_redis_does_not_count_what_it_got(
     redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def facts_of_redis_6(reply: Any) -> Facts | None:
+    def facts_of_redis_6(reply: Any) -> StreamFacts | None:
         facts = facts_of(reply)
         return replace(facts, added=None) if facts else None
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from redis.asyncio.connection import parse_url
 
 from tickfleet.errors import InvalidConfigurationError
-from tickfleet.redis.url import Address, Kind, read_address, split_secret
+from tickfleet.redis.url import Address, AddressKind, read_address, split_secret
 
 ESCAPES = "(in a user or password write / ? # @ % as %2F %3F %23 %40 %25)"
 
@@ -173,15 +173,17 @@ REFUSED = {
 
 
 READ = {
-    "redis://user@h": Address(*(Kind.SERVER, (("h", 6379),), "", "user", 0, ""), login_at_sentinels=False, tls=None),
-    "unix:///run/x?db=3": Address(*(Kind.SERVER, (), "/run/x", "", 3, ""), login_at_sentinels=False, tls=None),
+    "redis://user@h": Address(
+        *(AddressKind.SERVER, (("h", 6379),), "", "user", 0, ""), login_at_sentinels=False, tls=None
+    ),
+    "unix:///run/x?db=3": Address(*(AddressKind.SERVER, (), "/run/x", "", 3, ""), login_at_sentinels=False, tls=None),
     "rediss+sentinel://a,[::1]:5/my%2Fm/2?sentinel_auth=yes": Address(
-        *(Kind.SENTINEL, (("a", 26379), ("::1", 5)), "", "", 2, "my/m"),
+        *(AddressKind.SENTINEL, (("a", 26379), ("::1", 5)), "", "", 2, "my/m"),
         login_at_sentinels=True,
         tls={"sentinel_auth": "yes"},
     ),
     "redis+cluster://us%40er@a,b:7001/0": Address(
-        *(Kind.CLUSTER, (("a", 6379), ("b", 7001)), "", "us@er", 0, ""), login_at_sentinels=False, tls=None
+        *(AddressKind.CLUSTER, (("a", 6379), ("b", 7001)), "", "us@er", 0, ""), login_at_sentinels=False, tls=None
     ),
 }
 

@@ -38,7 +38,7 @@ class Member(Struct, frozen=True):
     max_tries: int
 
 
-class LeftBehind:
+class Claims:
     """What is pending for a member that will not deal with it.
 
     Args:

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from tickfleet.errors import RedisUnreachableError
 from tickfleet.reading.selection import StreamName
-from tickfleet.reading.streams.cursor import Facts, read_facts
+from tickfleet.reading.streams.cursor import StreamFacts, read_facts
 from tickfleet.redis.client import RedisPipe
 from tickfleet.redis.protocol import Reply, is_no_stream, pack_command
 from tickfleet.redis.refusals import describe
@@ -38,7 +38,7 @@ def xinfo(key: str) -> bytes:
     return pack_command(("XINFO", "STREAM", key))
 
 
-def facts_of(reply: Reply) -> Facts | None:
+def facts_of(reply: Reply) -> StreamFacts | None:
     """The answer to ``xinfo``; None where there is no stream.
 
     Raises:

@@ -8,7 +8,7 @@ from tickfleet._util.clock import Clock
 from tickfleet.errors import InvalidConfigurationError, RedisUnreachableError
 from tickfleet.reading.selection import Selection
 from tickfleet.redis.config import RedisConfig
-from tickfleet.redis.url import Kind, read_address
+from tickfleet.redis.url import AddressKind, read_address
 
 LOGGER = logging.getLogger("tickfleet.reader")
 """What a reader has to tell goes here, not to the processes' own log: it runs inside programs of other people."""
@@ -25,7 +25,7 @@ def within_reach(selection: Selection, config: RedisConfig) -> Selection:
             of its collector.
     """
     collectors = {name.collector for name in selection.names}
-    if read_address(config.url).kind is Kind.CLUSTER and (selection.patterns or len(collectors) > 1):
+    if read_address(config.url).kind is AddressKind.CLUSTER and (selection.patterns or len(collectors) > 1):
         raise InvalidConfigurationError(
             "in a Redis Cluster each collector's streams are on a node of their own: name one collector and data types"
             " without a pattern (candles:1m, not candles), and take one reader for each collector"
@@ -33,7 +33,7 @@ def within_reach(selection: Selection, config: RedisConfig) -> Selection:
     return selection
 
 
-class Perseverance:
+class RetryState:
     """Counts the failures, and says how long to wait before the next attempt.
 
     Args:

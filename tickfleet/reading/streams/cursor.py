@@ -23,7 +23,7 @@ from msgspec import Struct
 from tickfleet.reading.position import BEGINNING, LAST_OF_A_MS, Mark, id_order
 
 
-class Facts(Struct, frozen=True):
+class StreamFacts(Struct, frozen=True):
     """What XINFO STREAM says. ``first_id`` is None where nothing is in it, ``added`` where Redis does not count."""
 
     length: int
@@ -61,14 +61,16 @@ class Rewind(Struct, frozen=True):
     count: int | None
 
 
-def read_facts(reply: list[Any]) -> Facts:
+def read_facts(reply: list[Any]) -> StreamFacts:
     """The answer to XINFO STREAM, names and values in turn."""
     said = dict(zip(reply[::2], reply[1::2], strict=True))
     first = said["first-entry"]
-    return Facts(said["length"], said["last-generated-id"], first[0] if first else None, said.get("entries-added"))
+    return StreamFacts(
+        said["length"], said["last-generated-id"], first[0] if first else None, said.get("entries-added")
+    )
 
 
-def is_whole(mark: Mark, read: int, facts: Facts) -> bool:
+def is_whole(mark: Mark, read: int, facts: StreamFacts) -> bool:
     """Whether ``read`` entries that were read behind a mark surely are the next ones.
 
     Args:
@@ -85,7 +87,7 @@ def is_whole(mark: Mark, read: int, facts: Facts) -> bool:
     return facts.removed <= mark.added and mark.added + read <= facts.added
 
 
-def loss(mark: Mark, facts: Facts) -> Loss | None:
+def loss(mark: Mark, facts: StreamFacts) -> Loss | None:
     """What was removed between a mark and the oldest entry that is there."""
     if not _is_behind(mark, facts):
         return None
@@ -100,7 +102,7 @@ def loss(mark: Mark, facts: Facts) -> Loss | None:
     return Loss(facts.removed - mark.added) if facts.removed > mark.added else None
 
 
-def rewind(mark: Mark, facts: Facts | None) -> Rewind | None:
+def rewind(mark: Mark, facts: StreamFacts | None) -> Rewind | None:
     """What of the entries up to a mark the stream has lost at its end; ``facts`` None: it is not there at all."""
     if mark.id == BEGINNING:
         return None
@@ -114,12 +116,12 @@ def rewind(mark: Mark, facts: Facts | None) -> Rewind | None:
     return None
 
 
-def passed_loss(mark: Mark, facts: Facts) -> Mark:
+def passed_loss(mark: Mark, facts: StreamFacts) -> Mark:
     """The mark once ``loss`` has been told: all that is there is behind it, where that is so."""
     return Mark(mark.id, facts.removed) if _is_behind(mark, facts) else mark
 
 
-def advanced(mark: Mark, read: int, last_id: str, facts: Facts | None) -> Mark:
+def advanced(mark: Mark, read: int, last_id: str, facts: StreamFacts | None) -> Mark:
     """The mark after ``read`` entries, the last of them ``last_id``; ``facts`` are those of a moment after that."""
     if facts is not None and facts.last_id == last_id:
         return Mark(last_id, facts.added)
@@ -128,7 +130,7 @@ def advanced(mark: Mark, read: int, last_id: str, facts: Facts | None) -> Mark:
     return Mark(last_id, mark.added + read)
 
 
-def behind(mark: Mark, facts: Facts) -> int | None:
+def behind(mark: Mark, facts: StreamFacts) -> int | None:
     """How many entries are there that were not read yet; None: not known."""
     if mark.added is None or facts.added is None:
         return None
@@ -141,6 +143,6 @@ def _is_of_an_entry(mark: Mark) -> bool:
     return not mark.chosen and place != id_order(BEGINNING) and place[1] != LAST_OF_A_MS
 
 
-def _is_behind(mark: Mark, facts: Facts) -> bool:
+def _is_behind(mark: Mark, facts: StreamFacts) -> bool:
     """Whether the oldest entry that is there lies behind the mark, so that some before it may have been removed."""
     return facts.first_id is not None and id_order(facts.first_id) > id_order(mark.id)

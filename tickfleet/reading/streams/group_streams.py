@@ -10,9 +10,9 @@ from tickfleet.reading.selection import Selection, StreamName
 from tickfleet.reading.streams import cursor
 from tickfleet.reading.streams.commands import accepted, facts_of, xinfo
 from tickfleet.reading.streams.connect import LOGGER
-from tickfleet.reading.streams.cursor import Facts, Rewind
+from tickfleet.reading.streams.cursor import Rewind, StreamFacts
 from tickfleet.reading.streams.group_state import done_up_to, group_mark
-from tickfleet.reading.streams.new_streams import NO_STREAM, NOT_THERE, Discovery
+from tickfleet.reading.streams.new_streams import NO_STREAM, NOT_THERE, NewStreams
 from tickfleet.reading.streams.start import Start, first_mark
 from tickfleet.redis.client import RedisPipe
 from tickfleet.redis.protocol import is_group_there, is_no_group, is_no_stream, is_wrong_type, pack_command
@@ -41,7 +41,7 @@ class GroupStreams:
         """Streams that were asked for by name and are not there, as far as we know."""
         self._asked = frozenset(selection.names)
         self._group = group
-        self._discovery = Discovery(selection, start, clock)
+        self._discovery = NewStreams(selection, start, clock)
         self._clock = clock
         self._done: dict[StreamName, str] = {}
         self._handed: dict[StreamName, Mark] = {}
@@ -75,7 +75,7 @@ class GroupStreams:
         await self._read_done(pipe, taken)
         return taken
 
-    async def _first_mark(self, pipe: RedisPipe, name: StreamName, facts: Facts) -> Mark:
+    async def _first_mark(self, pipe: RedisPipe, name: StreamName, facts: StreamFacts) -> Mark:
         """Where a group begins that is not there: where it was before, if it ever was, else where it was asked to."""
         done = await self._known_done(pipe, name)
         start = self._discovery.start_of(name) if done == BEGINNING else Position({name: Mark(done)})
@@ -96,7 +96,7 @@ class GroupStreams:
         self._discovery.give_back(name, Position({name: mark}))
         self.absent |= self._asked & {name}
 
-    async def _make(self, pipe: RedisPipe, name: StreamName, mark: Mark, facts: Facts) -> bool:
+    async def _make(self, pipe: RedisPipe, name: StreamName, mark: Mark, facts: StreamFacts) -> bool:
         """See that the group is in a stream; where it has to be made, it begins behind the mark."""
         counted = ("ENTRIESREAD", mark.added) if mark.added is not None and facts.added is not None else ()
         (reply,) = await pipe.execute([pack_command(("XGROUP", "CREATE", name.key, self._group, mark.id, *counted))])
@@ -111,7 +111,7 @@ class GroupStreams:
     # --- a Redis that comes back older ---------------------------------------------------------------------------
 
     async def rewound(
-        self, pipe: RedisPipe, name: StreamName, facts: Facts | None, group: Mark | None
+        self, pipe: RedisPipe, name: StreamName, facts: StreamFacts | None, group: Mark | None
     ) -> tuple[str, Rewind] | None:
         """Whether a stream ends before what this member has got of it: that place, and what it has lost; told once.
 

@@ -15,7 +15,7 @@ NOT_THERE = "is not there yet; waiting for it"
 NO_STREAM = "cannot be read: its key holds something that is no stream"
 
 
-class Discovery:
+class NewStreams:
     """Looks for streams now and then; those that are found wait until they are taken up.
 
     Args:

@@ -10,7 +10,7 @@ from tickfleet.contract.identity import DataType
 from tickfleet.errors import RedisUnreachableError
 from tickfleet.reading.selection import StreamName, select
 from tickfleet.reading.streams.commands import find
-from tickfleet.reading.streams.connect import Perseverance, within_reach
+from tickfleet.reading.streams.connect import RetryState, within_reach
 from tickfleet.redis.client import RedisPipe
 from tickfleet.redis.config import RedisPlace, redis_config
 from tickfleet.redis.protocol import Reply
@@ -18,7 +18,7 @@ from tickfleet.redis.protocol import Reply
 T = TypeVar("T")
 
 
-class PatientPipe:
+class RetryingPipe:
     """Not safe for concurrent use. While Redis is away it waits, for ever; cancel it to end that.
 
     Args:
@@ -28,7 +28,7 @@ class PatientPipe:
     def __init__(self, redis: RedisPlace = None) -> None:
         self._config = redis_config(redis)
         self._pipe = RedisPipe(self._config, text=True)
-        self._perseverance = Perseverance(SystemClock(), inf)
+        self._perseverance = RetryState(SystemClock(), inf)
 
     async def do(self, work: Callable[[RedisPipe], Awaitable[T]]) -> T:
         """Do some work on the connection, from its beginning whenever Redis fails meanwhile."""

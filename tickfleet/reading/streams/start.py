@@ -19,7 +19,7 @@ from tickfleet._util.times import NEW, OLDEST, not_a_time, read_time
 from tickfleet.errors import InvalidConfigurationError
 from tickfleet.reading.position import BEGINNING, LAST_OF_A_MS, Mark, Position, id_order
 from tickfleet.reading.selection import StreamName
-from tickfleet.reading.streams.cursor import Facts
+from tickfleet.reading.streams.cursor import StreamFacts
 
 Start = str | datetime | Position
 
@@ -62,7 +62,7 @@ def _is_id(text: str) -> bool:
     return "-" in text
 
 
-def first_mark(name: StreamName, start: Start, facts: Facts | None) -> Mark:
+def first_mark(name: StreamName, start: Start, facts: StreamFacts | None) -> Mark:
     """Where to begin in one stream.
 
     Args:
@@ -80,7 +80,7 @@ def first_mark(name: StreamName, start: Start, facts: Facts | None) -> Mark:
     return _still_true(Mark(_id_before(start) if isinstance(start, datetime) else start, chosen=True), facts)
 
 
-def _still_true(mark: Mark, facts: Facts | None) -> Mark:
+def _still_true(mark: Mark, facts: StreamFacts | None) -> Mark:
     """The mark, with what the stream as it is tells of it."""
     if facts is None or id_order(mark.id) < id_order(facts.last_id):
         return mark

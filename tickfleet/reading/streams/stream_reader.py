@@ -16,8 +16,8 @@ from tickfleet.reading.position import Mark, Position, id_order
 from tickfleet.reading.selection import Selection, StreamName
 from tickfleet.reading.streams import cursor
 from tickfleet.reading.streams.commands import accepted, by_key, facts_of, xinfo
-from tickfleet.reading.streams.cursor import Facts, Loss, Rewind
-from tickfleet.reading.streams.new_streams import DISCOVER_EVERY_S, NO_STREAM, NOT_THERE, Discovery
+from tickfleet.reading.streams.cursor import Loss, Rewind, StreamFacts
+from tickfleet.reading.streams.new_streams import DISCOVER_EVERY_S, NO_STREAM, NOT_THERE, NewStreams
 from tickfleet.reading.streams.start import Start, first_mark
 from tickfleet.redis.client import RedisPipe
 from tickfleet.redis.config import RedisConfig
@@ -75,7 +75,7 @@ class StreamReader:
         self.absent: set[StreamName] = set(selection.names)
         """Streams that were asked for by name and are not there, as far as we know."""
         self._pipe = RedisPipe(config, text=True)
-        self._discovery = Discovery(selection, start, clock)
+        self._discovery = NewStreams(selection, start, clock)
         self._at_once = at_once
         self._keys: dict[str, StreamName] = {}
         self._rewound: dict[StreamName, tuple[str, str]] = {}  # told, with the reader's place and the end of the stream
@@ -121,7 +121,7 @@ class StreamReader:
             if not is_wrong_type(reply):
                 self._check_end(name, self.marks[name], facts_of(reply))
 
-    def _check_end(self, name: StreamName, mark: Mark, facts: Facts | None) -> None:
+    def _check_end(self, name: StreamName, mark: Mark, facts: StreamFacts | None) -> None:
         """Have it told, once, where a stream ends before what was read of it."""
         found = cursor.rewind(mark, facts)
         if found is None:
@@ -145,7 +145,7 @@ class StreamReader:
         facts = [facts_of(reply) for reply in await self._pipe.execute([xinfo(key) for key in found])]
         return [await self._chunk(key, raw, seen) for (key, raw), seen in zip(found.items(), facts, strict=True)]
 
-    async def _chunk(self, key: str, raw: Sequence[Any], facts: Facts | None) -> RawChunk:
+    async def _chunk(self, key: str, raw: Sequence[Any], facts: StreamFacts | None) -> RawChunk:
         name, lost = self._keys[key], None
         origin = before = self.marks[name]
         if facts is not None and not cursor.is_whole(origin, len(raw), facts):
@@ -155,7 +155,7 @@ class StreamReader:
         after = cursor.advanced(before, len(raw), raw[-1][0], facts) if raw else before
         return RawChunk(name, raw, origin, before, after, lost, cursor.behind(after, facts) if facts else None)
 
-    async def _read_exactly(self, key: str) -> tuple[Sequence[Any], Facts | None]:
+    async def _read_exactly(self, key: str) -> tuple[Sequence[Any], StreamFacts | None]:
         """The next entries of one stream, and the stream as it was at that very moment."""
         said, reply = await self._pipe.transaction([xinfo(key), self._xread([key])])
         return by_key(reply).get(key, ()), facts_of(said)

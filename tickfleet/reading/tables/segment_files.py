@@ -28,7 +28,7 @@ def day_of(entry_id: str) -> str:
     return datetime.fromtimestamp(min(id_order(entry_id)[0] // 1_000, _LAST_S), UTC).date().isoformat()
 
 
-class IdFiles:
+class SegmentFiles:
     """The files below a folder. One process at a time; what a killed one left unfinished is removed.
 
     Args:

@@ -7,11 +7,11 @@ from typing import Protocol
 from msgspec import Struct
 
 from common.redis.redis_py import shown_address
-from manager.cli.data.export.span import Sieve, Span
-from manager.cli.data.export.tally import Facts, Tally
+from manager.cli.data.export.span import ExportSpan, Sieve
+from manager.cli.data.export.tally import ExportFacts, Tally
 from tickfleet._util.clock import Clock, SystemClock
 from tickfleet.errors import FleetError, RedisUnreachableError
-from tickfleet.reading.coverage_reader import CoverageReader, Look
+from tickfleet.reading.coverage_reader import CoverageReader, CoverageView
 from tickfleet.reading.entries import Entry
 from tickfleet.reading.position import BEGINNING, Mark, Position, id_order
 from tickfleet.reading.selection import StreamName
@@ -41,7 +41,7 @@ class Copied(Struct, frozen=True):
     """What was written, and what is known beside."""
 
     tally: Tally
-    facts: Facts
+    facts: ExportFacts
 
 
 class Copier:
@@ -60,7 +60,7 @@ class Copier:
         self,
         redis: RedisConfig,
         name: StreamName,
-        span: Span,
+        span: ExportSpan,
         file: TableFile,
         progress: Callable[[float], None],
         clock: Clock | None = None,
@@ -86,10 +86,10 @@ class Copier:
         from_ns = span.from_ns or self._tally.first_ns
         lacks = look.lacks(from_ns, span.to_ns)
         in_part = lacks and not look.lacks(from_ns, min(look.up_to, span.to_ns))
-        known = Facts(_trimmed_to(facts, span), ended, lacks, look.up_to if in_part else 0, self._odd)
+        known = ExportFacts(_trimmed_to(facts, span), ended, lacks, look.up_to if in_part else 0, self._odd)
         return Copied(self._tally, known)
 
-    async def _read(self, facts: cursor.Facts) -> bool:
+    async def _read(self, facts: cursor.StreamFacts) -> bool:
         """Whether the stream ended before what was its end."""
         sieve, first_id, last = Sieve(self._span), facts.first_id or BEGINNING, id_order(facts.last_id)
         # A mark that knows what was removed already is told exactly what is removed from now on.
@@ -125,7 +125,7 @@ class Copier:
         self._tally.add(entries)
 
 
-async def _facts(redis: RedisConfig, name: StreamName) -> cursor.Facts:
+async def _facts(redis: RedisConfig, name: StreamName) -> cursor.StreamFacts:
     """The stream as it is."""
     pipe = RedisPipe(redis, text=True)
     try:
@@ -141,7 +141,7 @@ async def _facts(redis: RedisConfig, name: StreamName) -> cursor.Facts:
     return facts
 
 
-def _trimmed_to(facts: cursor.Facts, span: Span) -> int | None:
+def _trimmed_to(facts: cursor.StreamFacts, span: ExportSpan) -> int | None:
     """The time of the oldest entry, where there were others before it that may have belonged to the range."""
     if facts.removed == 0 or not span.from_ns:  # all that there is was asked for
         return None
@@ -149,7 +149,7 @@ def _trimmed_to(facts: cursor.Facts, span: Span) -> int | None:
     return oldest_ns if oldest_ns >= span.from_ns else None
 
 
-async def _ledger(redis: RedisConfig, name: StreamName) -> Look:
+async def _ledger(redis: RedisConfig, name: StreamName) -> CoverageView:
     """What the completeness ledger says."""
     try:
         async with asyncio.timeout(PATIENCE_S), CoverageReader(redis) as coverage:

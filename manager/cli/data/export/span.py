@@ -22,7 +22,7 @@ MARGIN_MS = 5 * 60_000
 """How far the time of an entry may be from that of its id: five times what the collector allows."""
 
 
-class Span(Struct, frozen=True):
+class ExportSpan(Struct, frozen=True):
     """``[from_ns, to_ns)``; ``interval`` is that of candles, else empty."""
 
     from_ns: int
@@ -67,7 +67,7 @@ class Sieve:
         odd: Entries of data that stand in the range by their ids and bear a time far from it: they do not pass.
     """
 
-    def __init__(self, span: Span) -> None:
+    def __init__(self, span: ExportSpan) -> None:
         self.done, self.odd = False, 0
         self._span = span
         self._before_ns: int | None = None

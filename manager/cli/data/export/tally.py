@@ -10,7 +10,7 @@ from manager.model.formatting import phrase
 from tickfleet.reading.entries import Entry
 
 
-class Facts(Struct, frozen=True):
+class ExportFacts(Struct, frozen=True):
     """What is known beside the entries.
 
     Attributes:
@@ -54,7 +54,7 @@ class Tally:
         reach = f", {date_time(self.first_ns)} … {date_time(self.last_ns)}" if self.last_ns else ""
         return f"{file}: {self.types.total():,} entries" + (f" ({', '.join(said)})" if said else "") + reach
 
-    def doubts(self, facts: Facts) -> list[str]:
+    def doubts(self, facts: ExportFacts) -> list[str]:
         """Why the file may lack something of the range, a line each; none: nobody knows of a reason."""
         found = list[str]()
         if facts.trimmed_to_ns is not None:

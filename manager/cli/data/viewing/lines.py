@@ -16,7 +16,7 @@ _MARK = "━━"
 """Before what is no data but says something of it."""
 
 
-class Line(Struct, frozen=True):
+class ShownLine(Struct, frozen=True):
     """A line and how it is shown; ``colour`` None: as usual."""
 
     text: str
@@ -24,7 +24,7 @@ class Line(Struct, frozen=True):
     bold: bool = False
 
 
-def entry_line(entry: Entry, name_width: int = 0) -> Line:
+def entry_line(entry: Entry, name_width: int = 0) -> ShownLine:
     """An entry of a data stream.
 
     Args:
@@ -36,28 +36,30 @@ def entry_line(entry: Entry, name_width: int = 0) -> Line:
         case Trade():
             line = _trade(event)
         case Ticker():
-            line = Line(_ticker(event))
+            line = ShownLine(_ticker(event))
         case Candle():
             line = _candle(event)
         case BookSnapshot():
-            line = Line(f"snapshot ({phrase(event.reason)})  {_book(event)}", "cyan")
+            line = ShownLine(f"snapshot ({phrase(event.reason)})  {_book(event)}", "cyan")
         case BookDelta():
-            line = Line(f"delta  {_book(event)}")
+            line = ShownLine(f"delta  {_book(event)}")
         case Gap():
-            line = Line(f"{_MARK} GAP  {gap_text(event)}", "red", bold=True)
+            line = ShownLine(f"{_MARK} GAP  {gap_text(event)}", "red", bold=True)
         case FeedStatus():
             good = event.state in (FeedState.CONNECTED, FeedState.RESYNCED)
-            line = Line(f"{_MARK} feed {event.state.value}: {phrase(event.reason)}", "cyan" if good else "yellow", True)
+            line = ShownLine(
+                f"{_MARK} feed {event.state.value}: {phrase(event.reason)}", "cyan" if good else "yellow", True
+            )
         case Missed():
             number = "some (nobody knows how many)" if event.count is None else str(event.count)
             text = f"{_MARK} MISSED  {number} entries were gone before they could be read ({event.reason})"
-            line = Line(text, "red", bold=True)
+            line = ShownLine(text, "red", bold=True)
         case Rewound():
             number = "entries" if event.count is None else f"{event.count} entries"
             text = f"{_MARK} REWOUND  Redis came back older: {number} that were read are not in the stream any more"
-            line = Line(text, "red", bold=True)
+            line = ShownLine(text, "red", bold=True)
     name = f"{padded(str(entry.collector), name_width)}  " if name_width else ""
-    return Line(f"{date_time(event.ts_event)}  {name}{line.text}", line.colour, line.bold)
+    return ShownLine(f"{date_time(event.ts_event)}  {name}{line.text}", line.colour, line.bold)
 
 
 def width_of(names: Sequence[str]) -> int:
@@ -65,11 +67,11 @@ def width_of(names: Sequence[str]) -> int:
     return max(map(cell_len, names)) if len(names) > 1 else 0
 
 
-def _trade(trade: Trade) -> Line:
+def _trade(trade: Trade) -> ShownLine:
     more = "  backfill" if trade.origin == "backfill" else ""
     more += f"  {phrase(trade.count)} matches" if trade.count is not None else ""
     text = f"{trade.side:<4} {phrase(trade.price):>14} {phrase(trade.size):>16}  id {phrase(trade.trade_id)}{more}"
-    return Line(text, "green" if trade.side == "buy" else "red")
+    return ShownLine(text, "green" if trade.side == "buy" else "red")
 
 
 def _ticker(ticker: Ticker) -> str:
@@ -89,10 +91,10 @@ def _ticker(ticker: Ticker) -> str:
     return "   ".join(said)
 
 
-def _candle(candle: Candle) -> Line:
+def _candle(candle: Candle) -> ShownLine:
     prices = "  ".join(f"{name} {phrase(getattr(candle, name))}" for name in ("open", "high", "low", "close", "volume"))
     text = f"{phrase(candle.interval)} bar of {date_time(candle.open_time)}  {prices}"
-    return Line(f"{text}  closed", bold=True) if candle.closed else Line(f"{text}  running")
+    return ShownLine(f"{text}  closed", bold=True) if candle.closed else ShownLine(f"{text}  running")
 
 
 def _book(event: BookSnapshot | BookDelta) -> str:
@@ -120,7 +122,7 @@ def gap_text(gap: Gap) -> str:
 _LEDGER_COLOURS = {"gap_opened": "yellow", "gap_filled": "green", "gap_lost": "red", "opened": "cyan"}
 
 
-def ledger_line(row: LedgerRow, name_width: int = 0) -> Line:
+def ledger_line(row: LedgerRow, name_width: int = 0) -> ShownLine:
     """An entry of a completeness ledger."""
     entry = row.entry
     of = f"{entry.data_type.value} {entry.interval}".rstrip()
@@ -131,4 +133,4 @@ def ledger_line(row: LedgerRow, name_width: int = 0) -> Line:
     parts += ["continues what was complete"] if entry.continues else []
     name = f"{padded(str(row.collector), name_width)}  " if name_width else ""
     text = f"{date_time(entry.at)}  {name}{of:<12} {entry.kind.value:<10}  {'  '.join(parts)}"
-    return Line(text, _LEDGER_COLOURS.get(entry.kind.value))
+    return ShownLine(text, _LEDGER_COLOURS.get(entry.kind.value))

@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 
 import typer
 
-from manager.cli.data.viewing.lines import Line
+from manager.cli.data.viewing.lines import ShownLine
 from manager.cli.show.event_format import INDENT
 from manager.cli.wrapping import wrapped
 
@@ -23,7 +23,7 @@ class Printer(Generic[T]):
         count: After so many it is ``done``; None: never.
     """
 
-    def __init__(self, render: Callable[[T], Line | str], count: int | None) -> None:
+    def __init__(self, render: Callable[[T], ShownLine | str], count: int | None) -> None:
         self._render = render
         self._left = count
 
@@ -51,7 +51,7 @@ def is_terminal() -> bool:
     return sys.stdout.isatty()
 
 
-def _shown(line: Line | str) -> str:
+def _shown(line: ShownLine | str) -> str:
     if isinstance(line, str):
         return line
     text = wrapped(line.text, INDENT)

@@ -20,14 +20,14 @@ from manager.cli.data.coverage_answer import (
 )
 from tests.manager.fakes import NOW_NS, S
 from tests.tickfleet.contract.coverage_models import TimedModel, timed
-from tickfleet.contract.coverage import Interval, Kind, LedgerEntry, State
+from tickfleet.contract.coverage import Interval, LedgerEntry, LedgerKind, State
 from tickfleet.contract.identity import DataType
 from tickfleet.errors import UsageError
 
 TRADE, ORDERBOOK, CANDLES = DataType.TRADE, DataType.ORDERBOOK, DataType.CANDLES
 
 
-def entry(kind: Kind, ts: int, data_type: DataType = TRADE, interval: str = "") -> LedgerEntry:
+def entry(kind: LedgerKind, ts: int, data_type: DataType = TRADE, interval: str = "") -> LedgerEntry:
     return LedgerEntry(
         kind=kind,
         at=NOW_NS + 1_000,
@@ -41,10 +41,10 @@ def entry(kind: Kind, ts: int, data_type: DataType = TRADE, interval: str = "") 
 
 
 LEDGER = [
-    entry(Kind.OPENED, NOW_NS),
-    entry(Kind.COMPLETE, NOW_NS + 95),
-    entry(Kind.OPENED, NOW_NS, CANDLES, "5m"),
-    entry(Kind.OPENED, NOW_NS, CANDLES, "1m"),
+    entry(LedgerKind.OPENED, NOW_NS),
+    entry(LedgerKind.COMPLETE, NOW_NS + 95),
+    entry(LedgerKind.OPENED, NOW_NS, CANDLES, "5m"),
+    entry(LedgerKind.OPENED, NOW_NS, CANDLES, "1m"),
 ]
 
 

@@ -7,7 +7,7 @@ from manager.cli.data import coverage_command
 from tests.manager.cli.stage import BTC, ETH, CliStage
 from tests.manager.fakes import NOW_NS, S
 from tickfleet.contract import keys
-from tickfleet.contract.coverage import Kind, LedgerEntry, encode
+from tickfleet.contract.coverage import LedgerEntry, LedgerKind, encode
 from tickfleet.contract.identity import CollectorId, DataType
 
 HOUR_NS = 3_600 * S
@@ -17,7 +17,7 @@ BEGIN_NS = NOW_NS - 2 * HOUR_NS
 def note(stage: CliStage, kind: str, *, of: CollectorId = ETH, **facts: Any) -> None:
     """Append an entry to a ledger; of trades unless it says otherwise."""
     known = {"at": NOW_NS, "run_id": "a", "data_type": DataType.TRADE}
-    stage.redis.xadd(keys.coverage(of), _pairs(LedgerEntry(kind=Kind(kind), **{**known, **facts})))
+    stage.redis.xadd(keys.coverage(of), _pairs(LedgerEntry(kind=LedgerKind(kind), **{**known, **facts})))
 
 
 def _pairs(entry: LedgerEntry) -> dict[Any, Any]:

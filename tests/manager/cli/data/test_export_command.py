@@ -13,7 +13,7 @@ from tests.manager.cli.stage import BTC, CliStage
 from tests.support.market_items import START_NS
 from tests.support.stream_writer import BTC_BOOK, BTC_TRADES, snapshot, write
 from tickfleet.contract import keys
-from tickfleet.contract.coverage import Kind, LedgerEntry, encode
+from tickfleet.contract.coverage import LedgerEntry, LedgerKind, encode
 from tickfleet.contract.events import Candle, Gap, Trade
 from tickfleet.contract.identity import DataType
 from tickfleet.reading.selection import StreamName
@@ -39,7 +39,7 @@ def write_trades(stage: RedisStage, count: int) -> None:
         write(stage.client, BTC_TRADES, entry_id(number), trade(number))
 
 
-def note(stage: RedisStage, kind: Kind, **facts: Any) -> None:
+def note(stage: RedisStage, kind: LedgerKind, **facts: Any) -> None:
     entry = LedgerEntry(kind=kind, at=START_NS + 10 * HOUR_S * S, run_id="r", data_type=DataType.TRADE, **facts)
     fields: list[Any] = encode(entry)
     stage.client.xadd(keys.coverage(BTC), dict(zip(fields[::2], fields[1::2], strict=True)))
@@ -52,8 +52,8 @@ def two_hours(streams: RedisStage) -> RedisStage:
         for number in range(2 * HOUR_S):
             write(pipe, BTC_TRADES, entry_id(number), trade(number))
         pipe.execute()
-    note(streams, Kind.OPENED, from_ts=START_NS - 60 * S)
-    note(streams, Kind.COMPLETE, to_ts=START_NS + 2 * HOUR_S * S)
+    note(streams, LedgerKind.OPENED, from_ts=START_NS - 60 * S)
+    note(streams, LedgerKind.COMPLETE, to_ts=START_NS + 2 * HOUR_S * S)
     streams.clock.advance(2 * HOUR_S)
     return streams
 
@@ -213,7 +213,7 @@ def test_what_the_ledger_does_not_vouch_for_is_told(two_hours: RedisStage) -> No
     arguments = ("export", "okx:BTC-USDT", "trade", "--from", "2026-01-01T00:00", "--force")
     result = two_hours.run(*arguments, "--to", "2026-01-01T03:00", str(two_hours.folder / "x.csv"))
     assert "complete by the coverage ledger only up to 2026-01-01 02:00:00.000Z" in result.stderr
-    note(two_hours, Kind.GAP_LOST, from_ts=START_NS + S, to_ts=START_NS + 9 * S, reason="too old")
+    note(two_hours, LedgerKind.GAP_LOST, from_ts=START_NS + S, to_ts=START_NS + 9 * S, reason="too old")
     result = two_hours.run(*arguments, "--to", "2026-01-01T01:00", str(two_hours.folder / "x.csv"))
     assert "the coverage ledger does not vouch for the whole range (too old)" in result.stderr
 

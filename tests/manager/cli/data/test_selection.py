@@ -1,6 +1,6 @@
 import pytest
 
-from manager.cli.data.selection import Kind, choose, parse_kind
+from manager.cli.data.selection import RequestedType, choose, parse_kind
 from manager.cli.effective import at_site
 from tests.manager.cli.stage import BTC, ETH, SOL, CliStage
 from tickfleet.contract import keys
@@ -11,15 +11,15 @@ from tickfleet.errors import UsageError
 @pytest.mark.parametrize(
     ("text", "kind"),
     [
-        ("trade", Kind(DataType.TRADE)),
-        ("orderbook", Kind(DataType.ORDERBOOK)),
-        ("ticker", Kind(DataType.TICKER)),
-        ("candles", Kind(DataType.CANDLES)),
-        ("candles:5m", Kind(DataType.CANDLES, "5m")),
-        ("coverage", Kind(None)),
+        ("trade", RequestedType(DataType.TRADE)),
+        ("orderbook", RequestedType(DataType.ORDERBOOK)),
+        ("ticker", RequestedType(DataType.TICKER)),
+        ("candles", RequestedType(DataType.CANDLES)),
+        ("candles:5m", RequestedType(DataType.CANDLES, "5m")),
+        ("coverage", RequestedType(None)),
     ],
 )
-def test_a_type_is_named_as_its_stream(text: str, kind: Kind) -> None:
+def test_a_type_is_named_as_its_stream(text: str, kind: RequestedType) -> None:
     assert parse_kind(text, ledger=True) == kind
     assert str(kind) == text
 
@@ -43,13 +43,13 @@ def test_a_type_that_there_is_not(text: str, message: str) -> None:
 
 def test_a_pattern_means_those_that_collect_it(stage: CliStage) -> None:
     with at_site(stage.tools) as site:
-        assert choose(site, "okx:*", Kind(DataType.TICKER)) == [BTC, SOL]
-        assert choose(site, "all", Kind(None)) == [BTC, ETH, SOL]
-        assert choose(site, "okx:*", Kind(DataType.CANDLES, "1m")) == [BTC, SOL]
+        assert choose(site, "okx:*", RequestedType(DataType.TICKER)) == [BTC, SOL]
+        assert choose(site, "all", RequestedType(None)) == [BTC, ETH, SOL]
+        assert choose(site, "okx:*", RequestedType(DataType.CANDLES, "1m")) == [BTC, SOL]
         with pytest.raises(UsageError, match=r"none of the collectors that 'okx:E\*' means collects ticker"):
-            choose(site, "okx:E*", Kind(DataType.TICKER))
+            choose(site, "okx:E*", RequestedType(DataType.TICKER))
         with pytest.raises(UsageError, match="no collector matches 'binance:"):
-            choose(site, "binance:*", Kind(DataType.TICKER))
+            choose(site, "binance:*", RequestedType(DataType.TICKER))
 
 
 @pytest.mark.parametrize(
@@ -72,11 +72,11 @@ def test_what_was_collected_once_is_still_there(stage: CliStage, capsys: pytest.
     stage.redis.xadd(keys.stream(ETH, DataType.TICKER), {"type": "ticker"})
     stage.redis.xadd(keys.stream(ETH, DataType.CANDLES, "5m"), {"type": "candle"})
     with at_site(stage.tools) as site:
-        assert choose(site, "okx:ETH-USDT", Kind(DataType.TICKER)) == [ETH]
-        assert choose(site, "okx:ETH-USDT", Kind(DataType.CANDLES)) == [ETH]
+        assert choose(site, "okx:ETH-USDT", RequestedType(DataType.TICKER)) == [ETH]
+        assert choose(site, "okx:ETH-USDT", RequestedType(DataType.CANDLES)) == [ETH]
         stage.fleet_path.write_text('[[collectors]]\nexchange = "okx"\nsymbol = "BTC-USDT"\n')
     with at_site(stage.tools) as site:
-        assert choose(site, "okx:ETH-USDT", Kind(DataType.TICKER)) == [ETH]
+        assert choose(site, "okx:ETH-USDT", RequestedType(DataType.TICKER)) == [ETH]
     told = capsys.readouterr().err.splitlines()
     assert told[0] == "manager-cli: okx:ETH-USDT does not collect ticker now: this is what was collected before"
     assert len(told) == 3

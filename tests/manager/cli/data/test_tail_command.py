@@ -25,7 +25,7 @@ from tests.support.stream_writer import (
 )
 from tests.support.waiting import PATIENCE_S
 from tickfleet.contract import keys
-from tickfleet.contract.coverage import Kind, LedgerEntry, encode
+from tickfleet.contract.coverage import LedgerEntry, LedgerKind, encode
 from tickfleet.contract.events import FeedState, FeedStatus, Gap
 from tickfleet.contract.identity import DataType
 from tickfleet.reading.selection import StreamName
@@ -220,7 +220,7 @@ def test_a_pipe_that_breaks_while_it_is_written_is_no_error(stage: CliStage, mon
 
 
 def note(stage: CliStage, to_ts: int) -> None:
-    entry = LedgerEntry(kind=Kind.COMPLETE, at=START_NS, run_id="r", data_type=DataType.TRADE, to_ts=to_ts)
+    entry = LedgerEntry(kind=LedgerKind.COMPLETE, at=START_NS, run_id="r", data_type=DataType.TRADE, to_ts=to_ts)
     fields: list[Any] = encode(entry)
     stage.redis.xadd(keys.coverage(BTC), dict(zip(fields[::2], fields[1::2], strict=True)), f"{to_ts}-0")
 

@@ -4,7 +4,7 @@ import pytest
 
 from manager.cli.doctor.exchange_checks import Visit, check_exchanges, trouble_of
 from manager.cli.doctor.exchange_places import Place, others
-from manager.cli.doctor.findings import Level, bad, ok, skipped
+from manager.cli.doctor.findings import Severity, bad, ok, skipped
 
 REST = Place(exchange="okx", field="rest", url="https://www.okx.com", probe="/api/v5/public/time")
 OLD = Place(exchange="okx", field="ws_public", url="wss://ws.okx.com:8443/ws/v5/public", probe="")
@@ -80,12 +80,12 @@ def test_a_status_is_told_with_what_it_means(status: int, location: str, trouble
 @pytest.mark.parametrize(
     ("ahead", "level", "found"),
     [
-        ([1.5], Level.OK, "agrees with the exchanges to the second"),
-        ([-7.0], Level.WARNING, "7 s behind the exchanges"),
-        ([240.0, 241.0], Level.BAD, "240 s ahead of the exchanges"),
-        ([240.0, 0.2], Level.OK, "agrees with the exchanges to the second"),  # one of the others is wrong
+        ([1.5], Severity.OK, "agrees with the exchanges to the second"),
+        ([-7.0], Severity.WARNING, "7 s behind the exchanges"),
+        ([240.0, 241.0], Severity.BAD, "240 s ahead of the exchanges"),
+        ([240.0, 0.2], Severity.OK, "agrees with the exchanges to the second"),  # one of the others is wrong
     ],
 )
-def test_the_clock(ahead: list[float], level: Level, found: str) -> None:
+def test_the_clock(ahead: list[float], level: Severity, found: str) -> None:
     finding = check_exchanges([visit(ahead_s=each) for each in ahead])[-1]
     assert (finding.level, finding.found) == (level, found)

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from common.redis.append_only import Cut
-from manager.cli.doctor.findings import Finding, Level, bad, ok, skipped, warning
+from manager.cli.doctor.findings import Finding, Severity, bad, ok, skipped, warning
 from manager.cli.doctor.host_checks import HostFacts, check_host
 
 GIB = 1024**3
@@ -67,40 +67,42 @@ def test_a_supervisord_that_hangs_is_not_started_a_second_time() -> None:
     assert finding.mend == "it is there and does not answer: kill -CONT 77, or end it and start it anew"
 
 
-@pytest.mark.parametrize(("limit", "level"), [(1024, Level.OK), (512, Level.BAD), (None, Level.SKIPPED)])
-def test_descriptors(limit: int | None, level: Level) -> None:
+@pytest.mark.parametrize(("limit", "level"), [(1024, Severity.OK), (512, Severity.BAD), (None, Severity.SKIPPED)])
+def test_descriptors(limit: int | None, level: Severity) -> None:
     (finding,) = found("file descriptors", descriptors=limit)
     assert finding.level is level
 
 
 def test_a_program_that_counts_as_started_too_soon() -> None:
     (finding,) = found("supervisord programs", start_s={"collector-okx-A-B": 1, "collector-okx-C-D": 5})
-    assert finding.level is Level.BAD
+    assert finding.level is Severity.BAD
     assert "collector-okx-A-B" in finding.found
     assert "collector-okx-C-D" not in finding.found
 
 
 def test_what_others_may_use() -> None:
     findings = found("permissions", modes={"/srv/var/log": stat.S_IFDIR | 0o755}, writable=False)
-    assert [finding.level for finding in findings] == [Level.BAD, Level.BAD]
+    assert [finding.level for finding in findings] == [Severity.BAD, Severity.BAD]
     assert findings[0].mend == "chmod go= /srv/var/log"
 
 
-@pytest.mark.parametrize(("free", "level"), [(100 * GIB, Level.OK), (5 * GIB, Level.WARNING), (GIB // 2, Level.BAD)])
-def test_disk(free: int, level: Level) -> None:
+@pytest.mark.parametrize(
+    ("free", "level"), [(100 * GIB, Severity.OK), (5 * GIB, Severity.WARNING), (GIB // 2, Severity.BAD)]
+)
+def test_disk(free: int, level: Severity) -> None:
     (finding,) = found("disk", disk_free_bytes=free)
     assert finding.level is level
 
 
 def test_collectors_without_their_compiled_part() -> None:
     (finding,) = found("express", express_built=False)
-    assert finding.level is Level.WARNING
+    assert finding.level is Severity.WARNING
     assert "make setup" in finding.mend
 
 
 def test_a_port_that_somebody_else_has() -> None:
     (finding,) = found("ports", port=9464, port_taken_by_other=True)
-    assert (finding.level, finding.mend) == (Level.WARNING, "TICKFLEET_METRICS_PORT names another port")
+    assert (finding.level, finding.mend) == (Severity.WARNING, "TICKFLEET_METRICS_PORT names another port")
     assert found("ports") == []
 
 
@@ -135,8 +137,10 @@ def test_what_a_fleet_that_runs_needs_and_somebody_has_removed() -> None:
     assert gone.mend == "its socket was removed: kill -HUP 77 makes it anew (and restarts the fleet)"
 
 
-@pytest.mark.parametrize(("has", "level"), [(8 * GIB, Level.OK), (8 * GIB - 1, Level.BAD), (None, Level.SKIPPED)])
-def test_the_machine_has_to_hold_all_processes(has: int | None, level: Level) -> None:
+@pytest.mark.parametrize(
+    ("has", "level"), [(8 * GIB, Severity.OK), (8 * GIB - 1, Severity.BAD), (None, Severity.SKIPPED)]
+)
+def test_the_machine_has_to_hold_all_processes(has: int | None, level: Severity) -> None:
     (finding,) = found("memory", memory_bytes=has)
     assert finding.level is level
 
@@ -161,7 +165,7 @@ def test_what_others_may_change() -> None:
         "chmod go-w /srv/deploy",
     )
     assert nobody == ok("permissions", "nobody else may change /srv/fleet (drwxr-xr-x)")
-    assert sticky.level is Level.OK
+    assert sticky.level is Severity.OK
 
 
 def test_what_cannot_be_looked_at_is_not_good() -> None:

@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from manager.cli.doctor.findings import Finding, Level, bad, ok, skipped
+from manager.cli.doctor.findings import Finding, Severity, bad, ok, skipped
 from manager.cli.doctor.redis_checks import NodeFacts, RedisFacts, check_redis
 from manager.observe.writes import REMEDIES, NoWrites
 from tests.manager.fakes import NOW_NS
@@ -48,34 +48,39 @@ def test_a_fit_redis_has_nothing_to_mend() -> None:
 @pytest.mark.parametrize(
     ("version", "level"),
     [
-        ({"redis_version": "5.0.14"}, Level.BAD),
-        ({"redis_version": "6.0.9"}, Level.BAD),
-        ({"redis_version": "6.2.0"}, Level.OK),
-        ({"redis_version": "7.2.4", "valkey_version": "9.1.0"}, Level.OK),
-        ({"redis_version": "of the moon"}, Level.SKIPPED),
+        ({"redis_version": "5.0.14"}, Severity.BAD),
+        ({"redis_version": "6.0.9"}, Severity.BAD),
+        ({"redis_version": "6.2.0"}, Severity.OK),
+        ({"redis_version": "7.2.4", "valkey_version": "9.1.0"}, Severity.OK),
+        ({"redis_version": "of the moon"}, Severity.SKIPPED),
     ],
 )
-def test_version(version: dict[str, str], level: Level) -> None:
+def test_version(version: dict[str, str], level: Severity) -> None:
     assert found("redis version", info={**INFO, **version}).level is level
 
 
 @pytest.mark.parametrize(
     ("policy", "level"),
-    [("noeviction", Level.OK), ("volatile-lru", Level.WARNING), ("allkeys-lru", Level.BAD), ("allkeys-lfu", Level.BAD)],
+    [
+        ("noeviction", Severity.OK),
+        ("volatile-lru", Severity.WARNING),
+        ("allkeys-lru", Severity.BAD),
+        ("allkeys-lfu", Severity.BAD),
+    ],
 )
-def test_eviction(policy: str, level: Level) -> None:
+def test_eviction(policy: str, level: Severity) -> None:
     assert found("redis eviction", config={**CONFIG, "maxmemory-policy": policy}).level is level
 
 
 @pytest.mark.parametrize(
     ("settings", "level"),
     [
-        ({"appendonly": "yes"}, Level.OK),
-        ({"appendonly": "no", "save": "3600 1"}, Level.WARNING),
-        ({"appendonly": "no", "save": ""}, Level.WARNING),
+        ({"appendonly": "yes"}, Severity.OK),
+        ({"appendonly": "no", "save": "3600 1"}, Severity.WARNING),
+        ({"appendonly": "no", "save": ""}, Severity.WARNING),
     ],
 )
-def test_persistence(settings: dict[str, str], level: Level) -> None:
+def test_persistence(settings: dict[str, str], level: Severity) -> None:
     assert found("redis persistence", config={**CONFIG, **settings}).level is level
 
 
@@ -120,32 +125,32 @@ def test_a_redis_that_takes_no_writes_is_bad_and_says_how_to_mend_it(code: str) 
 def test_an_info_that_leaves_something_out_is_skipped_there_alone(missing: str, check: str) -> None:
     info = {name: value for name, value in INFO.items() if name != missing}
     findings = check_redis(RedisFacts(info=info, config=CONFIG, available_bytes=8 * GIB, **NEEDS))
-    assert [finding.check for finding in findings if finding.level is Level.SKIPPED] == [check]
+    assert [finding.check for finding in findings if finding.level is Severity.SKIPPED] == [check]
 
 
 def test_a_write_that_failed_is_bad() -> None:
-    assert found("redis disk", info={**INFO, "rdb_last_bgsave_status": "err"}).level is Level.BAD
+    assert found("redis disk", info={**INFO, "rdb_last_bgsave_status": "err"}).level is Severity.BAD
 
 
 @pytest.mark.parametrize(
     ("full", "limit", "available", "level"),
     [
-        (2 * GIB, 3 * GIB, None, Level.OK),
-        (2 * GIB, 2 * GIB, None, Level.WARNING),
-        (3 * GIB, 2 * GIB, None, Level.BAD),
-        (3 * GIB, 2 * GIB, 100 * GIB, Level.BAD),  # its own limit comes first
-        (8 * GIB, 0, 8 * GIB, Level.WARNING),  # what it has already counts
-        (10 * GIB, 0, 8 * GIB, Level.BAD),
-        (10 * GIB, 0, None, Level.SKIPPED),
+        (2 * GIB, 3 * GIB, None, Severity.OK),
+        (2 * GIB, 2 * GIB, None, Severity.WARNING),
+        (3 * GIB, 2 * GIB, None, Severity.BAD),
+        (3 * GIB, 2 * GIB, 100 * GIB, Severity.BAD),  # its own limit comes first
+        (8 * GIB, 0, 8 * GIB, Severity.WARNING),  # what it has already counts
+        (10 * GIB, 0, 8 * GIB, Severity.BAD),
+        (10 * GIB, 0, None, Severity.SKIPPED),
     ],
 )
-def test_memory(full: int, limit: int, available: int | None, level: Level) -> None:
+def test_memory(full: int, limit: int, available: int | None, level: Severity) -> None:
     info = {**INFO, "maxmemory": limit}
     assert found("redis memory", info=info, full_bytes=full, available_bytes=available).level is level
 
 
 def test_clients() -> None:
-    assert found("redis clients", info={**INFO, "connected_clients": 9_000}).level is Level.WARNING
+    assert found("redis clients", info={**INFO, "connected_clients": 9_000}).level is Severity.WARNING
 
 
 def test_a_folder_that_was_removed_under_it() -> None:
@@ -156,8 +161,10 @@ def test_a_folder_that_was_removed_under_it() -> None:
     )
 
 
-@pytest.mark.parametrize(("connections", "level"), [(8_000, Level.OK), (8_001, Level.WARNING), (10_001, Level.BAD)])
-def test_clients_of_the_whole_fleet(connections: int, level: Level) -> None:
+@pytest.mark.parametrize(
+    ("connections", "level"), [(8_000, Severity.OK), (8_001, Severity.WARNING), (10_001, Severity.BAD)]
+)
+def test_clients_of_the_whole_fleet(connections: int, level: Severity) -> None:
     assert found("redis clients", connections=connections).level is level
 
 
@@ -167,10 +174,10 @@ def test_each_node_of_a_cluster_has_to_hold_its_share() -> None:
     facts = RedisFacts(info=INFO, config=CONFIG, available_bytes=8 * GIB, nodes=nodes, **NEEDS)
     found = [each for each in check_redis(facts) if "node" in each.found]
     assert [(each.found.split()[1], each.level) for each in found] == [
-        ("a:1:", Level.OK),
-        ("b:1:", Level.WARNING),
-        ("c:1:", Level.BAD),
-        ("d:1:", Level.SKIPPED),
-        ("e:1:", Level.SKIPPED),
+        ("a:1:", Severity.OK),
+        ("b:1:", Severity.WARNING),
+        ("c:1:", Severity.BAD),
+        ("d:1:", Severity.SKIPPED),
+        ("e:1:", Severity.SKIPPED),
     ]
     assert found[0].found == "node a:1: 2.0 GiB when all its streams are full, maxmemory is 4.0 GiB"

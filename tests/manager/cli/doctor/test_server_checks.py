@@ -2,8 +2,8 @@ from typing import Any
 
 import pytest
 
-from common.redis.servers import Row, SentinelSays, Servers, ServerSays
-from manager.cli.doctor.findings import Finding, Level, bad, ok, skipped, warning
+from common.redis.servers import SentinelSays, ServerRow, Servers, ServerSays
+from manager.cli.doctor.findings import Finding, Severity, bad, ok, skipped, warning
 from manager.cli.doctor.server_checks import check_servers
 
 MASTER, REPLICA, THIRD, WATCHER, OTHER = ((f"10.0.0.{each}", 6379) for each in range(1, 6))
@@ -59,50 +59,54 @@ def test_a_sentinel_that_cannot_be_asked_is_named() -> None:
 def test_a_sentinel_that_is_of_no_use(changes: dict[str, Any], told: str) -> None:
     sentinels = (sentinel(), sentinel(), sentinel(host=OTHER, **changes))
     finding = behind(*pair(), sentinels=sentinels)[2]
-    assert (finding.level, finding.found.rpartition("; ")[2]) == (Level.BAD, told)
+    assert (finding.level, finding.found.rpartition("; ")[2]) == (Severity.BAD, told)
 
 
 @pytest.mark.parametrize(
     ("server", "level", "told"),
     [
-        (ServerSays(host=MASTER, trouble="cannot be reached"), Level.BAD, "cannot be reached: it is the master"),
+        (ServerSays(host=MASTER, trouble="cannot be reached"), Severity.BAD, "cannot be reached: it is the master"),
         (
             ServerSays(host=REPLICA, trouble="asks for a password"),
-            Level.WARNING,
+            Severity.WARNING,
             "asks for a password: it cannot take over",
         ),
-        (ServerSays(host=MASTER, info={**FOLLOWS, "master_port": "1"}), Level.BAD, "the Sentinels name it as master"),
+        (
+            ServerSays(host=MASTER, info={**FOLLOWS, "master_port": "1"}),
+            Severity.BAD,
+            "the Sentinels name it as master",
+        ),
         (
             ServerSays(host=REPLICA, info=OF_MASTER),
-            Level.BAD,
+            Severity.BAD,
             "the Sentinels name 10.0.0.1:6379 as master: what is written here will be lost",
         ),
         (
             ServerSays(host=REPLICA, info={**FOLLOWS, "master_replid": "f1"}),
-            Level.WARNING,
+            Severity.WARNING,
             "it does not follow 10.0.0.1:6379, which the Sentinels name as master",
         ),
         (
             ServerSays(host=REPLICA, info={**FOLLOWS, "master_link_status": "down"}),
-            Level.WARNING,
+            Severity.WARNING,
             "its link to its master is down: it does not have the newest data",
         ),
         (
             ServerSays(host=MASTER, info=OF_MASTER, refusal="MISCONF Errors writing to the AOF"),
-            Level.BAD,
+            Severity.BAD,
             "Redis takes no writes: MISCONF, since when is not known here",
         ),
         (
             ServerSays(host=MASTER, info=OF_MASTER, refusal="NOPERM no"),
-            Level.SKIPPED,
+            Severity.SKIPPED,
             "whether it takes writes cannot be tried (NOPERM)",
         ),
-        (ServerSays(host=REPLICA, info={**FOLLOWS, "redis_version": "6.0.9"}), Level.BAD, ""),
-        (ServerSays(host=REPLICA, info={**FOLLOWS, "maxmemory_policy": "allkeys-lru"}), Level.BAD, ""),
-        (ServerSays(host=REPLICA), Level.SKIPPED, "Redis does not tell us (INFO is refused, or leaves it out)"),
+        (ServerSays(host=REPLICA, info={**FOLLOWS, "redis_version": "6.0.9"}), Severity.BAD, ""),
+        (ServerSays(host=REPLICA, info={**FOLLOWS, "maxmemory_policy": "allkeys-lru"}), Severity.BAD, ""),
+        (ServerSays(host=REPLICA), Severity.SKIPPED, "Redis does not tell us (INFO is refused, or leaves it out)"),
     ],
 )
-def test_a_server_that_is_not_fit(server: ServerSays, level: Level, told: str) -> None:
+def test_a_server_that_is_not_fit(server: ServerSays, level: Severity, told: str) -> None:
     third = ServerSays(host=THIRD, info=FOLLOWS)
     finding = behind(server, *(each for each in (*pair(), third) if each.host != server.host))[1]
     assert (finding.level, finding.found.startswith(f"{server.host[0]}:6379: ")) == (level, True)
@@ -112,21 +116,23 @@ def test_a_server_that_is_not_fit(server: ServerSays, level: Level, told: str) -
 
 def test_a_master_that_nobody_follows() -> None:
     finding = behind(pair()[0])[1]
-    assert (finding.level, finding.mend) == (Level.WARNING, "start a replica of it")
+    assert (finding.level, finding.mend) == (Severity.WARNING, "start a replica of it")
 
 
-def node(number: int, view: tuple[Row, ...], **changes: Any) -> ServerSays:
+def node(number: int, view: tuple[ServerRow, ...], **changes: Any) -> ServerSays:
     rows = tuple(
-        Row(node_id=row.node_id, host=row.host, flags=row.flags | {"myself"}, slots=row.slots) if at == number else row
+        ServerRow(node_id=row.node_id, host=row.host, flags=row.flags | {"myself"}, slots=row.slots)
+        if at == number
+        else row
         for at, row in enumerate(view)
     )
     return ServerSays(**{"host": view[number].host, "info": OF_MASTER, "rows": rows, **changes})
 
 
 VIEW = (
-    Row(node_id="a", host=MASTER, flags=frozenset({"master"}), slots=((0, 9_999),)),
-    Row(node_id="b", host=REPLICA, flags=frozenset({"master"}), slots=((10_000, 16_383),)),
-    Row(node_id="c", host=THIRD, flags=frozenset({"slave"})),
+    ServerRow(node_id="a", host=MASTER, flags=frozenset({"master"}), slots=((0, 9_999),)),
+    ServerRow(node_id="b", host=REPLICA, flags=frozenset({"master"}), slots=((10_000, 16_383),)),
+    ServerRow(node_id="c", host=THIRD, flags=frozenset({"slave"})),
 )
 
 
@@ -141,7 +147,7 @@ def test_all_is_well_in_a_cluster() -> None:
 
 
 def test_a_node_that_cannot_be_asked_or_sees_it_otherwise_is_named() -> None:
-    moved = (VIEW[0], Row(node_id="c", host=THIRD, flags=frozenset({"master"}), slots=((10_000, 16_383),)))
+    moved = (VIEW[0], ServerRow(node_id="c", host=THIRD, flags=frozenset({"master"}), slots=((10_000, 16_383),)))
     nodes = (node(0, VIEW), node(1, VIEW), node(1, moved), ServerSays(host=OTHER, trouble="cannot be reached"))
     assert check_servers(Servers(servers=nodes))[3:] == [
         bad(
@@ -161,8 +167,11 @@ def test_a_node_that_cannot_be_asked_or_sees_it_otherwise_is_named() -> None:
 def test_slots_that_nobody_has() -> None:
     down = "CLUSTERDOWN The cluster is down"
     cluster, first = check_servers(Servers(servers=(node(0, VIEW[:1], refusal=down),)))
-    assert (cluster.level, cluster.found) == (Level.BAD, "6384 of 16384 slots are on no node, the others on 1 master")
-    assert (first.level, first.found.rpartition("; ")[2]) == (Level.BAD, "it is a Cluster that is not whole now")
+    assert (cluster.level, cluster.found) == (
+        Severity.BAD,
+        "6384 of 16384 slots are on no node, the others on 1 master",
+    )
+    assert (first.level, first.found.rpartition("; ")[2]) == (Severity.BAD, "it is a Cluster that is not whole now")
 
 
 def test_a_node_that_does_not_tell_is_not_said_to_be_well() -> None:

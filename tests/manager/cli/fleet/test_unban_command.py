@@ -4,7 +4,7 @@ from random import Random
 import pytest
 from structlog.testing import capture_logs
 
-from collector_worker.rest.rate_limits import Permits, Turn
+from collector_worker.rest.rate_limits import RateLimiter, Turn
 from common.config.exchanges import Rate
 from manager.cli.fleet.unban_command import _KEPT_S
 from tests.manager.cli.redis_stage import RedisStage
@@ -55,7 +55,7 @@ def test_there_is_no_such_exchange(stage: CliStage) -> None:
 @pytest.mark.parametrize("exchange", ["okx", "binance"])
 async def test_collectors_go_on(streams: RedisStage, exchange: str) -> None:
     config = RedisConfig(url=streams.server.url)
-    mine, other = (Permits(config, exchange, Random(1)) for _ in range(2))
+    mine, other = (RateLimiter(config, exchange, Random(1)) for _ in range(2))
     with capture_logs():
         await mine.ban(3_000, WHY)
     assert (await other._reserve("rest", RATE, 1)).banned

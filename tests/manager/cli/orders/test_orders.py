@@ -4,7 +4,7 @@ import pytest
 
 from common.config.fleet_file import Fleet
 from manager.cli.orders.orders import Change, Order, addition, change, choose
-from manager.desired.overrides import Desired, Stamp, Wish, WishState, encode, merge
+from manager.desired.overrides import Desired, Override, OverrideState, Stamp, encode, merge
 from tests.manager.fakes import config
 from tickfleet.contract.identity import CollectorId
 from tickfleet.errors import UsageError
@@ -16,11 +16,11 @@ TABLE: dict[str, Any] = {"exchange": "okx", "symbol": "XRP-USDT"}
 BOB, ALICE = Stamp(who="bob", at=2, why="because"), Stamp(who="alice", at=1)
 
 
-def wish(state: str, by: Stamp = ALICE, **more: Any) -> Wish:
-    return Wish(who=by.who, at=by.at, why=by.why, state=WishState(state), **more)
+def wish(state: str, by: Stamp = ALICE, **more: Any) -> Override:
+    return Override(who=by.who, at=by.at, why=by.why, state=OverrideState(state), **more)
 
 
-def fleet(**entries: Wish) -> Desired:
+def fleet(**entries: Override) -> Desired:
     return merge(FILE, {f"okx:{name}-USDT": encode(each) for name, each in entries.items()})
 
 
@@ -61,7 +61,7 @@ ADDED = wish("enabled", config=TABLE)
     ],
 )
 def test_what_an_order_changes(
-    collector: CollectorId, before: Wish | None, order: str, after: Wish | str | None
+    collector: CollectorId, before: Override | None, order: str, after: Override | str | None
 ) -> None:
     desired = fleet(**({collector.symbol.partition("-")[0]: before} if before else {}))
     found = change(desired, Order(order), collector, BOB)
@@ -118,7 +118,7 @@ def test_whom_an_order_is_not_for(order: str | None, names: list[str], why: str)
 
 
 @pytest.mark.parametrize(("order", "left"), [("enable", None), ("start", None), ("stop", wish("stopped", BOB))])
-def test_an_entry_that_does_not_count_is_replaced(order: str, left: Wish | None) -> None:
+def test_an_entry_that_does_not_count_is_replaced(order: str, left: Override | None) -> None:
     desired = merge(FILE, {"okx:BTC-USDT": "{"})
     assert change(desired, Order(order), BTC, BOB) == Change(id=BTC, wish=left)
 
@@ -138,7 +138,7 @@ def test_an_addition_keeps_its_table() -> None:
         ),
     ],
 )
-def test_an_addition_of_what_is_there_is_refused(symbol: str, state: Wish, why: str) -> None:
+def test_an_addition_of_what_is_there_is_refused(symbol: str, state: Override, why: str) -> None:
     with pytest.raises(UsageError) as caught:
         addition(fleet(**{symbol: state}), TABLE, BOB)
     assert str(caught.value).startswith(why)

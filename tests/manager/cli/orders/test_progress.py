@@ -1,7 +1,7 @@
 import pytest
 from msgspec.structs import replace
 
-from manager.cli.orders.progress import Patience, reason
+from manager.cli.orders.progress import WaitMessages, reason
 from manager.model.processes import Process, ProcessState
 from manager.model.verdicts import Pulse
 from tests.manager.fakes import NOW_NS, config, heartbeat
@@ -33,7 +33,7 @@ def test_the_reason_is_the_state_and_its_error(process: Process | None, pulse: P
 
 
 def test_nothing_is_said_at_first_nor_twice_nor_too_often() -> None:
-    patience, stopping, connecting = Patience(100.0), {BTC: "stopping", ETH: "x"}, {BTC: "connecting"}
+    patience, stopping, connecting = WaitMessages(100.0), {BTC: "stopping", ETH: "x"}, {BTC: "connecting"}
     assert [
         patience.line(104.9, stopping),
         patience.line(105.0, stopping),

@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from manager.cli.orders.target import NO_START, Ear, Goal, Result, Task, ear_at, heard, look_at, too_late
+from manager.cli.orders.target import NO_START, Ear, Result, Target, Task, ear_at, heard, look_at, too_late
 from manager.model.processes import Process, ProcessState
 from manager.model.verdicts import Pulse
 from tests.manager.fakes import heartbeat, process, pulse
@@ -13,7 +13,7 @@ BTC = CollectorId("okx", "BTC-USDT")
 STARTED_S = 1_799_999_400  # of ``process()``
 
 
-def task(goal: Goal = Goal.RUNNING, **more: Any) -> Task:
+def task(goal: Target = Target.RUNNING, **more: Any) -> Task:
     return Task(**{"id": BTC, "goal": goal, "began_s": 10.0, "unheard": False, **more})
 
 
@@ -26,10 +26,10 @@ REFUSED = pulse(heartbeat(exit_code=78, last_error="no such symbol", pid=4242, r
     [
         (task(), process(), pulse(), "running after 2.0 s, pid 4242"),
         (task(old_run="run-0"), process(), pulse(), "running after 2.0 s, pid 4242"),
-        (task(Goal.STOPPED), process(state=ProcessState.STOPPED, pid=0), pulse(), "stopped after 2.0 s"),
-        (task(Goal.STOPPED), DEAD, pulse(), "stopped after 2.0 s"),
-        (task(Goal.STOPPED), None, Pulse(), "stopped after 2.0 s"),
-        (task(Goal.GONE), None, pulse(), "gone after 2.0 s; its streams stay"),
+        (task(Target.STOPPED), process(state=ProcessState.STOPPED, pid=0), pulse(), "stopped after 2.0 s"),
+        (task(Target.STOPPED), DEAD, pulse(), "stopped after 2.0 s"),
+        (task(Target.STOPPED), None, Pulse(), "stopped after 2.0 s"),
+        (task(Target.GONE), None, pulse(), "gone after 2.0 s; its streams stay"),
     ],
 )
 def test_it_is_there(given: Task, found: Process | None, beats: Pulse, outcome: str) -> None:
@@ -40,8 +40,8 @@ def test_it_is_there(given: Task, found: Process | None, beats: Pulse, outcome: 
     ("given", "found", "beats"),
     [
         (task(unheard=True), process(), pulse()),
-        (task(Goal.STOPPED, unheard=True), None, Pulse()),
-        (task(Goal.GONE, unheard=True), None, Pulse()),
+        (task(Target.STOPPED, unheard=True), None, Pulse()),
+        (task(Target.GONE, unheard=True), None, Pulse()),
         (task(old_run="run-1"), process(), pulse()),
         (task(), process(), Pulse()),
         (task(), process(), pulse(heartbeat(pid=7))),
@@ -50,10 +50,10 @@ def test_it_is_there(given: Task, found: Process | None, beats: Pulse, outcome: 
         (task(), None, pulse()),
         (task(old_start_s=STARTED_S), DEAD, REFUSED),
         (task(), process(state=ProcessState.STOPPED, pid=0, started_s=0), Pulse()),
-        (task(Goal.STOPPED), process(), pulse()),
-        (task(Goal.STOPPED), process(state=ProcessState.STOPPING), pulse()),
-        (task(Goal.STOPPED), process(state=ProcessState.BACKOFF), pulse()),
-        (task(Goal.GONE), process(state=ProcessState.STOPPED, pid=0), pulse()),
+        (task(Target.STOPPED), process(), pulse()),
+        (task(Target.STOPPED), process(state=ProcessState.STOPPING), pulse()),
+        (task(Target.STOPPED), process(state=ProcessState.BACKOFF), pulse()),
+        (task(Target.GONE), process(state=ProcessState.STOPPED, pid=0), pulse()),
     ],
 )
 def test_it_is_on_its_way(given: Task, found: Process | None, beats: Pulse) -> None:
@@ -86,7 +86,7 @@ def test_it_will_not_come(given: Task, beats: Pulse, why: str) -> None:
         ),
         (task(), process(), Pulse(), "not running after 90 s (it is running; manager-cli why okx:BTC-USDT)"),
         (
-            task(Goal.STOPPED),
+            task(Target.STOPPED),
             process(state=ProcessState.STOPPING),
             pulse(heartbeat(pid=7)),
             "not stopped after 90 s (it is stopping; manager-cli why okx:BTC-USDT)",

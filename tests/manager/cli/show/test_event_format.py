@@ -1,7 +1,7 @@
 import pytest
 
 from manager.cli.show.event_format import Event, Mood, concerns, line, read_event, sentence, to_entry, to_json
-from manager.model.journal_entries import Entry, What, from_fields, to_fields
+from manager.model.journal_entries import JournalEntry, What, from_fields, to_fields
 
 AT_NS = 1_774_778_400_123_000_000  # 2026-03-29 10:00:00.123Z
 
@@ -50,7 +50,7 @@ def test_any_entry_is_an_event() -> None:
 
 
 def test_an_event_is_the_entry_that_the_manager_knows() -> None:
-    entry = Entry(
+    entry = JournalEntry(
         at_ns=AT_NS, who="manager", what=What.ACTION, collector="okx:A-B", why="w", details={"action": "kill"}
     )
     fields = {name: str(value) for name, value in to_fields(entry).items()}

@@ -2,8 +2,8 @@ import pytest
 from msgspec.structs import replace
 
 from common.config.collector import ExchangeCollectorConfig
-from manager.cli.show.fleet_view import Look
-from manager.cli.show.status import Row, all_well, manager_line, short, summary_line, to_rows
+from manager.cli.show.fleet_view import FleetView
+from manager.cli.show.status import StatusRow, all_well, manager_line, short, summary_line, to_rows
 from manager.decide.assess import assess
 from manager.model.processes import ProcessState
 from manager.model.verdicts import Pulse, Verdict
@@ -20,10 +20,10 @@ TRADES = config(data_types=(DataType.TRADE,))
 
 def seen(
     found: Pulse, of: ExchangeCollectorConfig = TRADES, state: ProcessState = ProcessState.RUNNING, **facts: str
-) -> Look:
+) -> FleetView:
     processes = {of.id.program: process(of, state=state)}
     judgements = assess([of], {of.id: found}, processes, {}, ManagerSettings())
-    return Look(at_ns=NOW_NS, judgements=judgements, manager=facts)
+    return FleetView(at_ns=NOW_NS, judgements=judgements, manager=facts)
 
 
 def beat(count: int, **changes: object) -> Pulse:
@@ -33,7 +33,7 @@ def beat(count: int, **changes: object) -> Pulse:
 
 def test_the_row_of_a_healthy_collector() -> None:
     assert to_rows(seen(beat(12_345, latency_p50_us=1234, latency_p99_us=56_789, reconnects=2))) == [
-        Row(
+        StatusRow(
             id="okx:BTC-USDT",
             verdict=Verdict.HEALTHY,
             state="running",
@@ -56,7 +56,7 @@ def test_with_an_earlier_look_there_are_rates() -> None:
 
 def test_without_a_heartbeat_the_row_shows_the_process() -> None:
     assert to_rows(seen(Pulse(), state=ProcessState.FATAL)) == [
-        Row(
+        StatusRow(
             id="okx:BTC-USDT",
             verdict=Verdict.DEAD,
             state="fatal",
@@ -93,4 +93,4 @@ def test_lines() -> None:
     look = replace(look, figures=Figures(at=NOW_NS, totals=totals, system=system, collectors={}))
     assert manager_line(look) == "manager: degraded, pid 9, up 60 s (supervisord is away); supervisord up 2.0 h"
     assert not all_well(look)
-    assert all_well(Look(at_ns=NOW_NS, judgements=[], manager={}))
+    assert all_well(FleetView(at_ns=NOW_NS, judgements=[], manager={}))

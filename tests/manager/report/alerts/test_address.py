@@ -3,23 +3,23 @@ from pathlib import Path
 import pytest
 
 from common.config.environment import Environment
-from manager.report.alerts.address import Address, parse_address, read_address
+from manager.report.alerts.address import WebhookAddress, parse_address, read_address
 from tickfleet.errors import InvalidConfigurationError
 
 SECRET = "T00/B00/s3cret"  # noqa: S105 - made up
 URL = f"https://hooks.example.com/services/{SECRET}?x=1"
-ADDRESS = Address("hooks.example.com", 443, True, "hooks.example.com", f"/services/{SECRET}?x=1")
+ADDRESS = WebhookAddress("hooks.example.com", 443, True, "hooks.example.com", f"/services/{SECRET}?x=1")
 
 
 @pytest.mark.parametrize(
     ("url", "address"),
     [
         (URL, ADDRESS),
-        ("http://127.0.0.1:8065", Address("127.0.0.1", 8065, False, "127.0.0.1:8065", "/")),
-        ("http://[::1]:8065/hook", Address("::1", 8065, False, "[::1]:8065", "/hook")),
+        ("http://127.0.0.1:8065", WebhookAddress("127.0.0.1", 8065, False, "127.0.0.1:8065", "/")),
+        ("http://[::1]:8065/hook", WebhookAddress("::1", 8065, False, "[::1]:8065", "/hook")),
     ],
 )
-def test_an_address(url: str, address: Address) -> None:
+def test_an_address(url: str, address: WebhookAddress) -> None:
     assert parse_address(url) == address
 
 

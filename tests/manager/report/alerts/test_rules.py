@@ -1,6 +1,6 @@
 import pytest
 
-from manager.model.journal_entries import Entry, What
+from manager.model.journal_entries import JournalEntry, What
 from manager.report.alerts.rules import Alert, AlertBook
 from tests.manager.fakes import NOW_NS, S
 
@@ -8,17 +8,17 @@ HOUR_S = 3600
 BTC = "okx:BTC-USDT"
 
 
-def entry(what: What, at_s: float = 0.0, collector: str = "", why: str = "", **details: str) -> Entry:
-    return Entry(
+def entry(what: What, at_s: float = 0.0, collector: str = "", why: str = "", **details: str) -> JournalEntry:
+    return JournalEntry(
         at_ns=NOW_NS + round(at_s * S), who="manager", what=what, collector=collector, why=why, details=details
     )
 
 
-def verdict(to: str, at_s: float = 0.0, why: str = "", collector: str = BTC) -> Entry:
+def verdict(to: str, at_s: float = 0.0, why: str = "", collector: str = BTC) -> JournalEntry:
     return entry(What.VERDICT_CHANGED, at_s, collector, why, to=to)
 
 
-def told(*entries: Entry) -> list[str]:
+def told(*entries: JournalEntry) -> list[str]:
     book = AlertBook(HOUR_S * S)
     return [alert.text for entry in entries for alert in book.take(entry)]
 
@@ -94,7 +94,7 @@ def test_the_whole_alert() -> None:
         (entry(What.MANAGER_STANDBY), entry(What.MANAGER_TOOK_OVER), ["fleet: there are two managers"]),
     ],
 )
-def test_what_needs_a_person_and_that_it_is_over(raising: Entry, ending: Entry, texts: list[str]) -> None:
+def test_what_needs_a_person_and_that_it_is_over(raising: JournalEntry, ending: JournalEntry, texts: list[str]) -> None:
     assert told(raising, ending, ending) == texts
 
 
@@ -107,7 +107,7 @@ def test_what_needs_a_person_and_that_it_is_over(raising: Entry, ending: Entry, 
         [entry(What.FLEET_APPLIED), entry(What.REDIS_BACK), entry(What.MANAGER_STOPPED)],
     ],
 )
-def test_what_needs_nobody(entries: list[Entry]) -> None:
+def test_what_needs_nobody(entries: list[JournalEntry]) -> None:
     assert told(*entries) == []
 
 

@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from manager.model.journal_entries import Entry, What
+from manager.model.journal_entries import JournalEntry, What
 from manager.model.verdicts import Judgement, Verdict
 from manager.report.figures.collectors import CollectorFigures, Restarts, Totals, Window, figures_of, move, rates, total
 from tests.manager.fakes import NOW_NS, S, config, heartbeat, pulse
@@ -92,13 +92,13 @@ def test_of_a_process_that_is_gone_only_the_restarts_are_told(gone: Any) -> None
     assert figures_of(judgement(pulse=gone), None, 3, ()) == CollectorFigures(restarts=3)
 
 
-def seen(started_s: int, collector: str = "okx:BTC-USDT") -> Entry:
+def seen(started_s: int, collector: str = "okx:BTC-USDT") -> JournalEntry:
     details = {"started_s": str(started_s), "pid": "7"}
-    return Entry(at_ns=NOW_NS, who="manager", what=What.RUN_SEEN, collector=collector, details=details)
+    return JournalEntry(at_ns=NOW_NS, who="manager", what=What.RUN_SEEN, collector=collector, details=details)
 
 
-def applied(**details: str) -> Entry:
-    return Entry(at_ns=NOW_NS, who="manager", what=What.FLEET_APPLIED, details=details)
+def applied(**details: str) -> JournalEntry:
+    return JournalEntry(at_ns=NOW_NS, who="manager", what=What.FLEET_APPLIED, details=details)
 
 
 def test_restarts_are_counted_from_the_first_process_on_by_whoever_reads_the_journal() -> None:

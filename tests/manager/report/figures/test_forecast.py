@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from manager.report.figures.forecast import (
     MemoryForecast,
     StreamForecast,
-    StreamName,
+    StreamOfCollector,
     StreamSize,
     forecast_memory,
     forecast_stream,
@@ -18,8 +18,8 @@ from tickfleet.redis.config import MaxLen
 MAXLEN = MaxLen(trade=1_000, orderbook=500, ticker=200, candles=100)
 
 
-def name(kind: str = "trade", maxlen: int = 10_000) -> StreamName:
-    return StreamName(collector="okx:BTC-USDT", kind=kind, key=f"md:{kind}", maxlen=maxlen)
+def name(kind: str = "trade", maxlen: int = 10_000) -> StreamOfCollector:
+    return StreamOfCollector(collector="okx:BTC-USDT", kind=kind, key=f"md:{kind}", maxlen=maxlen)
 
 
 def growing(now: int, full: int, full_in_s: float | None) -> StreamForecast:

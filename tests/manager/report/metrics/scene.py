@@ -5,7 +5,7 @@ from manager.report.figures.collectors import CollectorFigures, Totals
 from manager.report.figures.document import Figures
 from manager.report.figures.forecast import MemoryForecast, StreamForecast
 from manager.report.figures.system import SystemFigures
-from manager.report.snapshot import Board, Shown
+from manager.report.snapshot import Shown, Snapshot
 from tests.manager.fakes import NOW_NS, S, config, heartbeat, process, pulse
 from tickfleet.contract.health import Progress
 from tickfleet.contract.identity import DataType
@@ -75,9 +75,9 @@ def figures() -> Figures:
     )
 
 
-def board() -> Board:
+def board() -> Snapshot:
     """All that."""
-    found = Board(NOW_S)
+    found = Snapshot(NOW_S)
     found.shown = Shown(
         at_s=NOW_S - 0.5,
         rounds=77,

@@ -8,7 +8,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse_pla
 
 from manager.model.verdicts import Verdict
 from manager.report.metrics.families import render
-from manager.report.snapshot import Board
+from manager.report.snapshot import Snapshot
 from tests.manager.fakes import NOW_NS, S
 from tests.manager.report.metrics.scene import BTC, ETH, NOW_S, SOL, board, judgements
 
@@ -22,13 +22,13 @@ WITHOUT_UNIT = {
 """Counts of things and answers to a question have none."""
 
 
-def families(of: Board) -> dict[str, Metric]:
+def families(of: Snapshot) -> dict[str, Metric]:
     content_type, body = render(of, NOW_S)
     assert content_type.startswith("text/plain; version=")
     return {family.name: family for family in parse_plain(body.decode())}
 
 
-def values(name: str, of: Board | None = None) -> dict[tuple[str, ...], float]:
+def values(name: str, of: Snapshot | None = None) -> dict[tuple[str, ...], float]:
     """The samples of a metric by the values of their labels; none where there is no such metric."""
     found = families(of or board()).get(name)
     return {tuple(sample.labels.values()): sample.value for sample in found.samples} if found else {}
@@ -114,7 +114,7 @@ def test_the_fleet_s_counts_are_those_of_the_verdicts_beside_them_not_of_the_las
 
 
 def test_a_manager_that_has_just_begun() -> None:
-    empty = Board(NOW_S - 3)
+    empty = Snapshot(NOW_S - 3)
     found = {name: values(name, empty) for name in families(empty)}
     assert {name: value for name, value in found.items() if value} == {
         "tickfleet_manager_leading": {(): 0.0},

@@ -3,7 +3,7 @@ import pytest
 from tests.support.clock import ManualClock
 from tickfleet.errors import InvalidConfigurationError, RedisUnreachableError
 from tickfleet.reading.selection import select
-from tickfleet.reading.streams.connect import Perseverance, within_reach
+from tickfleet.reading.streams.connect import RetryState, within_reach
 from tickfleet.redis.config import RedisConfig, redis_config
 
 ERROR = RedisUnreachableError("Redis at nowhere cannot be reached")
@@ -43,7 +43,7 @@ def test_what_is_no_address_is_refused(environment: pytest.MonkeyPatch) -> None:
 
 
 def test_a_first_answer_is_waited_for_so_long(clock: ManualClock) -> None:
-    perseverance = Perseverance(clock, 10.0)
+    perseverance = RetryState(clock, 10.0)
     clock.advance(100)  # before it is asked for the first time
     assert 0 <= perseverance.pause_s(ERROR) <= 0.1
     clock.advance(9.9)
@@ -55,7 +55,7 @@ def test_a_first_answer_is_waited_for_so_long(clock: ManualClock) -> None:
 
 
 def test_after_a_first_answer_it_goes_on_for_ever(clock: ManualClock) -> None:
-    perseverance = Perseverance(clock, 10.0)
+    perseverance = RetryState(clock, 10.0)
     perseverance.works()
     for _ in range(50):
         clock.advance(1_000)

@@ -5,7 +5,16 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tickfleet.reading.position import Mark
-from tickfleet.reading.streams.cursor import Facts, Loss, advanced, behind, is_whole, loss, passed_loss, read_facts
+from tickfleet.reading.streams.cursor import (
+    Loss,
+    StreamFacts,
+    advanced,
+    behind,
+    is_whole,
+    loss,
+    passed_loss,
+    read_facts,
+)
 
 
 class Model:
@@ -20,9 +29,9 @@ class Model:
         self.missed = 0
 
     @property
-    def facts(self) -> Facts:
+    def facts(self) -> StreamFacts:
         first = f"{self.entries[0]}-0" if self.entries else None
-        return Facts(len(self.entries), f"{self.added}-0", first, self.added)
+        return StreamFacts(len(self.entries), f"{self.added}-0", first, self.added)
 
     def add(self, count: int) -> None:
         self.entries += range(self.added + 1, self.added + count + 1)
@@ -82,41 +91,41 @@ def test_what_was_read_and_what_was_missed_is_all_that_there_was(
 @pytest.mark.parametrize(
     ("mark", "facts", "expected"),
     [
-        (Mark("5-0", 5), Facts(3, "9-0", "4-0", 9), None),  # still there
-        (Mark("5-0", 5), Facts(3, "9-0", "5-0", 9), None),
-        (Mark("5-0", 5), Facts(4, "9-0", "6-0", 9), None),  # the next one is the oldest
-        (Mark("5-0", 5), Facts(3, "9-0", "7-0", 9), Loss(1)),
-        (Mark("5-0", 5), Facts(0, "9-0", None, 9), None),  # told once there is something behind it
-        (Mark("5-0"), Facts(3, "9-0", "7-0", 9), Loss(None)),
-        (Mark("5-0"), Facts(9, "9-0", "7-0", 9), Loss(None, "restarted")),  # nothing was ever removed
-        (Mark("5-0"), Facts(9, "9-0", "5-0", 9), None),
-        (Mark(f"5-{2**64 - 1}"), Facts(9, "9-0", "7-0", 9), None),  # the start is a time
-        (Mark("5-0", chosen=True), Facts(9, "9-0", "7-0", 9), None),
-        (Mark("0-0"), Facts(9, "9-0", "7-0", 9), None),
-        (Mark("0"), Facts(9, "9-0", "7-0", 9), None),
-        (Mark("5-0", 5), Facts(3, "9-0", "7-0", 6), Loss(None, "restarted")),
-        (Mark("5-0", 5), Facts(3, "9-0", "7-0", None), Loss(None)),  # Redis 6.2
-        (Mark("5-0", None), Facts(3, "9-0", "7-0", None), Loss(None)),
-        (Mark("0-0", None), Facts(3, "9-0", "7-0", None), None),
+        (Mark("5-0", 5), StreamFacts(3, "9-0", "4-0", 9), None),  # still there
+        (Mark("5-0", 5), StreamFacts(3, "9-0", "5-0", 9), None),
+        (Mark("5-0", 5), StreamFacts(4, "9-0", "6-0", 9), None),  # the next one is the oldest
+        (Mark("5-0", 5), StreamFacts(3, "9-0", "7-0", 9), Loss(1)),
+        (Mark("5-0", 5), StreamFacts(0, "9-0", None, 9), None),  # told once there is something behind it
+        (Mark("5-0"), StreamFacts(3, "9-0", "7-0", 9), Loss(None)),
+        (Mark("5-0"), StreamFacts(9, "9-0", "7-0", 9), Loss(None, "restarted")),  # nothing was ever removed
+        (Mark("5-0"), StreamFacts(9, "9-0", "5-0", 9), None),
+        (Mark(f"5-{2**64 - 1}"), StreamFacts(9, "9-0", "7-0", 9), None),  # the start is a time
+        (Mark("5-0", chosen=True), StreamFacts(9, "9-0", "7-0", 9), None),
+        (Mark("0-0"), StreamFacts(9, "9-0", "7-0", 9), None),
+        (Mark("0"), StreamFacts(9, "9-0", "7-0", 9), None),
+        (Mark("5-0", 5), StreamFacts(3, "9-0", "7-0", 6), Loss(None, "restarted")),
+        (Mark("5-0", 5), StreamFacts(3, "9-0", "7-0", None), Loss(None)),  # Redis 6.2
+        (Mark("5-0", None), StreamFacts(3, "9-0", "7-0", None), Loss(None)),
+        (Mark("0-0", None), StreamFacts(3, "9-0", "7-0", None), None),
     ],
 )
-def test_what_a_reader_is_told(mark: Mark, facts: Facts, expected: Loss | None) -> None:
+def test_what_a_reader_is_told(mark: Mark, facts: StreamFacts, expected: Loss | None) -> None:
     assert loss(mark, facts) == expected
 
 
 @pytest.mark.parametrize(
     ("mark", "facts", "expected"),
     [
-        (Mark("5-0", 5), Facts(5, "7-0", "3-0", 7), Mark("7-0", 7)),  # at the end
-        (Mark("5-0"), Facts(5, "7-0", "3-0", 7), Mark("7-0", 7)),
-        (Mark("5-0", 5), Facts(5, "9-0", "3-0", 9), Mark("7-0", 7)),
-        (Mark("5-0"), Facts(5, "9-0", "3-0", 9), Mark("7-0")),
-        (Mark("5-0", 5), Facts(5, "9-0", "3-0", 6), Mark("7-0")),  # Redis went back in time
+        (Mark("5-0", 5), StreamFacts(5, "7-0", "3-0", 7), Mark("7-0", 7)),  # at the end
+        (Mark("5-0"), StreamFacts(5, "7-0", "3-0", 7), Mark("7-0", 7)),
+        (Mark("5-0", 5), StreamFacts(5, "9-0", "3-0", 9), Mark("7-0", 7)),
+        (Mark("5-0"), StreamFacts(5, "9-0", "3-0", 9), Mark("7-0")),
+        (Mark("5-0", 5), StreamFacts(5, "9-0", "3-0", 6), Mark("7-0")),  # Redis went back in time
         (Mark("5-0", 5), None, Mark("7-0", 7)),
-        (Mark("5-0"), Facts(5, "7-0", "3-0", None), Mark("7-0")),
+        (Mark("5-0"), StreamFacts(5, "7-0", "3-0", None), Mark("7-0")),
     ],
 )
-def test_the_mark_behind_two_more_entries(mark: Mark, facts: Facts | None, expected: Mark) -> None:
+def test_the_mark_behind_two_more_entries(mark: Mark, facts: StreamFacts | None, expected: Mark) -> None:
     assert advanced(mark, 2, "7-0", facts) == expected
 
 
@@ -124,12 +133,12 @@ def test_the_mark_behind_two_more_entries(mark: Mark, facts: Facts | None, expec
     ("mark", "expected"), [(Mark("5-0", 5), 4), (Mark("9-0", 9), 0), (Mark("9-0", 12), 0), (Mark("5-0"), None)]
 )
 def test_how_far_behind_a_mark_is(mark: Mark, expected: int | None) -> None:
-    assert behind(mark, Facts(3, "9-0", "4-0", 9)) == expected
-    assert behind(mark, Facts(3, "9-0", "4-0", None)) is None
+    assert behind(mark, StreamFacts(3, "9-0", "4-0", 9)) == expected
+    assert behind(mark, StreamFacts(3, "9-0", "4-0", None)) is None
 
 
 def test_the_answer_of_an_old_redis_is_read() -> None:
     old = ["length", 1, "radix-tree-keys", 1, "last-generated-id", "7-0", "groups", 0]
     entry = ["7-0", ["a", "b"]]
-    assert read_facts([*old, "first-entry", entry, "last-entry", entry]) == Facts(1, "7-0", "7-0", None)
-    assert read_facts([*old, "entries-added", 9, "first-entry", None]) == Facts(1, "7-0", None, 9)
+    assert read_facts([*old, "first-entry", entry, "last-entry", entry]) == StreamFacts(1, "7-0", "7-0", None)
+    assert read_facts([*old, "entries-added", 9, "first-entry", None]) == StreamFacts(1, "7-0", None, 9)

@@ -5,11 +5,11 @@ import pytest
 from tests.support.stream_writer import BTC_TRADES, ETH_TRADES
 from tickfleet.errors import InvalidConfigurationError
 from tickfleet.reading.position import Mark, Position
-from tickfleet.reading.streams.cursor import Facts
+from tickfleet.reading.streams.cursor import StreamFacts
 from tickfleet.reading.streams.start import Start, check_start, first_mark
 
-THERE = Facts(length=10, last_id="2000-5", first_id="1000-0", added=25)
-OLD_REDIS = Facts(length=10, last_id="2000-5", first_id="1000-0", added=None)
+THERE = StreamFacts(length=10, last_id="2000-5", first_id="1000-0", added=25)
+OLD_REDIS = StreamFacts(length=10, last_id="2000-5", first_id="1000-0", added=None)
 LAST = 2**64 - 1
 SECOND = datetime(1970, 1, 1, 0, 0, 1, 500_999, UTC)
 
@@ -37,7 +37,7 @@ SECOND = datetime(1970, 1, 1, 0, 0, 1, 500_999, UTC)
         (Position(), None, Mark("0-0", 0)),
     ],
 )
-def test_the_first_mark(start: Start, facts: Facts | None, expected: Mark) -> None:
+def test_the_first_mark(start: Start, facts: StreamFacts | None, expected: Mark) -> None:
     assert first_mark(BTC_TRADES, check_start(start), facts) == expected
 
 

@@ -7,26 +7,26 @@ from tickfleet.contract.identity import CollectorId, DataType
 from tickfleet.errors import FleetError, InvalidConfigurationError
 from tickfleet.reading.position import Mark
 from tickfleet.reading.selection import StreamName
-from tickfleet.reading.tables.segment_files import IdFiles, day_of
+from tickfleet.reading.tables.segment_files import SegmentFiles, day_of
 
 PERP_BARS = StreamName(CollectorId("okx", "BTC-USDT-PERP"), DataType.CANDLES, "1m")
 DAY_MS = 86_400_000
 
 
-def finished(files: IdFiles, name: StreamName, first: str, last: str) -> Path:
+def finished(files: SegmentFiles, name: StreamName, first: str, last: str) -> Path:
     files.unfinished(name).write_text("content", encoding="utf-8")
     return files.finish(name, first, last)
 
 
 def test_a_finished_file_is_found_by_the_ids_in_its_name(tmp_path: Path) -> None:
-    files = IdFiles(tmp_path, ".txt")
+    files = SegmentFiles(tmp_path, ".txt")
     path = finished(files, PERP_BARS, f"{DAY_MS}-0", f"{DAY_MS + 1}-7")
     assert path == tmp_path / "okx" / "BTC-USDT-PERP" / "candles-1m" / "1970-01-02" / "86400000-0_86400001-7.txt"
     assert path.read_text(encoding="utf-8") == "content"
 
 
 def test_the_position_is_behind_the_newest_file(tmp_path: Path) -> None:
-    files = IdFiles(tmp_path, ".txt")
+    files = SegmentFiles(tmp_path, ".txt")
     assert files.position().marks == {}
     for first, last in (("1-5", "1-9"), ("1-10", "1-11"), ("6-1", "6-2")):
         finished(files, BTC_TRADES, first, last)
@@ -38,29 +38,29 @@ def test_the_position_is_behind_the_newest_file(tmp_path: Path) -> None:
 
 
 def test_a_symbol_of_another_script_has_a_folder_that_any_disk_takes(tmp_path: Path) -> None:
-    files, name = IdFiles(tmp_path, ".txt"), StreamName(CollectorId("binance", "币安-USDT"), DataType.TRADE)
+    files, name = SegmentFiles(tmp_path, ".txt"), StreamName(CollectorId("binance", "币安-USDT"), DataType.TRADE)
     path = finished(files, name, "1-0", "2-0")
     assert path == tmp_path / "binance" / "u5e01u5b89-USDT" / "trade" / "1970-01-01" / "1-0_2-0.txt"
     assert files.position().marks == {name: Mark("2-0")}
 
 
 def test_what_was_not_finished_is_gone_when_the_next_one_begins(tmp_path: Path) -> None:
-    files = IdFiles(tmp_path, ".txt")
+    files = SegmentFiles(tmp_path, ".txt")
     files.unfinished(BTC_TRADES).write_text("half", encoding="utf-8")
     files.close()
-    files = IdFiles(tmp_path, ".txt")
+    files = SegmentFiles(tmp_path, ".txt")
     assert not files.unfinished(BTC_TRADES).exists()
     assert files.position().marks == {}
 
 
 def test_a_second_process_is_refused(tmp_path: Path) -> None:
-    files = IdFiles(tmp_path, ".txt")
+    files = SegmentFiles(tmp_path, ".txt")
     files.unfinished(BTC_TRADES).write_text("half", encoding="utf-8")
     with pytest.raises(FleetError, match="another process"):
-        IdFiles(tmp_path, ".txt")
+        SegmentFiles(tmp_path, ".txt")
     assert files.unfinished(BTC_TRADES).exists()
     files.close()
-    IdFiles(tmp_path, ".txt").close()
+    SegmentFiles(tmp_path, ".txt").close()
 
 
 @pytest.mark.parametrize("name", ["trade/1970-01-01/mine.txt", "no_data/1970-01-01/1-1_2-2.txt"])
@@ -69,7 +69,7 @@ def test_a_name_that_is_none_of_ours_is_refused(tmp_path: Path, name: str) -> No
     path.parent.mkdir(parents=True)
     path.touch()
     with pytest.raises(InvalidConfigurationError):
-        IdFiles(tmp_path, ".txt").position()
+        SegmentFiles(tmp_path, ".txt").position()
 
 
 def test_days_are_those_of_utc() -> None:

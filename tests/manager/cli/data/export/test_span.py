@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from manager.cli.data.export.span import MARGIN_MS, Sieve, Span
+from manager.cli.data.export.span import MARGIN_MS, ExportSpan, Sieve
 from tests.support.stream_writer import BTC_TRADES
 from tickfleet.contract.events import Event, FeedState, FeedStatus, Gap, Trade
 from tickfleet.reading.entries import Entry, Missed, Unreadable
@@ -43,13 +43,13 @@ def _entry(id_s: float, event: "Event | Missed | Any") -> Entry:
     return Entry(BTC_TRADES, f"{ns(id_s) // 1_000_000}-0", event)
 
 
-def sifted(entries: list[Entry], span: Span, *, at_once: int = 100) -> list[Entry]:
+def sifted(entries: list[Entry], span: ExportSpan, *, at_once: int = 100) -> list[Entry]:
     sieve = Sieve(span)
     found = [one for at in range(0, len(entries), at_once) for one in sieve.take(entries[at : at + at_once])]
     return [*found, *sieve.rest()]
 
 
-RANGE = Span(ns(100), ns(200))
+RANGE = ExportSpan(ns(100), ns(200))
 
 
 def test_the_range_is_half_open_and_of_the_exchange_s_time() -> None:
@@ -115,8 +115,8 @@ def test_what_stands_in_the_range_and_is_dated_elsewhere_is_counted() -> None:
 
 
 def test_bars_are_written_until_they_close() -> None:
-    assert Span(ns(0), ns(60), "1h").last_ms == (T0 + 60 + 3_600) * 1_000 + MARGIN_MS
-    assert Span(0, ns(60)).first_ms == 0
+    assert ExportSpan(ns(0), ns(60), "1h").last_ms == (T0 + 60 + 3_600) * 1_000 + MARGIN_MS
+    assert ExportSpan(0, ns(60)).first_ms == 0
 
 
 def test_how_much_is_read() -> None:
@@ -133,7 +133,7 @@ def test_ranges_that_touch_hold_every_entry_and_data_once(
     made: list[tuple[Any, int]], at_once: int, border: int
 ) -> None:
     entries = [make(at) for make, at in sorted(made, key=lambda one: one[1])]
-    first, second = Span(0, ns(border)), Span(ns(border), ns(400))
+    first, second = ExportSpan(0, ns(border)), ExportSpan(ns(border), ns(400))
     halves = [sifted(entries, span, at_once=at_once) for span in (first, second)]
     for half in halves:
         places = iter(entries)

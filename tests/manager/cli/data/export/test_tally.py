@@ -1,4 +1,4 @@
-from manager.cli.data.export.tally import Facts, Tally
+from manager.cli.data.export.tally import ExportFacts, Tally
 from tests.support.market_items import START_NS
 from tests.support.stream_writer import BTC_TRADES, trade
 from tickfleet.contract.events import Gap
@@ -23,7 +23,7 @@ def test_a_file_that_lacks_nothing() -> None:
     assert made.summary("x.csv") == (
         "x.csv: 1,200 entries (1,200 trade), 2026-01-01 00:00:00.000Z … 2026-01-01 00:19:59.000Z"
     )
-    assert made.doubts(Facts()) == []
+    assert made.doubts(ExportFacts()) == []
 
 
 def test_an_empty_file() -> None:
@@ -35,7 +35,7 @@ def test_every_reason_for_a_doubt() -> None:
     assert made.summary("x.csv").startswith(
         "x.csv: 6 entries (2 gap, 1 missed, 1 rewound, 1 trade, 1 unreadable), 2026"
     )
-    assert made.doubts(Facts(trimmed_to_ns=START_NS, ended=True, ledger="too old", odd=3)) == [
+    assert made.doubts(ExportFacts(trimmed_to_ns=START_NS, ended=True, ledger="too old", odd=3)) == [
         "retention had removed what the stream held before 2026-01-01 00:00:00.000Z: the beginning of the range may"
         " be missing",
         "retention removed entries before they could be read, at 1 places (type missed)",
@@ -46,6 +46,6 @@ def test_every_reason_for_a_doubt() -> None:
         "3 entries stand in the range, but bear times more than five minutes off: they were left out",
         "the coverage ledger does not vouch for the whole range (too old)",
     ]
-    assert tally().doubts(Facts(ledger="unknown", vouched_ns=START_NS)) == [
+    assert tally().doubts(ExportFacts(ledger="unknown", vouched_ns=START_NS)) == [
         "complete by the coverage ledger only up to 2026-01-01 00:00:00.000Z: more may still come"
     ]

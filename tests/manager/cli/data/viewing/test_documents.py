@@ -7,7 +7,7 @@ from manager.cli.data.viewing.ledgers import LedgerRow
 from tests.support import strategies
 from tests.support.stream_writer import BTC, BTC_TRADES, trade
 from tickfleet.contract.codec import encode
-from tickfleet.contract.coverage import Kind, LedgerEntry
+from tickfleet.contract.coverage import LedgerEntry, LedgerKind
 from tickfleet.contract.events import Event, Gap, Ticker
 from tickfleet.contract.identity import DataType
 from tickfleet.reading.entries import Entry, Missed
@@ -37,7 +37,7 @@ def test_a_line_as_a_person_sees_it() -> None:
 
 
 def test_a_ledger() -> None:
-    entry = LedgerEntry(kind=Kind.COMPLETE, at=1, run_id="r", data_type=DataType.TRADE, to_ts=9)
+    entry = LedgerEntry(kind=LedgerKind.COMPLETE, at=1, run_id="r", data_type=DataType.TRADE, to_ts=9)
     assert json.loads(ledger_json(LedgerRow(BTC, "1-1", entry))) == {
         "collector": "okx:BTC-USDT", "stream": "coverage", "id": "1-1", "type": "coverage", "kind": "complete", "at": 1,
         "run_id": "r", "data_type": "trade", "interval": "", "to_ts": 9, "reason": "", "continues": False,

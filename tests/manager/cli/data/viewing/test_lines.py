@@ -4,11 +4,11 @@ import pytest
 from hypothesis import given
 
 from manager.cli.data.viewing.ledgers import LedgerRow
-from manager.cli.data.viewing.lines import Line, entry_line, ledger_line, width_of
+from manager.cli.data.viewing.lines import ShownLine, entry_line, ledger_line, width_of
 from tests.support import strategies
 from tests.support.market_items import START_NS
 from tests.support.stream_writer import BTC, BTC_TRADES, delta, snapshot
-from tickfleet.contract.coverage import Kind, LedgerEntry
+from tickfleet.contract.coverage import LedgerEntry, LedgerKind
 from tickfleet.contract.events import Candle, Event, FeedState, FeedStatus, Gap, Ticker, Trade
 from tickfleet.contract.identity import DataType
 from tickfleet.reading.entries import Entry, Missed
@@ -37,22 +37,22 @@ GAP = "━━ GAP  missing for good (too old)"
 @pytest.mark.parametrize(
     ("event", "line"),
     [
-        (trade("buy"), Line(f"buy         42219.9{'0.5':>17}  id 7", "green")),
-        (trade("sell", origin="backfill"), Line(f"sell        42219.9{'0.5':>17}  id 7  backfill", "red")),
-        (trade("buy", count="3"), Line(f"buy         42219.9{'0.5':>17}  id 7  3 matches", "green")),
-        (TICKER, Line("last 1.5 x 2   bid 1.4   volume 1000")),
-        (candle(closed=False), Line(f"{CANDLE}  running")),
-        (candle(closed=True), Line(f"{CANDLE}  closed", bold=True)),
-        (snapshot(7), Line(f"snapshot (subscribe)  2 {BOOK.format(2)}", "cyan")),
-        (delta(7, 6), Line(f"delta  1 {BOOK.format(1)}")),
-        (Gap(**TIMES, reason="too old"), Line(GAP, "red", True)),
+        (trade("buy"), ShownLine(f"buy         42219.9{'0.5':>17}  id 7", "green")),
+        (trade("sell", origin="backfill"), ShownLine(f"sell        42219.9{'0.5':>17}  id 7  backfill", "red")),
+        (trade("buy", count="3"), ShownLine(f"buy         42219.9{'0.5':>17}  id 7  3 matches", "green")),
+        (TICKER, ShownLine("last 1.5 x 2   bid 1.4   volume 1000")),
+        (candle(closed=False), ShownLine(f"{CANDLE}  running")),
+        (candle(closed=True), ShownLine(f"{CANDLE}  closed", bold=True)),
+        (snapshot(7), ShownLine(f"snapshot (subscribe)  2 {BOOK.format(2)}", "cyan")),
+        (delta(7, 6), ShownLine(f"delta  1 {BOOK.format(1)}")),
+        (Gap(**TIMES, reason="too old"), ShownLine(GAP, "red", True)),
         (
             Gap(**TIMES, reason="too old", from_id="7", to_id="9"),
-            Line(f"{GAP}: ids between 7 and 9", "red", True),
+            ShownLine(f"{GAP}: ids between 7 and 9", "red", True),
         ),
         (
             Gap(**TIMES, reason="too old", from_id="7", from_ts=START_NS, to_ts=LATER),
-            Line(
+            ShownLine(
                 f"{GAP}: ids between 7 and …, times between 2026-01-01 00:00:00.000Z and 2026-01-01 00:00:05.000Z",
                 "red",
                 True,
@@ -60,19 +60,19 @@ GAP = "━━ GAP  missing for good (too old)"
         ),
         (
             FeedStatus(**TIMES, state=FeedState.STALE, reason="\x1b[2Jx"),
-            Line("━━ feed stale: [2Jx", "yellow", True),
+            ShownLine("━━ feed stale: [2Jx", "yellow", True),
         ),
         (
             FeedStatus(**TIMES, state=FeedState.CONNECTED, reason="ok"),
-            Line("━━ feed connected: ok", "cyan", True),
+            ShownLine("━━ feed connected: ok", "cyan", True),
         ),
         (
             Missed(**TIMES, count=12, after_id="1-1", before_id="1-20", reason="trimmed"),
-            Line("━━ MISSED  12 entries were gone before they could be read (trimmed)", "red", True),
+            ShownLine("━━ MISSED  12 entries were gone before they could be read (trimmed)", "red", True),
         ),
         (
             Missed(**TIMES, count=None, after_id="1-1", before_id="", reason="restarted"),
-            Line(
+            ShownLine(
                 "━━ MISSED  some (nobody knows how many) entries were gone before they could be read (restarted)",
                 "red",
                 True,
@@ -80,9 +80,9 @@ GAP = "━━ GAP  missing for good (too old)"
         ),
     ],
 )
-def test_a_line_of_each(event: Event | Missed, line: Line) -> None:
+def test_a_line_of_each(event: Event | Missed, line: ShownLine) -> None:
     shown = entry_line(Entry(BTC_TRADES, "1-1", event))
-    assert shown == Line(T + line.text, line.colour, line.bold)
+    assert shown == ShownLine(T + line.text, line.colour, line.bold)
 
 
 def test_several_collectors_have_their_names() -> None:
@@ -103,16 +103,16 @@ def test_nothing_from_outside_moves_the_cursor(event: Event) -> None:
     ("entry", "line"),
     [
         (
-            LedgerEntry(kind=Kind.GAP_LOST, at=START_NS, run_id="r", data_type=DataType.TRADE, from_ts=START_NS,
+            LedgerEntry(kind=LedgerKind.GAP_LOST, at=START_NS, run_id="r", data_type=DataType.TRADE, from_ts=START_NS,
                         to_ts=LATER, from_id="7", reason="too old"),
-            Line(f"{T}trade        gap_lost    from {T}to 2026-01-01 00:00:05.000Z  from id 7  (too old)", "red"),
+            ShownLine(f"{T}trade        gap_lost    from {T}to 2026-01-01 00:00:05.000Z  from id 7  (too old)", "red"),
         ),
         (
-            LedgerEntry(kind=Kind.OPENED, at=START_NS, run_id="r", data_type=DataType.CANDLES, interval="1m",
+            LedgerEntry(kind=LedgerKind.OPENED, at=START_NS, run_id="r", data_type=DataType.CANDLES, interval="1m",
                         from_ts=START_NS, continues=True),
-            Line(f"{T}candles 1m   opened      from {T}continues what was complete", "cyan"),
+            ShownLine(f"{T}candles 1m   opened      from {T}continues what was complete", "cyan"),
         ),
     ],
 )  # fmt: skip
-def test_a_line_of_a_ledger(entry: LedgerEntry, line: Line) -> None:
+def test_a_line_of_a_ledger(entry: LedgerEntry, line: ShownLine) -> None:
     assert ledger_line(LedgerRow(BTC, "1-1", entry)) == line
