@@ -91,13 +91,13 @@ class Worker:
         self._limits = limits or RunLimits()
         self._config = config = settings.collector
         self._by_hand, self._asks = settings.by_hand, settings.asks
-        self._expressly = settings.express and clock is None
+        self._expressly = settings.fast_path and clock is None
         self._clock = clock or SystemClock()
         self._random = Random()  # noqa: S311 - jitter is no secret
         self._pipe = RedisPipe(settings.redis)
         self._telemetry = Telemetry(config, self._clock.now_ns())
         self._streams = Streams(config, settings.redis.maxlen)
-        self._trades, self._candles = _empty_tapes(config)
+        self._trades, self._candles = _empty_sequences(config)
         beat = self._telemetry.beat
         run = f"{beat.started_at}-{beat.run_id}"
         self._buffer = Buffer(spool=Spool(settings.var / "spool", config.id.program, run, SPOOL_BYTES))
@@ -105,7 +105,7 @@ class Worker:
         self._heartbeat = HeartbeatWriter(config.id, self._publisher, self._telemetry, self._clock)
         self._exchange: ExchangeCollector = ExchangeFactory.create_collector(config)
         self._recorder = FrameRecorder(settings.var / "raw", config.id, self._clock) if config.store_raw_data else None
-        self._permits = RateLimiter(
+        self._rate_limiter = RateLimiter(
             settings.redis,
             config.exchange,
             self._random,
@@ -115,7 +115,9 @@ class Worker:
         self._pipeline: Router | None = None
         self._failures = Failures()
         self._usual: dict[DataType, SilenceLimits] = {}
-        self._rest = RestClient(config.address.rest, self._permits, config.rates.rest, self._recorder, self._telemetry)
+        self._rest = RestClient(
+            config.address.rest, self._rate_limiter, config.rates.rest, self._recorder, self._telemetry
+        )
         self._ledger_stream = CoverageStream(keys.coverage(config.id), self._publisher)
         self._ledger = CoverageWriter(self._telemetry.beat.run_id, self._clock, self._ledger_stream.append)
 
@@ -140,7 +142,7 @@ class Worker:
     async def _run_with_redis(self) -> None:
         sending = asyncio.create_task(self._publisher.run(), name="publisher")
         try:
-            await run_together(_mirror(sending), self._heartbeat.run(), self._permits.watch(), self._collect())
+            await run_together(_mirror(sending), self._heartbeat.run(), self._rate_limiter.watch(), self._collect())
         except asyncio.CancelledError:
             await self._end(sending, WorkerState.STOPPED)
             raise
@@ -201,9 +203,11 @@ class Worker:
             await heed_other(self._pipe, self._config.id, self._telemetry.beat.run_id, ends_it=not self._asks)
         await self._pipe.take_fence(keys.writer(self._config.id))
         self._usual = self._usual or self._what_is_usual(await read_former(self._pipe, self._config.id))
-        left_over = SpoolReplay(self._pipe, self._telemetry, self._publisher.carry_out, self._publisher.batch_bytes)
-        await left_over.publish(self._buffer.left_over, ledger.encode(), self._heartbeat.beat_if_due)
-        self._trades, self._candles = _empty_tapes(self._config)  # an attempt that failed may have read another Redis
+        spool_files = SpoolReplay(self._pipe, self._telemetry, self._publisher.carry_out, self._publisher.batch_bytes)
+        await spool_files.publish(self._buffer.spool_files, ledger.encode(), self._heartbeat.beat_if_due)
+        self._trades, self._candles = _empty_sequences(
+            self._config
+        )  # an attempt that failed may have read another Redis
         now_ns = self._clock.now_ns()
         refused = await read_tails(self._pipe, self._streams, self._trades, self._candles, now_ns)
         refused |= await self._ledger_stream.restore(self._pipe, fetchable(self._streams))
@@ -223,26 +227,26 @@ class Worker:
         backfiller = Backfiller(self._rest, self._exchange, instrument, self._publisher, self._clock)
         silence = self._watch_silence(instrument, backfiller)
         self._pipeline = self._make_pipeline(instrument, backfiller)
-        around_it = (self._exchange, self._rest, self._publisher, self._telemetry, self._random)
-        watch = InstrumentWatch(self._config.id, instrument, self._pipeline.book, *around_it)
+        context_it = (self._exchange, self._rest, self._publisher, self._telemetry, self._random)
+        watch = InstrumentWatch(self._config.id, instrument, self._pipeline.book, *context_it)
         watch.publish()
         self._watch_keys(self._pipeline, watch)
-        around = ConnectionContext(
+        context = ConnectionContext(
             exchange=self._exchange,
             instrument=instrument,
             rest=self._rest,
-            permits=self._permits,
+            rate_limiter=self._rate_limiter,
             connect_rate=self._config.rates.connect,
             transport=self._config.transport,
             recorder=self._recorder,
             pipeline=self._pipeline,
-            express=self._make_express(instrument, backfiller.trades),
+            fast_path=self._make_fast_path(instrument, backfiller.trades),
             pace=self._publisher,
             telemetry=self._telemetry,
             clock=self._clock,
             timing=Timing(),
         )
-        sessions = [Session(feed, around, self._random).run() for feed in self._exchange.feeds()]
+        sessions = [Session(feed, context, self._random).run() for feed in self._exchange.feeds()]
         clock = ClockOffset(self._exchange, self._rest, self._telemetry, self._clock, self._limits.clock_every_s)
         housekeeping = self._housekeeping(backfiller, silence)
         await run_together(*sessions, backfiller.run(), watch.run(), silence.run(), clock.run(), housekeeping)
@@ -280,15 +284,15 @@ class Worker:
         )
 
     def _make_pipeline(self, instrument: Instrument, backfiller: Backfiller) -> Router:
-        around = (self._publisher, self._telemetry, self._clock, backfiller.look)
+        context = (self._publisher, self._telemetry, self._clock, backfiller.look)
         wanted, track = self._config.data_types, self._ledger.track
         trades = None
         if DataType.TRADE in wanted:
             stream = self._streams.of_type(DataType.TRADE)
-            trades = backfiller.trades = TradeFlow(self._trades, stream, track(DataType.TRADE), *around)
+            trades = backfiller.trades = TradeFlow(self._trades, stream, track(DataType.TRADE), *context)
         for interval, stream in self._streams.candles.items():
-            tape = self._candles[interval]
-            flow = CandleFlow(tape, stream, track(DataType.CANDLES, interval), *around)
+            sequence = self._candles[interval]
+            flow = CandleFlow(sequence, stream, track(DataType.CANDLES, interval), *context)
             backfiller.candles[interval] = flow
         ways = Destinations(trades, backfiller.candles, TickerGate(), track(DataType.ORDERBOOK), track(DataType.TICKER))
         book = BookSync(
@@ -296,7 +300,7 @@ class Worker:
         )
         return Router(self._config, self._streams, ways, book, self._publisher, self._telemetry, self._clock)
 
-    def _make_express(self, instrument: Instrument, trades: TradeFlow | None) -> FastPath | None:
+    def _make_fast_path(self, instrument: Instrument, trades: TradeFlow | None) -> FastPath | None:
         """The express; None where it is not compiled or not wanted, or someone must see each frame or the time."""
         native, shape = compiled(), self._exchange.trade_shape(instrument)
         if native is None or shape is None or trades is None or not self._expressly or self._recorder is not None:
@@ -352,7 +356,7 @@ class Worker:
                 return instrument
 
 
-def _empty_tapes(config: ExchangeCollectorConfig) -> tuple[TradeSequence, dict[str, CandleSequence]]:
+def _empty_sequences(config: ExchangeCollectorConfig) -> tuple[TradeSequence, dict[str, CandleSequence]]:
     wait_s = config.max_backfill_wait
     return TradeSequence(wait_s), {each: CandleSequence(each, wait_s) for each in config.candle_intervals}
 

@@ -51,7 +51,7 @@ class WorkerSettings(Struct, frozen=True):
     redis: RedisConfig
     log_level: str
     var: Path
-    express: bool = True
+    fast_path: bool = True
     by_hand: bool = False
     asks: bool = False
 
@@ -98,7 +98,7 @@ def load_settings(argv: Sequence[str] | None, environment: Environment) -> Worke
         redis,
         environment.log_level,
         environment.var,
-        environment.express,
+        environment.fast_path,
         by_hand=by_hand,
         asks=by_hand and not arguments.take_over,
     )

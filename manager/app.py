@@ -49,7 +49,7 @@ async def run(environment: Environment, fleet: Fleet) -> None:
             ),
             connect=async_client,
             supervisor=supervisor,
-            keeper=Reconciler(
+            reconciler=Reconciler(
                 environment,
                 lambda fleet: launch_from(environment, fleet.redis),
                 supervisor,
@@ -66,7 +66,7 @@ async def run(environment: Environment, fleet: Fleet) -> None:
 @contextmanager
 def reporting(environment: Environment, clock: Clock, settings: ManagerSettings) -> Iterator[Reporter]:
     """How others learn of us. What of it is not set as it should be does not keep the manager from its work."""
-    board, troubles = Snapshot(clock.monotonic_s()), list[str]()
+    snapshot, troubles = Snapshot(clock.monotonic_s()), list[str]()
 
     def read(setting: Callable[[], _T]) -> _T | None:
         try:
@@ -78,15 +78,15 @@ def reporting(environment: Environment, clock: Clock, settings: ManagerSettings)
 
     port = read(lambda: read_port(environment.metrics_port))
     address = read(lambda: read_address(environment))
-    with MetricsServer(port, Pages(board, clock).answer) if port else nullcontext() as server:
+    with MetricsServer(port, Pages(snapshot, clock).answer) if port else nullcontext() as server:
         yield Reporter(
             environment.var,
             clock,
             settings,
             watched=under_supervisord(),
-            board=board,
+            snapshot=snapshot,
             server=server,
-            webhook=Webhook(address, _fleet_name(environment), board.count_alerts) if address else None,
+            webhook=Webhook(address, _fleet_name(environment), snapshot.count_alerts) if address else None,
             troubles=troubles,
         )
 

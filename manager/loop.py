@@ -19,7 +19,7 @@ from manager.act.reconciler import Reconciler
 from manager.decide.assess import blind
 from manager.decide.evaluate import Evaluation, Observation
 from manager.decide.history import parked
-from manager.decide.overlays import marks_of
+from manager.decide.overlays import overlays_of
 from manager.decide.policy import Conditions
 from manager.desired.rival import Rival
 from manager.desired.source import Wanted
@@ -55,7 +55,7 @@ class Loop:
     Args:
         wanted: The fleet to begin with, and where it comes from.
         connect: Makes a client for Redis.
-        keeper: Keeps supervisord's programs in line.
+        reconciler: Keeps supervisord's programs in line.
         settings: The limits where the fleet file does not say otherwise.
         reporter: Tells others how we are.
     """
@@ -66,21 +66,21 @@ class Loop:
         *,
         connect: "Callable[[RedisConfig], AsyncRedis]",
         supervisor: Supervisor,
-        keeper: Reconciler,
+        reconciler: Reconciler,
         clock: Clock,
         settings: ManagerSettings,
         reporter: Reporter,
     ) -> None:
         self._wanted, self._connect, self._reporter = wanted, connect, reporter
-        self._keeper, self._clock, self._defaults = keeper, clock, settings
+        self._reconciler, self._clock, self._defaults = reconciler, clock, settings
         redis, tuning = wanted.desired.fleet.redis, wanted.desired.fleet.tuning
         self._settings = settings = tuned(tuning, settings)
         self._link = RedisLink(redis, connect(redis))
-        self._senses = Poller(supervisor, clock)
+        self._poller = Poller(supervisor, clock)
         self._memory = Memory(settings, reporter)
         self._tide, self._servers = reporter.tide, ServerWatch(clock)
-        self._lease, self._notices = Lease(clock), Incidents(clock, settings)
-        self._hands = Executor(supervisor, clock, self._memory.note)
+        self._lease, self._incidents = Lease(clock), Incidents(clock, settings)
+        self._executor = Executor(supervisor, clock, self._memory.note)
         self._judge = Evaluation(settings)
         self._beat, self._rival = Beat(clock.now_ns(), wanted.path), Rival(wanted, clock)
         self._summary: dict[str, int] = {}  # of the last judgement
@@ -110,31 +110,31 @@ class Loop:
     async def round(self, tasks: asyncio.TaskGroup) -> None:
         """One round; actions are started in ``tasks``."""
         await self._round(tasks)
-        self._reporter.turned(self._senses, leading=self._lease.leading, rival=self._rival.why)
+        self._reporter.turned(self._poller, leading=self._lease.leading, rival=self._rival.why)
 
     async def _round(self, tasks: asyncio.TaskGroup) -> None:
         if self.reload_wanted.is_set():
             self.reload_wanted.clear()
             await self._reload()
         looked, began = self._instant, self._now()
-        busy = self._hands.busy  # before the look: what ends during it may have been seen as it was before
-        facts = await self._senses.look(self._link, [config.id for config in self._wanted.desired.fleet.collectors])
+        busy = self._executor.busy  # before the look: what ends during it may have been seen as it was before
+        facts = await self._poller.look(self._link, [config.id for config in self._wanted.desired.fleet.collectors])
         self._instant = self._now()
         if facts.pulses is not None:
             link = self._link
             await self._lead()
             if self._link is not link:  # the file names another Redis: nothing that was seen is of that one
                 return
-        noticed = self._notices.look(self._lease, self._senses.redis_trouble, facts.pulses, self._rival.why)
+        noticed = self._incidents.look(self._lease, self._poller.redis_trouble, facts.pulses, self._rival.why)
         for entry in (*noticed, *self._reporter.cuts()):
             self._memory.note(entry)
-        for entry in self._notices.of_writes(self._lease, self._senses.writes.no_writes):
+        for entry in self._incidents.of_writes(self._lease, self._poller.writes.no_writes):
             self._memory.note(entry)
         if facts.pulses is not None and self._wanted.hear(facts.changes):
-            self._keeper.want()
+            self._reconciler.want()
         if facts.processes is not None and self._wanted.sure and self._lease.may_act:
             fleet = self._wanted.desired.fleet
-            if self._keeper.keep(fleet, facts.processes, self._hands, tasks.create_task):
+            if self._reconciler.keep(fleet, facts.processes, self._executor, tasks.create_task):
                 self._wanted.record_anew()
         if facts.pulses is None:
             self._reporter.judged(self._wanted.desired.explained(blind(self._wanted.desired.fleet.collectors)))
@@ -165,12 +165,12 @@ class Loop:
             else:
                 await self._lease.hold(self._link)
         except RedisUnreachableError as error:
-            self._senses.write_failed(error)
+            self._poller.write_failed(error)
         if self._lease.leading and not led:
             self._memory.forget()
             self._wanted.doubt_file()
             if await self._take_file({}):
-                self._keeper.want()
+                self._reconciler.want()
 
     def _was_late(self, looked: Instant, began: Instant, ended: Instant) -> bool:
         """Whether we were: between the last look and this one, or in this one by more than others keep us waiting."""
@@ -184,17 +184,17 @@ class Loop:
         busy: frozenset[CollectorId],
         tasks: asyncio.TaskGroup,
     ) -> None:
-        for entry in self._notices.versions(pulses, self._memory.last(What.VERSIONS_SEEN)):
+        for entry in self._incidents.versions(pulses, self._memory.last(What.VERSIONS_SEEN)):
             self._memory.note(entry)
-        refused = self._senses.writes.refused
-        conditions = Conditions(settling=self._settling(), refused=refused, busy=self._hands.busy | busy)
+        refused = self._poller.writes.refused
+        conditions = Conditions(settling=self._settling(), refused=refused, busy=self._executor.busy | busy)
         seen = Observation(
             at=self._instant,
             desired=tuple(config for config in self._wanted.desired.fleet.collectors if config.id in pulses),
             pulses=pulses,
             processes=facts.processes,
-            restarting=self._hands.restarting,
-            no_writes=self._senses.writes.no_writes,
+            restarting=self._executor.restarting,
+            no_writes=self._poller.writes.no_writes,
             explain=self._wanted.desired.explained,
         )
         judged = self._judge.judge(seen, self._memory, conditions)
@@ -202,13 +202,13 @@ class Loop:
         judgements = judged.judgements
         if self._lease.may_act:
             for action in self._judge.decide(judgements, self._memory, self._instant.wall_ns, conditions):
-                self._hands.begin(action, tasks.create_task)
+                self._executor.begin(action, tasks.create_task)
         self._summary = summarise(judgements)
         self._reporter.judged(judgements)
 
     def _settling(self) -> bool:
         now_s, settings = self._instant.monotonic_s, self._settings
-        redis_settling = now_s - self._senses.redis_back_at_s < settings.redis_settle_s
+        redis_settling = now_s - self._poller.redis_back_at_s < settings.redis_settle_s
         return redis_settling or now_s - self._late_at_s < settings.late_settle_s
 
     async def _record(self) -> None:
@@ -218,21 +218,21 @@ class Loop:
         """
         now_ns, memory = self._clock.now_ns(), self._memory
         left_alone = parked(memory.history, now_ns, self._settings)
-        no_writes = self._senses.writes.no_writes
-        marks = marks_of(memory.outages, memory.history, now_ns, self._settings, no_writes)
+        no_writes = self._poller.writes.no_writes
+        overlays = overlays_of(memory.outages, memory.history, now_ns, self._settings, no_writes)
         try:
             await self._memory.save(self._link)
             if self._lease.leading:
-                fields = self._beat.fields(now_ns, self._trouble(), self._summary, left_alone, marks)
+                fields = self._beat.fields(now_ns, self._trouble(), self._summary, left_alone, overlays)
                 fields.update(metrics_port=self._reporter.port, fleet_id=self._wanted.fleet_id)
                 self._reporter.beaten(fields)
                 with translated_errors(self._link.config):
                     await write_beat(self._link.client, fields)
                 await self._watch_redis()
         except RedisUnreachableError as error:
-            self._senses.write_failed(error)
+            self._poller.write_failed(error)
         else:
-            self._senses.write_done()
+            self._poller.write_done()
 
     async def _watch_redis(self) -> None:
         """Whether it has lost what we wrote, and which one it is.
@@ -247,11 +247,11 @@ class Loop:
             memory.note(serves)
 
     def _trouble(self) -> str:
-        parts = (self._keeper, self._memory, self._lease, self._tide, self._reporter)
+        parts = (self._reconciler, self._memory, self._lease, self._tide, self._reporter)
         found = (
-            self._senses.writes.trouble,
+            self._poller.writes.trouble,
             self._wanted.trouble,
-            self._senses.supervisor_trouble,
+            self._poller.supervisor_trouble,
             *(part.trouble for part in parts),
         )
         return next(filter(None, found), "")
@@ -267,7 +267,7 @@ class Loop:
         asked, self._asked = self._asked, []
         self._rival.forget()
         if await self._take_file(answering(asked)):
-            self._keeper.want_told(asked)
+            self._reconciler.want_told(asked)
 
     async def _take_file(self, answers: dict[str, str]) -> bool:
         """Take up the fleet file as it is now; whether that was possible: one that cannot be used changes nothing."""
@@ -285,7 +285,7 @@ class Loop:
         return True
 
     def _round_s(self) -> float:
-        ending = self._senses.supervisor_ending
+        ending = self._poller.supervisor_ending
         return self._settings.ending_round_s if ending else self._settings.round_every_s
 
     async def _pause(self, remaining_s: float) -> None:

@@ -78,12 +78,12 @@ class ConnectionContext(Struct, frozen=True):
     exchange: ExchangeCollector
     instrument: Instrument
     rest: RestClient
-    permits: RateLimiter
+    rate_limiter: RateLimiter
     connect_rate: Rate
     transport: str
     recorder: FrameRecorder | None
     pipeline: Router
-    express: FastPath | None
+    fast_path: FastPath | None
     pace: Pace
     telemetry: Telemetry
     clock: Clock
@@ -98,10 +98,10 @@ class Connection:
     before that, ``follow`` makes of it the connection that comes after any loss.
     """
 
-    def __init__(self, feed: Feed, around: ConnectionContext, *, held: bool = False) -> None:
+    def __init__(self, feed: Feed, context: ConnectionContext, *, held: bool = False) -> None:
         self._feed = feed
-        self._around = around
-        self._adapter: Adapter = around.exchange.adapter(feed, around.instrument)
+        self._context = context
+        self._adapter: Adapter = context.exchange.adapter(feed, context.instrument)
         self._held: list[Output] | None = [] if held else None
         self._held_bytes = 0
         self._unconfirmed = set(feed.channels)
@@ -115,7 +115,7 @@ class Connection:
         self._opened_s = 0.0
         self._pinged_s: float | None = None
         self._subscribed_s = 0.0
-        self._again = Resubscriptions(around.timing.resubscribe_first_s, around.timing.resubscribe_cap_s)
+        self._again = Resubscriptions(context.timing.resubscribe_first_s, context.timing.resubscribe_cap_s)
         self._fetching = False
         self._waits_since_s: float | None = None  # the book, for a snapshot
         self._failures = Failures()
@@ -124,10 +124,10 @@ class Connection:
         self._delivered = False
         self._flows = False
         """Whether trades go straight to the pipeline: this is the feed's connection, and it delivers."""
-        self._on_trade = around.pipeline.on_trade
+        self._on_trade = context.pipeline.on_trade
         brings_trades = any(channel.data_type is DataType.TRADE for channel in feed.channels)
-        self._express = around.express if brings_trades else None
-        self._entrance = None if self._express is None else self._express.entrance(self._on_frame)
+        self._fast_path = context.fast_path if brings_trades else None
+        self._frame_entry = None if self._fast_path is None else self._fast_path.frame_entry(self._on_frame)
         self.permitted = asyncio.Event()
         """Set when the permit to connect is there: only from then on the time it takes is the exchange's."""
         self.ready = asyncio.Event()
@@ -147,16 +147,16 @@ class Connection:
         socket = await self._open()
         try:
             now_s = self._now_s()
-            if self._around.recorder is not None:
-                self._around.recorder.opened(self._feed.url)
+            if self._context.recorder is not None:
+                self._context.recorder.opened(self._feed.url)
             self._opened_s = self._last_frame_s = self._subscribed_s = now_s
             self._seen_s = dict.fromkeys(self._seen_s, now_s)
             self._opened = True
             if self._held is None:
                 self._begin()
             async with asyncio.TaskGroup() as tasks:
-                on_frame = self._on_frame if self._entrance is None else self._entrance.on_frame
-                tasks.create_task(socket.pump(on_frame, self._around.pace))
+                on_frame = self._on_frame if self._frame_entry is None else self._frame_entry.on_frame
+                tasks.create_task(socket.pump(on_frame, self._context.pace))
                 tasks.create_task(self._watch(socket, tasks))
                 for request in self._adapter.subscribe():
                     await self._send(socket, request)
@@ -167,25 +167,25 @@ class Connection:
         raise AssertionError("unreachable: the pump ends by an error only")
 
     async def _permit(self) -> None:
-        await self._around.permits.acquire("connect", self._around.connect_rate)
+        await self._context.rate_limiter.acquire("connect", self._context.connect_rate)
 
     async def _open(self) -> Socket:
         """The socket; an exchange that turns us away for a time turns all processes of this machine away."""
-        transport, timing = self._around.transport, self._around.timing
+        transport, timing = self._context.transport, self._context.timing
         try:
             socket = await open_socket(transport, self._feed.url, timing.open_s, timing.close_s, permit=self._permit)
         except TurnedAwayError as away:
             if away.ban_s is not None:
-                await self._around.permits.ban(away.ban_s, str(away))
+                await self._context.rate_limiter.ban(away.ban_s, str(away))
             raise
-        await self._around.permits.answered()
+        await self._context.rate_limiter.answered()
         return socket
 
     def retire(self) -> None:
         """A successor is about to take over: pass nothing on any more."""
         self._retired = True
-        if self._express is not None:
-            self._express.end()
+        if self._fast_path is not None:
+            self._fast_path.end()
 
     @property
     def reached_streams(self) -> bool:
@@ -199,9 +199,9 @@ class Connection:
         if not predecessor.ready.is_set():
             self._announce()
         if self._book_channel is not None:
-            self._around.pipeline.book.renewed(joins=self._book_joins)
+            self._context.pipeline.book.renewed(joins=self._book_joins)
         self._pass_held(held or ())
-        self._around.telemetry.beat.reconnects += 1
+        self._context.telemetry.beat.reconnects += 1
         get_logger().info("feed_renewed", feed=self._feed.name)
 
     def follow(self) -> None:
@@ -223,28 +223,28 @@ class Connection:
 
     def _deliver(self) -> None:
         self._delivered = True
-        self._around.telemetry.heard(self._feed.name)
+        self._context.telemetry.heard(self._feed.name)
 
     def _begin(self) -> None:
         """The socket is open and the only one: the book on it starts from nothing."""
         self._note(WorkerState.SUBSCRIBING)
         if self._book_channel is not None:
-            self._around.pipeline.book.begin()
+            self._context.pipeline.book.begin()
 
     # --- frames --------------------------------------------------------------------------------------------------
 
     def _on_frame(self, frame: bytes) -> None:
         if self._retired:
             return
-        express, entrance = self._express, self._entrance
-        if self._flows and express is not None and entrance is not None and express.takes(entrance, frame):
+        fast_path, frame_entry = self._fast_path, self._frame_entry
+        if self._flows and fast_path is not None and frame_entry is not None and fast_path.takes(frame_entry, frame):
             return
-        around = self._around
-        recv_ns = around.clock.now_ns()
-        self._last_frame_s = around.clock.monotonic_s()
-        around.telemetry.beat.last_frame_at = recv_ns
-        if around.recorder is not None:
-            around.recorder.received(frame, recv_ns)
+        context = self._context
+        recv_ns = context.clock.now_ns()
+        self._last_frame_s = context.clock.monotonic_s()
+        context.telemetry.beat.last_frame_at = recv_ns
+        if context.recorder is not None:
+            context.recorder.received(frame, recv_ns)
         if self._held is not None:
             self._held_bytes += len(frame)
         for output in self._adapter.on_frame(frame, recv_ns):
@@ -273,9 +273,9 @@ class Connection:
 
     def _pass_on(self, output: Output) -> None:
         if isinstance(output, Acknowledged):
-            self._around.pipeline.book.subscribed(self._now_s(), output.channel.snapshot_wait_s)
+            self._context.pipeline.book.subscribed(self._now_s(), output.channel.snapshot_wait_s)
         elif isinstance(output, (Trade, Ticker, Candle, BookFrame)):
-            self._grant(self._around.pipeline.on_event(output))
+            self._grant(self._context.pipeline.on_event(output))
 
     def _hold(self, output: Output) -> None:
         if self._held is None or len(self._held) >= _HELD_OUTPUTS or self._held_bytes > _HELD_BYTES:
@@ -303,7 +303,7 @@ class Connection:
             self._count(output.reason, frame)
 
     def _count(self, why: str, frame: bytes) -> None:
-        beat = self._around.telemetry.beat
+        beat = self._context.telemetry.beat
         beat.decode_errors += 1
         if beat.decode_errors == 1:  # one sample tells what it is; the counter tells how often
             get_logger().warning("frame_undecodable", why=why, sample=repr(frame[:200]))
@@ -329,56 +329,58 @@ class Connection:
 
     def _announce(self) -> None:
         self._note(WorkerState.RUNNING)
-        self._around.pipeline.on_connected(self._feed)
+        self._context.pipeline.on_connected(self._feed)
         get_logger().info("feed_connected", feed=self._feed.name, channels=[c.name for c in self._feed.channels])
 
     # --- wishes of the book --------------------------------------------------------------------------------------
 
-    def _grant(self, wish: BookRequest | None) -> None:
-        if wish is BookRequest.RESUBSCRIBE and self._book_channel is not None:
+    def _grant(self, request: BookRequest | None) -> None:
+        if request is BookRequest.RESUBSCRIBE and self._book_channel is not None:
             self._again.ask([self._book_channel], self._now_s())
 
     async def _fetch_book(self, channel: Channel) -> None:
-        around = self._around
+        context = self._context
         try:
-            path = around.exchange.book_path(around.instrument)
-            body = await around.rest.fetch(path, around.exchange.rest_units(path))
-            snapshot = around.exchange.read_book(body, around.clock.now_ns())
+            path = context.exchange.book_path(context.instrument)
+            body = await context.rest.fetch(path, context.exchange.rest_units(path))
+            snapshot = context.exchange.read_book(body, context.clock.now_ns())
         except ExchangeUnavailableError as error:
-            if around.pipeline.book.state is not BookState.VALID:  # else it has come by itself, or a wider one can wait
-                around.telemetry.trouble("book", str(error))
+            if (
+                context.pipeline.book.state is not BookState.VALID
+            ):  # else it has come by itself, or a wider one can wait
+                context.telemetry.trouble("book", str(error))
             self._failures.warn("book_snapshot_failed", error)
         else:
             if self._retired:
                 return
-            book = around.pipeline.book
-            judged = book.on_rest_snapshot(snapshot, channel.seed_levels, traded=self._trades_flow())
-            self._grant(around.pipeline.on_judged(judged))
+            book = context.pipeline.book
+            result = book.on_rest_snapshot(snapshot, channel.seed_levels, traded=self._trades_flow())
+            self._grant(context.pipeline.on_result(result))
             if book.state is BookState.VALID:
-                around.telemetry.settled("book")
+                context.telemetry.settled("book")
             else:
                 self._say_why()
         finally:
             self._fetching = False
 
     def _trades_flow(self) -> bool:
-        telemetry = self._around.telemetry
+        telemetry = self._context.telemetry
         telemetry.gather()
         trades = telemetry.beat.progress.get(DataType.TRADE)
-        return trades is not None and self._around.clock.now_ns() - trades.last_event_at < _TRADES_FLOW_NS
+        return trades is not None and self._context.clock.now_ns() - trades.last_event_at < _TRADES_FLOW_NS
 
     def _say_why(self) -> None:
-        self._around.telemetry.trouble("book", f"the order book waits: {self._around.pipeline.book.why}")
+        self._context.telemetry.trouble("book", f"the order book waits: {self._context.pipeline.book.why}")
 
     # --- the watch -----------------------------------------------------------------------------------------------
 
     async def _watch(self, socket: Socket, tasks: asyncio.TaskGroup) -> None:
         while True:
-            await asyncio.sleep(self._around.timing.tick_s)
+            await asyncio.sleep(self._context.timing.tick_s)
             now_s = self._now_s()
-            if self._entrance is not None:
-                self._last_frame_s = max(self._last_frame_s, self._entrance.seen_ns / 1e9)
-            if self._around.pace.congested:
+            if self._frame_entry is not None:
+                self._last_frame_s = max(self._last_frame_s, self._frame_entry.seen_ns / 1e9)
+            if self._context.pace.paused:
                 self._excuse(now_s)
             await self._keep_alive(socket, now_s)
             self._check_deadlines(now_s)
@@ -387,25 +389,25 @@ class Connection:
             for channel in self._again.due(now_s):
                 requests = self._adapter.resubscribe(channel)
                 if not requests:
-                    self._around.pipeline.book.subscribed(now_s, 0.0)
+                    self._context.pipeline.book.subscribed(now_s, 0.0)
                     continue
                 self._unconfirmed.add(channel)
                 self._subscribed_s = now_s
                 for request in requests:
                     await self._send(socket, request)
             if self._held is None and self._book_channel is not None:
-                self._around.pipeline.write_book_hash()
+                self._context.pipeline.write_book_hash()
                 if self._book_channel not in self._unconfirmed:
                     self._watch_book(self._book_channel, now_s, tasks)
 
     def _watch_book(self, channel: Channel, now_s: float, tasks: asyncio.TaskGroup) -> None:
-        book = self._around.pipeline.book
+        book = self._context.pipeline.book
         if not self._fetching and book.due(now_s) is BookRequest.FETCH_SNAPSHOT:
             self._fetching = True
             tasks.create_task(self._fetch_book(channel))
         if book.state is BookState.VALID or self._waits_since_s is None:
             self._waits_since_s = now_s
-        elif now_s - self._waits_since_s > _BOOK_PATIENCE_S and not self._around.telemetry.troubled("book"):
+        elif now_s - self._waits_since_s > _BOOK_PATIENCE_S and not self._context.telemetry.troubled("book"):
             self._say_why()
 
     def _excuse(self, now_s: float) -> None:
@@ -424,11 +426,11 @@ class Connection:
             await (socket.send(keepalive.frame) if keepalive.frame else socket.ping(self._on_pong))
 
     def _check_deadlines(self, now_s: float) -> None:
-        unanswered = now_s - self._subscribed_s > self._around.timing.acknowledge_s
+        unanswered = now_s - self._subscribed_s > self._context.timing.acknowledge_s
         if self._unconfirmed and unanswered and not self._again.waiting:
             names = ", ".join(sorted(channel.name for channel in self._unconfirmed))
             raise SubscriptionTimeoutError(f"the exchange did not confirm the subscription of {names}")
-        mute_s = self._around.telemetry.mute_s
+        mute_s = self._context.telemetry.mute_s
         mute = [channel.name for channel in self._feed.channels if mute_s.get(channel.data_type, 0.0) > self._opened_s]
         if mute:
             raise FeedSilentError(f"the exchange has newer data than it sends ({', '.join(mute)})")
@@ -445,8 +447,8 @@ class Connection:
         self._last_frame_s = self._now_s()
 
     async def _send(self, socket: Socket, request: str) -> None:
-        if self._around.recorder is not None:
-            self._around.recorder.sent(request)
+        if self._context.recorder is not None:
+            self._context.recorder.sent(request)
         await socket.send(request)
 
     # --- small things --------------------------------------------------------------------------------------------
@@ -457,7 +459,7 @@ class Connection:
             self._resubscribed.discard(channel)
 
     def _now_s(self) -> float:
-        return self._around.clock.monotonic_s()
+        return self._context.clock.monotonic_s()
 
     def _note(self, state: WorkerState) -> None:
-        self._around.telemetry.feed_is(self._feed.name, state, self._around.clock.now_ns())
+        self._context.telemetry.feed_is(self._feed.name, state, self._context.clock.now_ns())

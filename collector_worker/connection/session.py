@@ -61,10 +61,10 @@ class Session:
     """One feed of a collector."""
 
     def __init__(
-        self, feed: Feed, around: ConnectionContext, random: Random, patience: BackoffLimits | None = None
+        self, feed: Feed, context: ConnectionContext, random: Random, patience: BackoffLimits | None = None
     ) -> None:
         self._feed = feed
-        self._around = around
+        self._context = context
         self._random = random
         self._patience = patience or BackoffLimits()
         self._failures = Failures()
@@ -86,7 +86,7 @@ class Session:
         raise AssertionError("unreachable: a session ends by an error only")
 
     async def _keep(self, tasks: asyncio.TaskGroup) -> NoReturn:
-        telemetry, clock, pipeline = self._around.telemetry, self._around.clock, self._around.pipeline
+        telemetry, clock, pipeline = self._context.telemetry, self._context.clock, self._context.pipeline
         pauses_s = self._fresh_pauses()
         successor: _Running | None = None
         denied = False
@@ -116,7 +116,7 @@ class Session:
                 await asyncio.sleep(pause_s)
 
     def _start(self, tasks: asyncio.TaskGroup, *, held: bool = False) -> _Running:
-        connection = Connection(self._feed, self._around, held=held)
+        connection = Connection(self._feed, self._context, held=held)
         return _Running(connection, tasks.create_task(_until_lost(connection)))
 
     async def _relay(self, current: _Running, tasks: asyncio.TaskGroup) -> tuple[_Running, _Running | None]:
@@ -125,7 +125,7 @@ class Session:
         Returns that one and its successor, if there is one that was not ready: it has a place in the queue of those who
         may connect, or a socket already, and to ask anew would mean to queue behind everybody again.
         """
-        clock, steady_s = self._around.clock, self._patience.steady_s
+        clock, steady_s = self._context.clock, self._patience.steady_s
         again = GrowingPause(self._patience.again_s, self._patience.pause_cap_s)
         renewed_s = -inf
         while await _happens(current.connection.closing_soon, tasks, current.work):

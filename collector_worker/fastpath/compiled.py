@@ -11,15 +11,15 @@ if TYPE_CHECKING:
 class Compiled(NamedTuple):
     """What is in them."""
 
-    entrance: "type[FrameEntry]"
-    lane: "type[TradeParser]"
-    outbox: "type[Sender]"
+    frame_entry: "type[FrameEntry]"
+    parser: "type[TradeParser]"
+    sender: "type[Sender]"
 
 
 def compiled() -> Compiled | None:
     """The compiled classes; None where there was no C compiler at the installation."""
     try:
-        lane, outbox = (import_module(f"{__package__}.{name}") for name in ("trade_parser", "sender"))
+        parser, sender = (import_module(f"{__package__}.{name}") for name in ("trade_parser", "sender"))
     except ImportError:
         return None
-    return Compiled(lane.Entrance, lane.Lane, outbox.Outbox)
+    return Compiled(parser.Entrance, parser.Lane, sender.Outbox)

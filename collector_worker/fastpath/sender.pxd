@@ -1,5 +1,5 @@
 # cython: language_level=3
-"""What other compiled modules see of the outbox."""
+"""What other compiled modules see of the sender."""
 
 from libc.stdint cimport int64_t
 
@@ -19,12 +19,12 @@ cdef class Sender:
     cdef readonly list latencies_us
     cdef int _file
     cdef bytes _head, _tail, _answer_head, _answer_tail
-    cdef object _listen, _write_rest, _on_trouble, _on_congested, _on_relieved
-    cdef Py_ssize_t _batch_entries, _batch_bytes, _congested_entries, _relieved_entries
+    cdef object _listen, _write_rest, _on_trouble, _on_paused, _on_resume
+    cdef Py_ssize_t _batch_entries, _batch_bytes, _paused_entries, _resume_entries
     cdef list _waiting, _flight
     cdef bytes _expected, _said
     cdef Py_ssize_t _heard, _unlooked
-    cdef bint _listening, _congested
+    cdef bint _listening, _paused
     cdef int64_t _samples
     cdef char *_scratch
     cdef Py_ssize_t _scratch_bytes

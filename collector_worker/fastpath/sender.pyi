@@ -1,4 +1,4 @@
-"""Transactions to Redis while it answers as expected; compiled from ``outbox.pyx``."""
+"""Transactions to Redis while it answers as expected; compiled from ``sender.pyx``."""
 
 from collections.abc import Callable
 
@@ -23,8 +23,8 @@ class Sender:
     Args:
         pacing: How much at a time.
         on_trouble: It is closed.
-        on_congested: More waits than Redis takes: reading should pause.
-        on_relieved: It may go on.
+        on_paused: More waits than Redis takes: reading should pause.
+        on_resume: It may go on.
     """
 
     open: bool
@@ -46,8 +46,8 @@ class Sender:
         self,
         pacing: Pacing,
         on_trouble: Callable[[], None],
-        on_congested: Callable[[], None],
-        on_relieved: Callable[[], None],
+        on_paused: Callable[[], None],
+        on_resume: Callable[[], None],
     ) -> None: ...
     def begin(self, loan: Loan, sampled_ns: int) -> None:
         """Send, from now on, what is taken; until then it waits.

@@ -1,5 +1,5 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, binding=False
-"""Transactions to Redis while it answers as expected: what each thing is for says ``outbox.pyi``.
+"""Transactions to Redis while it answers as expected: what each thing is for says ``sender.pyi``.
 
 The rules are those of ``publisher`` and ``redis_pipe``, and so are the bytes. One transaction is under way at a time. Its
 answer is known beforehand to the byte, so it is compared, not parsed; any other answer, and the end of the connection, is
@@ -57,10 +57,10 @@ cdef class Sender:
     def __dealloc__(self):
         free(self._scratch)
 
-    def __init__(self, pacing, on_trouble, on_congested, on_relieved):
+    def __init__(self, pacing, on_trouble, on_paused, on_resume):
         self._batch_entries, self._batch_bytes = pacing.batch_entries, pacing.batch_bytes
-        self._congested_entries, self._relieved_entries = pacing.congested_entries, pacing.relieved_entries
-        self._on_trouble, self._on_congested, self._on_relieved = on_trouble, on_congested, on_relieved
+        self._paused_entries, self._resume_entries = pacing.paused_entries, pacing.resume_entries
+        self._on_trouble, self._on_paused, self._on_resume = on_trouble, on_paused, on_resume
         self._waiting, self._flight = [], []
         self._expected = self._said = b""
         self.ends, self.latencies_us = {}, []
@@ -102,9 +102,9 @@ cdef class Sender:
                 self._listen_to_it(True)
         if self.sends and not self._flight and self._waiting:
             self._ship()
-        elif len(self._waiting) > self._congested_entries and self.open:
-            self._congested = True
-            self._on_congested()
+        elif len(self._waiting) > self._paused_entries and self.open:
+            self._paused = True
+            self._on_paused()
         return 0
 
     cdef int _listen_to_it(self, bint wanted) except -1:
@@ -156,9 +156,9 @@ cdef class Sender:
             self._sample()
         self._flight = []
         self._expected, self._heard = b"", 0
-        if self._congested and len(self._waiting) <= self._relieved_entries:
-            self._congested = False
-            self._on_relieved()
+        if self._paused and len(self._waiting) <= self._resume_entries:
+            self._paused = False
+            self._on_resume()
         return 0
 
     cdef int _sample(self) except -1:

@@ -1,4 +1,4 @@
-"""The usual trade from its frame into the outbox; compiled from ``lane.pyx``."""
+"""The usual trade from its frame into the outbox; compiled from ``parser.pyx``."""
 
 from collections.abc import Callable
 
@@ -31,7 +31,7 @@ class TradeParser:
         self, shape: TradeShape, key: bytes, beginning: bytes, bounded: bytes, bound_every: int, lag_every: int
     ) -> None: ...
     def begin(
-        self, outbox: Sender, entrance: FrameEntry, last_id: int, last_ms: int, last_n: int, last_ts: int
+        self, sender: Sender, frame_entry: FrameEntry, last_id: int, last_ms: int, last_n: int, last_ts: int
     ) -> None:
         """Take trades from now on, behind the last one: its number, the parts of its entry's id, and its time (ns)."""
 
@@ -45,7 +45,7 @@ class FrameEntry:
     """Where the frames of one connection come in.
 
     Args:
-        lane: The trades.
+        parser: The trades.
         otherwise: Takes all frames that are not for the lane.
     """
 
@@ -54,7 +54,7 @@ class FrameEntry:
     seen_ns: int
     """When the lane took the last one (``CLOCK_MONOTONIC``); 0 before that."""
 
-    def __init__(self, lane: TradeParser, otherwise: Callable[[bytes], None]) -> None: ...
+    def __init__(self, parser: TradeParser, otherwise: Callable[[bytes], None]) -> None: ...
     def on_frame(self, frame: bytes) -> None:
         """Take a frame: the lane, or ``otherwise``."""
 

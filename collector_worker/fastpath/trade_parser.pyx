@@ -1,5 +1,5 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, binding=False
-"""The usual trade from its frame into the outbox: what each thing is for says ``lane.pyi``.
+"""The usual trade from its frame into the sender: what each thing is for says ``parser.pyi``.
 
 It takes what is simply the next trade, in the spelling that the exchange always uses, and leaves everything else alone. Ids
 and commands are those of ``stream_ids`` and ``trade_command``, to the byte.
@@ -134,22 +134,22 @@ cdef class FrameEntry:
     """Where the frames of one connection come in."""
 
     cdef readonly int64_t seen_ns
-    cdef TradeParser _lane
+    cdef TradeParser _parser
     cdef object _otherwise
 
-    def __init__(self, TradeParser lane, otherwise):
-        self._lane, self._otherwise = lane, otherwise
+    def __init__(self, TradeParser parser, otherwise):
+        self._parser, self._otherwise = parser, otherwise
 
     @property
     def open(self):
-        return self._lane._entrance is self and self._lane._outbox.open
+        return self._parser._frame_entry is self and self._parser._sender.open
 
     def on_frame(self, bytes frame not None):
-        if not self._lane._take(self, frame):
+        if not self._parser._take(self, frame):
             self._otherwise(frame)
 
     def take(self, bytes frame not None):
-        return self._lane._take(self, frame)
+        return self._parser._take(self, frame)
 
 
 cdef class TradeParser:
@@ -159,8 +159,8 @@ cdef class TradeParser:
     cdef readonly int64_t recv_ns
     cdef int64_t _taken
     cdef list _lags_us
-    cdef Sender _outbox
-    cdef FrameEntry _entrance
+    cdef Sender _sender
+    cdef FrameEntry _frame_entry
     cdef bytes _key, _beginning, _bounded
     cdef int _bound_every, _unbounded, _lag_every
     cdef list _literals
@@ -183,12 +183,12 @@ cdef class TradeParser:
         self._bound_every, self._lag_every = bound_every, lag_every
         self._lags_us = []
 
-    def begin(self, Sender outbox, FrameEntry entrance, int64_t last_id, int64_t last_ms, int64_t last_n, int64_t last_ts):
-        self._outbox, self._entrance = outbox, entrance
+    def begin(self, Sender sender, FrameEntry frame_entry, int64_t last_id, int64_t last_ms, int64_t last_n, int64_t last_ts):
+        self._sender, self._frame_entry = sender, frame_entry
         self.last_id, self.last_ms, self.last_n, self.last_ts = last_id, last_ms, last_n, last_ts
 
     def end(self):
-        self._outbox = self._entrance = None
+        self._sender = self._frame_entry = None
 
     def take_tally(self):
         """How many were taken since the last time; and forget it."""
@@ -196,8 +196,8 @@ cdef class TradeParser:
         self._taken, self._lags_us = 0, []
         return taken, lags_us
 
-    cdef bint _take(self, FrameEntry entrance, bytes frame) except -1:
-        if self._entrance is not entrance or not self._outbox.open:
+    cdef bint _take(self, FrameEntry frame_entry, bytes frame) except -1:
+        if self._frame_entry is not frame_entry or not self._sender.open:
             return False
         cdef Found found
         if not self._match(PyBytes_AS_STRING(frame), PyBytes_GET_SIZE(frame), &found):
@@ -208,12 +208,12 @@ cdef class TradeParser:
             return False
         self._number(number, event_ns, recv_ns)
         self.last_id, self.last_ts = number, max(event_ns, self.last_ts)
-        self.recv_ns, entrance.seen_ns = recv_ns, read_clock(CLOCK_MONOTONIC)
+        self.recv_ns, frame_entry.seen_ns = recv_ns, read_clock(CLOCK_MONOTONIC)
         if self._taken % self._lag_every == 0:
             keep_sample(self._lags_us, self._taken // self._lag_every, (recv_ns - event_ns) // 1000)
         self._taken += 1
-        cdef Sender outbox = self._outbox  # it may be taken from us meanwhile
-        outbox.take(self._packed(&found, event_ns, recv_ns))
+        cdef Sender sender = self._sender  # it may be taken from us meanwhile
+        sender.take(self._packed(&found, event_ns, recv_ns))
         return True
 
     cdef void _number(self, int64_t number, int64_t event_ns, int64_t recv_ns) noexcept:

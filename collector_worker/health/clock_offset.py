@@ -101,7 +101,9 @@ class ClockOffset:
     async def _gather(self, samples: list[Sample]) -> None:
         path, client = self._exchange.time_path(), self._client
         units = self._exchange.rest_units(path) * QUESTIONS
-        await client.permits.acquire("rest", client.rate, units)  # for all: a line that is open does not wait for long
+        await client.rate_limiter.acquire(
+            "rest", client.rate, units
+        )  # for all: a line that is open does not wait for long
         while len(samples) < QUESTIONS:
             async with rest.opened(client.root) as line:
                 samples.append(await self._ask(line, path))

@@ -108,7 +108,7 @@ class SilenceWatch:
         """Look at all data types."""
         now_s, beat = self._clock.monotonic_s(), self._telemetry.beat
         self._observe(now_s)
-        if self._pace.congested:  # we do not read: what has not come is not the exchange's fault
+        if self._pace.paused:  # we do not read: what has not come is not the exchange's fault
             for usual in self._types.values():
                 usual.excuse(now_s)
             return

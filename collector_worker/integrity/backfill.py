@@ -61,15 +61,15 @@ class Backfiller:
 
     async def _serve(self, flow: Flow, fetch: Callable[[int], Awaitable[None]]) -> None:
         flow.pass_time()
-        while (number := flow.wish()) is not None:
+        while (number := flow.request()) is not None:
             try:
                 await fetch(number)
             except ExchangeUnavailableError as error:
                 self._failures.warn("backfill_failed", error, what=flow.name, first=number)
                 flow.failed()
             flow.pass_time()
-            if self._pace.congested:
-                await self._pace.relief()
+            if self._pace.paused:
+                await self._pace.resumed()
 
     async def _fetch_trades(self, first_id: int) -> None:
         if self.trades is None:
@@ -83,11 +83,13 @@ class Backfiller:
 
     async def _fetch_candles(self, flow: CandleFlow, number: int) -> None:
         flow.note_missing()
-        interval, now_ns = flow.tape.interval, self._clock.now_ns()
-        path = self._exchange.candles_path(self._instrument, interval, flow.tape.opens_at(number), now_ns)
+        interval, now_ns = flow.sequence.interval, self._clock.now_ns()
+        path = self._exchange.candles_path(self._instrument, interval, flow.sequence.opens_at(number), now_ns)
         body = await self._rest.fetch(path, self._exchange.rest_units(path))
         page = self._exchange.read_candles(body, interval, self._clock.now_ns())
-        last_ns = flow.tape.opens_at(number + self._exchange.candles_page - 2)  # where the last bar of all is running
+        last_ns = flow.sequence.opens_at(
+            number + self._exchange.candles_page - 2
+        )  # where the last bar of all is running
         flow.on_page(page, more=bool(page) and page[-1].open_time >= last_ns)
 
     async def _rest_until_needed(self) -> None:

@@ -88,8 +88,8 @@ class BookResult(Struct, frozen=True):
     """What became of a frame: the events to publish in order, and what is needed from outside."""
 
     events: tuple[BookSnapshot | BookDelta, ...] = ()
-    wish: BookRequest | None = None
-    doubt: str = ""
+    request: BookRequest | None = None
+    out_of_sync: str = ""
 
 
 NOTHING = BookResult()
@@ -141,13 +141,13 @@ class BookSync:
 
     def disconnected(self) -> None:
         """The socket is gone: whatever comes next is a new beginning."""
-        self._doubt("reconnect")
+        self._out_of_sync("reconnect")
         self._forget_connection()
 
     def begin(self) -> None:
         """A connection begins: nothing that an earlier one brought counts."""
         reason = self._reason
-        self._doubt(reason)
+        self._out_of_sync(reason)
         self._forget_connection()
 
     def _forget_connection(self) -> None:
@@ -246,17 +246,17 @@ class BookSync:
         if hollow:
             self.why = "the snapshots of REST lack bids or asks although the market moves"
             return NOTHING
-        judged = self._on_snapshot(snapshot, None, cut_at)
-        if judged.wish is not None:
-            return judged
+        result = self._on_snapshot(snapshot, None, cut_at)
+        if result.request is not None:
+            return result
         self._held_left = _FRAMES_BEHIND_REST
-        events = list(judged.events)
+        events = list(result.events)
         for delta, checksum in newer:
-            judged = self._on_delta(delta, checksum)
-            events += judged.events
-            if judged.wish is not None:
+            result = self._on_delta(delta, checksum)
+            events += result.events
+            if result.request is not None:
                 break
-        return replace(judged, events=tuple(events))
+        return replace(result, events=tuple(events))
 
     def _reseed(self, snapshot: BookSnapshot, seq: int, cut_at: int) -> BookResult:
         """Take the answer and what has come since for the book; a useless answer harms nothing, `due` asks again."""
@@ -350,9 +350,9 @@ class BookSync:
         if self._is_held_already(delta) or self._came_again(delta):
             return NOTHING
         if not self._follows(delta):
-            judged = self._fail("sequence_gap")
+            result = self._fail("sequence_gap")
             self._gather(delta, checksum)
-            return judged
+            return result
         before, self._last_seq, self._again = self._last_seq, delta.seq, 0
         self._latest = None if delta.prev_seq is None or delta.seq is None else (delta.prev_seq, delta.seq)
         try:
@@ -407,10 +407,10 @@ class BookSync:
         return self._checksum(self.book.bids(depth), self.book.asks(depth)) == checksum
 
     def _fail(self, reason: str) -> BookResult:
-        self._doubt(reason)
-        return BookResult(wish=BookRequest.RESUBSCRIBE, doubt=reason)
+        self._out_of_sync(reason)
+        return BookResult(request=BookRequest.RESUBSCRIBE, out_of_sync=reason)
 
-    def _doubt(self, reason: str) -> None:
+    def _out_of_sync(self, reason: str) -> None:
         self.state = BookState.SYNCING
         self.why = f"{NO_SNAPSHOT} since a doubt ({reason})"
         self._reason = reason

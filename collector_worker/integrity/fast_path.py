@@ -35,7 +35,7 @@ class FastPath:
         telemetry: Telemetry,
     ) -> None:
         self._made_of = made_of
-        self._lane = made_of.lane(shape, stream.key_bytes, *stream.trade_beginnings, stream.bound_every, LAG_EVERY)
+        self._parser = made_of.parser(shape, stream.key_bytes, *stream.trade_beginnings, stream.bound_every, LAG_EVERY)
         self._beginning = shape.beginning
         self._flow = flow
         self._stream = stream
@@ -43,44 +43,44 @@ class FastPath:
         self._telemetry = telemetry
         telemetry.gather = self.settle
 
-    def entrance(self, otherwise: Callable[[bytes], None]) -> "FrameEntry":
+    def frame_entry(self, otherwise: Callable[[bytes], None]) -> "FrameEntry":
         """Where a connection's frames come in; those that are not for the lane go ``otherwise``."""
-        return self._made_of.entrance(self._lane, otherwise)
+        return self._made_of.frame_entry(self._parser, otherwise)
 
-    def takes(self, entrance: "FrameEntry", frame: bytes) -> bool:
+    def takes(self, frame_entry: "FrameEntry", frame: bytes) -> bool:
         """Whether a frame that was not taken can be taken after all, now that everything may be usual again.
 
         Args:
-            entrance: Of the one connection whose trades are published.
+            frame_entry: Of the one connection whose trades are published.
             frame: One of its frames.
         """
-        if entrance.open or not self._publisher.lends or not frame.startswith(self._beginning):
+        if frame_entry.open or not self._publisher.lends or not frame.startswith(self._beginning):
             return False
-        return self._begin(entrance) and entrance.take(frame)
+        return self._begin(frame_entry) and frame_entry.take(frame)
 
-    def _begin(self, entrance: "FrameEntry") -> bool:
+    def _begin(self, frame_entry: "FrameEntry") -> bool:
         self.end()
-        last_id, ids, last_ts = self._flow.lendable_from, self._stream.ids, self._flow.tape.last_ts
+        last_id, ids, last_ts = self._flow.lendable_from, self._stream.ids, self._flow.sequence.last_ts
         if last_id is None or max(last_id, ids.last_ms, ids.last_n, last_ts) > _MOST:
             return False
-        outbox = self._publisher.lend(self._made_of.outbox)
-        if outbox is None:
+        sender = self._publisher.lend(self._made_of.sender)
+        if sender is None:
             return False
-        self._lane.begin(outbox, entrance, last_id, ids.last_ms, ids.last_n, last_ts)
+        self._parser.begin(sender, frame_entry, last_id, ids.last_ms, ids.last_n, last_ts)
         self._stream.lent_until = self.end
         return True
 
     def settle(self) -> None:
         """Tell of the trades that the lane has taken meanwhile: all are then as if they had passed these themselves."""
-        lane = self._lane
-        taken, lags_us = lane.take_tally()
+        parser = self._parser
+        taken, lags_us = parser.take_tally()
         if taken:
-            self._stream.passed_by(lane.last_id, lane.last_ms, lane.last_n)
-            self._flow.passed_by(taken, lane.last_id, lane.last_ts, lane.recv_ns)
-            self._telemetry.passed_by(taken, lags_us, lane.recv_ns)
+            self._stream.passed_by(parser.last_id, parser.last_ms, parser.last_n)
+            self._flow.passed_by(taken, parser.last_id, parser.last_ts, parser.recv_ns)
+            self._telemetry.passed_by(taken, lags_us, parser.recv_ns)
 
     def end(self) -> None:
         """Take the trades back, if they are lent."""
         self.settle()
-        self._lane.end()
+        self._parser.end()
         self._stream.lent_until = None

@@ -32,7 +32,7 @@ class Flow(Protocol):
 
     name: str
 
-    def wish(self) -> int | None:
+    def request(self) -> int | None:
         """The number of the first item to fetch now, or None."""
         ...
 
@@ -59,7 +59,7 @@ class _FlowOf(ABC, Generic[Tape]):
 
     def __init__(
         self,
-        tape: Tape,
+        sequence: Tape,
         stream: Stream,
         track: CoverageTrack,
         publisher: Publisher,
@@ -67,9 +67,9 @@ class _FlowOf(ABC, Generic[Tape]):
         clock: Clock,
         look: Callable[[], None],
     ) -> None:
-        self.tape = tape
-        self.name = tape.name
-        self._about = f"order of {tape.name}"
+        self.sequence = sequence
+        self.name = sequence.name
+        self._about = f"order of {sequence.name}"
         self._stream = stream
         self._track = track
         self._publisher = publisher
@@ -79,30 +79,30 @@ class _FlowOf(ABC, Generic[Tape]):
         self._refused: list[float] = []
         """When the first and the last item arrived of those that could not be passed on, since one could (s)."""
         self._progress = telemetry.beat.progress[stream.data_type]
-        if tape.reached is not None:
-            track.continues(*tape.reached)
+        if sequence.reached is not None:
+            track.continues(*sequence.reached)
 
-    def wish(self) -> int | None:
+    def request(self) -> int | None:
         """See ``Flow``."""
-        return self.tape.sequence.wish(self._now_s())
+        return self.sequence.sequence.request(self._now_s())
 
     def failed(self) -> None:
         """See ``Flow``."""
-        self.tape.sequence.failed(self._now_s())
+        self.sequence.sequence.failed(self._now_s())
 
     def probe(self) -> None:
         """See ``Flow``."""
-        self.tape.sequence.probe(self._now_s())
+        self.sequence.sequence.probe(self._now_s())
         self._look()
 
     @property
     def next_at_s(self) -> float | None:
         """See ``Flow``."""
-        return self.tape.next_at_s()
+        return self.sequence.next_at_s()
 
     def pass_time(self) -> None:
         """See ``Flow``."""
-        self._pass(self.tape.due(self._now_s()))
+        self._pass(self.sequence.due(self._now_s()))
         if self._refused and self._refused[1] - self._refused[0] >= REFUSING_S:
             self._telemetry.trouble(self._about, f"{self.name} arrive, but none goes on where their stream ends")
 
@@ -115,7 +115,7 @@ class _FlowOf(ABC, Generic[Tape]):
         if passed:
             self._pass(passed)
             return
-        if not self.tape.waiting:
+        if not self.sequence.waiting:
             now_s = self._now_s()
             self._refused = [self._refused[0] if self._refused else now_s, now_s]
         self._note()
@@ -144,9 +144,9 @@ class _FlowOf(ABC, Generic[Tape]):
         self._telemetry.settled(self._about)
 
     def _note(self) -> None:
-        self._telemetry.dropped(self.name, self.tape.sequence.dropped)
-        self._telemetry.garbled(self.name, self.tape.implausible)
-        self._telemetry.catching_up(self.name, waiting=self.tape.waiting)
+        self._telemetry.dropped(self.name, self.sequence.sequence.dropped)
+        self._telemetry.garbled(self.name, self.sequence.implausible)
+        self._telemetry.catching_up(self.name, waiting=self.sequence.waiting)
 
     def _now_s(self) -> float:
         return self._clock.monotonic_s()
@@ -158,21 +158,21 @@ class TradeFlow(_FlowOf[TradeSequence]):
     @property
     def lendable_from(self) -> int | None:
         """The number behind which trades can be taken by another way; None while anything is unusual."""
-        usual = self.tape.usual and self._track.usual and self._stream.loss is None
-        return self.tape.last_id if usual else None
+        usual = self.sequence.usual and self._track.usual and self._stream.loss is None
+        return self.sequence.last_id if usual else None
 
     def passed_by(self, taken: int, last_id: int, last_ts: int, recv_ns: int) -> None:
         """Trades went into the stream by another way: how many, the last number, the latest time and receipt (ns)."""
         if self._refused:
             self._goes_on()
-        self.tape.passed_by(last_id, last_ts)
+        self.sequence.passed_by(last_id, last_ts)
         self._progress.count += taken
         self._track.passed(last_ts, recv_ns, last_id)
 
-    def wish(self) -> int | None:
+    def request(self) -> int | None:
         """See ``Flow``."""
         self._stream.regain()
-        return self.tape.wish(self._now_s())
+        return self.sequence.request(self._now_s())
 
     def on_live(self, trade: Trade) -> None:
         """Take a trade from the socket."""
@@ -180,10 +180,10 @@ class TradeFlow(_FlowOf[TradeSequence]):
         self._telemetry.traded(trade.ts_event, trade.ts_recv)
         if self._publisher.full:
             self._leave_out()
-        elif trade.count is None and self.tape.takes(number := int(trade.trade_id)):
+        elif trade.count is None and self.sequence.takes(number := int(trade.trade_id)):
             self._pass_trade(trade, number)
         else:
-            self._take(self.tape.offer(trade, self._now_s()))
+            self._take(self.sequence.offer(trade, self._now_s()))
 
     def on_page(self, trades: Sequence[Trade], *, more: bool) -> None:
         """Take a page that was fetched; one that finds no room is fetched again later."""
@@ -191,8 +191,8 @@ class TradeFlow(_FlowOf[TradeSequence]):
         if self._publisher.full:
             self.failed()
             return
-        after, after_ts = self.tape.last_id, self._track.last_ts
-        passed = self.tape.fill(trades, self._now_s(), more=more)
+        after, after_ts = self.sequence.last_id, self._track.last_ts
+        passed = self.sequence.fill(trades, self._now_s(), more=more)
         fetched = [item for item in passed if isinstance(item, Trade) and item.origin == "backfill"]
         if fetched and after is not None:  # a probe found them: nothing was known to be missing yet
             before = int(fetched[-1].trade_id) + 1
@@ -202,7 +202,7 @@ class TradeFlow(_FlowOf[TradeSequence]):
     def note_missing(self) -> None:
         """A fetch begins: say in the ledger what is missing."""
         self._stream.regain()
-        hole = self.tape.sequence.hole
+        hole = self.sequence.sequence.hole
         if hole is not None:
             after, before, trade = hole
             self._track.missing(Missing(from_ts=self._track.last_ts, to_ts=time_of(trade), after=after, before=before))
@@ -218,17 +218,17 @@ class TradeFlow(_FlowOf[TradeSequence]):
             else:
                 self._pass_trade(item, int(item.trade_id))
         self._note()
-        if not self.tape.sequence.waiting and self.tape.sequence.aside is None:
+        if not self.sequence.sequence.waiting and self.sequence.sequence.aside is None:
             self._track.nothing_was_missing()
 
     def _pass_trade(self, trade: Trade, number: int) -> None:
         if self._refused:
             self._goes_on()
-        self.tape.last_ts = max(time_of(trade), self.tape.last_ts)
+        self.sequence.last_ts = max(time_of(trade), self.sequence.last_ts)
         self._progress.count += 1
         if self._publisher.publish(self._stream, trade) is None:  # the buffer has become full meanwhile
             after = number - max(int(trade.count or 1), 1)
-            what = Missing(from_ts=self._track.last_ts, to_ts=self.tape.last_ts, after=after, before=number + 1)
+            what = Missing(from_ts=self._track.last_ts, to_ts=self.sequence.last_ts, after=after, before=number + 1)
             self._track.lost(what, NO_ROOM)
             return
         self._track.passed(trade.ts_event, trade.ts_recv, number)
@@ -257,30 +257,30 @@ class CandleFlow(_FlowOf[CandleSequence]):
         if self._publisher.full:
             self._leave_out()
         else:
-            self._take(self.tape.offer(candle, self._now_s()))
+            self._take(self.sequence.offer(candle, self._now_s()))
 
     def on_page(self, candles: Sequence[Candle], *, more: bool) -> None:
         """Take a page that was fetched; one that finds no room is fetched again later."""
         if self._publisher.full:
             self.failed()
             return
-        after = self.tape.sequence.last
-        passed = self.tape.fill(candles, self._now_s(), more=more)
-        if passed and after is not None and self.tape.sequence.last is not None:
-            self._track.missing(self._missing(after, self.tape.sequence.last + 1))
+        after = self.sequence.sequence.last
+        passed = self.sequence.fill(candles, self._now_s(), more=more)
+        if passed and after is not None and self.sequence.sequence.last is not None:
+            self._track.missing(self._missing(after, self.sequence.sequence.last + 1))
         fetched = {id(candle) for candle in candles}
         self._telemetry.beat.backfilled += sum(id(item) in fetched for item in passed)
         self._pass(passed)
 
     def note_missing(self) -> None:
         """A fetch begins: say in the ledger what is missing."""
-        hole = self.tape.sequence.hole
+        hole = self.sequence.sequence.hole
         if hole is not None:
             after, before, _ = hole
             self._track.missing(self._missing(after, before))
 
     def _missing(self, after: int, before: int) -> Missing:
-        return Missing(from_ts=self.tape.opens_at(after + 1), to_ts=self.tape.opens_at(before))
+        return Missing(from_ts=self.sequence.opens_at(after + 1), to_ts=self.sequence.opens_at(before))
 
     def _pass(self, passed: Sequence[Candle | Lost]) -> None:
         for item in passed:
@@ -297,5 +297,5 @@ class CandleFlow(_FlowOf[CandleSequence]):
             elif item.closed:
                 self._track.lost(Missing(from_ts=item.open_time, to_ts=item.close_time), NO_ROOM)
         self._note()
-        if not self.tape.sequence.waiting:
+        if not self.sequence.sequence.waiting:
             self._track.filled()

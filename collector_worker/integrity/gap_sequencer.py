@@ -145,7 +145,7 @@ class GapSequencer(Generic[T]):
             return []
         if first <= self.last:
             # Part of an aggregate has been passed on already: the rest must be fetched one by one.
-            self._wish(now_s)
+            self._request(now_s)
             return []
         if not self._held and first == self.last + 1:
             if advances:
@@ -220,7 +220,7 @@ class GapSequencer(Generic[T]):
         """A connection was made again: look soon whether something above ``last`` was missed."""
         self._probes_s = [now_s + after_s for after_s in PROBES_S]
 
-    def wish(self, now_s: float) -> int | None:
+    def request(self, now_s: float) -> int | None:
         """The number from which to fetch now, or None where there is nothing to fetch yet."""
         if self.last is None:
             return None
@@ -238,7 +238,7 @@ class GapSequencer(Generic[T]):
             self._ask_at_s = now_s + self._patience.grace_s
 
     def next_at_s(self) -> float | None:
-        """The next moment at which ``wish`` or ``due`` may have something, or None."""
+        """The next moment at which ``request`` or ``due`` may have something, or None."""
         if self.last is None:
             return None  # there is nothing to look behind yet
         moments = [*self._probes_s[:1]]
@@ -320,7 +320,7 @@ class GapSequencer(Generic[T]):
         self._ask_at_s = self._aside = None
         return ready
 
-    def _wish(self, now_s: float) -> None:
+    def _request(self, now_s: float) -> None:
         if self._ask_at_s is None:
             self._ask_at_s = now_s
 

@@ -70,7 +70,7 @@ class Router:
         self._book_hash_due_s = 0.0
         self._book_entry: tuple[str, BookSnapshot | BookDelta] | None = None
         self._book_hole = False
-        self._book_doubted = False
+        self._book_put_out_of_sync = False
         self._checksum_unusable = False
         self._connected_before: set[str] = set()
         self._connected: dict[str, Feed] = {}
@@ -85,7 +85,7 @@ class Router:
         if isinstance(event, Trade):
             self.on_trade(event)
         elif isinstance(event, BookFrame):
-            return self.on_judged(self.book.on_frame(event))
+            return self.on_result(self.book.on_frame(event))
         elif isinstance(event, Ticker):
             self._on_ticker(event)
         else:
@@ -101,10 +101,10 @@ class Router:
         else:
             self._telemetry.beat.duplicates_dropped += 1
 
-    def on_judged(self, judged: BookResult) -> BookRequest | None:
+    def on_result(self, result: BookResult) -> BookRequest | None:
         """Publish what the book let pass, and note its doubts."""
         stream = self._streams.of_type(DataType.ORDERBOOK)
-        for event in judged.events:
+        for event in result.events:
             event = self._whole_book(event) if self._book_hole and isinstance(event, BookDelta) else event
             entry_id = self._publish(stream, event)
             self._book_hole = entry_id is None
@@ -113,19 +113,19 @@ class Router:
             else:
                 self._book_entry = (entry_id, event)
                 self._ways.book_track.passed(event.ts_event, event.ts_recv)
-        if self._book_doubted and self.book.state is BookState.VALID:
-            self._book_doubted = False
+        if self._book_put_out_of_sync and self.book.state is BookState.VALID:
+            self._book_put_out_of_sync = False
             self._status(stream, FeedState.RESYNCED, "snapshot")
-        if judged.doubt:
-            self._book_doubted = True
-            self._ways.book_track.broke(judged.doubt)
+        if result.out_of_sync:
+            self._book_put_out_of_sync = True
+            self._ways.book_track.broke(result.out_of_sync)
             self._telemetry.beat.resyncs += 1
-            self._telemetry.beat.decode_errors += judged.doubt == BAD_LEVEL
-            get_logger().warning("book_doubted", reason=judged.doubt)
-            self._status(stream, FeedState.STALE, judged.doubt)
+            self._telemetry.beat.decode_errors += result.out_of_sync == BAD_LEVEL
+            get_logger().warning("book_doubted", reason=result.out_of_sync)
+            self._status(stream, FeedState.STALE, result.out_of_sync)
         self._note_checksum()
         self._note_book_state()
-        return judged.wish
+        return result.request
 
     def _whole_book(self, delta: BookDelta) -> BookSnapshot:
         """The book after a delta, in its place: the entries before it found no room, so readers need it whole."""
@@ -217,8 +217,8 @@ class Router:
         """A stream holds nothing of what was in it: say so there, and how its feed is."""
         channels = [channel for feed in self._connected.values() for channel in feed.channels]
         connected = any(stream is self._streams.of_channel(each.data_type, each.interval) for each in channels)
-        doubted = stream.data_type is DataType.ORDERBOOK and self._book_doubted
-        state = FeedState.STALE if doubted else FeedState.CONNECTED
+        put_out_of_sync = stream.data_type is DataType.ORDERBOOK and self._book_put_out_of_sync
+        state = FeedState.STALE if put_out_of_sync else FeedState.CONNECTED
         self._status(stream, state if connected else FeedState.DISCONNECTED, BEGUN_ANEW)
 
     def stop(self) -> None:

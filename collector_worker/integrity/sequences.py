@@ -150,9 +150,9 @@ class TradeSequence:
         first = last if trade.count is None else _first_of(trade)
         return self.sequence.offer(trade, first, last, now_s)
 
-    def wish(self, now_s: float) -> int | None:
+    def request(self, now_s: float) -> int | None:
         """The number from which to fetch now, or None where there is nothing to fetch yet."""
-        number = self.sequence.wish(now_s)
+        number = self.sequence.request(now_s)
         self._asked_elsewhere = number is None and bool(self._elsewhere) and now_s >= self._ask_elsewhere_s
         if not self._asked_elsewhere:
             return number
@@ -182,7 +182,7 @@ class TradeSequence:
         return any(int(trade.trade_id) > first and time_of(trade) <= self.last_ts for trade in page)
 
     def next_at_s(self) -> float | None:
-        """The next moment at which ``due`` or ``wish`` may have something, or None."""
+        """The next moment at which ``due`` or ``request`` may have something, or None."""
         moments = [self.sequence.next_at_s(), self._elsewhere_until_s()]
         if self._elsewhere:
             moments.append(self._ask_elsewhere_s)
@@ -339,7 +339,7 @@ class CandleSequence:
         return early or is_ahead(candle.open_time, candle.ts_recv)
 
     def next_at_s(self) -> float | None:
-        """The next moment at which ``due`` or the sequence's ``wish`` may have something, or None."""
+        """The next moment at which ``due`` or the sequence's ``request`` may have something, or None."""
         return self.sequence.next_at_s()
 
     def due(self, now_s: float) -> list[Candle | Lost]:

@@ -23,11 +23,11 @@ class Pace(Protocol):
     """What is behind the reader, and may need time."""
 
     @property
-    def congested(self) -> bool:
+    def paused(self) -> bool:
         """Whether to wait before reading on."""
         ...
 
-    async def relief(self) -> None:
+    async def resumed(self) -> None:
         """Wait until reading may go on."""
         ...
 
@@ -62,7 +62,7 @@ class Buffer:
         return 0 if self._spool is None else self._spool.pending
 
     @property
-    def left_over(self) -> list[Path]:
+    def spool_files(self) -> list[Path]:
         """The files that earlier runs left, the oldest first."""
         return [] if self._spool is None else self._spool.others
 

@@ -6,7 +6,7 @@ read-only) refuses the whole transaction, so no later entry can overtake an earl
 is sent again as it was, and Redis refuses the ids it already has. Entries wait in bounded memory, then in a bounded
 file. What fits neither while Redis is away is counted, and a ``gap`` entry stands in its place.
 
-It is long because sending and lending (see ``express``) hand the same few facts to and fro: what is under way, how much
+It is long because sending and lending (see ``fast_path``) hand the same few facts to and fro: what is under way, how much
 waits, and whether the answer is looked for.
 """
 
@@ -23,7 +23,7 @@ from collector_worker.publish.own_streams import Stream
 from collector_worker.publish.rejected_streams import RejectedStreams
 from collector_worker.publish.retry import Outcome, Pipe, Retry
 from collector_worker.publish.spool import Packed, SpoolLostError
-from collector_worker.publish.transaction import Barriers, Transaction, all_ids, drop_sent, hset, shipment_of
+from collector_worker.publish.transaction import Barriers, Transaction, all_ids, drop_sent, hset, transaction_of
 from collector_worker.telemetry.telemetry import Telemetry
 from tickfleet._util.clock import Clock
 from tickfleet.contract.events import Event
@@ -45,16 +45,16 @@ class Pacing(Struct, frozen=True, kw_only=True):
 
     Attributes:
         batch_entries: Of one transaction, which so holds Redis up for about a millisecond at most.
-        congested_entries: With Redis at work, reading from the exchange pauses above this many waiting entries (and
+        paused_entries: With Redis at work, reading from the exchange pauses above this many waiting entries (and
             TCP holds the sender back), so that a burst is never dropped. With Redis away reading goes on and the
             whole buffer is used.
-        relieved_entries: Reading goes on at this many.
+        resume_entries: Reading goes on at this many.
     """
 
     batch_entries: int = 500
     batch_bytes: int = 256 * 1024
-    congested_entries: int = 4_000
-    relieved_entries: int = 1_000
+    paused_entries: int = 4_000
+    resume_entries: int = 1_000
     retry_first_s: float = 0.1
     retry_cap_s: float = 2.0
 
@@ -78,7 +78,7 @@ class Publisher:
         self._appended = 0
         self._ordered: dict[str, tuple[int, bytes]] = {}
         self._done = 0
-        self._seams = Barriers()
+        self._barriers = Barriers()
         self._refusals = RejectedStreams(self._buffer.ends, telemetry)
         self._kept: KeptKeys | None = None
         self._urgent: dict[str, list[bytes]] = {}
@@ -87,35 +87,35 @@ class Publisher:
         )
         self._busy = True
         """Whether something is under way, or nothing may be sent: before ``run`` has begun and after it."""
-        self._patient = False
+        self._deferred = False
         """Whether the answer to what is under way is not looked for yet."""
         self._found = False
         """While an answer is taken that has been there for some time: how long says nothing of Redis."""
         self._sampled_ns = 0
         """When the entry was received whose latency was recorded last."""
         self._runs = False
-        self._outbox: Sender | None = None
+        self._sender: Sender | None = None
         """While the sending is lent: where entries go meanwhile."""
         self._in_trouble: tuple[Transaction, Outcome] | None = None
         self._failure: Exception | None = None
         self._trouble = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
-        self.congested = False
-        """Whether the reader should wait for ``relief`` before it reads on."""
-        self._relieved = asyncio.Event()
+        self.paused = False
+        """Whether the reader should wait for ``resumed`` before it reads on."""
+        self._resume = asyncio.Event()
         self._away = False
 
-    async def relief(self) -> None:
+    async def resumed(self) -> None:
         """Wait until Redis has caught up, or has gone away."""
-        self._relieved.clear()
-        if self.congested:
-            await self._relieved.wait()
+        self._resume.clear()
+        if self.paused:
+            await self._resume.wait()
 
     @property
     def buffered(self) -> int:
         """Entries that Redis has not confirmed yet."""
-        return len(self._buffer) + (0 if self._outbox is None else len(self._outbox))
+        return len(self._buffer) + (0 if self._sender is None else len(self._sender))
 
     @property
     def full(self) -> bool:
@@ -130,10 +130,10 @@ class Publisher:
         What its stream would refuse is left out and has an id all the same: no want of room is to be marked.
         """
         stream.regain()
-        if self._outbox is not None:
+        if self._sender is not None:
             if stream.loss is None:
                 entry_id, command = stream.pack(event)
-                self._outbox.push(command, event.ts_recv, stream.key_bytes, entry_id.encode())
+                self._sender.push(command, event.ts_recv, stream.key_bytes, entry_id.encode())
                 return entry_id
             self.take_back()
         if self._refusals.streams and stream.key_bytes in self._refusals.streams:
@@ -175,7 +175,7 @@ class Publisher:
             return True
         if not self._buffer.append(entry):
             return False
-        self._seams.note(self._appended)
+        self._barriers.note(self._appended)
         self._appended += 1
         self._hasten()
         return True
@@ -215,11 +215,11 @@ class Publisher:
                 if self._failure is not None:
                     raise self._failure
                 if self._in_trouble is not None:
-                    shipment, outcome = self._in_trouble
-                    replies = await self._delivery.carry_out(shipment, outcome)
+                    transaction, outcome = self._in_trouble
+                    replies = await self._delivery.carry_out(transaction, outcome)
                     self._away, self._in_trouble = False, None
-                    self._record_latency(shipment.batch)
-                    self._confirm(shipment, replies)
+                    self._record_latency(transaction.batch)
+                    self._confirm(transaction, replies)
                     self._send()
         finally:
             self._runs = False
@@ -230,18 +230,18 @@ class Publisher:
         """Something is there to be sent."""
         if not self._busy:
             self._send()
-        elif self._patient:
-            self._hurry()
-        elif self._appended - self._done > self._pacing.congested_entries:
+        elif self._deferred:
+            self._read_now()
+        elif self._appended - self._done > self._pacing.paused_entries:
             if not (self._away or self._buffer.spooled):
-                self._on_congested()
-            elif self.congested:
+                self._on_paused()
+            elif self.paused:
                 self._relieve()
 
-    def _hurry(self) -> None:
+    def _read_now(self) -> None:
         """The answer to the last one is there by now, or must be waited for."""
-        self._patient, self._found = False, True
-        self._pipe.hurry()
+        self._deferred, self._found = False, True
+        self._pipe.read_now()
         self._found = False
 
     def _send(self) -> None:
@@ -255,13 +255,13 @@ class Publisher:
             self._idle.set()
             return
         self._busy = True
-        shipment = self._load()
-        newest_ns = shipment.batch[-1].recv_ns if shipment.batch else self._sampled_ns
-        waited_for = self._outbox is not None or not self._idle.is_set()  # or somebody is in ``drained``
-        alone = self._appended - self._done == len(shipment.batch) and not waited_for
-        self._patient = alone and 0 <= newest_ns - self._sampled_ns < _SAMPLE_EVERY_NS
-        if not self._pipe.begin(shipment.commands, partial(self._on_outcome, shipment), patient=self._patient):
-            self._ask_for_help(shipment, None)
+        transaction = self._load()
+        newest_ns = transaction.batch[-1].recv_ns if transaction.batch else self._sampled_ns
+        waited_for = self._sender is not None or not self._idle.is_set()  # or somebody is in ``drained``
+        alone = self._appended - self._done == len(transaction.batch) and not waited_for
+        self._deferred = alone and 0 <= newest_ns - self._sampled_ns < _SAMPLE_EVERY_NS
+        if not self._pipe.begin(transaction.commands, partial(self._on_outcome, transaction), deferred=self._deferred):
+            self._ask_for_help(transaction, None)
 
     def _pass_over(self) -> None:
         """Forget what was buffered and must not be sent, as far as that has come to the head."""
@@ -270,8 +270,8 @@ class Publisher:
             self._forget(Transaction({}, [], {}, [], passed_over=count))
 
     def _load(self) -> Transaction:
-        most, seams = self._pacing.batch_entries, self._seams
-        most = seams.room(self._done, most) if seams.places else most
+        most, barriers = self._pacing.batch_entries, self._barriers
+        most = barriers.room(self._done, most) if barriers.places else most
         head = self._buffer.head(most, self._pacing.batch_bytes)
         batch = self._refusals.free(head) if self._refusals.streams else head
         if not self._urgent and not self._ordered:
@@ -279,73 +279,73 @@ class Publisher:
             return Transaction({}, batch, {}, commands, passed_over=len(head) - len(batch))
         looked_at = [*self._refusals.streams] if self._urgent else []  # so looks are as rare as the heart's beats
         kept = self._kept.due() if self._kept is not None and self._urgent else ()
-        return shipment_of(self._urgent, batch, self._ordered, looked_at, kept, done=self._done, covers=len(head))
+        return transaction_of(self._urgent, batch, self._ordered, looked_at, kept, done=self._done, covers=len(head))
 
-    def _on_outcome(self, shipment: Transaction, outcome: Outcome) -> None:
+    def _on_outcome(self, transaction: Transaction, outcome: Outcome) -> None:
         """Called from the event loop. Written flat: a process that is woken for one entry pays for each call."""
-        batch, prompt, self._patient = shipment.batch, not (self._patient or self._found), False
+        batch, prompt, self._deferred = transaction.batch, not (self._deferred or self._found), False
         try:
             if not isinstance(outcome, list):
-                self._ask_for_help(shipment, outcome)
+                self._ask_for_help(transaction, outcome)
                 return
-            replies = outcome if len(outcome) == len(batch) else shipment.of_entries(outcome)
+            replies = outcome if len(outcome) == len(batch) else transaction.of_entries(outcome)
             if len(replies) == 1 and type(replies[0]) is bytes:
                 self._buffer.ends[batch[0].stream or batch[0].key] = replies[0]
             elif all_ids(replies):
                 self._buffer.ends.update(zip([entry.stream or entry.key for entry in batch], replies, strict=True))
             else:
-                self._ask_for_help(shipment, outcome)
+                self._ask_for_help(transaction, outcome)
                 return
             self._telemetry.beat.entries_published += len(replies)
             if prompt:
                 self._record_latency(batch)
-            self._forget(shipment)
-            if shipment.looks:
-                self._refusals.see(shipment.looks, outcome[: len(shipment.looks)])
-            if shipment.kept and self._kept is not None:
-                first = len(shipment.looks)
-                self._kept.see(shipment.kept, outcome[first : first + len(shipment.kept)])
+            self._forget(transaction)
+            if transaction.looks:
+                self._refusals.see(transaction.looks, outcome[: len(transaction.looks)])
+            if transaction.kept and self._kept is not None:
+                first = len(transaction.looks)
+                self._kept.see(transaction.kept, outcome[first : first + len(transaction.kept)])
             self._send()
         except Exception as error:  # noqa: BLE001 - raised in ``run``: here nobody would hear of it
             self._failure = error
             self._trouble.set()
 
-    def _ask_for_help(self, shipment: Transaction, outcome: Outcome) -> None:
+    def _ask_for_help(self, transaction: Transaction, outcome: Outcome) -> None:
         self.take_back()
-        self._in_trouble = shipment, outcome
+        self._in_trouble = transaction, outcome
         self._trouble.set()
 
     def _on_away(self) -> None:
         self._away = True
         self._relieve()
 
-    def _on_congested(self) -> None:
-        self.congested = True
+    def _on_paused(self) -> None:
+        self.paused = True
 
     def _relieve(self) -> None:
-        self.congested = False
-        self._relieved.set()
+        self.paused = False
+        self._resume.set()
 
-    def _confirm(self, shipment: Transaction, replies: Sequence[Reply]) -> None:
+    def _confirm(self, transaction: Transaction, replies: Sequence[Reply]) -> None:
         """Take note of answers of any kind."""
-        taken = self._refusals.note(shipment.batch, replies)
+        taken = self._refusals.note(transaction.batch, replies)
         self._telemetry.beat.entries_published += taken
         self._telemetry.beat.entries_dropped += len(replies) - taken
-        self._forget(shipment)
+        self._forget(transaction)
 
-    def _forget(self, shipment: Transaction) -> None:
+    def _forget(self, transaction: Transaction) -> None:
         """It has been carried out."""
-        count = len(shipment.batch) + shipment.passed_over
+        count = len(transaction.batch) + transaction.passed_over
         if count:
-            self._telemetry.beat.entries_dropped += shipment.passed_over
+            self._telemetry.beat.entries_dropped += transaction.passed_over
             self._buffer.drop_head(count)
             self._done += count
-        if self.congested and self._appended - self._done <= self._pacing.relieved_entries:
+        if self.paused and self._appended - self._done <= self._pacing.resume_entries:
             self._relieve()
-        if shipment.urgent:
-            drop_sent(self._urgent, shipment.urgent)
-        if shipment.ordered:
-            drop_sent(self._ordered, shipment.ordered)
+        if transaction.urgent:
+            drop_sent(self._urgent, transaction.urgent)
+        if transaction.ordered:
+            drop_sent(self._ordered, transaction.ordered)
 
     def _record_latency(self, batch: list[Packed]) -> None:
         now_ns = self._clock.now_ns()
@@ -382,35 +382,35 @@ class Publisher:
         Entries of all streams then go into the outbox, until ``take_back``; it begins to send when what went before
         them is done.
         """
-        if self._outbox is None and self.lends:
-            self._outbox = made_of(self._pacing, self._on_outbox_trouble, self._on_congested, self._relieve)
-            if self._patient:
-                self._hurry()
+        if self._sender is None and self.lends:
+            self._sender = made_of(self._pacing, self._on_sender_trouble, self._on_paused, self._relieve)
+            if self._deferred:
+                self._read_now()
             if not self._busy:
                 self._send()
-        return self._outbox
+        return self._sender
 
     def _begin_loan(self) -> bool:
         """Have the outbox send, now that nothing of ours is left; False where there is none, or it cannot."""
-        loan = None if self._outbox is None else self._pipe.loan()
-        if self._outbox is None or loan is None:
+        loan = None if self._sender is None else self._pipe.loan()
+        if self._sender is None or loan is None:
             return False
-        self._pipe.lend(self._outbox.on_answer, self._on_outbox_trouble)
-        self._outbox.begin(loan, self._sampled_ns)
+        self._pipe.lend(self._sender.on_answer, self._on_sender_trouble)
+        self._sender.begin(loan, self._sampled_ns)
         return True
 
     def take_back(self) -> None:
         """Take the sending back, if it is lent; what is under way goes on as if it had been sent from here."""
-        outbox, self._outbox = self._outbox, None
-        if outbox is None:
+        sender, self._sender = self._sender, None
+        if sender is None:
             return
-        sent = outbox.sends or not outbox.open
-        flight, waiting, said, listens = outbox.close()
-        self._telemetry.beat.entries_published += outbox.published
-        self._buffer.ends.update(outbox.ends)
-        for latency_us in outbox.latencies_us:
+        sent = sender.sends or not sender.open
+        flight, waiting, said, listens = sender.close()
+        self._telemetry.beat.entries_published += sender.published
+        self._buffer.ends.update(sender.ends)
+        for latency_us in sender.latencies_us:
             self._telemetry.latency.record(latency_us)
-        self._sampled_ns = max(self._sampled_ns, outbox.sampled_ns)
+        self._sampled_ns = max(self._sampled_ns, sender.sampled_ns)
         entries = [Packed(entry.command, entry.recv_ns, entry.key) for entry in (*flight, *waiting)]
         taken = sum(map(self._buffer.append, entries))
         self._appended += taken
@@ -426,12 +426,12 @@ class Publisher:
             self._send()
             return
         batch = self._buffer.head(len(flight), self._pacing.batch_bytes)
-        shipment = Transaction({}, batch, {}, [entry.command for entry in batch])
-        self._patient = not (listens or waiting)
-        done, asked_s = partial(self._on_outcome, shipment), outbox.asked_ns / _NS_PER_S
-        self._pipe.take_back_begun(len(batch), done, said, asked_s, patient=self._patient)
+        transaction = Transaction({}, batch, {}, [entry.command for entry in batch])
+        self._deferred = not (listens or waiting)
+        done, asked_s = partial(self._on_outcome, transaction), sender.asked_ns / _NS_PER_S
+        self._pipe.take_back_begun(len(batch), done, said, asked_s, deferred=self._deferred)
 
-    def _on_outbox_trouble(self) -> None:
+    def _on_sender_trouble(self) -> None:
         """Called from the event loop, or from within ``push``."""
         try:
             self.take_back()

@@ -28,7 +28,7 @@ class Pipe(Protocol):
         """Open the connection where there is none."""
         ...
 
-    def begin(self, commands: Sequence[bytes], done: Done, *, patient: bool = False) -> bool:
+    def begin(self, commands: Sequence[bytes], done: Done, *, deferred: bool = False) -> bool:
         """Send a transaction where that takes only a write; else False."""
         ...
 
@@ -49,11 +49,11 @@ class Pipe(Protocol):
         """The end of a loan with nothing under way."""
         ...
 
-    def take_back_begun(self, commands: int, done: Done, said: bytes, asked_s: float, *, patient: bool) -> None:
+    def take_back_begun(self, commands: int, done: Done, said: bytes, asked_s: float, *, deferred: bool) -> None:
         """The end of a loan with a transaction under way."""
         ...
 
-    def hurry(self) -> None:
+    def read_now(self) -> None:
         """Something waits for the outcome of a patient one."""
         ...
 
@@ -95,7 +95,7 @@ class Retry:
         self._pauses_s = first_s, cap_s
         self._random = Random()  # noqa: S311 - jitter is no secret
 
-    async def carry_out(self, shipment: Transaction, outcome: Outcome) -> list[Reply]:
+    async def carry_out(self, transaction: Transaction, outcome: Outcome) -> list[Reply]:
         """The replies to the entries of a shipment, which was begun with the given outcome.
 
         Raises:
@@ -107,7 +107,7 @@ class Retry:
         lost = False
         while True:
             try:
-                replies = await self._attempt(shipment, outcome, again=lost)
+                replies = await self._attempt(transaction, outcome, again=lost)
             except RedisUnreachableError as error:
                 outcome = None
                 await self._pipe.close()
@@ -124,18 +124,18 @@ class Retry:
                     get_logger().info("redis_regained", entries_waiting=len(self._buffer))
                 return replies
 
-    async def _attempt(self, shipment: Transaction, outcome: Outcome, *, again: bool) -> list[Reply]:
+    async def _attempt(self, transaction: Transaction, outcome: Outcome, *, again: bool) -> list[Reply]:
         if isinstance(outcome, RedisUnreachableError):
             raise outcome
         if outcome is None:
             await self._pipe.connect()
-            lost = await self._lost_replies(shipment.batch) if again else None
+            lost = await self._lost_replies(transaction.batch) if again else None
             if lost is not None:
                 return lost
-            outcome = await self._pipe.transaction(shipment.commands)
-        replies = shipment.of_entries(outcome)
+            outcome = await self._pipe.transaction(transaction.commands)
+        replies = transaction.of_entries(outcome)
         if not all_ids(replies):
-            await self._check_ids(shipment.batch, replies, retried=again)
+            await self._check_ids(transaction.batch, replies, retried=again)
         return replies
 
     async def _lost_replies(self, batch: list[Packed]) -> list[Reply] | None:

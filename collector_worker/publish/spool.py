@@ -1,7 +1,7 @@
 """Entries that found no room in memory while Redis is away: a bounded file, read back in the order of writing.
 
 Each run writes a file of its own, so one that hung and goes on later touches nothing of its successor's. What a run
-leaves behind is published by the next one; see ``left_over``. There is a file only while it holds something.
+leaves behind is published by the next one; see ``spool_files``. There is a file only while it holds something.
 
 A record is its length, its checksum and its receive time, then the packed command. Where one is cut off (the process
 was killed) or damaged (the machine lost its power), the file ends. The first one says behind which entries of the
@@ -91,7 +91,7 @@ def read_records(file: int, at: int, size_bytes: int) -> tuple[list[Packed], int
     return records, at + begin
 
 
-def joints_of(first: Packed) -> dict[bytes, bytes]:
+def resume_points_of(first: Packed) -> dict[bytes, bytes]:
     """By stream, the id of the entry behind which a file's entries come: the content of its first record.
 
     Raises:

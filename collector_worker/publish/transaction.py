@@ -39,7 +39,7 @@ class Transaction(Struct, frozen=True):
         return replies[first : first + len(self.batch)]
 
 
-def shipment_of(
+def transaction_of(
     urgent: Mapping[str, list[bytes]],
     batch: list[Packed],
     ordered: Mapping[str, tuple[int, bytes]],

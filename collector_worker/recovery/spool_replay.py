@@ -15,7 +15,7 @@ from pathlib import Path
 import msgspec
 
 from collector_worker.publish.rejected_streams import subject
-from collector_worker.publish.spool import Packed, joints_of, read_records
+from collector_worker.publish.spool import Packed, read_records, resume_points_of
 from collector_worker.publish.stream_tips import NO_STREAM, NOWHERE, Reader, read_ends
 from collector_worker.telemetry.telemetry import Telemetry
 from common.process.log import get_logger
@@ -97,7 +97,7 @@ class SpoolFile:
         self.behind: dict[bytes, bytes] = {}
         """By stream, the id of the entry behind which its entries come; empty where the file is none of ours."""
         try:
-            self.behind = joints_of(first[0]) if first else {}
+            self.behind = resume_points_of(first[0]) if first else {}
         except msgspec.DecodeError:
             get_logger().error("left_over_unreadable", file=path.name)
 
@@ -161,26 +161,26 @@ class SpoolReplay:
         beat = self._beat
         before = beat.entries_published
         ends = await read_ends(self._pipe, list(file.behind))
-        joints = ResumePoints(file.behind, dict(zip(file.behind, ends, strict=True)), ledger)
-        for records in file.batches(self._batch_bytes) if joints.unsettled else ():
+        resume_points = ResumePoints(file.behind, dict(zip(file.behind, ends, strict=True)), ledger)
+        for records in file.batches(self._batch_bytes) if resume_points.unsettled else ():
             for packed in records:
-                joints.look(packed)
+                resume_points.look(packed)
             meanwhile()
             await self._carry_out([])
         for records in file.batches(self._batch_bytes):
             meanwhile()
             for part in parted(records, ledger):
-                await self._publish_part(part, joints)
-        beat.entries_dropped += joints.left_out
+                await self._publish_part(part, resume_points)
+        beat.entries_dropped += resume_points.left_out
         published = beat.entries_published - before
-        get_logger().info("left_over_published", published=published, left_out=joints.left_out)
+        get_logger().info("left_over_published", published=published, left_out=resume_points.left_out)
 
-    async def _publish_part(self, part: list[Packed], joints: ResumePoints) -> None:
-        admitted = [packed for packed in part if joints.admits(packed)]
+    async def _publish_part(self, part: list[Packed], resume_points: ResumePoints) -> None:
+        admitted = [packed for packed in part if resume_points.admits(packed)]
         replies = await self._carry_out([packed.command for packed in admitted])
         refused = [packed for packed, reply in zip(admitted, replies, strict=True) if not isinstance(reply, bytes)]
         for packed in refused:
-            joints.refused(packed.key)
+            resume_points.refused(packed.key)
         self._beat.entries_published += len(admitted) - len(refused)
         self._beat.entries_dropped += len(refused)
 

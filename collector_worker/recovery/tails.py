@@ -74,10 +74,10 @@ def recall(
         if trades.last_id is None and known is not None and known[1] is not None:
             trades.restore(known[1], known[0])
             stream.last_trade_id = str(known[1])
-    for interval, tape in candles.items():
+    for interval, sequence in candles.items():
         known = reached(history, DataType.CANDLES, interval)
-        if tape.reached is None and known is not None:
-            tape.restore(known[0])
+        if sequence.reached is None and known is not None:
+            sequence.restore(known[0])
 
 
 def ahead_of_time(streams: Streams, now_ns: int) -> list[str]:

@@ -29,7 +29,7 @@ class RestClient(Struct, frozen=True):
     """
 
     root: str
-    permits: RateLimiter
+    rate_limiter: RateLimiter
     rate: Rate
     recorder: FrameRecorder | None = None
     telemetry: Telemetry | None = None
@@ -43,7 +43,7 @@ class RestClient(Struct, frozen=True):
                 process of this machine stays away for as long as the exchange asks.
             PlaceRefusedError: See there.
         """
-        await self.permits.acquire("rest", self.rate, units)
+        await self.rate_limiter.acquire("rest", self.rate, units)
         try:
             answer = await rest.get(self.root, path)
             if self.recorder is not None:
@@ -72,10 +72,10 @@ class RestClient(Struct, frozen=True):
             raise PlaceRefusedError(meaning.why)
         if meaning is not None:
             if meaning.ban_s is not None:
-                await self.permits.ban(meaning.ban_s, meaning.why)
+                await self.rate_limiter.ban(meaning.ban_s, meaning.why)
             raise ExchangeUnavailableError(meaning.why)
         self._forbidden.reset()
-        await self.permits.answered()
+        await self.rate_limiter.answered()
         if status >= _SERVER_ERROR:
             raise ExchangeUnavailableError(f"{who} has trouble of its own (HTTP {status})")
         if (what := _instead_of_json(answer.body)) is not None:

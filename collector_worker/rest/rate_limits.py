@@ -218,7 +218,7 @@ class RateLimiter:
         self._tell()
 
     async def _reserve(self, kind: str, rate: Rate, units: float) -> Turn:
-        script_keys = (keys.permits(self._scope, kind), keys.ban(self._scope))
+        script_keys = (keys.rate_limiter(self._scope, kind), keys.ban(self._scope))
         arguments = (US_PER_S / rate.per_s, max(rate.burst, units), units)
         probes = (PROBE_FIRST_S * US_PER_S, PROBE_MAX_S * US_PER_S)
         try:

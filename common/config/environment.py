@@ -28,7 +28,7 @@ class Environment(Struct, frozen=True, kw_only=True):
         redis_url: ``TICKFLEET_REDIS_URL``: where Redis is; outranks the fleet file's address.
         redis_password: ``TICKFLEET_REDIS_PASSWORD``: the password of Redis; outranks that of the fleet file.
         log_level: ``TICKFLEET_LOG_LEVEL``: debug, info (default), warning or error.
-        express: ``TICKFLEET_EXPRESS``: ``off`` has collectors do without their compiled part, where they have one.
+        fast_path: ``TICKFLEET_EXPRESS``: ``off`` has collectors do without their compiled part, where they have one.
         metrics_port: ``TICKFLEET_METRICS_PORT``: the loopback port of the manager's figures; ``0`` or ``off`` for none.
         alert_webhook: ``TICKFLEET_ALERT_WEBHOOK``: where alerts go. Whoever knows it can write there: a secret.
         alert_webhook_file: ``TICKFLEET_ALERT_WEBHOOK_FILE``: a file of its owner alone that holds that address.
@@ -41,7 +41,7 @@ class Environment(Struct, frozen=True, kw_only=True):
     redis_url: str | None = None
     redis_password: str | None = None
     log_level: str = "info"
-    express: bool = True
+    fast_path: bool = True
     metrics_port: str = DEFAULT_METRICS_PORT
     alert_webhook: str | None = None
     alert_webhook_file: Path | None = None
@@ -109,7 +109,7 @@ def read_environment(env: Mapping[str, str] = os.environ) -> Environment:
         redis_url=redis_url,
         redis_password=redis_password,
         log_level=(env.get("TICKFLEET_LOG_LEVEL") or "info").lower(),
-        express=(env.get("TICKFLEET_EXPRESS") or "on").lower() not in _OFF,
+        fast_path=(env.get("TICKFLEET_EXPRESS") or "on").lower() not in _OFF,
         metrics_port=(env.get("TICKFLEET_METRICS_PORT") or DEFAULT_METRICS_PORT).lower(),
         alert_webhook=env.get("TICKFLEET_ALERT_WEBHOOK") or None,
         alert_webhook_file=from_here(webhook_file, "TICKFLEET_ALERT_WEBHOOK_FILE") if webhook_file else None,

@@ -121,7 +121,7 @@ def _of_collector(config: ExchangeCollectorConfig, host: str) -> Iterable[Comman
     yield from (("DEL", beat), ("EXPIRE", beat, 1), ("HGETALL", beat))
     yield from (("EXISTS", writer), ("GET", writer), ("SET", writer, 1), ("TIME",), ("ROLE",))
     scope = f"{config.exchange}@{host}"
-    for line in (keys.permits(scope, "connect"), keys.permits(scope, "rest")):
+    for line in (keys.rate_limiter(scope, "connect"), keys.rate_limiter(scope, "rest")):
         yield from (("EVAL", "return 1", 1, line), ("GET", line), ("SET", line, 1))
     ban = keys.ban(scope)
     yield from (("EVAL", "return 1", 1, ban), ("HMGET", ban, "f"), *_lifts(ban))

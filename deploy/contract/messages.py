@@ -119,11 +119,11 @@ def _manager_heartbeat() -> Schema:
 
 
 def _desired() -> Schema:
-    wish = json_text(json_schema(desired.Override))
+    override = json_text(json_schema(desired.Override))
     return {
         "description": f"Collector id to what an operator wants of it.\n\n{from_table(desired.__doc__)}",
         "type": "object",
-        "additionalProperties": wish,
+        "additionalProperties": override,
     }
 
 

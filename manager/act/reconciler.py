@@ -60,7 +60,7 @@ class Reconciler:
         self._told = True
         self._asked.extend(asked)
 
-    def keep(self, fleet: Fleet, processes: Mapping[str, Process], hands: Executor, spawn: Spawn) -> bool:
+    def keep(self, fleet: Fleet, processes: Mapping[str, Process], executor: Executor, spawn: Spawn) -> bool:
         """Begin an attempt where one is due and none is under way; whether one began because files had gone."""
         now_s = self._clock.monotonic_s()
         if self._working or now_s - self._tried_at_s < self._settings.reapply_every_s:
@@ -73,7 +73,7 @@ class Reconciler:
         if self._due or meddled or gone:
             self._in_line = self._in_line and not (meddled or self._told)
             self._working, self._tried_at_s = True, now_s
-            spawn(self._apply(fleet, hands))
+            spawn(self._apply(fleet, executor))
         return bool(gone)
 
     def _gone(self, fleet: Fleet) -> str:
@@ -88,14 +88,14 @@ class Reconciler:
         }
         return next((str(folder) for folder, names in wanted.items() if not _holds(folder, names)), "")
 
-    async def _apply(self, fleet: Fleet, hands: Executor) -> None:
+    async def _apply(self, fleet: Fleet, executor: Executor) -> None:
         # what comes while we work begins anew
         told, asked, self._told, self._asked, self._due = self._told, self._asked, False, [], False
         try:
-            applied = await self._bring_in_line(fleet, hands)
+            applied = await self._bring_in_line(fleet, executor)
         except (FleetError, OSError) as error:
             self._due, self._told, self._in_line = True, told or self._told, False
-            self._failed(error, hands, answering(asked))
+            self._failed(error, executor, answering(asked))
             return
         finally:
             self._working = False
@@ -106,21 +106,21 @@ class Reconciler:
                 "changed": " ".join(collector_name(program) for program in applied.changed),
                 "removed": " ".join(collector_name(program) for program in applied.removed),
             }
-            hands.note(self._entry(What.FLEET_APPLIED, "", {**details, **answering(asked)}))
+            executor.note(self._entry(What.FLEET_APPLIED, "", {**details, **answering(asked)}))
             get_logger().info("fleet_applied", **details)
 
-    async def _bring_in_line(self, fleet: Fleet, hands: Executor) -> Applied:
+    async def _bring_in_line(self, fleet: Fleet, executor: Executor) -> Applied:
         launch = self._launch(fleet)
         wanted = {config.id.program: render(config, launch) for config in fleet.collectors}
         if not await asyncio.to_thread(self._write, fleet, wanted) and self._in_line:
             return Applied()  # supervisord reads all sections in one go, which holds it up: spared for a stop or start
         plan = await find_differences(self._supervisor, wanted)
         held = [config.id for config in fleet.collectors if config.id.program in plan.changed]
-        hands.hold(held)
+        executor.hold(held)
         try:
             await carry_out(self._supervisor, plan)
         finally:
-            hands.release(held)
+            executor.release(held)
         self._in_line = True
         return plan
 
@@ -135,14 +135,14 @@ class Reconciler:
         environment.logs.mkdir(mode=0o700, parents=True, exist_ok=True)
         return write_files(environment.programs, {f"{program}.conf": text for program, text in sections.items()})
 
-    def _failed(self, error: FleetError | OSError, hands: Executor, answers: dict[str, str]) -> None:
+    def _failed(self, error: FleetError | OSError, executor: Executor, answers: dict[str, str]) -> None:
         if isinstance(error, SupervisorEndingError):  # the look says so; and soon it will end us too
             return
         phrase = str(error) if isinstance(error, FleetError) else f"{self._environment.var} cannot be written"
         if phrase != self.trouble:  # tried again and again: said once
             get_logger().error("fleet_apply_failed", why=phrase, exc_info=error)
         if phrase != self.trouble or answers:
-            hands.note(self._entry(What.APPLY_FAILED, phrase, answers))
+            executor.note(self._entry(What.APPLY_FAILED, phrase, answers))
         self.trouble = phrase
 
     def _entry(self, what: What, why: str, details: dict[str, str]) -> JournalEntry:

@@ -14,7 +14,7 @@ from manager.decide.assess import assess
 from manager.decide.debounce import Debounce
 from manager.decide.history import History, observe, parked
 from manager.decide.outage import Outages, observe_outages
-from manager.decide.overlays import marks_of
+from manager.decide.overlays import overlays_of
 from manager.decide.policy import Action, Conditions, decide
 from manager.decide.turns import Turns
 from manager.model.journal_entries import WHO, JournalEntry
@@ -79,7 +79,7 @@ class Evaluation:
 
     def __init__(self, settings: ManagerSettings) -> None:
         self.settings = settings
-        self._steadiness, self._turns = Debounce(), Turns()
+        self._debounce, self._turns = Debounce(), Turns()
 
     def judge(self, seen: Observation, past: Past, conditions: Conditions) -> Round:
         """The verdicts of this round; what is new in them is noted in ``past``."""
@@ -88,13 +88,13 @@ class Evaluation:
         judgements = _without_restarts(seen.explain(judgements), seen.restarting)
         if seen.processes is not None:
             judgements = self._turns.waiting(judgements, past.history, seen.at.monotonic_s, settings, conditions.busy)
-        judgements = self._steadiness.steady(judgements, seen.at.monotonic_s, settings, _well_runs(past.history))
+        judgements = self._debounce.steady(judgements, seen.at.monotonic_s, settings, _well_runs(past.history))
         if not conditions.settling:
             news = observe_outages(judgements, past.outages, past.history, now_ns, settings, WHO)
             _note_all(news, past)
-        marks = marks_of(past.outages, past.history, now_ns, settings, seen.no_writes)
-        told = marks.applied(each for each in judgements if not marks.hide(each))  # one cause is one entry
-        judgements = marks.applied(judgements)
+        overlays = overlays_of(past.outages, past.history, now_ns, settings, seen.no_writes)
+        told = overlays.applied(each for each in judgements if not overlays.hide(each))  # one cause is one entry
+        judgements = overlays.applied(judgements)
         changes = observe(told, past.history, now_ns, WHO)
         _note_all(changes, past)
         return Round(judgements, news + changes)

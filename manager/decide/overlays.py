@@ -72,10 +72,10 @@ class Overlays(Struct, frozen=True, kw_only=True):
         }
 
 
-NO_MARKS = Overlays()
+NO_OVERLAYS = Overlays()
 
 
-def marks_of(
+def overlays_of(
     outages: Outages, history: History, now_ns: int, settings: ManagerSettings, no_writes: NoWrites | None = None
 ) -> Overlays:
     """The marks that follow from the journal, and from the last look at Redis."""
@@ -90,11 +90,11 @@ def marks_of(
     )
 
 
-def read_marks(fields: Mapping[str, str]) -> Overlays:
+def read_overlays(fields: Mapping[str, str]) -> Overlays:
     """The marks in the manager's heartbeat; none where there is no manager, or what stands there is not ours."""
     try:
         outages = msgspec.json.decode(fields.get("outages", "{}"), type=dict[str, OutageMark])
         names = msgspec.json.decode(fields.get("stood_down", "[]"), type=frozenset[str])
     except msgspec.MsgspecError:
-        return NO_MARKS
+        return NO_OVERLAYS
     return Overlays(outages=outages, stood_down=names, no_writes=decode(fields.get("no_writes", "")))

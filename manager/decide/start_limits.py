@@ -55,9 +55,9 @@ def start_limits_s(
             starting[collector.exchange] += 1
             young[collector.exchange] += _age_s(pulse, process) < settings.start_limit_s
     return {
-        exchange: settings.start_limit_s * max(1.0, crowd / settings.starting_max)
+        exchange: settings.start_limit_s * max(1.0, start_limits / settings.starting_max)
         for exchange in exchanges
-        for crowd in (starting[exchange] + young.total() - young[exchange],)
+        for start_limits in (starting[exchange] + young.total() - young[exchange],)
     }
 
 

@@ -51,7 +51,9 @@ class Turns:
         self._since_s = {collector: self._since_s.get(collector, now_s) for collector in reasons}
         crowds = Counter(collector.exchange for collector in reasons)
         at_once = share(crowds, settings)
-        limits_s = {name: settings.start_limit_s * max(1.0, crowd / at_once) for name, crowd in crowds.items()}
+        limits_s = {
+            name: settings.start_limit_s * max(1.0, start_limits / at_once) for name, start_limits in crowds.items()
+        }
         return [
             replace(each, verdict=Verdict.STARTING, why=reasons[each.id])
             if each.id in reasons and now_s - self._since_s[each.id] < limits_s[each.id.exchange]

@@ -82,14 +82,14 @@ class Desired(Struct, frozen=True, kw_only=True):
     Attributes:
         fleet: The collectors that are to be, ``enabled`` where they are to run: the file's, then those added.
         in_file: The collectors of the fleet file as they stand there.
-        wishes: The run-time changes in force, by collector; the removed are among them and not in ``fleet``.
+        overrides: The run-time changes in force, by collector; the removed are among them and not in ``fleet``.
         spent: Entries of which nothing is left (None), or less than there was; for the manager to tidy up.
         ignored: What is wrong with entries that do not count, phrases of ours, by the entry's field.
     """
 
     fleet: Fleet
     in_file: Mapping[CollectorId, ExchangeCollectorConfig]
-    wishes: Mapping[CollectorId, Override] = {}
+    overrides: Mapping[CollectorId, Override] = {}
     spent: Mapping[str, Override | None] = {}
     ignored: Mapping[str, str] = {}
 
@@ -101,13 +101,13 @@ class Desired(Struct, frozen=True, kw_only=True):
     @property
     def removed(self) -> dict[CollectorId, Override]:
         """The collectors that the fleet file lists and an operator has removed."""
-        return {name: wish for name, wish in self.wishes.items() if wish.state is OverrideState.REMOVED}
+        return {name: override for name, override in self.overrides.items() if override.state is OverrideState.REMOVED}
 
     def why_idle(self, collector: CollectorId) -> str:
         """Why it is not to run; empty where it is."""
-        wish = self.wishes.get(collector)
-        if wish is not None and wish.state is not OverrideState.ENABLED:
-            return wish.sentence()
+        override = self.overrides.get(collector)
+        if override is not None and override.state is not OverrideState.ENABLED:
+            return override.sentence()
         config = self.fleet.find(collector)
         return "disabled in the fleet file" if config is not None and not config.enabled else ""
 
@@ -119,9 +119,9 @@ class Desired(Struct, frozen=True, kw_only=True):
         ]
 
 
-def encode(wish: Override) -> str:
+def encode(override: Override) -> str:
     """The wish as it stands in Redis."""
-    return msgspec.json.encode(wish).decode()
+    return msgspec.json.encode(override).decode()
 
 
 def merge(fleet: Fleet, entries: Mapping[str, str]) -> Desired:
@@ -132,32 +132,32 @@ def merge(fleet: Fleet, entries: Mapping[str, str]) -> Desired:
         entries: The hash. An entry that makes no sense is reported and ignored.
     """
     in_file = {config.id: config for config in fleet.collectors}
-    wishes, added = dict[CollectorId, Override](), dict[CollectorId, ExchangeCollectorConfig]()
+    overrides, added = dict[CollectorId, Override](), dict[CollectorId, ExchangeCollectorConfig]()
     spent, ignored = dict[str, Override | None](), dict[str, str]()
     for field, text in sorted(entries.items()):
         try:
-            collector, wish = _read(field, text)
+            collector, override = _read(field, text)
             if collector in in_file:
-                left = _beside_the_file(wish, in_file[collector])
-                if left != wish:
+                left = _beside_the_file(override, in_file[collector])
+                if left != override:
                     spent[field] = left
                 if left is not None:
-                    wishes[collector] = left
-            elif wish.config is not None and wish.state is not OverrideState.REMOVED:
-                added[collector] = _resolve(fleet, collector, wish, wish.config)
-                wishes[collector] = wish
+                    overrides[collector] = left
+            elif override.config is not None and override.state is not OverrideState.REMOVED:
+                added[collector] = _resolve(fleet, collector, override, override.config)
+                overrides[collector] = override
             # else the file no longer lists what it was about; it counts again if the file does so again
         except FleetError as error:
             ignored[field] = f"the run-time change of {phrase(field)[:60]} is ignored: {error}"
-    kept = [_with(config, wishes.get(config.id)) for config in fleet.collectors]
+    kept = [_with(config, overrides.get(config.id)) for config in fleet.collectors]
     collectors = (
         *(config for config in kept if config is not None),
-        *(added[name] for name in sorted(added, key=lambda name: (wishes[name].at, name))),
+        *(added[name] for name in sorted(added, key=lambda name: (overrides[name].at, name))),
     )
     return Desired(
         fleet=replace(fleet, collectors=collectors),
         in_file=in_file,
-        wishes=wishes,
+        overrides=overrides,
         spent=spent,
         ignored=ignored,
     )
@@ -171,24 +171,26 @@ def _read(field: str, text: str) -> tuple[CollectorId, Override]:
         raise InvalidConfigurationError("its entry is not one that this version knows") from error
 
 
-def _beside_the_file(wish: Override, config: ExchangeCollectorConfig) -> Override | None:
+def _beside_the_file(override: Override, config: ExchangeCollectorConfig) -> Override | None:
     """What is left of a wish about a collector that the file lists."""
-    if wish.state is OverrideState.ENABLED and (wish.config is not None or config.enabled):
+    if override.state is OverrideState.ENABLED and (override.config is not None or config.enabled):
         return None
-    return replace(wish, config=None, added=None)
+    return replace(override, config=None, added=None)
 
 
-def _resolve(fleet: Fleet, collector: CollectorId, wish: Override, table: dict[str, Any]) -> ExchangeCollectorConfig:
+def _resolve(
+    fleet: Fleet, collector: CollectorId, override: Override, table: dict[str, Any]
+) -> ExchangeCollectorConfig:
     config = fleet.resolve(table)
     if config.id != collector:
         raise InvalidConfigurationError("its entry is about another collector")
-    return replace(config, enabled=wish.state is OverrideState.ENABLED)
+    return replace(config, enabled=override.state is OverrideState.ENABLED)
 
 
-def _with(config: ExchangeCollectorConfig, wish: Override | None) -> ExchangeCollectorConfig | None:
+def _with(config: ExchangeCollectorConfig, override: Override | None) -> ExchangeCollectorConfig | None:
     """The file's collector as the wish leaves it; None where it is removed."""
-    if wish is None:
+    if override is None:
         return config
-    if wish.state is OverrideState.REMOVED:
+    if override.state is OverrideState.REMOVED:
         return None
-    return replace(config, enabled=wish.state is OverrideState.ENABLED)
+    return replace(config, enabled=override.state is OverrideState.ENABLED)

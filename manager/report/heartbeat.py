@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from manager.decide.overlays import NO_MARKS, Overlays
+from manager.decide.overlays import NO_OVERLAYS, Overlays
 from tickfleet.contract import keys
 from tickfleet.contract.identity import CollectorId
 from tickfleet.version import VERSION
@@ -51,7 +51,7 @@ class Beat:
         trouble: str,
         summary: Mapping[str, int],
         parked: Mapping[CollectorId, int],
-        marks: Overlays = NO_MARKS,
+        overlays: Overlays = NO_OVERLAYS,
     ) -> dict[str, str | int]:
         """The next heartbeat; ``trouble`` is empty where there is none."""
         self._beats += 1
@@ -63,7 +63,7 @@ class Beat:
             "last_error": trouble,
             **summary,
             "parked": msgspec.json.encode({str(name): until_ns for name, until_ns in parked.items()}).decode(),
-            **marks.to_fields(),
+            **overlays.to_fields(),
         }
 
 

@@ -35,7 +35,7 @@ class Reporter:
     Args:
         var: The deployment's folder for what a run writes.
         watched: Whether a watcher of supervisord expects signs of life from this process.
-        board: Where the pages of ``server`` read.
+        snapshot: Where the pages of ``server`` read.
         server: None where no figures are to be served.
         webhook: None where nobody is to be told.
         troubles: What of this could not be set up, phrases.
@@ -48,7 +48,7 @@ class Reporter:
         settings: ManagerSettings,
         *,
         watched: bool = False,
-        board: Snapshot | None = None,
+        snapshot: Snapshot | None = None,
         server: MetricsServer | None = None,
         webhook: Webhook | None = None,
         troubles: Sequence[str] = (),
@@ -61,7 +61,7 @@ class Reporter:
         self._restarts = Restarts()
         self._survey = Survey(SystemReader(var, clock), clock, settings)
         self._book = AlertBook(to_ns(settings.realert_after_s))
-        self.board = board or Snapshot(clock.monotonic_s())
+        self.snapshot = snapshot or Snapshot(clock.monotonic_s())
 
     @property
     def trouble(self) -> str:
@@ -86,12 +86,12 @@ class Reporter:
 
     async def survey(self, link: RedisLink) -> None:
         """Take the figures once, and keep them in Redis; a manager that does not lead has none."""
-        if not self.board.shown.leading:
+        if not self.snapshot.shown.leading:
             return
-        figures = await self._survey.take(self.board.shown.judgements, self._restarts.counts, link)
-        if not self.board.shown.leading:  # any more
+        figures = await self._survey.take(self.snapshot.shown.judgements, self._restarts.counts, link)
+        if not self.snapshot.shown.leading:  # any more
             return
-        self.board.figures = figures
+        self.snapshot.figures = figures
         try:
             await self._survey.keep(figures, link)
         except RedisUnreachableError:
@@ -99,26 +99,26 @@ class Reporter:
 
     def judged(self, judgements: Sequence[Judgement]) -> None:
         """The verdicts of this round."""
-        self.board.shown = replace(self.board.shown, judgements=judgements)
+        self.snapshot.shown = replace(self.snapshot.shown, judgements=judgements)
 
     def beaten(self, fields: Mapping[str, str | int]) -> None:
         """The heartbeat of this round."""
-        self.board.shown = replace(self.board.shown, beat=fields)
+        self.snapshot.shown = replace(self.snapshot.shown, beat=fields)
 
     def stood_by(self) -> None:
         """In this round another manager acts: what we knew as long as we did grows old, and is shown no longer."""
-        self.board.shown = replace(self.board.shown, judgements=(), beat={}, leading=False)
-        self.board.figures = None
+        self.snapshot.shown = replace(self.snapshot.shown, judgements=(), beat={}, leading=False)
+        self.snapshot.figures = None
 
-    def turned(self, senses: Poller, *, leading: bool, rival: str = "") -> None:
+    def turned(self, poller: Poller, *, leading: bool, rival: str = "") -> None:
         """The end of a round: the loop turns. ``rival`` as the board has it."""
-        self.board.shown = replace(
-            self.board.shown,
+        self.snapshot.shown = replace(
+            self.snapshot.shown,
             at_s=self._clock.monotonic_s(),
-            rounds=self.board.shown.rounds + 1,
-            redis_trouble=senses.redis_trouble,
-            writes_trouble=senses.writes.trouble,
-            supervisor_trouble=senses.supervisor_trouble,
+            rounds=self.snapshot.shown.rounds + 1,
+            redis_trouble=poller.redis_trouble,
+            writes_trouble=poller.writes.trouble,
+            supervisor_trouble=poller.supervisor_trouble,
             leading=leading,
             rival=rival,
         )

@@ -61,23 +61,23 @@ def fleet_text(redis_url: str, load: LoadProcess, data_types: Sequence[str], tra
 
 
 def collector(
-    transport: str, data_types: Sequence[str], *, express: bool = True
+    transport: str, data_types: Sequence[str], *, fast_path: bool = True
 ) -> Callable[[Run, LoadProcess], Process]:
     """How a collector is started: the real program, from a real fleet file."""
 
     def start(run: Run, load: LoadProcess) -> Process:
         fleet = run.folder / "fleet.toml"
         fleet.write_text(fleet_text(run.site.redis.url, load, data_types, transport), encoding="utf-8")
-        env = {**run.site.trust, "TICKFLEET_ROOT": str(run.folder), "TICKFLEET_EXPRESS": "on" if express else "off"}
+        env = {**run.site.trust, "TICKFLEET_ROOT": str(run.folder), "TICKFLEET_EXPRESS": "on" if fast_path else "off"}
         worker = start_worker(_ID.exchange, _ID.symbol, fleet, run.folder / "worker.log", **env)
         return run.keep(worker, worker.stop)
 
     return start
 
 
-def our_trades(transport: str, *, express: bool = True) -> Party:
-    """A collector of trades; without ``express`` as it is where its compiled part could not be built."""
-    key, start = keys.stream(_ID, DataType.TRADE), collector(transport, ["trade"], express=express)
+def our_trades(transport: str, *, fast_path: bool = True) -> Party:
+    """A collector of trades; without ``fast_path`` as it is where its compiled part could not be built."""
+    key, start = keys.stream(_ID, DataType.TRADE), collector(transport, ["trade"], fast_path=fast_path)
     return Party(transport, "trades-all", key, "trade_id", last_number, start)
 
 

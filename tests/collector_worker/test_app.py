@@ -17,13 +17,13 @@ from tests.support.worker_rig import (
     PREFIX,
     TIME,
     a_ticker,
+    context,
     heartbeat,
     instruments,
     last_words,
     ledger,
     published,
     running,
-    surroundings,
 )
 from tests.support.ws_server import Peer
 from tickfleet.contract.health import WorkerState
@@ -34,7 +34,7 @@ S = 1_000_000_000
 
 
 async def test_collects_and_says_so(redis_server: RedisServer) -> None:
-    async with surroundings(redis_server.config) as make, running(make()) as work:
+    async with context(redis_server.config) as make, running(make()) as work:
         await until(lambda: published(redis_server) == ["feed_status", "ticker"])
         await until(lambda: redis_server.client.hget(PREFIX + "instrument", "tick_size") == "0.1")
         work.cancel()
@@ -51,7 +51,7 @@ async def test_an_exchange_whose_rest_does_not_answer_is_asked_again(redis_serve
     busy = answer(b"<html>", "503 Service Unavailable")
     too_many = answer(okx_wire.rest([], "50011"), "429 Too Many Requests", "Retry-After: 0")
     answers = (busy, too_many, b"", instruments(), busy)
-    async with surroundings(redis_server.config, a_ticker, *answers) as make, running(make()):
+    async with context(redis_server.config, a_ticker, *answers) as make, running(make()):
         await until(lambda: "ticker" in published(redis_server))
         await until(lambda: (beat := heartbeat(redis_server)) and beat.state is WorkerState.RUNNING)
     state, error, _ = last_words(redis_server)
@@ -61,7 +61,7 @@ async def test_an_exchange_whose_rest_does_not_answer_is_asked_again(redis_serve
 
 async def test_a_place_that_is_not_served_ends_the_run_for_good(redis_server: RedisServer) -> None:
     refused = answer(b"<html>", "451 Unavailable For Legal Reasons")
-    async with surroundings(redis_server.config, a_ticker, refused, refused) as make:
+    async with context(redis_server.config, a_ticker, refused, refused) as make:
         with pytest.raises(NotServedHereError) as ended:
             async with running(make()) as work:
                 await work
@@ -73,7 +73,7 @@ async def test_one_answer_that_the_place_is_not_served_ends_no_run(redis_server:
     """Neither at the start nor, of any call, later: one machine of many may be wrong about it."""
     refused = answer(b"<html>", "451 Unavailable For Legal Reasons")
     answers = (refused, instruments(), refused)
-    async with surroundings(redis_server.config, a_ticker, *answers) as make, running(make()) as work:
+    async with context(redis_server.config, a_ticker, *answers) as make, running(make()) as work:
         await until(lambda: (beat := heartbeat(redis_server)) and "(HTTP 451)" in beat.last_error)
         await until(lambda: (beat := heartbeat(redis_server)) and beat.state is WorkerState.RUNNING)
         assert not work.done()
@@ -83,12 +83,12 @@ async def test_a_ban_that_the_exchange_answers_to_the_question_for_its_time_hold
     redis_server: RedisServer,
 ) -> None:
     banned = answer(b"{}", "418 I'm a teapot", "Retry-After: 3000")
-    async with surroundings(redis_server.config, a_ticker, instruments(), banned) as make, running(make()):
+    async with context(redis_server.config, a_ticker, instruments(), banned) as make, running(make()):
         await until(lambda: redis_server.client.keys("md:v1:permits:*:banned"))
 
 
 async def test_a_symbol_that_is_not_there(redis_server: RedisServer) -> None:
-    async with surroundings(redis_server.config, a_ticker, instruments("expired")) as make:
+    async with context(redis_server.config, a_ticker, instruments("expired")) as make:
         with pytest.raises(UnknownSymbolError):
             await make().run()
     says = "OKX lists no instrument for symbol BTC-USDT"
@@ -105,14 +105,14 @@ ANNOUNCED = instruments("preopen", baseCcy="", quoteCcy="", tickSz="")
     ids=["no list", "suspended", "announced"],
 )
 async def test_a_symbol_that_is_not_traded_for_now_is_waited_for(redis_server: RedisServer, reply: bytes) -> None:
-    async with surroundings(redis_server.config, a_ticker, reply, instruments(), TIME) as make, running(make()):
+    async with context(redis_server.config, a_ticker, reply, instruments(), TIME) as make, running(make()):
         await until(lambda: (beat := heartbeat(redis_server)) and beat.state is WorkerState.RUNNING)
 
 
 async def test_a_symbol_that_is_not_there_in_one_answer_is_asked_for_again(redis_server: RedisServer) -> None:
     """The answer may come out of some cache."""
     gone = instruments("expired")
-    async with surroundings(redis_server.config, a_ticker, gone, instruments(), TIME) as make, running(make()):
+    async with context(redis_server.config, a_ticker, gone, instruments(), TIME) as make, running(make()):
         await until(lambda: (beat := heartbeat(redis_server)) and beat.state is WorkerState.RUNNING)
 
 
@@ -120,7 +120,7 @@ async def test_a_refused_subscription(redis_server: RedisServer) -> None:
     async def refuse(peer: Peer) -> None:
         await peer.send(okx_wire.refusal(await peer.receive(), "60018"))
 
-    async with surroundings(redis_server.config, refuse) as make:
+    async with context(redis_server.config, refuse) as make:
         with pytest.raises(SubscriptionRefusedError):
             await make().run()
     assert last_words(redis_server) == (WorkerState.ERROR, "OKX knows no such channel or instrument (60018)", 78)
@@ -131,7 +131,7 @@ async def test_a_bug_shows_no_text_of_its_own(redis_server: RedisServer, monkeyp
         raise RuntimeError("password=hunter2")
 
     monkeypatch.setattr(Okx, "read_time_ms", fail)
-    async with surroundings(redis_server.config) as make:
+    async with context(redis_server.config) as make:
         with pytest.raises(RuntimeError):
             await make().run()
     assert last_words(redis_server) == (WorkerState.ERROR, "internal error, see the log", 1)
@@ -146,7 +146,7 @@ async def test_another_writer_ends_it(redis_server: RedisServer) -> None:
         await told.wait()
         await peer.send(ticker("2", 1_767_225_600_001))
 
-    async with surroundings(redis_server.config, script) as make, running(make()) as work:
+    async with context(redis_server.config, script) as make, running(make()) as work:
         await until(lambda: "ticker" in published(redis_server))
         redis_server.client.xadd(PREFIX + "ticker", {"by": "another"}, id="99999999999999-0")
         told.set()
@@ -163,7 +163,7 @@ async def test_a_stream_that_a_user_deletes_stops_nothing(redis_server: RedisSer
         await told.wait()
         await peer.send(ticker("2", 1_767_225_600_001))
 
-    async with surroundings(redis_server.config, script) as make, running(make()) as work:
+    async with context(redis_server.config, script) as make, running(make()) as work:
         # Before the ledger has begun, a Redis without this one stream cannot be told from one that came back empty.
         await until(lambda: "ticker" in published(redis_server) and ledger(redis_server))
         redis_server.client.delete(PREFIX + "ticker")
@@ -193,7 +193,7 @@ async def test_a_stream_and_a_hash_that_are_gone_are_begun_anew_and_it_is_said_t
         beat = heartbeat(redis_server)
         return beat is not None and beat.beats > 15
 
-    async with surroundings(redis_server.config, script) as make, running(make()):
+    async with context(redis_server.config, script) as make, running(make()):
         await until(lambda: "ticker" in published(redis_server) and bool(ledger(redis_server)) and seen())
         redis_server.client.delete(PREFIX + "ticker", PREFIX + "instrument")
         told.set()
@@ -208,13 +208,13 @@ async def test_a_stream_and_a_hash_that_are_gone_are_begun_anew_and_it_is_said_t
 
 async def test_junk_in_its_streams_does_not_stop_it(redis_server: RedisServer) -> None:
     redis_server.client.xadd(PREFIX + "ticker", {b"\xff": b"\xfe"})
-    async with surroundings(redis_server.config) as make, running(make()):
+    async with context(redis_server.config) as make, running(make()):
         await until(lambda: redis_server.client.xlen(PREFIX + "ticker") == 3)
 
 
 async def test_an_entry_from_the_future_is_told_and_stops_nothing(redis_server: RedisServer) -> None:
     redis_server.client.xadd(PREFIX + "ticker", {"by": "another"}, id=f"{10**15}-0")
-    async with surroundings(redis_server.config) as make, running(make()):
+    async with context(redis_server.config) as make, running(make()):
         await until(lambda: redis_server.client.xlen(PREFIX + "ticker") == 3)
         await until(lambda: (beat := heartbeat(redis_server)) and beat.state is WorkerState.RUNNING)
     assert last_words(redis_server) == (WorkerState.STOPPED, IDS_AHEAD, 0)
@@ -227,7 +227,7 @@ async def test_the_highest_id_in_a_stream_is_told_until_the_key_is_put_away(
     highest = f"{2**64 - 1}-{2**64 - 1}"
     redis_server.client.xadd(PREFIX + "ticker", {"by": "another"}, id=highest)
     told = f"Redis refuses entries: somebody has written the highest id that there can be into {PREFIX}ticker"
-    async with surroundings(redis_server.config) as make, running(make()) as work:
+    async with context(redis_server.config) as make, running(make()) as work:
         await until(lambda: (beat := heartbeat(redis_server)) and beat.last_error == told)
         redis_server.client.rename(PREFIX + "ticker", PREFIX + "ticker:old")
         await asyncio.wait([work])
@@ -236,7 +236,7 @@ async def test_the_highest_id_in_a_stream_is_told_until_the_key_is_put_away(
 
 async def test_a_stream_s_key_of_another_type_degrades_until_it_takes_entries(redis_server: RedisServer) -> None:
     redis_server.client.set(PREFIX + "ticker", "somebody's")
-    async with surroundings(redis_server.config, a_ticker, *[instruments(), TIME] * 2) as make:
+    async with context(redis_server.config, a_ticker, *[instruments(), TIME] * 2) as make:
         async with running(make()):
             await until(lambda: (beat := heartbeat(redis_server)) and beat.state is WorkerState.DEGRADED)
         state, error, _ = last_words(redis_server)

@@ -18,7 +18,7 @@ from tests.support.okx_wire import acknowledge, ticker
 from tests.support.redis_proxy import RedisProxy
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import until
-from tests.support.worker_rig import PREFIX, TIME, instruments, running, surroundings
+from tests.support.worker_rig import PREFIX, TIME, context, instruments, running
 from tests.support.ws_server import Peer
 from tickfleet.errors import SupersededError
 from tickfleet.redis.config import RedisConfig
@@ -77,7 +77,7 @@ NOT_AS_LEFT = "the streams are not as this run left them"
 
 async def test_behind_somebody_else_s_entry_the_next_run_goes_on(redis_server: RedisServer) -> None:
     exchange = Exchange()
-    async with surroundings(redis_server.config, exchange.serve, *[instruments(), TIME] * 2) as make:
+    async with context(redis_server.config, exchange.serve, *[instruments(), TIME] * 2) as make:
         with capture_logs() as logs:
             async with running(make()) as work:
                 await until(lambda: exchange.peers)
@@ -99,7 +99,7 @@ async def test_behind_somebody_else_s_entry_the_next_run_goes_on(redis_server: R
 
 async def test_a_redis_that_lost_everything_gets_what_was_waiting(redis_server: RedisServer) -> None:
     exchange = Exchange()
-    async with surroundings(redis_server.config, exchange.serve, *[instruments(), TIME] * 2) as make:
+    async with context(redis_server.config, exchange.serve, *[instruments(), TIME] * 2) as make:
         with capture_logs() as logs:
             async with running(make()) as work:
                 await until(lambda: exchange.peers)
@@ -128,7 +128,7 @@ async def test_a_run_that_hung_ends_without_touching_its_successor_s_file(
     configs = [RedisConfig(url=f"redis://127.0.0.1:{proxy.port}/0") for proxy in proxies]
     exchange = Exchange()
     try:
-        async with surroundings(configs[0], exchange.serve, *[instruments(), TIME] * 2) as make:
+        async with context(configs[0], exchange.serve, *[instruments(), TIME] * 2) as make:
             assert isinstance(make, partial)
             successor: Callable[[], Worker] = partial(
                 make.func, replace(make.args[0], redis=configs[1]), **make.keywords

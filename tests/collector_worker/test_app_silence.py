@@ -3,7 +3,7 @@
 from collector_worker.telemetry.telemetry import Telemetry
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import until
-from tests.support.worker_rig import PREFIX, heartbeat, published, running, surroundings
+from tests.support.worker_rig import PREFIX, context, heartbeat, published, running
 from tickfleet.contract.health import Progress
 from tickfleet.contract.identity import DataType
 
@@ -11,7 +11,7 @@ S = 1_000_000_000
 
 
 async def test_a_run_goes_on_with_the_limits_of_the_one_before(redis_server: RedisServer) -> None:
-    async with surroundings(redis_server.config) as make:
+    async with context(redis_server.config) as make:
         former = Telemetry(make.args[0].collector, 1).beat  # type: ignore[attr-defined]  # a partial
         former.progress = {DataType.TICKER: Progress(count=5, silence_limit=90 * S)}
         redis_server.client.hset(PREFIX + "heartbeat", mapping=former.to_fields())

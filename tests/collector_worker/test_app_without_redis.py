@@ -12,11 +12,11 @@ from tests.support.waiting import PATIENCE_S, until
 from tests.support.worker_rig import (
     PREFIX,
     a_ticker,
+    context,
     last_words,
     ledger,
     published,
     running,
-    surroundings,
 )
 from tests.support.ws_server import Peer
 from tickfleet.contract.health import WorkerState
@@ -32,14 +32,14 @@ def own_redis(own_redis: RedisServer) -> RedisServer:
 
 async def test_no_redis_at_the_start(own_redis: RedisServer) -> None:
     own_redis.stop()
-    async with surroundings(own_redis.config) as make:
+    async with context(own_redis.config) as make:
         with pytest.raises(RedisUnreachableError):
             await make().run()
 
 
 async def test_a_redis_that_comes_up_late_is_waited_for(own_redis: RedisServer) -> None:
     own_redis.stop()
-    async with surroundings(own_redis.config) as make:
+    async with context(own_redis.config) as make:
         make.keywords["limits"] = RunLimits()  # type: ignore[attr-defined]  # a partial has them
         with capture_logs() as logs:
             async with running(make()):
@@ -51,7 +51,7 @@ async def test_a_redis_that_comes_up_late_is_waited_for(own_redis: RedisServer) 
 
 async def test_told_to_stop_while_it_waits_for_redis(own_redis: RedisServer) -> None:
     own_redis.stop()
-    async with surroundings(own_redis.config) as make:
+    async with context(own_redis.config) as make:
         make.keywords["limits"] = RunLimits()  # type: ignore[attr-defined]
         with capture_logs() as logs:
             async with running(make()) as work:
@@ -73,7 +73,7 @@ async def test_an_exit_without_redis_is_quick_and_leaves_what_waits_to_the_next_
         await peer.settle()
         told.clear()
 
-    async with surroundings(own_redis.config, script) as make:
+    async with context(own_redis.config, script) as make:
         async with running(make()) as work:
             await until(lambda: "ticker" in published(own_redis))
             await asyncio.to_thread(own_redis.kill)
@@ -108,7 +108,7 @@ async def test_the_first_entries_of_all_are_not_lost_either(own_redis: RedisServ
         await peer.settle()
         sent.set()
 
-    async with surroundings(own_redis.config, script) as make:
+    async with context(own_redis.config, script) as make:
         with capture_logs():
             async with running(make()) as work:
                 await began.wait()
@@ -125,7 +125,7 @@ async def test_the_first_entries_of_all_are_not_lost_either(own_redis: RedisServ
 
 async def test_redis_still_away_at_the_next_start(own_redis: RedisServer) -> None:
     """What a run left behind is not lost on one that does not get as far as to publish it."""
-    async with surroundings(own_redis.config) as make:
+    async with context(own_redis.config) as make:
         async with running(make()) as work:
             await until(lambda: "ticker" in published(own_redis))
             await asyncio.to_thread(own_redis.kill)

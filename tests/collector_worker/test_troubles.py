@@ -71,7 +71,7 @@ async def test_a_snapshot_that_is_not_needed_any_more_may_fail() -> None:
     states: list[WorkerState] = []
     async with ScriptedServer(script) as server:
         rig = Rig(clock, server.url, DataType.ORDERBOOK)
-        around = replace(rig.around, rest=rest)
+        context = replace(rig.context, rest=rest)
         with pytest.raises(ConnectionLostError):
-            await rig.run(Connection(rig.feed(), around).run())
+            await rig.run(Connection(rig.feed(), context).run())
     assert states == [WorkerState.RUNNING]

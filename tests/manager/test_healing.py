@@ -70,7 +70,7 @@ class Site:
                 Wanted(self.load(), str(self.environment.fleet_path), self.load),
                 connect=async_client,
                 supervisor=supervisor,
-                keeper=Reconciler(self.environment, self._launch, supervisor, clock, SETTINGS),
+                reconciler=Reconciler(self.environment, self._launch, supervisor, clock, SETTINGS),
                 clock=clock,
                 settings=SETTINGS,
                 reporter=Reporter(self.environment.var, clock, SETTINGS),

@@ -48,7 +48,7 @@ class Stage:
         self.environment = Environment(root=folder, fleet_path=folder / "fleet.toml")
         self.beating = True
         self.symptoms: dict[CollectorId, dict[str, Any]] = {}  # what heartbeats say that are not those of health
-        self.board = Snapshot(self.clock.passed_s)
+        self.snapshot = Snapshot(self.clock.passed_s)
         self.loop = self.new_loop()
 
     def new_loop(self) -> Loop:
@@ -67,10 +67,10 @@ class Stage:
             Wanted(self.fleet, str(environment.fleet_path), lambda: self.load()),
             connect=lambda _: fakeredis.FakeAsyncRedis(server=self.server, decode_responses=True),
             supervisor=supervisor,
-            keeper=Reconciler(environment, lambda _: launch, supervisor, self.clock, settings),
+            reconciler=Reconciler(environment, lambda _: launch, supervisor, self.clock, settings),
             clock=self.clock,
             settings=settings,
-            reporter=Reporter(environment.var, self.clock, settings, board=self.board),
+            reporter=Reporter(environment.var, self.clock, settings, snapshot=self.snapshot),
         )
 
     async def round(self, seconds: float = 1.0) -> None:
@@ -244,8 +244,8 @@ async def test_while_redis_takes_no_writes_nobody_is_killed_nor_soon_after(
             await stage.round()
         assert stage.supervisor.calls == []
         why = f"Redis takes no writes: OOM, since 08:00:{'05' if ours else '06'} UTC"
-        assert {(each.verdict, each.why) for each in stage.board.shown.judgements} == {(Verdict.UNKNOWN, why)}
-        assert why_unwell(stage.board.shown, stage.clock.passed_s) == why
+        assert {(each.verdict, each.why) for each in stage.snapshot.shown.judgements} == {(Verdict.UNKNOWN, why)}
+        assert why_unwell(stage.snapshot.shown, stage.clock.passed_s) == why
         assert (stage.manager()["state"], stage.manager()["last_error"]) == ("degraded", why)
         assert stage.journal(What.WRITES_REFUSED) == [("writes_refused", "", why)]
         assert stage.journal(What.VERDICT_CHANGED) == journal  # one cause is one entry
@@ -264,10 +264,10 @@ async def test_a_redis_that_takes_no_writes_is_told_before_a_heartbeat_has_expir
 ) -> None:
     async with running(stage):
         journal = stage.journal(What.VERDICT_CHANGED)
-        assert {each.verdict for each in stage.board.shown.judgements} == {Verdict.HEALTHY}
+        assert {each.verdict for each in stage.snapshot.shown.judgements} == {Verdict.HEALTHY}
         monkeypatch.setattr("manager.observe.poller.code_of_write", lambda _: "OOM")
         await stage.round()
-        shown = [(each.verdict, each.why) for each in stage.board.shown.judgements]
+        shown = [(each.verdict, each.why) for each in stage.snapshot.shown.judgements]
         assert shown == [(Verdict.UNKNOWN, "Redis takes no writes: OOM, since 08:00:05 UTC")] * 2
         assert (stage.supervisor.calls, stage.journal(What.VERDICT_CHANGED)) == ([], journal)
 
@@ -487,13 +487,13 @@ async def test_a_disabled_collector_is_stopped_and_started_when_enabled_again(st
         assert sorted(stage.supervisor.calls[2:]) == [("reread", ""), ("start", BTC.id.program)]
 
 
-def order(stage: Stage, command: str, wish: OverrideState | None) -> None:
+def order(stage: Stage, command: str, override: OverrideState | None) -> None:
     """What a command does in Redis."""
     now_ns = stage.clock.now_ns()
-    if wish is None:
+    if override is None:
         stage.redis.hdel(keys.FLEET_DESIRED, str(BTC.id))
     else:
-        stage.redis.hset(keys.FLEET_DESIRED, str(BTC.id), encode(Override(state=wish, who="alice", at=now_ns)))
+        stage.redis.hset(keys.FLEET_DESIRED, str(BTC.id), encode(Override(state=override, who="alice", at=now_ns)))
     asked = JournalEntry(
         at_ns=now_ns, who="alice", what=What.ASKED, collector=str(BTC.id), details={"command": command}
     )
@@ -651,13 +651,13 @@ async def test_a_manager_that_led_and_leads_again_reads_what_the_other_one_did(s
 
 async def test_each_round_is_on_the_board(stage: Stage) -> None:
     async with running(stage):
-        shown = stage.board.shown
+        shown = stage.snapshot.shown
         assert (shown.rounds, shown.leading, shown.at_s) == (4, True, stage.clock.passed_s)
         assert [judgement.verdict for judgement in shown.judgements] == [Verdict.HEALTHY] * 2
         assert (shown.beat["healthy"], shown.beat["metrics_port"]) == (2, 0)
         stage.server.connected = False
         await stage.round()
-        shown = stage.board.shown
+        shown = stage.snapshot.shown
         assert (shown.rounds, shown.redis_trouble) == (5, "Redis at 127.0.0.1:6379 cannot be reached")
 
 
@@ -716,7 +716,7 @@ async def test_while_redis_is_away_all_is_unknown_to_those_who_ask(stage: Stage)
         stage.server.connected = False
         with capture_logs():
             await stage.round()
-        assert [judgement.verdict for judgement in stage.board.shown.judgements] == [Verdict.UNKNOWN] * 2
+        assert [judgement.verdict for judgement in stage.snapshot.shown.judgements] == [Verdict.UNKNOWN] * 2
 
 
 async def test_the_limits_of_a_changed_fleet_file_hold_at_once(stage: Stage) -> None:
@@ -853,15 +853,15 @@ async def test_a_manager_that_redis_is_away_from_leaves_the_programs_to_whoever_
 
 async def test_whoever_has_lost_the_lease_shows_no_verdicts_any_more(stage: Stage) -> None:
     async with running(stage):
-        stage.board.figures = figures()
+        stage.snapshot.figures = figures()
         stage.redis.set(keys.FLEET_LEASE, "another")
         await stage.round()
-        shown = stage.board.shown
+        shown = stage.snapshot.shown
         assert (list(shown.judgements), dict(shown.beat), shown.leading) == ([], {}, False)
-        assert stage.board.figures is None
+        assert stage.snapshot.figures is None
         stage.redis.delete(keys.FLEET_LEASE)
         await stage.round()
-        assert [judgement.verdict for judgement in stage.board.shown.judgements] == [Verdict.HEALTHY] * 2
+        assert [judgement.verdict for judgement in stage.snapshot.shown.judgements] == [Verdict.HEALTHY] * 2
 
 
 async def test_programs_that_were_not_taken_are_told_to_be_in_line_again_where_nothing_was_left_to_do(

@@ -122,7 +122,7 @@ class World:
         self._settings = settings
         self.past = Past(settings)
         self._judge = Evaluation(settings)
-        self.hands = Executor(AsyncFakeSupervisor(self.supervisor), self.clock, lambda entry: self.past.note(entry))
+        self.executor = Executor(AsyncFakeSupervisor(self.supervisor), self.clock, lambda entry: self.past.note(entry))
 
     def new_manager(self) -> None:
         """The manager is killed; another one takes over with nothing but the journal."""
@@ -160,7 +160,7 @@ class World:
         for action in self._judge.decide(judgements, self.past, seen.at.wall_ns, Conditions()):
             trouble = self._workers[action.collector].trouble
             self.deeds.append(Deed(self.now_s, action, self.judgements[action.collector], trouble))
-            self.hands.begin(action, _complete)
+            self.executor.begin(action, _complete)
 
     def trouble(self, collector: CollectorId) -> Trouble:
         """What is the matter with a collector in truth."""

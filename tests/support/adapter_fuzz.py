@@ -63,9 +63,9 @@ def _check_event(event: Event) -> None:
     if isinstance(event, Trade):
         StreamIds().next_numbered(int(event.trade_id), event.ts_event, event.ts_recv)
         assert all(_DECIMAL.fullmatch(text) for text in (event.price, event.size, event.count or "0"))
-        tape = TradeSequence(60.0)
-        tape.restore(7, 0)
-        tape.offer(event, 0.0)
+        sequence = TradeSequence(60.0)
+        sequence.restore(7, 0)
+        sequence.offer(event, 0.0)
     if isinstance(event, Candle):
         CandleSequence(event.interval, 60.0).offer(event, 0.0)
     if isinstance(event, (Ticker, Candle)):

@@ -64,10 +64,10 @@ class FakePipe:
             self._connected = True
             self.opened += 1
 
-    def hurry(self) -> None:
+    def read_now(self) -> None:
         """All outcomes come soon."""
 
-    def begin(self, commands: Sequence[bytes], done: Done, *, patient: bool = False) -> bool:
+    def begin(self, commands: Sequence[bytes], done: Done, *, deferred: bool = False) -> bool:
         """Carry out all or nothing, and tell later; what is to fail before or meanwhile is for ``transaction``."""
         ready = self._connected and self.working.is_set() and not self._late
         if not ready or (self.faults and self.faults[0] not in (Fault.NONE, Fault.AFTER)):
@@ -124,7 +124,7 @@ class FakePipe:
         """Not asked."""
         raise AssertionError("nobody has borrowed this connection")
 
-    def take_back_begun(self, commands: int, done: Done, said: bytes, asked_s: float, *, patient: bool) -> None:
+    def take_back_begun(self, commands: int, done: Done, said: bytes, asked_s: float, *, deferred: bool) -> None:
         """Not asked."""
         raise AssertionError("nobody has borrowed this connection")
 

@@ -79,18 +79,18 @@ class Rig:
             self.telemetry,
             clock,
         )
-        self.around = ConnectionContext(
+        self.context = ConnectionContext(
             exchange=self.exchange,
             instrument=Instrument(
                 symbol="BTC-USDT", native="BTC-USDT", state="live", tick_size="0.1", lot_size="0.1", min_size="0.1"
             ),
             rest=free_rest(rest),
-            permits=FreePermits(),
+            rate_limiter=FreePermits(),
             connect_rate=FREE,
             transport=config.transport,
             recorder=None,
             pipeline=self.pipeline,
-            express=None,
+            fast_path=None,
             pace=self.publisher,
             telemetry=self.telemetry,
             clock=clock,
@@ -106,13 +106,13 @@ class Rig:
         feed = self.feed(name)
         if silence_s is not None:
             feed = replace(feed, channels=tuple(replace(c, silence_limit_s=silence_s) for c in feed.channels))
-        return Connection(feed, self.around)
+        return Connection(feed, self.context)
 
     def session(
         self, name: str = "public", random: Random | None = None, patience: BackoffLimits = PATIENCE
     ) -> Session:
         """A session of a feed."""
-        return Session(self.feed(name), self.around, random or Random(1), patience)
+        return Session(self.feed(name), self.context, random or Random(1), patience)
 
     async def run(self, *works: Awaitable[object]) -> None:
         """Run until the first of the works ends, publishing meanwhile and to the end; raises what it raises."""

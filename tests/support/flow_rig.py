@@ -41,20 +41,20 @@ class FlowRig:
 
     def trades(self, last_id: int | None = None, last_ts: int = START_NS) -> TradeFlow:
         """The flow of trades behind a stream that ends with ``last_id``."""
-        tape = TradeSequence(60.0)
+        sequence = TradeSequence(60.0)
         if last_id is not None:
-            tape.restore(last_id, last_ts)
+            sequence.restore(last_id, last_ts)
         stream, track = self.streams.of_type(DataType.TRADE), self._ledger.track(DataType.TRADE)
-        return TradeFlow(tape, stream, track, self.publisher, self.telemetry, self.clock, self._look)
+        return TradeFlow(sequence, stream, track, self.publisher, self.telemetry, self.clock, self._look)
 
     def candles(self, closed_until: int | None = None, interval: str = "1m") -> CandleFlow:
         """The flow of bars behind a stream with all that open before a time (ns)."""
-        tape = CandleSequence(interval, 60.0)
+        sequence = CandleSequence(interval, 60.0)
         if closed_until is not None:
-            tape.restore(closed_until)
+            sequence.restore(closed_until)
         track = self._ledger.track(DataType.CANDLES, interval)
         stream = self.streams.candles[interval]
-        return CandleFlow(tape, stream, track, self.publisher, self.telemetry, self.clock, self._look)
+        return CandleFlow(sequence, stream, track, self.publisher, self.telemetry, self.clock, self._look)
 
     def _look(self) -> None:
         self.looks += 1

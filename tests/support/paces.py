@@ -6,9 +6,9 @@ import asyncio
 class Ease:
     """Never asks for a pause."""
 
-    congested = False
+    paused = False
 
-    async def relief(self) -> None:
+    async def resumed(self) -> None:
         """Nobody asks for it."""
         raise AssertionError("nobody is congested")
 
@@ -17,11 +17,11 @@ class Congestion:
     """Asks for a pause after every frame, until told otherwise."""
 
     def __init__(self) -> None:
-        self.congested = True
+        self.paused = True
         self.asked = asyncio.Event()
         self.granted = asyncio.Event()
 
-    async def relief(self) -> None:
+    async def resumed(self) -> None:
         """Wait until the test grants it."""
         self.asked.set()
         await self.granted.wait()
@@ -38,11 +38,11 @@ class Hiccups:
         """Frames that came during a pause."""
 
     @property
-    def congested(self) -> bool:
+    def paused(self) -> bool:
         """Whether a pause is due."""
         return len(self._frames) % self._each == 0
 
-    async def relief(self) -> None:
+    async def resumed(self) -> None:
         """A pause of a few turns of the loop, in which more arrives."""
         before = len(self._frames)
         for _ in range(3):

@@ -15,7 +15,7 @@ from typing import NoReturn
 import msgspec
 from msgspec import Struct
 
-from collector_worker.rest import rate_limits as permits
+from collector_worker.rest import rate_limits as rate_limiter
 from collector_worker.rest.rate_limits import RateLimiter
 from common.config.exchanges import Rate
 from tests.support.waiting import PATIENCE_S
@@ -122,9 +122,9 @@ class _Crowd:
 
 
 async def _ask(plan: Plan) -> Grant:
-    permits = RateLimiter(RedisConfig(url=plan.url), "okx", Random(1), host="crowd")
+    rate_limiter = RateLimiter(RedisConfig(url=plan.url), "okx", Random(1), host="crowd")
     asked_s = time.monotonic()
-    waited_s = await permits.acquire("connect", Rate(plan.per_s))
+    waited_s = await rate_limiter.acquire("connect", Rate(plan.per_s))
     return Grant(pid=os.getpid(), asked_s=asked_s, granted_s=time.monotonic(), waited_s=waited_s)
 
 
@@ -133,7 +133,7 @@ def main() -> int:
     plan = msgspec.json.decode(sys.stdin.buffer.read(), type=Plan)
     gc.freeze()
     # Who is not answered in time takes a pause in place of a permit. Here everybody waits for the answer.
-    permits.ASK_TIMEOUT_S = redis_line.CONNECT_TIMEOUT_S = redis_line.ANSWER_TIMEOUT_S = 10 * PATIENCE_S
+    rate_limiter.ASK_TIMEOUT_S = redis_line.CONNECT_TIMEOUT_S = redis_line.ANSWER_TIMEOUT_S = 10 * PATIENCE_S
     sys.stdout.buffer.write(msgspec.json.encode(_Crowd(plan).run()))
     return 0
 

@@ -21,7 +21,7 @@ from tickfleet.contract.identity import DataType
 
 NOW = ManualClock().now_ns()
 NOW_MS = NOW // 1_000_000
-QUICK = Pacing(batch_entries=3, congested_entries=6, relieved_entries=2, retry_first_s=0.0)
+QUICK = Pacing(batch_entries=3, paused_entries=6, resume_entries=2, retry_first_s=0.0)
 
 
 def trade(number: int) -> Trade:
@@ -53,10 +53,10 @@ class Desk:
         """Publish trades; their entry ids."""
         return [self.publisher.publish(self.trades, trade(number)) for number in numbers]
 
-    async def publish_left_over(self, ledger: str, meanwhile: Callable[[], None] = lambda: None) -> None:
+    async def publish_spool_files(self, ledger: str, meanwhile: Callable[[], None] = lambda: None) -> None:
         """Publish what earlier runs left in their files."""
         publisher = SpoolReplay(self.pipe, self.telemetry, self.publisher.carry_out, self.publisher.batch_bytes)
-        await publisher.publish(self.buffer.left_over, ledger.encode(), meanwhile)
+        await publisher.publish(self.buffer.spool_files, ledger.encode(), meanwhile)
 
     @asynccontextmanager
     async def sending(self) -> AsyncIterator[None]:

@@ -61,10 +61,10 @@ def make_ways(
     around = (publisher, telemetry, clock, look)
     trades = None
     if DataType.TRADE in config.data_types:
-        trade_tape, stream = TradeSequence(config.max_backfill_wait), streams.of_type(DataType.TRADE)
-        trades = TradeFlow(trade_tape, stream, book.track(DataType.TRADE), *around)
+        trade_sequence, stream = TradeSequence(config.max_backfill_wait), streams.of_type(DataType.TRADE)
+        trades = TradeFlow(trade_sequence, stream, book.track(DataType.TRADE), *around)
     candles = {}
     for each, stream in streams.candles.items():
-        tape = CandleSequence(each, config.max_backfill_wait)
-        candles[each] = CandleFlow(tape, stream, book.track(DataType.CANDLES, each), *around)
+        sequence = CandleSequence(each, config.max_backfill_wait)
+        candles[each] = CandleFlow(sequence, stream, book.track(DataType.CANDLES, each), *around)
     return Destinations(trades, candles, TickerGate(), book.track(DataType.ORDERBOOK), book.track(DataType.TICKER))

@@ -47,7 +47,7 @@ async def a_ticker(peer: Peer) -> None:
 
 
 @asynccontextmanager
-async def surroundings(
+async def context(
     redis: RedisConfig, script: Script = a_ticker, *answers: bytes
 ) -> AsyncIterator[Callable[[], Worker]]:
     """An exchange of one script and some answers; makes workers that find it and ``redis``."""

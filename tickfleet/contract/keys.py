@@ -108,7 +108,7 @@ def vouched_for(ledger: str, data_type: DataType, interval: str = "") -> str:
     return f"{ledger.rpartition(':')[0]}:{data_type.value}{suffix}"
 
 
-def permits(scope: str, kind: str) -> str:
+def rate_limiter(scope: str, kind: str) -> str:
     """Time line of the permits of one kind; ``scope`` is exchange and host, e.g. ``okx@web-1``."""
     return f"{_PREFIX}permits:{{{scope}}}:{kind}"
 

@@ -108,7 +108,7 @@ class LiveBook:
         if not (self._answers and self._reads):
             return "Redis does not answer"
         known = self.last_known
-        return known.doubt or self._watch.doubt(self._clock.monotonic_s(), known.ts_recv)
+        return known.out_of_sync or self._watch.out_of_sync(self._clock.monotonic_s(), known.ts_recv)
 
     @property
     def best_bid(self) -> Level | None:
@@ -204,7 +204,7 @@ class LiveBook:
             self.last_known.apply(entry)
         passed_over = subscriber.skipped.malformed
         if passed_over > self._passed_over:
-            self.last_known.doubt_it("an entry cannot be read", batch.chunks[-1].ids[-1])
+            self.last_known.out_of_sync_it("an entry cannot be read", batch.chunks[-1].ids[-1])
         self._passed_over = passed_over
 
     async def _look(self, pipe: RedisPipe) -> str:
@@ -218,7 +218,7 @@ class LiveBook:
             return ""
         self._looked_s = now_s
         wanted = [keys.heartbeat(self._collector), keys.instrument(self._collector)]
-        wanted += [keys.book(self._collector)] if known.doubt else []
+        wanted += [keys.book(self._collector)] if known.out_of_sync else []
         try:
             beat, instrument, *book = map(_hash_of, await pipe.transaction([_hgetall(key) for key in wanted]))
             found = read_book_hash(book[0]) if book else None
@@ -231,8 +231,8 @@ class LiveBook:
         known.crossed_is_legal = instrument.get("state") in _AUCTION
         self._watch.note(read_heartbeat(beat), self._clock.monotonic_s())
         started_at = self._watch.started_at
-        if not known.doubt and started_at > known.based_at:
-            known.doubt_it("the collector has started anew")
+        if not known.out_of_sync and started_at > known.based_at:
+            known.out_of_sync_it("the collector has started anew")
         # A hash of an earlier run says valid until the present run has come so far as to write it.
         if found is None or not is_true or not 0 < started_at <= found.book.ts_recv or not known.join(found):
             return ""

@@ -224,7 +224,7 @@ class RedisPipe:
                 raise self._refused(replies, sent)
             self._watching = False  # somebody wrote the fence: look who
 
-    def begin(self, commands: Sequence[bytes], done: Done, *, patient: bool = False) -> bool:
+    def begin(self, commands: Sequence[bytes], done: Done, *, deferred: bool = False) -> bool:
         """Send a transaction now; False where that takes more than a write: then ``transaction`` does it.
 
         Args:
@@ -232,20 +232,20 @@ class RedisPipe:
             done: Called from the event loop with the reply of each; or with ``None`` where nothing was done because
                 somebody wrote the fence, so that ``transaction`` must look who; or with the error that ``transaction``
                 would raise. Must not raise.
-            patient: Nothing waits for the outcome, until ``hurry``; see ``RedisConnection``.
+            deferred: Nothing waits for the outcome, until ``read_now``; see ``RedisConnection``.
         """
         line = self._line
         if line is None or not line.idle or (self._fence is not None and not self._watching):
             return False
         data = b"".join((_MULTI, *commands, _EXEC, *self._behind))
         replies = len(commands) + 2 + len(self._behind)
-        line.post(data, replies, partial(self._judge, len(commands), commands, done), patient=patient)
+        line.post(data, replies, partial(self._judge, len(commands), commands, done), deferred=deferred)
         return True
 
-    def hurry(self) -> None:
+    def read_now(self) -> None:
         """Something waits for the outcome of a patient transaction. ``done`` may be called at once."""
         if self._line is not None:
-            self._line.hurry()
+            self._line.read_now()
 
     @property
     def lends(self) -> bool:
@@ -271,7 +271,7 @@ class RedisPipe:
         if self._line is not None:
             self._line.take_back(said)
 
-    def take_back_begun(self, commands: int, done: Done, said: bytes, asked_s: float, *, patient: bool) -> None:
+    def take_back_begun(self, commands: int, done: Done, said: bytes, asked_s: float, *, deferred: bool) -> None:
         """The end of a loan with a transaction under way, which goes on as if ``begin`` had sent it.
 
         Args:
@@ -279,13 +279,13 @@ class RedisPipe:
             done: As for ``begin``. May be called at once.
             said: What Redis has answered so far.
             asked_s: When it was sent (monotonic).
-            patient: As for ``begin``.
+            deferred: As for ``begin``.
         """
         if self._line is None:
             done(self._translated(LineBrokenError("closed")))
             return
         replies = commands + 2 + len(self._behind)
-        self._line.take_back_asked(replies, partial(self._judge, commands, (), done), said, asked_s, patient=patient)
+        self._line.take_back_asked(replies, partial(self._judge, commands, (), done), said, asked_s, deferred=deferred)
 
     def _judge(self, count: int, commands: Sequence[bytes], done: Done, outcome: list[Reply] | FleetError) -> None:
         if isinstance(outcome, FleetError):

@@ -21,7 +21,7 @@ CONNECT_TIMEOUT_S = 2.0
 ANSWER_TIMEOUT_S = 5.0
 """Without a byte of an answer that is awaited."""
 
-PATIENT_S = 1.0
+DEFERRED_S = 1.0
 """A patient question's answer is looked for by then, if nothing asked for it before. Shorter would mean a timer that
 wakes the process between the frames of a quiet feed."""
 
@@ -51,14 +51,14 @@ class RedisConnection(asyncio.Protocol):
     """An open connection. One question at a time; a question that was cancelled leaves a line to be closed.
 
     To be woken for an answer costs more CPU than everything else that is done for one entry. Where nothing waits for
-    it, a question can be patient: its answer stays with the operating system until the next one, or ``PATIENT_S``.
+    it, a question can be patient: its answer stays with the operating system until the next one, or ``DEFERRED_S``.
 
     Args:
         text: See ``Replies``.
-        patient: Whether questions can be: not so under TLS, where what arrives is not yet an answer.
+        deferred: Whether questions can be: not so under TLS, where what arrives is not yet an answer.
     """
 
-    def __init__(self, *, text: bool, patient: bool = False) -> None:
+    def __init__(self, *, text: bool, deferred: bool = False) -> None:
         self._parser = Replies(text=text)
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport
@@ -69,7 +69,7 @@ class RedisConnection(asyncio.Protocol):
         self._taken = False
         """Whether a question has ever been answered."""
         self._answered: Answered | None = None
-        self._can_be_patient = patient
+        self._can_be_deferred = deferred
         self._waits_patiently = False
         self._reads = True
         self._file = -1
@@ -82,30 +82,30 @@ class RedisConnection(asyncio.Protocol):
         self._borrower: tuple[Callable[[bytes], None], Callable[[], None]] | None = None
         self._gone = asyncio.Event()
 
-    def post(self, data: bytes, replies: int, answered: Answered, *, patient: bool = False) -> None:
+    def post(self, data: bytes, replies: int, answered: Answered, *, deferred: bool = False) -> None:
         """Send packed commands in one write; ``answered`` is called from the event loop. Only where ``idle``.
 
         Args:
             data: The commands.
             replies: How many they bring, at least one.
             answered: Gets them, a refusal among them is a reply.
-            patient: Nothing waits for them, until ``hurry``.
+            deferred: Nothing waits for them, until ``read_now``.
         """
-        self._await(replies, answered, self._loop.time(), patient=patient)
+        self._await(replies, answered, self._loop.time(), deferred=deferred)
         self._transport.write(data)
 
-    def _await(self, replies: int, answered: Answered, asked_s: float, *, patient: bool) -> None:
+    def _await(self, replies: int, answered: Answered, asked_s: float, *, deferred: bool) -> None:
         self._awaited, self._answered, self.idle = replies, answered, False
         self._heard_s = self._asked_s = asked_s
         if self._watch is None:
             self._watch = self._loop.call_later(asked_s + ANSWER_TIMEOUT_S - self._loop.time(), self._look)
-        self._waits_patiently = patient and self._can_be_patient
+        self._waits_patiently = deferred and self._can_be_deferred
         if self._waits_patiently is self._reads:
             self.listen(not self._reads)
         if self._waits_patiently and self._look_again is None:
-            self._look_again = self._loop.call_later(PATIENT_S, self._end_patience)
+            self._look_again = self._loop.call_later(DEFERRED_S, self._end_patience)
 
-    def hurry(self) -> None:
+    def read_now(self) -> None:
         """Something waits for the answer to a patient question: take it where it is there, else be woken for it."""
         if not self._waits_patiently:
             return
@@ -159,7 +159,7 @@ class RedisConnection(asyncio.Protocol):
     @property
     def lends(self) -> bool:
         """Whether somebody else can write to it: not so under TLS, where what is written is not what is sent."""
-        return self._can_be_patient
+        return self._can_be_deferred
 
     def lend(self, on_answer: Callable[[bytes], None], on_lost: Callable[[], None]) -> None:
         """Let somebody else ask and hear, by ``file`` and ``write``, until it is taken back.
@@ -180,7 +180,7 @@ class RedisConnection(asyncio.Protocol):
             self.data_received(said)
 
     def take_back_asked(
-        self, replies: int, answered: Answered, said: bytes, asked_s: float, *, patient: bool = False
+        self, replies: int, answered: Answered, said: bytes, asked_s: float, *, deferred: bool = False
     ) -> None:
         """The end of a loan with a question under way, which goes on as if ``post`` had sent it.
 
@@ -189,13 +189,13 @@ class RedisConnection(asyncio.Protocol):
             answered: As for ``post``. May be called at once.
             said: What came of its answer.
             asked_s: When it was sent (monotonic).
-            patient: As for ``post``.
+            deferred: As for ``post``.
         """
         self._borrower = None
         if self._broken is not None:
             answered(self._broken)
             return
-        self._await(replies, answered, asked_s, patient=patient)
+        self._await(replies, answered, asked_s, deferred=deferred)
         if said:
             self.data_received(said)
 
@@ -260,11 +260,11 @@ class RedisConnection(asyncio.Protocol):
         self._look_again = None
         if not self._waits_patiently:
             return
-        left_s = self._asked_s + PATIENT_S - self._loop.time()
+        left_s = self._asked_s + DEFERRED_S - self._loop.time()
         if left_s > 0:
             self._look_again = self._loop.call_later(left_s, self._end_patience)
         else:
-            self.hurry()
+            self.read_now()
 
     def _look(self) -> None:
         """One timer for many questions: those that are answered in time need none of their own."""
@@ -331,12 +331,12 @@ async def connect(address: Address, host: Host | None, *, text: bool) -> RedisCo
 async def _connect(address: Address, host: Host | None, *, text: bool) -> RedisConnection:
     loop = asyncio.get_running_loop()
     if host is None:
-        _, line = await loop.create_unix_connection(lambda: RedisConnection(text=text, patient=True), address.path)
+        _, line = await loop.create_unix_connection(lambda: RedisConnection(text=text, deferred=True), address.path)
     else:
         tls = None if address.tls is None else context_of(address)
         name = None if tls is None else host[0]
         _, line = await loop.create_connection(
-            lambda: RedisConnection(text=text, patient=tls is None),
+            lambda: RedisConnection(text=text, deferred=tls is None),
             ssl=tls,
             server_hostname=name,
             sock=await dial(*host),

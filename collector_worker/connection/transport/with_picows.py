@@ -129,11 +129,11 @@ class PicowsSocket:
         while True:
             while held:
                 on_frame(held.popleft())
-                if pace.congested:
-                    await pace.relief()
+                if pace.paused:
+                    await pace.resumed()
             await self._listener.flow(on_frame, pace)
-            if pace.congested:
-                await pace.relief()
+            if pace.paused:
+                await pace.resumed()
 
     async def send(self, text: str) -> None:
         """See ``Socket.send``."""
@@ -249,7 +249,7 @@ class _Listener(WSListener):
                     self._put_aside(frame.get_payload_as_bytes())
                     return
                 on_frame(frame.get_payload_as_bytes())
-                if self._pace.congested:  # type: ignore[union-attr]  # it comes with on_frame
+                if self._pace.paused:  # type: ignore[union-attr]  # it comes with on_frame
                     self._hold()
             else:
                 self._on_unusual(transport, frame)
@@ -317,7 +317,7 @@ class _Listener(WSListener):
             self._put_aside(bytes(joined))
             return
         self._on_frame(bytes(joined))
-        if self._pace.congested:
+        if self._pace.paused:
             self._hold()
 
     def _on_pong(self, payload: bytes) -> None:

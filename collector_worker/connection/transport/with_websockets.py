@@ -95,8 +95,8 @@ class WebsocketsSocket:
         try:
             while True:
                 on_frame(await recv(decode=False))
-                if pace.congested:
-                    await pace.relief()
+                if pace.paused:
+                    await pace.resumed()
         except websockets.ConnectionClosed as error:
             raise ConnectionLostError(_how_closed(self._connection, error)) from error
 

@@ -33,8 +33,8 @@ from tickfleet.redis.url import AddressKind, read_address
 if TYPE_CHECKING:
     from common.redis.redis_py import SyncRedis
 
-_WORKER, _EXPRESS = "collector_worker", ("trade_parser", "sender")
-"""The package of collectors, and the compiled modules in its folder ``express``."""
+_WORKER, _FAST_PATH = "collector_worker", ("trade_parser", "sender")
+"""The package of collectors, and the compiled modules in its folder ``fast_path``."""
 
 _SETTINGS = ("maxmemory-policy", "appendonly", "save")
 
@@ -144,7 +144,7 @@ def host_facts(tools: Tools, fleet: Fleet, capacity: Capacity, manager: Mapping[
         collectors=capacity.collectors,
         memory_bytes=_memory("MemTotal"),
         memory_wanted_bytes=capacity.processes_bytes + (capacity.redis_full_bytes if here else 0),
-        express_built=express_built(),
+        fast_path_built=fast_path_built(),
         redis_refused=_text(append_only.refused(var / "redis")),
         redis_cuts=append_only.cuts(var / "redis"),
         place_trouble=unfit(environment.root),
@@ -157,14 +157,14 @@ def host_facts(tools: Tools, fleet: Fleet, capacity: Capacity, manager: Mapping[
     )
 
 
-def express_built() -> bool:
+def fast_path_built() -> bool:
     """Whether the compiled part of collectors is there for this Python, which starts them too.
 
     Its modules are found and not imported: the manager knows collectors as programs.
     """
     worker = find_spec(_WORKER)
     folders = [] if worker is None else [f"{folder}/fastpath" for folder in worker.submodule_search_locations or ()]
-    return all(PathFinder.find_spec(module, folders) is not None for module in _EXPRESS)
+    return all(PathFinder.find_spec(module, folders) is not None for module in _FAST_PATH)
 
 
 def _living_pid(path: Path) -> int:

@@ -31,7 +31,7 @@ class HostFacts(Struct, frozen=True, kw_only=True):
         spool_bytes: What collectors write at most besides while Redis is away.
         collectors: How many there are to run.
         memory_bytes, memory_wanted_bytes: Of this machine (None: it does not show it), and of the fleet on it.
-        express_built: Whether collectors have their compiled part.
+        fast_path_built: Whether collectors have their compiled part.
         redis_refused: Why the embedded Redis is not started on its files; else empty.
         redis_cuts: What was cut off them; and where that is kept.
         socket_gone: Whether its socket is not where it listens.
@@ -59,7 +59,7 @@ class HostFacts(Struct, frozen=True, kw_only=True):
     collectors: int
     memory_bytes: int | None
     memory_wanted_bytes: int
-    express_built: bool
+    fast_path_built: bool
     redis_refused: str = ""
     redis_cuts: Sequence[append_only.Cut] = ()
     supervisor_pid: int = 0
@@ -84,7 +84,7 @@ def check_host(facts: HostFacts) -> list[Finding]:
         _disk(facts),
         *_redis_files(facts),
         _memory(facts),
-        _express(facts),
+        _fast_path(facts),
         *([_port(facts)] if facts.port or facts.port_trouble else []),
     ]
 
@@ -192,8 +192,8 @@ def _memory(facts: HostFacts) -> Finding:
     return ok("memory", found)
 
 
-def _express(facts: HostFacts) -> Finding:
-    if not facts.express_built:
+def _fast_path(facts: HostFacts) -> Finding:
+    if not facts.fast_path_built:
         return warning(
             "express",
             "the compiled part of collectors is not built: they work without it, at twice the CPU",

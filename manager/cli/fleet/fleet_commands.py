@@ -65,20 +65,20 @@ def removed_configs(desired: Desired) -> list[ExchangeCollectorConfig]:
 
 def state_of(desired: Desired, config: ExchangeCollectorConfig) -> str:
     """``enabled``, or the run-time change that keeps it from running, or ``disabled`` by the file."""
-    wish = desired.wishes.get(config.id)
-    if wish is not None:
-        return wish.state.value
+    override = desired.overrides.get(config.id)
+    if override is not None:
+        return override.state.value
     return "enabled" if config.enabled else "disabled"
 
 
 def describe(desired: Desired, config: ExchangeCollectorConfig) -> dict[str, Any]:
     """What ``list --json`` says of one collector."""
-    wish = desired.wishes.get(config.id)
+    override = desired.overrides.get(config.id)
     return {
         "id": str(config.id),
         "origin": "file" if config.id in desired.in_file else "added",
         "state": state_of(desired, config),
-        "changed": wish and {"who": wish.who, "at": wish.at, "why": wish.why},
+        "changed": override and {"who": override.who, "at": override.at, "why": override.why},
         "enabled": config.enabled and state_of(desired, config) == "enabled",
         "data_types": [data_type.value for data_type in config.data_types],
         "candle_intervals": list(config.candle_intervals),
@@ -93,7 +93,7 @@ def describe(desired: Desired, config: ExchangeCollectorConfig) -> dict[str, Any
 
 
 def _cells(desired: Desired, config: ExchangeCollectorConfig) -> tuple[str, ...]:
-    wish = desired.wishes.get(config.id)
+    override = desired.overrides.get(config.id)
     others = [f"{name}={value}" for name, value in (config.custom_params or {}).items()]
     if config.store_raw_data:
         others.append("raw data stored")
@@ -107,14 +107,14 @@ def _cells(desired: Desired, config: ExchangeCollectorConfig) -> tuple[str, ...]
         "yes" if config.auto_restart else "no",
         f"{config.health_check_interval:g}",
         " ".join(others),
-        _history(wish) if wish else "",
+        _history(override) if override else "",
     )
 
 
-def _history(wish: Override) -> str:
+def _history(override: Override) -> str:
     """``stopped by alice at …``, with who added it where that was somebody before him."""
-    added = f"{wish.added.told('added')}; " if wish.added else ""
-    return added + wish.sentence()
+    added = f"{override.added.told('added')}; " if override.added else ""
+    return added + override.sentence()
 
 
 def validate(

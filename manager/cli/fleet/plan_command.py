@@ -150,22 +150,22 @@ def _applied(folder: Path) -> dict[CollectorId, WorkerFile | None]:
 
 
 def _tasks(found: Plan, watch: Watch) -> list[Task]:
-    goals = {name: Target.RUNNING for name, effect in found.added.items() if effect is Effect.STARTED}
-    goals |= {
+    targets = {name: Target.RUNNING for name, effect in found.added.items() if effect is Effect.STARTED}
+    targets |= {
         each.id: Target.STOPPED if each.effect is Effect.STOPPED else Target.RUNNING
         for each in found.changed
         if each.effect is not Effect.NONE
     }
-    goals |= dict.fromkeys(found.removed, Target.GONE)
+    targets |= dict.fromkeys(found.removed, Target.GONE)
     replaced = {each.id for each in found.changed if each.effect is Effect.REPLACED}
-    processes, pulses = watch.supervisor.processes(), watch.pulses(goals)
+    processes, pulses = watch.supervisor.processes(), watch.pulses(targets)
     tasks = []
-    for name, goal in goals.items():
+    for name, target in targets.items():
         heartbeat = pulses[name].heartbeat
         tasks.append(
             Task(
                 id=name,
-                goal=goal,
+                target=target,
                 began_s=watch.now_s(),
                 unheard=False,  # the manager has answered by then
                 old_run=heartbeat.run_id if heartbeat and name in replaced else "",

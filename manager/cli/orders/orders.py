@@ -40,12 +40,12 @@ class Change(Struct, frozen=True, kw_only=True):
     """What an order does to one collector's entry.
 
     Attributes:
-        wish: The entry afterwards; None where there is none.
+        override: The entry afterwards; None where there is none.
         keeps: Nothing is changed: it already is as ordered, for the reason in ``why``.
     """
 
     id: CollectorId
-    wish: Override | None = None
+    override: Override | None = None
     keeps: bool = False
     why: str = ""
 
@@ -59,7 +59,7 @@ def choose(desired: Desired, names: Iterable[str], order: Order | None = None) -
         UsageError: A name means no collector, or one that the order is not for.
     """
     names = list(names)
-    removed = {str(collector): wish for collector, wish in desired.removed.items()}
+    removed = {str(collector): override for collector, override in desired.removed.items()}
     if order is Order.REMOVE and (pattern := next(filter(is_pattern, names), None)):
         raise UsageError(f"remove wants the IDs of collectors, not a pattern as {pattern!r}")
     hidden: Set[str] = frozenset()  # who is not in the fleet and is meant all the same
@@ -96,13 +96,13 @@ def _unusable(desired: Desired) -> set[str]:
 
 
 def _stopped(desired: Desired, collector: CollectorId) -> bool:
-    wish = desired.wishes.get(collector)
-    return wish is not None and wish.state is OverrideState.STOPPED
+    override = desired.overrides.get(collector)
+    return override is not None and override.state is OverrideState.STOPPED
 
 
 def change(desired: Desired, order: Order, collector: CollectorId, stamp: Stamp) -> Change:
     """What an order other than ``add`` changes for a collector that ``choose`` has found."""
-    idle, wish = desired.why_idle(collector), desired.wishes.get(collector)
+    idle, override = desired.why_idle(collector), desired.overrides.get(collector)
     disabled = bool(idle) and not _stopped(desired, collector)
     counts = str(collector) not in desired.ignored  # an entry that does not is replaced
     keeps = counts and {
@@ -112,12 +112,12 @@ def change(desired: Desired, order: Order, collector: CollectorId, stamp: Stamp)
         Order.DISABLE: disabled,
     }.get(order, False)
     if keeps:
-        return Change(id=collector, wish=wish, keeps=True, why=idle)
-    return Change(id=collector, wish=_afterwards(order, wish, desired.in_file.get(collector), stamp))
+        return Change(id=collector, override=override, keeps=True, why=idle)
+    return Change(id=collector, override=_afterwards(order, override, desired.in_file.get(collector), stamp))
 
 
 def _afterwards(
-    order: Order, wish: Override | None, in_file: ExchangeCollectorConfig | None, stamp: Stamp
+    order: Order, override: Override | None, in_file: ExchangeCollectorConfig | None, stamp: Stamp
 ) -> Override | None:
     listed = in_file is not None
     if order is Order.REMOVE and not listed:
@@ -129,7 +129,7 @@ def _afterwards(
         Order.DISABLE: OverrideState.DISABLED,
         Order.REMOVE: OverrideState.REMOVED,
     }.get(order, OverrideState.ENABLED)
-    config, added = (None, None) if listed or wish is None else (wish.config, wish.origin)
+    config, added = (None, None) if listed or override is None else (override.config, override.origin)
     return Override(who=stamp.who, at=stamp.at, why=stamp.why, state=state, config=config, added=added)
 
 
@@ -147,10 +147,10 @@ def addition(desired: Desired, table: Mapping[str, Any], stamp: Stamp) -> Change
         known = f"{collector} is in the fleet already"
         raise UsageError(f"{known}, {state} (manager-cli enable {collector})" if state else known)
     if in_file is None:
-        wish = Override(who=stamp.who, at=stamp.at, why=stamp.why, state=OverrideState.ENABLED, config=dict(table))
-        return Change(id=collector, wish=wish)
+        override = Override(who=stamp.who, at=stamp.at, why=stamp.why, state=OverrideState.ENABLED, config=dict(table))
+        return Change(id=collector, override=override)
     if table.keys() - {"exchange", "symbol"}:
         raise UsageError(
             f"{collector} has its settings in the fleet file (manager-cli enable {collector} brings it back)"
         )
-    return Change(id=collector, wish=_afterwards(Order.ENABLE, None, in_file, stamp))
+    return Change(id=collector, override=_afterwards(Order.ENABLE, None, in_file, stamp))

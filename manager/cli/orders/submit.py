@@ -49,19 +49,19 @@ def _follow(
     hint: str,
 ) -> None:
     """Wait for what was ordered; ``processes`` are those before it."""
-    manager, goal, tasks = watch.manager(), _GOALS.get(order, Target.RUNNING), list[Task]()
+    manager, target, tasks = watch.manager(), _TARGETS.get(order, Target.RUNNING), list[Task]()
     for each in changes:
         process = processes.get(each.id.program)
         rests = process is None or process.state in STARTABLE
         task = Task(
             id=each.id,
-            goal=goal,
+            target=target,
             began_s=watch.now_s(),
             unheard=not each.keeps,
             old_start_s=start_of(process),
             hint=hint,
         )
-        if each.keeps and rests and goal is Target.STOPPED:
+        if each.keeps and rests and target is Target.STOPPED:
             report.add(Result(id=each.id, done=True, outcome=f"it was {each.why}"))
         elif task.unheard and not manager:
             report.add(failed(task, KEPT))
@@ -78,7 +78,7 @@ def _follow(
     watch.until_there(tasks, manager, timeout_s, report)
 
 
-_GOALS = {Order.REMOVE: Target.GONE, Order.STOP: Target.STOPPED, Order.DISABLE: Target.STOPPED}
+_TARGETS = {Order.REMOVE: Target.GONE, Order.STOP: Target.STOPPED, Order.DISABLE: Target.STOPPED}
 
 
 def _start_now(watch: Watch, task: Task, *, managed: bool) -> Task | Result:

@@ -56,7 +56,7 @@ class Task(Struct, frozen=True, kw_only=True):
     """
 
     id: CollectorId
-    goal: Target
+    target: Target
     began_s: float
     unheard: bool = True
     old_run: str = ""
@@ -69,9 +69,9 @@ def look_at(task: Task, process: Process | None, pulse: Pulse, now_s: float) -> 
     if task.unheard:
         return None
     took = f"after {now_s - task.began_s:.1f} s"
-    if task.goal is Target.GONE:
+    if task.target is Target.GONE:
         return None if process else _done(task, f"gone {took}; its streams stay")
-    if task.goal is Target.STOPPED:
+    if task.target is Target.STOPPED:
         stopped = process is None or process.state in STARTABLE
         return _done(task, f"stopped {took}") if stopped else None
     if process is None:
@@ -99,7 +99,7 @@ def too_late(task: Task, process: Process | None, pulse: Pulse, limit_s: float) 
         return failed(task, f"supervisord has not known its program for {span(limit_s)} (manager-cli plan)")
     beats = pulse.heartbeat is not None and pulse.heartbeat.pid == process.pid
     doing = reason(process, pulse) if beats else process.state.value.lower()
-    return failed(task, f"not {task.goal.value} after {span(limit_s)} (it is {doing}; manager-cli why {task.id})")
+    return failed(task, f"not {task.target.value} after {span(limit_s)} (it is {doing}; manager-cli why {task.id})")
 
 
 def _done(task: Task, outcome: str) -> Result:

@@ -40,10 +40,10 @@ def give(site: Site, order: Order, stamp: Stamp, decide: Callable[[Desired], lis
         changes = decide(merge(site.file, readable(pipe.hgetall(keys.FLEET_DESIRED))))
         pipe.multi()
         for change in changes:
-            if not change.keeps and change.wish is None:
+            if not change.keeps and change.override is None:
                 pipe.hdel(keys.FLEET_DESIRED, str(change.id))
-            elif not change.keeps and change.wish is not None:
-                pipe.hset(keys.FLEET_DESIRED, str(change.id), encode(change.wish))
+            elif not change.keeps and change.override is not None:
+                pipe.hset(keys.FLEET_DESIRED, str(change.id), encode(change.override))
             queue_entry(pipe, asked(order.value, stamp, str(change.id)))
         return changes
 

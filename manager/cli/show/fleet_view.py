@@ -12,7 +12,7 @@ from manager.cli.context import Tools
 from manager.cli.effective import readable
 from manager.cli.manager_page import PROGRAM, is_ours
 from manager.decide.assess import assess
-from manager.decide.overlays import read_marks
+from manager.decide.overlays import read_overlays
 from manager.desired.overrides import merge
 from manager.desired.rival import acts_for_another
 from manager.model.formatting import phrase
@@ -98,11 +98,11 @@ def look(tools: Tools, fleet: Fleet, client: "SyncRedis", only: CollectorId | No
     now_ns = tools.clock.now_ns()
     manager = manager if isinstance(manager, dict) else {}
     processes, trouble = _processes(tools)
-    refusal, marks = code_of_write(written), read_marks(manager)
-    if refusal in NO_WRITES and marks.no_writes is None:
+    refusal, overlays = code_of_write(written), read_overlays(manager)
+    if refusal in NO_WRITES and overlays.no_writes is None:
         manager = _stand_in(tools, processes, NoWrites(refusal))
-        marks = read_marks(manager)
-        marks = replace(marks, no_writes=marks.no_writes or NoWrites(refusal))
+        overlays = read_overlays(manager)
+        overlays = replace(overlays, no_writes=overlays.no_writes or NoWrites(refusal))
     judgements = assess(
         [config for config in desired.fleet.collectors if only in (None, config.id)],
         read_pulses(ids, replies, now_ns),
@@ -112,14 +112,14 @@ def look(tools: Tools, fleet: Fleet, client: "SyncRedis", only: CollectorId | No
     )
     return FleetView(
         at_ns=now_ns,
-        judgements=marks.applied(desired.explained(judgements)),
+        judgements=overlays.applied(desired.explained(judgements)),
         manager=manager,
         supervisor_trouble=trouble,
         figures=read_figures(figures),
         changes=readable(changes),
         rival=acts_for_another(manager, str(tools.fleet_path), [fleet.fingerprint()], socket.gethostname()),
         refusal=refusal,
-        no_writes=marks.no_writes,
+        no_writes=overlays.no_writes,
     )
 
 

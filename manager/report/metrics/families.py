@@ -87,10 +87,10 @@ OPENMETRICS = "application/openmetrics-text"
 """What a client says who takes that format; Prometheus does, and prefers it."""
 
 
-def render(board: Snapshot, now_s: float, accept: str = "") -> tuple[str, bytes]:
+def render(snapshot: Snapshot, now_s: float, accept: str = "") -> tuple[str, bytes]:
     """Content type and text of /metrics, in the format that the client's ``Accept`` asks for."""
     registry = CollectorRegistry()
-    registry.register(_Families(board, now_s))
+    registry.register(_Families(snapshot, now_s))
     if OPENMETRICS in accept:
         body: bytes = exposition.generate_latest(registry)  # type: ignore[no-untyped-call]
         return exposition.CONTENT_TYPE_LATEST, body
@@ -98,21 +98,21 @@ def render(board: Snapshot, now_s: float, accept: str = "") -> tuple[str, bytes]
 
 
 class _Families(Collector):
-    def __init__(self, board: Snapshot, now_s: float) -> None:
-        self._board, self._now_s = board, now_s
+    def __init__(self, snapshot: Snapshot, now_s: float) -> None:
+        self._snapshot, self._now_s = snapshot, now_s
 
     def describe(self) -> Iterable[Metric]:
         return ()  # else the registry would collect twice
 
     def collect(self) -> Iterator[Metric]:
-        shown, figures = self._board.shown, self._board.figures
-        yield from _manager(self._board, shown, self._now_s)
+        shown, figures = self._snapshot.shown, self._snapshot.figures
+        yield from _manager(self._snapshot, shown, self._now_s)
         yield from _collectors(shown.judgements)
         if figures is not None:
             yield from _figures(figures)
 
 
-def _manager(board: Snapshot, shown: Shown, now_s: float) -> Iterator[Metric]:
+def _manager(snapshot: Snapshot, shown: Shown, now_s: float) -> Iterator[Metric]:
     version = shown.beat.get("version")
     if version is not None:
         yield InfoMetricFamily("tickfleet_manager", "The manager.", {"version": str(version)})
@@ -124,8 +124,8 @@ def _manager(board: Snapshot, shown: Shown, now_s: float) -> Iterator[Metric]:
     writable = not (shown.redis_trouble or shown.writes_trouble)
     yield _gauge("redis_writable", "Whether Redis takes writes: one that is full answers, and is up.", writable)
     yield _gauge("supervisord_up", "Whether supervisord answers the manager.", not shown.supervisor_trouble)
-    yield _counter("alerts_sent", "Alerts that the webhook took.", board.alerts_sent)
-    yield _counter("alerts_dropped", "Alerts given up.", board.alerts_dropped)
+    yield _counter("alerts_sent", "Alerts that the webhook took.", snapshot.alerts_sent)
+    yield _counter("alerts_dropped", "Alerts given up.", snapshot.alerts_dropped)
 
 
 def _collectors(judgements: Iterable[Judgement]) -> Iterator[Metric]:

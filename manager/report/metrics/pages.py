@@ -24,8 +24,8 @@ class Page(Struct, frozen=True):
 class Pages:
     """The pages of one board. They are made in the thread of the one who asks, so the loop does not wait."""
 
-    def __init__(self, board: Snapshot, clock: Clock) -> None:
-        self._board, self._clock = board, clock
+    def __init__(self, snapshot: Snapshot, clock: Clock) -> None:
+        self._snapshot, self._clock = snapshot, clock
         self._pages: dict[str, Callable[[str], Page]] = {
             "/metrics": self._metrics,
             "/healthz": self._health,
@@ -40,16 +40,16 @@ class Pages:
         return page(accept)
 
     def _metrics(self, accept: str) -> Page:
-        return Page(200, *render(self._board, self._clock.monotonic_s(), accept))
+        return Page(200, *render(self._snapshot, self._clock.monotonic_s(), accept))
 
     def _health(self, _accept: str) -> Page:
-        shown = self._board.shown
+        shown = self._snapshot.shown
         why = why_unwell(shown, self._clock.monotonic_s())
         if why:
             return Page(503, _TEXT, f"{why}\n".encode())
         return Page(200, _TEXT, b"ok\n" if shown.leading else b"ok: another manager acts, this one stands by\n")
 
     def _status(self, _accept: str) -> Page:
-        shown = self._board.shown
-        document = status_document(shown.judgements, shown.beat, self._board.figures)
+        shown = self._snapshot.shown
+        document = status_document(shown.judgements, shown.beat, self._snapshot.figures)
         return Page(200, "application/json", json.dumps(document).encode() + b"\n")

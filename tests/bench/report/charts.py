@@ -118,9 +118,9 @@ def _cpu(result: Json) -> Figure | None:
     if not kinds:
         return None
     chart, (axes,) = _axes(7.2, 3.4)
-    for transport, tls, express in kinds:
-        kind = {"transport": transport, "tls": tls} | ({} if express is None else {"express": express})
-        rows, line = matching(ours, kind), "--" if tls else "-" if express is not False else ":"
+    for transport, tls, fast_path in kinds:
+        kind = {"transport": transport, "tls": tls} | ({} if fast_path is None else {"express": fast_path})
+        rows, line = matching(ours, kind), "--" if tls else "-" if fast_path is not False else ":"
         figures = _column(rows, "cpu_us_per_entry")
         axes.plot(_column(rows, "rate"), figures, label=label(kind), color=_colour(kind), linestyle=line)
     bare = matching(at(steady, "bare"), {"tls": False})

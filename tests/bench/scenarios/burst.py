@@ -12,14 +12,14 @@ def measure(site: Site, plan: Plan) -> Row:
     kinds = [(*kind, tls) for tls in (False, True) for kind in kinds_of(plan.transports, tls=tls)]
     rounds: dict[tuple[str, bool, bool], list[dict[str, float]]] = {kind: [] for kind in kinds}
     for number in range(1, plan.rounds + 1):
-        for transport, express, tls in kinds:
+        for transport, fast_path, tls in kinds:
             site.say(
-                f"burst {number}/{plan.rounds} {transport}{' TLS' if tls else ''}{'' if express else ' interpreted'}"
+                f"burst {number}/{plan.rounds} {transport}{' TLS' if tls else ''}{'' if fast_path else ' interpreted'}"
             )
-            party = our_trades(transport, express=express)
-            rounds[transport, express, tls].append(measuring.burst(site, party, plan.burst_trades, tls=tls))
+            party = our_trades(transport, fast_path=fast_path)
+            rounds[transport, fast_path, tls].append(measuring.burst(site, party, plan.burst_trades, tls=tls))
     rows = [
-        {"transport": transport, "express": express, "tls": tls, **medians(measured), "rounds": measured}
-        for (transport, express, tls), measured in rounds.items()
+        {"transport": transport, "express": fast_path, "tls": tls, **medians(measured), "rounds": measured}
+        for (transport, fast_path, tls), measured in rounds.items()
     ]
     return {"trades": plan.burst_trades, "rows": rows}

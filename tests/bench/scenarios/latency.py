@@ -41,14 +41,14 @@ class Turn(Struct, frozen=True):
 def measure(site: Site, plan: Plan) -> Row:
     """A row for each: medians over its turns, and the turns; ``missing`` says who is not there, and why."""
     how = Steadily(RATE, plan.warm_s, plan.latency_s)
-    transport, express = kinds_of(plan.transports, tls=False)[0]
+    transport, fast_path = kinds_of(plan.transports, tls=False)[0]
     others, missing = _others()
     ways: dict[str, Callable[[], Turn]] = {
-        _OURS: partial(_turn, site, our_trades(transport, express=express), how),
+        _OURS: partial(_turn, site, our_trades(transport, fast_path=fast_path), how),
         **{who: partial(_turn, site, party, how) for who, party in others.items()},
         _BARE: partial(_bare_turn, site, how),
     }
-    kinds = {_OURS: {"transport": transport, "express": express}}
+    kinds = {_OURS: {"transport": transport, "express": fast_path}}
     turns = in_turns(ways, plan.latency_turns, site.say)
     rows = [{"who": who, **kinds.get(who, {}), **over(taken)} for who, taken in turns.items()]
     return {"rate": RATE, "seconds": plan.latency_s, "rows": rows, **({"missing": missing} if missing else {})}

@@ -24,8 +24,8 @@ def measure(site: Site, plan: Plan) -> Row:
             place = f"{rate}/s{' TLS' if tls else ''}"
             site.say(f"steady {place} bare reader")
             bare.append({"rate": rate, "tls": tls, **bare_steady(site, how, tls=tls)})
-            for transport, express in kinds_of(plan.transports, tls=tls):
-                site.say(f"steady {place} {transport}{'' if express else ' interpreted'}")
-                figures = steady(site, our_trades(transport, express=express), how, tls=tls)
-                rows.append({"rate": rate, "tls": tls, "transport": transport, "express": express, **figures})
+            for transport, fast_path in kinds_of(plan.transports, tls=tls):
+                site.say(f"steady {place} {transport}{'' if fast_path else ' interpreted'}")
+                figures = steady(site, our_trades(transport, fast_path=fast_path), how, tls=tls)
+                rows.append({"rate": rate, "tls": tls, "transport": transport, "express": fast_path, **figures})
     return {"seconds": plan.steady_s, "rows": rows, "bare": bare, "floor": floors}

@@ -273,7 +273,7 @@ async def test_a_connection_is_given_up_where_it_is_older_than_the_finding_that_
             await connection.ready.wait()
             await until(lambda: TICKER in rig.telemetry.mute_s)
             for _ in range(5):
-                await asyncio.sleep(rig.around.timing.tick_s)
+                await asyncio.sleep(rig.context.timing.tick_s)
 
         if ends:
             with pytest.raises(FeedSilentError) as mute:

@@ -95,11 +95,11 @@ async def test_a_handshake_that_is_turned_away_keeps_all_away_as_rest_does(
 ) -> None:
     async with ScriptedServer(Refuse(code), Refuse(code), settled) as server:
         rig = Rig(clock, server.url, TICKER)
-        permits = cast("FreePermits", rig.around.permits)
+        rate_limiter = cast("FreePermits", rig.context.rate_limiter)
         with capture_logs() as logs:
             connected = until(lambda: rig.telemetry.beat.connected_since)
             await rig.run(rig.session().run(), connected)
-    assert permits.bans_s == bans_s * 2
+    assert rate_limiter.bans_s == bans_s * 2
     lost = [line for line in logs if line["event"] == "feed_lost"]
     assert [(line["why"], "exc_info" in line) for line in lost[:2]] == [(why, True), (why, False)]
     assert rig.telemetry.beat.last_error == why

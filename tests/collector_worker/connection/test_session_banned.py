@@ -43,13 +43,13 @@ async def test_a_handshake_that_is_told_to_stay_away_is_not_tried_again(
 ) -> None:
     async with asyncio.timeout(PATIENCE_S), RawServer(too_many) as server:
         rigs = [Rig(ManualClock(), server.url, DataType.TICKER) for _ in range(2)]
-        permits = [Watched(redis_config, rig) for rig in rigs]
+        rate_limiter = [Watched(redis_config, rig) for rig in rigs]
         works = []
         with capture_logs():
-            for rig, mine in zip(rigs, permits, strict=True):
-                around = replace(rig.around, permits=mine, connect_rate=OFTEN, transport=each_transport)
+            for rig, mine in zip(rigs, rate_limiter, strict=True):
+                context = replace(rig.context, rate_limiter=mine, connect_rate=OFTEN, transport=each_transport)
                 (feed,) = rig.exchange.feeds()
-                works.append(asyncio.create_task(Session(feed, around, Random(1)).run()))
+                works.append(asyncio.create_task(Session(feed, context, Random(1)).run()))
                 await until(lambda turns=mine.turns: any(turn.banned for turn in turns))  # type: ignore[misc]
             for work in works:
                 work.cancel()

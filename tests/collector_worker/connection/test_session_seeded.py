@@ -75,8 +75,8 @@ class Stage:
         async with self.http, ScriptedServer(until_gone, second) as server:
             self.rig = Rig(self.clock, server.url, *data_types, rest=self.http.root)
             exchange = binance(data_types=data_types, endpoints=Endpoints(ws_public=server.url))
-            around = replace(self.rig.around, exchange=exchange, instrument=INSTRUMENT)
-            session = Session(exchange.feeds()[0], around, Random(1), replace(PATIENCE, overlap_s=overlap_s))
+            context = replace(self.rig.context, exchange=exchange, instrument=INSTRUMENT)
+            session = Session(exchange.feeds()[0], context, Random(1), replace(PATIENCE, overlap_s=overlap_s))
             await self.rig.run(session.run(), until(lambda: self.books[-1:] == [done], done))
         return self.rig
 

@@ -179,7 +179,7 @@ class Queue(FreePermits):
 
 
 def queued(rig: Rig, queue: Queue, patience: BackoffLimits) -> Session:
-    return Session(rig.feed("business"), replace(rig.around, permits=queue), Random(1), patience)
+    return Session(rig.feed("business"), replace(rig.context, rate_limiter=queue), Random(1), patience)
 
 
 async def test_the_wait_for_the_permit_is_not_the_second_connections_time(clock: ManualClock) -> None:

@@ -38,18 +38,18 @@ class Book:
         snapshot = self.exchange.read_book(json.dumps(body).encode(), RECV)
         self._keep(self.sync.on_rest_snapshot(snapshot, self.channel.seed_levels))
 
-    def _keep(self, judged: object) -> None:
-        if judged is NOTHING:
+    def _keep(self, result: object) -> None:
+        if result is NOTHING:
             self.said.append("nothing")
             return
-        for event in getattr(judged, "events", ()):
+        for event in getattr(result, "events", ()):
             if isinstance(event, BookSnapshot):
                 self.said.append(f"snapshot {event.seq} {event.reason}")
             elif isinstance(event, BookDelta):
                 self.said.append(f"delta {event.prev_seq} {event.seq}")
-        doubt = getattr(judged, "doubt", "")
-        if doubt:
-            self.said.append(doubt)
+        out_of_sync = getattr(result, "out_of_sync", "")
+        if out_of_sync:
+            self.said.append(out_of_sync)
 
     @property
     def state(self) -> BookState:

@@ -53,11 +53,11 @@ def test_every_trade_comes_out_as_it_was_sent(outputs: list[Any], sent: Sent) ->
 
 
 def test_trades_pass_the_tape_without_a_hole(outputs: list[Any]) -> None:
-    tape = TradeSequence(60.0)
+    sequence = TradeSequence(60.0)
     trades = [output for output in outputs if isinstance(output, Trade)]
-    passed = [out for trade in trades for out in tape.offer(trade, 0.0)]
+    passed = [out for trade in trades for out in sequence.offer(trade, 0.0)]
     assert passed == trades
-    assert (tape.sequence.dropped, tape.sequence.waiting, tape.implausible) == (0, False, 0)
+    assert (sequence.sequence.dropped, sequence.sequence.waiting, sequence.implausible) == (0, False, 0)
 
 
 def test_nothing_else_comes_out(outputs: list[Any]) -> None:
@@ -76,9 +76,9 @@ def test_the_book_is_the_one_of_the_same_frames_built_otherwise(outputs: list[An
     for output in outputs:
         if isinstance(output, Trade):
             continue
-        judged = sync.on_frame(output) if isinstance(output, BookFrame) else sync.on_rest_snapshot(output)
-        assert (judged.doubt, judged.wish) == ("", None)
-        published += judged.events
+        result = sync.on_frame(output) if isinstance(output, BookFrame) else sync.on_rest_snapshot(output)
+        assert (result.out_of_sync, result.request) == ("", None)
+        published += result.events
 
     book, applied = independent_book(sent)
     assert in_decimals(sync.book.bids()) == sorted(book["b"].items(), reverse=True)
@@ -107,6 +107,6 @@ def test_a_lost_update_is_noticed_by_the_next_one(lost: int, outputs: list[Any])
             sync.on_rest_snapshot(output)
         elif isinstance(output, BookFrame):
             number += 1
-            judged = sync.on_frame(output) if number != lost else None
-            doubts += [(number, judged.doubt)] if judged and judged.doubt else []
+            result = sync.on_frame(output) if number != lost else None
+            doubts += [(number, result.out_of_sync)] if result and result.out_of_sync else []
     assert doubts == [(lost + 1, "sequence_gap")]

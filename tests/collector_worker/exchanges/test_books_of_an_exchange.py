@@ -29,7 +29,7 @@ from tickfleet.contract.identity import DataType
 
 START_MS = 1_790_000_000_000
 EVERYTHING = 10_000
-DOUBT = BookResult(wish=BookRequest.RESUBSCRIBE, doubt="sequence_gap")
+OUT_OF_SYNC = BookResult(request=BookRequest.RESUBSCRIBE, out_of_sync="sequence_gap")
 steps = st.lists(st.integers(1, 300), min_size=2, max_size=12)
 seeds = st.integers(0, 999)
 
@@ -46,10 +46,10 @@ class Exchange:
         self.sync.subscribed(0.0, 5.0)
         self.published: list[BookSnapshot | BookDelta] = []
 
-    def keep(self, judged: BookResult) -> BookResult:
+    def keep(self, result: BookResult) -> BookResult:
         """Publish what may be published."""
-        self.published += judged.events
-        return judged
+        self.published += result.events
+        return result
 
     @property
     def read(self) -> Levels:
@@ -94,7 +94,7 @@ def test_okx_snapshot_and_updates_are_the_next_snapshot(seed: int, steps: list[i
     okx = OkxBook(seed)
     okx.take(okx.channel.snapshot(START_MS))
     for by_ms in steps:
-        assert okx.push(by_ms).doubt == ""
+        assert okx.push(by_ms).out_of_sync == ""
         assert okx.read == okx.next_snapshot
     assert okx.sync.state is BookState.VALID
     assert len(okx.sync.book.bids()) == len(okx.sync.book.asks()) == DEPTH
@@ -106,7 +106,7 @@ def test_okx_a_lost_update_is_a_doubt_and_a_snapshot_heals_it(seed: int, steps: 
     okx = OkxBook(seed)
     okx.take(okx.channel.snapshot(START_MS))
     okx.push(300, lost=True)
-    assert okx.push(300) == DOUBT
+    assert okx.push(300) == OUT_OF_SYNC
     assert [okx.push(by_ms) for by_ms in steps] == [NOTHING] * len(steps)
     assert (okx.sync.state, len(okx.published)) == (BookState.SYNCING, 1)
     okx.take(okx.channel.snapshot(okx.market.now_ms))
@@ -173,9 +173,9 @@ def test_binance_seed_and_diffs_are_the_next_snapshot(seed: int, steps: list[int
         market.advance(early)
         if rank == taken:
             body = market.seed()
-        assert market.push(by_ms - early).doubt == ""
+        assert market.push(by_ms - early).out_of_sync == ""
         if rank == arrives:
-            assert market.take_seed(body).wish is None
+            assert market.take_seed(body).request is None
         if rank >= arrives and market.sync.state is BookState.VALID and rank > taken:
             assert market.read == market.next_snapshot
     market.push(300)
@@ -189,7 +189,7 @@ def test_binance_a_lost_diff_is_a_doubt_and_a_seed_heals_it(seed: int, steps: li
     market = BinanceBook(seed)
     market.take_seed(market.seed())
     market.push(300, lost=True)
-    assert market.push(300) == DOUBT
+    assert market.push(300) == OUT_OF_SYNC
     assert [market.push(by_ms) for by_ms in steps] == [NOTHING] * len(steps)
     assert (market.sync.state, len(market.published)) == (BookState.SYNCING, 1)
     market.sync.subscribed(10.0, 0.0)

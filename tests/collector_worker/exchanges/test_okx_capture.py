@@ -72,11 +72,11 @@ def test_every_checksum_is_that_of_the_book_that_we_hold(symbol: str, rows: list
     frames = [output for output in outputs_of(symbol, rows) if isinstance(output, BookFrame)]
     held = []
     for frame in frames:
-        judged = sync.on_frame(frame)
+        result = sync.on_frame(frame)
         snapshot = isinstance(frame.event, BookSnapshot)
         reason = {"reason": "subscribe"} if snapshot else {}
         event = {name: getattr(frame.event, name) for name in frame.event.__struct_fields__} | reason
-        assert judged == BookResult((type(frame.event)(**event),))
+        assert result == BookResult((type(frame.event)(**event),))
         held.append(signed_crc(sync.book.bids(), sync.book.asks()))
 
     assert held == [data["checksum"] for data in sent(symbol, "books", rows)]
@@ -106,7 +106,9 @@ def test_a_lost_frame_is_noticed_by_the_next_checksum_that_it_concerns(lost: int
     sync = BookSync(okx.book_checksum, okx.checksum_depth)
     frames = [output for output in outputs_of("BTC-USDT", rows) if isinstance(output, BookFrame)]
 
-    doubts = [judged.doubt for judged in map(sync.on_frame, frames[:lost] + frames[lost + 1 :]) if judged.doubt]
+    doubts = [
+        result.out_of_sync for result in map(sync.on_frame, frames[:lost] + frames[lost + 1 :]) if result.out_of_sync
+    ]
     assert doubts == ["checksum"]
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.support.express_rig import compiled_or_skip
+from tests.support.fast_path_rig import compiled_or_skip
 
 
 @pytest.fixture(scope="package", autouse=True)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collector_worker.publish.publisher import Pacing
-from tests.support.express_rig import FENCE, OutboxRig, answer
+from tests.support.fast_path_rig import FENCE, OutboxRig, answer
 from tickfleet.redis.protocol import pack_command
 
 SAMPLED_NS = 10**18
@@ -17,7 +17,7 @@ SAMPLED_NS = 10**18
 def push(rig: OutboxRig, *numbers: int, key: bytes = b"k", recv_ns: int = SAMPLED_NS) -> None:
     for number in numbers:
         entry_id = b"1-%d" % number
-        rig.outbox.push(pack_command(("XADD", key, entry_id, "a", "b")), recv_ns, key, entry_id)
+        rig.sender.push(pack_command(("XADD", key, entry_id, "a", "b")), recv_ns, key, entry_id)
 
 
 def xadds(*numbers: int, key: bytes = b"k") -> list[list[bytes]]:
@@ -43,19 +43,19 @@ def begun() -> Iterator[Begun]:
 def test_what_waits_before_it_begins_goes_out_then() -> None:
     with closing(OutboxRig()) as rig:
         push(rig, 1, 2)
-        assert (rig.other.is_idle, len(rig.outbox), rig.outbox.sends) == (True, 2, False)
+        assert (rig.other.is_idle, len(rig.sender), rig.sender.sends) == (True, 2, False)
         rig.begin(SAMPLED_NS)
-        assert (rig.other.transaction(), rig.outbox.sends) == (xadds(1, 2), True)
+        assert (rig.other.transaction(), rig.sender.sends) == (xadds(1, 2), True)
 
 
 def test_a_single_entry_goes_out_at_once_and_its_answer_is_not_waited_for(begun: Begun) -> None:
     rig = begun()
     push(rig, 1)
-    assert (rig.other.transaction(), rig.listens, len(rig.outbox)) == (xadds(1), False, 1)
+    assert (rig.other.transaction(), rig.listens, len(rig.sender)) == (xadds(1), False, 1)
     rig.other.line.send(answer(xadds(1)))
     push(rig, 2)  # finds the answer
-    assert (rig.other.transaction(), rig.listens, len(rig.outbox)) == (xadds(2), False, 1)
-    assert (rig.outbox.published, rig.outbox.ends, rig.outbox.latencies_us) == (1, {b"k": b"1-1"}, [])
+    assert (rig.other.transaction(), rig.listens, len(rig.sender)) == (xadds(2), False, 1)
+    assert (rig.sender.published, rig.sender.ends, rig.sender.latencies_us) == (1, {b"k": b"1-1"}, [])
 
 
 def test_once_a_second_an_answer_is_waited_for(begun: Begun) -> None:
@@ -64,7 +64,7 @@ def test_once_a_second_an_answer_is_waited_for(begun: Begun) -> None:
     push(rig, 1, recv_ns=later_ns)
     assert (rig.other.transaction(), rig.listens) == (xadds(1), True)
     rig.hear(answer(xadds(1)))
-    assert (rig.outbox.sampled_ns, len(rig.outbox.latencies_us), len(rig.outbox)) == (later_ns, 1, 0)
+    assert (rig.sender.sampled_ns, len(rig.sender.latencies_us), len(rig.sender)) == (later_ns, 1, 0)
     push(rig, 2, recv_ns=later_ns + 1)
     assert (rig.other.transaction(), rig.listens) == (xadds(2), False)
 
@@ -76,7 +76,7 @@ def test_what_comes_before_the_answer_goes_out_together(begun: Begun) -> None:
     rig.hear(answer(xadds(1)))
     assert rig.other.transaction() == xadds(2, 3)
     rig.hear(answer(xadds(2, 3)))
-    assert (rig.outbox.published, rig.outbox.ends, len(rig.outbox)) == (3, {b"k": b"1-3"}, 0)
+    assert (rig.sender.published, rig.sender.ends, len(rig.sender)) == (3, {b"k": b"1-3"}, 0)
 
 
 def test_a_transaction_is_bounded_by_entries_and_by_bytes(begun: Begun) -> None:
@@ -93,7 +93,7 @@ def test_a_transaction_is_bounded_by_entries_and_by_bytes(begun: Begun) -> None:
 
 
 def test_it_tells_when_too_much_waits_and_when_that_is_over(begun: Begun) -> None:
-    rig = begun(Pacing(batch_entries=2, congested_entries=4, relieved_entries=2))
+    rig = begun(Pacing(batch_entries=2, paused_entries=4, resume_entries=2))
     push(rig, *range(1, 6))
     assert rig.called == []
     push(rig, 6)  # five wait
@@ -116,7 +116,7 @@ def test_each_stream_ends_with_its_last_entry(begun: Begun) -> None:
     push(rig, 6, key=b"l")
     rig.hear(answer(rig.other.transaction()))
     rig.hear(answer(rig.other.transaction()))
-    assert rig.outbox.ends == {b"k": b"1-4", b"l": b"1-6", b"m": b"1-5"}
+    assert rig.sender.ends == {b"k": b"1-4", b"l": b"1-6", b"m": b"1-5"}
 
 
 @given(st.lists(st.integers(1, 40), max_size=8))
@@ -131,7 +131,7 @@ def test_an_answer_may_come_in_pieces(sizes: list[int]) -> None:
             piece, whole = whole[:size], whole[size:]
             if piece:
                 rig.hear(piece)
-        assert (rig.outbox.published, rig.called, rig.outbox.ends) == (4, [], {b"k": b"1-4"})
+        assert (rig.sender.published, rig.called, rig.sender.ends) == (4, [], {b"k": b"1-4"})
 
 
 REFUSED = b"+OK\r\n-OOM command not allowed when used memory > 'maxmemory'.\r\n-EXECABORT Transaction discarded\r\n"
@@ -156,12 +156,12 @@ def test_another_answer_gives_everything_back(begun: Begun, said: bytes, split: 
     push(rig, 1, 2, 3)
     rig.other.transaction()
     for piece in filter(None, (said[:split], said[split:])):
-        if rig.outbox.open:
+        if rig.sender.open:
             rig.hear(piece)
-    flight, waiting, heard, listens = rig.outbox.close()
+    flight, waiting, heard, listens = rig.sender.close()
     assert rig.called == ["trouble"]
     assert ([entry.entry_id for entry in flight], [entry.entry_id for entry in waiting]) == ([b"1-1"], [b"1-2", b"1-3"])
-    assert (said.startswith(heard), heard != b"", listens, rig.outbox.published) == (True, True, True, 0)
+    assert (said.startswith(heard), heard != b"", listens, rig.sender.published) == (True, True, True, 0)
     assert (flight[0].command, flight[0].key, flight[0].recv_ns) == (
         pack_command(("XADD", "k", "1-1", "a", "b")), b"k", SAMPLED_NS,
     )  # fmt: skip
@@ -171,9 +171,9 @@ def test_what_was_heard_of_an_answer_is_given_back_with_it(begun: Begun) -> None
     rig = begun()
     push(rig, 1)
     rig.hear(answer(xadds(1))[:10])
-    flight, waiting, heard, listens = rig.outbox.close()
+    flight, waiting, heard, listens = rig.sender.close()
     assert (len(flight), waiting, heard, listens) == (1, [], answer(xadds(1))[:10], False)
-    assert (rig.called, rig.outbox.open, len(rig.outbox)) == ([], False, 0)
+    assert (rig.called, rig.sender.open, len(rig.sender)) == ([], False, 0)
 
 
 def test_the_end_of_the_connection_gives_everything_back(begun: Begun) -> None:
@@ -181,14 +181,14 @@ def test_the_end_of_the_connection_gives_everything_back(begun: Begun) -> None:
     push(rig, 1)
     rig.other.line.close()
     push(rig, 2)  # reads the end
-    flight, waiting, heard, _ = rig.outbox.close()
+    flight, waiting, heard, _ = rig.sender.close()
     assert (rig.called, len(flight), len(waiting), heard) == (["trouble"], 1, 1, b"")
 
 
 def test_what_the_socket_does_not_take_is_left_to_the_event_loop(begun: Begun) -> None:
     rig = begun(Pacing(batch_bytes=8_000_000))
     command = pack_command(("XADD", "k", "1-1", "a", "b" * 4_000_000))
-    rig.outbox.push(command, SAMPLED_NS, b"k", b"1-1")
+    rig.sender.push(command, SAMPLED_NS, b"k", b"1-1")
     assert 0 < len(rig.rest) < len(command)
     taken = bytearray()
     whole = rig.loan.head + command + rig.loan.tail
@@ -196,7 +196,7 @@ def test_what_the_socket_does_not_take_is_left_to_the_event_loop(begun: Begun) -
         taken += rig.other.line.recv(1_000_000)
     assert bytes(taken) + rig.rest == whole
     rig.hear(answer([[b"XADD", b"k", b"1-1"]]))
-    assert (rig.outbox.published, rig.called) == (1, [])
+    assert (rig.sender.published, rig.called) == (1, [])
 
 
 def test_a_write_that_fails_is_left_to_the_event_loop(begun: Begun) -> None:
@@ -204,7 +204,7 @@ def test_a_write_that_fails_is_left_to_the_event_loop(begun: Begun) -> None:
     rig.other.line.close()
     push(rig, 1)
     assert rig.rest == rig.loan.head + pack_command(("XADD", "k", "1-1", "a", "b")) + rig.loan.tail
-    assert (rig.called, rig.outbox.open) == ([], True)
+    assert (rig.called, rig.sender.open) == ([], True)
 
 
 def test_the_fence_is_in_the_answer() -> None:

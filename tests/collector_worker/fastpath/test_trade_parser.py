@@ -15,7 +15,7 @@ from collector_worker.publish.own_streams import BOUND_EVERY, Stream
 from common.config.collector import ExchangeCollectorConfig
 from tests.support import binance_adapter, okx_adapter
 from tests.support.binance_capture import read_rows
-from tests.support.express_rig import KEY, LaneRig, answer, compiled_or_skip
+from tests.support.fast_path_rig import KEY, LaneRig, answer, compiled_or_skip
 from tickfleet.contract.events import Trade
 from tickfleet.contract.identity import DataType
 
@@ -88,9 +88,9 @@ def check(shape: TradeShape | None, adapter: Adapter, number: int, frame: bytes)
     """Whether the lane takes a frame; if it does, it does with it what all others would."""
     assert shape is not None
     with closing(LaneRig(shape, number - 1, maxlen=MAXLEN)) as rig:
-        rig.entrance.on_frame(frame)
+        rig.frame_entry.on_frame(frame)
         if rig.left:
-            assert (rig.left, rig.other.is_idle, rig.lane.last_id, rig.lane.take_tally()) == (
+            assert (rig.left, rig.other.is_idle, rig.parser.last_id, rig.parser.take_tally()) == (
                 [frame],
                 True,
                 number - 1,
@@ -103,7 +103,7 @@ def check(shape: TradeShape | None, adapter: Adapter, number: int, frame: bytes)
         assert isinstance(trade, Trade)
         _, packed = Stream(KEY, DataType.TRADE, MAXLEN).pack(trade)
         assert _packed(command) == packed
-        assert (rig.lane.last_id, rig.lane.last_n, rig.lane.last_ts) == (number, number, trade.ts_event)
+        assert (rig.parser.last_id, rig.parser.last_n, rig.parser.last_ts) == (number, number, trade.ts_event)
         return True
 
 
@@ -144,7 +144,7 @@ def okx_frame(number: int | str, ts_ms: int = NOW_MS, price: str = "1.5") -> byt
 def test_what_is_not_the_next_number_is_left(number: int | str) -> None:
     assert OKX is not None
     with closing(LaneRig(OKX, 7)) as rig:
-        rig.entrance.on_frame(okx_frame(number))
+        rig.frame_entry.on_frame(okx_frame(number))
         assert (rig.left, rig.other.is_idle) == ([okx_frame(number)], True)
 
 
@@ -152,7 +152,7 @@ def test_what_is_not_the_next_number_is_left(number: int | str) -> None:
 def test_what_is_no_plain_number_is_left(price: str) -> None:
     assert OKX is not None
     with closing(LaneRig(OKX, 7)) as rig:
-        rig.entrance.on_frame(okx_frame(8, price=price))
+        rig.frame_entry.on_frame(okx_frame(8, price=price))
         assert rig.left == [okx_frame(8, price=price)]
 
 
@@ -181,17 +181,17 @@ def test_ids_and_bounds_are_those_of_the_stream() -> None:
     now_ms = time.time_ns() // 1_000_000
     times = [now_ms, now_ms - 5, now_ms + 7, 10**12, now_ms + 7, now_ms + 30_000, now_ms] * (BOUND_EVERY // 7 + 2)
     with closing(LaneRig(OKX, 0)) as rig:
-        rig.lane.begin(rig.outbox, rig.entrance, 0, NOW_MS, 5, 0)
+        rig.parser.begin(rig.sender, rig.frame_entry, 0, NOW_MS, 5, 0)
         rig.stream.ids.last_ms, rig.stream.ids.last_n = NOW_MS, 5
         for number, ts_ms in enumerate(times, 1):
-            rig.entrance.on_frame(okx_frame(number, ts_ms))
+            rig.frame_entry.on_frame(okx_frame(number, ts_ms))
             (command,) = commands = rig.other.transaction()
             recv_ns = int(command[command.index(b"ts_recv") + 1])
             trade = Trade(ts_ms * 1_000_000, recv_ns, str(number), "1.5", "2", "buy")
             assert _packed(command) == rig.stream.pack(trade)[1]
             rig.hear(answer(commands))
         ids = rig.stream.ids
-        assert (rig.lane.last_ms, rig.lane.last_n, rig.left) == (ids.last_ms, ids.last_n, [])
+        assert (rig.parser.last_ms, rig.parser.last_n, rig.left) == (ids.last_ms, ids.last_n, [])
 
 
 @pytest.mark.parametrize("ahead_ms", [90_000, 3_600_000, LAST_MS - NOW_MS])
@@ -199,32 +199,32 @@ def test_a_time_ahead_of_ours_is_left_to_those_who_judge_it(ahead_ms: int) -> No
     assert OKX is not None
     with closing(LaneRig(OKX, 0)) as rig:
         frame = okx_frame(1, min(LAST_MS, time.time_ns() // 1_000_000 + ahead_ms))
-        rig.entrance.on_frame(frame)
-        assert (rig.left, rig.lane.last_id, rig.other.is_idle) == ([frame], 0, True)
+        rig.frame_entry.on_frame(frame)
+        assert (rig.left, rig.parser.last_id, rig.other.is_idle) == ([frame], 0, True)
 
 
 def test_it_tells_how_many_it_took_and_of_some_how_old_they_were() -> None:
     assert OKX is not None
     with closing(LaneRig(OKX, 0)) as rig:
         for number in range(1, 18):
-            rig.entrance.on_frame(okx_frame(number))
-        taken, lags_us = rig.lane.take_tally()
-        expected_us = rig.lane.recv_ns // 1_000 - NOW_MS * 1_000
+            rig.frame_entry.on_frame(okx_frame(number))
+        taken, lags_us = rig.parser.take_tally()
+        expected_us = rig.parser.recv_ns // 1_000 - NOW_MS * 1_000
         assert (taken, len(lags_us)) == (17, 3)
         assert all(0 <= expected_us - lag_us < 10_000_000 for lag_us in lags_us)
-        assert rig.lane.take_tally() == (0, [])
+        assert rig.parser.take_tally() == (0, [])
 
 
 def test_another_connection_and_a_lane_that_has_ended_leave_everything() -> None:
     assert OKX is not None
     with closing(LaneRig(OKX, 0)) as rig:
         others: list[bytes] = []
-        other = compiled_or_skip().entrance(rig.lane, others.append)
+        other = compiled_or_skip().frame_entry(rig.parser, others.append)
         other.on_frame(okx_frame(1))
-        assert (others, other.open, rig.entrance.open) == ([okx_frame(1)], False, True)
-        rig.lane.end()
-        rig.entrance.on_frame(okx_frame(1))
-        assert (rig.left, rig.entrance.open, rig.other.is_idle) == ([okx_frame(1)], False, True)
+        assert (others, other.open, rig.frame_entry.open) == ([okx_frame(1)], False, True)
+        rig.parser.end()
+        rig.frame_entry.on_frame(okx_frame(1))
+        assert (rig.left, rig.frame_entry.open, rig.other.is_idle) == ([okx_frame(1)], False, True)
 
 
 @pytest.mark.parametrize(("pieces", "key"), [(30, "k"), (1, "k" * 600)])
@@ -232,7 +232,7 @@ def test_what_it_cannot_hold_is_refused(pieces: int, key: str) -> None:
     shape = TradeShape.spelt("<price>," * pieces, buy="b", sell="s")
     stream = Stream(key, DataType.TRADE, 1)
     with pytest.raises(ValueError, match="too many pieces, or a stream too long a name"):
-        compiled_or_skip().lane(shape, stream.key_bytes, *stream.trade_beginnings, 1, 1)
+        compiled_or_skip().parser(shape, stream.key_bytes, *stream.trade_beginnings, 1, 1)
 
 
 def test_every_real_trade_of_binance_is_taken(captures: Path) -> None:

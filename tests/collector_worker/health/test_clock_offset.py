@@ -78,14 +78,14 @@ class Exchange:
             writer.close()
 
 
-async def measured(exchange: Exchange, known_ms: int = 0, permits: RateLimiter | None = None) -> int:
+async def measured(exchange: Exchange, known_ms: int = 0, rate_limiter: RateLimiter | None = None) -> int:
     """The offset after one measurement."""
     telemetry = Telemetry(CONFIG, 0)
     telemetry.beat.clock_offset_ms = known_ms
     async with asyncio.timeout(PATIENCE_S), await asyncio.start_server(exchange.serve, "127.0.0.1", 0) as server:
         root = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
         await ClockOffset(
-            Okx(CONFIG), RestClient(root, permits or FreePermits(), FREE), telemetry, SystemClock(), 600.0
+            Okx(CONFIG), RestClient(root, rate_limiter or FreePermits(), FREE), telemetry, SystemClock(), 600.0
         ).measure()
     return telemetry.beat.clock_offset_ms
 
@@ -105,9 +105,9 @@ class Busy(FreePermits):
 @pytest.mark.parametrize("keeps", [True, False], ids=["open connection", "a connection each"])
 async def test_who_waits_for_a_permit_keeps_no_line_open(keeps: bool) -> None:
     exchange = Exchange([0.2, 0.2, 0.2], keeps=keeps)
-    permits = Busy(exchange)
-    await measured(exchange, permits=permits)
-    assert (exchange.asked, permits.asked) == (3, [(3.0, 0)])
+    rate_limiter = Busy(exchange)
+    await measured(exchange, rate_limiter=rate_limiter)
+    assert (exchange.asked, rate_limiter.asked) == (3, [(3.0, 0)])
 
 
 @pytest.mark.parametrize("keeps", [True, False], ids=["open connection", "a connection each"])

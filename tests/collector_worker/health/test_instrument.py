@@ -71,7 +71,7 @@ class Rig:
         facts = OKX_FACTS if exchange == "okx" else BINANCE_FACTS
         made = ExchangeFactory.create_collector(config)
         self.book = BookSync(made.book_checksum, made.checksum_depth, crossed_is_legal=opening)
-        around = (
+        context = (
             self.book,
             made,
             self.rest,
@@ -80,7 +80,7 @@ class Rig:
             random or Random(1),
             Rhythm(every_s=0, soon_s=0),
         )
-        self.watch = InstrumentWatch(config.id, Instrument(**facts, crossed_is_legal=opening), *around)
+        self.watch = InstrumentWatch(config.id, Instrument(**facts, crossed_is_legal=opening), *context)
 
     async def look(self) -> list[dict[str, Any]]:
         """Let the watch take all the answers; what it logs of them."""

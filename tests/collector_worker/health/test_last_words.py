@@ -36,20 +36,20 @@ MEND = "(manager-cli apply writes it anew; then start the collector)"
 @pytest.fixture
 def applied(tmp_path: Path, redis_server: RedisServer) -> Environment:
     """A deployment whose manager has applied a fleet of one collector."""
-    around = Environment(
+    context = Environment(
         root=tmp_path, fleet_path=tmp_path / "fleet.toml", collector="okx:BTC-USDT", config_id="0123456789ab"
     )
-    around.fleet_path.write_text(
+    context.fleet_path.write_text(
         f'[redis]\nurl = "{redis_server.url}"\n[[collectors]]\nexchange = "okx"\nsymbol = "BTC-USDT"\n'
     )
-    fleet = load_fleet(around.fleet_path, around)
-    write_taken(fleet, around)
-    file_of(around).write_text(encode(worker_file(fleet.collectors[0], fleet.redis, around)))
-    return around
+    fleet = load_fleet(context.fleet_path, context)
+    write_taken(fleet, context)
+    file_of(context).write_text(encode(worker_file(fleet.collectors[0], fleet.redis, context)))
+    return context
 
 
-def file_of(around: Environment) -> Path:
-    return around.applied / "collector-okx-BTC-USDT.json"
+def file_of(context: Environment) -> Path:
+    return context.applied / "collector-okx-BTC-USDT.json"
 
 
 def edited(change: Callable[[dict[str, object]], object]) -> Callable[[Path], None]:
@@ -63,25 +63,25 @@ def edited(change: Callable[[dict[str, object]], object]) -> Callable[[Path], No
     return edit
 
 
-def start(around: Environment) -> subprocess.CompletedProcess[str]:
+def start(context: Environment) -> subprocess.CompletedProcess[str]:
     """Run the worker as supervisord does, to its end."""
-    env = {**os.environ, **told(around)}
-    return subprocess.run(command(around), env=env, capture_output=True, text=True, check=False, timeout=PATIENCE_S)
+    env = {**os.environ, **told(context)}
+    return subprocess.run(command(context), env=env, capture_output=True, text=True, check=False, timeout=PATIENCE_S)
 
 
-def told(around: Environment) -> dict[str, str]:
+def told(context: Environment) -> dict[str, str]:
     """What its section in supervisord's settings gives to it."""
     return {
         "SUPERVISOR_ENABLED": "1",
-        "TICKFLEET_ROOT": str(around.root),
-        "TICKFLEET_FLEET": str(around.fleet_path),
-        "TICKFLEET_COLLECTOR": around.collector,
-        "TICKFLEET_CONFIG_ID": around.config_id,
+        "TICKFLEET_ROOT": str(context.root),
+        "TICKFLEET_FLEET": str(context.fleet_path),
+        "TICKFLEET_COLLECTOR": context.collector,
+        "TICKFLEET_CONFIG_ID": context.config_id,
     }
 
 
-def command(around: Environment) -> list[str]:
-    return [str(BIN / "collector-worker"), "--config", str(file_of(around))]
+def command(context: Environment) -> list[str]:
+    return [str(BIN / "collector-worker"), "--config", str(file_of(context))]
 
 
 @pytest.fixture
@@ -230,12 +230,12 @@ async def test_a_run_that_was_forgotten_does_not_speak_after_it(
 async def test_without_redis_the_run_lasts_long_enough_for_supervisord_to_keep_its_exit_code(
     tmp_path: Path, known: bool
 ) -> None:
-    around = Environment(root=tmp_path, fleet_path=tmp_path / "fleet.toml", collector="okx:BTC-USDT")
+    context = Environment(root=tmp_path, fleet_path=tmp_path / "fleet.toml", collector="okx:BTC-USDT")
     if known:
-        around.fleet_path.write_text(f'[redis]\nurl = "redis://127.0.0.1:{free_port()}"\n')
+        context.fleet_path.write_text(f'[redis]\nurl = "redis://127.0.0.1:{free_port()}"\n')
     began_s = asyncio.get_running_loop().time()
     with capture_logs() as logs:
-        await leave(around, InvalidConfigurationError("no"), wait_s=0.5)
+        await leave(context, InvalidConfigurationError("no"), wait_s=0.5)
     assert asyncio.get_running_loop().time() - began_s >= 0.5
     assert [(line["event"], line["why"]) for line in logs] == [
         ("last_words_lost", "Redis cannot be reached within 0.5 s")

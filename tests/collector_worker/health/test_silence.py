@@ -37,9 +37,9 @@ LOOK = ("/api/v3/historicalTrades?symbol=BTCUSDT&limit=10", 25.0)
 
 
 class Ease:
-    congested = False
+    paused = False
 
-    async def relief(self) -> None:
+    async def resumed(self) -> None:
         raise AssertionError("nobody waits here")
 
 
@@ -326,9 +326,9 @@ async def test_there_are_no_looks_without_a_connection_or_while_we_do_not_read(c
         await rig.live(100)
         rig.connect()
         await rig.live(25)
-        rig.pace.congested = True
+        rig.pace.paused = True
         await rig.live(100)
-        rig.pace.congested = False
+        rig.pace.paused = False
         await rig.live(30)
     assert rig.rest.asked == []
 
@@ -367,7 +367,7 @@ async def test_a_new_connection_heals_it() -> None:
         watch = SilenceWatch(
             {TRADE: SilenceLimits(FREE, clock.monotonic_s())},
             exchange=sockets.exchange,
-            instrument=sockets.around.instrument,
+            instrument=sockets.context.instrument,
             rest=shelf(newer),
             pace=sockets.publisher,
             telemetry=sockets.telemetry,

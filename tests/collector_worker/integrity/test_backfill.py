@@ -39,11 +39,11 @@ class Ease:
     """A pace that the test sets."""
 
     def __init__(self) -> None:
-        self.congested = False
-        self.relieved = asyncio.Event()
+        self.paused = False
+        self.resume = asyncio.Event()
 
-    async def relief(self) -> None:
-        await self.relieved.wait()
+    async def resumed(self) -> None:
+        await self.resume.wait()
 
 
 class Rig(FlowRig):
@@ -224,14 +224,14 @@ async def test_ids_that_jump_where_rest_has_nothing_between(clock: ManualClock) 
 async def test_it_waits_while_redis_is_behind(clock: ManualClock) -> None:
     rig = Rig(clock, trades(11, 12, 13), trades(14, 15))
     flow = rig.backfiller.trades = rig.trades(10)
-    rig.pace.congested = True
+    rig.pace.paused = True
     async with rig.fetching():
         flow.on_live(trade(16))
         await rig.pass_time(0.3)
         await until(lambda: len(rig.ids) == 3)
         await loop_turns()
         assert len(rig.paths) == 1
-        rig.pace.relieved.set()
+        rig.pace.resume.set()
         await until(lambda: len(rig.ids) == 6)
 
 
@@ -271,9 +271,9 @@ async def test_a_probe_is_one_of_every_flow(clock: ManualClock) -> None:
     rig = Rig(clock)
     rig.backfiller.trades = trades = rig.trades(10)
     rig.backfiller.candles["1m"] = candles = rig.candles(START_NS)
-    assert (trades.wish(), candles.wish()) == (None, None)
+    assert (trades.request(), candles.request()) == (None, None)
     rig.backfiller.probe()
-    assert (trades.wish(), candles.wish()) == (11, START_NS // MINUTE_NS)
+    assert (trades.request(), candles.request()) == (11, START_NS // MINUTE_NS)
 
 
 @pytest.mark.parametrize("kind", ["trades", "candles"])

@@ -39,9 +39,9 @@ def synced() -> BookSync:
 
 def test_a_book_that_only_grows_is_doubted_at_the_bound_and_begun_anew() -> None:
     sync = synced()
-    judged = [sync.on_frame(delta(seq, levels(seq, 1))) for seq in range(1, MOST + 1)]
-    assert [each.doubt for each in judged] == [""] * (MOST - 1) + ["too_many_levels"]
-    assert judged[-1] == BookResult(wish=BookRequest.RESUBSCRIBE, doubt="too_many_levels")
+    result = [sync.on_frame(delta(seq, levels(seq, 1))) for seq in range(1, MOST + 1)]
+    assert [each.out_of_sync for each in result] == [""] * (MOST - 1) + ["too_many_levels"]
+    assert result[-1] == BookResult(request=BookRequest.RESUBSCRIBE, out_of_sync="too_many_levels")
     assert (sync.state, sync.book.asks()) == (BookState.SYNCING, [])
     (begun,) = sync.on_frame(BookFrame(replace(BEGIN, seq=99))).events
     assert isinstance(begun, BookSnapshot)
@@ -50,15 +50,15 @@ def test_a_book_that_only_grows_is_doubted_at_the_bound_and_begun_anew() -> None
 
 def test_a_book_may_have_as_many_levels_as_the_bound() -> None:
     sync = synced()
-    assert sync.on_frame(delta(1, levels(0, MOST))).doubt == ""
-    assert sync.on_frame(delta(2, [Level("1000", "0"), Level("1000.5", "2")])).doubt == ""
+    assert sync.on_frame(delta(1, levels(0, MOST))).out_of_sync == ""
+    assert sync.on_frame(delta(2, [Level("1000", "0"), Level("1000.5", "2")])).out_of_sync == ""
     assert len(sync.book.asks()) == MOST
 
 
 def test_a_snapshot_beyond_the_bound_is_none() -> None:
     sync = synced()
-    judged = sync.on_frame(BookFrame(replace(BEGIN, asks=levels(0, MOST + 1))))
-    assert judged == BookResult(wish=BookRequest.RESUBSCRIBE, doubt="too_many_levels")
+    result = sync.on_frame(BookFrame(replace(BEGIN, asks=levels(0, MOST + 1))))
+    assert result == BookResult(request=BookRequest.RESUBSCRIBE, out_of_sync="too_many_levels")
 
 
 def test_what_waits_for_a_snapshot_is_bounded_by_its_levels() -> None:

@@ -49,13 +49,13 @@ def frames_of(draw: st.DrawFn, changes: list[Change]) -> list[Change]:
 @given(histories(jumps_back=True))
 def test_snapshot_and_deltas_are_the_levels_of_the_exchange(changes: list[Change]) -> None:
     sync = new_sync()
-    judged = [sync.on_frame(BookFrame(snapshot(START, 100)))]
+    result = [sync.on_frame(BookFrame(snapshot(START, 100)))]
     for change, expected in zip(changes, states(START, changes)[1:], strict=True):
-        judged.append(sync.on_frame(change.frame))
+        result.append(sync.on_frame(change.frame))
         assert levels_of(sync) == expected
 
     published = [BookResult((snapshot(START, 100, "subscribe"),)), *(BookResult((change.delta,)) for change in changes)]
-    assert judged == published
+    assert result == published
     assert sync.state is BookState.VALID
 
 
@@ -68,10 +68,10 @@ def test_a_lost_delta_is_one_doubt_and_a_new_snapshot_heals_it(changes: list[Cha
     sync = new_sync()
     sync.on_frame(BookFrame(snapshot(START, 100)))
 
-    judged = [sync.on_frame(change.frame) for change in changes[:lost] + changes[lost + 1 : back]]
-    doubts = [BookResult(wish=BookRequest.RESUBSCRIBE, doubt="sequence_gap")] if back > lost + 1 else []
+    result = [sync.on_frame(change.frame) for change in changes[:lost] + changes[lost + 1 : back]]
+    doubts = [BookResult(request=BookRequest.RESUBSCRIBE, out_of_sync="sequence_gap")] if back > lost + 1 else []
     silent = [NOTHING] * max(back - lost - 2, 0)
-    assert judged == [BookResult((change.delta,)) for change in changes[:lost]] + doubts + silent
+    assert result == [BookResult((change.delta,)) for change in changes[:lost]] + doubts + silent
 
     seq = changes[back - 1].seq if back else 100
     fresh = sync.on_frame(BookFrame(snapshot(books[back], seq)))
@@ -94,22 +94,24 @@ def test_a_rest_snapshot_joins_the_deltas_of_the_socket(changes: list[Change], d
 
     waiting = [sync.on_frame(frame.frame) for frame in frames[first:arrived]]
     assert waiting == [NOTHING] * len(waiting)
-    judged = sync.on_rest_snapshot(snapshot(books[taken], seq))
+    result = sync.on_rest_snapshot(snapshot(books[taken], seq))
 
     if arrived > first and seq < frames[first].prev_seq:
-        assert judged == NOTHING
+        assert result == NOTHING
         assert sync.state is BookState.SYNCING
         return
     newer = chained(seq, [frame.delta for frame in frames[first:] if frame.seq > seq])
     waited = sum(frame.seq > seq for frame in frames[first:arrived])
-    assert judged == BookResult((snapshot(books[taken], seq, "subscribe"), *newer[:waited]))
+    assert result == BookResult((snapshot(books[taken], seq, "subscribe"), *newer[:waited]))
     if arrived == first and seq < frames[first].prev_seq:
-        assert sync.on_frame(frames[first].frame) == BookResult(wish=BookRequest.RESUBSCRIBE, doubt="sequence_gap")
+        assert sync.on_frame(frames[first].frame) == BookResult(
+            request=BookRequest.RESUBSCRIBE, out_of_sync="sequence_gap"
+        )
         return
     later = [sync.on_frame(frame.frame) for frame in frames[arrived:]]
     dropped = [NOTHING] * (len(later) - len(newer[waited:]))
     assert later == [*dropped, *(BookResult((delta,)) for delta in newer[waited:])]
-    published = [event for step in (judged, *later) for event in step.events]
+    published = [event for step in (result, *later) for event in step.events]
     assert levels_of(sync) == replayed(published) == books[-1]
     assert_chained(published)
     assert sync.state is BookState.VALID
@@ -124,21 +126,21 @@ def test_a_connection_that_joins_goes_on_where_the_one_before_it_ended(
     sent = data.draw(st.integers(0, len(old)))
     first = data.draw(st.integers(0, len(new) - 1))
     sync = new_sync()
-    judged = [sync.on_frame(BookFrame(snapshot(START, 100)))]
-    judged += [sync.on_frame(frame.frame) for frame in old[:sent]]
+    result = [sync.on_frame(BookFrame(snapshot(START, 100)))]
+    result += [sync.on_frame(frame.frame) for frame in old[:sent]]
     last = old[sent - 1].seq if sent else 100
 
     sync.renewed(joins=True)
     assert sync.state is BookState.VALID
-    judged += [sync.on_frame(frame.frame) for frame in new[first:]]
+    result += [sync.on_frame(frame.frame) for frame in new[first:]]
 
     if new[first].prev_seq > last:
-        assert judged[sent + 1 :] == [
-            BookResult(wish=BookRequest.RESUBSCRIBE, doubt="sequence_gap"),
+        assert result[sent + 1 :] == [
+            BookResult(request=BookRequest.RESUBSCRIBE, out_of_sync="sequence_gap"),
             *([NOTHING] * (len(new) - first - 1)),
         ]
         return
-    published = [event for step in judged for event in step.events]
+    published = [event for step in result for event in step.events]
     expected = [frame.delta for frame in old[:sent]]
     expected += chained(last, [frame.delta for frame in new[first:] if frame.seq > last])
     assert published[1:] == expected
@@ -164,10 +166,10 @@ def test_a_connection_that_joins_no_valid_book_brings_what_a_new_snapshot_is_joi
 
     taken = data.draw(st.integers(0, len(changes)))
     books = states(START, changes)
-    judged = sync.on_rest_snapshot(snapshot(books[taken], changes[taken - 1].seq if taken else 100))
-    assert judged.doubt == ""
-    assert_chained(list(judged.events))
-    assert levels_of(sync) == replayed(list(judged.events)) == books[-1]
+    result = sync.on_rest_snapshot(snapshot(books[taken], changes[taken - 1].seq if taken else 100))
+    assert result.out_of_sync == ""
+    assert_chained(list(result.events))
+    assert levels_of(sync) == replayed(list(result.events)) == books[-1]
 
 
 @given(histories(jumps_back=True, min_size=1), st.data())
@@ -181,12 +183,12 @@ def test_a_rest_snapshot_joins_behind_and_before_a_reset_of_the_counter(
     for change in changes[:arrived]:
         sync.on_frame(change.frame)
 
-    judged = sync.on_rest_snapshot(snapshot(books[taken], changes[taken - 1].seq if taken else 100))
-    assert judged.wish is None
-    assert isinstance(judged.events[0], BookSnapshot)
+    result = sync.on_rest_snapshot(snapshot(books[taken], changes[taken - 1].seq if taken else 100))
+    assert result.request is None
+    assert isinstance(result.events[0], BookSnapshot)
     later = [sync.on_frame(change.frame) for change in changes[arrived:]]
     assert later == [BookResult((change.delta,)) for change in changes[arrived:]]
-    published = [event for step in (judged, *later) for event in step.events]
+    published = [event for step in (result, *later) for event in step.events]
     assert levels_of(sync) == replayed(published) == books[-1]
 
 
@@ -199,8 +201,8 @@ def test_a_rest_snapshot_around_a_reset(taken: int) -> None:
         sync.on_frame(change.frame)
 
     whole = snapshot(states(START, changes)[taken], numbers[taken])
-    judged = sync.on_rest_snapshot(whole)
-    assert judged.events[1:] == tuple(change.delta for change in changes[taken:])
+    result = sync.on_rest_snapshot(whole)
+    assert result.events[1:] == tuple(change.delta for change in changes[taken:])
     assert levels_of(sync) == states(START, changes)[-1]
 
 
@@ -209,9 +211,9 @@ def test_a_rest_snapshot_from_before_a_reset_is_found_out() -> None:
     sync.on_rest_snapshot(snapshot(START, 1_000))
     reset = [Change(seq, seq + 1, (), (Level("30", "9"),)) for seq in range(3, 103)]
 
-    judged = [sync.on_frame(change.frame) for change in reset]
-    doubt = BookResult(wish=BookRequest.RESUBSCRIBE, doubt="sequence_gap")
-    assert judged == [NOTHING] * 50 + [doubt] + [NOTHING] * 49
+    result = [sync.on_frame(change.frame) for change in reset]
+    out_of_sync = BookResult(request=BookRequest.RESUBSCRIBE, out_of_sync="sequence_gap")
+    assert result == [NOTHING] * 50 + [out_of_sync] + [NOTHING] * 49
     assert sync.state is BookState.SYNCING
 
 
@@ -240,11 +242,11 @@ def test_any_order_of_frames_leaves_what_was_published(steps: list[tuple[int, in
             continue
         whole = snapshot({"bids": {str(10 + seq): "1"}, "asks": {}}, seq)
         if way == "delta":
-            judged = sync.on_frame(Change(prev_seq, seq, (Level(str(10 + seq), "2"),), ()).frame)
+            result = sync.on_frame(Change(prev_seq, seq, (Level(str(10 + seq), "2"),), ()).frame)
         else:
-            judged = sync.on_rest_snapshot(whole) if way == "rest" else sync.on_frame(BookFrame(whole))
-        published += judged.events
-        assert (judged.wish is None) == (judged.doubt == "")
+            result = sync.on_rest_snapshot(whole) if way == "rest" else sync.on_frame(BookFrame(whole))
+        published += result.events
+        assert (result.request is None) == (result.out_of_sync == "")
         if sync.state is BookState.VALID:
             assert levels_of(sync) == replayed(published)
     assert_chained(published)
@@ -257,8 +259,8 @@ def test_many_deltas_may_wait(frames: int) -> None:
     for change in changes:
         sync.on_frame(change.frame)
 
-    judged = sync.on_rest_snapshot(snapshot(START, 100))
-    assert judged.events == (snapshot(START, 100, "subscribe"), *(change.delta for change in changes))
+    result = sync.on_rest_snapshot(snapshot(START, 100))
+    assert result.events == (snapshot(START, 100, "subscribe"), *(change.delta for change in changes))
 
 
 def test_what_waits_is_bounded_and_the_oldest_go_first() -> None:

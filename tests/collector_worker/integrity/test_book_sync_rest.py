@@ -13,7 +13,7 @@ from tickfleet.contract.health import BookState
 
 CUT = 8
 FETCH = BookRequest.FETCH_SNAPSHOT
-GAP = BookResult(wish=BookRequest.RESUBSCRIBE, doubt="sequence_gap")
+GAP = BookResult(request=BookRequest.RESUBSCRIBE, out_of_sync="sequence_gap")
 OLD = "the snapshots of REST are older than what the socket has brought"
 HOLLOW = "the snapshots of REST lack bids or asks although the market moves"
 SIDE = tuple(Level(str(rank), "1") for rank in range(1, CUT + 1))
@@ -44,10 +44,10 @@ class Desk:
 
     def push(self, prev_seq: int, seq: int, bids: Sequence[Level] = (), asks: Sequence[Level] = ()) -> BookResult:
         """A delta comes by the socket."""
-        judged = self.sync.on_frame(BookFrame(delta(prev_seq, seq, bids, asks)))
-        if judged.wish is BookRequest.RESUBSCRIBE:
+        result = self.sync.on_frame(BookFrame(delta(prev_seq, seq, bids, asks)))
+        if result.request is BookRequest.RESUBSCRIBE:
             self.sync.subscribed(self._now_s, 0.0)
-        return judged
+        return result
 
     def ask(self, snapshot: BookSnapshot, *, traded: bool = False) -> BookResult:
         """REST is asked, which is due by now, and answers."""
@@ -88,7 +88,7 @@ def test_an_answer_older_than_what_the_socket_has_brought_is_asked_for_again(old
 def test_an_answer_without_the_delta_that_was_doubted_is_none(spoilt: list[Level]) -> None:
     desk = Desk()
     desk.ask(answer(100))
-    assert desk.push(100, 103, spoilt).wish is BookRequest.RESUBSCRIBE
+    assert desk.push(100, 103, spoilt).request is BookRequest.RESUBSCRIBE
     assert [desk.ask(answer(seq)) for seq in (100, 102)] == [NOTHING, NOTHING]
     assert [event.seq for event in desk.ask(answer(103)).events] == [103]
 
@@ -151,8 +151,8 @@ def test_a_counter_that_begins_anew_leaves_no_old_book_that_looks_valid() -> Non
     desk = Desk()
     desk.ask(answer(1_000))
     desk.push(1_000, 1_001)
-    judged = [desk.push(seq, seq + 1) for seq in range(52)]
-    assert judged == [NOTHING] * 50 + [GAP, NOTHING]
+    result = [desk.push(seq, seq + 1) for seq in range(52)]
+    assert result == [NOTHING] * 50 + [GAP, NOTHING]
     assert desk.sync.state is BookState.SYNCING
     assert [event.seq for event in desk.ask(answer(52)).events] == [52]
     assert desk.push(52, 53).events == (delta(52, 53),)
@@ -202,7 +202,7 @@ def test_where_nothing_moves_there_may_be_nobody(bids: int, asks: int) -> None:
     assert [event.seq for event in desk.ask(answer(101, bids, asks)).events] == [101]
     bid, ask = Level("90", "1"), Level("110", "1")
     come = ([] if bids else [bid], [] if asks else [ask])
-    assert desk.push(101, 102, *come).doubt == "out_of_range"
+    assert desk.push(101, 102, *come).out_of_sync == "out_of_range"
 
     desk.ask(answer(102, bids or 1, asks or 1))
     assert desk.ask(answer(102, bids or 1, asks or 1)) == NOTHING
@@ -232,7 +232,7 @@ def test_half_an_answer_is_replaced_by_a_whole_one(bids: int, asks: int) -> None
 def test_where_few_levels_are_left_of_half_an_answer_the_best_price_is_a_doubt() -> None:
     desk = Desk()
     desk.ask(answer(100, 1, CUT))
-    assert desk.push(100, 101, bids=[Level("100", "0"), Level("40", "1")]).doubt == "out_of_range"
+    assert desk.push(100, 101, bids=[Level("100", "0"), Level("40", "1")]).out_of_sync == "out_of_range"
 
 
 def test_a_thin_book_is_asked_for_twice_and_published_once() -> None:

@@ -99,7 +99,7 @@ def test_where_nothing_of_the_seed_is_left_the_best_price_is_a_doubt(price: int)
     sync = seeded(exchange)
 
     assert sync.on_frame(BookFrame(exchange.change(price))) == BookResult(
-        wish=BookRequest.RESUBSCRIBE, doubt="out_of_range"
+        request=BookRequest.RESUBSCRIBE, out_of_sync="out_of_range"
     )
     sync.subscribed(0.0, 0.0)
     assert sync.due(0.0) is FETCH
@@ -235,7 +235,7 @@ def test_an_answer_that_the_market_has_left_before_it_came_is_useless() -> None:
 def test_a_doubt_while_the_answer_is_awaited_makes_it_an_answer_like_any_other() -> None:
     narrow = Narrow()
     narrow.exchange.change(None, 1)  # lost
-    assert narrow.change(None, 2).doubt == "sequence_gap"
+    assert narrow.change(None, 2).out_of_sync == "sequence_gap"
     assert narrow.change(None, 3) == NOTHING
 
     (snapshot,) = narrow.answer(narrow.exchange.seq).events
@@ -284,14 +284,14 @@ def test_a_valid_book_is_the_exchange_s_as_far_as_it_is_known(steps: list[tuple[
         while len(on_the_way) > delay:
             brought = on_the_way[0].seq or 0
             judgements.append(sync.on_frame(BookFrame(on_the_way.pop(0))))
-        if any(judged.wish is not None for judged in judgements):
-            assert {judged.doubt for judged in judgements} <= {"", "out_of_range"}
+        if any(result.request is not None for result in judgements):
+            assert {result.out_of_sync for result in judgements} <= {"", "out_of_range"}
             sync.subscribed(float(now_s), 0.0)
         if sync.due(float(now_s)) is FETCH:
             old = ahead < 0 and sync.state is BookState.VALID  # out of some cache
             answer = exchange.answer(min(brought + (ahead if old else abs(ahead)), exchange.seq))
             judgements.append(sync.on_rest_snapshot(answer, CUT))
-        for event in (event for judged in judgements for event in judged.events):
+        for event in (event for result in judgements for event in result.events):
             assert isinstance(event, BookSnapshot) or event.prev_seq == published[-1].seq
             published.append(event)
             seq = event.seq or 0

@@ -41,8 +41,8 @@ def checksum_unusable(sync: BookSync) -> bool:
     return sync.checksum_unusable
 
 
-def doubted(reason: str) -> BookResult:
-    return BookResult(wish=BookRequest.RESUBSCRIBE, doubt=reason)
+def put_out_of_sync(reason: str) -> BookResult:
+    return BookResult(request=BookRequest.RESUBSCRIBE, out_of_sync=reason)
 
 
 DOUBTS = {
@@ -61,7 +61,7 @@ DOUBTS = {
 def test_a_doubt_ends_the_book_until_the_next_snapshot(frame: BookFrame, reason: str) -> None:
     sync = valid_sync()
 
-    assert sync.on_frame(frame) == doubted(reason)
+    assert sync.on_frame(frame) == put_out_of_sync(reason)
     assert state_of(sync) is BookState.SYNCING
     assert sync.on_frame(BookFrame(delta(6, 7))) == NOTHING
     assert sync.on_frame(BookFrame(whole(9))) == BookResult((whole(9, reason),))
@@ -81,7 +81,7 @@ def test_zero_is_a_number() -> None:
 
     assert sync.on_frame(BookFrame(delta(5, 0))) == BookResult((delta(5, 0),))
     assert sync.on_frame(BookFrame(delta(0, 3))) == BookResult((delta(0, 3),))
-    assert sync.on_frame(BookFrame(delta(None, 4))) == doubted("sequence_gap")
+    assert sync.on_frame(BookFrame(delta(None, 4))) == put_out_of_sync("sequence_gap")
 
 
 def test_frames_without_numbers_are_taken_in_order_and_judged_by_their_checksum() -> None:
@@ -90,7 +90,7 @@ def test_frames_without_numbers_are_taken_in_order_and_judged_by_their_checksum(
     assert sync.on_frame(BookFrame(whole(None), 10)) == BookResult((whole(None, "subscribe"),))
     lower = delta(None, None, Level("9", "1"))
     assert sync.on_frame(BookFrame(lower, 10)) == BookResult((lower,))
-    assert sync.on_frame(BookFrame(delta(None, None, Level("10", "0")), 10)) == doubted("checksum")
+    assert sync.on_frame(BookFrame(delta(None, None, Level("10", "0")), 10)) == put_out_of_sync("checksum")
     assert sync.on_frame(BookFrame(whole(None), 10)) == BookResult((whole(None, "checksum"),))
 
 
@@ -98,9 +98,9 @@ def test_a_snapshot_that_fails_its_own_checksum_is_asked_for_again() -> None:
     """Once it may have been spoilt on the way."""
     sync = BookSync(best_bid, 25)
 
-    assert sync.on_frame(BookFrame(whole(), 99)) == doubted("checksum")
+    assert sync.on_frame(BookFrame(whole(), 99)) == put_out_of_sync("checksum")
     assert sync.on_frame(BookFrame(whole(6), 10)) == BookResult((whole(6, "checksum"),))
-    assert sync.on_frame(BookFrame(whole(7), 99)) == doubted("checksum")
+    assert sync.on_frame(BookFrame(whole(7), 99)) == put_out_of_sync("checksum")
     assert not sync.checksum_unusable
 
 
@@ -114,7 +114,7 @@ def test_a_checksum_that_fails_on_two_snapshots_in_a_row_is_not_believed_until_i
 
     sync.on_frame(BookFrame(whole(8), 10))
     assert not checksum_unusable(sync)
-    assert sync.on_frame(BookFrame(delta(8, 9), 97)) == doubted("checksum")
+    assert sync.on_frame(BookFrame(delta(8, 9), 97)) == put_out_of_sync("checksum")
 
 
 def test_a_snapshot_without_a_checksum_tells_nothing_about_checksums() -> None:
@@ -195,7 +195,7 @@ def test_only_the_first_delta_of_a_connection_that_joins_may_overlap() -> None:
     assert sync.on_frame(BookFrame(delta(3, 5))) == NOTHING
     assert sync.on_frame(BookFrame(delta(4, 7))) == BookResult((delta(5, 7),))
     assert sync.on_frame(BookFrame(delta(7, 8))) == BookResult((delta(7, 8),))
-    assert sync.on_frame(BookFrame(delta(7, 9))) == doubted("sequence_gap")
+    assert sync.on_frame(BookFrame(delta(7, 9))) == put_out_of_sync("sequence_gap")
 
 
 def test_a_connection_that_joins_with_numbers_from_the_past_only_is_found_out() -> None:
@@ -203,8 +203,8 @@ def test_a_connection_that_joins_with_numbers_from_the_past_only_is_found_out() 
     sync = valid_sync()
     sync.renewed(joins=True)
 
-    judged = [sync.on_frame(BookFrame(delta(1, 2))) for _ in range(301)]
-    assert judged == [*([NOTHING] * 300), doubted("sequence_gap")]
+    result = [sync.on_frame(BookFrame(delta(1, 2))) for _ in range(301)]
+    assert result == [*([NOTHING] * 300), put_out_of_sync("sequence_gap")]
 
 
 # --- snapshots by REST ------------------------------------------------------------------------------------------------
@@ -256,7 +256,7 @@ def test_a_rest_answer_without_a_number_is_of_no_use() -> None:
 def test_a_bad_rest_answer_is_a_doubt() -> None:
     sync = BookSync(best_bid, 25)
 
-    assert sync.on_rest_snapshot(whole(5, bids=[Level("12", "1")])) == doubted("crossed")
+    assert sync.on_rest_snapshot(whole(5, bids=[Level("12", "1")])) == put_out_of_sync("crossed")
     assert state_of(sync) is BookState.SYNCING
     assert sync.on_frame(BookFrame(whole(5))) == BookResult((whole(5, "crossed"),))
 
@@ -267,7 +267,7 @@ def test_checksums_of_waiting_deltas_are_judged_too() -> None:
     sync.on_frame(BookFrame(delta(6, 7), 99))
 
     assert sync.on_rest_snapshot(whole(5)) == BookResult(
-        (whole(5, "subscribe"), delta(5, 6)), wish=BookRequest.RESUBSCRIBE, doubt="checksum"
+        (whole(5, "subscribe"), delta(5, 6)), request=BookRequest.RESUBSCRIBE, out_of_sync="checksum"
     )
 
 
@@ -277,4 +277,4 @@ def test_only_the_first_delta_may_overlap_a_rest_snapshot() -> None:
 
     assert sync.on_frame(BookFrame(delta(3, 5))) == NOTHING  # the snapshot holds it
     assert sync.on_frame(BookFrame(delta(4, 7))) == BookResult((delta(5, 7),))  # from where the readers are
-    assert sync.on_frame(BookFrame(delta(6, 8))) == doubted("sequence_gap")
+    assert sync.on_frame(BookFrame(delta(6, 8))) == put_out_of_sync("sequence_gap")

@@ -25,7 +25,7 @@ from collector_worker.publish.spool import Spool, SpoolLostError
 from collector_worker.telemetry.telemetry import Telemetry
 from common.config.collector import ExchangeCollectorConfig
 from common.process.event_loop import run
-from tests.support.express_rig import compiled_or_skip
+from tests.support.fast_path_rig import compiled_or_skip
 from tests.support.okx_adapter import pushed
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import PATIENCE_S, until
@@ -65,19 +65,19 @@ class Desk:
         self.pipe = RedisPipe(redis)
         self.telemetry = Telemetry(CONFIG, CLOCK.now_ns())
         self.buffer = buffer or Buffer()
-        pacing = Pacing(batch_entries=50, congested_entries=200, relieved_entries=60, retry_first_s=0.005)
+        pacing = Pacing(batch_entries=50, paused_entries=200, resume_entries=60, retry_first_s=0.005)
         self.publisher = Publisher(self.pipe, self.telemetry, CLOCK, self.buffer, pacing)
         streams = Streams(CONFIG, MaxLen())
         self.trades, self.tickers = streams.of_type(DataType.TRADE), streams.of_type(DataType.TICKER)
         self.ledger_stream = CoverageStream(keys.coverage(ID), self.publisher)
         self.ledger = CoverageWriter("run", CLOCK, self.ledger_stream.append)
-        self.tape = TradeSequence(60.0)
+        self.sequence = TradeSequence(60.0)
         track = self.ledger.track(DataType.TRADE)
-        self.flow = TradeFlow(self.tape, self.trades, track, self.publisher, self.telemetry, CLOCK, lambda: None)
+        self.flow = TradeFlow(self.sequence, self.trades, track, self.publisher, self.telemetry, CLOCK, lambda: None)
         shape = self.exchange.trade_shape(NATIVE)
         assert shape is not None
         around = (self.flow, self.trades, self.publisher, self.telemetry)
-        self.express = FastPath(compiled_or_skip(), shape, *around)
+        self.fast_path = FastPath(compiled_or_skip(), shape, *around)
         self.sent_tickers = 0
         self.usual_way = 0
         self.connect()
@@ -86,10 +86,10 @@ class Desk:
         """A new connection."""
         feed = next(feed for feed in self.exchange.feeds() if feed.name == "business")
         self._adapter = self.exchange.adapter(feed, NATIVE)
-        self.entrance: FrameEntry = self.express.entrance(self._on_frame)
+        self.frame_entry: FrameEntry = self.fast_path.frame_entry(self._on_frame)
 
     def _on_frame(self, frame: bytes) -> None:
-        if self.express.takes(self.entrance, frame):
+        if self.fast_path.takes(self.frame_entry, frame):
             return
         self.usual_way += 1
         for output in self._adapter.on_frame(frame, CLOCK.now_ns()):
@@ -99,7 +99,7 @@ class Desk:
     def trade(self, *numbers: int) -> None:
         """Frames of trades come in."""
         for number in numbers:
-            self.entrance.on_frame(pushed("trades-all", row(number)))
+            self.frame_entry.on_frame(pushed("trades-all", row(number)))
 
     def fetched(self, *numbers: int) -> None:
         """A page of trades was fetched."""
@@ -179,11 +179,11 @@ async def test_steady_trades_take_the_express(redis_server: RedisServer) -> None
             desk.trade(number)
             await arrived(redis_server, number)
         assert desk.usual_way <= 3
-        assert desk.entrance.open
+        assert desk.frame_entry.open
     assert numbers_in(redis_server) == [*range(1, 301)]
     beat = desk.telemetry.beat
     assert beat.express_trades == 300 - desk.usual_way
-    assert (beat.entries_published, beat.progress[DataType.TRADE].count, desk.tape.last_id) == (
+    assert (beat.entries_published, beat.progress[DataType.TRADE].count, desk.sequence.last_id) == (
         302,
         300,
         300,
@@ -198,8 +198,8 @@ async def test_a_burst_takes_the_express_and_reading_pauses(redis_server: RedisS
     async with desk.sending():
         for number in range(1, 5_001):
             desk.trade(number)
-            if desk.publisher.congested:
-                await desk.publisher.relief()
+            if desk.publisher.paused:
+                await desk.publisher.resumed()
         assert desk.usual_way <= 3
     assert numbers_in(redis_server) == [*range(1, 5_001)]
     assert desk.telemetry.beat.entries_published == 5_002
@@ -213,7 +213,7 @@ async def test_tickers_go_with_it(redis_server: RedisServer) -> None:
             desk.ticker()
             if number % 10 == 0:
                 await arrived(redis_server, number)
-        assert desk.entrance.open
+        assert desk.frame_entry.open
     assert numbers_in(redis_server) == [*range(1, 201)]
     assert [fields["last"] for _, fields in redis_server.client.xrange(TICKERS)] == [str(n) for n in range(1, 201)]
 
@@ -225,19 +225,23 @@ async def test_what_is_counted_is_told_to_who_asks(redis_server: RedisServer) ->
             desk.trade(number)
             await arrived(redis_server, number)
         desk.telemetry.gather()
-        assert desk.entrance.open
+        assert desk.frame_entry.open
         progress = desk.telemetry.beat.progress[DataType.TRADE]
-        assert (progress.count, desk.tape.last_id, desk.tape.last_ts) == (40, 40, int(row(40)["ts"]) * 1_000_000)
+        assert (progress.count, desk.sequence.last_id, desk.sequence.last_ts) == (
+            40,
+            40,
+            int(row(40)["ts"]) * 1_000_000,
+        )
         assert 0 <= time.time_ns() - progress.last_event_at < 10**10
         assert progress.last_event_at == desk.telemetry.beat.last_frame_at
-        assert 0 < time.monotonic_ns() - desk.entrance.seen_ns < 10**10
+        assert 0 < time.monotonic_ns() - desk.frame_entry.seen_ns < 10**10
         desk.beat()
-        assert not desk.entrance.open
+        assert not desk.frame_entry.open
         assert desk.telemetry.beat.lag_p99_ms > 0
         desk.trade(41)
         await arrived(redis_server, 41)
         desk.trade(42)
-        assert desk.entrance.open
+        assert desk.frame_entry.open
     assert numbers_in(redis_server) == [*range(1, 43)]
 
 
@@ -247,7 +251,7 @@ async def test_it_stops_at_a_newer_run(redis_server: RedisServer) -> None:
         for number in range(1, 21):
             desk.trade(number)
             await arrived(redis_server, number)
-        assert desk.entrance.open
+        assert desk.frame_entry.open
         redis_server.client.set(keys.writer(ID), 2**60)
         desk.trade(*range(21, 31))
         await asyncio.wait([task])
@@ -261,11 +265,11 @@ async def test_a_retired_connection_brings_nothing_and_the_next_goes_on(redis_se
         for number in range(1, 11):
             desk.trade(number)
             await arrived(redis_server, number)
-        before = desk.entrance
-        desk.express.end()
+        before = desk.frame_entry
+        desk.fast_path.end()
         desk.connect()
         desk.trade(11)
-        assert (before.open, desk.entrance.open) == (False, True)
+        assert (before.open, desk.frame_entry.open) == (False, True)
     assert numbers_in(redis_server) == [*range(1, 12)]
 
 
@@ -277,7 +281,7 @@ async def test_a_stream_behind_numbers_that_64_bits_do_not_hold_takes_the_usual_
             setattr(desk.trades.ids, name, 2**63)
             desk.trade(desk.usual_way + 1)
             setattr(desk.trades.ids, name, 2**42)
-        assert (desk.usual_way, desk.entrance.open) == (3, False)
+        assert (desk.usual_way, desk.frame_entry.open) == (3, False)
 
 
 async def test_nothing_is_lent_that_may_find_no_room_when_it_comes_back(redis_server: RedisServer) -> None:
@@ -298,7 +302,7 @@ async def test_what_finds_no_room_when_it_comes_back_ends_the_run(
     desk = Desk(redis_server.config)
     async with desk.sending():
         desk.trade(1, 2)
-        assert desk.entrance.open
+        assert desk.frame_entry.open
         monkeypatch.setattr(desk.buffer, "append", lambda _: False)
         with pytest.raises(SpoolLostError):
             desk.beat()
@@ -355,12 +359,12 @@ async def _whatever_happens(own_redis: RedisServer, folder: Path, seed: int) -> 
         burst()
         for doing in random.choices([each for each, _ in doings], [weight for _, weight in doings], k=300):
             if doing == desk.connect:
-                desk.express.end()
+                desk.fast_path.end()
             doing()
             if random.random() < 0.3:
                 await asyncio.sleep(random.choice([0, 0, 0.001, 0.01]))
-            if desk.publisher.congested:
-                await desk.publisher.relief()
+            if desk.publisher.paused:
+                await desk.publisher.resumed()
         own_redis.client.config_set("maxmemory", 0)
         desk.ledger_stream.settle()
         assert not task.done()
@@ -369,5 +373,5 @@ async def _whatever_happens(own_redis: RedisServer, folder: Path, seed: int) -> 
         str(each + 1) for each in range(desk.sent_tickers)
     ]
     progress = desk.telemetry.beat.progress[DataType.TRADE]
-    assert (progress.count, desk.tape.last_id, desk.publisher.buffered) == (number, number, 0)
+    assert (progress.count, desk.sequence.last_id, desk.publisher.buffered) == (number, number, 0)
     assert desk.telemetry.beat.entries_dropped == 0

@@ -62,9 +62,9 @@ def test_trades_in_order_go_straight_through(rig: FlowRig) -> None:
 def test_behind_a_hole_all_waits_for_what_is_fetched(rig: FlowRig) -> None:
     flow = rig.trades(10, trade_ts(10))
     live(flow, 13, 14)
-    assert (rig.events, rig.state, rig.looks, flow.wish()) == ([], WorkerState.CATCHING_UP, 2, None)
+    assert (rig.events, rig.state, rig.looks, flow.request()) == ([], WorkerState.CATCHING_UP, 2, None)
     rig.clock.advance(0.3)
-    assert flow.wish() == 11
+    assert flow.request() == 11
     flow.note_missing()
     assert coverage(rig) == [(10, 13, State.OPEN)]
 
@@ -77,7 +77,7 @@ def test_behind_a_hole_all_waits_for_what_is_fetched(rig: FlowRig) -> None:
 def test_what_a_probe_finds_is_noted_as_filled(rig: FlowRig) -> None:
     flow = rig.trades(10, trade_ts(10))
     flow.probe()
-    assert (flow.wish(), rig.looks) == (11, 1)
+    assert (flow.request(), rig.looks) == (11, 1)
     flow.note_missing()
     page(flow, 11, 12)
     assert rig.events == [trade(11, fetched=True), trade(12, fetched=True)]
@@ -88,17 +88,17 @@ def test_what_a_probe_finds_is_noted_as_filled(rig: FlowRig) -> None:
 def test_a_probe_that_finds_nothing_leaves_no_trace(rig: FlowRig) -> None:
     flow = rig.trades(10, trade_ts(10))
     flow.probe()
-    flow.wish()
+    flow.request()
     flow.note_missing()
     page(flow)
-    assert (rig.events, rig.kinds(), flow.wish()) == ([], [LedgerKind.OPENED], None)
+    assert (rig.events, rig.kinds(), flow.request()) == ([], [LedgerKind.OPENED], None)
 
 
 def test_what_does_not_come_in_time_is_marked_and_the_rest_goes_on(rig: FlowRig) -> None:
     flow = rig.trades(10, trade_ts(10))
     live(flow, 13, 15)
     rig.clock.advance(0.3)
-    flow.wish()
+    flow.request()
     flow.note_missing()
     page(flow, 11)
     rig.clock.advance(60.0)
@@ -132,7 +132,7 @@ def test_what_finds_no_room_is_left_out_and_fetched_later(rig: FlowRig) -> None:
     live(flow, 14)
     assert (rig.events, rig.beat.entries_dropped, rig.state) == ([trade(11)], 2, WorkerState.CATCHING_UP)
     rig.clock.advance(0.3)
-    assert flow.wish() == 12
+    assert flow.request() == 12
     page(flow, 12, 13)
     assert rig.events[1:] == [trade(12, fetched=True), trade(13, fetched=True), trade(14)]
 
@@ -142,10 +142,10 @@ def test_a_page_that_finds_no_room_is_fetched_again(rig: FlowRig) -> None:
     live(flow, 12)
     rig.publisher.without_room = True
     page(flow, 11)
-    assert (rig.events, flow.wish()) == ([], None)
+    assert (rig.events, flow.request()) == ([], None)
     rig.publisher.without_room = False
     rig.clock.advance(1.0)
-    assert flow.wish() == 11
+    assert flow.request() == 11
     page(flow, 11)
     assert rig.events == [trade(11, fetched=True), trade(12)]
 
@@ -154,11 +154,11 @@ def test_a_fetch_that_failed_is_tried_again(rig: FlowRig) -> None:
     flow = rig.trades(10, trade_ts(10))
     live(flow, 12)
     rig.clock.advance(0.3)
-    assert flow.wish() == 11
+    assert flow.request() == 11
     flow.failed()
-    assert (flow.wish(), flow.next_at_s) == (None, rig.clock.monotonic_s() + 0.5)
+    assert (flow.request(), flow.next_at_s) == (None, rig.clock.monotonic_s() + 0.5)
     rig.clock.advance(0.5)
-    assert flow.wish() == 11
+    assert flow.request() == 11
 
 
 def test_an_id_that_cannot_be_is_counted(rig: FlowRig) -> None:
@@ -225,7 +225,7 @@ def test_a_new_numbering_that_rest_knows_is_believed_at_its_first_trade(rig: Flo
     (first,) = anew(7, 1, 5)
     flow.on_live(first)
     rig.clock.advance(0.5)
-    assert flow.wish() == 7
+    assert flow.request() == 7
     flow.on_page([replace(first, origin="backfill")], more=False)
     mark = replace(rig.gap(from_ts=trade_ts(0), to_ts=trade_ts(5)), reason="id_reset")
     assert rig.events == [mark, first]
@@ -235,7 +235,7 @@ def test_one_that_rest_tells_otherwise_is_not_believed(rig: FlowRig) -> None:
     flow = rig.trades(OLD, trade_ts(0))
     flow.on_live(*anew(7, 1, 5))
     rig.clock.advance(0.5)
-    flow.wish()
+    flow.request()
     flow.on_page([replace(trade(7), origin="backfill")], more=False)  # the old trade of that number, at another time
     live(flow, OLD + 1)
     assert rig.events == [trade(OLD + 1)]
@@ -246,7 +246,7 @@ def test_an_id_ahead_that_others_overtake_is_dropped_and_nothing_counts_as_lost(
     flow.on_live(replace(trade(5_000), ts_event=trade_ts(3_600), ts_recv=trade_ts(10)))
     for number in range(11, 80):
         rig.clock.advance(1.0)
-        if flow.wish() is not None:
+        if flow.request() is not None:
             flow.note_missing()
             flow.failed()
         live(flow, number)
@@ -274,13 +274,13 @@ def test_what_is_set_aside_leaves_the_ledger_open_until_it_comes(rig: FlowRig) -
     for _ in range(200):
         rig.clock.advance(0.5)
         flow.pass_time()
-        if flow.wish() is not None:
+        if flow.request() is not None:
             flow.note_missing()
             page(flow, 2, 3)
-    assert (rig.events, flow.tape.waiting) == ([], False)
+    assert (rig.events, flow.sequence.waiting) == ([], False)
     assert coverage(rig) == [(3, 5, State.OPEN)]
     rig.clock.advance(30.0)
-    assert flow.wish() == 4
+    assert flow.request() == 4
     page(flow, 4, 5)
     assert rig.events == [trade(4, fetched=True), trade(5, fetched=True)]
     assert coverage(rig) == [(3, 5, State.FILLED)]
@@ -295,7 +295,7 @@ def test_a_trade_that_was_given_up_and_comes_late_is_no_new_numbering(rig: FlowR
     late = replace(trade(999), ts_event=trade_ts(1_000) + 1_000_000, ts_recv=trade_ts(1_001))
     flow.on_live(late)
     rig.clock.advance(0.5)
-    assert flow.wish() == 999
+    assert flow.request() == 999
     flow.on_page([replace(late, origin="backfill"), trade(1_000, fetched=True)], more=False)
     live(flow, 1_001)
     assert [event for event in rig.events if isinstance(event, Trade)] == [trade(1_000), trade(1_001)]
@@ -323,11 +323,11 @@ def test_a_rare_trade_of_a_new_numbering_does_not_wait_for_many_others(rig: Flow
     for each in (first, third):
         flow.on_live(each)
     rig.clock.advance(0.3)
-    assert flow.wish() == OLD + 1
+    assert flow.request() == OLD + 1
     flow.failed()
     while flow.next_at_s is not None and flow.next_at_s < began_s + 60.0:
         rig.clock.advance(flow.next_at_s - rig.clock.monotonic_s())
-        if flow.wish() is not None:
+        if flow.request() is not None:
             flow.failed()
     assert flow.next_at_s == began_s + 60.0
     rig.clock.advance(began_s + 60.0 - rig.clock.monotonic_s())
@@ -364,7 +364,7 @@ def test_holes_behind_a_new_beginning_are_fetched_by_its_numbers(rig: FlowRig) -
     for each in [*anew(1, 3, 1), *anew(6, ELSEWHERE_TRADES - 3, 6)]:
         flow.on_live(each)
     rig.clock.advance(0.3)
-    assert flow.wish() == 4
+    assert flow.request() == 4
     flow.note_missing()
     page(flow, 4, 5)
     assert [event.trade_id for event in rig.events if isinstance(event, Trade)] == [
@@ -379,7 +379,7 @@ def test_an_empty_stream_has_nothing_to_look_behind(rig: FlowRig) -> None:
     """And so nothing to wait for: a look that nobody can take must not be due for ever."""
     flow = rig.trades()
     flow.probe()
-    assert (flow.wish(), flow.next_at_s, rig.entries) == (None, None, [])
+    assert (flow.request(), flow.next_at_s, rig.entries) == (None, None, [])
 
 
 # --- bars -------------------------------------------------------------------------------------------------------------
@@ -404,7 +404,7 @@ def test_closes_that_were_missed_are_fetched(rig: FlowRig) -> None:
     flow.on_live(bar(5, closed=False))
     assert (rig.events, rig.state) == ([], WorkerState.CATCHING_UP)
     rig.clock.advance(3.0)
-    assert flow.wish() == START_NS // MINUTE_NS + 3
+    assert flow.request() == START_NS // MINUTE_NS + 3
     flow.note_missing()
     flow.on_page([bar(3), bar(4)], more=False)
     assert rig.events == [bar(3), bar(4), bar(5, closed=False)]

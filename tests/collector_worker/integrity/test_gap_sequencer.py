@@ -38,13 +38,13 @@ def test_what_was_passed_on_is_dropped_and_counted() -> None:
 def test_items_behind_a_hole_wait_and_ask_after_the_grace() -> None:
     seq = sequencer()
     assert offer(seq, 13, 14) == []
-    assert (seq.waiting, seq.wish(0.1), seq.wish(0.3), seq.wish(0.3)) == (True, None, 11, None)
+    assert (seq.waiting, seq.request(0.1), seq.request(0.3), seq.request(0.3)) == (True, None, 11, None)
 
 
 def test_a_late_item_closes_the_hole_by_itself() -> None:
     seq = sequencer()
     assert offer(seq, 12, 11) == ["11", "12"]
-    assert (seq.waiting, seq.wish(9.0)) == (False, None)
+    assert (seq.waiting, seq.request(9.0)) == (False, None)
 
 
 def test_a_fill_passes_on_in_order_and_skips_what_is_known() -> None:
@@ -60,7 +60,7 @@ def test_a_partial_fill_asks_on_from_where_it_ended() -> None:
     seq = sequencer()
     offer(seq, 15)
     assert seq.fill(rows(11, 12), 1.0, more=True) == ["rest-11", "rest-12"]
-    assert seq.wish(1.0) == 13
+    assert seq.request(1.0) == 13
 
 
 def test_an_answer_that_is_behind_is_asked_again_with_growing_pauses() -> None:
@@ -68,7 +68,7 @@ def test_an_answer_that_is_behind_is_asked_again_with_growing_pauses() -> None:
     offer(seq, 13)
     asked = []
     for tenth in range(100):
-        if seq.wish(tenth / 10) is not None:
+        if seq.request(tenth / 10) is not None:
             asked.append(tenth / 10)
             seq.fill(rows(8, 9, 10), tenth / 10, more=False)
     assert asked == [0.2, 0.7, 1.7, 3.7, 7.7]
@@ -79,7 +79,7 @@ def test_a_hole_that_stays_in_the_answers_is_believed_after_a_few() -> None:
     offer(seq, 20)
     answers = [seq.fill(rows(15, 16), float(n), more=False) for n in range(PATIENCE_TRIES)]
     assert answers == [[]] * (PATIENCE_TRIES - 1) + [[Lost(10, 15)]]
-    assert seq.wish(99.0) == 15
+    assert seq.request(99.0) == 15
     assert seq.fill(rows(15, 16, 17, 18, 19), 99.0, more=False)[-1] == "20"
 
 
@@ -110,11 +110,11 @@ def test_no_item_waits_longer_however_many_holes_are_below_it(
     seq = sequencer()
     for number, at_s in arrivals.items():
         offer(seq, number, now_s=at_s)
-    seq.wish(50.0)  # a fetch is under way, so nothing but the wait is due
+    seq.request(50.0)  # a fetch is under way, so nothing but the wait is due
     found = {}
     while (due_s := seq.next_at_s()) is not None:
         found[due_s] = seq.due(due_s)
-        seq.wish(due_s)
+        seq.request(due_s)
     assert found == free
 
 
@@ -122,7 +122,7 @@ def test_two_holes_are_filled_one_after_the_other() -> None:
     seq = sequencer()
     offer(seq, 12, 14)
     assert seq.fill(rows(11), 1.0, more=False) == ["rest-11", "12"]
-    assert seq.wish(1.0) == 13
+    assert seq.request(1.0) == 13
     assert seq.fill(rows(13), 1.0, more=False) == ["rest-13", "14"]
 
 
@@ -134,24 +134,24 @@ def test_too_many_held_end_the_wait() -> None:
 def test_a_probe_looks_at_once_and_later_again() -> None:
     seq = sequencer()
     seq.probe(100.0)
-    asked = [second for second in range(100, 130) if seq.wish(float(second)) is not None]
+    asked = [second for second in range(100, 130) if seq.request(float(second)) is not None]
     assert asked == [100, 103, 115]
 
 
 def test_a_probe_goes_on_while_answers_are_full() -> None:
     seq = sequencer()
     seq.probe(0.0)
-    assert seq.wish(0.0) == 11
+    assert seq.request(0.0) == 11
     assert seq.fill(rows(11, 12), 0.0, more=True) == ["rest-11", "rest-12"]
-    assert seq.wish(0.0) == 13
+    assert seq.request(0.0) == 13
     assert seq.fill([], 0.0, more=False) == []
-    assert seq.wish(1.0) is None
+    assert seq.request(1.0) is None
 
 
 def test_an_aggregate_that_was_fetched_in_part_is_fetched_to_its_end() -> None:
     seq = sequencer()
     assert seq.offer("8..14", 8, 14, 0.0) == []
-    assert seq.wish(0.0) == 11
+    assert seq.request(0.0) == 11
     assert seq.fill(rows(11, 12, 13, 14), 0.0, more=False) == ["rest-11", "rest-12", "rest-13", "rest-14"]
 
 
@@ -209,7 +209,7 @@ def test_every_number_comes_once_in_order_or_is_reported_lost(data: st.DataObjec
 
 
 def answer(seq: GapSequencer[str], gone: set[int], total: int, now_s: float, data: st.DataObject) -> list[str | Lost]:
-    first = seq.wish(now_s)
+    first = seq.request(now_s)
     if first is None:
         return []
     if data.draw(st.booleans(), "REST fails"):
@@ -312,7 +312,7 @@ def test_no_item_ever_waits_longer_than_it_may(steps: list[tuple[str, int, float
             waiting.fill(waiting.last + (1 if kind == "fill" else 2), number % 4, now_s)
         now_s += pause_s
         while (at_s := seq.next_at_s()) is not None and at_s <= now_s:
-            seq.wish(at_s)
+            seq.request(at_s)
             waiting.due(at_s)
         assert waiting.late(now_s) == []
         assert seq.waiting == bool(waiting.since.keys() - {seq.aside})
@@ -335,4 +335,4 @@ def test_numbers_may_begin_anew() -> None:
     assert seq.begin_anew(7, 1.0) == [Lost(1_000, 1_003), "1003", Lost(1_003, 1_005), "1005"]
     assert (seq.last, seq.waiting, seq.next_at_s()) == (6, False, None)
     assert offer(seq, 7, 9) == ["7"]
-    assert seq.wish(0.2) == 8
+    assert seq.request(0.2) == 8

@@ -103,14 +103,14 @@ class Market:
             if isinstance(output, BookFrame):
                 self.take(self.sync.on_frame(output))
 
-    def take(self, judged: BookResult) -> None:
-        for event in judged.events:
+    def take(self, result: BookResult) -> None:
+        for event in result.events:
             if isinstance(event, BookDelta):
                 assert event.prev_seq == self.published[-1].seq, "who reads the stream sees a hole"
             self.read = replayed([event], self.read)
             self.published.append(event)
         self.check()
-        if judged.wish is BookRequest.RESUBSCRIBE:
+        if result.request is BookRequest.RESUBSCRIBE:
             self.begin()
 
     def serve(self, answer: str = "") -> None:

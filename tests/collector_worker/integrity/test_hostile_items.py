@@ -48,7 +48,7 @@ class Exchange:
         """What the backfiller does, once."""
         flow.pass_time()
         for _ in range(5):
-            number = flow.wish()
+            number = flow.request()
             if number is None:
                 return
             flow.note_missing()
@@ -148,11 +148,11 @@ class Bars:
     def serve(self, flow: CandleFlow) -> None:
         flow.pass_time()
         for _ in range(5):
-            number = flow.wish()
+            number = flow.request()
             if number is None:
                 return
             flow.note_missing()
-            opened, now = flow.tape.opens_at(number), self.clock.now_ns()
+            opened, now = flow.sequence.opens_at(number), self.clock.now_ns()
             closed = range(max(opened, self.start_ns), now - MINUTE + 1, MINUTE)[:PAGE]
             flow.on_page([self.bar(each, closed=True) for each in closed], more=len(closed) == PAGE)
             flow.pass_time()

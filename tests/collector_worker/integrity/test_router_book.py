@@ -70,9 +70,9 @@ def test_a_doubt_is_told_to_readers_at_once_and_so_is_its_end(rig: PipelineRig) 
     rig.pipeline.on_event(BookFrame(SNAPSHOT))
     rig.taken(), rig.hashes()
     with capture_logs() as logs:
-        wish = rig.pipeline.on_event(BookFrame(replace(DELTA, prev_seq=4)))
+        request = rig.pipeline.on_event(BookFrame(replace(DELTA, prev_seq=4)))
 
-    assert wish is BookRequest.RESUBSCRIBE
+    assert request is BookRequest.RESUBSCRIBE
     assert rig.taken() == [("orderbook", rig.status(FeedState.STALE, "sequence_gap"))]
     assert rig.hashes() == [{"state": "syncing"}]
     assert (rig.beat.book_state, rig.beat.resyncs) == (BookState.SYNCING, 1)
@@ -92,7 +92,7 @@ def test_a_snapshot_by_rest_takes_the_same_way(rig: PipelineRig) -> None:
     rig.pipeline.on_event(BookFrame(DELTA))
     assert rig.taken() == []
 
-    assert rig.pipeline.on_judged(rig.pipeline.book.on_rest_snapshot(SNAPSHOT)) is None
+    assert rig.pipeline.on_result(rig.pipeline.book.on_rest_snapshot(SNAPSHOT)) is None
     assert rig.taken() == [("orderbook", replace(SNAPSHOT, reason="subscribe")), ("orderbook", DELTA)]
     assert rig.hashes() == [whole_hash(f"{MS}-1", DELTA, b'[["10","1"],["9","2"]]')]
 
@@ -105,12 +105,12 @@ def test_a_second_connection_that_joins_is_no_news_for_readers(rig: PipelineRig)
     rig.pipeline.on_event(BookFrame(SNAPSHOT))
     rig.taken(), rig.hashes()
     rig.pipeline.book.renewed(joins=True)
-    wishes = [
+    requests = [
         rig.pipeline.on_event(BookFrame(replace(DELTA, seq=5, prev_seq=3))),
         rig.pipeline.on_event(BookFrame(replace(DELTA, seq=7, prev_seq=3))),
     ]
 
-    assert wishes == [None, None]
+    assert requests == [None, None]
     assert rig.taken() == [("orderbook", replace(DELTA, seq=7, prev_seq=5))]
     assert (rig.beat.book_state, rig.beat.resyncs) == (BookState.VALID, 0)
     assert book_ledger(rig) == [LedgerKind.OPENED]
@@ -119,16 +119,16 @@ def test_a_second_connection_that_joins_is_no_news_for_readers(rig: PipelineRig)
 def test_a_second_connection_that_begins_behind_a_hole_is_lost_time(rig: PipelineRig) -> None:
     rig.pipeline.on_event(BookFrame(SNAPSHOT))
     rig.pipeline.book.renewed(joins=True)
-    wish = rig.pipeline.on_event(BookFrame(replace(DELTA, seq=9, prev_seq=7)))
+    request = rig.pipeline.on_event(BookFrame(replace(DELTA, seq=9, prev_seq=7)))
     rig.pipeline.on_event(BookFrame(replace(SNAPSHOT, seq=9)))
 
-    assert (wish, rig.beat.resyncs) == (BookRequest.RESUBSCRIBE, 1)
+    assert (request, rig.beat.resyncs) == (BookRequest.RESUBSCRIBE, 1)
     assert book_ledger(rig) == [LedgerKind.OPENED, LedgerKind.GAP_LOST]
 
 
 def test_a_new_seed_takes_the_place_of_the_book_while_it_stays_valid(rig: PipelineRig) -> None:
     seed = [Level(str(price), "1") for price in range(10, 1, -1)]
-    rig.pipeline.on_judged(rig.pipeline.book.on_rest_snapshot(replace(SNAPSHOT, bids=seed, prev_seq=None), len(seed)))
+    rig.pipeline.on_result(rig.pipeline.book.on_rest_snapshot(replace(SNAPSHOT, bids=seed, prev_seq=None), len(seed)))
     gone = replace(DELTA, bids=[Level(str(price), "0") for price in range(10, 3, -1)])
     rig.pipeline.on_event(BookFrame(gone))
     assert rig.pipeline.book.due(0.0) is BookRequest.FETCH_SNAPSHOT
@@ -136,7 +136,7 @@ def test_a_new_seed_takes_the_place_of_the_book_while_it_stays_valid(rig: Pipeli
 
     wider = BookSnapshot(ts_event=TS + 4, ts_recv=TS + 4, bids=[Level("3", "1"), BID], asks=[ASK], reason="", seq=6)
     rig.clock.advance(0.5)
-    assert rig.pipeline.on_judged(rig.pipeline.book.on_rest_snapshot(wider, 1_000)) is None
+    assert rig.pipeline.on_result(rig.pipeline.book.on_rest_snapshot(wider, 1_000)) is None
     published = replace(wider, bids=[BID, Level("3", "1")], reason="reseed")
     assert rig.taken() == [("orderbook", published)]
     assert rig.hashes() == [whole_hash(f"{MS}-2", published, b'[["10","1"],["3","1"]]')]
@@ -234,7 +234,7 @@ def test_a_snapshot_that_found_no_room_is_made_good_too(rig: PipelineRig) -> Non
 
 
 def test_nothing_judged_nothing_published(rig: PipelineRig) -> None:
-    assert rig.pipeline.on_judged(BookResult()) is None
+    assert rig.pipeline.on_result(BookResult()) is None
     assert (rig.taken(), rig.hashes()) == ([], [])
 
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 import collector_worker.publish.buffer as module
 from collector_worker.publish.buffer import Buffer
-from collector_worker.publish.spool import Packed, Spool, joints_of, read_records
+from collector_worker.publish.spool import Packed, Spool, read_records, resume_points_of
 
 LIMIT = 1_000_000
 TWO_ENTRIES = 2 * (4 + 160) - 1
@@ -146,7 +146,7 @@ def test_a_run_leaves_everything_to_the_next_one(tmp_path: Path) -> None:
     assert buffer.save() == 0
     buffer.close()
     assert in_file(tmp_path) == entries(7)  # the first three were published before; the next run sees that
-    assert Buffer(spool=Spool(tmp_path, "c", "2", LIMIT)).left_over == [tmp_path / "c.1.spool"]
+    assert Buffer(spool=Spool(tmp_path, "c", "2", LIMIT)).spool_files == [tmp_path / "c.1.spool"]
 
 
 def test_what_is_in_memory_alone_is_left_as_well(tmp_path: Path) -> None:
@@ -158,7 +158,7 @@ def test_what_is_in_memory_alone_is_left_as_well(tmp_path: Path) -> None:
 
 def test_nothing_to_leave(tmp_path: Path) -> None:
     buffer = spooling(tmp_path)
-    assert (buffer.left_over, buffer.save()) == ([], 0)
+    assert (buffer.spool_files, buffer.save()) == ([], 0)
     buffer.close()
     assert list(tmp_path.iterdir()) == []
 
@@ -166,7 +166,7 @@ def test_nothing_to_leave(tmp_path: Path) -> None:
 def test_without_a_file_nothing_can_be_left() -> None:
     buffer = Buffer()
     fill(buffer, 3)
-    assert (buffer.save(), buffer.left_over) == (3, [])
+    assert (buffer.save(), buffer.spool_files) == (3, [])
     buffer.close()
 
 
@@ -194,7 +194,7 @@ def test_what_the_entries_come_behind_is_told_as_the_file_begins(tmp_path: Path)
     buffer.ends[b"t"] = b"5-8"
     fill(buffer, 1, 3)
     with (tmp_path / "c.1.spool").open("rb") as file:
-        assert joints_of(read_records(file.fileno(), 0, LIMIT)[0][0]) == {b"t": b"5-7"}
+        assert resume_points_of(read_records(file.fileno(), 0, LIMIT)[0][0]) == {b"t": b"5-7"}
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])

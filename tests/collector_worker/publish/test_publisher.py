@@ -148,15 +148,15 @@ async def test_reading_pauses_while_redis_is_behind() -> None:
     desk.pipe.working.clear()
     async with desk.sending():
         desk.publish_trades(*range(1, 7))
-        assert not desk.publisher.congested
+        assert not desk.publisher.paused
         desk.publish_trades(7)
-        assert desk.publisher.congested
-        relief = asyncio.create_task(desk.publisher.relief())
-        await asyncio.wait([relief], timeout=0.02)
-        assert not relief.done()
+        assert desk.publisher.paused
+        resumed = asyncio.create_task(desk.publisher.resumed())
+        await asyncio.wait([resumed], timeout=0.02)
+        assert not resumed.done()
         desk.pipe.working.set()
-        await relief
-        assert desk.publisher.buffered <= QUICK.relieved_entries
+        await resumed
+        assert desk.publisher.buffered <= QUICK.resume_entries
 
 
 async def test_reading_goes_on_while_redis_is_away() -> None:
@@ -166,11 +166,11 @@ async def test_reading_goes_on_while_redis_is_away() -> None:
     with capture_logs():
         async with desk.sending():
             desk.publish_trades(*range(1, 30))
-            relief = asyncio.create_task(desk.publisher.relief())
+            resumed = asyncio.create_task(desk.publisher.resumed())
             desk.pipe.working.set()
-            await relief
+            await resumed
             assert desk.publisher.buffered == 29
-            assert not desk.publisher.congested
+            assert not desk.publisher.paused
 
 
 async def test_a_hash_comes_behind_the_entries_before_it_and_only_its_latest_state() -> None:
@@ -250,8 +250,8 @@ async def test_who_waits_for_relief_is_told_when_the_file_takes_over(tmp_path: P
     sending = asyncio.create_task(desk.publisher.run())
     await asyncio.sleep(0)
     desk.publish_trades(*range(1, 9))
-    assert desk.publisher.congested
-    waiting = asyncio.create_task(desk.publisher.relief())
+    assert desk.publisher.paused
+    waiting = asyncio.create_task(desk.publisher.resumed())
     await asyncio.sleep(0)
     desk.publish_trades(*range(9, 60))  # by somebody who does not wait, such as a hole that is given up
     assert desk.buffer.spooled

@@ -62,10 +62,10 @@ async def test_reading_does_not_pause_while_the_file_is_in_use(tmp_path: Path) -
     desk = Desk(buffer_bytes=100_000, spool=spool(tmp_path))
     desk.pipe.working.clear()
     desk.publish_trades(*range(1, 10))
-    assert desk.publisher.congested
+    assert desk.publisher.paused
     while not desk.buffer.spooled:
         desk.publish_trades(desk.publisher.buffered + 1)
-    assert not desk.publisher.congested
+    assert not desk.publisher.paused
     desk.pipe.working.set()
     await desk.send_all()
     desk.buffer.close()

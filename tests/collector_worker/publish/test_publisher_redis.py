@@ -37,8 +37,8 @@ class LossyPipe(RedisPipe):
 
     lost = 0
 
-    def begin(self, commands: Sequence[bytes], done: Done, *, patient: bool = False) -> bool:
-        return super().begin(commands, lambda outcome: done(self._lose() or outcome), patient=patient)
+    def begin(self, commands: Sequence[bytes], done: Done, *, deferred: bool = False) -> bool:
+        return super().begin(commands, lambda outcome: done(self._lose() or outcome), deferred=deferred)
 
     async def transaction(self, commands: Sequence[bytes]) -> list[Reply]:
         replies = await super().transaction(commands)
@@ -137,7 +137,7 @@ async def test_a_crash_of_the_server_loses_and_repeats_nothing(own_redis: RedisS
         await asyncio.to_thread(own_redis.kill)
         desk.publish(1_000)
         await until(lambda: desk.telemetry._troubles, "the server is missed")
-        assert not desk.publisher.congested
+        assert not desk.publisher.paused
         assert desk.telemetry.beat.last_error == f"Redis at 127.0.0.1:{own_redis.port} cannot be reached"
         await asyncio.to_thread(own_redis.start)
     assert held(own_redis) == expected(2_000)

@@ -142,7 +142,7 @@ async def test_what_is_left_out_costs_no_transaction_and_holds_nothing_up() -> N
         await beat(desk)
         sent = len(desk.pipe.attempts)
         desk.publish_trades(*range(2, 20))
-        assert (desk.publisher.buffered, desk.publisher.congested) == (0, False)
+        assert (desk.publisher.buffered, desk.publisher.paused) == (0, False)
     assert len(desk.pipe.attempts) == sent
 
 
@@ -354,6 +354,6 @@ async def test_a_file_brings_nothing_behind_a_hole(tmp_path: Path, begun: str) -
     following.pipe.streams = desk.pipe.streams
     await following.pipe.connect()
     with capture_logs():
-        await following.publish_left_over(COVERAGE, lambda: None)
+        await following.publish_spool_files(COVERAGE, lambda: None)
     numbers = range(1, 12) if begun == "before" else (1,)
     assert (following.pipe.events(TRADE), said(following)) == ([trade(number) for number in numbers], [])

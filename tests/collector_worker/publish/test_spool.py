@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
-from collector_worker.publish.spool import Packed, Spool, SpoolLostError, joints_of, read_records
+from collector_worker.publish.spool import Packed, Spool, SpoolLostError, read_records, resume_points_of
 
 LIMIT = 1_000_000
 ENDS = {b"t": b"5-7", b"k": b"0-0"}
@@ -34,7 +34,7 @@ def held(path: Path) -> list[Packed]:
     with path.open("rb") as file:
         found, at = read_records(file.fileno(), 0, LIMIT)
         assert read_records(file.fileno(), at, LIMIT) == ([], at)
-    assert joints_of(found[0]) == ENDS
+    assert resume_points_of(found[0]) == ENDS
     return found[1:]
 
 
@@ -253,7 +253,7 @@ def test_records_are_read_in_parts_but_at_least_one(tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", [b"", b"[]", b"{", b'{"t":1}'])
 def test_a_first_record_of_something_else(content: bytes) -> None:
     with pytest.raises(msgspec.DecodeError):
-        joints_of(Packed(content, 0))
+        resume_points_of(Packed(content, 0))
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -1,7 +1,7 @@
 import pytest
 
 from collector_worker.publish.spool import Packed
-from collector_worker.publish.transaction import Barriers, Transaction, all_ids, drop_sent, shipment_of
+from collector_worker.publish.transaction import Barriers, Transaction, all_ids, drop_sent, transaction_of
 from tickfleet.redis.protocol import Refusal, Reply, pack_command
 
 
@@ -13,10 +13,10 @@ def test_the_replies_to_the_entries_stand_between_the_others(urgent: int, entrie
     batch = [Packed(b"e%d" % number, number) for number in range(entries)]
     behind = {f"k{number}": (0, b"o%d" % number) for number in range(ordered)}
     commands = [*ahead, *[entry.command for entry in batch], *[packed for _, packed in behind.values()]]
-    shipment = Transaction({"heartbeat": ahead} if ahead else {}, batch, behind, commands)
+    transaction = Transaction({"heartbeat": ahead} if ahead else {}, batch, behind, commands)
 
     replies: list[Reply] = [b"reply to " + command for command in commands]
-    assert shipment.of_entries(replies) == [b"reply to " + entry.command for entry in batch]
+    assert transaction.of_entries(replies) == [b"reply to " + entry.command for entry in batch]
 
 
 @pytest.mark.parametrize(
@@ -30,10 +30,12 @@ def test_whether_every_entry_was_taken(replies: list[Reply], all_taken: bool) ->
 def test_what_is_urgent_and_what_is_looked_at_stand_ahead_and_hashes_behind_their_entries() -> None:
     batch = [Packed(b"e", 1)]
     ordered = {"h": (3, b"due"), "later": (4, b"not yet")}
-    shipment = shipment_of({"beat": [b"u"]}, batch, ordered, [b"t"], done=1, covers=2)
+    transaction = transaction_of({"beat": [b"u"]}, batch, ordered, [b"t"], done=1, covers=2)
     look = pack_command(("XINFO", "STREAM", "t"))
-    assert shipment == Transaction({"beat": [b"u"]}, batch, {"h": (3, b"due")}, [look, b"u", b"e", b"due"], [b"t"], 1)
-    assert shipment.of_entries([[], b"", b"5-1", 1]) == [b"5-1"]
+    assert transaction == Transaction(
+        {"beat": [b"u"]}, batch, {"h": (3, b"due")}, [look, b"u", b"e", b"due"], [b"t"], 1
+    )
+    assert transaction.of_entries([[], b"", b"5-1", 1]) == [b"5-1"]
 
 
 def test_what_was_replaced_while_it_was_sent_is_kept() -> None:
@@ -44,12 +46,12 @@ def test_what_was_replaced_while_it_was_sent_is_kept() -> None:
 
 
 def test_a_transaction_ends_before_what_the_ledger_says() -> None:
-    seams = Barriers()
-    assert seams.room(0, 500) == 500
+    barriers = Barriers()
+    assert barriers.room(0, 500) == 500
     for place in (3, 4, 9):
-        seams.note(place)
-    assert [seams.room(done, 500) for done in (0, 2, 3, 5)] == [3, 1, 6, 4]
-    assert seams.room(0, 2) == 2
-    assert [seams.room(done, 500) for done in (9, 20)] == [500, 500]
-    seams.note(20)
-    assert seams.room(19, 500) == 1
+        barriers.note(place)
+    assert [barriers.room(done, 500) for done in (0, 2, 3, 5)] == [3, 1, 6, 4]
+    assert barriers.room(0, 2) == 2
+    assert [barriers.room(done, 500) for done in (9, 20)] == [500, 500]
+    barriers.note(20)
+    assert barriers.room(19, 500) == 1

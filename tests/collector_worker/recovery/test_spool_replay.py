@@ -25,18 +25,20 @@ def entries(key: bytes, numbers: Iterable[int]) -> list[Packed]:
     return [entry(key, b"5-%d" % number) for number in numbers]
 
 
-def joints_of(behind: dict[bytes, bytes], ends: dict[bytes, bytes | None], records: list[Packed]) -> ResumePoints:
+def resume_points_of(
+    behind: dict[bytes, bytes], ends: dict[bytes, bytes | None], records: list[Packed]
+) -> ResumePoints:
     """Joints that have seen all records."""
-    joints = ResumePoints(behind, ends, LEDGER)
-    if joints.unsettled:
+    resume_points = ResumePoints(behind, ends, LEDGER)
+    if resume_points.unsettled:
         for packed in records:
-            joints.look(packed)
-    return joints
+            resume_points.look(packed)
+    return resume_points
 
 
 def admitted(behind: bytes, end: bytes | None, records: list[Packed]) -> tuple[list[bytes], int]:
-    joints = joints_of({b"t": behind}, {b"t": end}, records)
-    return [packed.id for packed in records if joints.admits(packed)], joints.left_out
+    resume_points = resume_points_of({b"t": behind}, {b"t": end}, records)
+    return [packed.id for packed in records if resume_points.admits(packed)], resume_points.left_out
 
 
 FILE = entries(b"t", range(4, 8))
@@ -71,36 +73,36 @@ def test_a_stream_that_had_no_entry() -> None:
 
 
 def test_a_stream_that_the_file_does_not_know_of_is_left_out() -> None:
-    joints = ResumePoints({b"t": b"5-3"}, {b"t": b"5-3"}, LEDGER)
-    assert [joints.admits(packed) for packed in entries(b"k", range(2))] == [False, False]
-    assert joints.left_out == 2
+    resume_points = ResumePoints({b"t": b"5-3"}, {b"t": b"5-3"}, LEDGER)
+    assert [resume_points.admits(packed) for packed in entries(b"k", range(2))] == [False, False]
+    assert resume_points.left_out == 2
 
 
 def test_the_streams_of_a_file_join_each_for_itself() -> None:
     behind: dict[bytes, bytes] = {b"t": b"5-3", b"k": b"5-3"}
     ends: dict[bytes, bytes | None] = {b"t": b"5-4", b"k": b"5-9"}
     mixed = [packed for pair in zip(FILE, entries(b"k", range(4, 8)), strict=True) for packed in pair]
-    joints = joints_of(behind, ends, mixed)
-    assert [packed for packed in mixed if joints.admits(packed)] == FILE[1:]
+    resume_points = resume_points_of(behind, ends, mixed)
+    assert [packed for packed in mixed if resume_points.admits(packed)] == FILE[1:]
 
 
 def test_a_stream_that_is_gone_is_not_begun_with_what_comes_behind_a_hole() -> None:
     """Deleted by a user, and another one shows that Redis has lost entries: so it had, too, before it was deleted."""
     behind: dict[bytes, bytes] = {b"t": b"5-3", b"k": b"5-3"}
     mixed = [packed for pair in zip(FILE, entries(b"k", range(4, 8)), strict=True) for packed in pair]
-    joints = joints_of(behind, {b"t": None, b"k": b"5-1"}, mixed)
-    assert [packed for packed in mixed if joints.admits(packed)] == []
-    joints = joints_of(behind | {b"t": b"0-0"}, {b"t": None, b"k": b"5-1"}, mixed)
-    assert [packed for packed in mixed if joints.admits(packed)] == FILE  # it never had an entry
-    joints = joints_of(behind, {b"t": None, b"k": b"5-5"}, mixed)
-    assert [packed for packed in mixed if joints.admits(packed)] == [FILE[0], FILE[1], *mixed[4:]]
+    resume_points = resume_points_of(behind, {b"t": None, b"k": b"5-1"}, mixed)
+    assert [packed for packed in mixed if resume_points.admits(packed)] == []
+    resume_points = resume_points_of(behind | {b"t": b"0-0"}, {b"t": None, b"k": b"5-1"}, mixed)
+    assert [packed for packed in mixed if resume_points.admits(packed)] == FILE  # it never had an entry
+    resume_points = resume_points_of(behind, {b"t": None, b"k": b"5-5"}, mixed)
+    assert [packed for packed in mixed if resume_points.admits(packed)] == [FILE[0], FILE[1], *mixed[4:]]
 
 
 def test_the_ledger_does_not_vouch_for_what_was_left_out() -> None:
-    joints = ResumePoints({b"t": b"5-3", LEDGER: b"5-0"}, {b"t": b"5-1", LEDGER: b"5-0"}, LEDGER)
+    resume_points = ResumePoints({b"t": b"5-3", LEDGER: b"5-0"}, {b"t": b"5-1", LEDGER: b"5-0"}, LEDGER)
     before, after = entries(LEDGER, (1, 2))
-    assert [joints.admits(packed) for packed in (before, *FILE, after)] == [True, *[False] * 5]
-    assert joints.left_out == 5
+    assert [resume_points.admits(packed) for packed in (before, *FILE, after)] == [True, *[False] * 5]
+    assert resume_points.left_out == 5
 
 
 @given(st.integers(0, 12), st.integers(0, 12), st.integers(0, 12), st.booleans())
@@ -195,16 +197,16 @@ OF_TRADES, OF_TICKERS = statement(DataType.TRADE, "5-1"), statement(DataType.TIC
 def test_of_a_stream_whose_key_holds_something_else_nothing_is_published_or_vouched_for() -> None:
     behind = {PREFIX + b"trade": b"0-0", PREFIX + b"ticker": b"0-0", COVERAGE: b"0-0"}
     ends: dict[bytes, bytes | None] = {PREFIX + b"trade": NO_STREAM, PREFIX + b"ticker": None, COVERAGE: None}
-    joints = ResumePoints(behind, ends, COVERAGE)
+    resume_points = ResumePoints(behind, ends, COVERAGE)
     records = [entry(PREFIX + b"trade", b"5-1"), entry(PREFIX + b"ticker", b"5-1"), OF_TRADES, OF_TICKERS]
-    assert not joints.unsettled
-    assert [joints.admits(packed) for packed in records] == [False, True, False, True]
+    assert not resume_points.unsettled
+    assert [resume_points.admits(packed) for packed in records] == [False, True, False, True]
 
 
 def test_what_is_said_of_a_stream_that_the_file_does_not_know_of_is_left_out() -> None:
     """The run had left out entries of it when it began the file."""
-    joints = ResumePoints({PREFIX + b"ticker": b"0-0", COVERAGE: b"0-0"}, {}, COVERAGE)
-    assert [joints.admits(packed) for packed in (OF_TRADES, OF_TICKERS)] == [False, True]
+    resume_points = ResumePoints({PREFIX + b"ticker": b"0-0", COVERAGE: b"0-0"}, {}, COVERAGE)
+    assert [resume_points.admits(packed) for packed in (OF_TRADES, OF_TICKERS)] == [False, True]
 
 
 def test_what_the_ledger_says_begins_a_part() -> None:

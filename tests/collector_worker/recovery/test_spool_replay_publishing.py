@@ -57,7 +57,7 @@ async def successor(folder: Path, earlier: Desk, *faults: Fault, run: str = "2")
 async def taken_over(desk: Desk) -> list[tuple[int, int]]:
     """Publish what is left over; of each file, how many entries were published and how many left out."""
     with capture_logs() as logs:
-        await desk.publish_left_over(LEDGER, nothing)
+        await desk.publish_spool_files(LEDGER, nothing)
     return [(line["published"], line["left_out"]) for line in logs if line["event"] == "left_over_published"]
 
 
@@ -177,7 +177,7 @@ async def test_a_heart_beats_meanwhile(tmp_path: Path, *, partly: bool) -> None:
         beats += 1
         desk.publisher.set_expiring_hash("beat", {"n": beats}, 10, fresh=beats == 1)
 
-    await desk.publish_left_over(LEDGER, beat)
+    await desk.publish_spool_files(LEDGER, beat)
     assert beats == (16 if partly else 8)
     assert desk.names[0][:3] == ["DEL", "HSET", "EXPIRE"]
     assert [names.count("DEL") for names in desk.names] == [1] + [0] * (beats - 1)
@@ -190,8 +190,8 @@ async def test_a_first_beat_whose_answer_is_lost_is_sent_again(tmp_path: Path) -
     desk.pipe.hashes["beat"] = {"exit_code": "78"}
     desk.publisher.set_expiring_hash("beat", {"n": 1}, 10, fresh=True)
     with pytest.raises(RedisUnreachableError):
-        await desk.publish_left_over(LEDGER, nothing)
-    await desk.publish_left_over(LEDGER, nothing)
+        await desk.publish_spool_files(LEDGER, nothing)
+    await desk.publish_spool_files(LEDGER, nothing)
     assert desk.pipe.hashes == {"beat": {"n": "1"}}
 
 
@@ -200,7 +200,7 @@ async def test_a_redis_that_goes_away_again_costs_nothing(tmp_path: Path, fault:
     earlier = await left_by_a_run(tmp_path, 0, *range(1, 9), memory=500)
     desk = await successor(tmp_path, earlier, Fault.NONE, fault)
     with pytest.raises(RedisUnreachableError):
-        await desk.publish_left_over(LEDGER, nothing)
+        await desk.publish_spool_files(LEDGER, nothing)
     desk.buffer.close()
     assert files(tmp_path) == ["c.1.spool"]
     following = await successor(tmp_path, desk, run="3")
@@ -229,7 +229,7 @@ async def test_a_key_that_becomes_one_meanwhile_has_nothing_behind_its_hole(tmp_
         desk.pipe.wrong_types = next(changes, set())
 
     with capture_logs():
-        await desk.publish_left_over(LEDGER, change)
+        await desk.publish_spool_files(LEDGER, change)
     assert (desk.trade_ids, desk.pipe.ids(LEDGER), desk.telemetry.beat.entries_dropped) == ([], [], 4)
 
 

@@ -56,8 +56,8 @@ class Restored:
 
     def closed_until(self, interval: str = "1m") -> int | None:
         """Minutes since the epoch up to which all bars are in the stream as closed."""
-        tape = self.candles[interval]
-        return None if tape.sequence.last is None else tape.opens_at(tape.sequence.last + 1) // MINUTE
+        sequence = self.candles[interval]
+        return None if sequence.sequence.last is None else sequence.opens_at(sequence.sequence.last + 1) // MINUTE
 
 
 def add(server: RedisServer, key: str, entry_id: str, **fields: str | bytes | int) -> None:

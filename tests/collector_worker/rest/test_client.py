@@ -47,19 +47,22 @@ class Counting(FreePermits):
 
 async def fetched(*replies: bytes) -> tuple[str, list[float]]:
     """Why an answer is refused, and the bans that follow from it."""
-    permits = FreePermits()
+    rate_limiter = FreePermits()
     async with HttpServer(*replies) as server:
         with pytest.raises(ExchangeUnavailableError) as caught:
-            await RestClient(server.root, permits, FREE).fetch("/path")
-    return str(caught.value), permits.bans_s
+            await RestClient(server.root, rate_limiter, FREE).fetch("/path")
+    return str(caught.value), rate_limiter.bans_s
 
 
 async def test_a_call_costs_its_units_and_brings_its_body() -> None:
-    permits = Counting()
+    rate_limiter = Counting()
     async with HttpServer(answer(b'{"a":1}')) as server:
-        client = RestClient(server.root, permits, RATE)
+        client = RestClient(server.root, rate_limiter, RATE)
         assert (await client.fetch("/depth?x=1", 50.0), await client.fetch("/time")) == (b'{"a":1}', b'{"a":1}')
-    assert (server.targets, permits.asked) == (["/depth?x=1", "/time"], [("rest", RATE, 50.0), ("rest", RATE, 1.0)])
+    assert (server.targets, rate_limiter.asked) == (
+        ["/depth?x=1", "/time"],
+        [("rest", RATE, 50.0), ("rest", RATE, 1.0)],
+    )
 
 
 @pytest.mark.parametrize("status", ["400 Bad Request", "404 Not Found"])
@@ -139,12 +142,12 @@ async def test_an_exchange_that_turns_one_away_hears_of_none_until_the_time_is_o
 
 
 async def test_an_answer_got_another_way_is_heeded_the_same() -> None:
-    permits = FreePermits()
-    client = RestClient("http://h", permits, FREE)
+    rate_limiter = FreePermits()
+    client = RestClient("http://h", rate_limiter, FREE)
     assert await client.heed(HttpAnswer(400, b"{}")) == b"{}"
     with pytest.raises(ExchangeUnavailableError, match=r"HTTP 418"):
         await client.heed(HttpAnswer(418, b"{}", 5.0))
-    assert permits.bans_s == [5.0]
+    assert rate_limiter.bans_s == [5.0]
 
 
 async def test_no_answer_at_all() -> None:
@@ -179,12 +182,12 @@ async def test_a_status_below_500_is_named(reply: bytes, says: str, bans_s: list
 
 
 async def test_a_firewall_that_forbids_one_call_keeps_all_away_for_longer_each_time() -> None:
-    permits = FreePermits()
-    client = RestClient("http://h", permits, FREE)
+    rate_limiter = FreePermits()
+    client = RestClient("http://h", rate_limiter, FREE)
     for status in (403, 403, 403, 403, 403, 403, 200, 403):
         with suppress(ExchangeUnavailableError):
             await client.heed(HttpAnswer(status, b"{}"))
-    assert permits.bans_s == [30.0, 60.0, 120.0, 240.0, 300.0, 300.0, 30.0]
+    assert rate_limiter.bans_s == [30.0, 60.0, 120.0, 240.0, 300.0, 300.0, 30.0]
 
 
 async def test_a_place_that_is_not_served_is_no_end_by_one_answer() -> None:

@@ -21,14 +21,14 @@ BLUR_S = 3.0
 TIME_LINE = "md:v1:permits:{okx@h}:connect"
 
 
-def permits(config: RedisConfig, exchange: str = "okx", host: str = "h") -> RateLimiter:
+def rate_limiter(config: RedisConfig, exchange: str = "okx", host: str = "h") -> RateLimiter:
     return RateLimiter(config, exchange, Random(1), host)
 
 
 async def reserve(
     config: RedisConfig, count: int, rate: Rate, units: float = 1.0, kind: str = "connect"
 ) -> list[float]:
-    mine = permits(config)
+    mine = rate_limiter(config)
     return [(await mine._reserve(kind, rate, units)).pause_s for _ in range(count)]
 
 
@@ -60,24 +60,24 @@ async def test_units_are_weighed(redis_config: RedisConfig) -> None:
 async def test_kinds_exchanges_and_hosts_do_not_hinder_each_other(redis_config: RedisConfig) -> None:
     await reserve(redis_config, 10, SLOW)
     assert await reserve(redis_config, 1, SLOW, kind="rest") == pytest.approx([0], abs=BLUR_S)
-    for other in (permits(redis_config, "binance"), permits(redis_config, host="h2")):
+    for other in (rate_limiter(redis_config, "binance"), rate_limiter(redis_config, host="h2")):
         assert (await other._reserve("connect", SLOW, 1)).pause_s == pytest.approx(0, abs=BLUR_S)
 
 
 async def test_each_permit_takes_as_long_as_the_rate_of_who_asks(redis_config: RedisConfig) -> None:
-    mine, faster = permits(redis_config), Rate(per_s=0.2)
+    mine, faster = rate_limiter(redis_config), Rate(per_s=0.2)
     waits = [(await mine._reserve("connect", rate, 1)).pause_s for rate in (SLOW, faster, SLOW, faster)]
     assert waits == pytest.approx([0, 10, 15, 25], abs=BLUR_S)
 
 
 async def test_two_hundred_at_once_get_each_their_own_moment(redis_config: RedisConfig) -> None:
-    turns = await asyncio.gather(*(permits(redis_config)._reserve("connect", SLOW, 1) for _ in range(200)))
+    turns = await asyncio.gather(*(rate_limiter(redis_config)._reserve("connect", SLOW, 1) for _ in range(200)))
     waits = [turn.pause_s for turn in turns]
     assert sorted(waits) == pytest.approx([10 * place for place in range(200)], abs=9)  # less than one place
 
 
 async def test_acquire_waits_as_long_as_it_says(redis_config: RedisConfig) -> None:
-    mine = permits(redis_config)
+    mine = rate_limiter(redis_config)
     began_s = time.monotonic()
     waited_s = sum([await mine.acquire("connect", Rate(per_s=20.0)) for _ in range(3)])
     assert time.monotonic() - began_s >= waited_s > 0
@@ -97,7 +97,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_a_redis_that_leaves_while_somebody_waits_delays_him_by_no_more_than_it_may(
     own_redis: RedisServer, sig: signal.Signals
 ) -> None:
-    mine, rate = permits(own_redis.config), Rate(per_s=2.0)
+    mine, rate = rate_limiter(own_redis.config), Rate(per_s=2.0)
     await mine.acquire("connect", rate)
     async with waiting(mine, rate, own_redis) as work:
         os.kill(own_redis.pid, sig)

@@ -53,7 +53,7 @@ def test_every_variable(tmp_path: Path) -> None:
         metrics_port="off",
         alert_webhook=f"https://hooks/{SECRET}",
         alert_webhook_file=Path("/etc/webhook"),
-        express=False,
+        fast_path=False,
         collector="okx:BTC-USDT",
         config_id="0123456789ab",
     )

@@ -23,12 +23,12 @@ class Rig:
         self.supervisor.start(ID.program)
         self.supervisor.calls.clear()
         self.begun = list[Coroutine[Any, Any, None]]()
-        self.hands = Executor(AsyncFakeSupervisor(self.supervisor), clock, self.notes.append)
+        self.executor = Executor(AsyncFakeSupervisor(self.supervisor), clock, self.notes.append)
 
     def begin(self, kind: ActionKind) -> None:
         """Begin an action against the process."""
         pid = self.supervisor.table[ID.program].pid
-        self.hands.begin(Action(kind=kind, collector=ID, why="because", pid=pid), self.begun.append)
+        self.executor.begin(Action(kind=kind, collector=ID, why="because", pid=pid), self.begun.append)
 
     def told(self) -> list[tuple[What, dict[str, str]]]:
         """What was noted."""
@@ -40,25 +40,25 @@ async def test_an_action_that_ends_does_not_release_what_another_still_holds() -
     clock, notes = ManualClock(), list[JournalEntry]()
     supervisor = FakeSupervisor(clock)
     supervisor.know(ID.program)
-    hands = Executor(AsyncFakeSupervisor(supervisor), clock, notes.append)
+    executor = Executor(AsyncFakeSupervisor(supervisor), clock, notes.append)
     begun = list[Coroutine[Any, Any, None]]()
-    hands.begin(Action(kind=ActionKind.START, collector=ID, why="because"), begun.append)
-    hands.hold([ID])
+    executor.begin(Action(kind=ActionKind.START, collector=ID, why="because"), begun.append)
+    executor.hold([ID])
     await asyncio.gather(*begun)
-    assert (hands.busy, [note.details["outcome"] for note in notes]) == (frozenset({ID}), ["done"])
-    hands.release([ID])
-    assert hands.busy == frozenset()
+    assert (executor.busy, [note.details["outcome"] for note in notes]) == (frozenset({ID}), ["done"])
+    executor.release([ID])
+    assert executor.busy == frozenset()
 
 
 async def test_a_restart_is_a_stop_and_a_start() -> None:
     rig = Rig()
     rig.begin(ActionKind.RESTART)
-    assert rig.hands.busy == {ID}
+    assert rig.executor.busy == {ID}
     assert rig.told() == []
     await asyncio.gather(*rig.begun)
     assert rig.supervisor.calls == [("stop", ID.program), ("start", ID.program)]
     assert rig.told() == [(What.ACTION, {"action": "restart", "pid": "101", "outcome": "done"})]
-    assert (rig.hands.busy, rig.hands.restarting) == (frozenset(), frozenset())
+    assert (rig.executor.busy, rig.executor.restarting) == (frozenset(), frozenset())
 
 
 async def test_while_a_collector_is_restarted_the_hands_say_so() -> None:
@@ -66,10 +66,10 @@ async def test_while_a_collector_is_restarted_the_hands_say_so() -> None:
 
     class Watched(AsyncFakeSupervisor):
         async def start(self, program: str) -> None:
-            seen.append(rig.hands.restarting)
+            seen.append(rig.executor.restarting)
             await super().start(program)
 
-    rig.hands = Executor(Watched(rig.supervisor), rig.supervisor.clock, rig.notes.append)
+    rig.executor = Executor(Watched(rig.supervisor), rig.supervisor.clock, rig.notes.append)
     for kind in (ActionKind.RESTART, ActionKind.PROBE, ActionKind.START):
         rig.begin(kind)
         await asyncio.gather(*rig.begun)
@@ -84,7 +84,7 @@ async def test_a_restart_that_cannot_be_finished_is_no_restart() -> None:
     await asyncio.gather(*rig.begun)
     ((what, details),) = rig.told()
     assert (what, details["action"], details["outcome"].split(":")[0]) == (What.ACTION, "restart", "refused")
-    assert rig.hands.restarting == frozenset()
+    assert rig.executor.restarting == frozenset()
 
 
 async def test_a_probe_counts_from_its_beginning() -> None:
@@ -99,4 +99,4 @@ async def test_a_probe_counts_from_its_beginning() -> None:
 async def test_standing_down_is_a_note_and_no_deed() -> None:
     rig = Rig()
     rig.begin(ActionKind.STAND_DOWN)
-    assert (rig.begun, rig.hands.busy, rig.told()) == ([], frozenset(), [(What.STOOD_DOWN, {})])
+    assert (rig.begun, rig.executor.busy, rig.told()) == ([], frozenset(), [(What.STOOD_DOWN, {})])

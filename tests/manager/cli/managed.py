@@ -71,7 +71,7 @@ class ManagedStage(CliStage):
             Wanted(load(), str(environment.fleet_path), load, record=lambda taken: write_taken(taken, environment)),
             connect=lambda _: fakeredis.FakeAsyncRedis(server=self.server, decode_responses=True),
             supervisor=supervisor,
-            keeper=Reconciler(environment, lambda _: launch, supervisor, self.clock, settings),
+            reconciler=Reconciler(environment, lambda _: launch, supervisor, self.clock, settings),
             clock=self.clock,
             settings=settings,
             reporter=Reporter(environment.var, self.clock, settings),

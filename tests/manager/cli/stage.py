@@ -87,7 +87,7 @@ class CliStage:
             self.beat(collector)
         self.supervisor.calls.clear()
 
-    def wishes(self) -> dict[str, str]:
+    def overrides(self) -> dict[str, str]:
         """The run-time changes, as they stand in Redis."""
         found: dict[str, str] = self.redis.hgetall(keys.FLEET_DESIRED)
         return found
@@ -97,9 +97,9 @@ class CliStage:
         rows = [fields for _, fields in self.redis.xrange(keys.FLEET_EVENTS) if fields["what"] == "asked"]
         return [(row["who"], row["command"], row["collector"], row["why"]) for row in rows]
 
-    def wish(self, collector: str, wish: Override) -> None:
+    def override(self, collector: str, override: Override) -> None:
         """A run-time change made before."""
-        self.redis.hset(keys.FLEET_DESIRED, collector, encode(wish))
+        self.redis.hset(keys.FLEET_DESIRED, collector, encode(override))
 
     def _wait(self, seconds: float) -> None:
         self.clock.move(seconds)

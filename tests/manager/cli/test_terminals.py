@@ -12,7 +12,7 @@ from manager.cli import columns
 from manager.cli.orders.results import _print_table
 from manager.cli.orders.target import Result
 from manager.desired.overrides import Override, OverrideState
-from manager.desired.overrides import encode as encode_wish
+from manager.desired.overrides import encode as encode_override
 from manager.model.journal_entries import JournalEntry, What, to_fields
 from tests.manager.cli.stage import CliStage
 from tests.support.market_items import START_NS
@@ -48,8 +48,8 @@ WHY = "moved to the machine in the other room until the end of the year, ask Ali
 
 def fill(client: Any) -> None:
     """A fleet with something to tell of: a change at run time, a journal, ledgers, tickers."""
-    wish = Override(who="alice", at=START_NS, why=WHY, state=OverrideState.STOPPED)
-    client.hset(keys.FLEET_DESIRED, str(IDS[1]), encode_wish(wish))
+    override = Override(who="alice", at=START_NS, why=WHY, state=OverrideState.STOPPED)
+    client.hset(keys.FLEET_DESIRED, str(IDS[1]), encode_override(override))
     gone = {"from": "healthy", "to": "silent", "added": " ".join(map(str, IDS))}
     for collector in IDS:
         why = f"no trade of {LONGEST} for 95 s, although others of the exchange have some, as {IDS[0]} does"

@@ -345,7 +345,7 @@ def test_the_summary_counts_quiet_as_healthy_and_disabled_as_not_desired() -> No
     }
 
 
-def crowd(young: int) -> list[tuple[ExchangeCollectorConfig, Pulse, Process]]:
+def start_limits(young: int) -> list[tuple[ExchangeCollectorConfig, Pulse, Process]]:
     """A collector that has not beaten within 40 s, and others that have just been started."""
     slow = config()
     others = [config(f"C{number}-USDT") for number in range(young)]
@@ -362,7 +362,7 @@ def crowd(young: int) -> list[tuple[ExchangeCollectorConfig, Pulse, Process]]:
     ],
 )
 def test_in_a_crowd_a_start_takes_longer(young: int, verdict: Verdict, why: str) -> None:
-    members = crowd(young)
+    members = start_limits(young)
     pulses = {of.id: pulse for of, pulse, _ in members}
     processes = {of.id.program: found for of, _, found in members}
     judgement, *_ = assess([of for of, _, _ in members], pulses, processes, {}, ManagerSettings())

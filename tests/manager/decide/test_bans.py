@@ -41,7 +41,7 @@ def test_of_what_the_collectors_of_an_exchange_know_the_longest_counts() -> None
 
 def test_a_ban_that_lasts_and_its_end_stand_in_the_journal() -> None:
     clock, told = ManualClock(), list[tuple[What, str, dict[str, str]]]()
-    notices, lease = Incidents(clock, ManagerSettings()), FixedLease(clock)
+    incidents, lease = Incidents(clock, ManagerSettings()), FixedLease(clock)
     spells: tuple[tuple[Pulse, float], ...] = (
         (banned(), 10),
         (pulse(heartbeat(BTC)), 3),
@@ -52,7 +52,7 @@ def test_a_ban_that_lasts_and_its_end_stand_in_the_journal() -> None:
         pulses: dict[CollectorId, Pulse] = {BTC.id: seen}
         for _ in range(round(lasts_s)):
             clock.move(1)
-            told += [(entry.what, entry.why, entry.details) for entry in notices.look(lease, "", pulses)]
+            told += [(entry.what, entry.why, entry.details) for entry in incidents.look(lease, "", pulses)]
     assert BAN_LASTS_S == 20
     until = str(NOW_NS + 3_600 * S)
     assert told == [

@@ -19,10 +19,10 @@ def seen(verdict: Verdict, state: WorkerState, **changes: Any) -> Judgement:
 
 
 def after_well(later: Judgement, passed_s: float, before: Verdict = Verdict.HEALTHY) -> tuple[Verdict, str]:
-    steadiness = Debounce()
+    debounce = Debounce()
     well = Judgement(config=config(), verdict=before, why="", pulse=pulse(), process=process())
-    steadiness.steady([well], 100.0, LIMITS, {})
-    (judgement,) = steadiness.steady([later], 100.0 + passed_s, LIMITS, {})
+    debounce.steady([well], 100.0, LIMITS, {})
+    (judgement,) = debounce.steady([later], 100.0 + passed_s, LIMITS, {})
     return judgement.verdict, judgement.why
 
 
@@ -76,19 +76,17 @@ def test_what_is_no_blip_is_told_at_once(later: Judgement) -> None:
 
 @pytest.mark.parametrize(("state", "limit_s"), [(WorkerState.CONNECTING, 30), (WorkerState.CATCHING_UP, 120)])
 def test_whose_connections_never_last_is_not_starting_for_ever(state: WorkerState, limit_s: int) -> None:
-    steadiness, flapping = Debounce(), seen(Verdict.STARTING, state)
-    verdicts = [
-        steadiness.steady([flapping], 100.0 + passed_s, LIMITS, {})[0] for passed_s in (0, limit_s - 1, limit_s)
-    ]
+    debounce, flapping = Debounce(), seen(Verdict.STARTING, state)
+    verdicts = [debounce.steady([flapping], 100.0 + passed_s, LIMITS, {})[0] for passed_s in (0, limit_s - 1, limit_s)]
     assert [judgement.verdict for judgement in verdicts] == [Verdict.STARTING, Verdict.STARTING, Verdict.SILENT]
     assert verdicts[-1].why == f"not running for {'30 s' if limit_s == 30 else '2 min'}: because"
 
 
 def test_who_was_called_silent_is_silent_until_it_is_well_again() -> None:
-    steadiness, silent = Debounce(), seen(Verdict.SILENT, WorkerState.RUNNING)
+    debounce, silent = Debounce(), seen(Verdict.SILENT, WorkerState.RUNNING)
     reconnecting = seen(Verdict.STARTING, WorkerState.CONNECTING)
     rounds = [WELL, silent, silent, reconnecting, WELL, reconnecting]
-    told = [steadiness.steady([each], 100.0 + 2 * n, LIMITS, {})[0].verdict for n, each in enumerate(rounds)]
+    told = [debounce.steady([each], 100.0 + 2 * n, LIMITS, {})[0].verdict for n, each in enumerate(rounds)]
     assert told == [
         Verdict.HEALTHY,
         Verdict.HEALTHY,
@@ -116,8 +114,8 @@ def test_in_a_crowd_it_may_be_starting_for_longer() -> None:
         )
         for number in range(20)
     ]
-    steadiness = Debounce()
-    verdicts = [steadiness.steady(fleet, 100.0 + passed_s, LIMITS, {})[0].verdict for passed_s in (0, 59, 60)]
+    debounce = Debounce()
+    verdicts = [debounce.steady(fleet, 100.0 + passed_s, LIMITS, {})[0].verdict for passed_s in (0, 59, 60)]
     assert verdicts == [Verdict.STARTING, Verdict.STARTING, Verdict.SILENT]
 
 
@@ -130,14 +128,14 @@ def test_in_a_crowd_it_may_be_starting_for_longer() -> None:
     ],
 )
 def test_a_manager_that_begins_in_a_blip_knows_who_was_well(well_runs: dict[str, int], verdict: Verdict) -> None:
-    steadiness, later = Debounce(), seen(Verdict.SILENT, WorkerState.DEGRADED)
-    (judgement,) = steadiness.steady([later], 100.0, LIMITS, well_runs)
+    debounce, later = Debounce(), seen(Verdict.SILENT, WorkerState.DEGRADED)
+    (judgement,) = debounce.steady([later], 100.0, LIMITS, well_runs)
     assert judgement.verdict is verdict
-    assert steadiness.steady([later], 110.0, LIMITS, well_runs) == [later]
+    assert debounce.steady([later], 110.0, LIMITS, well_runs) == [later]
 
 
 def test_who_has_left_the_fleet_is_forgotten() -> None:
-    steadiness, later = Debounce(), seen(Verdict.SILENT, WorkerState.DEGRADED)
-    steadiness.steady([WELL], 100.0, LIMITS, {})
-    steadiness.steady([], 101.0, LIMITS, {})
-    assert steadiness.steady([later], 102.0, LIMITS, {}) == [later]
+    debounce, later = Debounce(), seen(Verdict.SILENT, WorkerState.DEGRADED)
+    debounce.steady([WELL], 100.0, LIMITS, {})
+    debounce.steady([], 101.0, LIMITS, {})
+    assert debounce.steady([later], 102.0, LIMITS, {}) == [later]

@@ -2,14 +2,14 @@ import pytest
 
 from manager.decide.history import CollectorPast
 from manager.decide.outage import Outage
-from manager.decide.overlays import NO_MARKS, OutageMark, Overlays, marks_of, read_marks
+from manager.decide.overlays import NO_OVERLAYS, OutageMark, Overlays, overlays_of, read_overlays
 from manager.model.verdicts import Judgement, Verdict
 from manager.observe.writes import NoWrites
 from manager.settings import ManagerSettings
 from tests.manager.fakes import NOW_NS, S, config
 
 LIMITS = ManagerSettings()
-MARKS = Overlays(
+OVERLAYS = Overlays(
     outages={"okx": OutageMark(NOW_NS, NOW_NS + 30 * S)},
     stood_down=frozenset({"okx:BTC-USDT", "binance:BTC-USDT"}),
 )
@@ -21,20 +21,20 @@ def judged(verdict: Verdict, symbol: str = "BTC-USDT") -> Judgement:
 
 
 @pytest.mark.parametrize(
-    ("verdict", "symbol", "marks", "verdict_then", "why"),
+    ("verdict", "symbol", "overlays", "verdict_then", "why"),
     [
-        (Verdict.SILENT, "BTC-USDT", NO_MARKS, Verdict.SILENT, "because"),
+        (Verdict.SILENT, "BTC-USDT", NO_OVERLAYS, Verdict.SILENT, "because"),
         (
             Verdict.SILENT,
             "ETH-USDT",
-            MARKS,
+            OVERLAYS,
             Verdict.EXCHANGE_OUTAGE,
             "okx has been out since 08:00:00 UTC, next probe at 08:00:30 UTC: because",
         ),
         (
             Verdict.SILENT,
             "BTC-USDT",
-            MARKS,
+            OVERLAYS,
             Verdict.EXCHANGE_OUTAGE,
             f"okx has been out since 08:00:00 UTC, next probe at 08:00:30 UTC: because; {LEFT_ALONE}",
         ),
@@ -45,25 +45,31 @@ def judged(verdict: Verdict, symbol: str = "BTC-USDT") -> Judgement:
             Verdict.SILENT,
             f"because; {LEFT_ALONE}",
         ),
-        (Verdict.HUNG, "BTC-USDT", MARKS, Verdict.HUNG, f"because; {LEFT_ALONE}"),  # a fault of its own, outage or not
-        (Verdict.HUNG, "ETH-USDT", MARKS, Verdict.HUNG, "because"),
+        (
+            Verdict.HUNG,
+            "BTC-USDT",
+            OVERLAYS,
+            Verdict.HUNG,
+            f"because; {LEFT_ALONE}",
+        ),  # a fault of its own, outage or not
+        (Verdict.HUNG, "ETH-USDT", OVERLAYS, Verdict.HUNG, "because"),
         *(
-            (verdict, "BTC-USDT", MARKS, verdict, "because")
+            (verdict, "BTC-USDT", OVERLAYS, verdict, "because")
             for verdict in Verdict
             if verdict not in (Verdict.SILENT, Verdict.HUNG)
         ),
     ],
 )
 def test_what_follows_from_the_marks(
-    verdict: Verdict, symbol: str, marks: Overlays, verdict_then: Verdict, why: str
+    verdict: Verdict, symbol: str, overlays: Overlays, verdict_then: Verdict, why: str
 ) -> None:
-    (judgement,) = marks.applied([judged(verdict, symbol)])
+    (judgement,) = overlays.applied([judged(verdict, symbol)])
     assert (judgement.verdict, judgement.why) == (verdict_then, why)
 
 
 def test_an_outage_of_one_exchange_is_none_of_another() -> None:
-    marks = Overlays(outages={"binance": OutageMark(NOW_NS, NOW_NS)})
-    assert marks.applied([judged(Verdict.SILENT)]) == [judged(Verdict.SILENT)]
+    overlays = Overlays(outages={"binance": OutageMark(NOW_NS, NOW_NS)})
+    assert overlays.applied([judged(Verdict.SILENT)]) == [judged(Verdict.SILENT)]
 
 
 def test_the_marks_follow_from_the_journal() -> None:
@@ -73,29 +79,29 @@ def test_the_marks_follow_from_the_journal() -> None:
         "okx:ETH-USDT": CollectorPast(stood_down_ns=NOW_NS, well_since_ns=NOW_NS - 600 * S),
         "okx:SOL-USDT": CollectorPast(),
     }
-    assert marks_of(outages, history, NOW_NS, LIMITS) == Overlays(
+    assert overlays_of(outages, history, NOW_NS, LIMITS) == Overlays(
         outages={"okx": OutageMark(NOW_NS, NOW_NS + 30 * S)}, stood_down=frozenset({"okx:BTC-USDT"})
     )
 
 
 def test_the_marks_in_the_heartbeat() -> None:
-    fields = MARKS.to_fields()
+    fields = OVERLAYS.to_fields()
     assert fields == {
         "outages": f'{{"okx":{{"since_ns":{NOW_NS},"next_probe_ns":{NOW_NS + 30 * S}}}}}',
         "stood_down": '["binance:BTC-USDT","okx:BTC-USDT"]',
         "no_writes": "",
     }
-    assert read_marks(fields) == MARKS
-    assert NO_MARKS.to_fields() == {"outages": "{}", "stood_down": "[]", "no_writes": ""}
+    assert read_overlays(fields) == OVERLAYS
+    assert NO_OVERLAYS.to_fields() == {"outages": "{}", "stood_down": "[]", "no_writes": ""}
 
 
 def test_while_redis_takes_no_writes_a_heartbeat_proves_nothing_missing_or_not() -> None:
-    marks = Overlays(stood_down=frozenset({"okx:BTC-USDT"}), no_writes=NoWrites("OOM", NOW_NS))
+    overlays = Overlays(stood_down=frozenset({"okx:BTC-USDT"}), no_writes=NoWrites("OOM", NOW_NS))
     hung = Judgement(config=config(), verdict=Verdict.HUNG, why="no heartbeat for 11 s", on_absence=True)
     alone = Judgement(config=config(), verdict=Verdict.DEAD, why="no heartbeat", on_absence=True)
     dead = judged(Verdict.DEAD)
     silent, healthy, quiet = judged(Verdict.SILENT), judged(Verdict.HEALTHY), judged(Verdict.QUIET)
-    assert [(each.verdict, each.why) for each in marks.applied([hung, alone, healthy, quiet, dead, silent])] == [
+    assert [(each.verdict, each.why) for each in overlays.applied([hung, alone, healthy, quiet, dead, silent])] == [
         (Verdict.UNKNOWN, "Redis takes no writes: OOM, since 08:00:00 UTC"),
         (Verdict.UNKNOWN, "Redis takes no writes: OOM, since 08:00:00 UTC"),
         (Verdict.UNKNOWN, "Redis takes no writes: OOM, since 08:00:00 UTC"),
@@ -103,9 +109,9 @@ def test_while_redis_takes_no_writes_a_heartbeat_proves_nothing_missing_or_not()
         (Verdict.DEAD, "because"),
         (Verdict.SILENT, f"because; {LEFT_ALONE}"),
     ]
-    assert read_marks(marks.to_fields()) == marks
+    assert read_overlays(overlays.to_fields()) == overlays
 
 
 @pytest.mark.parametrize("fields", [{}, {"outages": "nonsense"}, {"stood_down": "7"}, {"outages": '{"okx":{}}'}])
 def test_what_is_no_mark_marks_nothing(fields: dict[str, str]) -> None:
-    assert read_marks(fields) == NO_MARKS
+    assert read_overlays(fields) == NO_OVERLAYS

@@ -85,9 +85,9 @@ def test_who_waits_for_an_exchange_that_is_away_does_not_excuse_those_of_another
 
 
 def test_those_that_start_at_this_moment_share_the_processors_whatever_their_exchange() -> None:
-    crowd, one = of("okx", 40), of("binance", 1)
-    fleet = [*crowd, *one]
-    processes = {config.id.program: process(config, uptime_s=20) for config in crowd}
+    start_limits, one = of("okx", 40), of("binance", 1)
+    fleet = [*start_limits, *one]
+    processes = {config.id.program: process(config, uptime_s=20) for config in start_limits}
     processes[one[0].id.program] = process(one[0], uptime_s=100)
     verdict = {each.id: each.verdict for each in assess(fleet, {}, processes, {}, LIMITS)}[one[0].id]
     assert verdict is Verdict.STARTING

@@ -24,7 +24,7 @@ TABLE: dict[str, Any] = {"exchange": "okx", "symbol": "XRP-USDT", "data_types": 
 ADDED = ExchangeCollectorConfig("okx", "XRP-USDT", FILE.resolve(TABLE).data_types)
 
 
-def wish(state: str, **more: Any) -> Override:
+def override(state: str, **more: Any) -> Override:
     return Override(**{"state": OverrideState(state), "who": "alice", "at": AT_NS, **more})
 
 
@@ -39,53 +39,55 @@ def test_without_run_time_changes_it_is_the_file() -> None:
 
 @pytest.mark.parametrize("state", ["disabled", "stopped"])
 def test_what_is_disabled_or_stopped_is_not_to_run(state: str) -> None:
-    desired = merged(BTC_USDT=wish(state, why="maintenance"))
+    desired = merged(BTC_USDT=override(state, why="maintenance"))
     assert desired.fleet.collectors == (replace(BTC, enabled=False), ETH, OFF)
     assert desired.why_idle(BTC.id) == f"{state} by alice at 2026-03-29 10:00 UTC: maintenance"
     assert (desired.why_idle(ETH.id), desired.why_idle(OFF.id)) == ("", "disabled in the fleet file")
 
 
 def test_what_the_file_disables_may_be_enabled() -> None:
-    desired = merged(SOL_USDT=wish("enabled"))
+    desired = merged(SOL_USDT=override("enabled"))
     assert desired.fleet.collectors == (BTC, ETH, replace(OFF, enabled=True))
     assert desired.why_idle(OFF.id) == ""
 
 
 def test_what_is_removed_is_not_there() -> None:
-    desired = merged(BTC_USDT=wish("removed"))
+    desired = merged(BTC_USDT=override("removed"))
     assert desired.fleet.collectors == (ETH, OFF)
-    assert desired.removed == {BTC.id: wish("removed")}
+    assert desired.removed == {BTC.id: override("removed")}
 
 
 def test_what_is_added_comes_after_the_files_in_the_order_of_its_coming() -> None:
     table = {"exchange": "okx", "symbol": "ADA-USDT", "data_types": ["trade"]}
-    desired = merged(XRP_USDT=wish("enabled", config=TABLE), ADA_USDT=wish("enabled", config=table, at=AT_NS + 1))
+    desired = merged(
+        XRP_USDT=override("enabled", config=TABLE), ADA_USDT=override("enabled", config=table, at=AT_NS + 1)
+    )
     assert desired.fleet.collectors == (BTC, ETH, OFF, ADDED, replace(ADDED, symbol="ADA-USDT"))
     assert desired.troubles == ()
 
 
 def test_what_is_added_may_be_stopped_and_its_settings_are_kept() -> None:
-    alice, stopped = Stamp(who="alice", at=AT_NS), wish("stopped", who="bob", config=TABLE)
+    alice, stopped = Stamp(who="alice", at=AT_NS), override("stopped", who="bob", config=TABLE)
     desired = merged(XRP_USDT=replace(stopped, added=alice))
     assert desired.fleet.collectors == (BTC, ETH, OFF, replace(ADDED, enabled=False))
     assert desired.why_idle(NEW) == "stopped by bob at 2026-03-29 10:00 UTC"
-    assert desired.wishes[NEW].origin == alice
+    assert desired.overrides[NEW].origin == alice
 
 
 def test_what_is_added_takes_the_defaults_of_the_file_as_it_is() -> None:
     ground = replace(FILE.ground, defaults=replace(FILE.ground.defaults, health_check_interval=7.0))
-    desired = merge(replace(FILE, ground=ground), {str(NEW): encode(wish("enabled", config=TABLE))})
+    desired = merge(replace(FILE, ground=ground), {str(NEW): encode(override("enabled", config=TABLE))})
     assert desired.fleet.find(NEW) == replace(ADDED, health_check_interval=7.0)
 
 
 @pytest.mark.parametrize(
     ("given", "left", "there"),
     [
-        (wish("enabled", config={**TABLE, "symbol": "BTC-USDT"}), None, BTC),
-        (wish("enabled"), None, BTC),
+        (override("enabled", config={**TABLE, "symbol": "BTC-USDT"}), None, BTC),
+        (override("enabled"), None, BTC),
         (
-            wish("stopped", config={**TABLE, "symbol": "BTC-USDT"}, added=Stamp(who="bob", at=1)),
-            wish("stopped"),
+            override("stopped", config={**TABLE, "symbol": "BTC-USDT"}, added=Stamp(who="bob", at=1)),
+            override("stopped"),
             replace(BTC, enabled=False),
         ),
     ],
@@ -97,38 +99,38 @@ def test_what_the_file_lists_by_now_has_the_files_settings(
     desired = merged(BTC_USDT=given)
     assert desired.fleet.find(BTC.id) == there
     assert desired.spent == {"okx:BTC-USDT": left}
-    assert desired.wishes == ({} if left is None else {BTC.id: left})
+    assert desired.overrides == ({} if left is None else {BTC.id: left})
 
 
 def test_a_wish_for_what_the_file_no_longer_lists_rests() -> None:
-    desired = merged(GONE_USDT=wish("disabled"), LEFT_USDT=wish("removed"))
-    assert (desired.fleet, desired.wishes, desired.spent, desired.troubles) == (FILE, {}, {}, ())
+    desired = merged(GONE_USDT=override("disabled"), LEFT_USDT=override("removed"))
+    assert (desired.fleet, desired.overrides, desired.spent, desired.troubles) == (FILE, {}, {}, ())
 
 
 @pytest.mark.parametrize(
     ("field", "text", "why"),
     [
-        ("nonsense", encode(wish("disabled")), "collector id 'nonsense' is not spelt exchange:SYMBOL"),
+        ("nonsense", encode(override("disabled")), "collector id 'nonsense' is not spelt exchange:SYMBOL"),
         ("okx:BTC-USDT", "{", "its entry is not one that this version knows"),
         ("okx:BTC-USDT", "[" * 100_000, "its entry is not one that this version knows"),
         ("okx:BTC-USDT", '{"state":"frozen","who":"a","at":1}', "its entry is not one that this version knows"),
         ("okx:BTC-USDT", '{"state":"stopped","who":"a","at":-1}', "its entry is not one that this version knows"),
-        ("okx:ADA-USDT", encode(wish("enabled", config=TABLE)), "its entry is about another collector"),
+        ("okx:ADA-USDT", encode(override("enabled", config=TABLE)), "its entry is about another collector"),
         (
             "okx:XRP-USDT",
-            encode(wish("enabled", config={**TABLE, "data_types": ["trad"]})),
+            encode(override("enabled", config={**TABLE, "data_types": ["trad"]})),
             "data_types[0] is 'trad'; did you mean 'trade'? (known: trade, orderbook, ticker, candles)",
         ),
     ],
 )
 def test_an_entry_that_makes_no_sense_is_told_and_ignored(field: str, text: str, why: str) -> None:
-    desired = merge(FILE, {field: text, "okx:ETH-USDT": encode(wish("removed"))})
+    desired = merge(FILE, {field: text, "okx:ETH-USDT": encode(override("removed"))})
     assert desired.troubles == (f"the run-time change of {field} is ignored: {why}",)
     assert desired.fleet.collectors == (BTC, OFF)
 
 
 def test_a_disabled_collector_is_explained_and_no_other() -> None:
-    desired = merged(BTC_USDT=wish("stopped"))
+    desired = merged(BTC_USDT=override("stopped"))
     judged = [
         Judgement(config=BTC, verdict=Verdict.DISABLED, why="disabled in the fleet file"),
         Judgement(config=ETH, verdict=Verdict.HEALTHY, why="data flows"),
@@ -142,9 +144,9 @@ def test_a_disabled_collector_is_explained_and_no_other() -> None:
 @pytest.mark.parametrize(
     ("given", "told"),
     [
-        (wish("enabled", config=TABLE), "added by alice at 2026-03-29 10:00 UTC"),
-        (wish("enabled", config=TABLE, added=Stamp(who="bob", at=1)), "enabled by alice at 2026-03-29 10:00 UTC"),
-        (wish("removed", who="a\nb", why="\x1b[31m"), "removed by a b at 2026-03-29 10:00 UTC: [31m"),
+        (override("enabled", config=TABLE), "added by alice at 2026-03-29 10:00 UTC"),
+        (override("enabled", config=TABLE, added=Stamp(who="bob", at=1)), "enabled by alice at 2026-03-29 10:00 UTC"),
+        (override("removed", who="a\nb", why="\x1b[31m"), "removed by a b at 2026-03-29 10:00 UTC: [31m"),
     ],
 )
 def test_a_wish_as_a_sentence(given: Override, told: str) -> None:
@@ -163,7 +165,7 @@ tables = st.one_of(
         },
     ),
 )
-wishes = st.builds(
+overrides = st.builds(
     Override,
     state=st.sampled_from(OverrideState),
     who=st.text(max_size=5),
@@ -179,7 +181,7 @@ json_values = st.recursive(
     max_leaves=5,
 )
 entries = st.dictionaries(
-    ids | st.text(max_size=12), wishes.map(encode) | st.text(max_size=20) | json_values.map(json.dumps), max_size=6
+    ids | st.text(max_size=12), overrides.map(encode) | st.text(max_size=20) | json_values.map(json.dumps), max_size=6
 )
 
 
@@ -194,7 +196,7 @@ def test_whatever_stands_in_the_hash_there_is_a_fleet_and_each_entry_counts_is_t
     untouched = [each for each in FILE.collectors if str(each.id) not in found]
     assert [each for each in desired.fleet.collectors if each in untouched] == untouched
     assert set(listed) - set(names) == {str(name) for name in desired.removed}
-    assert {str(name) for name in desired.wishes} <= found.keys()
+    assert {str(name) for name in desired.overrides} <= found.keys()
     assert len(desired.troubles) <= len(found)
     for each in desired.fleet.collectors:
         assert bool(desired.why_idle(each.id)) != each.enabled
@@ -206,5 +208,5 @@ def test_tidying_up_what_is_spent_changes_nothing_more(found: dict[str, str]) ->
     tidied = {field: text for field, text in found.items() if field not in desired.spent}
     tidied |= {field: encode(left) for field, left in desired.spent.items() if left is not None}
     again = merge(FILE, tidied)
-    assert (again.fleet, again.wishes, again.troubles) == (desired.fleet, desired.wishes, desired.troubles)
+    assert (again.fleet, again.overrides, again.troubles) == (desired.fleet, desired.overrides, desired.troubles)
     assert again.spent == {}

@@ -88,7 +88,7 @@ async def pair(tmp_path: Path) -> Pair:
 async def test_one_with_the_same_fleet_stands_by_and_takes_over(pair: Pair) -> None:
     pair.start_second(*reversed(pair.first.fleet.collectors))
     await pair.rounds(10)
-    assert (pair.told, pair.second.supervisor.calls, pair.second.board.shown.rival) == (["manager_standby"], [], "")
+    assert (pair.told, pair.second.supervisor.calls, pair.second.snapshot.shown.rival) == (["manager_standby"], [], "")
     await pair.alone(4)
     assert ("start", SOL.id.program) not in pair.second.supervisor.calls
     assert len([call for call in pair.second.supervisor.calls if call[0] == "start"]) == 2
@@ -98,7 +98,7 @@ async def test_one_with_another_fleet_does_not_stand_by_and_never_takes_over(pai
     pair.start_second(SOL)
     await pair.rounds(10)
     why = f"the manager on {HERE} (pid {pair.first.manager()['pid']}) acts for another fleet "
-    shown = pair.second.board.shown
+    shown = pair.second.snapshot.shown
     assert shown.rival == f"{why}({pair.first.environment.fleet_path}): nothing is looked after from here"
     assert not shown.leading
     assert pair.first.journal(What.FLEETS_DIFFER) == [
@@ -110,7 +110,7 @@ async def test_one_with_another_fleet_does_not_stand_by_and_never_takes_over(pai
     ]
     await pair.alone(20)
     assert (pair.told, pair.second.supervisor.calls) == (["fleets_differ"], [])
-    assert pair.second.board.shown.rival == shown.rival
+    assert pair.second.snapshot.shown.rival == shown.rival
 
 
 async def test_a_person_has_it_look_anew_by_having_it_take_its_file(pair: Pair) -> None:
@@ -124,7 +124,7 @@ async def test_a_person_has_it_look_anew_by_having_it_take_its_file(pair: Pair) 
     pair.second.loop.reload_wanted.set()  # the other one is gone for good
     await pair.alone(3)
     assert pair.told == ["fleets_differ", "fleets_agree"]
-    assert pair.second.board.shown.leading
+    assert pair.second.snapshot.shown.leading
 
 
 async def test_who_gets_the_same_file_stands_by_from_then_on(pair: Pair) -> None:
@@ -133,7 +133,7 @@ async def test_who_gets_the_same_file_stands_by_from_then_on(pair: Pair) -> None
     pair.second.fleet = pair.first.fleet  # its file; not taken
     await pair.rounds(20)
     assert pair.told == ["fleets_differ", "fleets_agree", "manager_standby"]
-    assert pair.second.board.shown.rival == ""
+    assert pair.second.snapshot.shown.rival == ""
     await pair.alone(3)
     assert len([call for call in pair.second.supervisor.calls if call[0] == "start"]) == 2
 
@@ -146,7 +146,7 @@ async def test_who_gets_the_file_of_one_that_is_gone_takes_over(pair: Pair) -> N
     pair.second.fleet = pair.first.fleet
     await pair.alone(14)
     assert pair.told == ["fleets_differ", "fleets_agree"]
-    assert (pair.second.board.shown.leading, pair.second.board.shown.rival) == (True, "")
+    assert (pair.second.snapshot.shown.leading, pair.second.snapshot.shown.rival) == (True, "")
     assert len([call for call in pair.second.supervisor.calls if call[0] == "start"]) == 2
 
 
@@ -165,7 +165,7 @@ async def test_while_a_changed_file_is_applied_the_other_goes_on_standing_by(pai
     pair.first.load = load
     pair.first.loop.reload_wanted.set()
     await pair.rounds(12)
-    assert (pair.told, pair.second.board.shown.rival) == (["manager_standby"], "")
+    assert (pair.told, pair.second.snapshot.shown.rival) == (["manager_standby"], "")
 
 
 async def test_a_file_that_cannot_be_used_is_not_the_same(pair: Pair) -> None:
@@ -184,4 +184,4 @@ async def test_whoever_has_led_does_not_take_its_own_heartbeat_for_a_rival_s(pai
     pair.first.load = lambda: pair.second.fleet
     await pair.first.round()
     await pair.first.round()
-    assert pair.first.board.shown.rival == ""
+    assert pair.first.snapshot.shown.rival == ""

@@ -28,7 +28,7 @@ class Scene:
     def __init__(self) -> None:
         self.clock = ManualClock()
         self.lease = FixedLease(self.clock)
-        self.notices = Incidents(self.clock, ManagerSettings())
+        self.incidents = Incidents(self.clock, ManagerSettings())
         self.pulses: dict[CollectorId, Pulse] = {}
 
     def beat(self, collector: str, gaps: int, run_id: str = "a") -> None:
@@ -39,7 +39,7 @@ class Scene:
         news = list[JournalEntry]()
         for _ in range(round(count)):
             self.clock.move(1)
-            news += self.notices.look(self.lease, redis_trouble, None if redis_trouble else self.pulses)
+            news += self.incidents.look(self.lease, redis_trouble, None if redis_trouble else self.pulses)
         return news
 
 
@@ -57,7 +57,7 @@ def test_a_redis_that_takes_no_writes_is_told_once_it_lasts_and_when_it_is_over(
     since_ns, news = scene.clock.now_ns(), list[tuple[int, JournalEntry]]()
     for second in range(60):
         no_writes = NoWrites("OOM", since_ns) if second < 40 else None
-        news += [(second, entry) for entry in scene.notices.of_writes(scene.lease, no_writes)]
+        news += [(second, entry) for entry in scene.incidents.of_writes(scene.lease, no_writes)]
         scene.clock.move(1)
     details = {"code": "OOM", "since": str(since_ns)}
     assert [(second, entry.what, entry.why, entry.details) for second, entry in news] == [
@@ -68,9 +68,9 @@ def test_a_redis_that_takes_no_writes_is_told_once_it_lasts_and_when_it_is_over(
 
 def test_what_was_over_soon_stands_in_the_journal_alone(scene: Scene) -> None:
     known = NoWrites("READONLY", scene.clock.now_ns())
-    assert list(scene.notices.of_writes(scene.lease, known)) == []
+    assert list(scene.incidents.of_writes(scene.lease, known)) == []
     scene.clock.move(6)
-    assert [(entry.what, entry.why) for entry in scene.notices.of_writes(scene.lease, None)] == [
+    assert [(entry.what, entry.why) for entry in scene.incidents.of_writes(scene.lease, None)] == [
         (What.WRITES_TAKEN, "Redis takes writes again (READONLY, after 6 s)")
     ]
 
@@ -170,7 +170,7 @@ def test_versions_of_the_collectors_that_run_are_told_when_they_change(scene: Sc
     run("ETH-USDT", "0.1.0")
 
     def told(last: JournalEntry | None) -> list[JournalEntry]:
-        return [*scene.notices.versions(scene.pulses, last)]
+        return [*scene.incidents.versions(scene.pulses, last)]
 
     (first,) = told(None)
     assert short([first]) == [(What.VERSIONS_SEEN, "2 of the collectors that run: 0.1.0", {"versions": "0.1.0"})]

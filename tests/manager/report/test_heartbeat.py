@@ -13,8 +13,10 @@ from tickfleet.contract.identity import CollectorId
 def test_the_hash_of_a_manager_in_trouble() -> None:
     beat = Beat(NOW_NS - 60 * S, "/srv/fleet.toml")
     beat.fields(NOW_NS, "", {}, {})
-    marks = Overlays(stood_down=frozenset({"okx:BTC-USDT"}))
-    fields = beat.fields(NOW_NS, "supervisord is away", {"desired": 2, "healthy": 1}, {config().id: NOW_NS + S}, marks)
+    overlays = Overlays(stood_down=frozenset({"okx:BTC-USDT"}))
+    fields = beat.fields(
+        NOW_NS, "supervisord is away", {"desired": 2, "healthy": 1}, {config().id: NOW_NS + S}, overlays
+    )
     host, version = fields.pop("host"), fields.pop("version")
     assert (bool(host), bool(version)) == (True, True)
     assert fields == {

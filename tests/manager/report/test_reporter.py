@@ -45,7 +45,7 @@ def clock() -> ManualClock:
 
 
 @pytest.fixture
-def senses(clock: ManualClock) -> Poller:
+def poller(clock: ManualClock) -> Poller:
     return Poller(AsyncFakeSupervisor(FakeSupervisor(clock)), clock)
 
 
@@ -60,40 +60,40 @@ def entry(what: What, collector: str = "", **details: str) -> JournalEntry:
     return JournalEntry(at_ns=NOW_NS, who="manager", what=what, collector=collector, details=details)
 
 
-def test_a_round_is_on_the_board(tmp_path: Path, clock: ManualClock, senses: Poller) -> None:
+def test_a_round_is_on_the_board(tmp_path: Path, clock: ManualClock, poller: Poller) -> None:
     reporter = Reporter(tmp_path, clock, SETTINGS)
     clock.move(5)
     reporter.judged([HEALTHY])
     reporter.beaten({"pid": 7})
-    senses.redis_trouble = "Redis is away"
-    reporter.turned(senses, leading=True)
-    shown = reporter.board.shown
+    poller.redis_trouble = "Redis is away"
+    reporter.turned(poller, leading=True)
+    shown = reporter.snapshot.shown
     assert (shown.at_s, shown.rounds, shown.judgements, shown.beat) == (1005.0, 1, [HEALTHY], {"pid": 7})
     assert (shown.redis_trouble, shown.supervisor_trouble, shown.leading) == ("Redis is away", "", True)
     assert not signs.alive_file(tmp_path).exists(), "nobody watches this one"
 
 
 def test_each_round_is_a_sign_of_life_where_somebody_watches(
-    tmp_path: Path, clock: ManualClock, senses: Poller
+    tmp_path: Path, clock: ManualClock, poller: Poller
 ) -> None:
     reporter = Reporter(tmp_path, clock, SETTINGS, watched=True)
     path = signs.alive_file(tmp_path)
-    reporter.turned(senses, leading=False)
+    reporter.turned(poller, leading=False)
     os.utime(path, ns=(1, 1))
-    reporter.turned(senses, leading=False)
+    reporter.turned(poller, leading=False)
     assert signs.read(path) > 1
 
 
-def test_a_sign_that_cannot_be_given_is_told_once(tmp_path: Path, clock: ManualClock, senses: Poller) -> None:
+def test_a_sign_that_cannot_be_given_is_told_once(tmp_path: Path, clock: ManualClock, poller: Poller) -> None:
     reporter = Reporter(tmp_path, clock, SETTINGS, watched=True)
     (tmp_path / "run").write_text("no folder")
     with capture_logs() as logs:
         for _ in range(3):
-            reporter.turned(senses, leading=True)
+            reporter.turned(poller, leading=True)
     assert [log["event"] for log in logs] == ["sign_of_life_failed"]
     assert reporter.trouble.endswith("cannot be written: we look hung to our watcher")
     (tmp_path / "run").unlink()
-    reporter.turned(senses, leading=True)
+    reporter.turned(poller, leading=True)
     assert reporter.trouble == ""
 
 
@@ -135,29 +135,29 @@ async def test_a_new_manager_tells_the_end_of_what_another_has_told(tmp_path: Pa
 
 
 async def test_a_new_manager_goes_on_counting_restarts(
-    tmp_path: Path, clock: ManualClock, senses: Poller, link: RedisLink
+    tmp_path: Path, clock: ManualClock, poller: Poller, link: RedisLink
 ) -> None:
     reporter = Reporter(tmp_path, clock, SETTINGS)
     reporter.recalled([entry(What.RUN_SEEN, "okx:BTC-USDT", started_s=str(at_s)) for at_s in (100, 130, 170)])
     reporter.noted(entry(What.RUN_SEEN, "okx:BTC-USDT", started_s="190"))
     reporter.judged([HEALTHY])
-    reporter.turned(senses, leading=True)
+    reporter.turned(poller, leading=True)
     await reporter.survey(link)
-    assert reporter.board.figures is not None
-    assert reporter.board.figures.collectors["okx:BTC-USDT"].restarts == 3
-    assert reporter.board.figures.totals.restarted == 3
+    assert reporter.snapshot.figures is not None
+    assert reporter.snapshot.figures.collectors["okx:BTC-USDT"].restarts == 3
+    assert reporter.snapshot.figures.totals.restarted == 3
 
 
 async def test_the_figures_are_taken_and_kept_again_and_again_by_the_one_that_leads(
-    tmp_path: Path, clock: ManualClock, senses: Poller, link: RedisLink, redis_server: RedisServer
+    tmp_path: Path, clock: ManualClock, poller: Poller, link: RedisLink, redis_server: RedisServer
 ) -> None:
     reporter = Reporter(tmp_path, clock, SETTINGS)
     reporter.judged([HEALTHY])
     await reporter.survey(link)
-    assert (reporter.board.figures, redis_server.client.get(keys.FLEET_FIGURES)) == (None, None)
+    assert (reporter.snapshot.figures, redis_server.client.get(keys.FLEET_FIGURES)) == (None, None)
     async with asyncio.TaskGroup() as tasks:
         task = tasks.create_task(reporter.run(lambda: link))
-        reporter.turned(senses, leading=True)
+        reporter.turned(poller, leading=True)
         text = await until(lambda: redis_server.client.get(keys.FLEET_FIGURES))
         task.cancel()
     figures = read_figures(text)
@@ -166,26 +166,26 @@ async def test_the_figures_are_taken_and_kept_again_and_again_by_the_one_that_le
 
 
 async def test_figures_that_come_when_another_manager_leads_are_not_shown(
-    tmp_path: Path, clock: ManualClock, senses: Poller, link: RedisLink, redis_server: RedisServer
+    tmp_path: Path, clock: ManualClock, poller: Poller, link: RedisLink, redis_server: RedisServer
 ) -> None:
     reporter = Reporter(tmp_path, clock, SETTINGS)
     reporter.judged([HEALTHY])
-    reporter.turned(senses, leading=True)
+    reporter.turned(poller, leading=True)
     survey = asyncio.create_task(reporter.survey(link))
     await asyncio.sleep(0)  # it has begun
     reporter.stood_by()
     await survey
-    assert (reporter.board.figures, redis_server.client.get(keys.FLEET_FIGURES)) == (None, None)
+    assert (reporter.snapshot.figures, redis_server.client.get(keys.FLEET_FIGURES)) == (None, None)
 
 
-async def test_a_redis_that_is_away_ends_no_survey(tmp_path: Path, clock: ManualClock, senses: Poller) -> None:
+async def test_a_redis_that_is_away_ends_no_survey(tmp_path: Path, clock: ManualClock, poller: Poller) -> None:
     reporter = Reporter(tmp_path, clock, SETTINGS)
-    reporter.turned(senses, leading=True)
+    reporter.turned(poller, leading=True)
     away = RedisConfig(url=f"unix://{tmp_path}/none.sock")
     client = async_client(away)
     await reporter.survey(RedisLink(away, client))
-    assert reporter.board.figures is not None
-    assert reporter.board.figures.memory is None
+    assert reporter.snapshot.figures is not None
+    assert reporter.snapshot.figures.memory is None
     await client.aclose()
 
 

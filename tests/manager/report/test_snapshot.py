@@ -19,12 +19,12 @@ def test_why_a_manager_is_unwell(shown: Shown, why: str) -> None:
 
 
 def test_a_loop_that_never_turned_is_unwell_after_a_while() -> None:
-    board = Snapshot(100.0)
-    assert [why_unwell(board.shown, now_s) for now_s in (100.0, 140.0)] == ["", "the loop has not turned for 40 s"]
+    snapshot = Snapshot(100.0)
+    assert [why_unwell(snapshot.shown, now_s) for now_s in (100.0, 140.0)] == ["", "the loop has not turned for 40 s"]
 
 
 def test_alerts_are_counted() -> None:
-    board = Snapshot(0.0)
-    board.count_alerts(3, 0)
-    board.count_alerts(1, 2)
-    assert (board.alerts_sent, board.alerts_dropped) == (4, 2)
+    snapshot = Snapshot(0.0)
+    snapshot.count_alerts(3, 0)
+    snapshot.count_alerts(1, 2)
+    assert (snapshot.alerts_sent, snapshot.alerts_dropped) == (4, 2)

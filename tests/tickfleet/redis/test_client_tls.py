@@ -141,6 +141,6 @@ async def test_answers_that_are_longer_than_one_record(tmp_path: Path) -> None:
         await pipe.connect()
         for _ in range(3):
             outcome: asyncio.Future[object] = asyncio.get_running_loop().create_future()
-            assert pipe.begin([ECHO], outcome.set_result, patient=True)
+            assert pipe.begin([ECHO], outcome.set_result, deferred=True)
             assert await asyncio.wait_for(outcome, PATIENCE_S) == [text]
         await pipe.close()

@@ -67,7 +67,7 @@ class FollowedBook:
     """The levels as they are known, and what is amiss with them.
 
     Attributes:
-        doubt: Why it is not to be believed; empty: it is.
+        out_of_sync: Why it is not to be believed; empty: it is.
         stream_id: The entry that it corresponds to.
         seq: The exchange's number of that entry, where it gives one.
         ts_event, ts_recv: The times of that entry.
@@ -76,7 +76,7 @@ class FollowedBook:
     """
 
     def __init__(self) -> None:
-        self.doubt = NOT_JOINED
+        self.out_of_sync = NOT_JOINED
         self.stream_id = BEGINNING
         self.seq: int | None = None
         self.ts_event = 0
@@ -86,19 +86,19 @@ class FollowedBook:
         self.bids = Ladder(highest_first=True)
         self.asks = Ladder(highest_first=False)
         self._read_to = BEGINNING
-        self._doubted_at = BEGINNING
+        self._out_of_sync_at = BEGINNING
 
     def join(self, known: BookHash) -> bool:
         """Begin with what the hash says; False where that is older than the doubt, and so may be wrong itself."""
-        if id_order(known.stream_id) < id_order(self._doubted_at):
+        if id_order(known.stream_id) < id_order(self._out_of_sync_at):
             return False
         self._replace(known.stream_id, known.book)
-        return not self.doubt
+        return not self.out_of_sync
 
-    def doubt_it(self, reason: str, read_to: str = "") -> None:
+    def out_of_sync_it(self, reason: str, read_to: str = "") -> None:
         """Believe it no more from here on; ``read_to`` is the last entry that was looked at, if that was no event."""
         self._read_to = read_to or self._read_to
-        self.doubt, self._doubted_at = reason, self._read_to
+        self.out_of_sync, self._out_of_sync_at = reason, self._read_to
 
     def apply(self, entry: Entry) -> None:
         """Take the next entry of the stream."""
@@ -107,16 +107,16 @@ class FollowedBook:
         if isinstance(event, BookSnapshot):
             self._replace(entry.id, event)
         elif isinstance(event, BookDelta):
-            if not self.doubt:
+            if not self.out_of_sync:
                 self._update(entry.id, event)
         elif isinstance(event, Rewound):
-            self.doubt_it("Redis came back older")
+            self.out_of_sync_it("Redis came back older")
         elif isinstance(event, Missed):
-            self.doubt_it(f"entries were missed ({event.reason})")
+            self.out_of_sync_it(f"entries were missed ({event.reason})")
         elif isinstance(event, Gap):
-            self.doubt_it(f"gap ({event.reason})")
+            self.out_of_sync_it(f"gap ({event.reason})")
         elif isinstance(event, FeedStatus) and event.state in _BAD_STATES:
-            self.doubt_it(f"feed {event.state.value} ({event.reason})")
+            self.out_of_sync_it(f"feed {event.state.value} ({event.reason})")
 
     def _replace(self, entry_id: str, snapshot: BookSnapshot) -> None:
         self._read_to = entry_id
@@ -124,21 +124,21 @@ class FollowedBook:
             self.bids = Ladder(snapshot.bids, highest_first=True)
             self.asks = Ladder(snapshot.asks, highest_first=False)
         except BadLevelError:
-            self.doubt_it("bad level")
+            self.out_of_sync_it("bad level")
             return
         self.based_at = snapshot.ts_recv
-        self.doubt = ""
+        self.out_of_sync = ""
         self._reached(entry_id, snapshot)
 
     def _update(self, entry_id: str, delta: BookDelta) -> None:
         if delta.prev_seq != self.seq:
-            self.doubt_it(f"sequence gap: {delta.prev_seq} does not continue {self.seq}")
+            self.out_of_sync_it(f"sequence gap: {delta.prev_seq} does not continue {self.seq}")
             return
         try:
             self.bids.apply(delta.bids)
             self.asks.apply(delta.asks)
         except BadLevelError:
-            self.doubt_it("bad level")
+            self.out_of_sync_it("bad level")
             return
         self._reached(entry_id, delta)
 
@@ -147,4 +147,4 @@ class FollowedBook:
         self.ts_event, self.ts_recv = event.ts_event, event.ts_recv
         bid, ask = self.bids.best_price, self.asks.best_price
         if bid is not None and ask is not None and bid >= ask and not self.crossed_is_legal:
-            self.doubt_it("crossed")
+            self.out_of_sync_it("crossed")

@@ -39,7 +39,7 @@ class BookWatch:
         self._beat = beat
         self._seen_s = now_s
 
-    def doubt(self, now_s: float, ts_recv: int) -> str:
+    def out_of_sync(self, now_s: float, ts_recv: int) -> str:
         """Why a book may not be the market's; empty: it is.
 
         Args:

@@ -96,19 +96,19 @@ async def test_it_goes_where_it_is_sent(each_transport: str) -> None:
 
 
 async def test_every_redirect_needs_a_permit_and_there_are_few(each_transport: str) -> None:
-    permits: list[int] = []
+    rate_limiter: list[int] = []
 
     async def round_and_round(peer: RawPeer) -> None:
         await peer.read_request()
         await peer.write(b"HTTP/1.1 302 Found\r\nLocation: /again\r\nContent-Length: 0\r\n\r\n")
 
     async def permit() -> None:
-        permits.append(server.opened)
+        rate_limiter.append(server.opened)
 
     async with asyncio.timeout(PATIENCE_S), RawServer(round_and_round) as server:
         with capture_logs(), pytest.raises(ConnectionLostError) as lost:
             await open_socket(each_transport, server.url, permit=permit)
-    assert (permits, server.opened) == ([1, 2, 3], 4)
+    assert (rate_limiter, server.opened) == ([1, 2, 3], 4)
     assert str(lost.value) == f"127.0.0.1 has moved to {server.url} (HTTP 302)"
 
 

@@ -221,7 +221,7 @@ async def test_a_pause_reaches_the_server(each_transport: str) -> None:
             for _ in range(100):
                 await asyncio.sleep(0)
         assert (frames, sent < 1_000) == ([b"x"], True)
-        pace.congested = False
+        pace.paused = False
         pace.granted.set()
         assert await pumping == CLOSED
         await socket.close()

@@ -150,7 +150,7 @@ async def test_no_frame_is_read_while_the_pace_asks_for_a_pause(each_transport: 
         pumping = tasks.create_task(_lost(socket, frames.append, pace))
         await pace.asked.wait()
         assert frames == [b"one"]
-        pace.congested = False
+        pace.paused = False
         pace.granted.set()
         await pumping
         await socket.close()

@@ -5,11 +5,11 @@ import pytest
 
 from collector_worker.fastpath.compiled import compiled
 from manager.cli.doctor import gather
-from manager.cli.doctor.gather import express_built
+from manager.cli.doctor.gather import fast_path_built
 
 
 def test_the_compiled_part_is_found_where_collectors_find_it() -> None:
-    assert express_built() == (compiled() is not None)
+    assert fast_path_built() == (compiled() is not None)
 
 
 @pytest.mark.parametrize(
@@ -31,9 +31,9 @@ def test_both_modules_must_be_built_for_this_python(
     worker = ModuleSpec("collector_worker", None, is_package=True)
     worker.submodule_search_locations = [str(tmp_path)]
     monkeypatch.setattr(gather, "find_spec", lambda _: worker)
-    assert express_built() is built
+    assert fast_path_built() is built
 
 
 def test_without_collectors_there_is_no_compiled_part(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gather, "find_spec", lambda _: None)
-    assert express_built() is False
+    assert fast_path_built() is False

@@ -28,7 +28,7 @@ def facts(**changes: Any) -> HostFacts:
         "collectors": 100,
         "memory_bytes": 16 * GIB,
         "memory_wanted_bytes": 8 * GIB,
-        "express_built": True,
+        "fast_path_built": True,
     }
     return HostFacts(**{**usual, **changes})
 
@@ -95,7 +95,7 @@ def test_disk(free: int, level: Severity) -> None:
 
 
 def test_collectors_without_their_compiled_part() -> None:
-    (finding,) = found("express", express_built=False)
+    (finding,) = found("express", fast_path_built=False)
     assert finding.level is Severity.WARNING
     assert "make setup" in finding.mend
 

@@ -122,7 +122,7 @@ def test_run_time_changes_are_told_apart_from_what_the_file_says(managed: Manage
         ("okx:XRP-USDT", "added", "enabled"),
     ]
     assert managed.run("start", BTC).exit_code == managed.run("remove", "okx:XRP-USDT").exit_code == 0
-    assert managed.wishes() == {}
+    assert managed.overrides() == {}
 
 
 def test_what_was_taken_outlives_the_manager(managed: ManagedStage) -> None:

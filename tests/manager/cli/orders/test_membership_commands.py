@@ -19,8 +19,8 @@ def test_one_is_added_and_survives_and_is_removed_and_no_other_is_touched(manage
     assert (result.exit_code, timeless(result.stdout)) == (0, f"{XRP}: done: running after a while, pid 103\n")
     added = {"BTC-USDT": 101, "ETH-USDT": 102, "SOL-USDT": 0, "XRP-USDT": 103}
     assert managed.pids() == added
-    wish = json.loads(managed.wishes()[XRP])
-    assert (wish["config"], wish["who"], wish["state"]) == (
+    override = json.loads(managed.overrides()[XRP])
+    assert (override["config"], override["who"], override["state"]) == (
         {
             "exchange": "okx",
             "symbol": "XRP-USDT",
@@ -48,7 +48,7 @@ def test_one_is_added_and_survives_and_is_removed_and_no_other_is_touched(manage
     result = managed.run("remove", XRP)
     assert (result.exit_code, timeless(result.stdout)) == (0, f"{XRP}: done: gone after a while; its streams stay\n")
     assert managed.pids() == {"BTC-USDT": 101, "ETH-USDT": 102, "SOL-USDT": 0}
-    assert managed.wishes() == {}
+    assert managed.overrides() == {}
     assert not (managed.environment.applied / "collector-okx-XRP-USDT.json").exists()
     assert managed.asked() == [(ME, "add", XRP, "new listing"), (ME, "remove", XRP, "")]
 
@@ -78,7 +78,7 @@ def test_one_of_the_file_is_removed_until_it_is_added_or_enabled_again(managed: 
         ]
         assert managed.run(*comeback).exit_code == 0
         assert managed.pids() == {"BTC-USDT": 103 + number, "ETH-USDT": 102, "SOL-USDT": 0}
-        assert managed.wishes() == {}
+        assert managed.overrides() == {}
 
 
 def test_what_the_file_lists_by_now_has_the_files_settings_and_keeps_them(managed: ManagedStage) -> None:
@@ -89,7 +89,7 @@ def test_what_the_file_lists_by_now_has_the_files_settings_and_keeps_them(manage
     )
     assert timeless(managed.run("apply").stdout) == f"{XRP}: done: running after a while, pid 104\n"
     managed.rounds(1)
-    assert managed.wishes() == {}
+    assert managed.overrides() == {}
     managed.fleet_path.write_text(text)
     assert timeless(managed.run("apply").stdout) == f"{XRP}: done: gone after a while; its streams stay\n"
 
@@ -108,8 +108,8 @@ def test_without_the_manager_an_addition_is_kept(managed: ManagedStage) -> None:
 
 def test_what_cannot_work_with_the_file_any_more_is_told_and_the_rest_goes_on(managed: ManagedStage) -> None:
     managed.run("add", "okx", "XRP-USDT", "--param", "trade_channel=trades")
-    wish = managed.wishes()[XRP].replace("trade_channel", "moon_phase")
-    managed.redis.hset(keys.FLEET_DESIRED, XRP, wish)
+    override = managed.overrides()[XRP].replace("trade_channel", "moon_phase")
+    managed.redis.hset(keys.FLEET_DESIRED, XRP, override)
     managed.rounds(3)
     assert managed.pids() == {"BTC-USDT": 101, "ETH-USDT": 102, "SOL-USDT": 0}
     trouble = f"the run-time change of {XRP} is ignored: custom_params: OKX has no parameter 'moon_phase'"
@@ -119,7 +119,7 @@ def test_what_cannot_work_with_the_file_any_more_is_told_and_the_rest_goes_on(ma
     applied = [row for _, row in managed.redis.xrange(keys.FLEET_EVENTS) if row["what"] == What.FLEET_APPLIED.value]
     assert applied[-1]["removed"] == XRP
     assert managed.run("remove", XRP).exit_code == 0
-    assert managed.wishes() == {}
+    assert managed.overrides() == {}
     managed.rounds(2)
     assert managed.redis.hget(keys.FLEET_MANAGER, "last_error") == ""
 
@@ -169,7 +169,7 @@ def test_what_cannot_work_with_the_file_any_more_is_told_and_the_rest_goes_on(ma
 def test_what_cannot_be_is_exit_2_and_changes_nothing(stage: CliStage, arguments: list[str], message: str) -> None:
     result = stage.run(*arguments)
     assert (result.exit_code, timeless(result.stdout), result.stderr) == (2, "", f"manager-cli: {message}\n")
-    assert (stage.wishes(), stage.asked(), stage.supervisor.calls) == ({}, [], [])
+    assert (stage.overrides(), stage.asked(), stage.supervisor.calls) == ({}, [], [])
 
 
 def test_settings_for_one_that_the_file_has_are_refused(managed: ManagedStage) -> None:

@@ -14,12 +14,12 @@ ME = login_name()
 BTC, ETH, SOL = "okx:BTC-USDT", "okx:ETH-USDT", "okx:SOL-USDT"
 
 
-def wish_of(stage: ManagedStage, collector: str) -> dict[str, Any]:
+def override_of(stage: ManagedStage, collector: str) -> dict[str, Any]:
     """The entry of a collector without its time; empty where there is none."""
-    text = stage.wishes().get(collector)
-    wish: dict[str, Any] = json.loads(text) if text else {}
-    wish.pop("at", None)
-    return wish
+    text = stage.overrides().get(collector)
+    override: dict[str, Any] = json.loads(text) if text else {}
+    override.pop("at", None)
+    return override
 
 
 def test_a_stop_lasts_until_a_start_and_touches_no_other(managed: ManagedStage) -> None:
@@ -32,7 +32,7 @@ def test_a_stop_lasts_until_a_start_and_touches_no_other(managed: ManagedStage) 
         "",
     )
     assert managed.pids() == {"BTC-USDT": 0, "ETH-USDT": 102, "SOL-USDT": 0}
-    assert wish_of(managed, BTC) == {"who": ME, "why": "moved", "state": "stopped"}
+    assert override_of(managed, BTC) == {"who": ME, "why": "moved", "state": "stopped"}
     managed.stop_manager()
     managed.start_manager()
     assert managed.pids() == {"BTC-USDT": 0, "ETH-USDT": 102, "SOL-USDT": 0}
@@ -42,7 +42,7 @@ def test_a_stop_lasts_until_a_start_and_touches_no_other(managed: ManagedStage) 
     result = managed.run("start", BTC)
     assert (result.exit_code, timeless(result.stdout)) == (0, f"{BTC}: done: running after a while, pid 103\n")
     assert managed.pids() == {"BTC-USDT": 103, "ETH-USDT": 102, "SOL-USDT": 0}
-    assert managed.wishes() == {}
+    assert managed.overrides() == {}
     assert managed.asked() == [(ME, "stop", BTC, "moved"), (ME, "start", BTC, "")]
 
 
@@ -54,12 +54,12 @@ def test_disabled_is_what_start_passes_over_and_enable_undoes(managed: ManagedSt
     assert (refused.exit_code, refused.stdout, refused.stderr) == (2, "", f"manager-cli: {why}\n")
     assert timeless(managed.run("start", "all").stdout) == f"{ETH}: done: running after a while, pid 102\n"
     assert managed.run("enable", "okx:[BE]*").exit_code == 0
-    assert (managed.pids(), managed.wishes()) == ({"BTC-USDT": 103, "ETH-USDT": 102, "SOL-USDT": 0}, {})
+    assert (managed.pids(), managed.overrides()) == ({"BTC-USDT": 103, "ETH-USDT": 102, "SOL-USDT": 0}, {})
 
 
 def test_what_the_file_disables_can_be_enabled_and_stopped_and_started(managed: ManagedStage) -> None:
     assert managed.run("enable", SOL).exit_code == 0
-    assert wish_of(managed, SOL) == {"who": ME, "state": "enabled"}
+    assert override_of(managed, SOL) == {"who": ME, "state": "enabled"}
     assert managed.run("stop", SOL).exit_code == 0
     assert managed.pids()["SOL-USDT"] == 0
     assert managed.run("start", SOL).exit_code == 0
@@ -68,10 +68,10 @@ def test_what_the_file_disables_can_be_enabled_and_stopped_and_started(managed: 
 
 def test_what_is_as_ordered_is_told_so(managed: ManagedStage) -> None:
     assert timeless(managed.run("stop", SOL).stdout) == f"{SOL}: done: it was disabled in the fleet file\n"
-    assert managed.wishes() == {}
+    assert managed.overrides() == {}
     managed.run("stop", BTC)
     assert managed.run("disable", BTC).exit_code == 0
-    assert wish_of(managed, BTC) == {"who": ME, "state": "disabled"}
+    assert override_of(managed, BTC) == {"who": ME, "state": "disabled"}
 
 
 def test_a_start_now_ends_a_park_for_good(managed: ManagedStage) -> None:

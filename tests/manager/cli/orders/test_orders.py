@@ -16,7 +16,7 @@ TABLE: dict[str, Any] = {"exchange": "okx", "symbol": "XRP-USDT"}
 BOB, ALICE = Stamp(who="bob", at=2, why="because"), Stamp(who="alice", at=1)
 
 
-def wish(state: str, by: Stamp = ALICE, **more: Any) -> Override:
+def override(state: str, by: Stamp = ALICE, **more: Any) -> Override:
     return Override(who=by.who, at=by.at, why=by.why, state=OverrideState(state), **more)
 
 
@@ -24,40 +24,45 @@ def fleet(**entries: Override) -> Desired:
     return merge(FILE, {f"okx:{name}-USDT": encode(each) for name, each in entries.items()})
 
 
-ADDED = wish("enabled", config=TABLE)
+ADDED = override("enabled", config=TABLE)
 
 
 @pytest.mark.parametrize(
     ("collector", "before", "order", "after"),
     [
-        (BTC, None, "stop", wish("stopped", BOB)),
-        (BTC, None, "disable", wish("disabled", BOB)),
+        (BTC, None, "stop", override("stopped", BOB)),
+        (BTC, None, "disable", override("disabled", BOB)),
         (BTC, None, "start", "keeps"),
         (BTC, None, "enable", "keeps"),
-        (BTC, None, "remove", wish("removed", BOB)),
-        (BTC, wish("stopped"), "start", None),
-        (BTC, wish("stopped"), "enable", None),
-        (BTC, wish("stopped"), "stop", "keeps"),
-        (BTC, wish("stopped"), "disable", wish("disabled", BOB)),
-        (BTC, wish("stopped"), "remove", wish("removed", BOB)),
-        (BTC, wish("disabled"), "enable", None),
-        (BTC, wish("disabled"), "stop", "keeps"),
-        (BTC, wish("disabled"), "disable", "keeps"),
-        (BTC, wish("removed"), "enable", None),
-        (SOL, None, "enable", wish("enabled", BOB)),
+        (BTC, None, "remove", override("removed", BOB)),
+        (BTC, override("stopped"), "start", None),
+        (BTC, override("stopped"), "enable", None),
+        (BTC, override("stopped"), "stop", "keeps"),
+        (BTC, override("stopped"), "disable", override("disabled", BOB)),
+        (BTC, override("stopped"), "remove", override("removed", BOB)),
+        (BTC, override("disabled"), "enable", None),
+        (BTC, override("disabled"), "stop", "keeps"),
+        (BTC, override("disabled"), "disable", "keeps"),
+        (BTC, override("removed"), "enable", None),
+        (SOL, None, "enable", override("enabled", BOB)),
         (SOL, None, "stop", "keeps"),
         (SOL, None, "disable", "keeps"),
-        (SOL, None, "remove", wish("removed", BOB)),
-        (SOL, wish("enabled"), "enable", "keeps"),
-        (SOL, wish("enabled"), "stop", wish("stopped", BOB)),
-        (SOL, wish("enabled"), "disable", wish("disabled", BOB)),
-        (SOL, wish("stopped"), "start", wish("enabled", BOB)),
-        (SOL, wish("removed"), "enable", wish("enabled", BOB)),
+        (SOL, None, "remove", override("removed", BOB)),
+        (SOL, override("enabled"), "enable", "keeps"),
+        (SOL, override("enabled"), "stop", override("stopped", BOB)),
+        (SOL, override("enabled"), "disable", override("disabled", BOB)),
+        (SOL, override("stopped"), "start", override("enabled", BOB)),
+        (SOL, override("removed"), "enable", override("enabled", BOB)),
         (XRP, ADDED, "enable", "keeps"),
-        (XRP, ADDED, "stop", wish("stopped", BOB, config=TABLE, added=ALICE)),
+        (XRP, ADDED, "stop", override("stopped", BOB, config=TABLE, added=ALICE)),
         (XRP, ADDED, "remove", None),
-        (XRP, wish("stopped", config=TABLE, added=ALICE), "start", wish("enabled", BOB, config=TABLE, added=ALICE)),
-        (XRP, wish("disabled", config=TABLE, added=ALICE), "remove", None),
+        (
+            XRP,
+            override("stopped", config=TABLE, added=ALICE),
+            "start",
+            override("enabled", BOB, config=TABLE, added=ALICE),
+        ),
+        (XRP, override("disabled", config=TABLE, added=ALICE), "remove", None),
     ],
 )
 def test_what_an_order_changes(
@@ -66,9 +71,9 @@ def test_what_an_order_changes(
     desired = fleet(**({collector.symbol.partition("-")[0]: before} if before else {}))
     found = change(desired, Order(order), collector, BOB)
     if after == "keeps":
-        assert (found.keeps, found.wish) == (True, before)
+        assert (found.keeps, found.override) == (True, before)
     else:
-        assert found == Change(id=collector, wish=after)  # type: ignore[arg-type]  # a text only for "keeps"
+        assert found == Change(id=collector, override=after)  # type: ignore[arg-type]  # a text only for "keeps"
 
 
 @pytest.mark.parametrize(
@@ -84,7 +89,7 @@ def test_what_an_order_changes(
 )
 def test_whom_an_order_is_for(order: str | None, names: list[str], chosen: list[str]) -> None:
     extended = Fleet(redis=RedisConfig(), collectors=(*FILE.collectors, config("XRP-USDT")))
-    entries = {"okx:BTC-USDT": encode(wish("stopped")), "okx:XRP-USDT": encode(wish("removed"))}
+    entries = {"okx:BTC-USDT": encode(override("stopped")), "okx:XRP-USDT": encode(override("removed"))}
     found = choose(merge(extended, entries), names, Order(order) if order else None)
     assert [each.symbol.partition("-")[0] for each in found] == chosen
 
@@ -111,20 +116,20 @@ def test_whom_an_order_is_for(order: str | None, names: list[str], chosen: list[
 def test_whom_an_order_is_not_for(order: str | None, names: list[str], why: str) -> None:
     extended = Fleet(redis=RedisConfig(), collectors=(*FILE.collectors, config("XRP-USDT")))
     states = {"BTC": "disabled", "ETH": "stopped", "XRP": "removed"}
-    entries = {f"okx:{name}-USDT": encode(wish(state)) for name, state in states.items()}
+    entries = {f"okx:{name}-USDT": encode(override(state)) for name, state in states.items()}
     with pytest.raises(UsageError) as caught:
         choose(merge(extended, entries), names, Order(order) if order else None)
     assert str(caught.value).startswith(why)
 
 
-@pytest.mark.parametrize(("order", "left"), [("enable", None), ("start", None), ("stop", wish("stopped", BOB))])
+@pytest.mark.parametrize(("order", "left"), [("enable", None), ("start", None), ("stop", override("stopped", BOB))])
 def test_an_entry_that_does_not_count_is_replaced(order: str, left: Override | None) -> None:
     desired = merge(FILE, {"okx:BTC-USDT": "{"})
-    assert change(desired, Order(order), BTC, BOB) == Change(id=BTC, wish=left)
+    assert change(desired, Order(order), BTC, BOB) == Change(id=BTC, override=left)
 
 
 def test_an_addition_keeps_its_table() -> None:
-    assert addition(fleet(), TABLE, BOB) == Change(id=XRP, wish=wish("enabled", BOB, config=TABLE))
+    assert addition(fleet(), TABLE, BOB) == Change(id=XRP, override=override("enabled", BOB, config=TABLE))
 
 
 @pytest.mark.parametrize(
@@ -133,7 +138,7 @@ def test_an_addition_keeps_its_table() -> None:
         ("XRP", ADDED, "okx:XRP-USDT is in the fleet already"),
         (
             "XRP",
-            wish("stopped", config=TABLE),
+            override("stopped", config=TABLE),
             "okx:XRP-USDT is in the fleet already, stopped by alice at 1970-01-01 00:00 UTC (manager-cli enable ",
         ),
     ],

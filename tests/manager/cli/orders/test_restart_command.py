@@ -274,7 +274,7 @@ def test_a_rolling_restart_may_keep_going(stage: CliStage) -> None:
 
 def test_what_an_operator_stopped_is_not_restarted(stage: CliStage) -> None:
     stage.all_up()
-    stage.wish("okx:BTC-USDT", Override(state=OverrideState.STOPPED, who="alice", at=1_774_778_400_000_000_000))
+    stage.override("okx:BTC-USDT", Override(state=OverrideState.STOPPED, who="alice", at=1_774_778_400_000_000_000))
     result = stage.run("restart", "okx:BTC-USDT")
     why = "okx:BTC-USDT is stopped by alice at 2026-03-29 10:00 UTC (manager-cli start okx:BTC-USDT)"
     assert (result.exit_code, result.stderr) == (2, f"manager-cli: {why}\n")

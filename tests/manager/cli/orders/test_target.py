@@ -13,8 +13,8 @@ BTC = CollectorId("okx", "BTC-USDT")
 STARTED_S = 1_799_999_400  # of ``process()``
 
 
-def task(goal: Target = Target.RUNNING, **more: Any) -> Task:
-    return Task(**{"id": BTC, "goal": goal, "began_s": 10.0, "unheard": False, **more})
+def task(target: Target = Target.RUNNING, **more: Any) -> Task:
+    return Task(**{"id": BTC, "target": target, "began_s": 10.0, "unheard": False, **more})
 
 
 DEAD = process(state=ProcessState.FATAL, pid=0)

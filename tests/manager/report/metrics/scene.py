@@ -75,7 +75,7 @@ def figures() -> Figures:
     )
 
 
-def board() -> Snapshot:
+def snapshot() -> Snapshot:
     """All that."""
     found = Snapshot(NOW_S)
     found.shown = Shown(

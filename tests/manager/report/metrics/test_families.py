@@ -10,7 +10,7 @@ from manager.model.verdicts import Verdict
 from manager.report.metrics.families import render
 from manager.report.snapshot import Snapshot
 from tests.manager.fakes import NOW_NS, S
-from tests.manager.report.metrics.scene import BTC, ETH, NOW_S, SOL, board, judgements
+from tests.manager.report.metrics.scene import BTC, ETH, NOW_S, SOL, judgements, snapshot
 
 UNITS = ("_seconds", "_bytes", "_ratio", "_entries")
 WITHOUT_UNIT = {
@@ -30,12 +30,12 @@ def families(of: Snapshot) -> dict[str, Metric]:
 
 def values(name: str, of: Snapshot | None = None) -> dict[tuple[str, ...], float]:
     """The samples of a metric by the values of their labels; none where there is no such metric."""
-    found = families(of or board()).get(name)
+    found = families(of or snapshot()).get(name)
     return {tuple(sample.labels.values()): sample.value for sample in found.samples} if found else {}
 
 
 def test_names_follow_the_conventions() -> None:
-    for family in families(board()).values():
+    for family in families(snapshot()).values():
         (name,) = {sample.name for sample in family.samples}
         assert re.fullmatch(r"tickfleet_[a-z0-9_]+", name)
         assert family.documentation
@@ -48,7 +48,7 @@ def test_names_follow_the_conventions() -> None:
 
 
 def test_labels_are_collectors_and_data_types_alone() -> None:
-    labels = {frozenset(sample.labels) for family in families(board()).values() for sample in family.samples}
+    labels = {frozenset(sample.labels) for family in families(snapshot()).values() for sample in family.samples}
     allowed = [set(), {"collector"}, {"collector", "type"}, {"version"}]
     assert labels == {frozenset(names) for names in allowed}
 
@@ -105,7 +105,7 @@ def test_values(name: str, expected: dict[tuple[str, ...], float]) -> None:
 
 
 def test_the_fleet_s_counts_are_those_of_the_verdicts_beside_them_not_of_the_last_survey() -> None:
-    later = board()
+    later = snapshot()
     later.shown = replace(later.shown, judgements=[replace(each, verdict=Verdict.HEALTHY) for each in judgements()])
     up = values("tickfleet_collector_up", later).values()
     assert sum(up) == 3
@@ -129,15 +129,15 @@ def test_a_manager_that_has_just_begun() -> None:
 
 
 def test_the_format_is_the_one_asked_for() -> None:
-    content_type, body = render(board(), NOW_S, "application/openmetrics-text; version=9.x,text/plain;q=0.5")
+    content_type, body = render(snapshot(), NOW_S, "application/openmetrics-text; version=9.x,text/plain;q=0.5")
     assert content_type.startswith("application/openmetrics-text; version=1.0.0")
     parsed = parse_openmetrics(body.decode())  # type: ignore[no-untyped-call]
     openmetrics = {family.name for family in parsed}
-    assert openmetrics == {name.removesuffix("_info") for name in families(board())}
+    assert openmetrics == {name.removesuffix("_info") for name in families(snapshot())}
 
 
 @pytest.mark.parametrize("accept", ["", "*/*", "text/html", "text/plain;version=9.z"])
 def test_whoever_does_not_ask_for_it_gets_plain_text(accept: str) -> None:
-    content_type, body = render(board(), NOW_S, accept)
+    content_type, body = render(snapshot(), NOW_S, accept)
     assert content_type == "text/plain; version=0.0.4; charset=utf-8"
-    assert body == render(board(), NOW_S)[1]
+    assert body == render(snapshot(), NOW_S)[1]

@@ -8,18 +8,18 @@ from manager.report.metrics.pages import Page, Pages
 from manager.report.snapshot import TURNS_WITHIN_S
 from manager.report.status_document import status_document
 from tests.manager.fakes import ManualClock
-from tests.manager.report.metrics.scene import NOW_S, board
+from tests.manager.report.metrics.scene import NOW_S, snapshot
 
 TEXT = "text/plain; charset=utf-8"
 
 
 @pytest.mark.parametrize("path", ["/metrics", "/metrics?name=x"])
 def test_metrics(path: str) -> None:
-    assert Pages(board(), ManualClock()).answer(path, "") == Page(200, *render(board(), NOW_S))
+    assert Pages(snapshot(), ManualClock()).answer(path, "") == Page(200, *render(snapshot(), NOW_S))
 
 
 def test_status_is_the_document_of_the_command() -> None:
-    shown = board()
+    shown = snapshot()
     page = Pages(shown, ManualClock()).answer("/status", "")
     assert (page.status, page.content_type) == (200, "application/json")
     expected = status_document(shown.shown.judgements, shown.shown.beat, shown.figures)
@@ -38,7 +38,7 @@ def test_status_is_the_document_of_the_command() -> None:
     ],
 )
 def test_health(changes: dict[str, object], passed_s: float, page: Page) -> None:
-    shown, clock = board(), ManualClock()
+    shown, clock = snapshot(), ManualClock()
     shown.shown = replace(shown.shown, **changes)
     clock.move(passed_s)
     assert Pages(shown, clock).answer("/healthz", "") == page
@@ -46,4 +46,6 @@ def test_health(changes: dict[str, object], passed_s: float, page: Page) -> None
 
 @pytest.mark.parametrize("path", ["/", "", "/metrics/", "/../etc/passwd"])
 def test_there_is_no_other_page(path: str) -> None:
-    assert Pages(board(), ManualClock()).answer(path, "") == Page(404, TEXT, b"there are /metrics /healthz /status\n")
+    assert Pages(snapshot(), ManualClock()).answer(path, "") == Page(
+        404, TEXT, b"there are /metrics /healthz /status\n"
+    )

@@ -16,7 +16,7 @@ def watched(*looks: tuple[float, Heartbeat | None]) -> BookWatch:
 
 
 @pytest.mark.parametrize(
-    ("looks", "now_s", "ts_recv", "doubt"),
+    ("looks", "now_s", "ts_recv", "out_of_sync"),
     [
         ([], 10.0, 0, "not watched for too long"),
         ([(10.0, beat())], 10.1, 0, ""),
@@ -56,9 +56,9 @@ def watched(*looks: tuple[float, Heartbeat | None]) -> BookWatch:
     ],
 )
 def test_the_heartbeat_tells_whether_a_book_is_the_markets(
-    looks: list[tuple[float, Heartbeat | None]], now_s: float, ts_recv: int, doubt: str
+    looks: list[tuple[float, Heartbeat | None]], now_s: float, ts_recv: int, out_of_sync: str
 ) -> None:
-    assert watched(*looks).doubt(now_s, ts_recv) == doubt
+    assert watched(*looks).out_of_sync(now_s, ts_recv) == out_of_sync
 
 
 def test_it_tells_when_the_collector_started() -> None:

@@ -103,7 +103,7 @@ class OutboxRig:
         )
         self.rest = b""
         calls = [self._call(name) for name in ("trouble", "congested", "relieved")]
-        self.outbox: Sender = compiled_or_skip().outbox(pacing or Pacing(), *calls)
+        self.sender: Sender = compiled_or_skip().sender(pacing or Pacing(), *calls)
 
     def _call(self, name: str) -> Callable[[], None]:
         return lambda: self.called.append(name)
@@ -116,11 +116,11 @@ class OutboxRig:
 
     def begin(self, sampled_ns: int = 0) -> None:
         """Have it send."""
-        self.outbox.begin(self.loan, sampled_ns)
+        self.sender.begin(self.loan, sampled_ns)
 
     def hear(self, data: bytes) -> None:
         """Redis says something, and the event loop reads it."""
-        self.outbox.on_answer(data)
+        self.sender.on_answer(data)
 
     def close(self) -> None:
         """Close both ends."""
@@ -136,8 +136,8 @@ class LaneRig(OutboxRig):
         self.stream = Stream(KEY, DataType.TRADE, maxlen)
         key, beginnings = self.stream.key_bytes, self.stream.trade_beginnings
         made_of = compiled_or_skip()
-        self.lane: TradeParser = made_of.lane(shape, key, *beginnings, self.stream.bound_every, LAG_EVERY)
+        self.parser: TradeParser = made_of.parser(shape, key, *beginnings, self.stream.bound_every, LAG_EVERY)
         self.left: list[bytes] = []
-        self.entrance: FrameEntry = made_of.entrance(self.lane, self.left.append)
+        self.frame_entry: FrameEntry = made_of.frame_entry(self.parser, self.left.append)
         self.begin()
-        self.lane.begin(self.outbox, self.entrance, last_id, 0, 0, 0)
+        self.parser.begin(self.sender, self.frame_entry, last_id, 0, 0, 0)
