@@ -1,4 +1,4 @@
-"""What may pass besides what is numbered (``sequence``) and what is a book (``book_sync``): tickers, never backwards."""
+"""Tickers, never backwards: what may pass beside what is numbered (``sequences``) and books (``book_sync``)."""
 
 from collector_worker.exchanges.trusted_time import trusted_ns
 from tickfleet.contract.events import Ticker

@@ -6,8 +6,8 @@ read-only) refuses the whole transaction, so no later entry can overtake an earl
 is sent again as it was, and Redis refuses the ids it already has. Entries wait in bounded memory, then in a bounded
 file. What fits neither while Redis is away is counted, and a ``gap`` entry stands in its place.
 
-It is long because sending and lending (see ``fast_path``) hand the same few facts to and fro: what is under way, how much
-waits, and whether the answer is looked for.
+It is long because sending and lending (see ``fast_path``) hand the same few facts to and fro: what is under way, how
+much waits, and whether the answer is looked for.
 """
 
 import asyncio

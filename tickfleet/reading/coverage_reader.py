@@ -33,7 +33,7 @@ _PAGE = 5_000
 """Entries to read at once: a few milliseconds of Redis' time, which the collectors share."""
 
 UNKNOWN, UNREADABLE = State.UNKNOWN.value, "ledger_unreadable"
-"""What ``CoverageView.lacks`` says where no run collected, or the ledger says nothing, and where it cannot be trusted."""
+"""What ``CoverageView.lacks`` says where nothing is known, and where the ledger cannot be trusted."""
 
 
 class CoverageView(Struct, frozen=True):

@@ -20,7 +20,8 @@ class Ledger:
         return "\n".join(str(entry) for entry in self.entries)
 
     def note(
-        self, kind: LedgerKind, from_ts: int | None = None, to_ts: int | None = None, from_id: int = -1, to_id: int = -1,
+        self, kind: LedgerKind, from_ts: int | None = None, to_ts: int | None = None,
+        from_id: int = -1, to_id: int = -1,
         *, continues: bool = False,
     ) -> None:  # fmt: skip
         """Append an entry; an id of -1 is left out."""
