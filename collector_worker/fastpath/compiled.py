@@ -22,4 +22,4 @@ def compiled() -> Compiled | None:
         parser, sender = (import_module(f"{__package__}.{name}") for name in ("trade_parser", "sender"))
     except ImportError:
         return None
-    return Compiled(parser.Entrance, parser.Lane, sender.Outbox)
+    return Compiled(parser.FrameEntry, parser.TradeParser, sender.Sender)

@@ -47,7 +47,7 @@ def _a_good_host(stage: CliStage, monkeypatch: pytest.MonkeyPatch) -> None:
     for folder in (stage.environment.logs, stage.environment.applied, stage.environment.programs):
         folder.mkdir(mode=0o700, exist_ok=True)
         folder.chmod(0o700)
-    monkeypatch.setattr("manager.cli.doctor.gather.express_built", lambda: True)
+    monkeypatch.setattr("manager.cli.doctor.gather.fast_path_built", lambda: True)
     monkeypatch.setattr("manager.cli.doctor.command.missing_rights", lambda *_: [])
     monkeypatch.setattr(
         "manager.cli.doctor.gather.answers", lambda *_: (_INFO, {"maxmemory-policy": "noeviction", "appendonly": "yes"})
