@@ -3,7 +3,7 @@ from deploy.contract.messages import MESSAGES
 from tickfleet.contract import keys
 
 NOT_FOR_READERS = {
-    "permits", "ban",  # how collectors share an exchange's limits: theirs alone
+    "rate_limiter", "ban",  # how collectors share an exchange's limits: theirs alone
     "FLEET_PROBE", "fleet_probe",  # never exist: a write to it that changes nothing shows whether Redis takes writes
 }  # fmt: skip
 WHOLE_KEYS = {
