@@ -122,14 +122,22 @@ def _order(entry_id: str) -> tuple[int, int]:
 
 
 class BookReader:
-    """Follows an order book as a reader of the stream does, and complains where the stream would mislead him."""
+    """Follows an order book as a reader of the stream does, and complains where the stream would mislead him.
 
-    def __init__(self) -> None:
+    Args:
+        begun: Ids of the first entries of streams that were deleted and begun anew: readers get ``Missed`` there, so
+            what was deleted with entries that nobody has read does not mislead them.
+    """
+
+    def __init__(self, begun: Collection[str] = ()) -> None:
         self.sides: dict[str, dict[str, str]] = {"bids": {}, "asks": {}}
         self.seq: int | None = None
         self.complaints: list[str] = []
         self._valid = False
-        self._waits = False
+        self.waits = False
+        """Whether the reader has noticed a hole, and waits for the next snapshot."""
+        self._begun = begun
+        self._is_warned = False
         self._refusals = 0
         """How many reports of what Redis refused are not accounted for by a hole yet."""
 
@@ -147,11 +155,13 @@ class BookReader:
         self._refusals += sum(_is_refusal(fields) for _, fields in entries)
         for entry_id, fields in entries:
             kind = fields["type"]
+            self._is_warned |= entry_id in self._begun
             if kind == "book_snapshot":
                 self.sides = {"bids": {}, "asks": {}}
                 self._apply(fields)
-                self.seq, self._valid, self._waits = int(fields["seq"]), True, False
-            elif kind == "book_delta" and not self._waits:
+                self.seq, self._valid, self.waits = int(fields["seq"]), True, False
+                self._is_warned = False
+            elif kind == "book_delta" and not self.waits:
                 self._delta(entry_id, fields)
             elif kind == "feed_status" and fields["state"] in ("stale", "disconnected"):
                 self._valid = False
@@ -161,9 +171,9 @@ class BookReader:
         prev, seq = int(fields["prev_seq"]), int(fields["seq"])
         if not self._valid:
             self.complaints.append(f"delta {entry_id} on a doubtful book")
-        elif prev != self.seq and self._refusals:  # the reader sees it, and waits for the next snapshot
-            self._refusals -= 1
-            self._valid, self._waits = False, True
+        elif prev != self.seq and (self._refusals or self._is_warned):
+            self._refusals -= not self._is_warned
+            self._valid, self.waits = False, True
             return
         elif prev != self.seq:
             self.complaints.append(f"delta {entry_id} continues {prev}, the book is at {self.seq}")
@@ -195,12 +205,17 @@ def book_faults(reader: BookReader, record: Record | None, depth: int = _DEPTH) 
     return complaints
 
 
+def joining(written: Book, entries: Iterable[Entry]) -> BookReader:
+    """One who begins with the ``:book`` hash, and has read all that follows it."""
+    joined = _order(written["stream_id"])
+    return BookReader.joining(written).read(entry for entry in entries if _order(entry[0]) > joined)
+
+
 def joiner_faults(written: Book, entries: Iterable[Entry], reader: BookReader) -> list[str]:
     """Whether one who joins late, by the hash, comes to the same book as one who has read everything."""
     if "stream_id" not in written:
         return ["there is no book to join"]
-    joined = _order(written["stream_id"])
-    late = BookReader.joining(written).read(entry for entry in entries if _order(entry[0]) > joined)
+    late = joining(written, entries)
     complaints = [f"who joins late: {complaint}" for complaint in late.complaints]
     if (late.seq, late.sides) != (reader.seq, reader.sides):
         complaints.append(f"who joins late has another book at {late.seq}")

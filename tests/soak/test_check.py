@@ -212,3 +212,11 @@ def test_a_book_waits_for_a_snapshot_where_redis_refused_a_delta() -> None:
     reader = BookReader().read(entries)
     assert (reader.complaints, reader.seq) == ([], 7)
     assert BookReader().read([entry for entry in entries if entry[1]["type"] != "gap"]).complaints != []
+
+
+def test_a_book_whose_stream_was_deleted_may_begin_with_a_hole() -> None:
+    deleted, after = [SNAPSHOT, DELTAS[0]], [book("book_delta", 12, 11)]
+    warned = BookReader({after[0][0]}).read([*deleted, *after])
+    assert (warned.complaints, warned.waits) == ([], True)
+    assert BookReader().read([*deleted, *after]).complaints != []
+    assert not BookReader({DELTAS[1][0]}).read([*deleted, DELTAS[1]]).waits, "it joins"
