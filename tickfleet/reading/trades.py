@@ -1,6 +1,8 @@
 """The usual case in one line: the trades of some collectors, with what is missing in its place."""
 
 import asyncio
+import sys
+from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator
 from threading import Thread
 
@@ -41,15 +43,21 @@ class trades:  # noqa: N801 - it is called as a function is: trades("okx:BTC-USD
         first_wait_s: float = FIRST_WAIT_S,
     ) -> None:
         self._subscriber = Subscriber(collectors, DataType.TRADE, start=start, redis=redis, first_wait_s=first_wait_s)
+        self._left: deque[Trade | Gap | Missed] = deque()
+        """What a loop without ``async`` had read when it was left."""
 
     async def __aiter__(self) -> AsyncIterator[Trade | Gap | Missed]:
         """One after the other. A loop that was left goes on where it was with the next one."""
+        while self._left:
+            yield self._left.popleft()
         async for entry in self._subscriber:
             if isinstance(entry.event, Trade | Gap | Missed):
                 yield entry.event
 
     def __iter__(self) -> Iterator[Trade | Gap | Missed]:
         """The same without ``async``: the reading is done by a thread, so that a loop may run in this one already."""
+        while self._left:
+            yield self._left.popleft()
         batches = self._subscriber.batches()
         loop = asyncio.new_event_loop()
         thread = Thread(target=loop.run_forever, name="tickfleet-trades", daemon=True)
@@ -61,14 +69,15 @@ class trades:  # noqa: N801 - it is called as a function is: trades("okx:BTC-USD
                     batch = reading.result()
                 finally:
                     reading.cancel()  # of what has ended that changes nothing
-                for entry in batch.entries:
-                    if isinstance(entry.event, Trade | Gap | Missed):
-                        yield entry.event
+                self._left += (entry.event for entry in batch.entries if isinstance(entry.event, Trade | Gap | Missed))
+                while self._left:
+                    yield self._left.popleft()
         finally:
-            asyncio.run_coroutine_threadsafe(_end(batches), loop).result()
-            loop.call_soon_threadsafe(loop.stop)
-            thread.join()
-            loop.close()
+            if not sys.is_finalizing():  # else the interpreter has stopped the thread already
+                asyncio.run_coroutine_threadsafe(_end(batches), loop).result()
+                loop.call_soon_threadsafe(loop.stop)
+                thread.join()
+                loop.close()
 
 
 async def _next(batches: AsyncIterator[Batch]) -> Batch:

@@ -9,7 +9,7 @@ from collector_worker.publish.publisher import Pacing
 from collector_worker.publish.rejected_streams import reports_of_refused
 from collector_worker.publish.spool import Packed
 from collector_worker.publish.stream_tips import StreamTakenError
-from tests.support.fakes import STALE_ID
+from tests.support.fakes import STALE_ID, Fault
 from tests.support.publisher_desk import NOW, NOW_MS, Desk, ticker, trade
 from tests.support.waiting import PATIENCE_S
 from tickfleet.contract.codec import decode, encode
@@ -17,10 +17,14 @@ from tickfleet.contract.coverage import LedgerEntry, LedgerKind
 from tickfleet.contract.coverage import encode as encode_ledger
 from tickfleet.contract.events import Candle, Event, Gap
 from tickfleet.contract.identity import DataType
-from tickfleet.redis.protocol import Refusal, pack_command
+from tickfleet.redis.protocol import Refusal, Reply, pack_command
 
 COVERAGE = "md:v1:{okx:BTC-USDT}:coverage"
 ROOMY = Pacing(retry_first_s=0.0)
+
+
+def given_up(after: int, before: int) -> Gap:
+    return Gap(ts_event=NOW, ts_recv=NOW, reason="not_available", from_id=str(after), to_id=str(before))
 
 
 async def sent_beside(desk: Desk, key: str, foreign: str) -> list[Event]:
@@ -81,4 +85,34 @@ def test_a_running_bar_that_is_refused_is_no_loss() -> None:
     batch = [Packed(pack_command(("XADD", "c", f"{at}-0", *encode(bar))), NOW) for at, bar in enumerate(bars)]
     stale, gap = Refusal(STALE_ID), Gap(ts_event=NOW, ts_recv=NOW, reason="redis_refused", from_ts=0, to_ts=120)
     assert reports_of_refused(batch, [stale, b"1-0", b"2-0", b"3-0"]) == []
+    assert reports_of_refused([*batch[1:2], batch[0]], [stale, b"9-0"]) != [], "a running bar counts as all before it"
     assert reports_of_refused(batch, [stale, stale, stale, b"3-0"]) == [pack_command(("XADD", "c", "*", *encode(gap)))]
+
+
+def packed(*events: Event) -> list[Packed]:
+    return [Packed(pack_command(("XADD", "t", f"{at}-0", *encode(event))), NOW) for at, event in enumerate(events)]
+
+
+def added(**fields: object) -> bytes:
+    return pack_command(("XADD", "t", "*", *encode(Gap(ts_event=NOW, ts_recv=NOW, reason="redis_refused", **fields))))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("refused", "taken", "reports"),
+    [
+        ([trade(5), trade(6)], [given_up(6, 11)], [added(from_id="4", to_id="7")]),
+        ([given_up(4, 10)], [trade(10)], [added(from_id="4", to_id="10")]),
+        ([trade(1000), trade(1)], [trade(2)], [added(from_ts=NOW, to_ts=NOW)]),  # numbered anew between them
+    ],
+    ids=["only a gap is taken", "a gap is refused", "numbered anew"],
+)
+def test_what_is_said_of_refused_trades(refused: list[Event], taken: list[Event], reports: list[bytes]) -> None:
+    replies: list[Reply] = [*[Refusal(STALE_ID) for _ in refused], *[b"9-0" for _ in taken]]
+    assert reports_of_refused(packed(*refused, *taken), replies) == reports
+
+
+async def test_a_report_waits_for_a_redis_that_is_away() -> None:
+    desk = Desk(Fault.NONE, Fault.MIDDLE, pacing=ROOMY)
+    desk.publish_trades(1, 2, 3, 4)
+    gap = Gap(ts_event=NOW, ts_recv=NOW, reason="redis_refused", from_id="0", to_id="3")
+    assert await sent_beside(desk, "t", f"{NOW_MS}-2") == [trade(3), trade(4), gap]

@@ -90,6 +90,30 @@ def test_ctrl_c_ends_a_loop_that_waits(redis_server: RedisServer) -> None:
     assert (done.stdout, done.stderr, done.returncode) == ("ended\n", "", 0)
 
 
+def test_a_loop_without_async_goes_on_where_it_was_left(redis_server: RedisServer) -> None:
+    write_trades(redis_server.client, 1, 3)
+    read = trades("okx:BTC-USDT", start="oldest", redis=redis_server.url)
+    assert [next(iter(read)), next(iter(read)), next(iter(read))] == [trade(1), trade(2), trade(3)]
+
+
+def test_a_program_ends_that_still_holds_a_loop(redis_server: RedisServer) -> None:
+    program = (
+        "from tickfleet import trades\n"
+        "read = iter(trades('okx:BTC-USDT', start='oldest'))\n"
+        "print(next(read).trade_id)\n"
+    )
+    write_trades(redis_server.client, 1, 1)
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env={"TICKFLEET_REDIS_URL": redis_server.url},
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=False,
+    )
+    assert (done.stdout, done.returncode) == ("1\n", 0)
+
+
 def test_every_name_that_is_offered_is_there() -> None:
     assert {name: hasattr(tickfleet, name) for name in tickfleet.__all__} == dict.fromkeys(tickfleet.__all__, True)
     assert dir(tickfleet) == tickfleet.__all__

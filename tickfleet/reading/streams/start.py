@@ -56,10 +56,10 @@ def check_start(start: Start, now_ns: int | None = None) -> Start:
 def _is_id(text: str) -> bool:
     """Redis itself takes a number alone for an id, too; from a person, 5 may be anything."""
     try:
-        id_order(text.strip())
+        parts = id_order(text.strip())
     except ValueError:
         return False
-    return "-" in text
+    return "-" in text and max(parts) < 2**64  # more than that Redis refuses, again and again
 
 
 def first_mark(name: StreamName, start: Start, facts: StreamFacts | None) -> Mark:

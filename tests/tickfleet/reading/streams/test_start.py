@@ -50,6 +50,7 @@ def test_the_first_mark(start: Start, facts: StreamFacts | None, expected: Mark)
         ("5-x", "a start is new, oldest"),
         ("5", "'5' is not a time"),
         ("-5", "'-5' is not a time"),
+        (f"{2**64}-1", "a start is new, oldest"),
         (datetime(2026, 1, 1), "time zone"),  # noqa: DTZ001 - that is what is refused
         (datetime(1970, 1, 1, tzinfo=UTC), "after 1970"),
     ],
