@@ -31,6 +31,7 @@ DEPLOYED = ("supervisord.conf", "redis.conf", "redis_server.py", "with_parent.py
 START_TIMEOUT_S = 20.0
 STOP_TIMEOUT_S = 40.0
 PLAIN_EVERY_S = 5.0
+ENDS_WITHIN_S = 2.0
 LOOK_EVERY_S = 0.5
 
 SIMULATOR = """\
@@ -251,11 +252,17 @@ def watch(status: subprocess.Popen[bytes], fleet: subprocess.Popen[bytes], end_s
     except KeyboardInterrupt:
         if ended(status, LOOK_EVERY_S):  # Ctrl-C reaches it, too; SIGTERM does not
             raise
-        status.send_signal(signal.SIGINT)
-        status.wait()
+        end(status)
         raise
-    status.send_signal(signal.SIGINT)
-    status.wait()
+    end(status)
+
+
+def end(status: subprocess.Popen[bytes]) -> None:
+    """Let the live view leave the screen as it found it; a signal that was swallowed is followed by a stronger one."""
+    for sign in (signal.SIGINT, signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
+        status.send_signal(sign)
+        if ended(status, ENDS_WITHIN_S):
+            return
 
 
 def ended(process: subprocess.Popen[bytes], within_s: float) -> bool:
