@@ -44,7 +44,8 @@ class Overlays(Struct, frozen=True, kw_only=True):
 
     def hide(self, judgement: Judgement) -> bool:
         """Whether Redis, as it takes no writes, keeps us from knowing how a collector is."""
-        return self.no_writes is not None and (judgement.on_absence or judgement.well)
+        hidden = judgement.on_absence or judgement.well or judgement.verdict is Verdict.STARTING
+        return self.no_writes is not None and hidden
 
     def _applied_to(self, judgement: Judgement) -> Judgement:
         if self.hide(judgement):
