@@ -50,7 +50,7 @@ FAREWELL_LIMIT_S = 2.0
 
 
 class Loop:
-    """See the module.
+    """Runs a round each second until it is cancelled.
 
     Args:
         wanted: The fleet to begin with, and where it comes from.

@@ -66,7 +66,7 @@ class _Paced:
 
 
 class SilenceWatch:
-    """See the module.
+    """Finds out whether a feed that brings nothing is quiet or stalled, and has a stalled one reconnected.
 
     Args:
         types: The data types that are collected.

@@ -41,7 +41,7 @@ class Kept(Struct):
 
 
 class KeptKeys:
-    """See the module."""
+    """Knows the keys that must be there, and reports once what has gone from Redis."""
 
     def __init__(self, telemetry: Telemetry) -> None:
         self._telemetry = telemetry

@@ -22,7 +22,7 @@ Spawn = Callable[[Coroutine[Any, Any, None]], object]
 
 
 class Executor:
-    """See the module. ``note`` takes an entry for the journal."""
+    """Carries out actions, at most one per collector at a time. ``note`` takes an entry for the journal."""
 
     def __init__(self, supervisor: Supervisor, clock: Clock, note: Callable[[JournalEntry], None]) -> None:
         self._supervisor, self._clock, self.note = supervisor, clock, note

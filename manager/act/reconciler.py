@@ -23,7 +23,9 @@ from tickfleet.errors import FleetError
 
 
 class Reconciler:
-    """See the module. At most one attempt is under way. ``launch`` tells how the workers of a fleet are started.
+    """Makes supervisord's programs those of the fleet. At most one attempt is under way.
+
+    ``launch`` tells how the workers of a fleet are started.
 
     Attributes:
         trouble: Why the last attempt failed, a phrase of ours; empty where it did not.

@@ -49,7 +49,7 @@ class Standing(Struct, frozen=True, kw_only=True):
 
 
 class Tools(Struct, frozen=True, kw_only=True):
-    """See the module.
+    """What a command reaches Redis, supervisord, the manager and the time through.
 
     Attributes:
         fleet_path: The fleet file of this call.

@@ -63,13 +63,20 @@ def assess(
             verdict, why = Verdict.CRASH_LOOPING, f"restarted too often; next try at {clock_time(parked[config.id])}"
         if verdict is Verdict.DEAD and process is not None and process.started_s and not config.auto_restart:
             why += f"; nobody starts it again (auto_restart = false): manager-cli start {config.id}"
-        on_absence = verdict is Verdict.HUNG or (
-            verdict is Verdict.DEAD and processes is None and not _has_ended(pulse)
+        on_absence = (
+            verdict is Verdict.HUNG
+            or (verdict is Verdict.STARTING and not _is_of(process, pulse))
+            or (verdict is Verdict.DEAD and processes is None and not _has_ended(pulse))
         )
         judgements.append(
             Judgement(config=config, verdict=verdict, why=why, pulse=pulse, process=process, on_absence=on_absence)
         )
     return judgements
+
+
+def _is_of(process: Process | None, pulse: Pulse) -> bool:
+    """Whether a heartbeat is there that is this process' own, not that of the run before."""
+    return pulse.heartbeat is not None and (process is None or pulse.heartbeat.pid == process.pid)
 
 
 def _has_ended(pulse: Pulse) -> bool:
@@ -123,7 +130,7 @@ def _running(config: ExchangeCollectorConfig, pulse: Pulse, process: Process, se
     if not pulse.readable:
         return Verdict.UNKNOWN, _unreadable(pulse)
     heartbeat = pulse.heartbeat
-    if heartbeat is None or heartbeat.pid != process.pid:  # none, or that of the run before
+    if heartbeat is None or not _is_of(process, pulse):
         if process.uptime_s < settings.start_limit_s:
             return Verdict.STARTING, f"started {span(process.uptime_s)} ago, no heartbeat yet"
         return Verdict.HUNG, f"no heartbeat {span(process.uptime_s)} after its start"

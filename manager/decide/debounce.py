@@ -33,7 +33,7 @@ class _Seen(Struct, frozen=True):
 
 
 class Debounce:
-    """See the module."""
+    """Remembers when each collector was last well, and keeps a short trouble out of the verdicts."""
 
     def __init__(self) -> None:
         self._seen: dict[CollectorId, _Seen] = {}

@@ -71,7 +71,7 @@ class Round(Struct, frozen=True):
 
 
 class Evaluation:
-    """See the module.
+    """Makes the facts of one round into judgements, changes and actions.
 
     Attributes:
         settings: The limits; may be replaced.

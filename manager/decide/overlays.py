@@ -25,7 +25,7 @@ class OutageMark(Struct, frozen=True):
 
 
 class Overlays(Struct, frozen=True, kw_only=True):
-    """See the module.
+    """Outages, stand-downs and a Redis without writes: what they make of the judgements.
 
     Attributes:
         outages: The exchanges that are out.
@@ -44,8 +44,7 @@ class Overlays(Struct, frozen=True, kw_only=True):
 
     def hide(self, judgement: Judgement) -> bool:
         """Whether Redis, as it takes no writes, keeps us from knowing how a collector is."""
-        hidden = judgement.on_absence or judgement.well or judgement.verdict is Verdict.STARTING
-        return self.no_writes is not None and hidden
+        return self.no_writes is not None and (judgement.on_absence or judgement.well)
 
     def _applied_to(self, judgement: Judgement) -> Judgement:
         if self.hide(judgement):

@@ -20,7 +20,7 @@ ORDERED = "to be started, as it was told to run"
 
 
 class Turns:
-    """See the module; remembers since when each waits."""
+    """Names who waits for a start, and remembers since when."""
 
     def __init__(self) -> None:
         self._since_s: dict[CollectorId, float] = {}

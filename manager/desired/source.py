@@ -14,7 +14,7 @@ from tickfleet.errors import FleetError, RedisUnreachableError
 
 
 class Wanted:
-    """See the module.
+    """Holds the fleet as it should be: the file as last taken, with the run-time changes as last read.
 
     Args:
         fleet: The fleet file as taken to begin with.

@@ -35,7 +35,7 @@ _GOOD_NEWS = frozenset(
 
 
 class Incidents:
-    """See the module."""
+    """Turns what happens beside the verdicts into entries of the journal, each once."""
 
     def __init__(self, clock: Clock, settings: ManagerSettings) -> None:
         self._clock, self._settings = clock, settings

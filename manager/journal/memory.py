@@ -34,7 +34,9 @@ class Witness(Protocol):
 
 
 class Memory:
-    """See the module. ``settings`` may be replaced; ``witness`` is told of each entry.
+    """The history, and the journal that it can be rebuilt from.
+
+    ``settings`` may be replaced; ``witness`` is told of each entry.
 
     A journal that Redis will not let us read is no reason to leave the fleet alone: then the history begins empty, and
     is rebuilt as soon as the journal can be read.

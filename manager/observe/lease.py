@@ -20,7 +20,7 @@ TOLD_AFTER_S = _TTL_S + 2.0
 
 
 class Lease:
-    """See the module.
+    """Says whether this manager may act: it holds the lease, or nobody can.
 
     A key that Redis does not let us use (it holds something else, Redis is full) changes nothing: who led leads on, who
     stood by stands by, and where nobody is known to lead, we do: an unhealed fleet is worse than one that is healed

@@ -44,7 +44,7 @@ class RedisLink(Struct, frozen=True):
 
 
 class Poller:
-    """See the module.
+    """Reads the facts of a round, and reports once when a source goes away or comes back.
 
     Attributes:
         redis_back_at_s: When Redis began to work for us (monotonic), at first our own start: it may have come back just

@@ -27,7 +27,9 @@ _KEEP_EVERY_S = 10.0
 
 
 class RewindWatch:
-    """See the module. ``var`` is the deployment's folder for what a run writes.
+    """Compares what Redis holds with what was last written to it.
+
+    ``var`` is the deployment's folder for what a run writes.
 
     Attributes:
         trouble: Why the key of the time cannot be used, a phrase; empty while it can.

@@ -10,7 +10,7 @@ LOOK_EVERY_S = 10.0
 
 
 class ServerWatch:
-    """See the module."""
+    """Looks now and then which Redis answers, and reports a change."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock

@@ -65,7 +65,7 @@ def decode(text: str) -> NoWrites | None:
 
 
 class WriteWatch:
-    """See the module.
+    """Knows from each round whether Redis takes writes.
 
     Attributes:
         refused: Whether the last write of ours was refused.

@@ -30,7 +30,7 @@ WATCHER = "watchdog"
 
 
 class Reporter:
-    """See the module.
+    """Tells the watcher, the pages and a person how the fleet is.
 
     Args:
         var: The deployment's folder for what a run writes.

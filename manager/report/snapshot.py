@@ -37,7 +37,7 @@ class Shown(Struct, frozen=True, kw_only=True):
 
 
 class Snapshot:
-    """See the module.
+    """The last round, for those who show it.
 
     Attributes:
         shown: Of the last round; at first that none has been.

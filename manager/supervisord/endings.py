@@ -27,7 +27,7 @@ def read_endings(log: str) -> dict[str, str]:
 
 
 class Endings:
-    """See the module."""
+    """Reads from supervisord's log how each run ended."""
 
     def __init__(self) -> None:
         self._runs: dict[str, tuple[int, bool]] | None = None

@@ -17,7 +17,10 @@ manager for half a minute, with a debugger say, finds it as it was."""
 
 
 class Guard:
-    """See the module. Times in seconds; ``var`` holds supervisord's socket and ``run/``."""
+    """Looks at the manager, and kills it once its loop hangs.
+
+    Times in seconds; ``var`` holds supervisord's socket and ``run/``.
+    """
 
     def __init__(
         self,

@@ -39,6 +39,14 @@ def test_the_time_is_over() -> None:
         assert (status.returncode, fleet.poll()) == (7, None)
 
 
+def test_a_status_that_swallows_the_first_signal_is_ended_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("deploy.demo.ENDS_WITHIN_S", 0.05)
+    deaf = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN); print(flush=True); signal.pause()"
+    with child(deaf) as status, child(WAITING + "signal.pause()") as fleet:
+        watch(status, fleet, time.monotonic())
+        assert status.returncode == -signal.SIGTERM
+
+
 def test_who_leaves_the_status_leaves_the_demo() -> None:
     with child("raise SystemExit(0)") as status, child(WAITING + "signal.pause()") as fleet:
         status.wait()

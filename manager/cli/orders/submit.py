@@ -22,7 +22,7 @@ Decide = Callable[[Desired, Stamp], list[Change]]
 def carry_out(
     tools: Tools, order: Order, why: str, decide: Decide, timeout_s: float, *, as_json: bool, hint: str = ""
 ) -> int:
-    """See the module; the return value is the exit code.
+    """Write an order, and wait for what it should bring about; returns the exit code.
 
     A wrong order, and a Redis or supervisord that does not answer, is told before anything has been changed.
 

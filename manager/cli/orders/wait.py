@@ -19,7 +19,7 @@ KEPT = "kept, carried out when the manager starts"
 
 
 class Watch:
-    """See the module."""
+    """Reads supervisord and heartbeats until each collector is where it should be."""
 
     def __init__(self, site: Site) -> None:
         tools = site.tools

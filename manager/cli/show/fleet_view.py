@@ -72,7 +72,7 @@ def unshared_limits(seen: FleetView) -> str:
 
 
 def look(tools: Tools, fleet: Fleet, client: "SyncRedis", only: CollectorId | None = None) -> FleetView:
-    """See the module.
+    """Read all that ``status`` shows: Redis in one round trip, supervisord where it answers.
 
     ``fleet`` is the fleet without the run-time changes; these are read with the rest. Where ``only`` is given,
     no other collector is looked at.

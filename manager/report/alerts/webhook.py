@@ -23,7 +23,7 @@ _TRY_AGAIN = frozenset({408, 425, 429})
 
 
 class Webhook:
-    """See the module.
+    """Sends alerts one after the other, and tries again with growing pauses.
 
     Args:
         name: Of the machine and the fleet, for the messages.

@@ -41,7 +41,10 @@ SAMPLES = 5
 
 
 class Survey:
-    """See the module. Each survey measures its rates against the ones before."""
+    """Takes the figures of collectors, machine and Redis every few seconds.
+
+    Each survey measures its rates against the ones before.
+    """
 
     def __init__(self, reader: SystemReader, clock: Clock, settings: ManagerSettings) -> None:
         self._reader, self._clock, self._every_s = reader, clock, settings.figures_every_s

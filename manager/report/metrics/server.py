@@ -41,7 +41,7 @@ def read_port(text: str) -> int:
 
 
 class MetricsServer:
-    """See the module. Use it as a context manager.
+    """Serves the pages from a thread. Use it as a context manager.
 
     Attributes:
         trouble: Why it does not listen, a phrase; empty while it does.

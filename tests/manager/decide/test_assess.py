@@ -211,6 +211,7 @@ def judge(pulse: Pulse, found: Process | None, of: ExchangeCollectorConfig | Non
 def test_with_supervisord(pulse: Pulse, found: Process | None, verdict: Verdict, why: str) -> None:
     judgement = judge(pulse, found)
     assert (judgement.verdict, judgement.why) == (verdict, why)
+    assert judgement.on_absence == ("no heartbeat" in why and verdict is not Verdict.UNKNOWN)
 
 
 @pytest.mark.parametrize(

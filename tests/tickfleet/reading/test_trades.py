@@ -65,6 +65,20 @@ def test_an_error_comes_through_without_async() -> None:
         next(iter(trades("okx:BTC-USDT", redis="redis://127.0.0.1:1/0", first_wait_s=0.0)))
 
 
+def run_beside_one_trade(server: RedisServer, program: str) -> tuple[str, str, int]:
+    """Run a program where there is one trade: what it writes to both outputs, and its exit code."""
+    write_trades(server.client, 1, 1)
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env={"TICKFLEET_REDIS_URL": server.url},
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=False,
+    )
+    return done.stdout, done.stderr, done.returncode
+
+
 def test_ctrl_c_ends_a_loop_that_waits(redis_server: RedisServer) -> None:
     """The reading thread ends with it: nothing is left that would keep the program."""
     program = (
@@ -78,16 +92,7 @@ def test_ctrl_c_ends_a_loop_that_waits(redis_server: RedisServer) -> None:
         "except KeyboardInterrupt:\n"
         "    print('ended')\n"
     )
-    write_trades(redis_server.client, 1, 1)
-    done = subprocess.run(
-        [sys.executable, "-c", program],
-        env={"TICKFLEET_REDIS_URL": redis_server.url},
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE_S,
-        check=False,
-    )
-    assert (done.stdout, done.stderr, done.returncode) == ("ended\n", "", 0)
+    assert run_beside_one_trade(redis_server, program) == ("ended\n", "", 0)
 
 
 def test_a_loop_without_async_goes_on_where_it_was_left(redis_server: RedisServer) -> None:
@@ -102,16 +107,7 @@ def test_a_program_ends_that_still_holds_a_loop(redis_server: RedisServer) -> No
         "read = iter(trades('okx:BTC-USDT', start='oldest'))\n"
         "print(next(read).trade_id)\n"
     )
-    write_trades(redis_server.client, 1, 1)
-    done = subprocess.run(
-        [sys.executable, "-c", program],
-        env={"TICKFLEET_REDIS_URL": redis_server.url},
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE_S,
-        check=False,
-    )
-    assert (done.stdout, done.returncode) == ("1\n", 0)
+    assert run_beside_one_trade(redis_server, program) == ("1\n", "", 0)
 
 
 def test_every_name_that_is_offered_is_there() -> None:
