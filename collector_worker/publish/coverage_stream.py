@@ -13,13 +13,13 @@ from msgspec.structs import replace
 
 from collector_worker.publish.publisher import Publisher
 from collector_worker.publish.stream_ids import StreamIds
-from collector_worker.publish.stream_tips import NO_STREAM, NOWHERE, Reader, page_of, place, read_ends
+from collector_worker.publish.stream_tips import NO_STREAM, NOWHERE, Page, Reader, place, read_backwards, read_ends
 from tickfleet.contract import keys
 from tickfleet.contract.coverage import LedgerEntry, LedgerKind, State, decode, encode
 from tickfleet.contract.coverage_fold import Span, number_of
 from tickfleet.contract.identity import DataType
 from tickfleet.errors import UndecodableFrameError
-from tickfleet.redis.protocol import is_wrong_type, pack_command
+from tickfleet.redis.protocol import pack_command
 
 LOOK_BACK = 2_000
 """Entries of earlier runs that are read at a time. Of trades, book, ticker and bars of a minute, which move all the
@@ -61,18 +61,16 @@ class CoverageStream:
         """
         (end,) = await read_ends(pipe, [self._key])
         self.ids.last_ms, self.ids.last_n = place(end or NOWHERE)
-        self.history, before = [], "+"
-        for _ in range(0, keys.COVERAGE_MAXLEN, LOOK_BACK):
-            command = ("XREVRANGE", self._key, before, "-", "COUNT", LOOK_BACK)
-            (reply,) = await pipe.execute([pack_command(command)])
-            if is_wrong_type(reply):
-                return {self._key.encode()}
-            page = page_of(reply)
+        self.history, read = [], 0
+
+        def says_enough(_key: str, page: Page) -> bool:
+            nonlocal read
+            read += len(page)
             self.history[:0] = _entries(page)
-            if len(page) < LOOK_BACK or not silent(self.history, wanted):
-                break
-            before = f"({page[-1][0]}"
-        return {self._key.encode()} if end == NO_STREAM else set()
+            return read >= keys.COVERAGE_MAXLEN or not silent(self.history, wanted)
+
+        refused = await read_backwards(pipe, {self._key: LOOK_BACK}, says_enough, LOOK_BACK)
+        return refused | ({self._key.encode()} if end == NO_STREAM else set())
 
     def append(self, entry: LedgerEntry) -> None:
         """Write one entry, now or once there is room."""

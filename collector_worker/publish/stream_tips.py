@@ -4,7 +4,7 @@ The end is the highest id that a stream ever had: it stays when the entries are 
 with the key (https://redis.io/docs/latest/commands/xinfo-stream/, ``last-generated-id``).
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 from tickfleet.errors import FleetError, RedisUnreachableError
@@ -111,14 +111,53 @@ def refusing(
     }
 
 
-def page_of(reply: Reply) -> list[tuple[str, dict[str, str]]]:
-    """Entries of an XREVRANGE reply, newest first; none where the key holds something else.
+PAGE = 1_000
+"""Entries that are read at a time behind the first page of a stream."""
+
+Page = list[tuple[str, dict[str, str]]]
+"""Entries of a stream, newest first: the id and the fields."""
+
+
+async def read_backwards(
+    pipe: Reader, first: Mapping[str, int], enough: Callable[[str, Page], bool], page: int = PAGE
+) -> set[bytes]:
+    """Show what streams hold, newest first, until it is enough of each, or there is no more of it.
+
+    Args:
+        pipe: The way to Redis.
+        first: By the streams' keys, how many entries to read at first; 1 means that no more are to be read.
+        enough: Called with a key and its next entries; whether they are enough.
+        page: How many entries to read at a time after that.
+
+    Returns:
+        The keys that hold something else.
+
+    Raises:
+        RedisUnreachableError: Redis went away, or takes no commands from us now.
+    """
+    refused = set[bytes]()
+    unread = [(key, "+", count) for key, count in first.items()]
+    while unread:
+        commands = [pack_command(("XREVRANGE", key, end, "-", "COUNT", count)) for key, end, count in unread]
+        replies = await pipe.execute(commands)
+        further = []
+        for (key, _, count), reply in zip(unread, replies, strict=True):
+            if is_wrong_type(reply):
+                refused.add(key.encode())
+                continue
+            found = _page_of(reply)
+            if not enough(key, found) and len(found) == count > 1:
+                further.append((key, f"({found[-1][0]}", page))
+        unread = further
+    return refused
+
+
+def _page_of(reply: Reply) -> Page:
+    """Entries of an XREVRANGE reply, newest first.
 
     Raises:
         RedisUnreachableError: Redis takes no commands from us now.
     """
-    if is_wrong_type(reply):
-        return []
     if not isinstance(reply, list):
         raise RedisUnreachableError(f"Redis {describe(str(reply), 'xrevrange')}")
     return list(_entries(reply))

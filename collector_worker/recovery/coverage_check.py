@@ -7,16 +7,15 @@ that was deleted, its gaps were, too, and nothing is said.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import count
 
 from collector_worker.publish.coverage_stream import Subject
 from collector_worker.publish.own_streams import Stream, Streams
-from collector_worker.publish.stream_tips import Reader, page_of
+from collector_worker.publish.stream_tips import PAGE, Page, Reader, read_backwards
 from collector_worker.recovery.tails import is_number, reached
 from tickfleet.contract.coverage import LedgerEntry
 from tickfleet.contract.identity import DataType
-from tickfleet.redis.protocol import pack_command
 
-PAGE = 1_000
 MOST_PAGES = 50
 """Mostly there are ten seconds of entries, or none. More than this is not worth reading: it counts as unknown."""
 
@@ -44,15 +43,18 @@ async def unvouched(pipe: Reader, streams: Streams, history: Sequence[LedgerEntr
 async def _is_vouched_for(pipe: Reader, stream: Stream, known: tuple[int, int | None] | None) -> bool:
     if known is None:
         return False
-    vouched, end = CoverageCheck(*known), "+"
-    for _ in range(MOST_PAGES):
-        (reply,) = await pipe.execute([pack_command(("XREVRANGE", stream.key, end, "-", "COUNT", PAGE))])
-        page = page_of(reply)
-        decided = vouched.by(fields for _, fields in page)
-        if decided is not None or len(page) < PAGE:
-            return vouched.from_the_beginning if decided is None else decided
-        end = f"({page[-1][0]}"
-    return False
+    check, pages = CoverageCheck(*known), count(1)
+    decided: bool | None = None
+
+    def is_decided(_key: str, page: Page) -> bool:
+        nonlocal decided
+        decided = check.by(fields for _, fields in page)
+        if decided is None and len(page) == PAGE and next(pages) == MOST_PAGES:
+            decided = False
+        return decided is not None
+
+    await read_backwards(pipe, {stream.key: PAGE}, is_decided, PAGE)
+    return check.from_the_beginning if decided is None else decided
 
 
 class CoverageCheck:

@@ -7,18 +7,14 @@ from collector_worker.integrity.sequences import CandleSequence, TradeSequence
 from collector_worker.publish.own_streams import Stream, Streams
 from collector_worker.publish.rejected_streams import REDIS_REFUSED
 from collector_worker.publish.stream_ids import NS_PER_MS
-from collector_worker.publish.stream_tips import NO_STREAM, NOWHERE, Reader, page_of, place, read_ends
+from collector_worker.publish.stream_tips import NO_STREAM, NOWHERE, Page, Reader, place, read_backwards, read_ends
 from tickfleet.contract.coverage import LedgerEntry, LedgerKind, State, intervals
 from tickfleet.contract.coverage_fold import number_of
 from tickfleet.contract.identity import DataType
-from tickfleet.redis.protocol import is_wrong_type, pack_command
 
 _LOOK_BACK = {DataType.TRADE: 100, DataType.CANDLES: 100, DataType.ORDERBOOK: 1, DataType.TICKER: 1}
-"""Entries to read at first. Mostly enough: behind the last trade stand only the markers of a bad hour, behind a
-closed bar the pushes of the running one."""
-
-_PAGE = 1_000
-"""Entries to read at a time after that, back to the beginning of the stream if need be."""
+"""Entries to read at first, then all if needed. Mostly enough: behind the last trade are the markers of a bad hour,
+behind a closed bar the pushes of the running one."""
 
 _MOST_DIGITS = 19
 """Of a trade id or of a time in ns: what is longer is no entry of ours."""
@@ -42,24 +38,18 @@ async def read_tails(
     for stream, end in zip(everything, ends, strict=True):
         stream.ids.last_ms, stream.ids.last_n = place(end or NOWHERE)
     refused = {stream.key_bytes for stream, end in zip(everything, ends, strict=True) if end == NO_STREAM}
-    unread = [(stream, "+", _LOOK_BACK[stream.data_type]) for stream in everything]
-    while unread:
-        commands = [pack_command(("XREVRANGE", stream.key, end, "-", "COUNT", count)) for stream, end, count in unread]
-        replies = await pipe.execute(commands)
-        further = []
-        for (stream, _, count), reply in zip(unread, replies, strict=True):
-            if is_wrong_type(reply):
-                refused.add(stream.key_bytes)
-            page = page_of(reply)
-            found = any(_restores(stream, fields, trades, candles, now_ns) for _, fields in page)
-            if found and stream.data_type is DataType.TRADE:  # times need not rise with the numbers
-                trades.last_ts = max(
-                    trades.last_ts, *(_time_of(fields, now_ns) for _, fields in page if fields.get("type") == "trade")
-                )
-            if not found and count > 1 and len(page) == count:
-                further.append((stream, f"({page[-1][0]}", _PAGE))
-        unread = further
-    return refused
+    by_key = {stream.key: stream for stream in everything}
+
+    def says_how_far(key: str, page: Page) -> bool:
+        stream = by_key[key]
+        found = any(_restores(stream, fields, trades, candles, now_ns) for _, fields in page)
+        if found and stream.data_type is DataType.TRADE:  # times need not rise with the numbers
+            times_ns = (_time_of(fields, now_ns) for _, fields in page if fields.get("type") == "trade")
+            trades.last_ts = max(trades.last_ts, *times_ns)
+        return found
+
+    first = {stream.key: _LOOK_BACK[stream.data_type] for stream in everything}
+    return refused | await read_backwards(pipe, first, says_how_far)
 
 
 def recall(

@@ -4,6 +4,7 @@ import logging
 from math import inf
 from random import Random
 
+from tickfleet._util.backoff import full_jitter
 from tickfleet._util.clock import Clock
 from tickfleet.errors import InvalidConfigurationError, RedisUnreachableError
 from tickfleet.reading.selection import Selection
@@ -49,14 +50,14 @@ class RetryState:
         self._first_wait_s = first_wait_s
         self._give_up_at_s: float | None = None
         self._random = Random()  # noqa: S311 - jitter is no secret
-        self._ceiling_s = _FIRST_PAUSE_S
+        self._pauses_s = full_jitter(self._random, _FIRST_PAUSE_S, _PAUSE_CAP_S)
 
     def works(self) -> None:
         """Redis has answered."""
         if not self.working:
             self.working = True
             self._give_up_at_s = inf
-            self._ceiling_s = _FIRST_PAUSE_S
+            self._pauses_s = full_jitter(self._random, _FIRST_PAUSE_S, _PAUSE_CAP_S)
             if self.lost:
                 LOGGER.info("Redis answers again")
 
@@ -75,6 +76,4 @@ class RetryState:
             self.lost += 1
             LOGGER.warning("%s; trying again", error)
         self.working = False
-        pause_s = self._random.uniform(0.0, self._ceiling_s)
-        self._ceiling_s = min(self._ceiling_s * 2, _PAUSE_CAP_S)
-        return pause_s
+        return next(self._pauses_s)
