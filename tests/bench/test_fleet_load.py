@@ -28,7 +28,7 @@ def test_trade_ids_of_an_instrument_are_consecutive_over_its_channels() -> None:
     ]
 
 
-def test_a_page_ends_below_the_id_that_is_asked_for_and_begins_with_the_newest() -> None:
+def test_a_rest_page_holds_the_newest_trades_below_the_requested_id() -> None:
     instrument = Instrument("C000-USDT")
     for number in range(1, 501):
         instrument.next_frame("trades-all", number)

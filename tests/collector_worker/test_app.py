@@ -79,7 +79,7 @@ async def test_one_answer_that_the_place_is_not_served_ends_no_run(redis_server:
         assert not work.done()
 
 
-async def test_a_ban_that_the_exchange_answers_to_the_question_for_its_time_holds_for_all(
+async def test_a_ban_in_answer_to_the_time_request_is_shared_with_all_collectors(
     redis_server: RedisServer,
 ) -> None:
     banned = answer(b"{}", "418 I'm a teapot", "Retry-After: 3000")
@@ -178,7 +178,7 @@ async def test_a_stream_that_a_user_deletes_stops_nothing(redis_server: RedisSer
     assert bool(error) is cut
 
 
-async def test_a_stream_and_a_hash_that_are_gone_are_begun_anew_and_it_is_said_there(
+async def test_a_deleted_stream_and_hash_are_written_anew_and_marked_so(
     redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(heartbeat_module, "BEAT_EVERY_S", 0.05)

@@ -60,9 +60,7 @@ async def test_told_to_stop_while_it_waits_for_redis(own_redis: RedisServer) -> 
 
 
 @pytest.mark.parametrize("waiting", [0, 1, 3])
-async def test_an_exit_without_redis_is_quick_and_leaves_what_waits_to_the_next_run(
-    own_redis: RedisServer, waiting: int
-) -> None:
+async def test_an_exit_without_redis_is_quick_and_spools_for_the_next_run(own_redis: RedisServer, waiting: int) -> None:
     told = asyncio.Event()
 
     async def script(peer: Peer) -> None:

@@ -30,7 +30,7 @@ def run(fleet: Path, path: str = SYSTEM, active: str = "", name: str = "manager"
     return subprocess.run([own, name, "a"], env=env, capture_output=True, text=True, check=False)
 
 
-def test_the_activated_environment_comes_first_then_that_of_the_folder_then_path(tmp_path: Path) -> None:
+def test_the_active_environment_precedes_that_of_the_folder_and_path(tmp_path: Path) -> None:
     fleet = tmp_path / "fleet"
     environment(tmp_path / "bin", "path")
     assert run(fleet, f"{tmp_path / 'bin'}:{SYSTEM}").stdout == "path a\n"

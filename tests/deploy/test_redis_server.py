@@ -315,7 +315,7 @@ def test_a_damaged_word_is_refused_once_the_server_has_not_taken_it(
 
 
 @pytest.mark.system
-def test_under_supervisord_a_refused_file_is_waited_for_and_not_looked_at_again_and_again(supervised: Embedded) -> None:
+def test_supervised_redis_waits_for_a_mended_file_and_does_not_reread_it(supervised: Embedded) -> None:
     path = supervised.written(5)[-1]
     whole = path.read_bytes()
     path.write_bytes(b"*\0" + whole[2:])
@@ -327,7 +327,7 @@ def test_under_supervisord_a_refused_file_is_waited_for_and_not_looked_at_again_
 
 
 @pytest.mark.system
-def test_under_supervisord_a_disk_that_takes_nothing_is_told_in_one_line_and_waited_for(supervised: Embedded) -> None:
+def test_supervised_redis_reports_an_unwritable_disk_in_one_line_and_waits(supervised: Embedded) -> None:
     path = supervised.written(5)[-1]
     path.write_bytes(path.read_bytes() + b"\0")
     folder = supervised.root / "var" / "redis"

@@ -99,7 +99,7 @@ def test_an_installation_that_failed_is_tried_again(tmp_path: Path) -> None:
     assert set_up(tmp_path) == (0, [], [])
 
 
-def test_a_checkout_that_its_group_may_change_gets_a_fleet_file_that_is_taken(tmp_path: Path) -> None:
+def test_setup_removes_group_write_permission_from_the_fleet_file(tmp_path: Path) -> None:
     fleet = tmp_path / "deploy" / "fleet.toml"
     fleet.parent.mkdir()
     fleet.touch()
@@ -109,7 +109,7 @@ def test_a_checkout_that_its_group_may_change_gets_a_fleet_file_that_is_taken(tm
     assert fleet.stat().st_mode & 0o777 == 0o644
 
 
-def test_what_a_later_pull_brings_is_closed_by_the_next_command_and_links_are_left_alone(tmp_path: Path) -> None:
+def test_a_later_setup_closes_new_files_to_the_group_but_follows_no_link(tmp_path: Path) -> None:
     assert setup(tmp_path).returncode == 7
     digest = runpy.run_path(str(tmp_path / "deploy" / "bin" / "setup"))["digest"]()
     (tmp_path / ".venv").mkdir()

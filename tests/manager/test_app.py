@@ -73,7 +73,7 @@ async def test_an_alert_names_the_machine_and_the_fleet(tmp_path: Path) -> None:
     ]
 
 
-async def test_nobody_else_gets_to_what_supervisord_writes_with_the_umask_of_its_caller(
+async def test_log_and_state_folders_are_closed_to_all_other_users(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def at_once(_: object) -> None:

@@ -186,7 +186,7 @@ async def test_a_file_that_no_worker_can_use_is_told_and_not_tried_again(site: S
         await site.seen(all_healthy, 30)
 
 
-async def test_a_changed_fleet_touches_only_what_changed_and_a_new_manager_nothing(site: Site) -> None:
+async def test_a_reload_restarts_only_changed_collectors_and_a_new_manager_none(site: Site) -> None:
     site.write_fleet("ONE-USDT", "TWO-USDT")
     async with site.manager() as loop:
         before = pids(await site.seen(all_healthy, 20))

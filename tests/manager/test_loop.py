@@ -259,7 +259,7 @@ async def test_while_redis_takes_no_writes_nobody_is_killed_nor_soon_after(
         assert ("kill", BTC.id.program) in stage.supervisor.calls
 
 
-async def test_a_redis_that_takes_no_writes_is_told_before_a_heartbeat_has_expired(
+async def test_refused_writes_make_all_verdicts_unknown_before_heartbeats_expire(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with running(stage):
@@ -351,7 +351,7 @@ async def test_a_late_manager_beats_all_the_same(stage: Stage) -> None:
         assert (fields["beat_at"], fields["healthy"], fields["beats"]) == (str(stage.clock.now_ns()), "2", "7")
 
 
-async def test_a_journal_that_redis_refuses_is_told_once_and_the_fleet_is_healed_all_the_same(stage: Stage) -> None:
+async def test_an_unusable_journal_is_reported_once_and_the_fleet_still_healed(stage: Stage) -> None:
     stage.redis.set(keys.FLEET_EVENTS, "no stream")
     with capture_logs() as logs:
         async with running(stage):
@@ -372,7 +372,8 @@ async def test_a_journal_that_redis_refuses_is_told_once_and_the_fleet_is_healed
     assert [name for _, name, _ in stage.journal(What.ACTION)] == ["okx:BTC-USDT", "okx:ETH-USDT", "okx:BTC-USDT"]
 
 
-async def test_a_time_that_redis_does_not_let_us_write_is_told_once_and_hung_ones_are_cured(stage: Stage) -> None:
+async def test_an_unwritable_time_key_is_reported_once_and_restarts_continue(stage: Stage) -> None:
+    """Hung collectors are still restarted."""
     async with running(stage):
         with capture_logs() as logs:
             stage.redis.delete(keys.FLEET_WRITTEN)
@@ -669,7 +670,7 @@ def called(stage: Stage) -> list[tuple[str, str]]:
     return [call for call in stage.supervisor.calls if call[0] != "reread"]
 
 
-async def test_a_mute_collector_is_restarted_and_given_up_when_that_does_not_help(stage: Stage) -> None:
+async def test_a_stalled_collector_is_restarted_and_stood_down_when_that_fails(stage: Stage) -> None:
     async with running(stage):
         stage.symptoms[BTC.id] = MUTE
         for _ in range(62):
@@ -807,7 +808,7 @@ async def test_whoever_takes_over_and_cannot_use_the_file_leaves_what_is_applied
         assert (stage.manager()["healthy"], stage.manager()["last_error"]) == ("3", "")
 
 
-async def test_whoever_takes_over_with_another_redis_in_the_file_acts_on_nothing_seen_in_the_old_one(
+async def test_a_new_leader_with_another_redis_ignores_data_of_the_old_one(
     stage: Stage,
 ) -> None:
     async with standing_by(stage):
@@ -820,7 +821,7 @@ async def test_whoever_takes_over_with_another_redis_in_the_file_acts_on_nothing
         assert ("start", BTC.id.program) in stage.supervisor.calls
 
 
-async def test_a_manager_that_begins_just_after_redis_came_back_kills_nobody_and_starts_who_is_dead(
+async def test_a_manager_new_after_a_redis_outage_starts_the_dead_kills_none(
     stage: Stage,
 ) -> None:
     async with running(stage):
@@ -836,7 +837,7 @@ async def test_a_manager_that_begins_just_after_redis_came_back_kills_nobody_and
         assert ("kill", BTC.id.program) in stage.supervisor.calls
 
 
-async def test_a_manager_that_redis_is_away_from_leaves_the_programs_to_whoever_may_lead(stage: Stage) -> None:
+async def test_a_manager_without_redis_leaves_the_programs_to_another_leader(stage: Stage) -> None:
     async with running(stage):
         stage.server.connected = False
         for _ in range(keys.FLEET_LEASE_TTL_MS // 1000):
@@ -864,7 +865,7 @@ async def test_whoever_has_lost_the_lease_shows_no_verdicts_any_more(stage: Stag
         assert [judgement.verdict for judgement in stage.snapshot.shown.judgements] == [Verdict.HEALTHY] * 2
 
 
-async def test_programs_that_were_not_taken_are_told_to_be_in_line_again_where_nothing_was_left_to_do(
+async def test_a_failed_apply_is_reported_as_applied_once_it_works_again(
     stage: Stage,
 ) -> None:
     async with running(stage):

@@ -143,7 +143,7 @@ async def test_both_ways_to_subscribe_give_the_same(simulator: Simulator[Binance
         ]
 
 
-async def test_two_connections_in_a_row_get_windows_that_are_cut_at_other_moments(
+async def test_two_connections_get_update_windows_with_different_bounds(
     simulator: Simulator[BinanceSource], clock: ManualClock
 ) -> None:
     """Section 7: ids are the same everywhere, but copies differ in time and in what a window holds."""

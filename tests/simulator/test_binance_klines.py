@@ -38,7 +38,8 @@ def test_names_are_those_of_the_sheet() -> None:
 
 
 @pytest.mark.parametrize("trades_per_s", [0.0, 5.0])
-def test_each_candle_has_one_final_push_5_ms_to_2_s_after_its_end_before_the_next_one(trades_per_s: float) -> None:
+def test_each_candle_is_final_once_and_5_ms_to_2_s_after_its_end(trades_per_s: float) -> None:
+    """The final push comes before the first one of the next candle."""
     market = _market(trades_per_s)
     pushes = KlinePushes(market.desks[_NAME], lambda interval: interval == "1m")
     rows = _run(market, pushes, _START_MS + 185_000)

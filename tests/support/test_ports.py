@@ -32,7 +32,7 @@ def test_a_port_is_nobody_elses_while_its_server_is_away() -> None:
     assert drawn_elsewhere(ours) > ours
 
 
-def test_time_in_which_the_machine_was_busy_with_something_else_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_time_in_which_the_machine_was_busy_is_not_counted_as_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     passed_s, stalled_s = [100.0], [7.0]
     monkeypatch.setattr(ports, "time", SimpleNamespace(monotonic=lambda: passed_s[0]))
     monkeypatch.setattr(ports, "stalled_s", lambda: stalled_s[0])

@@ -131,7 +131,7 @@ def test_one_that_no_restart_helps_is_left_alone_for_a_person(fleet: Deployment)
     assert fleet.verdicts()[ETH] in ("healthy", "quiet")
 
 
-def test_with_redis_away_for_longer_than_heartbeats_live_nobody_is_restarted(fleet: Deployment) -> None:
+def test_an_outage_of_redis_beyond_the_heartbeat_ttl_restarts_nobody(fleet: Deployment) -> None:
     before, done = fleet.pids(), actions(fleet)
     fleet.supervisor.begin_stop("redis")
     wait_for(fleet, AWAY_S)

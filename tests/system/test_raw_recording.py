@@ -109,7 +109,7 @@ def recordings(redis: RedisServer, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 @pytest.mark.parametrize("exchange", NATIVE)
-def test_a_killed_collector_s_recording_ends_within_its_last_second_and_plays_again(
+def test_a_killed_recording_is_complete_to_its_last_second_and_replays(
     exchange: str, recordings: dict[str, Recorded], redis: RedisServer, tmp_path: Path
 ) -> None:
     first = recordings[exchange]

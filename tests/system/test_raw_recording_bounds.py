@@ -24,7 +24,7 @@ from tickfleet.contract.identity import DataType
 pytestmark = pytest.mark.system
 
 
-async def test_a_collector_s_recording_stays_within_its_bound_and_what_is_left_is_whole(
+async def test_a_raw_recording_stays_within_its_bound_and_its_files_are_whole(
     redis_server: RedisServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file_bytes, total_bytes = 8_000, 40_000

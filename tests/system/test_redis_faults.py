@@ -239,9 +239,7 @@ def test_a_restart_keeps_the_data(site: RedisSite, through: Any, orderly: bool) 
     assert kept == [f"{number}-0" for number in range(1, 50)][: None if orderly else len(kept)]
 
 
-def test_after_a_failover_the_last_entries_are_missing_and_the_next_one_works_back(
-    site: RedisSite, through: Any
-) -> None:
+def test_a_failover_loses_the_last_entries_and_a_second_one_reverses_it(site: RedisSite, through: Any) -> None:
     fault, first = RedisFault(at_ms=0, kind="failover", for_ms=5), site.server
     for round_number in range(2):
         through.xadd("s", {"n": "known to both"}, id=f"{round_number + 1}-1")

@@ -53,7 +53,7 @@ def _wait_for_more(output: Path, size: int) -> None:
 
 
 @pytest.mark.system
-def test_a_subscriber_that_is_killed_again_and_again_writes_every_entry_once(
+def test_a_subscriber_killed_many_times_writes_every_entry_once(
     redis_server: RedisServer, tmp_path: Path, killed: list[BaseProcess]
 ) -> None:
     seed = Random().randrange(10**6)

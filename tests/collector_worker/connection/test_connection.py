@@ -118,9 +118,7 @@ async def test_a_refusal_for_good_ends_the_worker(clock: ManualClock) -> None:
 
 
 @pytest.mark.parametrize("code", ["60018", "60014"])
-async def test_a_refusal_of_nothing_we_asked_for_is_counted_and_the_connection_goes_on(
-    clock: ManualClock, code: str
-) -> None:
+async def test_a_refusal_that_answers_no_request_is_counted_and_ends_nothing(clock: ManualClock, code: str) -> None:
     async def script(peer: Peer) -> None:
         request = await peer.receive()
         await peer.send(okx_wire.ack(request), okx_wire.refusal(request, code))
@@ -256,7 +254,7 @@ async def test_a_silent_channel_is_first_resubscribed_then_reconnected() -> None
 
 
 @pytest.mark.parametrize(("found_ago_s", "ends"), [(-1.0, True), (1.0, False)])
-async def test_a_connection_is_given_up_where_it_is_older_than_the_finding_that_it_is_mute(
+async def test_a_connection_ends_only_if_it_is_older_than_the_stall_report(
     clock: ManualClock, found_ago_s: float, ends: bool
 ) -> None:
     async def script(peer: Peer) -> None:

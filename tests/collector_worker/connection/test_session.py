@@ -45,7 +45,7 @@ def a_trade(number: int) -> Trade:
     return Trade(NOW, NOW, str(number), f"{number}.5", "0.1", "buy")
 
 
-async def test_pauses_grow_while_connections_are_dropped_and_start_small_after_a_steady_one(
+async def test_reconnect_pauses_grow_and_reset_after_a_steady_connection(
     clock: ManualClock,
 ) -> None:
     reached = asyncio.Event()
@@ -111,7 +111,7 @@ async def settled(peer: Peer) -> None:
     await peer.gone()
 
 
-async def test_a_handshake_from_a_place_that_is_not_served_ends_the_run_at_the_second_time(clock: ManualClock) -> None:
+async def test_a_second_refusal_for_the_location_in_a_handshake_ends_the_run(clock: ManualClock) -> None:
     patience = BackoffLimits(first_pause_s=0.001, pause_cap_s=0.001, denied_s=0.01)
     async with ScriptedServer(Refuse(451), Refuse(503), Refuse(451), settled) as server:
         rig = Rig(clock, server.url, TICKER)

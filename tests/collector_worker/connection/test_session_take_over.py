@@ -130,7 +130,7 @@ async def test_the_old_connection_ends_before_the_new_one_is_ready(clock: Manual
     assert rig.telemetry.snapshot(NOW, 0.0).state is WorkerState.RUNNING
 
 
-async def test_what_the_new_connection_held_back_stands_behind_the_loss_of_the_old_one(clock: ManualClock) -> None:
+async def test_a_book_held_back_by_the_new_connection_follows_the_loss_marker(clock: ManualClock) -> None:
     relay = Relay()
 
     async def first(peer: Peer) -> None:

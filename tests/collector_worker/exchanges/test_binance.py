@@ -74,7 +74,7 @@ def test_a_symbol_that_is_not_traded_for_now(status: str) -> None:
     assert caught.value.state == status[:20]
 
 
-def test_a_symbol_that_is_gone_while_it_is_collected_is_trouble_like_any_other() -> None:
+def test_an_unknown_symbol_during_collection_is_an_ordinary_rest_failure() -> None:
     """It was there when the run began: what becomes of it is told elsewhere, and a backfill does not end the run."""
     exchange = binance()
     readers: list[Callable[[bytes], object]] = [

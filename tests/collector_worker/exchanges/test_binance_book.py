@@ -93,7 +93,7 @@ def test_a_size_that_is_no_number_removes_nothing(size: str) -> None:
     assert book.state is BookState.SYNCING
 
 
-def test_updates_are_gathered_before_the_seed_is_asked_for_and_it_is_asked_for_again() -> None:
+def test_a_seed_is_requested_after_the_first_updates_and_again_unanswered() -> None:
     book = Book()
     assert [book.sync.due(now_s) for now_s in (0.0, 0.4, 0.5, 0.6)] == [None, None, BookRequest.FETCH_SNAPSHOT, None]
     book.push(102, 105)

@@ -44,7 +44,7 @@ CONFIG = ExchangeCollectorConfig("okx", "BTC-USDT", (DataType.TICKER,))
         ([(3_600_000, 2.1)], 0, None),
     ],
 )
-def test_the_quickest_answer_counts_and_a_slow_one_only_against_what_cannot_be(
+def test_the_fastest_clock_sample_wins_and_a_slow_one_only_sets_bounds(
     samples: list[tuple[int, float]], known_ms: int, expected: int | None
 ) -> None:
     assert offset_of([Sample(*sample) for sample in samples], known_ms) == expected
@@ -123,7 +123,7 @@ async def test_a_machine_where_all_answers_are_slow_keeps_what_it_knows() -> Non
         await measured(exchange)
 
 
-async def test_a_collector_beside_a_slow_exchange_does_not_take_that_for_its_clock(
+async def test_slow_answers_of_an_exchange_are_no_offset_of_the_local_clock(
     redis_server: RedisServer, tmp_path: Path
 ) -> None:
     exchange = Exchange([0.8, 0.8, 0.0], ahead_ms=60_000)

@@ -227,9 +227,7 @@ async def test_a_run_that_was_forgotten_does_not_speak_after_it(
 
 
 @pytest.mark.parametrize("known", [True, False])
-async def test_without_redis_the_run_lasts_long_enough_for_supervisord_to_keep_its_exit_code(
-    tmp_path: Path, known: bool
-) -> None:
+async def test_without_redis_the_run_outlasts_the_start_time_of_supervisord(tmp_path: Path, known: bool) -> None:
     context = Environment(root=tmp_path, fleet_path=tmp_path / "fleet.toml", collector="okx:BTC-USDT")
     if known:
         context.fleet_path.write_text(f'[redis]\nurl = "redis://127.0.0.1:{free_port()}"\n')

@@ -191,7 +191,7 @@ async def test_the_market_moves_again(clock: ManualClock) -> None:
         assert len(rig.rest.asked) == 2
 
 
-async def test_a_mute_feed_is_connected_anew_ever_more_rarely_and_what_was_missed_is_fetched(
+async def test_a_stalled_feed_reconnects_ever_less_often_and_backfills(
     clock: ManualClock,
 ) -> None:
     newer = page(clock.now_ns() - S, clock.now_ns() + 20 * S)

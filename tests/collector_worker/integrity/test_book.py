@@ -66,7 +66,7 @@ def test_a_crossed_book(bids: list[Level], asks: list[Level], crossed: bool) -> 
     assert book.crossed is crossed
 
 
-def test_a_side_with_fewer_levels_than_it_was_cut_at_is_whole_where_that_is_believed() -> None:
+def test_a_confirmed_short_side_is_known_to_its_full_depth() -> None:
     book = Book()
     book.replace([Level("10", "1"), Level("9", "1")], [Level("20", "1")], 2)
     assert book.known_depth == 1
@@ -77,7 +77,7 @@ def test_a_side_with_fewer_levels_than_it_was_cut_at_is_whole_where_that_is_beli
     assert book.known_depth is None
 
 
-def test_of_a_side_that_began_empty_nothing_is_known_as_soon_as_it_has_a_level() -> None:
+def test_a_side_that_was_empty_at_first_has_no_known_depth_after_an_update() -> None:
     book = Book()
     book.replace([], [Level("20", "1")], 2)
     assert book.known_depth == 1

@@ -150,7 +150,7 @@ def test_a_connection_that_joins_goes_on_where_the_one_before_it_ended(
 
 
 @given(histories(jumps_back=False, min_size=1), st.data())
-def test_a_connection_that_joins_no_valid_book_brings_what_a_new_snapshot_is_joined_to(
+def test_a_new_snapshot_is_joined_only_to_frames_of_the_new_connection(
     changes: list[Change], data: st.DataObject
 ) -> None:
     """What the one before it had sent is forgotten: it was cut elsewhere."""

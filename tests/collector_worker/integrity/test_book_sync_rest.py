@@ -69,7 +69,7 @@ VALID = (BookState.VALID, "")
 
 @pytest.mark.parametrize("cut_at", [CUT, 0])
 @pytest.mark.parametrize("old", [100, 101])
-def test_an_answer_older_than_what_the_socket_has_brought_is_asked_for_again(old: int, cut_at: int) -> None:
+def test_a_rest_book_older_than_the_websocket_updates_is_requested_again(old: int, cut_at: int) -> None:
     """One delta is lost, the next one is seen, then the book is quiet; REST answers out of some cache."""
     desk = Desk(cut_at)
     desk.ask(answer(100))
@@ -182,7 +182,7 @@ SIDES = {"no bids": (0, CUT), "no asks": (CUT, 0), "nothing": (0, 0)}
 @pytest.mark.parametrize("cut_at", [CUT, 0])
 @pytest.mark.parametrize("traded", [True, False])
 @pytest.mark.parametrize(("bids", "asks"), SIDES.values(), ids=SIDES)
-def test_an_answer_without_a_side_is_asked_for_again_while_the_market_moves(
+def test_a_one_sided_rest_book_is_requested_again_while_the_market_moves(
     bids: int, asks: int, traded: bool, cut_at: int
 ) -> None:
     desk = Desk(cut_at)
@@ -229,7 +229,7 @@ def test_half_an_answer_is_replaced_by_a_whole_one(bids: int, asks: int) -> None
     assert desk.sync.due(1_000.0) is None
 
 
-def test_where_few_levels_are_left_of_half_an_answer_the_best_price_is_a_doubt() -> None:
+def test_a_new_best_price_beyond_a_half_empty_answer_is_out_of_range() -> None:
     desk = Desk()
     desk.ask(answer(100, 1, CUT))
     assert desk.push(100, 101, bids=[Level("100", "0"), Level("40", "1")]).out_of_sync == "out_of_range"

@@ -83,7 +83,7 @@ def levels_of(sync: BookSync, depth: int | None = None) -> Levels:
     [(100, 8), (106, 2), (94, 2), (107, 1), (93, 1)],
     ids=["still", "up", "down", "far up", "far down"],
 )
-def test_a_new_seed_is_asked_for_where_less_than_a_quarter_of_the_old_one_is_left(price: int, known: int) -> None:
+def test_a_new_seed_is_requested_below_a_quarter_of_the_depth_of_the_old(price: int, known: int) -> None:
     exchange = Exchange()
     sync = seeded(exchange)
     sync.on_frame(BookFrame(exchange.change(price)))
@@ -107,7 +107,7 @@ def test_where_nothing_of_the_seed_is_left_the_best_price_is_a_doubt(price: int)
     assert sync.on_rest_snapshot(answer, CUT) == BookResult((replace(answer, reason="out_of_range"),))
 
 
-def test_a_side_that_was_not_cut_is_known_to_its_end_as_soon_as_a_second_answer_agrees() -> None:
+def test_an_uncut_side_is_known_to_its_end_once_a_second_answer_agrees() -> None:
     exchange = Exchange()
     sync = BookSync(lambda bids, asks: 0, 0)
     cut_at = 4 * CUT + 1
@@ -208,7 +208,7 @@ def test_an_answer_that_is_not_needed_any_more_changes_nothing() -> None:
     assert narrow.answer(narrow.exchange.seq) == NOTHING
 
 
-def test_an_answer_to_an_earlier_question_is_not_joined_to_what_came_since_the_last_one() -> None:
+def test_an_answer_to_an_earlier_request_is_not_joined_to_later_updates() -> None:
     """Between the two questions nothing was kept for it."""
     narrow = Narrow()
     first = narrow.change(None, 1)
@@ -232,7 +232,7 @@ def test_an_answer_that_the_market_has_left_before_it_came_is_useless() -> None:
     assert narrow.sync.state is BookState.VALID
 
 
-def test_a_doubt_while_the_answer_is_awaited_makes_it_an_answer_like_any_other() -> None:
+def test_an_answer_that_arrives_out_of_sync_becomes_a_snapshot() -> None:
     narrow = Narrow()
     narrow.exchange.change(None, 1)  # lost
     assert narrow.change(None, 2).out_of_sync == "sequence_gap"

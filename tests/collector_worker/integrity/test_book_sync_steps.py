@@ -84,7 +84,7 @@ def test_zero_is_a_number() -> None:
     assert sync.on_frame(BookFrame(delta(None, 4))) == put_out_of_sync("sequence_gap")
 
 
-def test_frames_without_numbers_are_taken_in_order_and_judged_by_their_checksum() -> None:
+def test_frames_without_sequence_numbers_apply_in_order_under_the_checksum() -> None:
     sync = BookSync(best_bid, 25)
 
     assert sync.on_frame(BookFrame(whole(None), 10)) == BookResult((whole(None, "subscribe"),))
@@ -104,7 +104,7 @@ def test_a_snapshot_that_fails_its_own_checksum_is_asked_for_again() -> None:
     assert not sync.checksum_unusable
 
 
-def test_a_checksum_that_fails_on_two_snapshots_in_a_row_is_not_believed_until_it_holds_again() -> None:
+def test_a_checksum_that_fails_two_snapshots_is_ignored_until_it_holds() -> None:
     sync = BookSync(best_bid, 25)
     sync.on_frame(BookFrame(whole(), 99))
 
@@ -148,7 +148,7 @@ def test_channels_that_always_send_the_whole_book() -> None:
 # --- connection -------------------------------------------------------------------------------------------------------
 
 
-def test_a_lost_connection_makes_the_book_stale_and_the_next_snapshot_says_so() -> None:
+def test_a_lost_connection_makes_the_book_stale_until_a_reconnect_snapshot() -> None:
     sync = valid_sync()
     sync.disconnected()
     assert state_of(sync) is BookState.STALE
@@ -198,7 +198,7 @@ def test_only_the_first_delta_of_a_connection_that_joins_may_overlap() -> None:
     assert sync.on_frame(BookFrame(delta(7, 9))) == put_out_of_sync("sequence_gap")
 
 
-def test_a_connection_that_joins_with_numbers_from_the_past_only_is_found_out() -> None:
+def test_a_joined_connection_with_only_old_sequence_numbers_is_out_of_sync() -> None:
     """Numbers that began anew while nobody looked: to drop for ever would leave an old book that looks valid."""
     sync = valid_sync()
     sync.renewed(joins=True)
@@ -210,7 +210,7 @@ def test_a_connection_that_joins_with_numbers_from_the_past_only_is_found_out() 
 # --- snapshots by REST ------------------------------------------------------------------------------------------------
 
 
-def test_rest_is_asked_where_no_snapshot_comes_by_itself_with_growing_pauses() -> None:
+def test_a_missing_snapshot_is_fetched_over_rest_with_growing_pauses() -> None:
     sync = BookSync(best_bid, 25)
     assert sync.due(1_000.0) is None  # not subscribed yet
 

@@ -172,7 +172,7 @@ def test_an_older_item_behind_a_break_leaves_no_negative_span() -> None:
     assert book.entries[1:] == [entry(LedgerKind.GAP_LOST, from_ts=100, to_ts=100, reason="disconnected")]
 
 
-def test_each_data_type_and_interval_has_its_own_track_and_all_are_told_together() -> None:
+def test_each_data_type_and_interval_has_its_own_track_and_one_common_tick() -> None:
     book = Book()
     book.track().passed(100, 100, 10)
     book.track(DataType.CANDLES, "1m").passed(60, 60)

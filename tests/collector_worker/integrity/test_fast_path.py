@@ -273,7 +273,7 @@ async def test_a_retired_connection_brings_nothing_and_the_next_goes_on(redis_se
     assert numbers_in(redis_server) == [*range(1, 12)]
 
 
-async def test_a_stream_behind_numbers_that_64_bits_do_not_hold_takes_the_usual_way(redis_server: RedisServer) -> None:
+async def test_ids_with_a_last_number_above_64_bits_bypass_the_fast_path(redis_server: RedisServer) -> None:
     desk = Desk(redis_server.config)
     async with desk.sending():
         desk.trade(1)

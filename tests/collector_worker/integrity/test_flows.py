@@ -208,7 +208,7 @@ def test_an_exchange_that_counts_anew_is_followed_and_the_place_is_marked(rig: F
 YEAR_2200_NS = 7_258_118_400_000_000_000
 
 
-def test_a_trade_dated_far_ahead_is_published_and_its_time_believed_nowhere(rig: FlowRig) -> None:
+def test_a_trade_dated_far_ahead_is_published_but_its_time_is_not_trusted(rig: FlowRig) -> None:
     flow = rig.trades(OLD, trade_ts(0))
     dated = replace(trade(OLD + 1), ts_event=YEAR_2200_NS, ts_recv=trade_ts(1))
     flow.on_live(dated)
@@ -241,7 +241,7 @@ def test_one_that_rest_tells_otherwise_is_not_believed(rig: FlowRig) -> None:
     assert rig.events == [trade(OLD + 1)]
 
 
-def test_an_id_ahead_that_others_overtake_is_dropped_and_nothing_counts_as_lost(rig: FlowRig) -> None:
+def test_an_id_far_ahead_that_others_overtake_is_dropped_without_a_gap(rig: FlowRig) -> None:
     flow = rig.trades(10, trade_ts(10))
     flow.on_live(replace(trade(5_000), ts_event=trade_ts(3_600), ts_recv=trade_ts(10)))
     for number in range(11, 80):

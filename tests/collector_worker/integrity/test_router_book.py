@@ -144,7 +144,7 @@ def test_a_new_seed_takes_the_place_of_the_book_while_it_stays_valid(rig: Pipeli
     assert book_ledger(rig) == [LedgerKind.OPENED]
 
 
-def test_a_checksum_that_means_something_else_is_told_once_until_it_holds_again(rig: PipelineRig) -> None:
+def test_an_unusable_checksum_is_reported_once_until_it_holds_again(rig: PipelineRig) -> None:
     """The rig's books all have the checksum 0."""
     rig.telemetry.feed_is("public", WorkerState.RUNNING, 1)
     rig.telemetry.heard("public")

@@ -243,7 +243,7 @@ def test_of_a_new_numbering_nothing_is_lost_and_nothing_comes_twice(data: st.Dat
     assert len(trades) == numbers[-1] + 1 - first
 
 
-def test_two_that_agree_are_a_new_numbering_when_the_first_has_waited_long_enough() -> None:
+def test_two_ids_that_agree_are_an_id_reset_once_the_first_has_waited() -> None:
     made = old_sequence()
     first, second = at(7, 1), at(8, 2)
     assert offered(made, [first], 100.0) == []

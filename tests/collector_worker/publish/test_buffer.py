@@ -50,7 +50,7 @@ def test_memory_alone_is_bounded() -> None:
     assert drained(buffer) == entries(3)[1:]
 
 
-def test_a_batch_is_bounded_in_number_and_size_and_stays_until_it_is_dropped() -> None:
+def test_a_batch_is_bounded_in_number_and_bytes_and_kept_until_dropped() -> None:
     buffer = Buffer()
     fill(buffer, 5)
     assert [len(buffer.head(n, size)) for n, size in ((3, LIMIT), (9, LIMIT), (9, 8), (9, 9), (9, 1))] == [

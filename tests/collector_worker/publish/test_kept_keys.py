@@ -43,7 +43,7 @@ def test_looks_are_rare() -> None:
     assert [len(kept.due()) for _ in range(2 * LOOK_EVERY)] == ([0] * (LOOK_EVERY - 1) + [1]) * 2
 
 
-def test_a_stream_that_is_begun_anew_is_told_once_when_it_has_entries_again() -> None:
+def test_a_restarted_stream_is_reported_once_when_it_has_entries_again() -> None:
     rig = Rig(BOUND)
     with capture_logs() as logs:
         assert rig.see(stream(2, 1, 2), stream(3, 1, 3), NO_KEY, NO_KEY, stream(1, 4, 4), stream(2, 4, 5)) == [

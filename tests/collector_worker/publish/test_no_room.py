@@ -129,7 +129,7 @@ async def test_trades_that_found_no_room_are_missing_in_stream_and_ledger(collec
 
 
 @pytest.mark.parametrize("kind", [DataType.TICKER, DataType.ORDERBOOK])
-async def test_tickers_and_books_that_found_no_room_are_missing_in_stream_and_ledger(
+async def test_tickers_and_books_dropped_for_a_full_buffer_are_gap_and_lost(
     collector: Collector, kind: DataType
 ) -> None:
     events = collector.published(kind)
@@ -153,7 +153,7 @@ async def test_no_reader_was_ever_told_that_they_are_there(collector: Collector,
     assert len([*collector.prefixes()]) > 10
 
 
-async def test_a_page_that_becomes_too_much_half_way_is_marked_as_far_as_it_found_no_room(tmp_path: Path) -> None:
+async def test_a_page_that_fills_the_buffer_is_marked_from_where_it_was_full(tmp_path: Path) -> None:
     collector = Collector(tmp_path)
     trades = collector.ways.trades
     assert trades is not None

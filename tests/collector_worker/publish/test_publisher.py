@@ -52,7 +52,7 @@ async def test_a_failed_attempt_is_repeated_as_it_was(fault: Fault) -> None:
     assert [line["event"] for line in logs] == ["redis_lost", "redis_regained"]
 
 
-async def test_what_was_carried_out_although_the_answer_was_lost_is_not_sent_again() -> None:
+async def test_a_transaction_done_before_its_answer_was_lost_is_not_sent_again() -> None:
     desk = Desk(Fault.AFTER, Fault.AFTER)
     ids = desk.publish_trades(1, 2, 3, 4)
     desk.publisher.set_hash("h", {"stream_id": "4"})
@@ -63,7 +63,7 @@ async def test_what_was_carried_out_although_the_answer_was_lost_is_not_sent_aga
     assert (beat.entries_published, beat.entries_dropped, beat.redis_reconnects) == (4, 0, 2)
 
 
-async def test_what_a_user_deleted_before_the_answer_was_missed_does_not_come_again() -> None:
+async def test_an_entry_deleted_before_its_lost_answer_does_not_return() -> None:
     """Whether it was in the stream cannot be told, so that stream is left to the next run. The other one goes on."""
     desk = Desk(Fault.AFTER, *[Fault.BEFORE] * 100_000)
     desk.publish_trades(1)
@@ -173,7 +173,7 @@ async def test_reading_goes_on_while_redis_is_away() -> None:
             assert not desk.publisher.paused
 
 
-async def test_a_hash_comes_behind_the_entries_before_it_and_only_its_latest_state() -> None:
+async def test_a_hash_follows_the_entries_before_it_with_its_latest_state_only() -> None:
     desk = Desk()
     desk.publisher.set_hash("h", {"stream_id": "never seen"})
     desk.publish_trades(*range(1, 6))
@@ -204,7 +204,7 @@ async def test_the_heartbeat_comes_ahead_of_a_backlog() -> None:
     assert (desk.pipe.hashes, desk.pipe.ttls) == ({"beat": {"n": "1"}}, {"beat": 10})
 
 
-async def test_a_first_beat_that_is_overtaken_still_removes_what_an_earlier_run_left() -> None:
+async def test_a_replaced_first_heartbeat_still_deletes_that_of_an_earlier_run() -> None:
     desk = Desk()
     desk.pipe.hashes["beat"] = {"exit_code": "78"}
     desk.publisher.set_expiring_hash("beat", {"n": 1}, 10, fresh=True)

@@ -118,7 +118,7 @@ def test_the_highest_id_is_told_as_that_and_looked_at_until_it_is_gone(refusal: 
         refusals.see([TRADE.encode()], [xinfo(b"5-0")])
 
 
-async def test_behind_a_refused_entry_comes_nothing_of_its_stream_and_all_of_the_others() -> None:
+async def test_a_refused_entry_stops_its_stream_and_no_other() -> None:
     desk = desk_of()
     desk.pipe.wrong_types = {TRADE}
     desk.publish_trades(1)
@@ -301,7 +301,7 @@ async def test_what_a_run_finds_to_be_something_else_it_does_not_try() -> None:
     assert desk.pipe.events(TRADE) == [trade(2)], "the next attempt to begin the run has found it free"
 
 
-async def test_a_refusal_of_another_kind_bars_its_stream_and_does_not_end_run_after_run() -> None:
+async def test_another_kind_of_refusal_bars_its_stream_without_a_restart_loop() -> None:
     """The stream is there, so a look cannot tell whether it would take an entry now."""
     desk = desk_of()
     desk.pipe.refusals = {TRADE: "NOPERM this user has no permissions"}

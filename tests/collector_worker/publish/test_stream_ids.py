@@ -88,7 +88,7 @@ def test_a_clock_that_is_off_by_more_than_a_minute_is_not_used(difference_s: flo
     assert StreamIds().next_numbered(3, event_ns, NOW) == f"{ms}-3"
 
 
-def test_a_marker_takes_a_millisecond_of_its_own_so_that_any_trade_can_follow() -> None:
+def test_a_marker_takes_its_own_millisecond_so_that_any_trade_can_follow() -> None:
     ids = StreamIds()
 
     assert ids.next_numbered(900, NOW, NOW) == f"{NOW_MS}-900"

@@ -27,7 +27,7 @@ def test_whether_every_entry_was_taken(replies: list[Reply], all_taken: bool) ->
     assert all_ids(replies) is all_taken
 
 
-def test_what_is_urgent_and_what_is_looked_at_stand_ahead_and_hashes_behind_their_entries() -> None:
+def test_a_transaction_is_queries_then_urgent_then_entries_then_hashes() -> None:
     batch = [Packed(b"e", 1)]
     ordered = {"h": (3, b"due"), "later": (4, b"not yet")}
     transaction = transaction_of({"beat": [b"u"]}, batch, ordered, [b"t"], done=1, covers=2)

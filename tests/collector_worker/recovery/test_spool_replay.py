@@ -194,7 +194,7 @@ def statement(data_type: DataType, entry_id: str) -> Packed:
 OF_TRADES, OF_TICKERS = statement(DataType.TRADE, "5-1"), statement(DataType.TICKER, "5-2")
 
 
-def test_of_a_stream_whose_key_holds_something_else_nothing_is_published_or_vouched_for() -> None:
+def test_replay_publishes_nothing_for_a_stream_whose_key_has_another_type() -> None:
     behind = {PREFIX + b"trade": b"0-0", PREFIX + b"ticker": b"0-0", COVERAGE: b"0-0"}
     ends: dict[bytes, bytes | None] = {PREFIX + b"trade": NO_STREAM, PREFIX + b"ticker": None, COVERAGE: None}
     resume_points = ResumePoints(behind, ends, COVERAGE)
@@ -203,7 +203,7 @@ def test_of_a_stream_whose_key_holds_something_else_nothing_is_published_or_vouc
     assert [resume_points.admits(packed) for packed in records] == [False, True, False, True]
 
 
-def test_what_is_said_of_a_stream_that_the_file_does_not_know_of_is_left_out() -> None:
+def test_replay_omits_coverage_of_a_stream_that_the_spool_does_not_list() -> None:
     """The run had left out entries of it when it began the file."""
     resume_points = ResumePoints({PREFIX + b"ticker": b"0-0", COVERAGE: b"0-0"}, {}, COVERAGE)
     assert [resume_points.admits(packed) for packed in (OF_TRADES, OF_TICKERS)] == [False, True]

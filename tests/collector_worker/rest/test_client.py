@@ -106,7 +106,7 @@ async def test_a_ban_is_one_for_all_processes_of_the_machine(redis_config: Redis
     assert waits_s == pytest.approx([3_000.0, 3_000.0], abs=10.0)
 
 
-async def test_an_exchange_that_turns_one_away_hears_of_none_until_the_time_is_over(
+async def test_a_ban_of_one_collector_pauses_all_collectors_of_that_exchange(
     redis_config: RedisConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two collectors that share nothing but Redis: 429 for a second, then 418 for two; the other one waits as well."""
@@ -181,7 +181,7 @@ async def test_a_status_below_500_is_named(reply: bytes, says: str, bans_s: list
     assert await fetched(reply) == (f"REST of 127.0.0.1 {says}", bans_s)
 
 
-async def test_a_firewall_that_forbids_one_call_keeps_all_away_for_longer_each_time() -> None:
+async def test_each_http_403_in_a_row_bans_all_calls_for_a_longer_time() -> None:
     rate_limiter = FreePermits()
     client = RestClient("http://h", rate_limiter, FREE)
     for status in (403, 403, 403, 403, 403, 403, 200, 403):

@@ -94,7 +94,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize("sig", [signal.SIGKILL, signal.SIGSTOP], ids=["is gone", "hangs"])
-async def test_a_redis_that_leaves_while_somebody_waits_delays_him_by_no_more_than_it_may(
+async def test_a_redis_lost_during_a_rate_limit_wait_adds_a_bounded_delay(
     own_redis: RedisServer, sig: signal.Signals
 ) -> None:
     mine, rate = rate_limiter(own_redis.config), Rate(per_s=2.0)
@@ -124,7 +124,7 @@ async def test_time_lines_expire(redis_server: RedisServer) -> None:
 # --- a Redis that does not run our scripts ----------------------------------------------------------------------------
 
 
-async def test_limits_that_are_not_shared_are_told_with_what_is_missing_and_that_they_are_again(
+async def test_unshared_rate_limits_are_reported_with_the_reason_and_cleared(
     own_redis: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "BLIND_PAUSE_S", 0.01)

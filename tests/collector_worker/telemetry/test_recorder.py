@@ -143,9 +143,7 @@ def test_the_oldest_go_and_all_together_stay_within_the_bound(tmp_path: Path, cl
     assert 3 <= len(files(tmp_path)) <= 5
 
 
-def test_a_file_that_somebody_removes_in_the_same_moment_does_not_end_the_recording(
-    tmp_path: Path, clock: ManualClock
-) -> None:
+def test_a_raw_file_that_vanishes_during_cleanup_ends_no_recording(tmp_path: Path, clock: ManualClock) -> None:
     raw = recorder(tmp_path, clock, file_bytes=2_000, total_bytes=4_000)
     raw.received(noise(0), 0)
     gone = tmp_path / "okx" / "BTC-USDT" / "20000101T000000.000000Z.jsonl.gz"

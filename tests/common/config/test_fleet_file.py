@@ -125,7 +125,7 @@ def test_a_collector_that_says_nothing_collects_all_that_its_exchange_has(fleet_
     assert fleet_file.load(BTC).collectors == (ExchangeCollectorConfig("okx", "BTC-USDT", tuple(DataType)),)
 
 
-def test_a_region_is_a_name_for_its_addresses_and_what_the_file_names_itself_comes_first(fleet_file: FleetFile) -> None:
+def test_a_region_selects_addresses_and_an_explicit_address_overrides_it(fleet_file: FleetFile) -> None:
     fleet = fleet_file.load('[exchanges.okx]\nregion = "eea"\nrest = "http://127.0.0.1:8000"\n' + BTC)
 
     assert fleet.collectors[0].address == Endpoints(

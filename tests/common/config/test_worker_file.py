@@ -91,7 +91,7 @@ def test_a_password_in_the_fleet_file_is_read_there_and_nothing_else(tmp_path: P
 
 
 @pytest.mark.parametrize("text", ["[[[", "", "redis = 7", '[redis]\nurl = "what"', "[redis]\nurl = 7"])
-def test_a_fleet_file_that_does_not_give_the_password_is_no_wrong_configuration(text: str, tmp_path: Path) -> None:
+def test_a_fleet_file_without_a_readable_password_is_exit_1_and_not_78(text: str, tmp_path: Path) -> None:
     content = handed_over(tmp_path, FLEET.replace("redis://db/1", f"redis://:{SECRET}@db/1"))
     fleet = tmp_path / "fleet.toml"
     fleet.write_text(text)

@@ -46,7 +46,7 @@ def test_it_answers_as_the_resolver_does() -> None:
     event_loop.run(main())
 
 
-def test_who_asks_the_same_shares_one_lookup_and_one_who_leaves_does_not_end_it(resolver: Resolver) -> None:
+def test_equal_lookups_share_one_query_that_survives_a_cancelled_caller(resolver: Resolver) -> None:
     async def main() -> None:
         asking = [asyncio.ensure_future(look_up(host)) for host in ("a.test", "a.test", "b.test", "a.test")]
         await until(lambda: len(resolver.asked) == 2)

@@ -192,7 +192,7 @@ def test_a_config_that_is_logged_keeps_its_secret(capsys: pytest.CaptureFixture[
     ]
 
 
-def test_a_failure_that_repeats_shows_its_traceback_where_the_reason_changes(
+def test_a_repeated_failure_shows_its_traceback_if_its_reason_changes(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     configure_logging()

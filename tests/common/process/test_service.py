@@ -26,7 +26,7 @@ def test_the_fleet_file_names_it(environment: Environment) -> None:
     assert fleet_redis(environment).url == "redis://db:7000/1"
 
 
-def test_what_the_manager_has_taken_holds_whatever_stands_in_the_file_meanwhile(environment: Environment) -> None:
+def test_the_configuration_in_force_holds_although_the_file_has_changed(environment: Environment) -> None:
     write_fleet(environment, "redis://db:7000/1")
     write_taken(load_fleet(environment.fleet_path, environment), environment)
     write_fleet(environment, "redis://other/2")

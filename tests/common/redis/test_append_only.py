@@ -101,7 +101,7 @@ def test_a_damaged_end_is_cut_off_and_kept_beside_the_file(tmp_path: Path, rubbi
 
 
 @pytest.mark.parametrize("rest", [SET, SET * 40_000])
-def test_damage_with_whole_commands_behind_it_is_refused_and_nothing_changed(tmp_path: Path, rest: bytes) -> None:
+def test_damage_before_whole_commands_is_refused_and_the_file_is_unchanged(tmp_path: Path, rest: bytes) -> None:
     (path,) = server(tmp_path, SET + b"\0\0" + rest)
     if len(rest) > 1 << 20:
         assert mend(tmp_path, NOW) == [], "the end is whole: the server says that the rest is not"

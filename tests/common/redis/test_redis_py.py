@@ -128,7 +128,7 @@ def test_each_node_of_a_cluster_tells_its_own_limit(tmp_path: Path) -> None:
         client.close()
 
 
-async def test_what_the_manager_asks_is_answered_behind_sentinels_and_in_a_cluster(high: RedisConfig) -> None:
+async def test_the_manager_client_works_with_sentinels_and_in_a_cluster(high: RedisConfig) -> None:
     client: Any = async_client(high)
     names = [f"{{{number}}}" for number in range(20)]  # in a Cluster on all nodes
     async with client.pipeline(transaction=False) as pipe:
@@ -150,7 +150,7 @@ async def test_what_the_manager_asks_is_answered_behind_sentinels_and_in_a_clust
     await client.aclose()
 
 
-def test_what_the_commands_ask_is_answered_behind_sentinels_and_in_a_cluster(high: RedisConfig) -> None:
+def test_the_command_client_works_with_sentinels_and_in_a_cluster(high: RedisConfig) -> None:
     client: Any = sync_client(high)
     client.set("{a}", "1")
     client.set("{b}", "2")

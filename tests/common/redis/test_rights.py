@@ -32,9 +32,7 @@ def login(server: RedisServer, words: str) -> RedisConfig:
 
 
 @pytest.mark.parametrize("whose", Login)
-async def test_the_least_rights_are_all_that_is_needed_and_nothing_is_carried_out(
-    server: RedisServer, whose: Login
-) -> None:
+async def test_minimal_redis_rights_suffice_and_the_check_writes_nothing(server: RedisServer, whose: Login) -> None:
     config = login(server, rule(whose, CONFIGS))
     assert await missing(config, needs(whose, CONFIGS, "host")) == []
     assert server.client.keys("*") == []

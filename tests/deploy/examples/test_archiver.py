@@ -147,7 +147,7 @@ def test_what_retention_took_stands_in_its_place(desk: Desk) -> None:
     assert [row["entry_id"] for row in last[2:]] == [f"{DAY_MS}-1"]
 
 
-def test_what_redis_lost_and_was_read_before_is_there_once_and_nothing_is_missed(desk: Desk) -> None:
+def test_the_archive_holds_each_entry_once_after_redis_lost_some_of_them(desk: Desk) -> None:
     desk.write("1-1", "1-2", "1-3")
     desk.write(ahead=(rewound(BTC_TRADES, 2, "1-1", "1-3", START_NS),))
     desk.write("1-4")

@@ -239,7 +239,7 @@ def test_a_trade_that_is_dated_wrongly_costs_no_bar_anything(odd: float, at: int
     assert bars == []
 
 
-def test_a_ledger_that_begins_in_1970_does_not_ask_for_the_bars_of_fifty_years() -> None:
+def test_a_candle_ledger_from_1970_yields_a_bounded_number_of_bars() -> None:
     maker = BarMaker(BTC_TRADES)
     read(maker, dated(1, IN_1970, 0.5), dated(2, 0.6, 0.6))
     found = list(maker.due(look(1, trade(2, 0.6), from_minute=IN_1970), LATER))

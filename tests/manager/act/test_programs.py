@@ -109,7 +109,7 @@ def test_a_path_that_supervisord_cannot_read_is_refused(name: str) -> None:
         render(config(), bad)
 
 
-def test_secrets_are_in_no_section_and_the_address_of_redis_only_as_a_digest(tmp_path: Path) -> None:
+def test_a_section_has_no_secret_and_the_redis_address_only_as_a_digest(tmp_path: Path) -> None:
     environment = Environment(root=tmp_path, fleet_path=tmp_path / "f.toml")
     secret = RedisConfig(url="redis://user@host.example/0", password="hunter2")  # noqa: S106 - made up
     text = render(config(), launch_from(environment, secret))

@@ -32,7 +32,7 @@ def test_with_room_for_all_each_row_is_a_line() -> None:
     ]
 
 
-def test_texts_are_broken_between_words_first_and_an_empty_column_goes_without_a_word() -> None:
+def test_cells_wrap_between_words_and_an_empty_column_is_omitted() -> None:
     assert lines(ROWS, 48) == [
         "collector              state    why",
         "okx:BTC-USD_UM-261225  running  data flows as it",

@@ -102,7 +102,7 @@ fleets: st.SearchStrategy[dict[str, dict[str, Any]]] = st.dictionaries(
 
 
 @given(fleets, fleets)
-def test_every_collector_stands_in_a_plan_once_and_nothing_is_to_do_when_all_is_done(
+def test_a_plan_names_each_collector_once_and_is_empty_when_all_is_applied(
     wanted: dict[str, dict[str, Any]], applied: dict[str, dict[str, Any]]
 ) -> None:
     after = [content(config(symbol, **settings)) for symbol, settings in wanted.items()]

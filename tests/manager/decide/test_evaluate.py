@@ -168,7 +168,7 @@ def test_in_an_outage_nobody_is_restarted_but_one_probe_at_a_time(
 
 @settings(max_examples=250, deadline=None)
 @given(events, events)
-def test_a_manager_killed_at_any_point_and_started_again_takes_the_same_decisions(
+def test_a_manager_killed_and_started_again_at_any_point_decides_the_same(
     before: list[Event], after: list[Event]
 ) -> None:
     one, other = World(SIZE), World(SIZE)
@@ -206,7 +206,7 @@ def test_a_stuck_collector_is_restarted_once_and_nobody_else() -> None:
     assert {judgement.verdict for judgement in world.judgements.values()} == {Verdict.HEALTHY}
 
 
-def test_three_restarts_in_vain_end_in_standing_down_and_ten_good_minutes_in_another_chance() -> None:
+def test_three_failed_restarts_end_in_stand_down_until_ten_good_minutes() -> None:
     world = lived(3, Event(1, Trouble.MUTE, 60))
     assert [kind for _, kind, _ in told(world, 10)] == ["restart", "restart", "restart", "stand_down"]
     judgement = world.judgements[world.fleet[1].id]

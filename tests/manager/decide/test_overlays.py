@@ -95,7 +95,8 @@ def test_the_marks_in_the_heartbeat() -> None:
     assert NO_OVERLAYS.to_fields() == {"outages": "{}", "stood_down": "[]", "no_writes": ""}
 
 
-def test_while_redis_takes_no_writes_a_heartbeat_proves_nothing_missing_or_not() -> None:
+def test_while_redis_refuses_writes_heartbeats_prove_nothing() -> None:
+    """Neither one that is missing nor one that is there."""
     overlays = Overlays(stood_down=frozenset({"okx:BTC-USDT"}), no_writes=NoWrites("OOM", NOW_NS))
     hung = Judgement(config=config(), verdict=Verdict.HUNG, why="no heartbeat for 11 s", on_absence=True)
     alone = Judgement(config=config(), verdict=Verdict.DEAD, why="no heartbeat", on_absence=True)

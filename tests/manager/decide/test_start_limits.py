@@ -32,7 +32,7 @@ def judged(config: ExchangeCollectorConfig, found: Process) -> Judgement:
     return Judgement(config=config, verdict=Verdict.STARTING, why="because", process=found)
 
 
-def test_an_exchange_whose_collectors_do_not_come_up_leaves_the_slots_of_others_alone() -> None:
+def test_collectors_of_one_exchange_leave_the_start_slots_of_others_free() -> None:
     dead, good = of("okx", 40), of("binance", 1)
     in_start = [judged(config, process(config, uptime_s=12)) for config in dead[:10]]
     waiting = [judged(config, NEVER_STARTED) for config in [*dead[10:], *good]]
@@ -74,7 +74,7 @@ def on_the_way(config: ExchangeCollectorConfig) -> Pulse:
     )
 
 
-def test_who_waits_for_an_exchange_that_is_away_does_not_excuse_those_of_another() -> None:
+def test_waiting_for_a_lost_exchange_does_not_excuse_collectors_of_another() -> None:
     dead, late = of("okx", 40), of("binance", 1)
     fleet = [*dead, *late]
     pulses = {config.id: on_the_way(config) for config in fleet}
@@ -84,7 +84,7 @@ def test_who_waits_for_an_exchange_that_is_away_does_not_excuse_those_of_another
     assert judgements[40].verdict is Verdict.SILENT
 
 
-def test_those_that_start_at_this_moment_share_the_processors_whatever_their_exchange() -> None:
+def test_collectors_starting_now_share_the_processors_across_exchanges() -> None:
     start_limits, one = of("okx", 40), of("binance", 1)
     fleet = [*start_limits, *one]
     processes = {config.id.program: process(config, uptime_s=20) for config in start_limits}
@@ -93,7 +93,7 @@ def test_those_that_start_at_this_moment_share_the_processors_whatever_their_exc
     assert verdict is Verdict.STARTING
 
 
-def test_who_waits_among_many_of_another_exchange_is_told_of_at_its_own_time() -> None:
+def test_a_waiting_collector_is_reported_at_the_time_of_its_own_exchange() -> None:
     queue = Turns()
     many = [
         Judgement(config=config, verdict=Verdict.DEAD, why="because", process=NEVER_STARTED)

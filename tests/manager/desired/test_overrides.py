@@ -186,9 +186,10 @@ entries = st.dictionaries(
 
 
 @given(entries)
-def test_whatever_stands_in_the_hash_there_is_a_fleet_and_each_entry_counts_is_told_or_rests(
+def test_any_hash_of_overrides_yields_a_fleet_and_each_entry_has_an_effect(
     found: dict[str, str],
 ) -> None:
+    """Each entry counts, is reported, or waits for its collector."""
     desired = merge(FILE, found)
     names = [str(each.id) for each in desired.fleet.collectors]
     listed = [str(each.id) for each in FILE.collectors]

@@ -66,7 +66,7 @@ def test_a_key_that_was_never_read_stops_nobody() -> None:
     assert (ours.hear(None), ours.known, ours.desired.fleet) == (True, True, FILE)
 
 
-def test_a_file_is_taken_with_the_changes_and_one_that_cannot_be_used_is_not() -> None:
+def test_only_a_valid_file_is_applied_and_with_the_overrides() -> None:
     ours = wanted(InvalidConfigurationError("fleet.toml: bad"), replace(FILE, collectors=(BTC,)))
     ours.hear({"okx:BTC-USDT": encode(STOPPED)})
     before = ours.desired
@@ -146,7 +146,7 @@ async def test_a_redis_that_does_not_answer_is_tidied_later() -> None:
     await client.aclose()
 
 
-def test_a_file_that_another_manager_may_have_overtaken_is_not_sure_before_it_is_read_again() -> None:
+def test_a_file_that_another_manager_may_have_replaced_is_reread_first() -> None:
     ours = wanted(InvalidConfigurationError("bad"), FILE)
     seen = [ours.sure]
     ours.hear({})
@@ -162,7 +162,7 @@ def test_a_file_that_another_manager_may_have_overtaken_is_not_sure_before_it_is
     assert seen == [False, True, False, False, True, False]
 
 
-async def test_the_file_as_taken_is_written_down_once_and_tried_again_where_that_fails() -> None:
+async def test_the_applied_file_is_recorded_once_and_retried_after_a_failure() -> None:
     other, written, troubles = Fleet(redis=RedisConfig(), collectors=(ETH,)), list[Fleet](), [OSError("disk full")]
 
     def record(fleet: Fleet) -> None:

@@ -53,7 +53,7 @@ def short(entries: list[JournalEntry]) -> list[tuple[What, str, dict[str, str]]]
     return [(entry.what, entry.why, entry.details) for entry in entries]
 
 
-def test_a_redis_that_takes_no_writes_is_told_once_it_lasts_and_when_it_is_over(scene: Scene) -> None:
+def test_refused_writes_are_reported_once_they_last_and_when_they_end(scene: Scene) -> None:
     since_ns, news = scene.clock.now_ns(), list[tuple[int, JournalEntry]]()
     for second in range(60):
         no_writes = NoWrites("OOM", since_ns) if second < 40 else None

@@ -70,7 +70,7 @@ async def test_a_command_writes_one_entry() -> None:
         assert client.xlen(keys.FLEET_EVENTS) == 1
 
 
-async def test_a_full_journal_loses_its_oldest_and_nothing_that_came_while_it_was_written(
+async def test_a_full_journal_drops_the_oldest_and_nothing_added_during_a_write(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     client = fakeredis.FakeAsyncRedis(decode_responses=True)

@@ -95,7 +95,7 @@ def test_collectors_that_left_the_fleet_are_forgotten() -> None:
     assert memory.update({ID: Pulse()}, 102.0) == {ID: Pulse()}
 
 
-def test_a_heartbeat_that_may_not_be_read_is_told_from_something_else_in_its_key() -> None:
+def test_an_unreadable_heartbeat_is_distinct_from_a_key_of_another_type() -> None:
     key, refusal = keys.heartbeat(ID), redis.exceptions.NoPermissionError("No permissions to access a key")
     (found,) = read_pulses([ID], [refusal], NOW_NS).values()
     assert found == Pulse(expired=False, readable=False, refusal=f" (NOPERM hgetall {key})")

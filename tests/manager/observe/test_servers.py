@@ -84,7 +84,7 @@ async def test_a_failover_by_sentinels_is_told_with_both_masters(tmp_path: Path)
         await client.aclose()
 
 
-async def test_in_a_cluster_the_death_of_a_master_is_told_with_who_took_its_place(tmp_path: Path) -> None:
+async def test_a_failed_cluster_master_is_reported_with_its_replacement(tmp_path: Path) -> None:
     cluster, clock = Cluster(tmp_path, replica=True), ManualClock()
     with running(cluster):
         client = async_client(cluster.config)

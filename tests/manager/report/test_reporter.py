@@ -148,7 +148,7 @@ async def test_a_new_manager_goes_on_counting_restarts(
     assert reporter.snapshot.figures.totals.restarted == 3
 
 
-async def test_the_figures_are_taken_and_kept_again_and_again_by_the_one_that_leads(
+async def test_only_the_leader_takes_and_stores_the_figures_again_and_again(
     tmp_path: Path, clock: ManualClock, poller: Poller, link: RedisLink, redis_server: RedisServer
 ) -> None:
     reporter = Reporter(tmp_path, clock, SETTINGS)

@@ -82,7 +82,7 @@ def test_another_process_at_the_last_moment_is_spared(scene: Scene, monkeypatch:
     assert (scene.kills, signs.take(signs.revival_file(scene.var))) == ([], None)
 
 
-def test_a_supervisord_that_does_not_answer_is_told_once_and_proves_nothing(
+def test_an_unreachable_supervisord_is_reported_once_and_proves_nothing(
     scene: Scene, capsys: pytest.CaptureFixture[str]
 ) -> None:
     scene.look(times=2)
@@ -112,7 +112,7 @@ def test_a_kill_that_fails_is_told(
     assert signs.take(signs.revival_file(scene.var)) is None
 
 
-def test_logs_that_were_removed_are_made_again_and_supervisord_writes_to_them(
+def test_deleted_logs_are_made_again_and_supervisord_reopens_them(
     scene: Scene, capsys: pytest.CaptureFixture[str]
 ) -> None:
     scene.pid = 0
@@ -134,7 +134,7 @@ def test_logs_that_were_removed_are_made_again_and_supervisord_writes_to_them(
     }
 
 
-def test_logs_are_opened_anew_once_and_not_while_somebody_still_removes_them(scene: Scene) -> None:
+def test_logs_are_reopened_once_and_not_during_their_removal(scene: Scene) -> None:
     scene.pid = 0
     for _ in range(3):  # the manager makes the folder, too, between two looks
         shutil.rmtree(scene.logs)

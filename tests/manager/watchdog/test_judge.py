@@ -31,7 +31,7 @@ def test_a_manager_that_gives_no_sign_is_killed_once() -> None:
     assert watch(*looks) == [None] * 7 + [35.0, None, None]
 
 
-def test_one_that_hangs_from_its_start_is_killed_too_with_more_patience_each_time() -> None:
+def test_a_process_hung_from_its_start_is_killed_after_ever_longer_waits() -> None:
     def looks(pid: int, first_s: float, last_s: float) -> list[tuple[float, int, int]]:
         return [(first_s + 5 * n, 0, pid) for n in range(round((last_s - first_s) / 5) + 1)]
 

@@ -31,7 +31,7 @@ OTHERS = st.builds(chunk, st.just(ETH_TRADES), st.integers(0, 6), st.sets(st.int
 
 
 @given(CHUNKS, OTHERS, st.data())
-def test_a_position_inside_a_batch_is_behind_what_was_handed_out_and_before_the_rest(
+def test_a_position_inside_a_batch_divides_returned_entries_from_the_rest(
     first: Chunk, second: Chunk, data: st.DataObject
 ) -> None:
     batch = Batch([first, second], AROUND)

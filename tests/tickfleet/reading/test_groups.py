@@ -317,7 +317,7 @@ async def test_streams_of_a_pattern_are_shared(site: Site) -> None:
 
 
 @pytest.mark.parametrize("last", [6, 0])
-async def test_a_redis_that_comes_back_older_is_told_and_what_is_done_comes_no_more(site: Site, last: int) -> None:
+async def test_a_redis_restored_from_a_backup_is_reported_and_nothing_is_redone(site: Site, last: int) -> None:
     write_trades(site.client, 1, 10)
     async with site.member("one", at_once=2) as member:
         assert await deal(member, 10) == ids(1, 10)

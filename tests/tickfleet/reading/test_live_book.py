@@ -121,7 +121,7 @@ async def test_an_entry_that_cannot_be_read_is_a_doubt(market: Market) -> None:
         assert (seen(book), book.joins) == (at(9), 1)
 
 
-async def test_what_the_collector_says_of_its_feed_counts_until_the_next_snapshot(market: Market) -> None:
+async def test_a_feed_status_of_the_collector_counts_until_the_next_snapshot(market: Market) -> None:
     market.open()
     async with market.book() as book:
         await soon(book.become_valid())

@@ -471,7 +471,7 @@ async def test_a_redis_that_was_only_away_has_lost_nothing(redis_server: RedisSe
         assert await until_idle(subscriber) == []
 
 
-async def test_a_stream_that_was_begun_anew_while_nobody_read_it_is_told_also_where_no_counts_are_known(
+async def test_a_restarted_stream_is_reported_also_when_no_counts_are_known(
     redis_server: RedisServer,
 ) -> None:
     write_trades(redis_server.client, 1, 30)

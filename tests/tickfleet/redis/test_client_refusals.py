@@ -96,9 +96,7 @@ async def test_a_refused_login_is_told_by_its_cause(refusal: str, words: str) ->
 
 
 @pytest.mark.parametrize("password", [None, SECRET], ids=["no password", "a password"])
-async def test_a_server_with_too_many_connections_is_told_from_one_that_refuses_a_password(
-    tmp_path: Path, password: str | None
-) -> None:
+async def test_a_server_at_maxclients_is_distinct_from_a_refused_password(tmp_path: Path, password: str | None) -> None:
     server = RedisServer(tmp_path, password=password or "")
     server.start()
     taken = list[socket.socket]()

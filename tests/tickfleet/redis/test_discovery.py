@@ -149,7 +149,7 @@ async def test_a_sentinel_that_wants_a_password_gets_it_where_that_is_configured
 # --- a Cluster ---------------------------------------------------------------------------------------------------
 
 
-async def test_in_a_cluster_the_writer_finds_the_node_of_its_keys_and_follows_them(cluster: Cluster) -> None:
+async def test_a_cluster_writer_finds_the_node_of_its_keys_and_follows_them(cluster: Cluster) -> None:
     pipe = await fenced(cluster.config)
     assert await pipe.transaction([add(1)]) == [b"1-0"]
     for number in (2, 3, 4):  # each time to another one

@@ -77,7 +77,7 @@ async def test_a_malformed_frame_ends_a_connection_over_tls_in_time(each_transpo
 
 
 @pytest.mark.usefixtures("trusted")
-async def test_the_transport_is_gone_after_a_farewell_over_tls_that_nobody_answers(
+async def test_an_unanswered_close_over_tls_still_closes_the_transport(
     each_transport: str, authority: trustme.CA
 ) -> None:
     frozen, thawed = asyncio.Event(), asyncio.Event()

@@ -106,7 +106,7 @@ def test_without_the_manager_an_addition_is_kept(managed: ManagedStage) -> None:
     assert managed.pids()["XRP-USDT"] == 103
 
 
-def test_what_cannot_work_with_the_file_any_more_is_told_and_the_rest_goes_on(managed: ManagedStage) -> None:
+def test_an_override_that_the_file_makes_invalid_is_reported_and_ignored(managed: ManagedStage) -> None:
     managed.run("add", "okx", "XRP-USDT", "--param", "trade_channel=trades")
     override = managed.overrides()[XRP].replace("trade_channel", "moon_phase")
     managed.redis.hset(keys.FLEET_DESIRED, XRP, override)

@@ -95,9 +95,7 @@ def test_a_program_that_supervisord_does_not_know_yet_is_exit_2(stage: CliStage)
 
 
 @pytest.mark.parametrize("command", [["restart-all"], ["restart", "all"], ["restart", "okx:*"]])
-def test_one_that_is_not_there_yet_is_left_out_and_the_others_are_restarted(
-    stage: CliStage, command: list[str]
-) -> None:
+def test_restart_skips_an_unknown_program_and_restarts_all_others(stage: CliStage, command: list[str]) -> None:
     stage.all_up()
     del stage.supervisor.table[BTC.program]
     stage.on_wait = [nothing, lambda: stage.beat(ETH, run_id="new")]
@@ -185,7 +183,7 @@ def test_ten_at_a_time(stage: CliStage) -> None:
     assert (result.exit_code, down) == (0, [10, 0, 10, 0, 5])
 
 
-def test_a_program_that_is_gone_while_the_manager_replaces_it_is_waited_for(stage: CliStage) -> None:
+def test_restart_waits_for_a_program_that_the_manager_replaces_just_then(stage: CliStage) -> None:
     stage.all_up()
 
     def gone() -> None:

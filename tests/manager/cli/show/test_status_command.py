@@ -33,7 +33,7 @@ def test_one_not_healthy_is_exit_1(stage: CliStage) -> None:
     assert "connecting for 10 min: [bold]okx[/bold] refused" in result.stdout, "text from a heartbeat is no markup"
 
 
-def test_a_redis_that_takes_no_writes_is_exit_1_while_heartbeats_are_still_there(
+def test_status_exits_1_when_redis_refuses_writes_even_with_heartbeats(
     stage: CliStage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stage.all_up()

@@ -127,7 +127,7 @@ async def test_what_is_refused_is_given_up_and_told() -> None:
     assert sender.logs == [{"event": "alerts_refused", "status": 404, "alerts": 1, "log_level": "error"}]
 
 
-async def test_many_at_once_are_few_messages_and_beyond_the_bound_the_oldest_are_given_up() -> None:
+async def test_alerts_are_batched_and_the_oldest_are_dropped_above_the_bound() -> None:
     receiver = Receiver(OK)
     async with receiver.listening() as port, Sender(port).working() as sender:
         for number in range(WAITING_MAX + 7):

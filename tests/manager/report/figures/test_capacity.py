@@ -52,7 +52,7 @@ def test_a_fleet_that_nobody_has_measured_is_told_by_typical_sizes() -> None:
     assert found.disk_bytes(redis_here=True) == found.disk_bytes(redis_here=False) + 3 * found.redis_full_bytes
 
 
-def test_what_a_fleet_has_measured_tells_of_its_new_collectors_at_the_same_exchange() -> None:
+def test_measured_entry_sizes_are_used_for_new_collectors_of_that_exchange() -> None:
     binance = replace(ETH, exchange="binance")
     found = capacity_of([ETH, binance], MAXLEN, figures(entries=2_000, size=100_000))
     assert found.full_bytes_of == {

@@ -101,7 +101,7 @@ def applied(**details: str) -> JournalEntry:
     return JournalEntry(at_ns=NOW_NS, who="manager", what=What.FLEET_APPLIED, details=details)
 
 
-def test_restarts_are_counted_from_the_first_process_on_by_whoever_reads_the_journal() -> None:
+def test_restarts_count_from_the_first_process_for_any_journal_reader() -> None:
     journal = [seen(100), seen(130), seen(100, "okx:ETH-USDT"), seen(130), applied(changed="okx:BTC-USDT"), seen(170)]
     restarts = Restarts()
     for entry in journal:

@@ -104,7 +104,7 @@ def test_values(name: str, expected: dict[tuple[str, ...], float]) -> None:
     assert values(f"tickfleet_{name}") == expected
 
 
-def test_the_fleet_s_counts_are_those_of_the_verdicts_beside_them_not_of_the_last_survey() -> None:
+def test_fleet_counts_match_the_verdicts_shown_and_not_the_last_survey() -> None:
     later = snapshot()
     later.shown = replace(later.shown, judgements=[replace(each, verdict=Verdict.HEALTHY) for each in judgements()])
     up = values("tickfleet_collector_up", later).values()

@@ -41,7 +41,7 @@ def ids(first: int, last: int) -> list[str]:
 
 
 @pytest.mark.asyncio
-async def test_what_a_dead_member_holds_up_costs_the_others_neither_memory_nor_time(
+async def test_a_dead_member_costs_the_others_neither_memory_nor_time(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     clock, pipe = ManualClock(), Pipe("1-0")

@@ -84,9 +84,7 @@ def test_a_file_as_a_person_sees_it(tmp_path: Path) -> None:
         ("币安 a-b", "币安 a-b"),
     ],
 )
-def test_what_a_foreign_writer_put_there_is_obeyed_by_no_terminal_and_no_spreadsheet(
-    tmp_path: Path, reason: str, cell: str
-) -> None:
+def test_a_csv_cell_is_a_command_to_no_terminal_and_no_spreadsheet(tmp_path: Path, reason: str, cell: str) -> None:
     with CsvFile(tmp_path / "x.csv", DataType.TRADE) as file:
         file.write([Entry(BTC_TRADES, "1-0", Gap(ts_event=1, ts_recv=2, reason=reason, from_id=reason))])
     header, row = read(tmp_path / "x.csv")

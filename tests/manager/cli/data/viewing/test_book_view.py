@@ -61,7 +61,7 @@ def test_a_small_window_shows_the_best_levels() -> None:
     assert [line.split()[0] for line in lines[1:4]] == ["100.25", "──", "99.5"]
 
 
-def test_a_window_narrower_than_the_id_shows_all_of_it_and_the_state_in_as_many_lines_as_it_needs() -> None:
+def test_a_narrow_book_view_wraps_the_whole_id_and_the_state() -> None:
     lines = shown(BookView("okx:1000000MOG-USDT-PERP orderbook", "", BIDS, ASKS, START_NS), height=10, width=16)
     assert [line.strip() for line in lines[:4]] == ["okx:1000000MOG-U", "SDT-PERP", "orderbook", "VALID"]
     assert [line.split()[0] for line in lines[4:7]] == ["100.25", "──", "99.5"]
