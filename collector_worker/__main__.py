@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from collector_worker.app import Worker
 from collector_worker.health import last_words
-from collector_worker.recovery.takeover import confirmed
+from collector_worker.recovery.other_run import confirmed
 from collector_worker.settings import load_settings
 from common.config.environment import read_environment
 from common.process.event_loop import run

@@ -30,16 +30,13 @@ from collector_worker.publish.kept_keys import Kept, KeptKeys
 from collector_worker.publish.own_streams import Streams
 from collector_worker.publish.publisher import Publisher
 from collector_worker.publish.spool import Spool
-from collector_worker.recovery.coverage_check import fetchable, unvouched
-from collector_worker.recovery.spool_replay import SpoolReplay
-from collector_worker.recovery.tails import ahead_of_time, begin_later, read_tails, recall
-from collector_worker.recovery.takeover import heed_other
+from collector_worker.recovery.other_run import heed_other
+from collector_worker.recovery.takeover import NewRun, take_over
 from collector_worker.rest.client import RestClient
 from collector_worker.rest.rate_limits import RateLimiter
 from collector_worker.settings import WorkerSettings
 from collector_worker.telemetry.recorder import FrameRecorder
 from collector_worker.telemetry.telemetry import Telemetry
-from common.config.collector import ExchangeCollectorConfig
 from common.process.lifecycle import run_together
 from common.process.log import Failures, get_logger
 from tickfleet._util.backoff import full_jitter
@@ -60,10 +57,6 @@ from tickfleet.redis.client import RedisPipe
 
 SPOOL_BYTES = 1024 * 1024 * 1024
 HOUSEKEEPING_S = 1.0
-
-
-IDS_AHEAD = "the last id of a stream lies in the future: a foreign entry, or this machine's clock has been set back"
-"""Nothing is lost by it: later ids follow that one. But their first part says no more when an entry was made."""
 
 
 class RunLimits(Struct, frozen=True, kw_only=True):
@@ -97,7 +90,8 @@ class Worker:
         self._pipe = RedisPipe(settings.redis)
         self._telemetry = Telemetry(config, self._clock.now_ns())
         self._streams = Streams(config, settings.redis.maxlen)
-        self._trades, self._candles = _empty_sequences(config)
+        self._trades: TradeSequence
+        self._candles: dict[str, CandleSequence]
         beat = self._telemetry.beat
         run = f"{beat.started_at}-{beat.run_id}"
         self._buffer = Buffer(spool=Spool(settings.var / "spool", config.id.program, run, SPOOL_BYTES))
@@ -197,30 +191,23 @@ class Worker:
                 return
 
     async def _take_over_streams(self) -> None:
-        """Become the one writer, publish what an earlier run left behind, and see where the streams end."""
-        ledger = keys.coverage(self._config.id)
+        """Become the one writer, and continue where earlier runs ended."""
         if self._by_hand:
             await heed_other(self._pipe, self._config.id, self._telemetry.beat.run_id, ends_it=not self._asks)
         await self._pipe.take_fence(keys.writer(self._config.id))
         self._usual = self._usual or self._what_is_usual(await read_former(self._pipe, self._config.id))
-        spool_files = SpoolReplay(self._pipe, self._telemetry, self._publisher.carry_out, self._publisher.batch_bytes)
-        await spool_files.publish(self._buffer.spool_files, ledger.encode(), self._heartbeat.beat_if_due)
-        self._trades, self._candles = _empty_sequences(
-            self._config
-        )  # an attempt that failed may have read another Redis
-        now_ns = self._clock.now_ns()
-        refused = await read_tails(self._pipe, self._streams, self._trades, self._candles, now_ns)
-        refused |= await self._ledger_stream.restore(self._pipe, fetchable(self._streams))
-        recall(self._ledger_stream.history, self._streams, self._trades, self._candles)
-        self._telemetry.settled("ids")
-        if ahead := ahead_of_time(self._streams, now_ns):
-            self._telemetry.trouble("ids", IDS_AHEAD, ours=False)
-            get_logger().warning("ids_ahead_of_time", streams=ahead, why=IDS_AHEAD)
-        in_doubt = await unvouched(self._pipe, self._streams, self._ledger_stream.history)
-        self._ledger.remember(self._ledger_stream.history, in_doubt)
-        ends = {stream.key_bytes: stream.ids.last for stream in self._streams.all()}
-        self._publisher.follow({**ends, ledger.encode(): self._ledger_stream.ids.last}, refused)
-        begin_later(self._ledger_stream.history, self._streams, now_ns)
+        run = NewRun(
+            config=self._config,
+            pipe=self._pipe,
+            streams=self._streams,
+            ledger=self._ledger,
+            ledger_stream=self._ledger_stream,
+            publisher=self._publisher,
+            buffer=self._buffer,
+            telemetry=self._telemetry,
+            beat_if_due=self._heartbeat.beat_if_due,
+        )
+        self._trades, self._candles = await take_over(run, self._clock.now_ns())
 
     async def _collect(self) -> None:
         instrument = await self._find_instrument()
@@ -354,11 +341,6 @@ class Worker:
             else:
                 self._telemetry.settled("instruments")
                 return instrument
-
-
-def _empty_sequences(config: ExchangeCollectorConfig) -> tuple[TradeSequence, dict[str, CandleSequence]]:
-    wait_s = config.max_backfill_wait
-    return TradeSequence(wait_s), {each: CandleSequence(each, wait_s) for each in config.candle_intervals}
 
 
 async def _mirror(task: asyncio.Task[None]) -> None:

@@ -1,72 +1,88 @@
-"""A run in the foreground does not end one that collects the same, unless it is told to.
+"""What a new run does before its first entry, from top to bottom."""
 
-Under supervisord there is one process per collector, and what is there beside it is to be ended. By hand one may only
-want to look, and would take the fence from the live one.
-"""
+from collections.abc import Callable
 
-import os
-import socket
-import sys
+from msgspec import Struct
 
-from collector_worker.health.heartbeat import parse_hash
-from collector_worker.publish.stream_tips import Reader
+from collector_worker.integrity.coverage_writer import CoverageWriter
+from collector_worker.integrity.sequences import CandleSequence, TradeSequence
+from collector_worker.publish.buffer import Buffer
+from collector_worker.publish.coverage_stream import CoverageStream
+from collector_worker.publish.own_streams import Streams
+from collector_worker.publish.publisher import Publisher
+from collector_worker.recovery.coverage_check import fetchable, unvouched
+from collector_worker.recovery.spool_replay import SpoolReplay
+from collector_worker.recovery.tails import ahead_of_time, begin_later, read_tails, recall
+from collector_worker.telemetry.telemetry import Telemetry
+from common.config.collector import ExchangeCollectorConfig
 from common.process.log import get_logger
 from tickfleet.contract import keys
-from tickfleet.contract.health import Heartbeat, read_heartbeat
-from tickfleet.contract.identity import CollectorId
-from tickfleet.errors import AlreadyCollectedError
-from tickfleet.redis.protocol import Reply, pack_command
+from tickfleet.redis.client import RedisPipe
 
-FRESH_S = 3.0
-"""A run beats each second. One that has not for so long hangs or is gone, and may be replaced unasked."""
+IDS_AHEAD = "the last id of a stream lies in the future: a foreign entry, or this machine's clock has been set back"
+"""Nothing is lost by it: later ids follow that one. But their first part says no more when an entry was made."""
 
 
-async def heed_other(pipe: Reader, collector: CollectorId, run_id: str, *, ends_it: bool) -> None:
-    """Begin only where no other run lives, unless that one is to be ended; then say what a manager makes of that.
+class NewRun(Struct, frozen=True, kw_only=True):
+    """The parts of a run that continue what earlier runs began.
+
+    Attributes:
+        beat_if_due: Sends a heartbeat where the last one is a second old: a long spool takes its time.
+    """
+
+    config: ExchangeCollectorConfig
+    pipe: RedisPipe
+    streams: Streams
+    ledger: CoverageWriter
+    ledger_stream: CoverageStream
+    publisher: Publisher
+    buffer: Buffer
+    telemetry: Telemetry
+    beat_if_due: Callable[[], None]
+
+
+async def take_over(run: NewRun, now_ns: int) -> tuple[TradeSequence, dict[str, CandleSequence]]:
+    """Publish what earlier runs left in files, and see where streams and ledger end. The run holds the fence by now.
+
+    May be called again where it failed: nothing is kept of an attempt, which may have read another Redis.
+
+    Returns:
+        How far trades and candles were; the candles by interval.
 
     Raises:
-        AlreadyCollectedError: One does, and it is not.
-        RedisUnreachableError: Redis went away.
+        RedisUnreachableError: Redis went away, or takes no commands from us now.
+        SupersededError: A newer run has begun.
     """
-    key = keys.heartbeat(collector)
-    found, lifetime = await pipe.execute([pack_command(("HGETALL", key)), pack_command(("PTTL", key))])
-    beat = read_heartbeat(parse_hash(found))
-    if beat is None or beat.run_id == run_id or beat.exit_code is not None or not _is_fresh(lifetime) or _is_gone(beat):
-        return
-    other = f"process {beat.pid} on {beat.host}"
-    first = f"a manager that keeps it starts it again, which ends ours: then manager-cli stop {collector} first"
-    if not ends_it:
-        raise AlreadyCollectedError(f"{collector} is collected by {other}; {first}; --take-over ends that run unasked")
-    get_logger().warning("run_taken_over", why=f"{other} ends; {first}")
+    config, pipe, streams, publisher, ledger_stream = (
+        run.config,
+        run.pipe,
+        run.streams,
+        run.publisher,
+        run.ledger_stream,
+    )
+    trades = TradeSequence(config.max_backfill_wait)
+    candles = {each: CandleSequence(each, config.max_backfill_wait) for each in config.candle_intervals}
+    ledger_key = keys.coverage(config.id).encode()
+
+    replay = SpoolReplay(pipe, run.telemetry, publisher.carry_out, publisher.batch_bytes)
+    await replay.publish(run.buffer.spool_files, ledger_key, run.beat_if_due)
+
+    refused = await read_tails(pipe, streams, trades, candles, now_ns)
+    refused |= await ledger_stream.restore(pipe, fetchable(streams))
+    recall(ledger_stream.history, streams, trades, candles)
+    _report_ids_ahead(streams, now_ns, run.telemetry)
+
+    in_doubt = await unvouched(pipe, streams, ledger_stream.history)
+    run.ledger.remember(ledger_stream.history, in_doubt)
+
+    ends = {stream.key_bytes: stream.ids.last for stream in streams.all()}
+    publisher.follow({**ends, ledger_key: ledger_stream.ids.last}, refused)
+    begin_later(ledger_stream.history, streams, now_ns)
+    return trades, candles
 
 
-def confirmed(error: AlreadyCollectedError) -> bool:
-    """Ask on a terminal whether the other run is to be ended; without one nobody is there to say so."""
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        return False
-    sys.stderr.write(f"collector-worker: {error}\nEnd that run and take over? [y/N] ")
-    sys.stderr.flush()
-    try:
-        return sys.stdin.readline().strip().lower() in ("y", "yes")
-    except KeyboardInterrupt:
-        return False
-
-
-def _is_fresh(lifetime: Reply) -> bool:
-    """By what is left of its lifetime in ms, so that no clock of another machine matters."""
-    return not isinstance(lifetime, int) or lifetime < 0 or lifetime > (keys.HEARTBEAT_TTL_S - FRESH_S) * 1000
-
-
-def _is_gone(beat: Heartbeat) -> bool:
-    """Whether its process was one of this machine, and is not there any more; as where we have its number now."""
-    if beat.host != socket.gethostname():
-        return False
-    if beat.pid == os.getpid():
-        return True
-    try:
-        os.kill(beat.pid, 0)
-    except ProcessLookupError:
-        return True
-    except OSError:  # somebody else's
-        return False
-    return False
+def _report_ids_ahead(streams: Streams, now_ns: int, telemetry: Telemetry) -> None:
+    telemetry.settled("ids")
+    if ahead := ahead_of_time(streams, now_ns):
+        telemetry.trouble("ids", IDS_AHEAD, ours=False)
+        get_logger().warning("ids_ahead_of_time", streams=ahead, why=IDS_AHEAD)

@@ -5,9 +5,9 @@ import asyncio
 import pytest
 
 import collector_worker.health.heartbeat as heartbeat_module
-from collector_worker.app import IDS_AHEAD
 from collector_worker.exchanges.okx import Okx
 from collector_worker.publish.stream_tips import StreamReturnedError, StreamTakenError
+from collector_worker.recovery.takeover import IDS_AHEAD
 from tests.support import okx_wire
 from tests.support.http_server import answer
 from tests.support.okx_wire import ticker

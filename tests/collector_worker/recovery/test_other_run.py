@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from collector_worker.recovery.takeover import confirmed, heed_other
+from collector_worker.recovery.other_run import confirmed, heed_other
 from tests.manager.fakes import heartbeat
 from tests.support.redis_server import RedisServer
 from tickfleet.contract.identity import CollectorId
