@@ -109,7 +109,7 @@ class ExchangeCollectorConfig(Struct, frozen=True):
 
 
 def _check_symbol(symbol: str, known: ExchangeProfile) -> None:
-    kind = Symbol.parse(symbol).kind
+    kind = Symbol.parse(symbol, known.assets).kind
     if kind not in known.kinds:
         kinds = ", ".join(each.value for each in known.kinds)
         raise InvalidConfigurationError(

@@ -5,7 +5,7 @@ The adapters that do it live with the worker; a test holds the two lists togethe
 
 from msgspec import Struct
 
-from tickfleet.contract.exchanges import require_exchange
+from tickfleet.contract.exchanges import ASSETS, AssetGrammar, require_exchange
 from tickfleet.contract.identity import DataType, ProductKind
 from tickfleet.contract.intervals import INTERVAL_S
 from tickfleet.contract.suggestions import of_known
@@ -92,6 +92,7 @@ class ExchangeProfile(Struct, frozen=True, kw_only=True):
         limits: Kept by all processes of a machine together; below what the exchange states.
         rest_unit: What the exchange counts of REST.
         kinds: What it trades, as far as we collect it.
+        assets: How it spells the assets of a symbol. Readers keep to it too, so it is the contract's.
         custom_params: Allowed names with their allowed values, the default first.
         start_connects, start_rest_units: What the start of one collector takes at most where nothing was missed.
     """
@@ -104,6 +105,7 @@ class ExchangeProfile(Struct, frozen=True, kw_only=True):
     limits: Limits
     rest_unit: str
     kinds: tuple[ProductKind, ...]
+    assets: AssetGrammar
     data_types: tuple[DataType, ...]
     candle_intervals: tuple[str, ...]
     custom_params: dict[str, tuple[str, ...]]
@@ -158,6 +160,7 @@ PROFILES: dict[str, ExchangeProfile] = {
         limits=Limits(connect=Rate(per_s=0.8, burst=50.0), rest=Rate(per_s=80.0, burst=800.0)),
         rest_unit="request weight",
         kinds=(ProductKind.SPOT,),
+        assets=ASSETS["binance"],
         data_types=(DataType.TRADE, DataType.ORDERBOOK, DataType.TICKER, DataType.CANDLES),
         candle_intervals=tuple(INTERVAL_S),
         custom_params={},
@@ -177,6 +180,7 @@ PROFILES: dict[str, ExchangeProfile] = {
         limits=Limits(connect=Rate(per_s=2.5), rest=Rate(per_s=8.0, burst=4.0)),
         rest_unit="calls",
         kinds=tuple(ProductKind),
+        assets=ASSETS["okx"],
         data_types=(DataType.TRADE, DataType.ORDERBOOK, DataType.TICKER, DataType.CANDLES),
         candle_intervals=tuple(INTERVAL_S),
         custom_params={

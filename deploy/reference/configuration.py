@@ -14,6 +14,7 @@ from common.config.manager_limits import Tuning
 from deploy.reference.keys import Key, keys_of, written
 from deploy.reference.variables import variables
 from manager.settings import ManagerSettings
+from tickfleet.contract.exchanges import MAX_ASSET_CHARACTERS, AssetGrammar
 from tickfleet.redis.config import MaxLen
 
 EVERY_KEY = Path(__file__).resolve().parent / "every-key.toml"
@@ -134,6 +135,7 @@ def _section(table: Table, example: Mapping[str, Any]) -> Iterable[str]:
 def _by_exchange() -> str:
     facts: dict[str, Callable[[ExchangeProfile], str]] = {
         "products": lambda known: ", ".join(kind.value for kind in known.kinds),
+        "base and quote of a `symbol`": lambda known: _letters(known.assets),
         "`data_types`": lambda known: _listed(kind.value for kind in known.data_types),
         "`candle_intervals`": lambda known: _listed(known.candle_intervals),
         "`custom_params`, the default first": lambda known: (
@@ -148,6 +150,12 @@ def _by_exchange() -> str:
     }
     rows = ((name, *map(fact, PROFILES.values())) for name, fact in facts.items())
     return _rows(("", *(f"`{name}`" for name in PROFILES)), rows)
+
+
+def _letters(assets: AssetGrammar) -> str:
+    of_ours = "capitals `A` to `Z` and letters of other scripts" if assets.capitals else "letters of any script"
+    letters = "capitals of any script" if assets.all_capitals else of_ours
+    return f"{letters}, digits, `_` and `.`; at most {MAX_ASSET_CHARACTERS} each"
 
 
 def _limit(own: float, unit: str) -> str:

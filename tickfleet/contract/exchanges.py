@@ -1,9 +1,63 @@
-"""The exchanges whose streams there may be. What each of them can do is the fleet's to know."""
+"""The exchanges whose streams there may be, and how each spells an asset. What it can do is the fleet's to know."""
+
+import unicodedata
+from string import ascii_lowercase
+
+from msgspec import Struct
 
 from tickfleet.contract.suggestions import did_you_mean
 from tickfleet.errors import ExchangeNotSupportedError
 
-EXCHANGES = ("binance", "okx")
+MAX_ASSET_CHARACTERS = 20
+
+
+class AssetGrammar(Struct, frozen=True):
+    """How an exchange spells the names of assets, within what the contract admits. Which there are, it lists itself.
+
+    Attributes:
+        never: Characters that stand in no name of it.
+        all_capitals: No letter of any script is a small one.
+    """
+
+    never: str = ""
+    all_capitals: bool = False
+
+    def admits(self, asset: str) -> bool:
+        """Whether an asset may have this name.
+
+        The contract admits letters, digits and marks of any script, ``_`` and ``.``: all that means something in an
+        id, a key of Redis or a pattern is outside of it.
+        """
+        return (
+            len(asset) <= MAX_ASSET_CHARACTERS
+            and all(sign in "_." or unicodedata.category(sign)[0] in "LMN" for sign in asset)
+            and not any(sign in self.never for sign in asset)
+            and not (self.all_capitals and any(unicodedata.category(sign) == "Ll" for sign in asset))
+        )
+
+    @property
+    def capitals(self) -> bool:
+        """Whether names have no small ``a`` to ``z``, so that ``btc`` can only mean ``BTC``."""
+        return not self.admits("a")
+
+
+ANY_ASSET = AssetGrammar()
+"""Of an exchange that we know nothing of: Hyperliquid lists ``kPEPE``, Kraken ``AAPLx``."""
+
+ASSETS = {
+    # Binance states the range of a symbol in its refusal of one (-1100): any script, no small letters of ours.
+    "binance": AssetGrammar(never=ascii_lowercase),
+    # "Instrument ids are upper case" (OKX sheet, section 3); families have a "_" (USD_UM_XPERP).
+    "okx": AssetGrammar(all_capitals=True),
+}
+"""By exchange. A reader asks it too: a misspelt id is refused, not waited for."""
+
+EXCHANGES = tuple(ASSETS)
+
+
+def assets_of(exchange: str) -> AssetGrammar:
+    """How an exchange spells assets; of one that is not known here, all that the contract admits."""
+    return ASSETS.get(exchange, ANY_ASSET)
 
 
 def require_exchange(name: str) -> None:

@@ -2,19 +2,19 @@
 
 A symbol is spelt the same for every exchange: ``BASE-QUOTE`` (spot), ``BASE-QUOTE-PERP`` (perpetual swap) or
 ``BASE-QUOTE-YYMMDD`` (future, its expiry in UTC). Base and quote are the exchange's own names of them, in any script:
-what it lists can be collected, and only its instrument list knows that. Its own spelling is found there too.
+what it lists can be collected, and only its instrument list knows that. Its own spelling is found there too. Two ids
+may differ in nothing but capitals (``kPEPE``, ``KPEPE``): so may the files and the programs that are named after them.
 """
 
 import re
-import unicodedata
 from datetime import date
 from enum import Enum
 
 from msgspec import Struct
 
+from tickfleet.contract.exchanges import ANY_ASSET, AssetGrammar, assets_of
 from tickfleet.errors import InvalidConfigurationError
 
-MAX_ASSET_CHARACTERS = 20
 MAX_FILE_NAME_BYTES = 120
 """Of a symbol in the name of a file, which may have 255 with all that stands around it."""
 
@@ -51,21 +51,21 @@ class Symbol(Struct, frozen=True):
     expiry: str = ""
 
     @classmethod
-    def parse(cls, text: str) -> "Symbol":
-        """Read ``BTC-USDT``, ``BTC-USDT-PERP`` or ``BTC-USDT-270326``.
+    def parse(cls, text: str, assets: AssetGrammar = ANY_ASSET) -> "Symbol":
+        """Read ``BTC-USDT``, ``BTC-USDT-PERP`` or ``BTC-USDT-270326``, with assets as its exchange spells them.
 
         Raises:
             InvalidConfigurationError: The text has none of these shapes, or the expiry is no date.
         """
         shape = _SHAPE.fullmatch(text)
         if shape is None or not (
-            _is_asset(shape["base"]) and _is_asset(shape["quote"]) and not _is_tail(shape["quote"])
+            assets.admits(shape["base"]) and assets.admits(shape["quote"]) and not _is_tail(shape["quote"])
         ):
-            raise InvalidConfigurationError(_misspelt(text))
+            raise InvalidConfigurationError(_misspelt(text, assets))
         base, quote, tail = shape["base"], shape["quote"], shape["tail"]
         if tail is not None and not _is_tail(tail):
             hint = f"; a perpetual swap is spelt {base}-{quote}-PERP" if tail in _PERPETUAL_ELSEWHERE else ""
-            raise InvalidConfigurationError(_misspelt(text) + hint)
+            raise InvalidConfigurationError(_misspelt(text, assets) + hint)
         if len(_safe(text)) > MAX_FILE_NAME_BYTES:
             raise InvalidConfigurationError(f"symbol {text!r} is too long for the names of its files")
         if tail is None:
@@ -77,37 +77,32 @@ class Symbol(Struct, frozen=True):
         return cls(base, quote, ProductKind.FUTURE, tail)
 
 
-def _misspelt(text: str) -> str:
-    meant = _respelt(text)
+def _misspelt(text: str, assets: AssetGrammar) -> str:
+    meant = _respelt(text, assets)
     hint = f"; did you mean {meant!r}?" if meant else ""
-    return f"symbol {text!r} is not spelt BASE-QUOTE, BASE-QUOTE-PERP or BASE-QUOTE-YYMMDD in capitals{hint}"
+    how = " in capitals" if assets.capitals else ""
+    return f"symbol {text!r} is not spelt BASE-QUOTE, BASE-QUOTE-PERP or BASE-QUOTE-YYMMDD{how}{hint}"
 
 
-def _respelt(text: str) -> str:
-    """The symbol that it is in the spelling of others (``btc/usdt``, ``BTC_USDT``, ``BTCUSDT``); else empty."""
-    capitals = text.strip().upper()
-    spelt = capitals if "-" in text else _OTHER_SIGNS.sub("-", capitals)
+def _respelt(text: str, assets: AssetGrammar) -> str:
+    """The symbol that it is in the spelling of others (``btc/usdt``, ``BTC_USDT``, ``BTCUSDT``); else empty.
+
+    Where an exchange lists small letters, ``kPEPE`` is not taken for ``KPEPE``, which may be another asset.
+    """
+    spelt = text.strip()
+    spelt = spelt.upper() if assets.capitals else _TAIL.sub(lambda found: found[0].upper(), spelt)
+    spelt = spelt if "-" in text else _OTHER_SIGNS.sub("-", spelt)
     spelt = _GLUED.sub(r"\1-\2", spelt)
     try:
-        return spelt if spelt != text and Symbol.parse(spelt) else ""
+        return spelt if spelt != text and Symbol.parse(spelt, assets) else ""
     except InvalidConfigurationError:
         return ""
 
 
+_TAIL = re.compile("[-/_:]perp$", re.IGNORECASE)
 _OTHER_SIGNS = re.compile("[/_:]")
 _GLUED = re.compile("^([A-Z0-9]{2,})(USDT|USDC|FDUSD|USD|EUR)$")
 """What no exchange quotes in is not taken for a quote: where to cut would be a guess."""
-
-
-def _is_asset(text: str) -> bool:
-    """Letters, digits and marks of any script, ``_`` and ``.``, but no small letters of ours.
-
-    Binance states this range itself, in its refusal of a symbol. All that means something in an id, a key of Redis or
-    a pattern is outside of it.
-    """
-    return len(text) <= MAX_ASSET_CHARACTERS and all(
-        sign in "_." or (unicodedata.category(sign)[0] in "LMN" and not "a" <= sign <= "z") for sign in text
-    )
 
 
 def _is_tail(text: str) -> bool:
@@ -124,14 +119,14 @@ def _is_date(expiry: str) -> bool:
     return True
 
 
-_UNSAFE = re.compile(r"[^A-Z0-9_-]")
+_UNSAFE = re.compile(r"[^A-Za-tw-z0-9_-]")
 _ESCAPED = re.compile(r"u[0-9a-f]{4}|v[0-9a-f]{6}")
 
 
 def _safe(symbol: str) -> str:
     """A symbol in characters that every file system, terminal and supervisord's files take as they are.
 
-    No symbol has small letters of ours, so ``u`` and four digits, or ``v`` and six, can stand for what is no capital.
+    ``u`` and four digits, or ``v`` and six, stand for every other character, the letters ``u`` and ``v`` among them.
     """
     return _UNSAFE.sub(lambda found: _escape(ord(found[0])), symbol)
 
@@ -168,12 +163,12 @@ class CollectorId(Struct, frozen=True, order=True):
         """Read ``exchange:SYMBOL``.
 
         Raises:
-            InvalidConfigurationError: No colon, or one of the parts is misspelt.
+            InvalidConfigurationError: No colon, or one of the parts is not spelt as that exchange spells it.
         """
         exchange, colon, symbol = text.partition(":")
         if not colon or not _EXCHANGE.fullmatch(exchange):
             raise InvalidConfigurationError(f"collector id {text!r} is not spelt exchange:SYMBOL")
-        Symbol.parse(symbol)
+        Symbol.parse(symbol, assets_of(exchange))
         return cls(exchange, symbol)
 
     @classmethod

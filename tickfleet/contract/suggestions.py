@@ -85,7 +85,7 @@ def _is_same(name: str, known: str) -> bool:
     if exchange != its_exchange:
         return bool(colon and did_you_mean(exchange, [its_exchange])) and _signless(symbol) == _signless(its_symbol)
     base, *others = symbol.upper().split("-")
-    its_base, *its_others = its_symbol.split("-")
+    its_base, *its_others = its_symbol.upper().split("-")
     return base == its_base and [*map(_slipless, others)] == [*map(_slipless, its_others)]
 
 

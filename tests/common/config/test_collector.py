@@ -62,6 +62,16 @@ REFUSED = {
         "symbol 'btc/usdt' is not spelt BASE-QUOTE, BASE-QUOTE-PERP or BASE-QUOTE-YYMMDD in capitals;"
         " did you mean 'BTC-USDT'?",
     ),
+    "small letters where OKX lists capitals": Bad(
+        {"symbol": "btc-usdt"},
+        "symbol 'btc-usdt' is not spelt BASE-QUOTE, BASE-QUOTE-PERP or BASE-QUOTE-YYMMDD in capitals;"
+        " did you mean 'BTC-USDT'?",
+    ),
+    "small letters where Binance lists capitals": Bad(
+        {"exchange": "binance", "symbol": "kPEPE-USDT"},
+        "symbol 'kPEPE-USDT' is not spelt BASE-QUOTE, BASE-QUOTE-PERP or BASE-QUOTE-YYMMDD in capitals;"
+        " did you mean 'KPEPE-USDT'?",
+    ),
     "a perpetual where there is none": Bad(
         {"exchange": "binance", "symbol": "BTC-USDT-PERP"},
         "symbol 'BTC-USDT-PERP' is a perpetual; collectors of Binance know: spot",

@@ -4,6 +4,7 @@ import pytest
 from msgspec.structs import astuple
 
 from common.config.exchanges import PROFILES, Endpoints, Rate, profile
+from tickfleet.contract.exchanges import ASSETS
 from tickfleet.contract.identity import DataType, ProductKind
 from tickfleet.contract.intervals import INTERVAL_S
 from tickfleet.errors import ExchangeNotSupportedError
@@ -30,6 +31,15 @@ def test_what_they_trade() -> None:
         "binance": (ProductKind.SPOT,),
         "okx": tuple(ProductKind),
     }
+
+
+def test_how_they_spell_assets() -> None:
+    names = ("BTC", "USD_UM", "BRK.B", "币安人生", "жук", "kPEPE", "B/C", "A" * 21)
+    assert {name: [each for each in names if known.assets.admits(each)] for name, known in PROFILES.items()} == {
+        "binance": ["BTC", "USD_UM", "BRK.B", "币安人生", "жук"],
+        "okx": ["BTC", "USD_UM", "BRK.B", "币安人生"],
+    }
+    assert {name: known.assets for name, known in PROFILES.items()} == ASSETS
 
 
 @pytest.mark.parametrize(

@@ -4,17 +4,17 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from tickfleet.contract.exchanges import ASSETS
 from tickfleet.contract.identity import CollectorId, DataType, ProductKind, Symbol
 from tickfleet.errors import InvalidConfigurationError
 
 CURRENCY = st.one_of(
-    st.from_regex(r"[A-Z0-9_.]{1,20}", fullmatch=True),
-    st.text(st.characters(categories=["L", "M", "N"], exclude_characters="abcdefghijklmnopqrstuvwxyz"), min_size=1).map(
-        lambda text: text[:8]
-    ),
+    st.from_regex(r"[A-Za-z0-9_.]{1,20}", fullmatch=True).filter(lambda text: len(re.sub("[^uv.]", "", text)) < 8),
+    st.text(st.characters(categories=["L", "M", "N"]), min_size=1, max_size=8),
 )
 QUOTE = CURRENCY.filter(lambda text: text != "PERP" and not re.fullmatch("[0-9]{6}", text))
-EXCHANGE = st.from_regex(r"[a-z0-9]{1,8}(-[a-z0-9]{1,8}){0,2}", fullmatch=True)
+EXCHANGE = st.from_regex(r"[a-z0-9]{1,8}(-[a-z0-9]{1,8}){0,2}", fullmatch=True).filter(lambda name: name not in ASSETS)
+OKX = ASSETS["okx"]
 SUFFIX = st.sampled_from(["", "-PERP", "-270326"])
 
 
@@ -27,6 +27,8 @@ SUFFIX = st.sampled_from(["", "-PERP", "-270326"])
         ("BTC-USD-270326", Symbol("BTC", "USD", ProductKind.FUTURE, "270326")),
         ("PERP-USDT", Symbol("PERP", "USDT", ProductKind.SPOT)),
         ("币安人生-USDT", Symbol("币安人生", "USDT", ProductKind.SPOT)),
+        ("kPEPE-USD-PERP", Symbol("kPEPE", "USD", ProductKind.PERPETUAL)),
+        ("AAPLx-USD", Symbol("AAPLx", "USD", ProductKind.SPOT)),
         ("हिन्दी-USDT", Symbol("हिन्दी", "USDT", ProductKind.SPOT)),
         ("BTC-USD_UM-PERP", Symbol("BTC", "USD_UM", ProductKind.PERPETUAL)),
         ("BTC-USD_UM-261225", Symbol("BTC", "USD_UM", ProductKind.FUTURE, "261225")),
@@ -41,7 +43,7 @@ def test_a_symbol_is_taken_apart(text: str, symbol: Symbol) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "", "BTC", "BTC-", "-USDT", "BTCUSDT", "BTC/USDT", "BTC_USDT", "btc-usdt", "BTC-usdt", "币a-USDT",
+        "", "BTC", "BTC-", "-USDT", "BTCUSDT", "BTC/USDT", "BTC_USDT", "btc-usdt", "BTC-usdt", "币a-USDT", "kPEPE-USDT",
         "BTC-PERP", "BTC-270326", "BTC-USDT-2703", "BTC-USDT-2703261", "BTC-USDT-270326-C", "BTC-USDT ",
         " BTC-USDT", "BTC-USDT\n",
         "BTC-USDT-PERP\n",
@@ -51,7 +53,7 @@ def test_a_symbol_is_taken_apart(text: str, symbol: Symbol) -> None:
 )  # fmt: skip
 def test_a_misspelt_symbol_is_refused(text: str) -> None:
     with pytest.raises(InvalidConfigurationError) as caught:
-        Symbol.parse(text)
+        Symbol.parse(text, OKX)
     said = f"symbol {text!r} is not spelt BASE-QUOTE, BASE-QUOTE-PERP or BASE-QUOTE-YYMMDD in capitals"
     assert str(caught.value).startswith(said)
 
@@ -68,19 +70,37 @@ def test_a_misspelt_symbol_is_refused(text: str) -> None:
 )
 def test_the_same_symbol_in_the_signs_of_others_is_proposed(text: str, meant: str) -> None:
     with pytest.raises(InvalidConfigurationError) as caught:
-        Symbol.parse(text)
+        Symbol.parse(text, OKX)
     assert str(caught.value).endswith(f" in capitals; did you mean {meant!r}?")
 
 
 @pytest.mark.parametrize("text", ["BTC", "sol", "STETH", "BTC-USDT-2703", "BTC USDT", "USDT", "btc-usdt-270230"])
 def test_nothing_is_guessed(text: str) -> None:
     with pytest.raises(InvalidConfigurationError, match=r" in capitals$"):
-        Symbol.parse(text)
+        Symbol.parse(text, OKX)
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("kPEPE/USD", "kPEPE-USD"),
+        ("kPEPE_USD_PERP", "kPEPE-USD-PERP"),
+        ("kPEPE-USD-perp", "kPEPE-USD-PERP"),
+        ("kPEPE USD", ""),
+        ("btcusdt", ""),
+    ],
+)
+def test_where_small_letters_are_listed_none_is_taken_for_a_capital(text: str, meant: str) -> None:
+    with pytest.raises(InvalidConfigurationError) as caught:
+        CollectorId.parse(f"hyperliquid:{text}")
+    hint = f"; did you mean {meant!r}?" if meant else ""
+    said = f"symbol {text!r} is not spelt BASE-QUOTE, BASE-QUOTE-PERP or BASE-QUOTE-YYMMDD{hint}"
+    assert str(caught.value) == said
 
 
 @pytest.mark.parametrize("tail", ["SWAP", "PERPETUAL"])
 def test_the_name_that_others_give_a_perpetual_is_told(tail: str) -> None:
-    with pytest.raises(InvalidConfigurationError, match=r" in capitals; a perpetual swap is spelt BTC-USD_UM-PERP$"):
+    with pytest.raises(InvalidConfigurationError, match=r"; a perpetual swap is spelt BTC-USD_UM-PERP$"):
         Symbol.parse(f"BTC-USD_UM-{tail}")
 
 
@@ -101,6 +121,8 @@ def test_a_symbol_that_no_file_can_be_named_after_is_refused() -> None:
 @example("okx", "1", "USDT", "-PERP")
 @example("okx", "1000", "2", "")
 @example("binance", "U5E01", "U5E01", "")
+@example("kraken", "u5e01", "uv", "")
+@example("hyperliquid", "kPEPE", "USD", "-PERP")
 @example("binance", "\U0001d7d8币", "USDT", "-270326")
 def test_a_collector_id_reads_back_what_it_writes(exchange: str, base: str, quote: str, suffix: str) -> None:
     collector = CollectorId(exchange, f"{base}-{quote}{suffix}")
@@ -117,6 +139,9 @@ def test_a_collector_id_reads_back_what_it_writes(exchange: str, base: str, quot
         (CollectorId("binance-usdm", "BTC-USDT-PERP"), "collector-binance-usdm-BTC-USDT-PERP"),
         (CollectorId("okx", "BTC-USD_UM_XPERP-310404"), "collector-okx-BTC-USD_UM_XPERP-310404"),
         (CollectorId("binance", "币安人生-USDT"), "collector-binance-u5e01u5b89u4ebau751f-USDT"),
+        (CollectorId("hyperliquid", "kPEPE-USD-PERP"), "collector-hyperliquid-kPEPE-USD-PERP"),
+        (CollectorId("hyperliquid", "KPEPE-USD-PERP"), "collector-hyperliquid-KPEPE-USD-PERP"),
+        (CollectorId("kraken", "u5e01-USD"), "collector-kraken-u00755e01-USD"),
         (CollectorId("binance", "\U00020000.B-USDT"), "collector-binance-v020000u002eB-USDT"),
     ],
 )

@@ -71,6 +71,7 @@ def test_an_interval_of_the_same_length(name: str, meant: str) -> None:
 
 
 IDS = ["okx:BTC-USDT", "okx:BTC-USDT-PERP", "okx:BTC-USDT-261225", "okx:ETH-USDT", "binance:ETH-USDT"]
+IDS += ["hyperliquid:kPEPE-USD-PERP"]
 
 
 @pytest.mark.parametrize(
@@ -86,6 +87,8 @@ IDS = ["okx:BTC-USDT", "okx:BTC-USDT-PERP", "okx:BTC-USDT-261225", "okx:ETH-USDT
         ("okx:BTC-USTD", "'okx:BTC-USDT'"),
         ("okx:BTC-USDT-PREP", "'okx:BTC-USDT-PERP'"),
         ("okx:BTC-USDTT-PERP", "'okx:BTC-USDT-PERP'"),
+        ("hyperliquid:KPEPE-USD-PERP", "'hyperliquid:kPEPE-USD-PERP'"),
+        ("hyperliquid:kPEPE-USD-PREP", "'hyperliquid:kPEPE-USD-PERP'"),
         ("ETH-USDT", "'okx:ETH-USDT' or 'binance:ETH-USDT'"),
     ],
 )
