@@ -6,31 +6,29 @@ on nothing is sent for that stream any more, nor what the ledger would say of it
 ends: the next one reads the stream's tail, and fetches what is missing behind it.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from itertools import chain, takewhile
 from typing import Any
 
 from msgspec.structs import replace
 
 from collector_worker.publish.spool import Packed
-from collector_worker.publish.stream_tips import StreamReturnedError, place
+from collector_worker.publish.stream_tips import REFUSED, StreamReturnedError, place
 from collector_worker.telemetry.telemetry import Telemetry
 from common.process.log import get_logger
 from tickfleet.contract import keys
 from tickfleet.contract.codec import encode
-from tickfleet.contract.coverage import decode
+from tickfleet.contract.coverage import LedgerEntry, LedgerKind, decode
+from tickfleet.contract.coverage import encode as encode_ledger
 from tickfleet.contract.events import Gap
 from tickfleet.errors import UndecodableFrameError
-from tickfleet.redis.protocol import Refusal, Replies, Reply, is_no_stream, is_stale_id, is_wrong_type, pack_command
+from tickfleet.redis.protocol import Refusal, Reply, is_no_stream, is_stale_id, is_wrong_type, pack_command
 from tickfleet.redis.refusals import has_no_id_left
 
 _WRONG_TYPE = "WRONGTYPE"
 
 REDIS_REFUSED = "redis_refused"
 """Reason of a ``gap``: Redis did not take these, as another program had written into the stream."""
-
-REFUSED = Refusal(_WRONG_TYPE)
-"""In place of a reply that is not there."""
 
 GONE_LOOKS = 5
 """After so many looks, one a second, a key that is not there counts as free to begin a stream. Before that whoever
@@ -52,9 +50,6 @@ _REASONS = {
     _NO_ID: "somebody has written the highest id that there can be into",
 }
 
-_BOUND_WORDS = 3
-"""``MAXLEN ~ n``."""
-
 
 def subject(packed: Packed) -> bytes | None:
     """The stream that a ledger's entry speaks of; None where that is not said: it is no such entry."""
@@ -68,38 +63,60 @@ def subject(packed: Packed) -> bytes | None:
 
 
 def _fields(packed: Packed) -> dict[str, str]:
-    (words,) = Replies(text=True).feed(packed.command)
-    if not isinstance(words, list):
-        return {}
-    flat: list[str] = words[3 + _BOUND_WORDS * (words[2] == "MAXLEN") :]
-    return dict(zip(flat[::2], flat[1::2], strict=True))
+    texts = [part.decode(errors="replace") for part in packed.fields]
+    return dict(zip(texts[::2], texts[1::2], strict=True))
 
 
-def reports_of_refused(batch: Sequence[Packed], replies: Sequence[Reply]) -> list[bytes]:
+def reports_of_refused(batch: Sequence[Packed], replies: Sequence[Reply], run_id: str) -> list[bytes]:
     """The commands that report entries which Redis refused although it took later ones of the same stream.
 
     This happens where another program has written an id between ours. A new run continues after what was taken, and
-    would never know. A ``gap`` reports refused data; refused gaps and statements of the ledger are sent again.
+    would never know. A ``gap`` reports refused data, in its stream and in the ledger: if one of them takes nothing, the
+    other tells. Refused gaps are sent again, and statements of the ledger with those behind them: what they say
+    depends on their order.
+
+    Args:
+        batch: Entries in their order.
+        replies: The replies to them; see ``settled_replies``.
+        run_id: The run that reports them.
     """
     commands: list[bytes] = []
     for key in dict.fromkeys(packed.key for packed in batch):
         pairs = [(packed, reply) for packed, reply in zip(batch, replies, strict=True) if packed.key == key]
-        refused = [packed for packed, _ in takewhile(lambda pair: is_stale_id(pair[1]), pairs)]
-        taken = [packed for packed, _ in pairs[len(refused) :]]
-        if not refused or not taken:  # what was refused at the end, the next run fetches
+        refused = [place for place, (_, reply) in enumerate(pairs) if is_stale_id(reply)]
+        taken = [packed for packed, reply in pairs[refused[-1] + 1 :] if isinstance(reply, bytes)] if refused else []
+        if not taken:  # what was refused at the end, the next run fetches
             continue
-        of_ledger = subject(refused[0]) is not None
-        missing, following = list(map(_fields, refused)), list(map(_fields, taken))
-        again = missing if of_ledger else [_late(fields) for fields in missing if fields["type"] == "gap"]
-        commands += [pack_command(("XADD", key, "*", *chain.from_iterable(fields.items()))) for fields in again]
-        if not of_ledger and (gap := _gap(missing, following, taken[-1].recv_ns)):
+        if subject(taken[0]) is not None:
+            commands += [_anew(key, _fields(packed)) for packed, _ in pairs[refused[0] :]]
+            continue
+        missing, following = [_fields(pairs[place][0]) for place in refused], list(map(_fields, taken))
+        commands += [_anew(key, _late(fields)) for fields in missing if fields["type"] == "gap"]
+        if gap := _gap(missing, following, taken[-1].recv_ns):
             commands.append(pack_command(("XADD", key, "*", *encode(gap))))
+            commands += _in_ledger(key, gap, missing, following, run_id)
     return commands
 
 
-def _late(gap: dict[str, str]) -> dict[str, str]:
+async def carry_out_reports(carry_out: Callable[[list[bytes]], Awaitable[list[Reply]]], reports: list[bytes]) -> None:
+    """Send reports, and log what not even they could say: of data, its stream and the ledger take them independently.
+
+    Raises:
+        RedisUnreachableError: Redis went away, or takes no writes now.
+        SupersededError: A newer run of this collector has begun.
+    """
+    for command, reply in zip(reports, await carry_out(reports), strict=True):
+        if not isinstance(reply, bytes):
+            get_logger().error("report_refused", key=Packed(command, 0).key.decode(), why=str(reply))
+
+
+def _anew(key: bytes, fields: Mapping[str, str]) -> bytes:
+    return pack_command(("XADD", key, "*", *chain.from_iterable(fields.items())))
+
+
+def _late(gap: Mapping[str, str]) -> dict[str, str]:
     """A refused gap as it is sent again: it does not say how far the stream has come, as it follows later data."""
-    return gap | {"reason": REDIS_REFUSED}
+    return {**gap, "reason": REDIS_REFUSED}
 
 
 def _gap(refused: Sequence[Mapping[str, str]], taken: Sequence[Mapping[str, str]], now_ns: int) -> Gap | None:
@@ -107,7 +124,7 @@ def _gap(refused: Sequence[Mapping[str, str]], taken: Sequence[Mapping[str, str]
 
     It does so where nothing was taken that says how far the stream has come: data, a running bar, a gap.
     """
-    missing = [fields for fields in refused if _is_data(fields) and fields.get("closed") != "0"]
+    missing = _lost(refused)
     following = next(filter(_is_data, taken), None)
     if not missing or (following is None and not any(fields["type"] == "gap" for fields in taken)):
         return None
@@ -121,6 +138,35 @@ def _gap(refused: Sequence[Mapping[str, str]], taken: Sequence[Mapping[str, str]
         return replace(gap, from_ts=int(first["open_time"]), to_ts=int(last["close_time"]))
     began, ended = int(first["ts_event"]), int((following or last)["ts_event"])  # also where the exchange numbers anew
     return replace(gap, from_ts=began, to_ts=max(began, ended))
+
+
+def _in_ledger(
+    key: bytes, gap: Gap, refused: Sequence[Mapping[str, str]], taken: Sequence[Mapping[str, str]], run_id: str
+) -> list[bytes]:
+    """The command that says the same in the ledger; none where the key is no stream of a collector."""
+    named = keys.read_stream(key.decode())
+    if named is None:
+        return []
+    collector, data_type, interval = named
+    first, last = _lost(refused)[0], next(filter(_is_data, taken), _lost(refused)[-1])
+    entry = LedgerEntry(
+        kind=LedgerKind.GAP_LOST,
+        at=gap.ts_recv,
+        run_id=run_id,
+        data_type=data_type,
+        interval=interval,
+        from_ts=int(first["ts_event"]) if gap.from_ts is None else gap.from_ts,
+        to_ts=int(last["ts_event"]) if gap.to_ts is None else gap.to_ts,
+        from_id=gap.from_id,
+        to_id=gap.to_id,
+        reason=REDIS_REFUSED,
+    )
+    return [pack_command(("XADD", keys.coverage(collector), "*", *encode_ledger(entry)))]
+
+
+def _lost(refused: Sequence[Mapping[str, str]]) -> list[Mapping[str, str]]:
+    """Of refused entries the data that is missed: of a running bar the next one says as much."""
+    return [fields for fields in refused if _is_data(fields) and fields.get("closed") != "0"]
 
 
 def _is_data(fields: Mapping[str, str]) -> bool:
@@ -172,17 +218,14 @@ class RejectedStreams:
         self._refuse(dict.fromkeys(streams, REFUSED))
 
     def note(self, batch: Sequence[Packed], replies: Sequence[Reply]) -> int:
-        """Take note of the replies to entries; how many were taken."""
+        """Take note of the replies to entries, as ``settled_replies`` gives them; how many were taken."""
         taken, refused = 0, dict[bytes, Reply]()
         for entry, reply in zip(batch, replies, strict=True):
             if isinstance(reply, bytes):
                 self._ends[entry.key] = reply
-            elif is_stale_id(reply):  # it was there already, so it counts as published
-                self._ends[entry.key] = entry.id
+                taken += 1
             else:
                 refused[entry.key] = reply
-                continue
-            taken += 1
         self._refuse(refused)
         return taken
 

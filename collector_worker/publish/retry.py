@@ -6,9 +6,9 @@ from random import Random
 from typing import NoReturn, Protocol
 
 from collector_worker.publish.buffer import Buffer
-from collector_worker.publish.rejected_streams import REFUSED, reports_of_refused
+from collector_worker.publish.rejected_streams import carry_out_reports, reports_of_refused
 from collector_worker.publish.spool import Packed
-from collector_worker.publish.stream_tips import StreamTakenError, check_ends, read_ends, refusing
+from collector_worker.publish.stream_tips import StreamTakenError, check_ends, read_ends, read_replies, settled_replies
 from collector_worker.publish.transaction import Transaction, all_ids
 from collector_worker.telemetry.telemetry import Telemetry
 from common.process.log import get_logger
@@ -129,18 +129,15 @@ class Retry:
     async def _attempt(self, transaction: Transaction, outcome: Outcome, *, again: bool) -> list[Reply]:
         if isinstance(outcome, RedisUnreachableError):
             raise outcome
+        replies: Sequence[Reply] | None = None
         if outcome is None:
             await self._pipe.connect()
             if self._reports:
                 await self._report()
-            lost = await self._lost_replies(transaction.batch) if again else None
-            if lost is not None:
-                return lost
-            outcome = await self._pipe.transaction(transaction.commands)
-        replies = transaction.of_entries(outcome)
-        if not all_ids(replies):
-            await self._check_ids(transaction.batch, replies, retried=again)
-        return replies
+            replies = await self._lost_replies(transaction.batch) if again else None
+        if replies is None:
+            replies = transaction.of_entries(outcome or await self._pipe.transaction(transaction.commands))
+        return list(replies) if all_ids(replies) else await self._settled(transaction.batch, replies)
 
     async def _lost_replies(self, batch: list[Packed]) -> list[Reply] | None:
         """Redis was away: see that the streams end as we left them, or with the batch whose answer was lost.
@@ -150,32 +147,26 @@ class Retry:
         known, sent = self._buffer.ends, {entry.key: entry.id for entry in batch}
         streams = list(known | sent)
         found = dict(zip(streams, await read_ends(self._pipe, streams), strict=True))
+        replies = await read_replies(self._pipe, batch)
         try:
-            carried_out = check_ends(known, sent, found)
-        except FleetError:
-            await self._pipe.transaction([])  # a newer run explains it, if there is one: that is the error to end with
+            check_ends(known, sent, found)
+        except FleetError as error:
+            if isinstance(error, StreamTakenError):
+                self._reports = reports_of_refused(batch, replies, self._telemetry.beat.run_id)
+            # A newer run explains it, if there is one: that is the error to end with.
+            await carry_out_reports(self._pipe.transaction, self._reports)
             raise
-        if not carried_out:
-            return None
-        refused = refusing(known, sent, found)
-        return [REFUSED if entry.key in refused else entry.id for entry in batch]
+        return replies if any(isinstance(reply, bytes) for reply in replies) else None
 
-    async def _check_ids(self, batch: list[Packed], replies: list[Reply], *, retried: bool) -> None:
-        """See that ids which Redis had already are those of this batch: a server that hung has just carried it out.
-
-        Redis carries a transaction out whole or not at all, so of ours either all ids are there or none. Each XADD of
-        it is judged by itself, though: where somebody else has written an id between ours, some are taken.
-        """
-        stale = {entry.key: entry.id for entry, reply in zip(batch, replies, strict=True) if is_stale_id(reply)}
-        if not stale:
-            return
-        ours = retried and not any(isinstance(reply, bytes) for reply in replies)
-        if not ours or await read_ends(self._pipe, list(stale)) != list(stale.values()):
-            self._reports = reports_of_refused(batch, replies)
+    async def _settled(self, batch: list[Packed], replies: Sequence[Reply]) -> list[Reply]:
+        """The replies, once it is sure that nobody has written an id between those of this batch."""
+        settled = await settled_replies(self._pipe, batch, replies)
+        if any(map(is_stale_id, settled)):
+            self._reports = reports_of_refused(batch, settled, self._telemetry.beat.run_id)
             await self._report()
+        return settled
 
     async def _report(self) -> NoReturn:
         """Say what was refused, and end the run; where Redis is away for that, the next attempt does so."""
-        if self._reports:
-            await self._pipe.transaction(self._reports)
+        await carry_out_reports(self._pipe.transaction, self._reports)
         raise StreamTakenError("another process writes the streams of this collector")

@@ -20,10 +20,13 @@ from msgspec import Struct
 
 from common.process.log import get_logger
 from tickfleet.errors import FleetError
+from tickfleet.redis.protocol import Replies
 
 _HEAD = struct.Struct("<IIQ")
 _MAX_RECORD_BYTES = 64 * 1024 * 1024
 _WRITE_BYTES = 1024 * 1024
+_BOUND_WORDS = 3
+"""``MAXLEN ~ n``."""
 
 
 class SpoolLostError(FleetError):
@@ -51,6 +54,12 @@ class Packed(Struct, frozen=True, gc=False):
         """Its entry id: the third word, or the sixth one where the bound stands before it."""
         words = self.command.split(b"\r\n", 13)
         return words[12] if words[6] == b"MAXLEN" else words[6]
+
+    @property
+    def fields(self) -> list[bytes]:
+        """Its names and values in turn."""
+        (words,) = Replies().feed(self.command)
+        return words[3 + _BOUND_WORDS * (words[2] == b"MAXLEN") :] if isinstance(words, list) else []
 
 
 def _framed(packed: Packed) -> bytes:

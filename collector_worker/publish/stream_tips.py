@@ -1,14 +1,19 @@
-"""Where streams end in Redis, and what that says of the entries that wait for it. Ids are Redis' own text.
+"""Where streams end in Redis, and what they hold of the entries that were sent. Ids are Redis' own text.
 
 The end is the highest id that a stream ever had: it stays when the entries are trimmed away or deleted, and goes only
 with the key (https://redis.io/docs/latest/commands/xinfo-stream/, ``last-generated-id``).
+
+A transaction is carried out whole or not at all, but each XADD of it is judged by itself: where another program has
+written an id between ours, some are refused and later ones taken. So neither the end of a stream nor a refused id tells
+of all entries: where no answer does, each is looked up by its id.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
+from collector_worker.publish.spool import Packed
 from tickfleet.errors import FleetError, RedisUnreachableError
-from tickfleet.redis.protocol import Reply, is_no_stream, is_wrong_type, pack_command
+from tickfleet.redis.protocol import Refusal, Reply, is_no_stream, is_stale_id, is_wrong_type, pack_command
 from tickfleet.redis.refusals import describe
 
 NOWHERE = b"0-0"
@@ -16,6 +21,15 @@ NOWHERE = b"0-0"
 
 NO_STREAM = b""
 """In place of the end where the key holds something of another type."""
+
+REFUSED = Refusal("WRONGTYPE")
+"""In place of a reply that is not there."""
+
+_AT_ONCE = 500
+"""Entries to look up at a time: as many as one transaction holds."""
+
+STALE = Refusal("ERR The ID specified in XADD is equal or smaller than the target stream top item")
+"""In place of the reply to an entry that its stream does not hold, though it has gone beyond its id."""
 
 
 class StreamTakenError(FleetError):
@@ -64,7 +78,7 @@ def _end(key: bytes | str, reply: Reply) -> bytes | None:
     raise RedisUnreachableError(f"Redis {describe(str(reply), f'xinfo stream {name}')}")
 
 
-def check_ends(known: Mapping[bytes, bytes], sent: Mapping[bytes, bytes], found: Mapping[bytes, bytes | None]) -> bool:
+def check_ends(known: Mapping[bytes, bytes], sent: Mapping[bytes, bytes], found: Mapping[bytes, bytes | None]) -> None:
     """Redis was away: see that it still holds what it had confirmed, and nothing that is not ours.
 
     A stream that is gone while others are there was deleted by somebody; it begins anew with the next entry. A key that
@@ -75,9 +89,6 @@ def check_ends(known: Mapping[bytes, bytes], sent: Mapping[bytes, bytes], found:
         sent: The last ids of the transaction whose answer was lost: all of it has been carried out or nothing, but for
             what was refused.
         found: Where all these streams end now.
-
-    Returns:
-        Whether that transaction has been carried out.
 
     Raises:
         StreamRolledBackError: Confirmed entries are gone.
@@ -93,22 +104,68 @@ def check_ends(known: Mapping[bytes, bytes], sent: Mapping[bytes, bytes], found:
         if place(now) < place(end):
             raise StreamRolledBackError("Redis came back without entries that it had confirmed")
         raise StreamTakenError("Redis came back with entries that this collector did not write")
-    return any(found[key] == end for key, end in sent.items())
 
 
-def refusing(
-    known: Mapping[bytes, bytes], sent: Mapping[bytes, bytes], found: Mapping[bytes, bytes | None]
-) -> set[bytes]:
-    """Of a transaction that has been carried out, the streams that refused what was for them.
+async def settled_replies(pipe: Reader, batch: Sequence[Packed], replies: Sequence[Reply]) -> list[Reply]:
+    """Replies of which each refused id is really one: a server that hung may have taken the entry before.
 
-    Their keys held something else. One that holds its stream again ends as it did before; where there is nothing any
-    more, it cannot be told from a stream that took its entries and was deleted then: that one begins anew a little
-    later for it, and nothing is missing unseen. Arguments are those of ``check_ends``.
+    Raises:
+        RedisUnreachableError: As ``read_replies``.
     """
-    untouched = (None, NO_STREAM)
-    return {
-        key for key, end in sent.items() if found[key] != end and found[key] in (*untouched, known.get(key, NOWHERE))
-    }
+    stale = [entry for entry, reply in zip(batch, replies, strict=True) if is_stale_id(reply)]
+    found = iter(await read_replies(pipe, stale))
+    return [next(found) if is_stale_id(reply) else reply for reply in replies]
+
+
+async def read_replies(pipe: Reader, batch: Sequence[Packed]) -> list[Reply]:
+    """What the replies to entries must have been that were sent, by what their streams hold.
+
+    ``REFUSED`` means that a stream has not come to an entry: its key held something else, or the entry was not sent.
+
+    Raises:
+        RedisUnreachableError: Redis went away, or does not let us read now.
+    """
+    keys = list(dict.fromkeys(entry.key for entry in batch))
+    facts = dict(zip(keys, await pipe.execute([pack_command(("XINFO", "STREAM", key)) for key in keys]), strict=True))
+    found: list[bool] = []
+    for at in range(0, len(batch), _AT_ONCE):
+        part = batch[at : at + _AT_ONCE]
+        found_rows = await pipe.execute([pack_command(("XRANGE", entry.key, entry.id, entry.id)) for entry in part])
+        found += [_holds(rows, entry) for rows, entry in zip(found_rows, part, strict=True)]
+    ours = {(entry.key, entry.id) for entry, is_there in zip(batch, found, strict=True) if is_there}
+    bounds = {key: _bounds(key, reply, ours) for key, reply in facts.items()}
+    return [
+        entry.id if is_there else _reply_to_absent(entry, *bounds[entry.key])
+        for entry, is_there in zip(batch, found, strict=True)
+    ]
+
+
+def _holds(rows: Reply, entry: Packed) -> bool:
+    """Whether an answer to XRANGE is the entry itself, and not another program's of the same id."""
+    if is_wrong_type(rows):
+        return False
+    if not isinstance(rows, list):
+        raise RedisUnreachableError(f"Redis {describe(str(rows), f'xrange {entry.key.decode()}')}")
+    return [row[1] for row in rows] == [entry.fields]
+
+
+def _bounds(key: bytes, reply: Reply, ours: set[tuple[bytes, bytes]]) -> tuple[bytes, bytes]:
+    """Of a stream the end, and the entry below which retention has removed ours; empty: there is no such thing."""
+    if is_no_stream(reply):
+        return b"", b""
+    if not isinstance(reply, list):
+        raise RedisUnreachableError(f"Redis {describe(str(reply), f'xinfo stream {key.decode()}')}")
+    facts: Mapping[bytes, Any] = dict(zip(reply[::2], reply[1::2], strict=True))
+    first = facts[b"first-entry"]
+    # Where a refused entry went before it, the foreign one that it was refused for is there, and is none of ours.
+    begins_with_ours = bool(first) and (key, first[0]) in ours
+    return facts[b"last-generated-id"], first[0] if begins_with_ours else b""
+
+
+def _reply_to_absent(entry: Packed, end: bytes, oldest: bytes) -> Reply:
+    if not end or place(entry.id) > place(end):
+        return REFUSED
+    return entry.id if oldest and place(entry.id) < place(oldest) else STALE
 
 
 PAGE = 1_000

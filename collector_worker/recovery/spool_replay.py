@@ -8,18 +8,23 @@ stream's tail tells what to fetch instead.
 """
 
 import os
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
 
-from collector_worker.publish.rejected_streams import subject
+from collector_worker.publish.rejected_streams import carry_out_reports, reports_of_refused, subject
 from collector_worker.publish.spool import Packed, read_records, resume_points_of
-from collector_worker.publish.stream_tips import NO_STREAM, NOWHERE, Reader, read_ends
+from collector_worker.publish.stream_tips import NO_STREAM, NOWHERE, Reader, read_ends, read_replies, settled_replies
+from collector_worker.publish.transaction import all_ids
 from collector_worker.telemetry.telemetry import Telemetry
 from common.process.log import get_logger
 from tickfleet.redis.protocol import Reply
+
+_LAST_PASSED = 2_000
+"""Entries of one stream that are looked up: more than one transaction holds."""
 
 
 class ResumePoints:
@@ -45,6 +50,7 @@ class ResumePoints:
         self._sought = {key: end for key, end in usable.items() if key not in self._joined | self._gone}
         self._incomplete: set[bytes] = set()
         self._inside: dict[bytes, bytes] = {}
+        self._passed: dict[bytes, deque[Packed]] = {}
         self.left_out = 0
         """Records that join nothing."""
 
@@ -56,9 +62,16 @@ class ResumePoints:
     def look(self, packed: Packed) -> None:
         """See whether a record is the end of its stream."""
         end = self._sought.get(packed.key)
-        if end is not None and end == packed.id:
+        if end is None:
+            return
+        self._passed.setdefault(packed.key, deque(maxlen=_LAST_PASSED)).append(packed)
+        if end == packed.id:
             self._inside[packed.key] = end
             del self._sought[packed.key]
+
+    def last_published(self) -> list[list[Packed]]:
+        """Of each stream whose end is in the file the entries up to that: the answer to them may not have come."""
+        return [list(self._passed[key]) for key in self._inside]
 
     def admits(self, packed: Packed) -> bool:
         """Whether the record is to be published now."""
@@ -167,22 +180,32 @@ class SpoolReplay:
                 resume_points.look(packed)
             meanwhile()
             await self._carry_out([])
+        reports: list[bytes] = []
+        for entries in resume_points.last_published():
+            reports += self._reports(entries, await read_replies(self._pipe, entries))
         for records in file.batches(self._batch_bytes):
             meanwhile()
             for part in parted(records, ledger):
-                await self._publish_part(part, resume_points)
+                reports += await self._publish_part(part, resume_points)
+        await carry_out_reports(self._carry_out, reports)  # last, as no entry of the file has an id behind theirs
         beat.entries_dropped += resume_points.left_out
         published = beat.entries_published - before
         get_logger().info("left_over_published", published=published, left_out=resume_points.left_out)
 
-    async def _publish_part(self, part: list[Packed], resume_points: ResumePoints) -> None:
+    async def _publish_part(self, part: list[Packed], resume_points: ResumePoints) -> list[bytes]:
+        """Publish what is admitted; the commands that report what was refused of it between taken entries."""
         admitted = [packed for packed in part if resume_points.admits(packed)]
-        replies = await self._carry_out([packed.command for packed in admitted])
+        answered = await self._carry_out([packed.command for packed in admitted])
+        replies = answered if all_ids(answered) else await settled_replies(self._pipe, admitted, answered)
         refused = [packed for packed, reply in zip(admitted, replies, strict=True) if not isinstance(reply, bytes)]
         for packed in refused:
             resume_points.refused(packed.key)
         self._beat.entries_published += len(admitted) - len(refused)
         self._beat.entries_dropped += len(refused)
+        return self._reports(admitted, replies)
+
+    def _reports(self, entries: Sequence[Packed], replies: Sequence[Reply]) -> list[bytes]:
+        return reports_of_refused(entries, replies, self._beat.run_id)
 
 
 def parted(records: Iterable[Packed], ledger: bytes) -> Iterator[list[Packed]]:

@@ -51,6 +51,8 @@ class FakePipe:
         self.working.set()
         self.entered = asyncio.Event()
         """Set once a transaction has been asked for."""
+        self.on_lost: Callable[[], None] = lambda: None
+        """Called when a connection is lost, before it is opened again."""
         self.opened = 0
         self._connected = False
         self._late: list[list[list[bytes]]] = []
@@ -134,15 +136,27 @@ class FakePipe:
         return [self._read(*(part.decode() for part in _parse(command))) for command in commands]
 
     def _read(self, *words: str) -> Reply:
-        assert words[:2] == ("XINFO", "STREAM"), f"a publisher has no business with {words}"
-        if words[2] in self.wrong_types:
+        name, key = ("XINFO", words[2]) if words[:2] == ("XINFO", "STREAM") else words[:2]
+        if key in self.wrong_types:
             return _WRONG_TYPE
-        stream = self.streams.get(words[2], [])
-        return [b"last-generated-id", stream[-1][0].encode()] if stream else Refusal("ERR no such key")
+        stream: list[list[object]] = [
+            [entry_id.encode(), _flat(fields)] for entry_id, fields in self.streams.get(key, [])
+        ]
+        if name == "XRANGE":
+            assert words[2] == words[3]
+            return [row for row in stream if row[0] == words[2].encode()]
+        assert name == "XINFO", f"a publisher has no business with {words}"
+        facts: list[object] = [b"last-generated-id", stream[-1][0], b"first-entry", stream[0]] if stream else []
+        return facts or Refusal("ERR no such key")
 
     async def close(self) -> None:
         """Drop the connection."""
         self._connected = False
+        self.on_lost()
+
+    def carry_out(self, command: bytes) -> Reply:
+        """Carry out one command."""
+        return self._carry_out(_parse(command))
 
     def events(self, key: str) -> list[Event]:
         """The decoded entries of a stream."""
@@ -193,6 +207,10 @@ def _parse(command: bytes) -> list[bytes]:
 
 def _pairs(flat: list[str]) -> dict[str, str]:
     return dict(zip(flat[::2], flat[1::2], strict=True))
+
+
+def _flat(fields: dict[str, str]) -> list[bytes]:
+    return [part.encode() for pair in fields.items() for part in pair]
 
 
 def _as_numbers(entry_id: str) -> tuple[int, ...]:

@@ -5,12 +5,15 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from collector_worker.publish.publisher import Pacing
+from collector_worker.publish.publisher import Pacing, Publisher
 from collector_worker.publish.spool import Spool
+from collector_worker.recovery.spool_replay import SpoolReplay
 from tests.support.fakes import Fault
 from tests.support.publisher_desk import NOW, NOW_MS, Desk, ticker, trade
+from tickfleet.contract.codec import decode, encode
+from tickfleet.contract.events import Event, Gap
 from tickfleet.errors import RedisUnreachableError
-from tickfleet.redis.protocol import pack_command
+from tickfleet.redis.protocol import Reply, pack_command
 
 LEDGER = "c"
 LIMIT = 1_000_000
@@ -28,6 +31,11 @@ def nothing() -> None:
 
 def ids(*numbers: int) -> list[str]:
     return [f"{NOW_MS}-{number}" for number in numbers]
+
+
+def fields_of(event: Event) -> dict[str, str]:
+    flat = [str(part) for part in encode(event)]
+    return dict(zip(flat[::2], flat[1::2], strict=True))
 
 
 def files(folder: Path) -> list[str]:
@@ -86,7 +94,7 @@ async def test_a_run_that_is_killed_leaves_no_hole_behind_its_memory(tmp_path: P
 
 async def test_what_it_had_published_itself_is_not_published_twice(tmp_path: Path) -> None:
     earlier = await left_by_a_run(tmp_path, 2, *range(3, 10))
-    earlier.pipe.streams["t"] += [(entry_id, {}) for entry_id in ids(3, 4, 5)]
+    earlier.pipe.streams["t"] += [(ids(number)[0], fields_of(trade(number))) for number in (3, 4, 5)]
     desk = await successor(tmp_path, earlier)
     assert await taken_over(desk) == [(4, 0)]
     assert desk.trade_ids == ids(*range(1, 10))
@@ -168,7 +176,7 @@ async def test_a_heart_beats_meanwhile(tmp_path: Path, *, partly: bool) -> None:
     """Also while records are passed over that are in the stream already."""
     earlier = await left_by_a_run(tmp_path, 0, *range(1, 9))
     if partly:
-        earlier.pipe.streams["t"] = [(entry_id, {}) for entry_id in ids(*range(1, 9))]
+        earlier.pipe.streams["t"] = [(ids(number)[0], fields_of(trade(number))) for number in range(1, 9)]
     desk = await successor(tmp_path, earlier)
     beats = 0
 
@@ -237,3 +245,41 @@ async def test_a_file_of_something_else_is_removed(tmp_path: Path) -> None:
     (tmp_path / "c.0.spool").write_bytes(b"junk" * 100)
     desk = await successor(tmp_path, Desk())
     assert (await taken_over(desk), files(tmp_path)) == ([(0, 0)], [])
+
+
+# --- another program has written an id between those of the file -----------------------------------------------------
+
+SKIPPED = Gap(ts_event=NOW, ts_recv=NOW, reason="redis_refused", from_id="2", to_id="5")
+
+
+def beside(desk: Desk) -> list[Event]:
+    """What is in the stream of trades, but for what the other program has written."""
+    return [decode(fields) for entry_id, fields in desk.pipe.streams["t"] if entry_id != f"{NOW_MS}-4"]
+
+
+async def test_what_is_refused_before_taken_entries_is_reported(tmp_path: Path) -> None:
+    earlier = await left_by_a_run(tmp_path, 2, *range(3, 10))
+    desk = await successor(tmp_path, earlier)
+    desk.publisher = Publisher(desk.pipe, desk.telemetry, desk.clock, desk.buffer)  # all in one batch
+
+    async def carry_out(commands: list[bytes]) -> list[Reply]:
+        if commands:
+            desk.pipe.streams["t"].append((f"{NOW_MS}-4", {"type": "somebody's"}))
+            replay._carry_out = desk.publisher.carry_out
+        return await desk.publisher.carry_out(commands)
+
+    replay = SpoolReplay(desk.pipe, desk.telemetry, carry_out, LIMIT)
+    with capture_logs():
+        await replay.publish(desk.buffer.spool_files, LEDGER.encode(), nothing)
+    assert beside(desk) == [*map(trade, (1, 2, *range(5, 10))), SKIPPED]
+    assert (desk.telemetry.beat.entries_published, desk.telemetry.beat.entries_dropped) == (5, 2)
+
+
+async def test_what_was_refused_in_a_batch_of_which_nobody_heard_is_reported(tmp_path: Path) -> None:
+    """The run was killed before the answer came: its file begins with that batch."""
+    earlier = await left_by_a_run(tmp_path, 2, *range(3, 10))
+    earlier.pipe.streams["t"].append((f"{NOW_MS}-4", {"type": "somebody's"}))
+    earlier.pipe.streams["t"] += [(ids(number)[0], fields_of(trade(number))) for number in (5, 6)]
+    desk = await successor(tmp_path, earlier)
+    assert await taken_over(desk) == [(3, 0)]
+    assert beside(desk) == [*map(trade, (1, 2, *range(5, 10))), SKIPPED]
