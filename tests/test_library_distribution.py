@@ -63,7 +63,7 @@ async def main() -> None:
 if __name__ == "__main__":
     asyncio.run(main())
 """
-LOOK = """
+PROBE_SCRIPT = """
 import json, sys
 import tickfleet
 before = sorted(sys.modules)
@@ -148,7 +148,7 @@ def test_it_brings_at_most_two_packages(project: Project) -> None:
 
 
 def test_its_names_are_there_and_the_folders_of_the_project_stay_its_own(project: Project) -> None:
-    seen = json.loads(project.run(LOOK))
+    seen = json.loads(project.run(PROBE_SCRIPT))
     version = told([sys.executable, "-c", "import tickfleet; print(tickfleet.__version__)"], ROOT).strip()
     assert (seen["ours"], seen["version"]) == (["the project"] * 2, version)
     assert seen["names"] == [
@@ -158,7 +158,7 @@ def test_its_names_are_there_and_the_folders_of_the_project_stay_its_own(project
 
 
 def test_it_loads_nothing_that_it_does_not_need(project: Project) -> None:
-    seen = json.loads(project.run(LOOK))
+    seen = json.loads(project.run(PROBE_SCRIPT))
     foreign = {"pyarrow", "pandas", "polars", "redis", "structlog", "uvloop", "rich", "typer"}
     assert foreign & {name.partition(".")[0] for name in seen["modules"]} == set()
     assert not any(name.startswith(("tickfleet.reading", "hiredis")) for name in seen["before"])

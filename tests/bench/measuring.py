@@ -71,8 +71,8 @@ class Observed:
                 raise AssertionError(f"nobody has subscribed\n{self._process.text()[-2_000:]}")
         return self.read()
 
-    def wait(self, done: int, timeout_s: float, look: Callable[[Reading], None] = lambda _: None) -> Reading:
-        """Wait until so many frames are in the stream; ``look`` sees each reading on the way.
+    def wait(self, done: int, timeout_s: float, on_reading: Callable[[Reading], None] = lambda _: None) -> Reading:
+        """Wait until so many frames are in the stream; ``on_reading`` sees each reading on the way.
 
         Raises:
             AssertionError: They were not in time, or it has ended.
@@ -82,7 +82,7 @@ class Observed:
             if reading.at_ns > deadline_ns or self._process.exit_code is not None:
                 said = self._process.text()[-2_000:]
                 raise AssertionError(f"{reading.done} of {done} frames are in {self._party.key} at the end\n{said}")
-            look(reading)
+            on_reading(reading)
             time.sleep(_POLL_S)  # what is measured happens elsewhere
         return reading
 

@@ -80,7 +80,7 @@ def test_it_writes_what_a_collector_writes(load: LoadProcess, program: Path, tmp
 def _as_a_collector(written: bytes) -> Iterator[bytes]:
     """The transactions of a collector that takes the same trades at the same times."""
     stream = Stream(KEY, DataType.TRADE, keys.DEFAULT_MAXLEN[DataType.TRADE])
-    tail = b"".join(pack_command(words) for words in (("EXEC",), ("WATCH", WRITER), ("GET", WRITER)))
+    tail = b"".join(pack_command(command) for command in (("EXEC",), ("WATCH", WRITER), ("GET", WRITER)))
     times = re.findall(rb"\$7\r\nts_recv\r\n\$19\r\n([0-9]{19})", written)
     for number, time in enumerate(map(int, times), start=1):
         trade = Trade(time, time, str(number), "42219.9", "0.12060306", "buy")

@@ -41,12 +41,12 @@ def test_whatever_can_be_in_trouble_can_be_out_of_it() -> None:
 class LateRest(RestClient, frozen=True):
     """A REST that fails only when it is told to."""
 
-    asked: asyncio.Event = field(default_factory=asyncio.Event)
+    requested: asyncio.Event = field(default_factory=asyncio.Event)
     fail: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def fetch(self, path: str, units: float = 1.0) -> bytes:
         """No answer, in the end."""
-        self.asked.set()
+        self.requested.set()
         await self.fail.wait()
         raise ExchangeUnavailableError("REST of nowhere did not answer within 10 s")
 
@@ -60,7 +60,7 @@ async def test_a_snapshot_that_is_not_needed_any_more_may_fail() -> None:
         await acknowledge(peer)
         await peer.settle()
         await clock.pass_to_all(5.1)
-        await rest.asked.wait()
+        await rest.requested.wait()
         await peer.send(book("snapshot", 10, -1, clock.now_ns() // 10**6, [["9", "1"]], [["10", "1"]]))
         await until(lambda: rig.telemetry.beat.book_state is BookState.VALID, "the book is there")
         rest.fail.set()

@@ -29,7 +29,7 @@ def test_without_a_client_of_redis_none_is_named(monkeypatch: pytest.MonkeyPatch
 
 @pytest.mark.parametrize("name", ["redis-cli", "valkey-cli"])
 def test_one_that_is_there_is_named_by_its_path(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shutil, "which", lambda asked: f"/usr/bin/{asked}" if asked == name else None)
+    monkeypatch.setattr(shutil, "which", lambda program: f"/usr/bin/{program}" if program == name else None)
     assert demo.ways_to_look(ROOT / "var" / "demo-6390", 6390, 0)[1:] == [
         f"TICKFLEET_ROOT=var/demo-6390 {HERE} status",
         f"/usr/bin/{name} -p 6390 XREVRANGE 'md:v1:{{okx:BTC-USDT}}:trade' + - COUNT 3",
@@ -43,4 +43,6 @@ def test_a_folder_with_a_space_is_quoted(monkeypatch: pytest.MonkeyPatch, tmp_pa
     monkeypatch.setattr(demo, "BIN", place / ".venv" / "bin")
     monkeypatch.setattr(shutil, "which", lambda _: None)
     lines = demo.ways_to_look(place / "var" / "demo 1", 6390, 0)
-    assert lines == [f"TICKFLEET_ROOT='var/demo 1' {HERE} {words}" for words in ("tail okx:BTC-USDT trade", "status")]
+    assert lines == [
+        f"TICKFLEET_ROOT='var/demo 1' {HERE} {command}" for command in ("tail okx:BTC-USDT trade", "status")
+    ]

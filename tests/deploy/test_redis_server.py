@@ -261,8 +261,8 @@ def test_damage_elsewhere_is_refused_until_a_person_has_it_cut(embedded: Embedde
     whole = path.read_bytes()
     at = whole.index(b"$5\r\nkey:7")
     path.write_bytes(whole[:at] + b"\0\0" + whole[at + 2 :])
-    begin = whole.rindex(b"*3\r\n", 0, at)
-    why = f"{path} is damaged at byte {begin}, and whole commands stand behind that"
+    damaged_at = whole.rindex(b"*3\r\n", 0, at)
+    why = f"{path} is damaged at byte {damaged_at}, and whole commands stand behind that"
     process = embedded.run()
     assert process.wait(PATIENCE_S) == 1
     process.stop()
@@ -299,19 +299,19 @@ def test_a_damaged_word_is_refused_once_the_server_has_not_taken_it(
     whole = path.read_bytes()
     at = whole.rindex(b"\r\n%s\r\n" % word) + 2
     path.write_bytes(whole[:at] + damaged + whole[at + len(word) :])
-    begin = whole.rindex(b"*", 0, at)
+    damaged_at = whole.rindex(b"*", 0, at)
     process = embedded.run()
     assert process.wait(PATIENCE_S) == 1, "the server refuses in its own words first"
     process = embedded.run()
     assert process.wait(PATIENCE_S) == 1
     process.stop()
-    why = f"redis: {path} is damaged at byte {begin}: this server has no command "
+    why = f"redis: {path} is damaged at byte {damaged_at}: this server has no command "
     assert why in process.text()
     assert "not started, nothing was changed; see 'damaged at byte' in docs/operations.md" in process.text()
     assert embedded.run("--cut").wait(PATIENCE_S) == 0
     embedded.run()
     wait_until(embedded.answers, PATIENCE_S, "it answers")
-    assert path.stat().st_size == begin
+    assert path.stat().st_size == damaged_at
 
 
 @pytest.mark.system

@@ -92,7 +92,7 @@ class Site:
         assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
         return done.stdout
 
-    def begin(self) -> None:
+    def prepare(self) -> None:
         """Clone, tag both versions, and start the old one."""
         subprocess.run(["git", "clone", "-q", str(ROOT), str(self.root)], check=True)
         self.run(
@@ -166,7 +166,7 @@ def running() -> Iterator[Site]:
     simulator = SimulatorProcess("--instruments", "BTC-USDT", "--trades-per-s", "20", "--history-s", "3600")
     site = Site(Path(tempfile.mkdtemp(prefix="tf-")), simulator)
     try:
-        site.begin()
+        site.prepare()
         yield site
     finally:
         site.end()

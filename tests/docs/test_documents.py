@@ -32,7 +32,7 @@ FOLLOWED = ("docs/deploy.md", "docs/tutorial.md")
 """Their blocks are followed as wholes by ``test_deploy.py`` and ``test_tutorial.py``."""
 
 TYPED = [fence for fence in fences("sh") if not is_program(fence) and fence.document not in FOLLOWED]
-COMMANDS = [words for fence in TYPED for words in fence.commands()]
+COMMANDS = [command for fence in TYPED for command in fence.commands()]
 ENTRY_ID = re.compile(r"\b[0-9]{13}-[0-9]+\b")
 _LINE = re.compile(r"^(?:[A-Z_]+=\S+ )*(?:\.venv/bin/)?(manager-cli .*)$", re.MULTILINE)
 
@@ -40,7 +40,7 @@ _LINE = re.compile(r"^(?:[A-Z_]+=\S+ )*(?:\.venv/bin/)?(manager-cli .*)$", re.MU
 def test_there_is_something_to_look_at() -> None:
     found = {(fence.document, fence.language) for fence in PROGRAMS}
     assert found >= {("README.md", "python"), *(("docs/reading.md", language) for language in ("python", "js", "sh"))}
-    assert {words[0] for words in COMMANDS} >= {"make", "pip", "redis-cli", ".venv/bin/manager-cli"}
+    assert {command[0] for command in COMMANDS} >= {"make", "pip", "redis-cli", ".venv/bin/manager-cli"}
 
 
 def test_every_python_program_passes_a_strict_type_checker(tmp_path: Path) -> None:
@@ -212,12 +212,14 @@ def test_every_command_of_redis_cli_finds_what_it_is_for(feed: Feed) -> None:
     """By the words after ``redis-cli``, which are Redis' own: so they are tried where there is no such program."""
     feed.start()
     tried = [
-        _redis_words(words[1:], feed) for words in COMMANDS if words[0] == "redis-cli" and "app:v1" not in str(words)
+        _redis_command(command[1:], feed)
+        for command in COMMANDS
+        if command[0] == "redis-cli" and "app:v1" not in str(command)
     ]
     assert len(tried) >= 5
-    for words in tried:
-        answer: Any = feed.redis.client.execute_command(*words)
-        assert answer, words
+    for command in tried:
+        answer: Any = feed.redis.client.execute_command(*command)
+        assert answer, command
 
 
 @pytest.mark.system
@@ -225,12 +227,12 @@ def test_every_command_of_manager_cli_shows_what_it_is_for(feed: Feed, tmp_path:
     """Those to type as they stand; who follows what comes is told to end once something has come."""
     feed.start()
     feed.redis.client.xadd("app:v1:{okx:BTC-USDT}:bars:1m", {"type": "bar"})
-    for number, words in enumerate(words for words in COMMANDS if words[0].endswith("manager-cli")):
-        process = Process([str(BIN / "manager-cli"), *words[1:]], tmp_path / f"{number}.log", feed.env)
-        shown = "trade_id" if {"tail", "XREVRANGE"} & set(words) else "okx:BTC-USDT"
-        shown = "bar" if "app:v1" in str(words) else shown
+    for number, command in enumerate(command for command in COMMANDS if command[0].endswith("manager-cli")):
+        process = Process([str(BIN / "manager-cli"), *command[1:]], tmp_path / f"{number}.log", feed.env)
+        shown = "trade_id" if {"tail", "XREVRANGE"} & set(command) else "okx:BTC-USDT"
+        shown = "bar" if "app:v1" in str(command) else shown
         try:
-            wait_until(lambda: shown in process.text(), WITHIN_S, f"{words} shows {shown}", SLOW_POLL_S)  # noqa: B023
+            wait_until(lambda: shown in process.text(), WITHIN_S, f"{command} shows {shown}", SLOW_POLL_S)  # noqa: B023
             process.signal(signal.SIGINT)
         finally:
             process.stop()
@@ -244,11 +246,11 @@ def test_who_names_redis_cli_says_where_it_comes_from_or_what_does_without() -> 
     assert [each for each in typed if each[1] != "redis-cli" and "SENTINEL" not in each[1]] == []  # it is no Redis
 
 
-def _redis_words(words: list[str], feed: Feed) -> list[str]:
+def _redis_command(command: list[str], feed: Feed) -> list[str]:
     """The command behind the options of redis-cli."""
-    if words[0] == "--scan":
-        return ["KEYS", words[words.index("--pattern") + 1]]
-    return words
+    if command[0] == "--scan":
+        return ["KEYS", command[command.index("--pattern") + 1]]
+    return command
 
 
 def _make() -> set[str]:
@@ -258,13 +260,13 @@ def _make() -> set[str]:
 
 @pytest.mark.parametrize("command", sorted(_make()))
 def test_every_make_command_has_a_target(command: str) -> None:
-    words = shlex.split(command, comments=True)
-    done = subprocess.run(["make", "-n", *words[1:]], cwd=ROOT, capture_output=True, text=True, check=False)
+    arguments = shlex.split(command, comments=True)
+    done = subprocess.run(["make", "-n", *arguments[1:]], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
 
 def test_what_is_to_be_installed_from_here_is_the_library() -> None:
-    places = {words[2] for words in COMMANDS if words[:2] == ["pip", "install"]}
+    places = {command[2] for command in COMMANDS if command[:2] == ["pip", "install"]}
     assert places == {"./tickfleet"}
     project = tomllib.loads((ROOT / "tickfleet" / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     assert project["name"] == "tickfleet"
@@ -281,17 +283,17 @@ def test_every_command_of_manager_cli_exists_with_its_options() -> None:
     known = {command.name: command for command in typer.main.get_group(app).commands.values()}
     wrong = []
     for document, text in _manager_cli():
-        words = text.replace("[", " ").replace("]", " ").split()[1:]
-        for name in words[0].split("|") if words else []:
+        command = text.replace("[", " ").replace("]", " ").split()[1:]
+        for name in command[0].split("|") if command else []:
             if name == "redis":  # what follows is Redis' own
                 break
             options = {option for one in known[name].params for option in one.opts} if name in known else set()
-            given = {word for word in words if re.fullmatch("--?[a-z-]+", word) and word != "--"}
+            given = {word for word in command if re.fullmatch("--?[a-z-]+", word) and word != "--"}
             if name not in known or given - options - {"--fleet"}:
                 wrong.append((document, text))
     assert wrong == []
 
 
 def test_paths_of_programs_are_those_that_setup_makes() -> None:
-    named = {word for words in COMMANDS for word in words if word.startswith(".venv/bin/")}
+    named = {word for command in COMMANDS for word in command if word.startswith(".venv/bin/")}
     assert [name for name in sorted(named) if not (BIN / Path(name).name).is_file()] == []

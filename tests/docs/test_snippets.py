@@ -110,13 +110,13 @@ def reader(way: str, request: pytest.FixtureRequest, tmp_path: Path, own_redis: 
     reader.stop()
 
 
-def said(way: str, words: dict[str, Any]) -> str:
+def said(way: str, fields: dict[str, Any]) -> str:
     """A line of a program; the shell's has no names in it."""
     if way == "node":
-        return json.dumps(words, separators=(",", ":"))
+        return json.dumps(fields, separators=(",", ":"))
     if way == "python":
-        return json.dumps(words)
-    values = [part for value in words.values() for part in (value.values() if isinstance(value, dict) else [value])]
+        return json.dumps(fields)
+    values = [part for value in fields.values() for part in (value.values() if isinstance(value, dict) else [value])]
     return " ".join(values)
 
 
@@ -168,7 +168,7 @@ def test_a_book_is_joined_and_followed(way: str, reader: Reader, own_redis: Redi
     def best(entry_id: str, seq: int) -> str:
         return said(way, {"id": entry_id, "bid": ["99", str(seq)], "ask": ["101", str(seq)]})
 
-    def doubt(entry_id: str, reason: str) -> str:
+    def doubt_line(entry_id: str, reason: str) -> str:
         return said(way, {"id": entry_id, "doubt": reason})
 
     write_beat(client, beat())
@@ -184,7 +184,7 @@ def test_a_book_is_joined_and_followed(way: str, reader: Reader, own_redis: Redi
     write(client, BTC_BOOK, "5-1", delta(6, 5))
     write(client, BTC_BOOK, "6-1", snapshot(7))
     write(client, BTC_BOOK, "7-1", STALE)
-    lines += [doubt("4-1", "sequence gap"), best("6-1", 7), doubt("7-1", "feed stale")]
+    lines += [doubt_line("4-1", "sequence gap"), best("6-1", 7), doubt_line("7-1", "feed stale")]
     reader.says(*lines)
 
     write(client, BTC_BOOK, "8-1", delta(8, 7))
@@ -193,7 +193,7 @@ def test_a_book_is_joined_and_followed(way: str, reader: Reader, own_redis: Redi
     reader.says(*lines)
 
     client.delete(keys.heartbeat(BTC))
-    lines += [doubt("8-1", "no heartbeat")]
+    lines += [doubt_line("8-1", "no heartbeat")]
     reader.says(*lines)
 
 

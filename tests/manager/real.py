@@ -54,9 +54,9 @@ stderr_logfile={root}/var/log/watchdog.log
 """
 
 
-def eventually(look: Callable[[], _T], within_s: float = 10.0) -> _T:
-    """The first true answer of ``look``, which asks another process; fails when none comes in time."""
-    return wait_until(look, within_s, "it happens", 0.05)
+def eventually(condition: Callable[[], _T], within_s: float = 10.0) -> _T:
+    """The first true answer of ``condition``, which asks another process; fails when none comes in time."""
+    return wait_until(condition, within_s, "it happens", 0.05)
 
 
 @contextmanager

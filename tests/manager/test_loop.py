@@ -495,10 +495,10 @@ def order(stage: Stage, command: str, override: OverrideState | None) -> None:
         stage.redis.hdel(keys.FLEET_DESIRED, str(BTC.id))
     else:
         stage.redis.hset(keys.FLEET_DESIRED, str(BTC.id), encode(Override(state=override, who="alice", at=now_ns)))
-    asked = JournalEntry(
+    entry = JournalEntry(
         at_ns=now_ns, who="alice", what=What.ASKED, collector=str(BTC.id), details={"command": command}
     )
-    write_now(stage.redis, asked)
+    write_now(stage.redis, entry)
 
 
 def apply(stage: Stage, *, enabled: bool) -> None:
@@ -584,9 +584,9 @@ async def test_files_that_supervisord_cannot_read_are_told_once_and_tried_again(
     stage.supervisor.refusals["reread"] = Fault.CANT_REREAD
     for _ in range(25):
         await stage.round()
-    phrase = "supervisord cannot use its configuration files (supervisorctl reread says why)"
-    assert stage.journal(What.APPLY_FAILED) == [("apply_failed", "", phrase)]
-    assert stage.manager()["last_error"] == phrase
+    why = "supervisord cannot use its configuration files (supervisorctl reread says why)"
+    assert stage.journal(What.APPLY_FAILED) == [("apply_failed", "", why)]
+    assert stage.manager()["last_error"] == why
     assert stage.supervisor.calls == [("reread", "")] * 3
 
 

@@ -57,11 +57,11 @@ def test_without_redis_and_supervisord_it_lives_until_told_to_stop(short_folder:
 def test_it_ends_with_the_supervisord_that_started_it(
     enabled: str, calls: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked = list[str]()
+    called = list[str]()
     monkeypatch.setenv("SUPERVISOR_ENABLED", enabled)
-    monkeypatch.setattr("manager.__main__.die_with_parent", lambda: asked.append("die"))
+    monkeypatch.setattr("manager.__main__.die_with_parent", lambda: called.append("die"))
     assert main(["--fleet", str(tmp_path / "none.toml")]) == 78
-    assert asked == ["die"] * calls
+    assert called == ["die"] * calls
 
 
 def test_it_runs_in_the_loop_whose_connections_try_all_addresses(

@@ -132,11 +132,11 @@ class World:
     def live(self, events: Iterable[Event]) -> None:
         """Let everything happen."""
         for event in events:
-            self.begin(event)
+            self.apply_event(event)
             for _ in range(event.lasts_s):
                 self.step()
 
-    def begin(self, event: Event) -> None:
+    def apply_event(self, event: Event) -> None:
         """Let one thing begin."""
         chosen = self.fleet if event.place is None else [self.fleet[event.place % len(self.fleet)]]
         for of in chosen:

@@ -203,13 +203,13 @@ def _suffer(site: Site) -> None:
 
     def hurt(fault: ProcessFault) -> None:
         pid = stopped[fault] = collector.pid
-        fault.begin(pid)
+        fault.start(pid)
         if fault.kind == "sigkill":  # it is over when the process is gone, else a last one would seem to be well
             with suppress(ChildProcessError):
                 os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
 
     players: list[FaultPlayer[Any]] = [
-        FaultPlayer[RedisFault](plan.redis, lambda f: f.begin(redis), lambda f: f.end(redis)).start(),
+        FaultPlayer[RedisFault](plan.redis, lambda f: f.start(redis), lambda f: f.end(redis)).start(),
         FaultPlayer[ProcessFault](plan.process, hurt, lambda f: f.end(stopped[f])).start(),
     ]
 

@@ -24,7 +24,7 @@ class CannedRedis:
         """What they said, one after the other."""
 
     async def __aenter__(self) -> "CannedRedis":
-        self.port = await self._serving.begin()
+        self.port = await self._serving.listen()
         self.url = f"redis://127.0.0.1:{self.port}/0"
         return self
 

@@ -89,7 +89,7 @@ class Deployment:
         decoded: dict[str, Any] = json.loads(answer.stdout) if answer.stdout else {}
         return decoded
 
-    def look(self) -> FleetView:
+    def fleet_view(self) -> FleetView:
         """What ``manager-cli status`` looks at, taken in this process: that costs far less.
 
         Raises:
@@ -102,7 +102,7 @@ class Deployment:
 
     def verdicts(self) -> dict[str, str]:
         """The verdict of each collector."""
-        return {str(each.id): each.verdict.value for each in self.look().judgements}
+        return {str(each.id): each.verdict.value for each in self.fleet_view().judgements}
 
     def pids(self) -> dict[str, int]:
         """The process id of each collector, by supervisord; 0 where there is no process."""
@@ -142,7 +142,7 @@ class Deployment:
 
         def healthy() -> bool:
             with suppress(RedisUnreachableError):
-                return self.manager_sees_all_healthy() and all_well(self.look())
+                return self.manager_sees_all_healthy() and all_well(self.fleet_view())
             return False
 
         try:

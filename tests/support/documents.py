@@ -33,7 +33,7 @@ class Fence(Struct, frozen=True):
 
     def commands(self) -> list[list[str]]:
         """The words of each line of a shell block that is no program, without comments and variables that it sets."""
-        return [words for line in self.text.splitlines() if (words := _command(line))]
+        return [command for line in self.text.splitlines() if (command := _command(line))]
 
 
 def documents() -> dict[str, str]:

@@ -135,17 +135,17 @@ class FakePipe:
         assert self._connected, "a closed connection is used"
         return [self._read(*(part.decode() for part in _parse(command))) for command in commands]
 
-    def _read(self, *words: str) -> Reply:
-        name, key = ("XINFO", words[2]) if words[:2] == ("XINFO", "STREAM") else words[:2]
+    def _read(self, *parts: str) -> Reply:
+        name, key = ("XINFO", parts[2]) if parts[:2] == ("XINFO", "STREAM") else parts[:2]
         if key in self.wrong_types:
             return _WRONG_TYPE
         stream: list[list[object]] = [
             [entry_id.encode(), _flat(fields)] for entry_id, fields in self.streams.get(key, [])
         ]
         if name == "XRANGE":
-            assert words[2] == words[3]
-            return [row for row in stream if row[0] == words[2].encode()]
-        assert name == "XINFO", f"a publisher has no business with {words}"
+            assert parts[2] == parts[3]
+            return [row for row in stream if row[0] == parts[2].encode()]
+        assert name == "XINFO", f"a publisher has no business with {parts}"
         facts: list[object] = [b"last-generated-id", stream[-1][0], b"first-entry", stream[0]] if stream else []
         return facts or Refusal("ERR no such key")
 

@@ -114,7 +114,7 @@ class OutboxRig:
     def _write(self, data: bytes) -> None:
         self.rest += data
 
-    def begin(self, sampled_ns: int = 0) -> None:
+    def start_sending(self, sampled_ns: int = 0) -> None:
         """Have it send."""
         self.sender.begin(self.loan, sampled_ns)
 
@@ -139,5 +139,5 @@ class LaneRig(OutboxRig):
         self.parser: TradeParser = made_of.parser(shape, key, *beginnings, self.stream.bound_every, LAG_EVERY)
         self.left: list[bytes] = []
         self.frame_entry: FrameEntry = made_of.frame_entry(self.parser, self.left.append)
-        self.begin()
+        self.start_sending()
         self.parser.begin(self.sender, self.frame_entry, last_id, 0, 0, 0)

@@ -26,12 +26,12 @@ def steps(faults: Iterable[_F]) -> Iterator[tuple[int, bool, _F]]:
 
     At the same moment ends come first, except that of a fault that begins there.
     """
-    marks = []
+    moments = []
     for rank, fault in enumerate(faults):
         instant = fault.at_ms == fault.end_ms
-        marks.append((fault.at_ms, 1, rank, True, fault))
-        marks.append((fault.end_ms, 2 if instant else 0, rank, False, fault))
-    for at_ms, _, _, begins, fault in sorted(marks, key=lambda mark: mark[:3]):
+        moments.append((fault.at_ms, 1, rank, True, fault))
+        moments.append((fault.end_ms, 2 if instant else 0, rank, False, fault))
+    for at_ms, _, _, begins, fault in sorted(moments, key=lambda mark: mark[:3]):
         yield at_ms, begins, fault
 
 
@@ -46,9 +46,9 @@ class FaultPlayer(Generic[_F]):
         end: Lets it be over.
     """
 
-    def __init__(self, faults: Iterable[_F], begin: Callable[[_F], None], end: Callable[[_F], None]) -> None:
+    def __init__(self, faults: Iterable[_F], begin_fault: Callable[[_F], None], end: Callable[[_F], None]) -> None:
         self._steps = [*steps(faults)]
-        self._begin = begin
+        self._begin_fault = begin_fault
         self._end = end
         self._stop = threading.Event()
         self._error: Exception | None = None
@@ -89,7 +89,7 @@ class FaultPlayer(Generic[_F]):
                     break
                 if begins:
                     active.append(fault)
-                    self._begin(fault)
+                    self._begin_fault(fault)
                 else:
                     active.remove(fault)
                     self._end(fault)

@@ -45,7 +45,7 @@ class FlowRig:
         if last_id is not None:
             sequence.restore(last_id, last_ts)
         stream, track = self.streams.of_type(DataType.TRADE), self._ledger.track(DataType.TRADE)
-        return TradeFlow(sequence, stream, track, self.publisher, self.telemetry, self.clock, self._look)
+        return TradeFlow(sequence, stream, track, self.publisher, self.telemetry, self.clock, self._on_request)
 
     def candles(self, closed_until: int | None = None, interval: str = "1m") -> CandleFlow:
         """The flow of bars behind a stream with all that open before a time (ns)."""
@@ -54,9 +54,9 @@ class FlowRig:
             sequence.restore(closed_until)
         track = self._ledger.track(DataType.CANDLES, interval)
         stream = self.streams.candles[interval]
-        return CandleFlow(sequence, stream, track, self.publisher, self.telemetry, self.clock, self._look)
+        return CandleFlow(sequence, stream, track, self.publisher, self.telemetry, self.clock, self._on_request)
 
-    def _look(self) -> None:
+    def _on_request(self) -> None:
         self.looks += 1
         self.on_look()
 

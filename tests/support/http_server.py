@@ -38,7 +38,7 @@ class HttpServer:
         return [request.split(" ")[1] for request in self.requests]
 
     async def __aenter__(self) -> Self:
-        self.port = await self._serving.begin()
+        self.port = await self._serving.listen()
         return self
 
     async def __aexit__(

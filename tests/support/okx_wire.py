@@ -10,8 +10,8 @@ Levels = list[list[str]]
 
 def ack(request: str) -> str:
     """The confirmation of a request with one argument."""
-    asked = json.loads(request)
-    return _json({"id": asked["id"], "event": asked["op"], "arg": asked["args"][0], "connId": "a4d3ae55"})
+    decoded = json.loads(request)
+    return _json({"id": decoded["id"], "event": decoded["op"], "arg": decoded["args"][0], "connId": "a4d3ae55"})
 
 
 def refusal(request: str, code: str) -> str:

@@ -18,12 +18,12 @@ class Congestion:
 
     def __init__(self) -> None:
         self.paused = True
-        self.asked = asyncio.Event()
+        self.awaited = asyncio.Event()
         self.granted = asyncio.Event()
 
     async def resumed(self) -> None:
         """Wait until the test grants it."""
-        self.asked.set()
+        self.awaited.set()
         await self.granted.wait()
 
 

@@ -44,12 +44,12 @@ class ProcessFault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         """When it is over."""
         return self.at_ms + self.for_ms
 
-    def begin(self, pid: int) -> None:
+    def start(self, pid: int) -> None:
         """Let it happen to a process; one that is gone already does not matter."""
         _send(pid, _BEGINS[self.kind])
 
     def end(self, pid: int) -> None:
-        """Let a stopped process go on; the id must be the one that `begin` was given."""
+        """Let a stopped process go on; the id must be the one that `start` was given."""
         if number := _ENDS.get(self.kind):
             _send(pid, number)
 

@@ -11,7 +11,7 @@ from tickfleet.reading.subscriber import Subscriber
 T = TypeVar("T")
 
 
-async def take(items: AsyncIterator[T], count: int) -> list[T]:
+async def read_items(items: AsyncIterator[T], count: int) -> list[T]:
     """The next ``count`` items."""
     taken: list[T] = []
     async with asyncio.timeout(PATIENCE_S):
@@ -22,7 +22,7 @@ async def take(items: AsyncIterator[T], count: int) -> list[T]:
 
 async def entries(subscriber: Subscriber, count: int) -> list[Entry]:
     """The next ``count`` entries of a subscriber, by a loop that is then left."""
-    return await take(aiter(subscriber), count)
+    return await read_items(aiter(subscriber), count)
 
 
 async def until_idle(subscriber: Subscriber) -> list[Batch]:

@@ -29,16 +29,16 @@ def path_with_redis_cli(folder: Path, path: str) -> str:
 _START = "from tests.support.redis_cli import main\nsys.exit(main(sys.argv[1:]))\n"
 
 
-def main(words: list[str]) -> int:
+def main(arguments: list[str]) -> int:
     """Run one command; the exit code."""
     url = "redis://127.0.0.1:6379/0"
-    while words[0].startswith("-"):
-        option = words.pop(0)
-        url = words.pop(0) if option == "-u" else url
+    while arguments[0].startswith("-"):
+        option = arguments.pop(0)
+        url = arguments.pop(0) if option == "-u" else url
     client: Any = redis.Redis.from_url(url, decode_responses=True)
     client.response_callbacks.clear()  # the answer as it comes
     try:
-        answer = client.execute_command(*words)
+        answer = client.execute_command(*arguments)
     except redis.RedisError as error:
         sys.stderr.write(f"{error}\n")
         return 1

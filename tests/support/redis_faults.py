@@ -67,7 +67,7 @@ class RedisFault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         """When it is over."""
         return self.at_ms + self.for_ms
 
-    def begin(self, site: RedisSite) -> None:
+    def start(self, site: RedisSite) -> None:
         """Let it happen."""
         proxy = site.proxy
         match self.kind:

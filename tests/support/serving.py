@@ -22,7 +22,7 @@ class Serving:
         self._tasks: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
 
-    async def begin(self) -> int:
+    async def listen(self) -> int:
         """Listen; the port."""
         self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0, ssl=self._tls)
         port: int = self._server.sockets[0].getsockname()[1]

@@ -12,11 +12,11 @@ class Shelf(RestClient, frozen=True):
     """A REST that answers what lies on the shelf, one after the other; see ``shelf``."""
 
     answers: list[bytes | Exception] = field(default_factory=list)
-    asked: list[tuple[str, float]] = field(default_factory=list)
+    requests: list[tuple[str, float]] = field(default_factory=list)
 
     async def fetch(self, path: str, units: float = 1.0) -> bytes:
         """The next answer; after the last one nothing comes any more."""
-        self.asked.append((path, units))
+        self.requests.append((path, units))
         if not self.answers:
             await asyncio.Event().wait()
         reply = self.answers.pop(0)

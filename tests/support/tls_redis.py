@@ -28,16 +28,16 @@ class TlsRedis:
         self._front: _Front | None = None
         self._log = conf.with_suffix(".log").open("wb+")
         lines = dict(line.split(" ", 1) for line in conf.read_text(encoding="utf-8").splitlines())
-        self._begin(server, conf)
+        self._start_server(server, conf)
         if self._has_ended:
-            behind = free_port()
+            plain_port = free_port()
             tls = {name: lines.pop(name) for name in list(lines) if name.startswith("tls-")}
             plain = conf.with_suffix(".plain")
-            plain.write_text("".join(f"{name} {value}\n" for name, value in {**lines, "port": behind}.items()))
-            self._begin(server, plain)
-            self._front = _Front(tls, behind)
+            plain.write_text("".join(f"{name} {value}\n" for name, value in {**lines, "port": plain_port}.items()))
+            self._start_server(server, plain)
+            self._front = _Front(tls, plain_port)
 
-    def _begin(self, server: Path, conf: Path) -> None:
+    def _start_server(self, server: Path, conf: Path) -> None:
         self._log.truncate(0)
         self._process = subprocess.Popen([str(server), str(conf)], stdout=self._log, stderr=self._log)
         wait_until(lambda: self._has_ended or "Ready to accept" in self._said(), PATIENCE_S, "it has started")
@@ -63,11 +63,11 @@ class TlsRedis:
 class _Front:
     """Hands on what comes by TLS, in a thread of its own."""
 
-    def __init__(self, tls: dict[str, str], behind: int) -> None:
+    def __init__(self, tls: dict[str, str], plain_port: int) -> None:
         if tls.pop("tls-auth-clients") != "no":
             raise AssertionError("clients are not asked for certificates here")
         tls.pop("tls-ca-cert-file")
-        self._port, self._behind = int(tls.pop("tls-port")), behind
+        self._port, self._plain_port = int(tls.pop("tls-port")), plain_port
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self._context.load_cert_chain(tls.pop("tls-cert-file"), tls.pop("tls-key-file"))
         if tls:
@@ -107,7 +107,7 @@ class _Front:
         open_ = [writer]
         try:
             with suppress(OSError):  # the server behind has gone
-                inner_reader, inner_writer = await asyncio.open_connection("127.0.0.1", self._behind)
+                inner_reader, inner_writer = await asyncio.open_connection("127.0.0.1", self._plain_port)
                 open_.append(inner_writer)
                 async with asyncio.TaskGroup() as tasks:
                     tasks.create_task(_hand_on(reader, inner_writer))

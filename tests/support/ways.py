@@ -55,16 +55,16 @@ def make_ways(
     written: list[LedgerEntry] = []
     book = book or CoverageWriter("run", clock, written.append)
 
-    def look() -> None:
+    def fetch_soon() -> None:
         """Nobody fetches here."""
 
-    around = (publisher, telemetry, clock, look)
+    context = (publisher, telemetry, clock, fetch_soon)
     trades = None
     if DataType.TRADE in config.data_types:
         trade_sequence, stream = TradeSequence(config.max_backfill_wait), streams.of_type(DataType.TRADE)
-        trades = TradeFlow(trade_sequence, stream, book.track(DataType.TRADE), *around)
+        trades = TradeFlow(trade_sequence, stream, book.track(DataType.TRADE), *context)
     candles = {}
     for each, stream in streams.candles.items():
         sequence = CandleSequence(each, config.max_backfill_wait)
-        candles[each] = CandleFlow(sequence, stream, book.track(DataType.CANDLES, each), *around)
+        candles[each] = CandleFlow(sequence, stream, book.track(DataType.CANDLES, each), *context)
     return Destinations(trades, candles, TickerGate(), book.track(DataType.ORDERBOOK), book.track(DataType.TICKER))

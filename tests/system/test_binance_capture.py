@@ -24,7 +24,7 @@ from tests.support.redis_server import RedisServer
 pytestmark = pytest.mark.system
 
 TRADES = 6_106
-PACE = ("--speed", "60", "--head-s", "20")
+SPEED = ("--speed", "60", "--head-s", "20")
 """The snapshot is from the very beginning: a collector, which asks late, has kept all updates since then in mind, but
 not more than 200 s of them. However slow the machine is, it asks before these have come."""
 
@@ -64,7 +64,7 @@ def published(captures: Path, expected: Book, tmp_path_factory: pytest.TempPathF
     folder = tmp_path_factory.mktemp("binance")
     redis = RedisServer(folder)
     redis.start()
-    simulator = SimulatorProcess("--exchange", "binance", "--replay", str(captures / CAPTURE), *PACE)
+    simulator = SimulatorProcess("--exchange", "binance", "--replay", str(captures / CAPTURE), *SPEED)
     base = f"127.0.0.1:{simulator.port}"
     fleet = folder / "fleet.toml"
     fleet.write_text(

@@ -207,7 +207,7 @@ def test_during_a_fault_a_write_fails_and_after_it_all_is_as_before(
 ) -> None:
     fault = RedisFault(at_ms=0, kind=kind, for_ms=1, chunk_ms=round(DISK_S * 1_000), orderly=True)
     assert through.set("a", "0")
-    fault.begin(site)
+    fault.start(site)
     with pytest.raises(redis.RedisError):
         through.set("a", "1")
     fault.end(site)
@@ -231,7 +231,7 @@ def test_a_restart_keeps_the_data(site: RedisSite, through: Any, orderly: bool) 
     fault = RedisFault(at_ms=0, kind="restart", for_ms=5, orderly=orderly)
     for number in range(1, 50):
         through.xadd("s", {"x": "y"}, id=f"{number}-0")
-    fault.begin(site)
+    fault.start(site)
     with pytest.raises(redis.ConnectionError):
         through.ping()
     fault.end(site)
@@ -243,7 +243,7 @@ def test_a_failover_loses_the_last_entries_and_a_second_one_reverses_it(site: Re
     fault, first = RedisFault(at_ms=0, kind="failover", for_ms=5), site.server
     for round_number in range(2):
         through.xadd("s", {"n": "known to both"}, id=f"{round_number + 1}-1")
-        fault.begin(site)
+        fault.start(site)
         through.xadd("s", {"n": "known to one"}, id=f"{round_number + 1}-2")
         fault.end(site)
         with pytest.raises(redis.ConnectionError):
@@ -254,19 +254,19 @@ def test_a_failover_loses_the_last_entries_and_a_second_one_reverses_it(site: Re
 
 def test_what_users_delete_is_remembered(site: RedisSite, through: Any) -> None:
     fault = RedisFault(at_ms=0, kind="delete", key="s")
-    fault.begin(site)
+    fault.start(site)
     through.xadd("s", {"a": "1"}, id="1-1")
-    fault.begin(site)
+    fault.start(site)
     through.xadd("s", {"a": "2"}, id="2-1")
     fault.end(site)
     assert through.xrange("s") == [("2-1", {"a": "2"})]
-    fault.begin(site)
+    fault.start(site)
     assert site.deleted == {"s": [[], [("1-1", {"a": "1"})], [("2-1", {"a": "2"})]]}
 
 
 @pytest.mark.parametrize("entry", range(len(FOREIGN)))
 def test_others_write_what_is_no_entry_of_ours(site: RedisSite, entry: int) -> None:
-    RedisFault(at_ms=0, kind="foreign", key="s", entry=entry).begin(site)
+    RedisFault(at_ms=0, kind="foreign", key="s", entry=entry).start(site)
     ((_, fields),) = site.client.xrange("s")
     assert fields.pop(FOREIGN_MARK) == "1"
     assert {name: value.encode(errors="surrogateescape") for name, value in fields.items()} == {
@@ -317,14 +317,14 @@ def state_of(pid: int) -> str:
 def test_process_faults() -> None:
     with subprocess.Popen(["sleep", "60"]) as process:
         stop, kill = ProcessFault(at_ms=0, kind="sigstop", for_ms=5), ProcessFault(at_ms=9, kind="sigkill")
-        stop.begin(process.pid)
+        stop.start(process.pid)
         wait_until(lambda: state_of(process.pid) == "T", 5, "it is stopped")
         stop.end(process.pid)
         wait_until(lambda: state_of(process.pid) == "S", 5, "it goes on")
-        kill.begin(process.pid)
+        kill.start(process.pid)
         kill.end(process.pid)
         assert process.wait(PATIENCE_S) == -signal.SIGKILL
-    stop.begin(process.pid)  # gone: nothing happens
+    stop.start(process.pid)  # gone: nothing happens
     assert not os.path.exists(f"/proc/{process.pid}")
 
 
@@ -349,7 +349,7 @@ def test_a_blocked_event_loop_does_nothing_while_its_process_lives(tmp_path: Pat
 
     try:
         wait_until(ticks, 5, "it runs")
-        fault.begin(process.pid)
+        fault.start(process.pid)
         before = ticks()
         with pytest.raises(AssertionError):  # of twenty ticks in this time, those before the signal has arrived
             wait_until(lambda: ticks() > before + 20, 0.3, "it goes on")

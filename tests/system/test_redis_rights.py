@@ -26,8 +26,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
     server = RedisServer(tmp_path_factory.mktemp("redis"))
     server.start()
     for login in Login:
-        words = rule(login, CONFIGS).split()
-        server.client.execute_command("ACL", "SETUSER", login.value, "reset", "on", f">{login.value}-pw", *words)
+        acl_rule = rule(login, CONFIGS).split()
+        server.client.execute_command("ACL", "SETUSER", login.value, "reset", "on", f">{login.value}-pw", *acl_rule)
     yield server
     server.stop()
 

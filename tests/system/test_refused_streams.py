@@ -129,13 +129,13 @@ def _talkative_ledger(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(app, "HOUSEKEEPING_S", 0.01)
 
 
-def around(entries: Entries, place: int) -> tuple[int, int]:
+def neighbour_times(entries: Entries, place: int) -> tuple[int, int]:
     """The times of the data before a place and behind it (ns)."""
-    before, behind = (
+    before, after = (
         [int(fields["ts_event"]) for _, fields in part if fields["type"] != "feed_status"]
         for part in (entries[:place], entries[place:])
     )
-    return before[-1], behind[0]
+    return before[-1], after[0]
 
 
 @pytest.mark.parametrize("name", ["trade", "ticker", "orderbook", "coverage"])
@@ -152,7 +152,7 @@ async def test_what_was_refused_is_fetched_or_told(
     assert [id_faults(site.entries(each.value)) for each in TYPES] == [[], [], []]
     assert {part.state for part in site.told(DataType.TRADE)} <= {State.COMPLETE, State.FILLED}
     if name in ("ticker", "orderbook"):  # which cannot be fetched
-        last, following = around(site.entries(name), place)
+        last, following = neighbour_times(site.entries(name), place)
         assert following - last > 200 * MS
         assert not coverage.is_complete(site.told(DataType(name)), last, following)
     assert runs == 2

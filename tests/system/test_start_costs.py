@@ -29,11 +29,11 @@ def test_a_start_takes_no_more_than_its_profile_says(exchange: str, own_redis: R
 
     def count(monitor: Any) -> None:
         for told in monitor.listen():
-            words = told["command"].split()  # ends with: 2 KEY KEY per-unit burst units probe-first probe-max
-            if words == ["ECHO", "END"]:
+            parts = told["command"].split()  # ends with: 2 KEY KEY per-unit burst units probe-first probe-max
+            if parts == ["ECHO", "END"]:
                 return
-            if words[0] == "EVAL" and len(words) > 8 and words[-8] == "2":
-                taken[words[-7].rpartition(":")[2]] += float(words[-3])
+            if parts[0] == "EVAL" and len(parts) > 8 and parts[-8] == "2":
+                taken[parts[-7].rpartition(":")[2]] += float(parts[-3])
 
     def beat() -> dict[str, str]:
         found: dict[str, str] = own_redis.client.hgetall(f"md:v1:{{{exchange}:BTC-USDT}}:heartbeat")

@@ -65,7 +65,7 @@ class Server:
     ) -> None:
         self._load = load
         self._tls = tls
-        self._begin = begun
+        self._on_begin = begun
         self._done = done
         self._burst = [] if load.rate else load.joined()
         self._taken = threading.Lock()
@@ -91,7 +91,7 @@ class Server:
         if not self._taken.acquire(blocking=False):
             return
         stamps = array("Q")
-        self._begin()
+        self._on_begin()
         try:
             if self._load.rate:
                 self._send_paced(talk, stamps)

@@ -20,7 +20,7 @@ another machine do not.
 `make bench ONLY=burst,fleet` measures some of it; both leave this page alone and write theirs below `var/bench`.
 """
 
-_WORDS = """\
+_UNITS_AND_TERMS = """\
 CPU is that of the process with all its threads, the kernel's work for it included. Memory is the proportional set size
 (PSS): pages that several processes share are divided among them. An entry is one trade in its stream, and each frame
 carries one trade.
@@ -40,7 +40,7 @@ def document(result: Json, charts: Mapping[str, str]) -> str:
         charts: Which charts there are, with their places relative to the page.
     """
     goals = table(("what", "measured", "goal [hope]", "reached"), goal_rows(result))
-    parts = [_INTRO, _where(result), _WORDS, "## Goals\n", goals, _TIMES]
+    parts = [_INTRO, _where(result), _UNITS_AND_TERMS, "## Goals\n", goals, _TIMES]
     for section in SECTIONS:
         text = section.write(result)
         if text:

@@ -10,13 +10,13 @@ RATE = 1_000
 """Frames per second at which steady figures are compared."""
 
 
-class Goal(NamedTuple):
-    """One goal.
+class Target(NamedTuple):
+    """A goal.
 
     Attributes:
         what: What is measured.
         measure: Takes it from a result; None where it is not there.
-        goal: The bound to keep; None: it is told to compare with, and nothing is to be reached.
+        bound: The bound to keep; None: it is told to compare with, and nothing is to be reached.
         aim: A better one that is hoped for, if any.
         unit: Of all three.
         at_least: Whether more is better, else less is.
@@ -24,7 +24,7 @@ class Goal(NamedTuple):
 
     what: str
     measure: Callable[[Json], float | None]
-    goal: float | None
+    bound: float | None
     aim: float | None = None
     unit: str = ""
     at_least: bool = False
@@ -37,15 +37,15 @@ class Goal(NamedTuple):
         return (self.what, figure(measured, self.unit), self._bounds(), self._reached(measured))
 
     def _bounds(self) -> str:
-        if self.goal is None:
+        if self.bound is None:
             return ""
-        goal = f"{'≥' if self.at_least else '≤'} {figure(self.goal, self.unit)}"
-        return goal if self.aim is None else f"{goal} [{figure(self.aim, self.unit)}]"
+        bound = f"{'≥' if self.at_least else '≤'} {figure(self.bound, self.unit)}"
+        return bound if self.aim is None else f"{bound} [{figure(self.aim, self.unit)}]"
 
     def _reached(self, measured: float) -> str:
-        if self.goal is None:
+        if self.bound is None:
             return ""
-        if not self._keeps(measured, self.goal):
+        if not self._keeps(measured, self.bound):
             return "**no**"
         return "yes, and the hope" if self.aim is not None and self._keeps(measured, self.aim) else "yes"
 
@@ -97,33 +97,33 @@ def of_each(size: object, stretch: str, name: str) -> float | None:
     return ratio(total, count)
 
 
-GOALS = (
-    Goal("burst, entries/s against cryptofeed", _of_peer("burst_entries_per_s"), 8, 10, "times", at_least=True),
-    Goal("burst, share of what Redis itself takes", _at("limit", "burst_share_percent"), 45, 60, "%", at_least=True),
-    Goal("CPU per entry at 1,000/s against cryptofeed", _of_peer("steady_cpu_us_per_entry"), 1 / 4, 1 / 6, "times"),
-    Goal("latency p99 at 1,000/s against cryptofeed", _p99("tickfleet", "cryptofeed"), 0.5, None, "times"),
-    Goal(
+TARGETS = (
+    Target("burst, entries/s against cryptofeed", _of_peer("burst_entries_per_s"), 8, 10, "times", at_least=True),
+    Target("burst, share of what Redis itself takes", _at("limit", "burst_share_percent"), 45, 60, "%", at_least=True),
+    Target("CPU per entry at 1,000/s against cryptofeed", _of_peer("steady_cpu_us_per_entry"), 1 / 4, 1 / 6, "times"),
+    Target("latency p99 at 1,000/s against cryptofeed", _p99("tickfleet", "cryptofeed"), 0.5, None, "times"),
+    Target(
         "latency p99 at 1,000/s of a forwarder in C against cryptofeed",
         _p99("forwarder in C", "cryptofeed"),
         None,
         None,
         "times",
     ),
-    Goal("latency p99 at 1,000/s against a bare reader", _p99("tickfleet", "bare reader"), 3, None, "times"),
-    Goal("memory (PSS) at 1,000/s against cryptofeed", _of_peer("steady_pss_mib"), 0.60, 0.45, "times"),
-    Goal("growth of memory over 1,000,000 frames", _growth_of_memory, 1, None, "MiB"),
-    Goal("start to first entry", _start_s, 1.0, 0.6, "s"),
-    Goal(
+    Target("latency p99 at 1,000/s against a bare reader", _p99("tickfleet", "bare reader"), 3, None, "times"),
+    Target("memory (PSS) at 1,000/s against cryptofeed", _of_peer("steady_pss_mib"), 0.60, 0.45, "times"),
+    Target("growth of memory over 1,000,000 frames", _growth_of_memory, 1, None, "MiB"),
+    Target("start to first entry", _start_s, 1.0, 0.6, "s"),
+    Target(
         "100 collectors at 20 frames/s together",
         _at("fleet", "sizes", {"collectors": 100}, "steady", "parties", "collectors", "cpu_percent"),
         40,
         None,
         "% of a core",
     ),
-    Goal("a collector among 200 costs more than among 10", _growth_of_cost, 10, None, "%"),
+    Target("a collector among 200 costs more than among 10", _growth_of_cost, 10, None, "%"),
 )
 
 
 def goal_rows(result: Json) -> list[tuple[str, str, str, str]]:
     """A row for each goal."""
-    return [goal.row(result) for goal in GOALS]
+    return [target.row(result) for target in TARGETS]

@@ -183,7 +183,7 @@ def plainly(name: str) -> Callable[[Json], str]:
         found = at(result, "scenarios", name)
         if not isinstance(found, Mapping):
             return ""
-        single = [(_words(key), _cell(value)) for key, value in _flat(found)]
+        single = [(_label(key), _cell(value)) for key, value in _flat(found)]
         lists = [_list(value) for value in found.values() if matching(value, {})]
         return "\n".join(part for part in (table(("what", "figure"), single), *lists) if part)
 
@@ -193,7 +193,7 @@ def plainly(name: str) -> Callable[[Json], str]:
 def _list(rows: Sequence[Json]) -> str:
     flat = [dict(_flat(row)) for row in rows]
     heads = list(dict.fromkeys(key for row in flat for key in row))
-    return table([_words(head) for head in heads], [[_cell(row.get(head)) for head in heads] for row in flat])
+    return table([_label(head) for head in heads], [[_cell(row.get(head)) for head in heads] for row in flat])
 
 
 def _flat(row: Json, prefix: str = "") -> list[tuple[str, object]]:
@@ -229,13 +229,13 @@ _SPELLINGS = {
 }
 
 
-def _words(name: str) -> str:
+def _label(name: str) -> str:
     """The name of a figure for people: its unit in brackets."""
     ending = next((ending for ending in _UNITS if name.endswith(ending)), "")
-    words = name.removesuffix(ending)
+    label = name.removesuffix(ending)
     for old, new in _SPELLINGS.items():
-        words = words.replace(old, new)
-    return words + _UNITS.get(ending, "")
+        label = label.replace(old, new)
+    return label + _UNITS.get(ending, "")
 
 
 def _cell(value: object) -> str:

@@ -31,5 +31,5 @@ def test_the_same_result_gives_the_same_charts_of_what_it_has() -> None:
         "fleet": {"collectors", "redis", "% of one core", "PSS (MiB)", "feeds at rest"},
     }
     assert charts.keys() == wanted.keys()
-    assert {name: words - texts[name] for name, words in wanted.items()} == {name: set() for name in wanted}
+    assert {name: expected - texts[name] for name, expected in wanted.items()} == {name: set() for name in wanted}
     assert max(map(len, charts.values())) < 60_000

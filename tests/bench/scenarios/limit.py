@@ -44,9 +44,9 @@ def packed_trades(count: int) -> list[bytes]:
 
 
 def _redis(site: Site, packed: Sequence[bytes], ends: tuple[bytes, bytes] | None) -> dict[str, float]:
-    before, behind = ends or (b"", b"")
+    before, after = ends or (b"", b"")
     writes = [
-        (before + b"".join(packed[at : at + _BATCH]) + behind, len(packed[at : at + _BATCH]) + 2 * (ends is not None))
+        (before + b"".join(packed[at : at + _BATCH]) + after, len(packed[at : at + _BATCH]) + 2 * (ends is not None))
         for at in range(0, len(packed), _BATCH)
     ]
     with site.run():

@@ -32,11 +32,11 @@ def ms(clock: ManualClock) -> int:
 
 
 async def test_asks_for_each_channel_and_is_ready_when_all_are_confirmed(clock: ManualClock) -> None:
-    asked: list[object] = []
+    received: list[object] = []
 
     async def script(peer: Peer) -> None:
         requests = [await peer.receive() for _ in range(2)]
-        asked.extend((peer.path, request) for request in requests)
+        received.extend((peer.path, request) for request in requests)
         await peer.send(okx_wire.ack(requests[1]), okx_wire.ticker("1", ms(clock)))  # the other one comes late
         await peer.settle()
         clock.advance(9)
@@ -50,7 +50,7 @@ async def test_asks_for_each_channel_and_is_ready_when_all_are_confirmed(clock: 
             await rig.run(connection.run())
 
     one = '{"id":"r%d","op":"subscribe","args":[{"channel":"%s","instId":"BTC-USDT"}]}'
-    assert asked == [("/ws/v5/public", one % (1, "trades")), ("/ws/v5/public", one % (2, "tickers"))]
+    assert received == [("/ws/v5/public", one % (1, "trades")), ("/ws/v5/public", one % (2, "tickers"))]
     assert str(lost.value) == "the exchange closed the connection (code 1000)"
     assert connection.ready.is_set()
     assert connection.reached_streams
@@ -64,23 +64,23 @@ async def test_asks_for_each_channel_and_is_ready_when_all_are_confirmed(clock: 
 async def test_says_where_it_stands(clock: ManualClock) -> None:
     states: list[WorkerState] = []
 
-    def look() -> None:
+    def record_state() -> None:
         states.append(rig.telemetry.snapshot(clock.now_ns(), clock.monotonic_s()).state)
 
     async def script(peer: Peer) -> None:
         request = await peer.receive()
-        look()
+        record_state()
         await peer.send(okx_wire.ack(request))
         await connection.ready.wait()
-        look()
+        record_state()
         await peer.send(okx_wire.ticker("1", ms(clock)))
         await peer.settle()
-        look()
+        record_state()
         await peer.close()
 
     async with ScriptedServer(script) as server:
         rig = Rig(clock, server.url, TICKER)
-        look()
+        record_state()
         connection = rig.connection()
         with pytest.raises(ConnectionLostError):
             await rig.run(connection.run())
@@ -218,7 +218,7 @@ async def test_silence_is_answered_by_a_ping_and_a_pong_is_enough(clock: ManualC
 async def test_a_silent_channel_is_first_resubscribed_then_reconnected() -> None:
     """A running bar is pushed at least once a minute; trades that go on do not make up for it."""
     clock = WatchedClock()
-    asked: list[tuple[float, str, str]] = []
+    subscriptions: list[tuple[float, str, str]] = []
     began_s = clock.monotonic_s()
 
     async def trades_for(peer: Peer, seconds: int) -> None:
@@ -231,7 +231,7 @@ async def test_a_silent_channel_is_first_resubscribed_then_reconnected() -> None
         for _ in range(2):
             request = await peer.receive()
             what = json.loads(request)
-            asked.append((clock.monotonic_s() - began_s, what["op"], what["args"][0]["channel"]))
+            subscriptions.append((clock.monotonic_s() - began_s, what["op"], what["args"][0]["channel"]))
             await peer.send(okx_wire.ack(request))
 
     async def script(peer: Peer) -> None:
@@ -248,7 +248,7 @@ async def test_a_silent_channel_is_first_resubscribed_then_reconnected() -> None
         rig = Rig(clock, server.url, TRADE, CANDLES)
         with pytest.raises(FeedSilentError) as silent, capture_logs() as logs:
             await rig.run(rig.connection("business").run())
-    assert asked == [(at_s, op, "candle1m") for at_s in (100, 260) for op in ("unsubscribe", "subscribe")]
+    assert subscriptions == [(at_s, op, "candle1m") for at_s in (100, 260) for op in ("unsubscribe", "subscribe")]
     assert str(silent.value) == "candle1m is silent although the exchange promises a sign of life"
     assert [line["channel"] for line in logs if line["event"] == "channel_silent"] == ["candle1m"] * 2
 

@@ -106,17 +106,17 @@ async def test_deltas_that_follow_are_passed_on_and_the_hash_names_the_last_one(
     ],
 )
 async def test_any_doubt_leads_to_a_new_snapshot(bad_frame: str, reason: str) -> None:
-    asked: list[str] = []
+    requests: list[str] = []
 
     async def script(peer: Peer) -> None:
         await acknowledge(peer)
         await peer.send(snapshot_frame(10, CHECKSUM), bad_frame, update_frame(31, 30, "9"))
-        asked.extend(await ops(peer, 2))
+        requests.extend(await ops(peer, 2))
         await peer.send(snapshot_frame(40, CHECKSUM), update_frame(41, 40, "8"))
         await peer.close()
 
     rig, events = await played(script)
-    assert asked == ["unsubscribe", "subscribe"]
+    assert requests == ["unsubscribe", "subscribe"]
     assert events == [
         status(FeedState.CONNECTED, "start"),
         snapshot(10, "subscribe"),

@@ -149,7 +149,7 @@ async def test_ends_and_beginnings_stand_in_the_streams_of_their_own_feed(clock:
 async def test_state_follows_the_connection(clock: ManualClock) -> None:
     states: list[tuple[WorkerState, bool]] = []
 
-    def look() -> None:
+    def record_state() -> None:
         beat = rig.telemetry.snapshot(clock.now_ns(), clock.monotonic_s())
         states.append((beat.state, bool(beat.connected_since)))
 
@@ -157,12 +157,12 @@ async def test_state_follows_the_connection(clock: ManualClock) -> None:
         await acknowledge(peer)
         await peer.send(okx_wire.ticker("1", clock.now_ns() // 1_000_000))
         await peer.settle()
-        look()
+        record_state()
         peer.cut()
 
     async def second(peer: Peer) -> None:
         await peer.receive()
-        look()
+        record_state()
 
     async with ScriptedServer(first, second) as server:
         rig = Rig(clock, server.url, TICKER)

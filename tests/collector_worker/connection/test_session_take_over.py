@@ -167,13 +167,13 @@ class Queue(FreePermits):
 
     def __init__(self) -> None:
         super().__init__()
-        self.asked = 0
+        self.requests = 0
         self.moves = asyncio.Event()
 
     async def acquire(self, kind: str, rate: Rate, units: float = 1.0) -> float:
         """Wait for the queue to move."""
-        self.asked += 1
-        if self.asked > 1:
+        self.requests += 1
+        if self.requests > 1:
             await self.moves.wait()
         return 0.0
 
@@ -190,7 +190,7 @@ async def test_the_wait_for_the_permit_is_not_the_second_connections_time(clock:
     async def first(peer: Peer) -> None:
         await acknowledge(peer)
         await peer.send(trade(1, NOW_MS), notice())
-        await until(lambda: queue.asked == 2, "the second connection queues")
+        await until(lambda: queue.requests == 2, "the second connection queues")
         late_s = asyncio.get_running_loop().time() + patience.take_over_s + 0.1
         await until(lambda: asyncio.get_running_loop().time() > late_s, "the time that it has from its permit on")
         queue.moves.set()
@@ -203,7 +203,7 @@ async def test_the_wait_for_the_permit_is_not_the_second_connections_time(clock:
         rig = Rig(clock, server.url, TRADE)
         await rig.run(queued(rig, queue, patience).run(), until(lambda: rig.telemetry.beat.progress[TRADE].count == 2))
     assert rig.events(TRADE) == [START, *trades(1, 2)]
-    assert (queue.asked, server.opened) == (2, 2)
+    assert (queue.requests, server.opened) == (2, 2)
 
 
 async def test_the_old_connection_ends_while_the_new_one_waits_for_its_permit(clock: ManualClock) -> None:
@@ -213,7 +213,7 @@ async def test_the_old_connection_ends_while_the_new_one_waits_for_its_permit(cl
     async def first(peer: Peer) -> None:
         await acknowledge(peer)
         await peer.send(trade(1, NOW_MS), notice())
-        await until(lambda: queue.asked == 2, "the second connection queues")
+        await until(lambda: queue.requests == 2, "the second connection queues")
         peer.cut()
 
     async def second(peer: Peer) -> None:
@@ -230,7 +230,7 @@ async def test_the_old_connection_ends_while_the_new_one_waits_for_its_permit(cl
         rig = Rig(clock, server.url, TRADE)
         await rig.run(queued(rig, queue, PATIENCE).run(), move())
     assert rig.events(TRADE) == [START, *trades(1), lost, RECONNECTED, *trades(2)]
-    assert (queue.asked, server.opened, rig.telemetry.beat.reconnects) == (2, 2, 1)
+    assert (queue.requests, server.opened, rig.telemetry.beat.reconnects) == (2, 2, 1)
 
 
 @pytest.mark.parametrize("old_ends", [True, False])
@@ -241,7 +241,7 @@ async def test_cancelling_ends_a_connection_that_waits_for_its_permit(clock: Man
     async def first(peer: Peer) -> None:
         await acknowledge(peer)
         await peer.send(notice())
-        await until(lambda: queue.asked == 2, "the second connection queues")
+        await until(lambda: queue.requests == 2, "the second connection queues")
         if old_ends:
             peer.cut()
             await until(lambda: rig.telemetry.beat.reconnects == 1, "the loss is met")
@@ -257,7 +257,7 @@ async def test_cancelling_ends_a_connection_that_waits_for_its_permit(clock: Man
             await work
         await until(lambda: not server.open)
         assert asyncio.all_tasks() == before
-    assert queue.asked == 2
+    assert queue.requests == 2
 
 
 async def _never_confirm(peer: Peer) -> None:

@@ -73,9 +73,9 @@ class OkxBook(Exchange):
             if isinstance(event, BookChange):
                 self.channel.note(event)
         frame = self.channel.push(self.market.now_ms, wanted=True)
-        return NOTHING if frame is None or lost else self.take(frame)
+        return NOTHING if frame is None or lost else self.receive(frame)
 
-    def take(self, frame: bytes) -> BookResult:
+    def receive(self, frame: bytes) -> BookResult:
         """A frame arrives."""
         (output,) = self.adapter.on_frame(frame, 1)
         assert isinstance(output, BookFrame)
@@ -92,7 +92,7 @@ class OkxBook(Exchange):
 @given(seeds, steps)
 def test_okx_snapshot_and_updates_are_the_next_snapshot(seed: int, steps: list[int]) -> None:
     okx = OkxBook(seed)
-    okx.take(okx.channel.snapshot(START_MS))
+    okx.receive(okx.channel.snapshot(START_MS))
     for by_ms in steps:
         assert okx.push(by_ms).out_of_sync == ""
         assert okx.read == okx.next_snapshot
@@ -104,12 +104,12 @@ def test_okx_snapshot_and_updates_are_the_next_snapshot(seed: int, steps: list[i
 @given(seeds, steps, st.data())
 def test_okx_a_lost_update_is_a_doubt_and_a_snapshot_heals_it(seed: int, steps: list[int], data: st.DataObject) -> None:
     okx = OkxBook(seed)
-    okx.take(okx.channel.snapshot(START_MS))
+    okx.receive(okx.channel.snapshot(START_MS))
     okx.push(300, lost=True)
     assert okx.push(300) == OUT_OF_SYNC
     assert [okx.push(by_ms) for by_ms in steps] == [NOTHING] * len(steps)
     assert (okx.sync.state, len(okx.published)) == (BookState.SYNCING, 1)
-    okx.take(okx.channel.snapshot(okx.market.now_ms))
+    okx.receive(okx.channel.snapshot(okx.market.now_ms))
     okx.push(data.draw(st.integers(1, 300)))
     assert okx.read == okx.next_snapshot
 

@@ -34,7 +34,7 @@ def begun() -> Iterator[Begun]:
 
         def make(pacing: Pacing | None = None) -> OutboxRig:
             rig = rigs.enter_context(closing(OutboxRig(pacing)))
-            rig.begin(SAMPLED_NS)
+            rig.start_sending(SAMPLED_NS)
             return rig
 
         yield make
@@ -44,7 +44,7 @@ def test_what_waits_before_it_begins_goes_out_then() -> None:
     with closing(OutboxRig()) as rig:
         push(rig, 1, 2)
         assert (rig.other.is_idle, len(rig.sender), rig.sender.sends) == (True, 2, False)
-        rig.begin(SAMPLED_NS)
+        rig.start_sending(SAMPLED_NS)
         assert (rig.other.transaction(), rig.sender.sends) == (xadds(1, 2), True)
 
 
@@ -122,7 +122,7 @@ def test_each_stream_ends_with_its_last_entry(begun: Begun) -> None:
 @given(st.lists(st.integers(1, 40), max_size=8))
 def test_an_answer_may_come_in_pieces(sizes: list[int]) -> None:
     with closing(OutboxRig()) as rig:
-        rig.begin(SAMPLED_NS)
+        rig.start_sending(SAMPLED_NS)
         push(rig, 1, 2, 3, 4)
         rig.hear(answer(rig.other.transaction()))
         whole = answer(xadds(2, 3, 4))

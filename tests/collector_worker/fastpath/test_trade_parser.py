@@ -79,9 +79,9 @@ def binance_frames(draw: st.DrawFn) -> tuple[int, bytes]:
 def damaged(draw: st.DrawFn, frames: st.SearchStrategy[tuple[int, bytes]]) -> tuple[int, bytes]:
     """A frame in which something is changed, left out or put in."""
     number, frame = draw(frames)
-    begin = draw(st.integers(0, len(frame)))
-    end = min(len(frame), begin + draw(st.integers(0, 3)))
-    return number, frame[:begin] + draw(st.text('0159.-"{}[],:eE \\abdsuy', max_size=3)).encode() + frame[end:]
+    start = draw(st.integers(0, len(frame)))
+    end = min(len(frame), start + draw(st.integers(0, 3)))
+    return number, frame[:start] + draw(st.text('0159.-"{}[],:eE \\abdsuy', max_size=3)).encode() + frame[end:]
 
 
 def check(shape: TradeShape | None, adapter: Adapter, number: int, frame: bytes) -> bool:

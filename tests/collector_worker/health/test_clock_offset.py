@@ -55,7 +55,7 @@ class Exchange:
 
     def __init__(self, waits_s: Sequence[float], ahead_ms: int = 0, *, keeps: bool = True) -> None:
         self.waits_s, self.ahead_ms, self.keeps = list(waits_s), ahead_ms, keeps
-        self.asked = self.opened = 0
+        self.requests = self.opened = 0
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection."""
@@ -65,7 +65,7 @@ class Exchange:
                 if b"/instruments" in head:
                     writer.write(instruments())
                     continue
-                self.asked += 1
+                self.requests += 1
                 now_ms = time.time_ns() // 1_000_000 + self.ahead_ms  # stamped as the question comes
                 await asyncio.sleep(self.waits_s.pop(0) if self.waits_s else 0.0)
                 end = () if self.keeps else ("Connection: close",)
@@ -95,10 +95,10 @@ class Busy(FreePermits):
 
     def __init__(self, exchange: Exchange) -> None:
         super().__init__()
-        self.exchange, self.asked = exchange, list[tuple[float, int]]()
+        self.exchange, self.requests = exchange, list[tuple[float, int]]()
 
     async def acquire(self, kind: str, rate: Rate, units: float = 1.0) -> float:
-        self.asked.append((units, self.exchange.opened))
+        self.requests.append((units, self.exchange.opened))
         return 0.0
 
 
@@ -107,14 +107,14 @@ async def test_who_waits_for_a_permit_keeps_no_line_open(keeps: bool) -> None:
     exchange = Exchange([0.2, 0.2, 0.2], keeps=keeps)
     rate_limiter = Busy(exchange)
     await measured(exchange, rate_limiter=rate_limiter)
-    assert (exchange.asked, rate_limiter.asked) == (3, [(3.0, 0)])
+    assert (exchange.requests, rate_limiter.requests) == (3, [(3.0, 0)])
 
 
 @pytest.mark.parametrize("keeps", [True, False], ids=["open connection", "a connection each"])
 async def test_slow_answers_are_passed_over(keeps: bool) -> None:
     exchange = Exchange([0.6, 0.6], keeps=keeps)
     assert abs(await measured(exchange)) <= 150
-    assert (exchange.asked, exchange.opened) == (3, 1 if keeps else 3)
+    assert (exchange.requests, exchange.opened) == (3, 1 if keeps else 3)
 
 
 async def test_a_machine_where_all_answers_are_slow_keeps_what_it_knows() -> None:

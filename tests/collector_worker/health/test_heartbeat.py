@@ -152,15 +152,15 @@ async def test_last_words(clock: ManualClock, state: WorkerState, error: str, ex
     ],
 )
 async def test_what_an_earlier_run_has_left(reply: Reply, fields: dict[str, str]) -> None:
-    asked: list[bytes] = []
+    sent: list[bytes] = []
 
     class Pipe:
         async def execute(self, commands: Sequence[bytes]) -> list[Reply]:
-            asked.extend(commands)
+            sent.extend(commands)
             return [reply]
 
     assert await read_former(Pipe(), CollectorId("okx", "BTC-USDT")) == fields
-    assert asked == [b"*2\r\n$7\r\nHGETALL\r\n$30\r\n" + KEY.encode() + b"\r\n"]
+    assert sent == [b"*2\r\n$7\r\nHGETALL\r\n$30\r\n" + KEY.encode() + b"\r\n"]
 
 
 async def test_the_real_loop_beats(clock: ManualClock) -> None:

@@ -82,12 +82,12 @@ class Rig:
         )
         self.watch = InstrumentWatch(config.id, Instrument(**facts, crossed_is_legal=opening), *context)
 
-    async def look(self) -> list[dict[str, Any]]:
+    async def logs_of_run(self) -> list[dict[str, Any]]:
         """Let the watch take all the answers; what it logs of them."""
         with capture_logs() as logs:
-            taken = len(self.rest.asked) + len(self.rest.answers)
+            taken = len(self.rest.requests) + len(self.rest.answers)
             task = asyncio.create_task(self.watch.run())
-            await until(lambda: len(self.rest.asked) > taken)  # the next question comes behind what an answer led to
+            await until(lambda: len(self.rest.requests) > taken)  # the next question comes behind what an answer led to
             task.cancel()
             await asyncio.wait([task])
         return [{name: value for name, value in line.items() if name != "log_level"} for line in logs]
@@ -120,9 +120,9 @@ async def test_what_changes_is_written_and_logged(
     exchange: str, answer: Callable[..., bytes], facts: dict[str, str], path: str, units: float
 ) -> None:
     rig = Rig(exchange, answer(), answer(tick="0.01"), answer(tick="0.01"))
-    logs = await rig.look()
+    logs = await rig.logs_of_run()
     assert rig.facts == [facts, {**facts, "tick_size": "0.01"}, {**facts, "tick_size": "0.01"}]
-    assert rig.rest.asked == [(path, units)] * 4
+    assert rig.rest.requests == [(path, units)] * 4
     assert logs == [{"event": "instrument_changed", "tick_size": "0.01"}]
     assert rig.state == (WorkerState.RUNNING, "")
 
@@ -146,14 +146,14 @@ async def test_a_symbol_that_is_not_traded_any_more_degrades_and_does_not_end(
     exchange: str, gone: bytes, back: bytes, state: str, why: str
 ) -> None:
     rig = Rig(exchange, gone, gone)
-    logs = await rig.look()
+    logs = await rig.logs_of_run()
     facts = OKX_FACTS if exchange == "okx" else BINANCE_FACTS
     assert rig.facts == [{**facts, "state": state}] * 2  # all of it, so that none is lost where Redis is away
     assert rig.state == (WorkerState.RUNNING, why)
     assert logs == [{"event": "instrument_changed", "state": state}]
 
     rig.rest.answers.append(back)
-    logs = await rig.look()
+    logs = await rig.logs_of_run()
     assert rig.facts[2:] == [facts]
     assert rig.state[0] is WorkerState.RUNNING
     assert logs == [{"event": "instrument_changed", "state": facts["state"]}]
@@ -164,7 +164,7 @@ async def test_a_symbol_that_is_not_traded_any_more_degrades_and_does_not_end(
 )
 async def test_an_answer_that_is_of_no_use_harms_nothing(useless: bytes | Exception) -> None:
     rig = Rig("okx", useless, okx(tick="5"))
-    logs = await rig.look()
+    logs = await rig.logs_of_run()
     assert rig.facts == [{**OKX_FACTS, "tick_size": "5"}]
     assert [line["event"] for line in logs] == ["instrument_unasked", "instrument_changed"]
     assert rig.state == (WorkerState.RUNNING, "")
@@ -172,7 +172,7 @@ async def test_an_answer_that_is_of_no_use_harms_nothing(useless: bytes | Except
 
 async def test_a_useless_answer_says_nothing_of_a_symbol_that_was_gone() -> None:
     rig = Rig("okx", okx("51001"), BUSY)
-    await rig.look()
+    await rig.logs_of_run()
     assert rig.state == (WorkerState.RUNNING, "OKX lists no instrument for symbol BTC-USDT")
 
 
@@ -187,7 +187,7 @@ async def test_a_book_may_be_crossed_no_longer_than_until_the_market_opens(monke
         pauses_s.append(pause_s)
 
     monkeypatch.setattr(module, "asyncio", SimpleNamespace(sleep=quick))
-    await rig.look()
+    await rig.logs_of_run()
     drawn = Random(1)
     assert legal == [True, True, False, False]
     assert pauses_s == [length_s * drawn.uniform(0.75, 1.25) for length_s in (300.0, 300.0, 3600.0, 3600.0)]
@@ -202,6 +202,6 @@ async def test_it_looks_each_hour_and_sooner_while_the_symbol_is_not_traded(monk
         pauses_s.append(pause_s)
 
     monkeypatch.setattr(module, "asyncio", SimpleNamespace(sleep=quick))
-    await rig.look()
+    await rig.logs_of_run()
     drawn = Random(1)
     assert pauses_s == [length_s * drawn.uniform(0.75, 1.25) for length_s in (3600.0, 3600.0, 300.0, 3600.0)]

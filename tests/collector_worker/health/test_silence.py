@@ -33,7 +33,7 @@ S = 1_000_000_000
 FREE = Floor(30.0, promised=False)
 PROMISED = Floor(60.0, promised=True)
 AWAY = ExchangeUnavailableError("no answer")
-LOOK = ("/api/v3/historicalTrades?symbol=BTCUSDT&limit=10", 25.0)
+TRADES_PAGE = ("/api/v3/historicalTrades?symbol=BTCUSDT&limit=10", 25.0)
 
 
 class Ease:
@@ -152,7 +152,7 @@ async def test_while_data_flows_nobody_asks(clock: ManualClock) -> None:
     rig = Rig(clock)
     async with rig.looking():
         await rig.live(300)
-    assert (rig.rest.asked, rig.said()) == ([], ("none", "", 0))
+    assert (rig.rest.requests, rig.said()) == ([], ("none", "", 0))
     assert {progress.silence_limit for progress in rig.beat.progress.values()} == {30 * S}
 
 
@@ -163,12 +163,12 @@ async def test_a_market_that_rests_is_asked_about_ever_more_rarely(clock: Manual
     async with rig.looking():
         for second in range(1, 2500):
             await rig.live(1)
-            if len(rig.rest.asked) > len(looked_s):
+            if len(rig.rest.requests) > len(looked_s):
                 looked_s.append(second)
     pauses_s = [later - sooner for sooner, later in pairwise(looked_s)]
     assert looked_s[0] == 32
     assert pauses_s == [30, 60, 120, 240, 480, 600, 600]
-    assert set(rig.rest.asked) == {LOOK}
+    assert set(rig.rest.requests) == {TRADES_PAGE}
     assert rig.said() == ("nothing_newer", "", 0)
     assert (rig.telemetry.mute_s, rig.fetches) == ({}, 0)
     assert clock.now_ns() - rig.beat.rest_looked_at < 600 * S
@@ -188,7 +188,7 @@ async def test_the_market_moves_again(clock: ManualClock) -> None:
         limit_s = rig.beat.progress[TRADE].silence_limit / S
         assert limit_s == pytest.approx(3 * 39, 0.05)  # what was usual until now
         await rig.live(round(limit_s) + 1)
-        assert len(rig.rest.asked) == 2
+        assert len(rig.rest.requests) == 2
 
 
 async def test_a_stalled_feed_reconnects_ever_less_often_and_backfills(
@@ -243,7 +243,7 @@ async def test_a_trade_that_was_on_its_way_is_no_mute_feed(clock: ManualClock) -
         rig.telemetry.event(TRADE, clock.now_ns())
         for _ in range(8):
             await asyncio.sleep(0)
-    assert len(rig.rest.asked) == 1
+    assert len(rig.rest.requests) == 1
     assert (rig.said(), rig.telemetry.mute_s) == (("none", "", 0), {})
 
 
@@ -254,7 +254,7 @@ async def test_a_look_that_fails_is_made_again(clock: ManualClock) -> None:
         for _ in range(4):
             await rig.live(31)
             said.append(rig.said())
-    assert [look for look, _, _ in said] == ["none", "failed", "failed", "nothing_newer"]
+    assert [found for found, _, _ in said] == ["none", "failed", "failed", "nothing_newer"]
     assert rig.telemetry.mute_s == {}
 
 
@@ -263,7 +263,7 @@ async def test_what_a_look_has_found_outlasts_one_that_fails(clock: ManualClock)
     rig.flowing = set()
     async with rig.looking():
         await rig.live(70)
-    assert (len(rig.rest.asked), rig.beat.rest_look) == (2, RestLook.NOTHING_NEWER)
+    assert (len(rig.rest.requests), rig.beat.rest_look) == (2, RestLook.NOTHING_NEWER)
 
 
 @pytest.mark.parametrize("mute", [BOOK, TICKER, CANDLES])
@@ -330,7 +330,7 @@ async def test_there_are_no_looks_without_a_connection_or_while_we_do_not_read(c
         await rig.live(100)
         rig.pace.paused = False
         await rig.live(30)
-    assert rig.rest.asked == []
+    assert rig.rest.requests == []
 
 
 async def test_a_trouble_of_another_kind_hides_nothing(clock: ManualClock) -> None:

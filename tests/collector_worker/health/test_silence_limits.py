@@ -18,16 +18,16 @@ class Life:
 
     def __init__(self, floor: Floor = FLOOR, former_limit_s: float = 0.0) -> None:
         self.now_s = 1000.0
-        self.usual = SilenceLimits(floor, self.now_s, former_limit_s)
+        self.limits = SilenceLimits(floor, self.now_s, former_limit_s)
         self.event_at, self.connected_since = 0, 1
-        self.usual.observe(self.event_at, self.connected_since, self.now_s)
+        self.limits.observe(self.event_at, self.connected_since, self.now_s)
 
     def wait(self, seconds: float) -> float:
         """So long without an entry; the limit after it."""
         for _ in range(round(seconds)):
             self.now_s += 1.0
-            self.usual.observe(self.event_at, self.connected_since, self.now_s)
-        return self.usual.limit_s
+            self.limits.observe(self.event_at, self.connected_since, self.now_s)
+        return self.limits.limit_s
 
     def bring(self, after_s: float = 1.0) -> float:
         """An entry, so long after the last one; the limit after it."""
@@ -68,15 +68,15 @@ def test_while_it_is_silent_the_limit_stays() -> None:
     life = Life()
     life.bring(101)
     assert life.wait(250) == 300
-    assert not life.usual.is_silent(life.now_s)
+    assert not life.limits.is_silent(life.now_s)
     life.wait(51)
-    assert life.usual.is_silent(life.now_s)
+    assert life.limits.is_silent(life.now_s)
 
 
 def test_the_first_entry_is_waited_for_as_for_any_other() -> None:
     life = Life()
     life.wait(31)
-    assert life.usual.is_silent(life.now_s)
+    assert life.limits.is_silent(life.now_s)
     assert life.bring(10) == 120
 
 
@@ -88,17 +88,17 @@ def test_a_pause_without_a_connection_teaches_nothing() -> None:
     life.wait(500)
     life.connected_since = 2
     life.wait(13)
-    assert not life.usual.is_silent(life.now_s)
+    assert not life.limits.is_silent(life.now_s)
     assert life.bring() == 36
-    assert life.usual.waited_s == 0.0
+    assert life.limits.waited_s == 0.0
 
 
 def test_a_pause_that_was_our_own_doing_teaches_nothing() -> None:
     life = Life()
     life.bring()
     life.wait(500)
-    life.usual.excuse(life.now_s)
-    assert not life.usual.is_silent(life.now_s)
+    life.limits.excuse(life.now_s)
+    assert not life.limits.is_silent(life.now_s)
     assert life.bring() == 30
 
 
@@ -108,7 +108,7 @@ def test_how_long_connections_stood_since_the_last_entry() -> None:
     for connected_since in (1, 0, 2, 3):
         life.connected_since = connected_since
         life.wait(10)
-    assert life.usual.waited_s == 30.0
+    assert life.limits.waited_s == 30.0
 
 
 def test_the_floor_may_be_longer_than_an_hour() -> None:
@@ -120,7 +120,7 @@ def test_the_floor_may_be_longer_than_an_hour() -> None:
     ("former_s", "limit_s"), [(0.0, 30.0), (30.0, 30.0), (90.0, 90.0), (1e300, 3600.0), (-5.0, 30.0)]
 )
 def test_a_new_run_goes_on_with_the_limit_of_the_one_before(former_s: float, limit_s: float) -> None:
-    assert Life(former_limit_s=former_s).usual.limit_s == pytest.approx(limit_s)
+    assert Life(former_limit_s=former_s).limits.limit_s == pytest.approx(limit_s)
 
 
 @given(st.lists(st.integers(1, 90), max_size=40), st.floats(0.5, 100))

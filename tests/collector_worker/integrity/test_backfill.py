@@ -79,7 +79,7 @@ class Rig(FlowRig):
 
     @property
     def paths(self) -> list[str]:
-        return [path for path, _ in self.rest.asked]
+        return [path for path, _ in self.rest.requests]
 
 
 def trades(*numbers: int) -> bytes:
@@ -110,7 +110,7 @@ async def test_a_hole_is_fetched_page_by_page(clock: ManualClock) -> None:
         await rig.pass_time(0.3)
         await until(lambda: len(rig.ids) == 6)
     assert rig.ids == [*((str(n), "backfill") for n in range(11, 17))]
-    assert rig.rest.asked == [(path_from(11), 25.0), (path_from(14), 25.0), (path_from(17), 25.0)]
+    assert rig.rest.requests == [(path_from(11), 25.0), (path_from(14), 25.0), (path_from(17), 25.0)]
     assert rig.beat.backfilled == 6
 
 
@@ -178,7 +178,7 @@ class Archive(Shelf, frozen=True):
 
     async def fetch(self, path: str, units: float = 1.0) -> bytes:
         """The page that begins where the path says."""
-        self.asked.append((path, units))
+        self.requests.append((path, units))
         self.clock.advance(1.0)
         await asyncio.sleep(0)
         first = int(path.partition("fromId=")[2].partition("&")[0])
@@ -243,7 +243,7 @@ async def test_bars_are_asked_for_from_the_first_that_is_missing(clock: ManualCl
         await rig.pass_time(3.0)
         await until(lambda: len(rig.events) == 3)
     start = START_NS // 10**6 + 180_000
-    assert rig.rest.asked == [
+    assert rig.rest.requests == [
         (f"/api/v3/klines?symbol=BTCUSDT&interval=1m&startTime={start}&limit=1000", 2.0)
     ]  # fmt: skip
     assert [passed(event) for event in rig.events] == [("3", True), ("4", True), ("5", False)]

@@ -22,7 +22,7 @@ def levels(first: int, count: int) -> list[Level]:
     return [Level(str(1_000 + first + number), "1") for number in range(count)]
 
 
-BEGIN = BookSnapshot(ts_event=1, ts_recv=1, bids=[Level("1", "1")], asks=levels(0, 1), reason="", seq=0)
+FIRST = BookSnapshot(ts_event=1, ts_recv=1, bids=[Level("1", "1")], asks=levels(0, 1), reason="", seq=0)
 
 
 def delta(seq: int, asks: list[Level]) -> BookFrame:
@@ -32,7 +32,7 @@ def delta(seq: int, asks: list[Level]) -> BookFrame:
 def synced() -> BookSync:
     sync = BookSync(lambda bids, asks: 0, 25)
     sync.subscribed(0.0, 1.0)
-    sync.on_frame(BookFrame(BEGIN))
+    sync.on_frame(BookFrame(FIRST))
     assert sync.state is BookState.VALID
     return sync
 
@@ -43,7 +43,7 @@ def test_a_book_that_only_grows_is_doubted_at_the_bound_and_begun_anew() -> None
     assert [each.out_of_sync for each in result] == [""] * (MOST - 1) + ["too_many_levels"]
     assert result[-1] == BookResult(request=BookRequest.RESUBSCRIBE, out_of_sync="too_many_levels")
     assert (sync.state, sync.book.asks()) == (BookState.SYNCING, [])
-    (begun,) = sync.on_frame(BookFrame(replace(BEGIN, seq=99))).events
+    (begun,) = sync.on_frame(BookFrame(replace(FIRST, seq=99))).events
     assert isinstance(begun, BookSnapshot)
     assert (begun.reason, sync.state) == ("too_many_levels", BookState.VALID)
 
@@ -57,7 +57,7 @@ def test_a_book_may_have_as_many_levels_as_the_bound() -> None:
 
 def test_a_snapshot_beyond_the_bound_is_none() -> None:
     sync = synced()
-    result = sync.on_frame(BookFrame(replace(BEGIN, asks=levels(0, MOST + 1))))
+    result = sync.on_frame(BookFrame(replace(FIRST, asks=levels(0, MOST + 1))))
     assert result == BookResult(request=BookRequest.RESUBSCRIBE, out_of_sync="too_many_levels")
 
 

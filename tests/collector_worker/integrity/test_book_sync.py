@@ -43,7 +43,7 @@ def assert_chained(published: list[BookSnapshot | BookDelta]) -> None:
 def frames_of(draw: st.DrawFn, changes: list[Change]) -> list[Change]:
     """The changes as one connection sends them: several in a frame, cut anywhere."""
     cuts = sorted({0, *draw(st.lists(st.integers(1, len(changes)), max_size=6)), len(changes)})
-    return [reduce(joined, changes[begin:end]) for begin, end in pairwise(cuts)]
+    return [reduce(joined, changes[start:end]) for start, end in pairwise(cuts)]
 
 
 @given(histories(jumps_back=True))

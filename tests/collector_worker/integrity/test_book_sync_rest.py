@@ -250,7 +250,7 @@ frames = st.lists(st.tuples(st.integers(90, 130), st.integers(90, 130)) | st.jus
 
 @given(frames, frames, st.integers(0, 3))
 def test_whatever_comes_between_good_frames_these_are_published_again(
-    before: list[tuple[int, int]], after: list[tuple[int, int]], behind: int
+    before: list[tuple[int, int]], after: list[tuple[int, int]], missed: int
 ) -> None:
     """After any numbers two good deltas and an answer are enough; the book then holds what the good ones said."""
     desk = Desk()
@@ -263,6 +263,6 @@ def test_whatever_comes_between_good_frames_these_are_published_again(
     for each in good[:-1]:
         desk.push(each.prev_seq or 0, each.seq or 0, each.bids)
     if desk.sync.state is not BookState.VALID:
-        desk.ask(answer(204 - behind))
+        desk.ask(answer(204 - missed))
     assert desk.push(204, 205, good[-1].bids).events == (good[-1],)
     assert desk.sync.book.bids(1) == [Level("100", "6")]

@@ -73,11 +73,13 @@ class Desk:
         self.ledger = CoverageWriter("run", CLOCK, self.ledger_stream.append)
         self.sequence = TradeSequence(60.0)
         track = self.ledger.track(DataType.TRADE)
-        self.flow = TradeFlow(self.sequence, self.trades, track, self.publisher, self.telemetry, CLOCK, lambda: None)
+        self.trade_flow = TradeFlow(
+            self.sequence, self.trades, track, self.publisher, self.telemetry, CLOCK, lambda: None
+        )
         shape = self.exchange.trade_shape(NATIVE)
         assert shape is not None
-        around = (self.flow, self.trades, self.publisher, self.telemetry)
-        self.fast_path = FastPath(compiled_or_skip(), shape, *around)
+        context = (self.trade_flow, self.trades, self.publisher, self.telemetry)
+        self.fast_path = FastPath(compiled_or_skip(), shape, *context)
         self.sent_tickers = 0
         self.usual_way = 0
         self.connect()
@@ -94,7 +96,7 @@ class Desk:
         self.usual_way += 1
         for output in self._adapter.on_frame(frame, CLOCK.now_ns()):
             assert isinstance(output, Trade)
-            self.flow.on_live(output)
+            self.trade_flow.on_live(output)
 
     def trade(self, *numbers: int) -> None:
         """Frames of trades come in."""
@@ -107,7 +109,7 @@ class Desk:
             Trade(int(r["ts"]) * 1_000_000, CLOCK.now_ns(), r["tradeId"], r["px"], r["sz"], r["side"], "backfill")  # type: ignore[arg-type]
             for r in map(row, numbers)
         ]
-        self.flow.on_page(rows, more=False)
+        self.trade_flow.on_page(rows, more=False)
 
     def ticker(self) -> None:
         """A ticker comes in."""
@@ -352,7 +354,7 @@ async def _whatever_happens(own_redis: RedisServer, folder: Path, seed: int) -> 
 
     doings: list[tuple[Any, int]] = [
         (burst, 60), (desk.ticker, 20), (hole, 8), (again, 5), (desk.status, 4), (desk.beat, 6), (desk.connect, 3),
-        (desk.telemetry.gather, 4), (desk.flow.probe, 2), (desk.flow.pass_time, 3), (cut, 1), (full, 2),
+        (desk.telemetry.gather, 4), (desk.trade_flow.probe, 2), (desk.trade_flow.pass_time, 3), (cut, 1), (full, 2),
         (lambda: desk.ledger.tick(now=True), 2), (lambda: desk.publisher.set_hash(keys.book(ID), {"x": number}), 5),
     ]  # fmt: skip
     async with desk.sending() as task:

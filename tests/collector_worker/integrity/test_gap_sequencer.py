@@ -66,12 +66,12 @@ def test_a_partial_fill_asks_on_from_where_it_ended() -> None:
 def test_an_answer_that_is_behind_is_asked_again_with_growing_pauses() -> None:
     seq = sequencer()
     offer(seq, 13)
-    asked = []
+    requested_s = []
     for tenth in range(100):
         if seq.request(tenth / 10) is not None:
-            asked.append(tenth / 10)
+            requested_s.append(tenth / 10)
             seq.fill(rows(8, 9, 10), tenth / 10, more=False)
-    assert asked == [0.2, 0.7, 1.7, 3.7, 7.7]
+    assert requested_s == [0.2, 0.7, 1.7, 3.7, 7.7]
 
 
 def test_a_hole_that_stays_in_the_answers_is_believed_after_a_few() -> None:
@@ -134,8 +134,8 @@ def test_too_many_held_end_the_wait() -> None:
 def test_a_probe_looks_at_once_and_later_again() -> None:
     seq = sequencer()
     seq.probe(100.0)
-    asked = [second for second in range(100, 130) if seq.request(float(second)) is not None]
-    assert asked == [100, 103, 115]
+    requested_s = [second for second in range(100, 130) if seq.request(float(second)) is not None]
+    assert requested_s == [100, 103, 115]
 
 
 def test_a_probe_goes_on_while_answers_are_full() -> None:

@@ -63,7 +63,7 @@ class Market:
         """A frame with this change."""
         raise NotImplementedError
 
-    def begin(self) -> None:
+    def begin_channel(self) -> None:
         """The channel begins on this connection."""
         raise NotImplementedError
 
@@ -81,7 +81,7 @@ class Market:
         self.adapter = self.new_adapter()
         self.brought = 0
         self.sync.begin()
-        self.begin()
+        self.begin_channel()
 
     def happen(self, number: int, sides: Sides) -> Change:
         """The book changes, up to three times: what a frame tells of that."""
@@ -101,9 +101,9 @@ class Market:
     def bring(self, frame: bytes) -> None:
         for output in self.adapter.on_frame(frame, self.clock.now_ns()):
             if isinstance(output, BookFrame):
-                self.take(self.sync.on_frame(output))
+                self.publish(self.sync.on_frame(output))
 
-    def take(self, result: BookResult) -> None:
+    def publish(self, result: BookResult) -> None:
         for event in result.events:
             if isinstance(event, BookDelta):
                 assert event.prev_seq == self.published[-1].seq, "who reads the stream sees a hole"
@@ -111,7 +111,7 @@ class Market:
             self.published.append(event)
         self.check()
         if result.request is BookRequest.RESUBSCRIBE:
-            self.begin()
+            self.begin_channel()
 
     def serve(self, answer: str = "") -> None:
         """A second passes; REST answers what is due."""
@@ -122,7 +122,7 @@ class Market:
         told = snapshot(self.truth[seq], seq)
         if answer == "REST is empty":
             told = replace(told, bids=[], asks=told.asks if seq % 4 else [])
-        self.take(self.sync.on_rest_snapshot(told, self.seed_levels, traded=True))
+        self.publish(self.sync.on_rest_snapshot(told, self.seed_levels, traded=True))
 
     def check(self) -> None:
         """What is called valid is the exchange's book of a number, as new as what has come; readers have the same."""
@@ -194,7 +194,7 @@ class Okx(Market):
     def push(self, change: Change, native: str = "") -> bytes:
         return self._book("update", change.seq, change.prev_seq, (change.bids, change.asks), native)
 
-    def begin(self) -> None:
+    def begin_channel(self) -> None:
         self.sync.subscribed(self.clock.monotonic_s(), self.snapshot_wait_s)
         whole = snapshot(self.truth[self.last], self.last)
         self.bring(self._book("snapshot", self.last, -1, (tuple(whole.bids), tuple(whole.asks))))
@@ -225,7 +225,7 @@ class Binance(Market):
         facts = {"U": change.prev_seq + 1, "u": change.seq, "s": native or binance_adapter.DEPTH["s"]}
         return binance_adapter.pushed("depth@100ms", {**binance_adapter.DEPTH, **facts, **levels})
 
-    def begin(self) -> None:
+    def begin_channel(self) -> None:
         self.sync.subscribed(self.clock.monotonic_s(), self.snapshot_wait_s)
 
     def false_snapshot(self, sides: Sides) -> bytes:

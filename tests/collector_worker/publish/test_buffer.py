@@ -223,9 +223,9 @@ def test_it_is_a_queue_and_what_is_in_the_file_is_a_beginning_of_it(
         elif list(tmp_path.iterdir()):
             left = in_file(tmp_path)
             known = [*gone, *waiting]
-            begin = known.index(left[0]) if left else 0
-            assert known[begin : begin + len(left)] == left
-            assert not left or begin <= len(gone)
+            first = known.index(left[0]) if left else 0
+            assert known[first : first + len(left)] == left
+            assert not left or first <= len(gone)
         assert len(buffer) == len(waiting)
     assert drained(buffer) == list(waiting)
     assert list(tmp_path.iterdir()) == []

@@ -223,15 +223,15 @@ def statements(draw: st.DrawFn) -> list[LedgerEntry]:
     track = CoverageTrack(DataType.TRADE, "", "run", ManualClock(), ledger.append)
     numbered, items_per_ns, number = draw(st.booleans()), draw(st.integers(1, 3)), 0
     for act in draw(st.lists(st.sampled_from(["passed", "lost", "missing", "tick", "broke"]), max_size=25)):
-        behind = number + draw(st.integers(1, 3)) + 1
-        times = {"from_ts": number // items_per_ns, "to_ts": behind // items_per_ns}
-        span = Missing(**times, after=number, before=behind) if numbered else Missing(**times)
+        following = number + draw(st.integers(1, 3)) + 1
+        times = {"from_ts": number // items_per_ns, "to_ts": following // items_per_ns}
+        span = Missing(**times, after=number, before=following) if numbered else Missing(**times)
         match act:
             case "passed":
                 number += 1
                 track.passed(number // items_per_ns, number // items_per_ns, number if numbered else None)
             case "lost":
-                number = behind - 1
+                number = following - 1
                 track.lost(span, draw(st.sampled_from(["a", "b"])))
             case "missing":
                 track.missing(span)
@@ -246,10 +246,10 @@ GOOD = (State.COMPLETE, State.FILLED)
 
 
 @given(statements(), st.integers(0, 12), st.integers(1, 12))
-def test_folded_the_ledger_never_promises_more(said: list[LedgerEntry], begin: int, most: int) -> None:
+def test_folded_the_ledger_never_promises_more(said: list[LedgerEntry], start: int, most: int) -> None:
     """Whatever of it waited: each time that is complete in the end would be so without folding, too."""
     whole = intervals(said, DataType.TRADE)
-    short = intervals([*said[:begin], *folded(said[begin:], most)], DataType.TRADE)
+    short = intervals([*said[:start], *folded(said[start:], most)], DataType.TRADE)
     promised = [part for part in short if part.state in GOOD]
     broken = [
         (good, bad)

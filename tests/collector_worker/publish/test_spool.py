@@ -13,7 +13,7 @@ from collector_worker.publish.spool import Packed, Spool, SpoolLostError, read_r
 
 LIMIT = 1_000_000
 ENDS = {b"t": b"5-7", b"k": b"0-0"}
-BEGIN = 16 + len(b'{"t":"5-7","k":"0-0"}')
+HEADER_BYTES = 16 + len(b'{"t":"5-7","k":"0-0"}')
 """Bytes of the first record."""
 
 
@@ -123,7 +123,7 @@ def test_a_run_that_hung_touches_nothing_of_its_successor_s(tmp_path: Path) -> N
 
 
 def test_a_full_file_takes_no_more_and_loses_nothing(tmp_path: Path) -> None:
-    spool = a_spool(tmp_path, limit=BEGIN + 100)
+    spool = a_spool(tmp_path, limit=HEADER_BYTES + 100)
     assert append(spool, *records(10)) == [True] * 2 + [False] * 8
     assert (spool.full, spool.take(LIMIT)) == (True, records(2))
     spool.clear()
@@ -131,7 +131,7 @@ def test_a_full_file_takes_no_more_and_loses_nothing(tmp_path: Path) -> None:
 
 
 def test_a_record_that_found_no_room_is_not_followed_by_a_smaller_one(tmp_path: Path) -> None:
-    spool = a_spool(tmp_path, limit=BEGIN + 60)
+    spool = a_spool(tmp_path, limit=HEADER_BYTES + 60)
     assert append(spool, Packed(b"x" * 50, 1), Packed(b"x", 2)) == [False, False]
     assert (spool.full, spool.pending) == (True, 0)
 
@@ -142,7 +142,7 @@ def test_the_bound_is_that_of_all_files_of_a_collector(tmp_path: Path) -> None:
     taken = append(a_spool(tmp_path, "2", limit=1_000), *[Packed(b"x" * 100, 1)] * 9)
     assert taken == [True] * 3 + [False] * 6
     files = [path.stat().st_size for path in tmp_path.glob("c.*")]
-    assert sum(files) == (BEGIN + 516) + (BEGIN + 3 * 116) <= 1_000
+    assert sum(files) == (HEADER_BYTES + 516) + (HEADER_BYTES + 3 * 116) <= 1_000
     assert append(a_spool(tmp_path, "3", limit=1_000), *records(1)) == [True]
     assert append(a_spool(tmp_path, "4", limit=900), *records(1)) == [False]
     assert names(tmp_path) == ["c.1.spool", "c.2.spool", "c.3.spool", "other.1.spool"]
@@ -163,7 +163,7 @@ def a_disk_of(size: int) -> Iterator[None]:
 def test_a_full_disk_takes_whole_records_only(tmp_path: Path, room: int) -> None:
     """``room`` is that behind the first record; the second record ends at 59, the third at 102."""
     spool = a_spool(tmp_path)
-    with a_disk_of(BEGIN + room):
+    with a_disk_of(HEADER_BYTES + room):
         assert append(spool, *records(5)) == [True, True, False, False, False]
     assert (spool.full, held(tmp_path / "c.1.spool"), spool.take(LIMIT)) == (True, records(2), records(2))
     spool.clear()
@@ -176,7 +176,7 @@ def test_of_copies_a_full_disk_takes_the_first_ones(
 ) -> None:
     monkeypatch.setattr("collector_worker.publish.spool._WRITE_BYTES", portion)
     spool = a_spool(tmp_path)
-    with a_disk_of(BEGIN + 95):
+    with a_disk_of(HEADER_BYTES + 95):
         assert spool.copy(records(5), ENDS) == 2
     assert (spool.full, spool.copy(records(5)[2:], ENDS), held(tmp_path / "c.1.spool")) == (True, 0, records(2))
 
@@ -202,7 +202,7 @@ def test_a_folder_that_cannot_be_made_is_no_crash(tmp_path: Path) -> None:
 # --- damage -----------------------------------------------------------------------------------------------------------
 
 
-@given(st.integers(0, BEGIN + 200), st.sampled_from(["cut", "zeroes", "flipped"]))
+@given(st.integers(0, HEADER_BYTES + 200), st.sampled_from(["cut", "zeroes", "flipped"]))
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_a_damaged_file_ends_where_the_damage_begins(tmp_path: Path, at: int, damage: str) -> None:
     spool = a_spool(tmp_path)
@@ -216,9 +216,9 @@ def test_a_damaged_file_ends_where_the_damage_begins(tmp_path: Path, at: int, da
     path.write_bytes(damaged)
     with path.open("rb") as file:
         found, _ = read_records(file.fileno(), 0, LIMIT)
-    expected = [Packed(whole[16:BEGIN], 0), *records(6)]
+    expected = [Packed(whole[16:HEADER_BYTES], 0), *records(6)]
     assert found == expected[: len(found)]
-    sound = [BEGIN, *(16 + len(record.command) for record in records(6))]
+    sound = [HEADER_BYTES, *(16 + len(record.command) for record in records(6))]
     assert len(found) == sum(sum(sound[: n + 1]) <= at for n in range(7))
 
 

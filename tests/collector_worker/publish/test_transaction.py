@@ -11,9 +11,9 @@ from tickfleet.redis.protocol import Refusal, Reply, pack_command
 def test_the_replies_to_the_entries_stand_between_the_others(urgent: int, entries: int, ordered: int) -> None:
     ahead = [b"u%d" % number for number in range(urgent)]
     batch = [Packed(b"e%d" % number, number) for number in range(entries)]
-    behind = {f"k{number}": (0, b"o%d" % number) for number in range(ordered)}
-    commands = [*ahead, *[entry.command for entry in batch], *[packed for _, packed in behind.values()]]
-    transaction = Transaction({"heartbeat": ahead} if ahead else {}, batch, behind, commands)
+    hashes = {f"k{number}": (0, b"o%d" % number) for number in range(ordered)}
+    commands = [*ahead, *[entry.command for entry in batch], *[packed for _, packed in hashes.values()]]
+    transaction = Transaction({"heartbeat": ahead} if ahead else {}, batch, hashes, commands)
 
     replies: list[Reply] = [b"reply to " + command for command in commands]
     assert transaction.of_entries(replies) == [b"reply to " + entry.command for entry in batch]
@@ -31,9 +31,9 @@ def test_a_transaction_is_queries_then_urgent_then_entries_then_hashes() -> None
     batch = [Packed(b"e", 1)]
     ordered = {"h": (3, b"due"), "later": (4, b"not yet")}
     transaction = transaction_of({"beat": [b"u"]}, batch, ordered, [b"t"], done=1, covers=2)
-    look = pack_command(("XINFO", "STREAM", "t"))
+    query = pack_command(("XINFO", "STREAM", "t"))
     assert transaction == Transaction(
-        {"beat": [b"u"]}, batch, {"h": (3, b"due")}, [look, b"u", b"e", b"due"], [b"t"], 1
+        {"beat": [b"u"]}, batch, {"h": (3, b"due")}, [query, b"u", b"e", b"due"], [b"t"], 1
     )
     assert transaction.of_entries([[], b"", b"5-1", 1]) == [b"5-1"]
 

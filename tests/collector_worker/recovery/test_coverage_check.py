@@ -79,7 +79,7 @@ def complete(subject: tuple[DataType, str], to_ts: int, to_id: str | None = None
     ]
 
 
-async def asked(server: RedisServer, history: list[LedgerEntry]) -> set[tuple[DataType, str]]:
+async def unconfirmed(server: RedisServer, history: list[LedgerEntry]) -> set[tuple[DataType, str]]:
     types = (DataType.TRADE, DataType.TICKER, DataType.CANDLES)
     config = ExchangeCollectorConfig("okx", "BTC-USDT", types, candle_intervals=("1m",))
     pipe = RedisPipe(server.config)
@@ -103,14 +103,14 @@ async def test_streams_are_read_back_to_what_the_ledger_vouches_for(
     add(redis_server, "trade", *map(trade, range(1, 10)), gap(from_id=9, to_id=20), *map(trade, range(20, 30)))
     add(redis_server, "candles:1m", *map(bar, range(1, 8)))
     history = [*complete(TRADES, 190, "19"), *complete(BARS, 3)]
-    assert await asked(redis_server, history) == set()
-    assert await asked(redis_server, [*complete(TRADES, 90, "9"), *complete(BARS, 3)]) == {TRADES}
-    assert await asked(redis_server, complete(TRADES, 190, "19")) == {BARS}, "it says nothing of them"
-    assert await asked(redis_server, []) == set()
+    assert await unconfirmed(redis_server, history) == set()
+    assert await unconfirmed(redis_server, [*complete(TRADES, 90, "9"), *complete(BARS, 3)]) == {TRADES}
+    assert await unconfirmed(redis_server, complete(TRADES, 190, "19")) == {BARS}, "it says nothing of them"
+    assert await unconfirmed(redis_server, []) == set()
     add(redis_server, "trade", *map(trade, range(30, 40)))
-    assert await asked(redis_server, history) == {TRADES}, "that is too far back"
+    assert await unconfirmed(redis_server, history) == {TRADES}, "that is too far back"
 
 
 async def test_a_key_that_holds_something_else_is_an_empty_stream(redis_server: RedisServer) -> None:
     redis_server.client.set(PREFIX + "trade", "somebody's")
-    assert await asked(redis_server, [*complete(TRADES, 190, "19"), *complete(BARS, 3)]) == set()
+    assert await unconfirmed(redis_server, [*complete(TRADES, 190, "19"), *complete(BARS, 3)]) == set()

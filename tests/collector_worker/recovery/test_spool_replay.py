@@ -26,18 +26,18 @@ def entries(key: bytes, numbers: Iterable[int]) -> list[Packed]:
 
 
 def resume_points_of(
-    behind: dict[bytes, bytes], ends: dict[bytes, bytes | None], records: list[Packed]
+    resume_ids: dict[bytes, bytes], ends: dict[bytes, bytes | None], records: list[Packed]
 ) -> ResumePoints:
     """Joints that have seen all records."""
-    resume_points = ResumePoints(behind, ends, LEDGER)
+    resume_points = ResumePoints(resume_ids, ends, LEDGER)
     if resume_points.unsettled:
         for packed in records:
             resume_points.look(packed)
     return resume_points
 
 
-def admitted(behind: bytes, end: bytes | None, records: list[Packed]) -> tuple[list[bytes], int]:
-    resume_points = resume_points_of({b"t": behind}, {b"t": end}, records)
+def admitted(resume_ids: bytes, end: bytes | None, records: list[Packed]) -> tuple[list[bytes], int]:
+    resume_points = resume_points_of({b"t": resume_ids}, {b"t": end}, records)
     return [packed.id for packed in records if resume_points.admits(packed)], resume_points.left_out
 
 
@@ -79,22 +79,22 @@ def test_a_stream_that_the_file_does_not_know_of_is_left_out() -> None:
 
 
 def test_the_streams_of_a_file_join_each_for_itself() -> None:
-    behind: dict[bytes, bytes] = {b"t": b"5-3", b"k": b"5-3"}
+    resume_ids: dict[bytes, bytes] = {b"t": b"5-3", b"k": b"5-3"}
     ends: dict[bytes, bytes | None] = {b"t": b"5-4", b"k": b"5-9"}
     mixed = [packed for pair in zip(FILE, entries(b"k", range(4, 8)), strict=True) for packed in pair]
-    resume_points = resume_points_of(behind, ends, mixed)
+    resume_points = resume_points_of(resume_ids, ends, mixed)
     assert [packed for packed in mixed if resume_points.admits(packed)] == FILE[1:]
 
 
 def test_a_stream_that_is_gone_is_not_begun_with_what_comes_behind_a_hole() -> None:
     """Deleted by a user, and another one shows that Redis has lost entries: so it had, too, before it was deleted."""
-    behind: dict[bytes, bytes] = {b"t": b"5-3", b"k": b"5-3"}
+    resume_ids: dict[bytes, bytes] = {b"t": b"5-3", b"k": b"5-3"}
     mixed = [packed for pair in zip(FILE, entries(b"k", range(4, 8)), strict=True) for packed in pair]
-    resume_points = resume_points_of(behind, {b"t": None, b"k": b"5-1"}, mixed)
+    resume_points = resume_points_of(resume_ids, {b"t": None, b"k": b"5-1"}, mixed)
     assert [packed for packed in mixed if resume_points.admits(packed)] == []
-    resume_points = resume_points_of(behind | {b"t": b"0-0"}, {b"t": None, b"k": b"5-1"}, mixed)
+    resume_points = resume_points_of(resume_ids | {b"t": b"0-0"}, {b"t": None, b"k": b"5-1"}, mixed)
     assert [packed for packed in mixed if resume_points.admits(packed)] == FILE  # it never had an entry
-    resume_points = resume_points_of(behind, {b"t": None, b"k": b"5-5"}, mixed)
+    resume_points = resume_points_of(resume_ids, {b"t": None, b"k": b"5-5"}, mixed)
     assert [packed for packed in mixed if resume_points.admits(packed)] == [FILE[0], FILE[1], *mixed[4:]]
 
 
@@ -106,13 +106,13 @@ def test_the_ledger_does_not_vouch_for_what_was_left_out() -> None:
 
 
 @given(st.integers(0, 12), st.integers(0, 12), st.integers(0, 12), st.booleans())
-def test_a_stream_ends_without_a_hole_and_without_a_double(behind: int, end: int, length: int, other: bool) -> None:
+def test_a_stream_ends_without_a_hole_and_without_a_double(last: int, end: int, length: int, other: bool) -> None:
     """Whatever the stream holds: what is admitted goes on with the number behind its end, or nothing is."""
-    file = entries(b"t", range(behind + 1, behind + 1 + length))
-    published, left_out = admitted(b"5-%d" % behind, b"6-0" if other else b"5-%d" % end, file)
+    file = entries(b"t", range(last + 1, last + 1 + length))
+    published, left_out = admitted(b"5-%d" % last, b"6-0" if other else b"5-%d" % end, file)
     assert published == [b"5-%d" % number for number in range(end + 1, end + 1 + len(published))]
-    joins = not other and (end == behind or behind < end <= behind + length)
-    assert len(published) == (behind + length - end if joins else 0)
+    joins = not other and (end == last or last < end <= last + length)
+    assert len(published) == (last + length - end if joins else 0)
     assert left_out == (0 if joins else length)
 
 
@@ -195,9 +195,9 @@ OF_TRADES, OF_TICKERS = statement(DataType.TRADE, "5-1"), statement(DataType.TIC
 
 
 def test_replay_publishes_nothing_for_a_stream_whose_key_has_another_type() -> None:
-    behind = {PREFIX + b"trade": b"0-0", PREFIX + b"ticker": b"0-0", COVERAGE: b"0-0"}
+    resume_ids = {PREFIX + b"trade": b"0-0", PREFIX + b"ticker": b"0-0", COVERAGE: b"0-0"}
     ends: dict[bytes, bytes | None] = {PREFIX + b"trade": NO_STREAM, PREFIX + b"ticker": None, COVERAGE: None}
-    resume_points = ResumePoints(behind, ends, COVERAGE)
+    resume_points = ResumePoints(resume_ids, ends, COVERAGE)
     records = [entry(PREFIX + b"trade", b"5-1"), entry(PREFIX + b"ticker", b"5-1"), OF_TRADES, OF_TICKERS]
     assert not resume_points.unsettled
     assert [resume_points.admits(packed) for packed in records] == [False, True, False, True]

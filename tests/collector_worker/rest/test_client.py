@@ -38,10 +38,10 @@ class Counting(FreePermits):
 
     def __init__(self) -> None:
         super().__init__()
-        self.asked: list[tuple[str, Rate, float]] = []
+        self.acquired: list[tuple[str, Rate, float]] = []
 
     async def acquire(self, kind: str, rate: Rate, units: float = 1.0) -> float:
-        self.asked.append((kind, rate, units))
+        self.acquired.append((kind, rate, units))
         return 0.0
 
 
@@ -59,7 +59,7 @@ async def test_a_call_costs_its_units_and_brings_its_body() -> None:
     async with HttpServer(answer(b'{"a":1}')) as server:
         client = RestClient(server.root, rate_limiter, RATE)
         assert (await client.fetch("/depth?x=1", 50.0), await client.fetch("/time")) == (b'{"a":1}', b'{"a":1}')
-    assert (server.targets, rate_limiter.asked) == (
+    assert (server.targets, rate_limiter.acquired) == (
         ["/depth?x=1", "/time"],
         [("rest", RATE, 50.0), ("rest", RATE, 1.0)],
     )

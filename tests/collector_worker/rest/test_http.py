@@ -15,7 +15,7 @@ from tickfleet.contract.identity import DataType
 from tickfleet.errors import ExchangeUnavailableError, InvalidConfigurationError
 
 
-async def asked(reply: bytes, timeout_s: float = 5.0) -> HttpAnswer:
+async def fetched(reply: bytes, timeout_s: float = 5.0) -> HttpAnswer:
     async with HttpServer(reply) as server:
         return await rest.get(server.root, "/path?a=1", timeout_s)
 
@@ -35,7 +35,7 @@ async def test_the_request_is_what_a_server_expects() -> None:
 
 async def test_proxies_of_the_environment_are_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
     set_dead_proxies(monkeypatch)
-    assert await asked(answer(b"{}")) == HttpAnswer(200, b"{}")
+    assert await fetched(answer(b"{}")) == HttpAnswer(200, b"{}")
 
 
 async def test_a_path_in_the_root_comes_first() -> None:
@@ -58,15 +58,15 @@ async def test_a_path_in_the_root_comes_first() -> None:
     ],
 )
 async def test_every_framing_of_a_body(reply: bytes) -> None:
-    assert await asked(reply) == HttpAnswer(200, b'{"code":"0"}')
+    assert await fetched(reply) == HttpAnswer(200, b'{"code":"0"}')
 
 
 async def test_a_refusal_is_an_answer_whose_code_the_adapter_reads() -> None:
     body = okx_wire.rest([], code="50011")
-    too_many = await asked(answer(body, "429 Too Many Requests"))
+    too_many = await fetched(answer(body, "429 Too Many Requests"))
     assert too_many == HttpAnswer(429, body)
     okx = Okx(ExchangeCollectorConfig("okx", "BTC-USDT", (DataType.TRADE,)))
-    for reply in (too_many, await asked(answer(body))):  # with status 200 too
+    for reply in (too_many, await fetched(answer(body))):  # with status 200 too
         with pytest.raises(ExchangeUnavailableError) as unavailable:
             okx.read_instruments(reply.body)
         assert str(unavailable.value) == "OKX answered with error code 50011"
@@ -86,21 +86,21 @@ async def test_a_refusal_is_an_answer_whose_code_the_adapter_reads() -> None:
 )
 async def test_an_answer_that_breaks_off_or_is_not_http(reply: bytes) -> None:
     with pytest.raises(ExchangeUnavailableError):
-        await asked(reply)
+        await fetched(reply)
 
 
 async def test_a_body_beyond_all_reason_is_not_read_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rest, "MAX_BODY_BYTES", 1_000_000)
-    assert len((await asked(answer(b"x" * 1_000_000))).body) == 1_000_000
+    assert len((await fetched(answer(b"x" * 1_000_000))).body) == 1_000_000
     with pytest.raises(ExchangeUnavailableError) as unavailable:
-        await asked(answer(b"x" * 1_000_001))
+        await fetched(answer(b"x" * 1_000_001))
     assert str(unavailable.value) == "REST answered more than any of its answers should hold"
 
 
 async def test_no_answer_in_time() -> None:
     async with asyncio.timeout(PATIENCE_S):
         with pytest.raises(ExchangeUnavailableError) as unavailable:
-            await asked(STALL, timeout_s=0.05)
+            await fetched(STALL, timeout_s=0.05)
     assert str(unavailable.value) == "REST of 127.0.0.1 did not answer within 0.05 s"
 
 

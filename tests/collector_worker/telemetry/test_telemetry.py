@@ -134,21 +134,21 @@ def test_a_socket_that_is_lost_is_the_reason_until_it_runs_again(telemetry: Tele
         telemetry.heard(feed)
     seen = []
 
-    def look() -> None:
+    def record_state() -> None:
         seen.append((telemetry.snapshot(START_NS, 0.0).state, telemetry.beat.last_error))
 
     telemetry.feed_lost("public", "the connection broke", START_NS)
-    look()
+    record_state()
     telemetry.trouble("redis", "Redis is away")
     telemetry.settled("redis")
-    look()
+    record_state()
     telemetry.feed_is("public", S, START_NS)
-    look()
+    record_state()
     telemetry.feed_is("public", R, START_NS)
     telemetry.heard("public")
     telemetry.trouble("redis", "Redis is away")
     telemetry.settled("redis")
-    look()
+    record_state()
 
     assert seen == [(WorkerState.DEGRADED, "the connection broke")] * 3 + [(R, "Redis is away")]
     assert telemetry.beat.connected_since == START_NS
@@ -260,23 +260,23 @@ def test_old_latencies_leave_the_snapshot(telemetry: Telemetry) -> None:
 def test_the_beginning_of_catching_up_is_that_of_the_oldest_hole(telemetry: Telemetry) -> None:
     told = []
 
-    def look(now_ns: int) -> None:
+    def record_state(now_ns: int) -> None:
         told.append(telemetry.snapshot(now_ns, 0.0).catching_up_since)
 
-    look(1)
+    record_state(1)
     telemetry.catching_up("trade", waiting=True)
-    look(2)
+    record_state(2)
     telemetry.catching_up("candles", waiting=True)
     telemetry.catching_up("trade", waiting=True)
-    look(3)
+    record_state(3)
     telemetry.catching_up("trade", waiting=False)
-    look(4)
+    record_state(4)
     telemetry.catching_up("candles", waiting=False)
-    look(5)
+    record_state(5)
     telemetry.catching_up("trade", waiting=True)
-    look(6)
+    record_state(6)
     telemetry.catching_up("trade", waiting=False)  # and another hole before the next beat
     telemetry.catching_up("trade", waiting=True)
-    look(7)
+    record_state(7)
 
     assert told == [0, 2, 2, 2, 0, 6, 7]

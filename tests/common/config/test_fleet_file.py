@@ -134,8 +134,8 @@ def test_a_region_selects_addresses_and_an_explicit_address_overrides_it(fleet_f
         rest="http://127.0.0.1:8000",
     )
     assert fleet.resolve({"exchange": "okx", "symbol": "ETH-USDT"}).address == fleet.collectors[0].address
-    usual = fleet_file.load('[exchanges.okx]\nregion = "global"\n' + BTC).collectors[0]
-    assert usual.address == fleet_file.load(BTC).collectors[0].address
+    default = fleet_file.load('[exchanges.okx]\nregion = "global"\n' + BTC).collectors[0]
+    assert default.address == fleet_file.load(BTC).collectors[0].address
 
 
 def test_limits_are_those_of_one_exchange(fleet_file: FleetFile) -> None:

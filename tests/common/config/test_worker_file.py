@@ -33,12 +33,12 @@ def environment(folder: Path, **more: Any) -> Environment:
 
 def handed_over(folder: Path, fleet: str, **more: str) -> WorkerFile:
     """What the manager writes for the one collector of a fleet file, as the worker reads it."""
-    around = environment(folder, **more)
-    around.fleet_path.write_text(fleet)
-    around.fleet_path.chmod(0o600)
-    loaded = load_fleet(around.fleet_path, around)
+    site = environment(folder, **more)
+    site.fleet_path.write_text(fleet)
+    site.fleet_path.chmod(0o600)
+    loaded = load_fleet(site.fleet_path, site)
     path = folder / "worker.json"
-    path.write_text(encode(worker_file(loaded.collectors[0], loaded.redis, around)))
+    path.write_text(encode(worker_file(loaded.collectors[0], loaded.redis, site)))
     return decode(path)
 
 
@@ -59,10 +59,10 @@ def test_redis_is_where_the_fleet_file_said_when_it_was_applied(tmp_path: Path) 
 
 def test_the_environment_outranks_it(tmp_path: Path) -> None:
     content = handed_over(tmp_path, FLEET)
-    around = environment(tmp_path, redis_url=f"redis://me:{SECRET}@other/2")
-    assert redis_of(content, around) == RedisConfig(url="redis://me@other/2", password=SECRET)
-    around = environment(tmp_path, redis_password=SECRET)
-    assert redis_of(content, around) == RedisConfig(url="redis://db/1", password=SECRET)
+    site = environment(tmp_path, redis_url=f"redis://me:{SECRET}@other/2")
+    assert redis_of(content, site) == RedisConfig(url="redis://me@other/2", password=SECRET)
+    site = environment(tmp_path, redis_password=SECRET)
+    assert redis_of(content, site) == RedisConfig(url="redis://db/1", password=SECRET)
 
 
 def test_a_password_in_a_file_of_its_own_is_read_there(tmp_path: Path) -> None:
@@ -71,11 +71,11 @@ def test_a_password_in_a_file_of_its_own_is_read_there(tmp_path: Path) -> None:
     secret.chmod(0o600)
     content = handed_over(tmp_path, FLEET.replace('"redis://db/1"', '"redis://db/1"\npassword_file = "secret"'))
     assert SECRET not in encode(content)
-    around = environment(tmp_path)
-    assert redis_of(content, around) == RedisConfig(url="redis://db/1", password=SECRET, password_file=str(secret))
+    site = environment(tmp_path)
+    assert redis_of(content, site) == RedisConfig(url="redis://db/1", password=SECRET, password_file=str(secret))
     secret.unlink()
     with pytest.raises(FleetError) as caught:
-        redis_of(content, around)
+        redis_of(content, site)
     assert (str(caught.value), caught.value.exit_code) == (
         f"the password of Redis cannot be read now: {secret}: there is no such file",
         1,

@@ -16,12 +16,12 @@ class Resolver:
     """Answers when it is told to, and keeps what it was asked."""
 
     def __init__(self) -> None:
-        self.asked: list[tuple[Any, ...]] = []
+        self.lookups: list[tuple[Any, ...]] = []
         self.answer: list[Any] | Exception = ANSWER
         self.go = threading.Event()
 
     def getaddrinfo(self, *question: object) -> list[Any]:
-        self.asked.append(question)
+        self.lookups.append(question)
         self.go.wait(PATIENCE_S)
         if isinstance(self.answer, Exception):
             raise self.answer
@@ -49,7 +49,7 @@ def test_it_answers_as_the_resolver_does() -> None:
 def test_equal_lookups_share_one_query_that_survives_a_cancelled_caller(resolver: Resolver) -> None:
     async def main() -> None:
         asking = [asyncio.ensure_future(look_up(host)) for host in ("a.test", "a.test", "b.test", "a.test")]
-        await until(lambda: len(resolver.asked) == 2)
+        await until(lambda: len(resolver.lookups) == 2)
         asking[0].cancel()
         await asyncio.wait(asking[:1])
         resolver.go.set()
@@ -58,7 +58,7 @@ def test_equal_lookups_share_one_query_that_survives_a_cancelled_caller(resolver
         assert await look_up("a.test") == ANSWER
 
     event_loop.run(main())
-    assert sorted(question[:4] for question in resolver.asked) == [
+    assert sorted(question[:4] for question in resolver.lookups) == [
         (host, 443, 0, socket.SOCK_STREAM) for host in ("a.test", "a.test", "b.test")
     ]
 
@@ -81,7 +81,7 @@ def test_an_address_needs_no_resolver(resolver: Resolver, host: str, wanted: int
 
     resolver.go.set()
     event_loop.run(main())
-    assert bool(resolver.asked) is (answer is ANSWER)
+    assert bool(resolver.lookups) is (answer is ANSWER)
 
 
 @pytest.mark.parametrize("error", [socket.gaierror(-2, "Name or service not known"), UnicodeError("label too long")])

@@ -25,9 +25,9 @@ NAME = "appendonly.aof.1.incr.aof"
 DUMP = b"VALKEY080\xff12345678"
 
 
-def command(*words: str | bytes) -> bytes:
-    encoded = [word.encode() if isinstance(word, str) else word for word in words]
-    return b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%s\r\n" % (len(word), word) for word in encoded)
+def command(*parts: str | bytes) -> bytes:
+    encoded = [word.encode() if isinstance(word, str) else word for word in parts]
+    return b"*%d\r\n" % len(parts) + b"".join(b"$%d\r\n%s\r\n" % (len(word), word) for word in encoded)
 
 
 SET = command("SET", "k", b"\r\n*1\r\n\x00")

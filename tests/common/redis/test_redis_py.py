@@ -94,11 +94,11 @@ ERRORS = {
 }
 
 
-@pytest.mark.parametrize(("error", "words"), ERRORS.values(), ids=ERRORS)
-def test_errors_are_translated_without_their_text(error: Exception, words: str) -> None:
+@pytest.mark.parametrize(("error", "message"), ERRORS.values(), ids=ERRORS)
+def test_errors_are_translated_without_their_text(error: Exception, message: str) -> None:
     with pytest.raises(RedisUnreachableError) as caught, translated_errors(RedisConfig(url="redis://h:1")):
         raise error
-    assert str(caught.value) == f"Redis at h:1 {words}"
+    assert str(caught.value) == f"Redis at h:1 {message}"
     assert caught.value.__cause__ is error
 
 
@@ -192,24 +192,24 @@ async def test_a_cluster_of_one_node_tells_its_memory(tmp_path: Path) -> None:
 
 
 async def test_whether_redis_takes_writes_is_seen_and_changes_nothing(own_redis: RedisServer) -> None:
-    async def look() -> tuple[str, dict[str, int] | None]:
+    async def probe_writes() -> tuple[str, dict[str, int] | None]:
         async with async_client(own_redis.config) as client:
             pipe = client.pipeline(transaction=False)
             queue_write(pipe)
             (reply,) = await pipe.execute(raise_on_error=False)
             return code_of_write(reply), await count_refusals(client)
 
-    assert await look() == ("", {})
+    assert await probe_writes() == ("", {})
     own_redis.client.config_set("maxmemory", "1")
-    assert await look() == ("OOM", {"OOM": 1})
+    assert await probe_writes() == ("OOM", {"OOM": 1})
     own_redis.client.config_set("maxmemory", "0")
     own_redis.client.replicaof("127.0.0.1", "1")
-    assert await look() == ("READONLY", {"OOM": 1, "READONLY": 1})
+    assert await probe_writes() == ("READONLY", {"OOM": 1, "READONLY": 1})
     own_redis.client.replicaof("NO", "ONE")
-    assert await look() == ("", {"OOM": 1, "READONLY": 1})
+    assert await probe_writes() == ("", {"OOM": 1, "READONLY": 1})
     assert own_redis.client.keys("*") == []
     own_redis.client.execute_command("ACL", "SETUSER", "default", "-info")
-    assert await look() == ("", None)
+    assert await probe_writes() == ("", None)
 
 
 async def test_refusals_are_counted_over_all_nodes_of_a_cluster(tmp_path: Path) -> None:
@@ -234,17 +234,17 @@ def test_a_refusal_of_one_key_is_left_and_one_of_the_server_is_raised() -> None:
 
 
 @pytest.mark.parametrize(
-    ("url", "words"),
+    ("url", "message"),
     [
         ("redis+sentinel://127.0.0.1:{}/mymaster", "has no master that a Sentinel tells us"),
         ("redis+cluster://127.0.0.1:{}", "cannot be reached"),
     ],
 )
-async def test_sentinels_and_nodes_that_are_away_are_told_in_seconds(url: str, words: str) -> None:
+async def test_sentinels_and_nodes_that_are_away_are_told_in_seconds(url: str, message: str) -> None:
     config = RedisConfig(url=url.format(free_port()))
-    with pytest.raises(RedisUnreachableError, match=words), translated_errors(config):
+    with pytest.raises(RedisUnreachableError, match=message), translated_errors(config):
         sync_client(config).get("x")
     client: Any = async_client(config)
-    with pytest.raises(RedisUnreachableError, match=words), translated_errors(config):
+    with pytest.raises(RedisUnreachableError, match=message), translated_errors(config):
         await client.get("x")
     await client.aclose()

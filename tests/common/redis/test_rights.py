@@ -25,9 +25,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
     server.stop()
 
 
-def login(server: RedisServer, words: str) -> RedisConfig:
+def login(server: RedisServer, acl_rule: str) -> RedisConfig:
     """A user with these rights and no others."""
-    server.client.execute_command("ACL", "SETUSER", "user", "reset", "on", ">secret", *words.split())
+    server.client.execute_command("ACL", "SETUSER", "user", "reset", "on", ">secret", *acl_rule.split())
     return RedisConfig(url=f"redis://user@127.0.0.1:{server.port}", password="secret")  # noqa: S106 - made up
 
 
@@ -40,11 +40,13 @@ async def test_minimal_redis_rights_suffice_and_the_check_writes_nothing(server:
 
 @pytest.mark.parametrize("whose", Login)
 async def test_each_right_that_is_missing_is_told_by_command_and_key(server: RedisServer, whose: Login) -> None:
-    words = rule(whose, CONFIGS)
-    for name in (word for word in words.split() if word.startswith("+")):
+    acl_rule = rule(whose, CONFIGS)
+    for name in (word for word in acl_rule.split() if word.startswith("+")):
         if name in ("+multi", "+discard", "+watch", "+unwatch"):
             continue
-        config = login(server, words.replace(f" {name}", " ", 1) if not words.endswith(name) else words[: -len(name)])
+        config = login(
+            server, acl_rule.replace(f" {name}", " ", 1) if not acl_rule.endswith(name) else acl_rule[: -len(name)]
+        )
         told = await missing(config, needs(whose, CONFIGS, "host"))
         command = name[1:].replace("|", " ")
         assert told, name
@@ -52,8 +54,8 @@ async def test_each_right_that_is_missing_is_told_by_command_and_key(server: Red
 
 
 async def test_a_key_that_is_out_of_reach_is_told_with_its_commands(server: RedisServer) -> None:
-    words = rule(Login.COLLECTORS, CONFIGS).replace("~md:v1:permits:*", "")
-    told = await missing(login(server, words), needs(Login.COLLECTORS, CONFIGS[1:], "host"))
+    acl_rule = rule(Login.COLLECTORS, CONFIGS).replace("~md:v1:permits:*", "")
+    told = await missing(login(server, acl_rule), needs(Login.COLLECTORS, CONFIGS[1:], "host"))
     scope = "md:v1:permits:{binance@host}"
     assert told == [
         *(f"{command} {scope}:{kind}" for kind in ("connect", "rest") for command in ("eval", "get", "set")),

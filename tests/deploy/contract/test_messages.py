@@ -140,9 +140,9 @@ def test_the_facts_of_an_instrument_are_allowed() -> None:
 
 
 def test_the_managers_heartbeat_is_allowed_and_has_no_field_unknown() -> None:
-    marks = Overlays(outages={"okx": OutageMark(1, 2)}, stood_down=frozenset({"okx:A-B"}))
+    overlays = Overlays(outages={"okx": OutageMark(1, 2)}, stood_down=frozenset({"okx:A-B"}))
     parked = {CollectorId("okx", "BTC-USDT"): 3}
-    fields = as_texts({**Beat(1, "f").fields(2, "trouble", summarise([]), parked, marks), "metrics_port": "9464"})
+    fields = as_texts({**Beat(1, "f").fields(2, "trouble", summarise([]), parked, overlays), "metrics_port": "9464"})
     assert check("manager_heartbeat", fields) == []
     assert set(fields) == set(MESSAGES["manager_heartbeat"].schema["properties"])
     assert check("manager_heartbeat", {**fields, "parked": "[]"}) != []

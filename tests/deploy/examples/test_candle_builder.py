@@ -75,7 +75,9 @@ def chunk(*trades: Trade, ahead: tuple[Entry, ...] = (), origin: Mark | None = N
     return Chunk(BTC_TRADES, ids, [*ahead, *read], start, start, Mark(ids[-1]) if ids else start)
 
 
-def look(to_minute: float, read: Trade, *, state: State = State.COMPLETE, from_minute: float = -10) -> CoverageView:
+def coverage_view(
+    to_minute: float, read: Trade, *, state: State = State.COMPLETE, from_minute: float = -10
+) -> CoverageView:
     span = (T0 + int(from_minute * MINUTE_NS), T0 + int(to_minute * MINUTE_NS))
     return CoverageView([Interval(*span, state)], entry_id(read))
 
@@ -92,26 +94,26 @@ def begun(*trades: Trade) -> BarMaker:
     """A maker that has published minute 0 and read some trades of the following ones."""
     maker = BarMaker(BTC_TRADES)
     maker.take(chunk(trade(1, 0.5), *trades))
-    assert published(maker, look(1, trades[-1])) == {0: verdict("0", CUT)}
+    assert published(maker, coverage_view(1, trades[-1])) == {0: verdict("0", CUT)}
     return maker
 
 
 def test_a_bar_is_out_when_the_ledger_is_complete_up_to_its_end() -> None:
     maker = begun(trade(2, 1.1), trade(3, 2.2))
     assert maker.ripe
-    assert published(maker, look(1.99, trade(3, 2.2))) == {}
-    assert published(maker, look(2, trade(3, 2.2))) == {1: GOOD}
+    assert published(maker, coverage_view(1.99, trade(3, 2.2))) == {}
+    assert published(maker, coverage_view(2, trade(3, 2.2))) == {1: GOOD}
     assert not maker.ripe
 
 
 def test_what_the_ledger_vouches_for_must_have_been_read() -> None:
     maker = begun(trade(2, 1.1), trade(3, 2.2))
-    assert published(maker, look(2, trade(4, 2.3))) == {}
+    assert published(maker, coverage_view(2, trade(4, 2.3))) == {}
 
 
 def test_a_minute_without_trades_has_a_bar_where_it_was_collected() -> None:
     rests, newest = begun(trade(2, 1.1), trade(3, 3.2)), entry_id(trade(3, 3.2))
-    assert published(rests, look(3, trade(3, 3.2))) == {1: GOOD, 2: GOOD}
+    assert published(rests, coverage_view(3, trade(3, 3.2))) == {1: GOOD, 2: GOOD}
     stops = begun(trade(2, 1.1), trade(3, 3.2))
     states = [(1, State.COMPLETE), (2, State.UNKNOWN), (3, State.COMPLETE)]
     known = [Interval(T0 + n * MINUTE_NS, T0 + (n + 1) * MINUTE_NS, state) for n, state in states]
@@ -120,7 +122,7 @@ def test_a_minute_without_trades_has_a_bar_where_it_was_collected() -> None:
 
 def test_a_time_that_is_to_come_decides_nothing() -> None:
     maker = begun(trade(2, 1.1), trade(3, 900_000))
-    assert published(maker, look(900_000, trade(3, 900_000)), T0 + 2 * MINUTE_NS) == {1: GOOD}
+    assert published(maker, coverage_view(900_000, trade(3, 900_000)), T0 + 2 * MINUTE_NS) == {1: GOOD}
 
 
 def test_bars_of_which_the_reader_missed_something_are_not_complete() -> None:
@@ -130,7 +132,7 @@ def test_bars_of_which_the_reader_missed_something_are_not_complete() -> None:
     maker.take(chunk(trade(12, 3.2), trade(13, 4.5), trade(14, 5.5)))
     bad = verdict("0", "missed_by_reader")
     expected = {1: bad, 2: bad, 3: bad, 4: GOOD}
-    assert published(maker, look(5, trade(14, 5.5))) == expected
+    assert published(maker, coverage_view(5, trade(14, 5.5))) == expected
 
 
 def test_a_maker_that_goes_on_is_told_again_of_what_was_missed() -> None:
@@ -138,7 +140,7 @@ def test_a_maker_that_goes_on_is_told_again_of_what_was_missed() -> None:
     gone = missed(BTC_TRADES, 9, read_to, "", "trimmed", LATER)
     before, after = Mark(read_to, 2), Mark(read_to, 11)
     maker.take(Chunk(BTC_TRADES, [], [gone], before, after, after))
-    bars = list(maker.due(look(3, trade(2, 1.1)), LATER))
+    bars = list(maker.due(coverage_view(3, trade(2, 1.1)), LATER))
     assert [fields["reason"] for _, fields in bars] == ["missed_by_reader"] * 2
     assert BarMaker(BTC_TRADES, bars[-1]).mark == before
 
@@ -147,7 +149,7 @@ def test_a_bar_with_an_entry_that_cannot_be_read_is_not_complete() -> None:
     maker = begun(trade(2, 1.1))
     maker.take(chunk(trade(3, 2.1), trade(4, 2.2), trade(5, 2.3), trade(6, 3.1), trade(7, 4.1), lacks=4))
     expected = {1: GOOD, 2: verdict("0", "unreadable_by_reader"), 3: GOOD}
-    assert published(maker, look(4, trade(7, 4.1))) == expected
+    assert published(maker, coverage_view(4, trade(7, 4.1))) == expected
 
 
 def test_a_maker_that_goes_on_from_a_bar_makes_the_same_ones() -> None:
@@ -183,29 +185,29 @@ def test_a_trade_that_comes_after_its_bar_is_told_of(caplog: pytest.LogCaptureFi
     maker = begun(trade(2, 1.1), trade(3, 2.2))
     maker.take(chunk(trade(1, 0.5)))
     assert caplog.messages == []  # it was read when its bar was made: so it is after a restart
-    behind = "9999999999999-1"
+    late_id = "9999999999999-1"
     mark = Mark(entry_id(trade(3, 2.2)))
-    maker.take(Chunk(BTC_TRADES, [behind], [Entry(BTC_TRADES, behind, trade(4, 0.6))], mark, mark, Mark(behind)))
-    assert caplog.messages == [f"okx:BTC-USDT trade {behind} comes after its bar was published: it is in none"]
+    maker.take(Chunk(BTC_TRADES, [late_id], [Entry(BTC_TRADES, late_id, trade(4, 0.6))], mark, mark, Mark(late_id)))
+    assert caplog.messages == [f"okx:BTC-USDT trade {late_id} comes after its bar was published: it is in none"]
 
 
 def test_a_stream_that_ends_before_what_was_read_leaves_no_bar_complete() -> None:
     for read_to in (BEGINNING, entry_id(trade(2, 1.1))):
         maker = begun(trade(2, 1.1), trade(3, 1.5), trade(4, 2.2))
-        gone = CoverageView(look(6, trade(4, 2.2)).known, read_to)
+        gone = CoverageView(coverage_view(6, trade(4, 2.2)).known, read_to)
         bad = verdict("0", "rewound_by_reader")
         assert published(maker, gone) == {1: GOOD, **dict.fromkeys((2, 3, 4, 5), bad)}
         maker.take(chunk(trade(9, 6.5), trade(10, 8.1)))
-        assert published(maker, look(8, trade(10, 8.1))) == {6: bad, 7: GOOD}
+        assert published(maker, coverage_view(8, trade(10, 8.1))) == {6: bad, 7: GOOD}
 
 
 def test_a_look_that_is_older_than_what_was_read_proves_no_loss() -> None:
-    maker, old = begun(trade(2, 1.1), trade(3, 2.2)), look(1.99, trade(3, 2.2))
+    maker, old = begun(trade(2, 1.1), trade(3, 2.2)), coverage_view(1.99, trade(3, 2.2))
     assert published(maker, old) == {}
     maker.take(chunk(trade(4, 2.3), trade(5, 3.1)))
     assert published(maker, old) == {}  # the ledger is not looked at with each batch
     maker.take(chunk(trade(6, 3.5), trade(7, 4.1)))
-    assert published(maker, look(4, trade(7, 4.1))) == {1: GOOD, 2: GOOD, 3: GOOD}
+    assert published(maker, coverage_view(4, trade(7, 4.1))) == {1: GOOD, 2: GOOD, 3: GOOD}
 
 
 # --- trades and ledgers that are dated wrongly ----------------------------------------------------------------------
@@ -232,17 +234,17 @@ def test_a_trade_that_is_dated_wrongly_costs_no_bar_anything(odd: float, at: int
     entries.insert(at, dated(9, odd, entries[at].event.ts_event / MINUTE_NS - T0 / MINUTE_NS - 0.01))
     maker = BarMaker(BTC_TRADES)
     read(maker, *entries)
-    found = published(maker, look(2, trade(4, 2.2), from_minute=-1))
+    found = published(maker, coverage_view(2, trade(4, 2.2), from_minute=-1))
     assert {minute: bar for minute, bar in found.items() if minute >= 0} == {0: verdict("0", CUT), 1: GOOD}
     assert len(found) < 4
-    bars = [*maker.due(look(2.5, trade(4, 2.2)), LATER)]
+    bars = [*maker.due(coverage_view(2.5, trade(4, 2.2)), LATER)]
     assert bars == []
 
 
 def test_a_candle_ledger_from_1970_yields_a_bounded_number_of_bars() -> None:
     maker = BarMaker(BTC_TRADES)
     read(maker, dated(1, IN_1970, 0.5), dated(2, 0.6, 0.6))
-    found = list(maker.due(look(1, trade(2, 0.6), from_minute=IN_1970), LATER))
+    found = list(maker.due(coverage_view(1, trade(2, 0.6), from_minute=IN_1970), LATER))
     assert len(found) == 100_000
     assert found[-1][1]["open_time"] == str(T0)
 
@@ -250,7 +252,7 @@ def test_a_candle_ledger_from_1970_yields_a_bounded_number_of_bars() -> None:
 def test_trades_that_are_dated_ahead_of_the_clock_hold_nothing_back() -> None:
     maker = BarMaker(BTC_TRADES)
     read(maker, dated(1, 0.5, 0.5), *(dated(2, IN_2200 + n, 0.6) for n in range(1_000)), dated(3, 1.1, 1.1))
-    (bar,) = maker.due(look(1, trade(3, 1.1)), T0 + 2 * MINUTE_NS)
+    (bar,) = maker.due(coverage_view(1, trade(3, 1.1)), T0 + 2 * MINUTE_NS)
     again = BarMaker(BTC_TRADES, bar)
     assert again.mark.id == BEGINNING  # where minute 1 begins in the stream as it was read
     assert len(maker._bars) == 1
@@ -275,9 +277,9 @@ class Collector:
         entry = LedgerEntry(kind=kind, at=2 * 10**18, run_id="r", data_type=DataType.TRADE, **facts)
         self._client.xadd(keys.coverage(BTC), _pairs(encode(entry)))
 
-    def note_gap(self, kind: LedgerKind, before: Trade, behind: Trade, reason: str = "") -> None:
-        ids = {"from_id": before.trade_id, "to_id": behind.trade_id}
-        self.note(kind, from_ts=before.ts_event, to_ts=behind.ts_event, reason=reason, **ids)
+    def note_gap(self, kind: LedgerKind, before: Trade, after: Trade, reason: str = "") -> None:
+        ids = {"from_id": before.trade_id, "to_id": after.trade_id}
+        self.note(kind, from_ts=before.ts_event, to_ts=after.ts_event, reason=reason, **ids)
 
     def complete(self, last: Trade) -> None:
         self.note(LedgerKind.COMPLETE, to_ts=last.ts_event, to_id=last.trade_id)
@@ -321,16 +323,16 @@ def test_each_bar_comes_once_over_kills_a_loss_and_a_backfill(
     builder_until(2)
     # Minute 2 lacks 18 to 20 for good; of minute 3 trades are being fetched, so its bar has to wait.
     behind_loss = [trade(21, 2.9), trade(22, 3.05)]
-    fetched, behind = [trade(number, 3.0 + number * 0.01, filled=True) for number in (23, 24)], trade(25, 4.2)
+    fetched, newest = [trade(number, 3.0 + number * 0.01, filled=True) for number in (23, 24)], trade(25, 4.2)
     feed.note_gap(LedgerKind.GAP_LOST, first[-1], behind_loss[0], "too_old")
-    feed.note_gap(LedgerKind.GAP_OPENED, behind_loss[1], behind)
+    feed.note_gap(LedgerKind.GAP_OPENED, behind_loss[1], newest)
     feed.trade(*behind_loss)
     builder_until(3)
     feed.trade(*fetched)
     running.append(example_candle_builder(redis_server.url))  # lives on beside the others
-    feed.trade(behind)
-    feed.note_gap(LedgerKind.GAP_FILLED, behind_loss[1], behind)
-    feed.complete(behind)
+    feed.trade(newest)
+    feed.note_gap(LedgerKind.GAP_FILLED, behind_loss[1], newest)
+    feed.complete(newest)
     builder_until(4)
     # Minute 4 ends, minute 5 rests, and nobody collects from 6.5 to 8.5.
     last = [trade(26, 4.9, "9"), trade(27, 6.5, "8"), trade(40, 8.5, "7.00"), trade(41, 9.1, "6"), trade(42, 10.0, "5")]

@@ -65,8 +65,8 @@ def test_it_reads_the_redis_of_the_fleet(name: str, running: Process, redis_serv
     write_trades(redis_server.client, 1, 3)
 
     def reads() -> bool:
-        asked = redis_server.client.info("commandstats")
-        return "cmdstat_xread" in asked or "cmdstat_xrange" in asked
+        commands = redis_server.client.info("commandstats")
+        return "cmdstat_xread" in commands or "cmdstat_xrange" in commands
 
     redis_server.client.config_resetstat()
     wait_until(reads, 20.0, f"it reads\n{running.text()}")

@@ -103,10 +103,10 @@ def test_a_bound_is_where_the_page_says(heading: str, key: Key, tmp_path: Path) 
     least_step = 1 if key.type == "whole number" else 0.001
     found = re.findall(r"(at least|above|at most) ([\d,.]+)", key.bounds)
     assert found
-    for words, text in found:
+    for relation, text in found:
         bound = float(text.replace(",", "")) if least_step < 1 else int(text.replace(",", ""))
-        step = least_step if words == "at most" else -least_step
-        inside, outside = (bound - step, bound) if words == "above" else (bound, bound + step)
+        step = least_step if relation == "at most" else -least_step
+        inside, outside = (bound - step, bound) if relation == "above" else (bound, bound + step)
         assert refusal_of(heading, key.name, inside, tmp_path) == ""
         assert key.name in refusal_of(heading, key.name, outside, tmp_path)
 

@@ -25,7 +25,7 @@ class Rig:
         self.begun = list[Coroutine[Any, Any, None]]()
         self.executor = Executor(AsyncFakeSupervisor(self.supervisor), clock, self.notes.append)
 
-    def begin(self, kind: ActionKind) -> None:
+    def submit(self, kind: ActionKind) -> None:
         """Begin an action against the process."""
         pid = self.supervisor.table[ID.program].pid
         self.executor.begin(Action(kind=kind, collector=ID, why="because", pid=pid), self.begun.append)
@@ -52,7 +52,7 @@ async def test_an_action_that_ends_does_not_release_what_another_still_holds() -
 
 async def test_a_restart_is_a_stop_and_a_start() -> None:
     rig = Rig()
-    rig.begin(ActionKind.RESTART)
+    rig.submit(ActionKind.RESTART)
     assert rig.executor.busy == {ID}
     assert rig.told() == []
     await asyncio.gather(*rig.begun)
@@ -71,7 +71,7 @@ async def test_while_a_collector_is_restarted_the_hands_say_so() -> None:
 
     rig.executor = Executor(Watched(rig.supervisor), rig.supervisor.clock, rig.notes.append)
     for kind in (ActionKind.RESTART, ActionKind.PROBE, ActionKind.START):
-        rig.begin(kind)
+        rig.submit(kind)
         await asyncio.gather(*rig.begun)
         rig.begun.clear()
     assert seen == [{ID}, {ID}, frozenset()]
@@ -80,7 +80,7 @@ async def test_while_a_collector_is_restarted_the_hands_say_so() -> None:
 async def test_a_restart_that_cannot_be_finished_is_no_restart() -> None:
     rig = Rig()
     rig.supervisor.refusals["start"] = Fault.SPAWN_ERROR
-    rig.begin(ActionKind.RESTART)
+    rig.submit(ActionKind.RESTART)
     await asyncio.gather(*rig.begun)
     ((what, details),) = rig.told()
     assert (what, details["action"], details["outcome"].split(":")[0]) == (What.ACTION, "restart", "refused")
@@ -89,7 +89,7 @@ async def test_a_restart_that_cannot_be_finished_is_no_restart() -> None:
 
 async def test_a_probe_counts_from_its_beginning() -> None:
     rig = Rig()
-    rig.begin(ActionKind.PROBE)
+    rig.submit(ActionKind.PROBE)
     assert rig.told() == [(What.OUTAGE_PROBED, {"exchange": "okx"})]
     await asyncio.gather(*rig.begun)
     assert rig.supervisor.calls == [("stop", ID.program), ("start", ID.program)]
@@ -98,5 +98,5 @@ async def test_a_probe_counts_from_its_beginning() -> None:
 
 async def test_standing_down_is_a_note_and_no_deed() -> None:
     rig = Rig()
-    rig.begin(ActionKind.STAND_DOWN)
+    rig.submit(ActionKind.STAND_DOWN)
     assert (rig.begun, rig.executor.busy, rig.told()) == ([], frozenset(), [(What.STOOD_DOWN, {})])

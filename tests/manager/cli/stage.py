@@ -92,7 +92,7 @@ class CliStage:
         found: dict[str, str] = self.redis.hgetall(keys.FLEET_DESIRED)
         return found
 
-    def asked(self) -> list[tuple[str, str, str, str]]:
+    def orders(self) -> list[tuple[str, str, str, str]]:
         """Who has asked for what, of whom and why, by the journal."""
         rows = [fields for _, fields in self.redis.xrange(keys.FLEET_EVENTS) if fields["what"] == "asked"]
         return [(row["who"], row["command"], row["collector"], row["why"]) for row in rows]

@@ -74,11 +74,13 @@ def test_which_columns_are_shown(limit: int, shown: list[int]) -> None:
     assert chosen([1, 2, 0], [4, 8, 6], limit) == shown
 
 
-words = st.text("abcXYZ019:-_.币", min_size=1, max_size=24)
-texts = st.lists(words, max_size=12).map(" ".join)
+word_texts = st.text("abcXYZ019:-_.币", min_size=1, max_size=24)
+texts = st.lists(word_texts, max_size=12).map(" ".join)
 
 
-@given(rows=st.lists(st.tuples(words, words, texts, texts), min_size=1, max_size=5), width=st.integers(26, 260))
+@given(
+    rows=st.lists(st.tuples(word_texts, word_texts, texts, texts), min_size=1, max_size=5), width=st.integers(26, 260)
+)
 def test_nothing_is_cut_in_any_width(rows: list[tuple[str, ...]], width: int) -> None:
     found = lines(rows, width)
     body = "\n".join(found)

@@ -26,13 +26,13 @@ def run(place: str, folder: Path, *command: str, **env: str) -> subprocess.Compl
     here = folder / "here"
     here.mkdir()
     program, *arguments = command
-    words = ["sh", "-c", place, str(here), str(BIN / program), *arguments]
+    argv = ["sh", "-c", place, str(here), str(BIN / program), *arguments]
     if os.geteuid() == 0 and place == UNREADABLE:
         if not shutil.which("setpriv"):
             pytest.skip("as root only setpriv makes a folder unreadable")
-        words = ["setpriv", "--bounding-set=-all", *words]  # root without its powers is a user like others
-    around = {name: value for name, value in os.environ.items() if not name.startswith("TICKFLEET_")}
-    return subprocess.run(words, env={**around, **env}, capture_output=True, text=True, check=False, timeout=60)
+        argv = ["setpriv", "--bounding-set=-all", *argv]  # root without its powers is a user like others
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("TICKFLEET_")}
+    return subprocess.run(argv, env={**inherited, **env}, capture_output=True, text=True, check=False, timeout=60)
 
 
 @pytest.mark.parametrize("place", [GONE, UNREADABLE], ids=["gone", "unreadable"])

@@ -152,7 +152,7 @@ EVERY: dict[tuple[str, ...], list[object]] = {
 
 
 @pytest.mark.parametrize("width", [80, 100, 160])
-@pytest.mark.parametrize("command", EVERY, ids=lambda words: " ".join(words[:3:2] if len(words) > 2 else words))
+@pytest.mark.parametrize("command", EVERY, ids=lambda command: " ".join(command[:3:2] if len(command) > 2 else command))
 def test_no_line_is_left_to_the_terminal_to_break(command: tuple[str, ...], width: int, env: dict[str, str]) -> None:
     lines = shown([str(BIN / "manager-cli"), *command], width, env)
     text = "\n".join(lines)

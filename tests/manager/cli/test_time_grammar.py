@@ -29,14 +29,14 @@ COMMANDS = [
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command[0])
 def test_every_command_takes_every_form(command: tuple[str, ...], streams: RedisStage) -> None:
     write_trades(streams.client, 1, 3)
-    words = [str(streams.folder / "x.csv") if word == "FILE" else word for word in command]
+    arguments = [str(streams.folder / "x.csv") if word == "FILE" else word for word in command]
     forms = FORMS if command[0] != "tail" else ["oldest"]  # else it would wait for what comes
     for text in forms:
-        result = streams.run(*words, text)
+        result = streams.run(*arguments, text)
         refused = "is not a time" in result.stderr or result.stderr.startswith("manager-cli: --from")
         assert not refused or (text in ("now", "new") and command[0] == "export"), (text, result.stderr)
     for text in NONE:
-        result = streams.run(*words, text)
+        result = streams.run(*arguments, text)
         assert (result.exit_code, result.stdout) == (2, ""), text
         assert result.stderr.startswith(f"manager-cli: {text!r} is not a time"), result.stderr
 
@@ -46,8 +46,8 @@ def test_every_command_takes_every_form(command: tuple[str, ...], streams: Redis
 def test_no_command_begins_at_a_time_that_has_not_come(
     command: tuple[str, ...], text: str, streams: RedisStage
 ) -> None:
-    words = [str(streams.folder / "x.csv") if word == "FILE" else word for word in command]
-    result = streams.run(*words, text)
+    arguments = [str(streams.folder / "x.csv") if word == "FILE" else word for word in command]
+    result = streams.run(*arguments, text)
     assert (result.exit_code, result.stdout) == (2, "")
     now = "it is 2026-01-01 00:00:00.000Z now"
     assert result.stderr == f"manager-cli: {command[-1]} {text}: that time has not come yet, {now}\n"

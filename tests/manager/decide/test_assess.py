@@ -27,11 +27,11 @@ def silent(*types: DataType, for_s: int = 45) -> Pulse:
     return pulse(replace(beat, progress={**beat.progress, **dict.fromkeys(types, late)}))
 
 
-def looked(look: RestLook, *types: DataType, age_s: int = 60) -> Pulse:
+def looked(rest_result: RestLook, *types: DataType, age_s: int = 60) -> Pulse:
     """Silent for 45 s, and REST was asked."""
     found = silent(*types)
     assert found.heartbeat is not None
-    return replace(found, heartbeat=replace(found.heartbeat, rest_look=look, rest_looked_at=NOW_NS - age_s * S))
+    return replace(found, heartbeat=replace(found.heartbeat, rest_look=rest_result, rest_looked_at=NOW_NS - age_s * S))
 
 
 def beating(state: WorkerState, age_s: float, **changes: object) -> Pulse:

@@ -129,7 +129,7 @@ def who_is_parked_is_tried_again_in_time(world: World) -> None:
 def test_nobody_starves(troubles: list[Trouble], victim: int) -> None:
     world = World(6)  # and only two may be in their start at once
     for place, trouble in enumerate(troubles):
-        world.begin(Event(place, trouble, 0))
+        world.apply_event(Event(place, trouble, 0))
     chosen, waiting = world.fleet[victim], 0
     for _ in range(120):
         world.step()
@@ -261,8 +261,8 @@ def test_a_process_that_we_are_restarting_is_not_dead() -> None:
         processes={of_it.id.program: stopped},
         restarting=frozenset({of_it.id}),
     )
-    judged = Evaluation(BRISK).judge(seen, Past(BRISK), Conditions()).judgements[0]
-    assert (judged.verdict, judged.why) == (Verdict.STARTING, "being restarted by the manager")
+    judgement = Evaluation(BRISK).judge(seen, Past(BRISK), Conditions()).judgements[0]
+    assert (judgement.verdict, judgement.why) == (Verdict.STARTING, "being restarted by the manager")
 
 
 def test_while_redis_settles_no_outage_begins() -> None:
@@ -271,8 +271,8 @@ def test_while_redis_settles_no_outage_begins() -> None:
     fleet, processes = world.fleet, world.supervisor.processes()
     silent = {each.id: pulse(heartbeat(each, mute="trade", pid=processes[each.id.program].pid)) for each in fleet}
     seen = Observation(at=Instant(NOW_NS, 5.0), desired=fleet, pulses=silent, processes=processes)
-    news = [
+    journal_kinds = [
         [entry.what for entry in Evaluation(BRISK).judge(seen, Past(BRISK), Conditions(settling=settling)).news]
         for settling in (True, False)
     ]
-    assert [What.OUTAGE_BEGAN in whats for whats in news] == [False, True]
+    assert [What.OUTAGE_BEGAN in whats for whats in journal_kinds] == [False, True]

@@ -20,7 +20,7 @@ def verdict(to: str, at_s: int = 0) -> JournalEntry:
     return replace(entry(What.VERDICT_CHANGED, at_s), details={"from": "", "to": to})
 
 
-def asked(command: str) -> JournalEntry:
+def order_entry(command: str) -> JournalEntry:
     return entry(What.ASKED, command=command)
 
 
@@ -132,13 +132,13 @@ GIVEN_UP = (entry(What.PARKED, until="9", parks="2"), entry(What.STOOD_DOWN))
             [verdict("disabled"), verdict("dead", 9), entry(What.RUN_SEEN, 10, started_s="5")],
             CollectorPast(verdict="dead", unwell_since_ns=NOW_NS, run_started_s=5),
         ),
-        ([verdict("dead"), asked("start")], CollectorPast(verdict="dead", unwell_since_ns=NOW_NS, ordered=True)),
+        ([verdict("dead"), order_entry("start")], CollectorPast(verdict="dead", unwell_since_ns=NOW_NS, ordered=True)),
         (
-            [verdict("misconfigured"), asked("enable")],
+            [verdict("misconfigured"), order_entry("enable")],
             CollectorPast(verdict="misconfigured", unwell_since_ns=NOW_NS, ordered=True),
         ),
-        ([verdict("dead"), asked("stop")], CollectorPast(verdict="dead", unwell_since_ns=NOW_NS)),
-        ([verdict("healthy"), asked("start")], CollectorPast(verdict="healthy", well_since_ns=NOW_NS)),  # it runs
+        ([verdict("dead"), order_entry("stop")], CollectorPast(verdict="dead", unwell_since_ns=NOW_NS)),
+        ([verdict("healthy"), order_entry("start")], CollectorPast(verdict="healthy", well_since_ns=NOW_NS)),  # it runs
         ([entry(What.PARKED, until="9" * 5000, parks="1")], CollectorPast(parks=1)),
         ([entry(What.PARKED, until="soon", parks="-1")], CollectorPast()),  # nonsense in the journal does no harm
     ],
@@ -200,19 +200,21 @@ def test_stood_down_names_those_who_need_a_person() -> None:
     assert stood_down(history, NOW_NS + 600 * S, LIMITS) == {NAME}
 
 
-def judged(verdict: Verdict, found: Process | None = None) -> Judgement:
+def judgement_of(verdict: Verdict, found: Process | None = None) -> Judgement:
     return Judgement(config=config(), verdict=verdict, why="because", process=found)
 
 
 def test_news_is_a_new_run_and_a_new_verdict() -> None:
-    entries = observe([judged(Verdict.DEAD, process(started_s=77))], {}, NOW_NS, "manager")
+    entries = observe([judgement_of(Verdict.DEAD, process(started_s=77))], {}, NOW_NS, "manager")
     assert entries == [
         entry(What.RUN_SEEN, pid="4242", started_s="77"),
         replace(verdict("dead"), why="because"),
     ]
-    assert observe([judged(Verdict.DEAD, process(started_s=77))], rebuild(entries, LIMITS), NOW_NS, "manager") == []
+    assert (
+        observe([judgement_of(Verdict.DEAD, process(started_s=77))], rebuild(entries, LIMITS), NOW_NS, "manager") == []
+    )
 
 
 def test_between_healthy_and_quiet_there_is_no_news() -> None:
     history = rebuild([verdict("healthy")], LIMITS)
-    assert observe([judged(Verdict.QUIET)], history, NOW_NS, "manager") == []
+    assert observe([judgement_of(Verdict.QUIET)], history, NOW_NS, "manager") == []

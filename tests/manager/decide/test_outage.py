@@ -25,10 +25,10 @@ def entry(what: What, at_s: int = 0, collector: str = "", why: str = "", **detai
 
 def collector(number: int, verdict: Verdict, data_age_s: float = 1, **changes: Any) -> Judgement:
     of = config(f"{LETTERS[number]}-USDT", **changes)
-    return judged(of, verdict, data_age_s)
+    return judgement_of(of, verdict, data_age_s)
 
 
-def judged(of: ExchangeCollectorConfig, verdict: Verdict, data_age_s: float) -> Judgement:
+def judgement_of(of: ExchangeCollectorConfig, verdict: Verdict, data_age_s: float) -> Judgement:
     progress = Progress(count=9, last_event_at=NOW_NS - round(data_age_s * S), silence_limit=30 * S)
     beat = heartbeat(of, progress=dict.fromkeys(of.data_types, progress))
     return Judgement(config=of, verdict=verdict, why="because", pulse=pulse(beat), process=process(of))
@@ -50,7 +50,7 @@ def fleet(
     return members, tracks | (history or {})
 
 
-def news(
+def outage_entries(
     members: tuple[list[Judgement], dict[str, CollectorPast]], outages: Outages, now_ns: int = NOW_NS
 ) -> list[JournalEntry]:
     return observe_outages(members[0], outages, members[1], now_ns, LIMITS, "manager")
@@ -82,7 +82,7 @@ def news(
 def test_an_outage_begins_when_most_of_those_that_tell_are_silent(
     members: tuple[list[Judgement], dict[str, CollectorPast]], begins: bool
 ) -> None:
-    assert [entry.what for entry in news(members, {})] == [What.OUTAGE_BEGAN] * begins
+    assert [entry.what for entry in outage_entries(members, {})] == [What.OUTAGE_BEGAN] * begins
 
 
 @pytest.mark.parametrize(
@@ -102,12 +102,12 @@ def test_only_who_lacks_data_tells_against_the_exchange(
     for each in members:
         assert each.pulse.heartbeat is not None
         each.pulse.heartbeat.state, each.pulse.heartbeat.mute = state, mute
-    assert [entry.what for entry in news((members, {}), {})] == [What.OUTAGE_BEGAN] * tells
+    assert [entry.what for entry in outage_entries((members, {}), {})] == [What.OUTAGE_BEGAN] * tells
 
 
 def test_the_beginning_says_how_many() -> None:
     why = "3 of 4 collectors of okx have no data"
-    assert news(fleet(3, 1), {}) == [entry(What.OUTAGE_BEGAN, why=why, exchange="okx", silent="3", of="4")]
+    assert outage_entries(fleet(3, 1), {}) == [entry(What.OUTAGE_BEGAN, why=why, exchange="okx", silent="3", of="4")]
 
 
 def test_the_beginning_says_how_many_of_all_and_why() -> None:
@@ -119,18 +119,20 @@ def test_the_beginning_says_how_many_of_all_and_why() -> None:
         pulse = replace(pulse, heartbeat=replace(pulse.heartbeat, last_error=error))
         members[number] = replace(members[number], pulse=pulse)
     why = f"3 of 5 collectors of okx have no data, 2 of them: {refused}"
-    assert news((members, history), {}) == [entry(What.OUTAGE_BEGAN, why=why, exchange="okx", silent="3", of="5")]
+    assert outage_entries((members, history), {}) == [
+        entry(What.OUTAGE_BEGAN, why=why, exchange="okx", silent="3", of="5")
+    ]
 
 
 def test_each_exchange_by_itself() -> None:
     other = ExchangeCollectorConfig("binance", "BTC-USDT", config().data_types)
     members, history = fleet(2)
-    entries = news(([*members, judged(other, Verdict.SILENT, 45)], history), {})
+    entries = outage_entries(([*members, judgement_of(other, Verdict.SILENT, 45)], history), {})
     assert [entry.details["exchange"] for entry in entries] == ["okx"]
 
 
 def test_one_outage_begins_once() -> None:
-    assert news(fleet(3), LASTING) == []
+    assert outage_entries(fleet(3), LASTING) == []
 
 
 @pytest.mark.parametrize(
@@ -155,7 +157,7 @@ def test_one_outage_begins_once() -> None:
 def test_an_outage_is_over_as_soon_as_data_flows_where_none_did(
     members: tuple[list[Judgement], dict[str, CollectorPast]], why: str
 ) -> None:
-    assert news(members, LASTING) == ([entry(What.OUTAGE_ENDED, why=why, exchange="okx")] if why else [])
+    assert outage_entries(members, LASTING) == ([entry(What.OUTAGE_ENDED, why=why, exchange="okx")] if why else [])
 
 
 OLD = {f"okx:{letter}-USDT": CollectorPast(unwell_since_ns=NOW_NS - 800 * S) for letter in LETTERS[:12]}
@@ -178,7 +180,7 @@ def test_another_outage(
     members: tuple[list[Judgement], dict[str, CollectorPast]], ended_s_ago: int, begins: bool
 ) -> None:
     ended = {"okx": Outage(began_ns=NOW_NS - 900 * S, ended_ns=NOW_NS - ended_s_ago * S)}
-    assert [entry.what for entry in news(members, ended)] == [What.OUTAGE_BEGAN] * begins
+    assert [entry.what for entry in outage_entries(members, ended)] == [What.OUTAGE_BEGAN] * begins
 
 
 BEGAN = entry(What.OUTAGE_BEGAN, exchange="okx")
@@ -225,8 +227,8 @@ def test_pauses_between_probes() -> None:
 
 def test_who_never_had_data_shows_nothing() -> None:
     of = config()
-    assert has_fresh_data(judged(of, Verdict.HEALTHY, 30), LIMITS)
-    assert not has_fresh_data(judged(of, Verdict.HEALTHY, 31), LIMITS)
+    assert has_fresh_data(judgement_of(of, Verdict.HEALTHY, 30), LIMITS)
+    assert not has_fresh_data(judgement_of(of, Verdict.HEALTHY, 31), LIMITS)
     assert not has_fresh_data(Judgement(config=of, verdict=Verdict.HEALTHY, why=""), LIMITS)
     nothing = Judgement(config=of, verdict=Verdict.HEALTHY, why="", pulse=pulse(heartbeat(of, progress={})))
     assert not has_fresh_data(nothing, LIMITS)

@@ -16,7 +16,7 @@ OVERLAYS = Overlays(
 LEFT_ALONE = "the restarts did not hold: left alone until a person restarts it"
 
 
-def judged(verdict: Verdict, symbol: str = "BTC-USDT") -> Judgement:
+def judgement_of(verdict: Verdict, symbol: str = "BTC-USDT") -> Judgement:
     return Judgement(config=config(symbol), verdict=verdict, why="because")
 
 
@@ -63,13 +63,13 @@ def judged(verdict: Verdict, symbol: str = "BTC-USDT") -> Judgement:
 def test_what_follows_from_the_marks(
     verdict: Verdict, symbol: str, overlays: Overlays, verdict_then: Verdict, why: str
 ) -> None:
-    (judgement,) = overlays.applied([judged(verdict, symbol)])
+    (judgement,) = overlays.applied([judgement_of(verdict, symbol)])
     assert (judgement.verdict, judgement.why) == (verdict_then, why)
 
 
 def test_an_outage_of_one_exchange_is_none_of_another() -> None:
     overlays = Overlays(outages={"binance": OutageMark(NOW_NS, NOW_NS)})
-    assert overlays.applied([judged(Verdict.SILENT)]) == [judged(Verdict.SILENT)]
+    assert overlays.applied([judgement_of(Verdict.SILENT)]) == [judgement_of(Verdict.SILENT)]
 
 
 def test_the_marks_follow_from_the_journal() -> None:
@@ -100,8 +100,8 @@ def test_while_redis_refuses_writes_heartbeats_prove_nothing() -> None:
     overlays = Overlays(stood_down=frozenset({"okx:BTC-USDT"}), no_writes=NoWrites("OOM", NOW_NS))
     hung = Judgement(config=config(), verdict=Verdict.HUNG, why="no heartbeat for 11 s", on_absence=True)
     alone = Judgement(config=config(), verdict=Verdict.DEAD, why="no heartbeat", on_absence=True)
-    dead = judged(Verdict.DEAD)
-    silent, healthy, quiet = judged(Verdict.SILENT), judged(Verdict.HEALTHY), judged(Verdict.QUIET)
+    dead = judgement_of(Verdict.DEAD)
+    silent, healthy, quiet = judgement_of(Verdict.SILENT), judgement_of(Verdict.HEALTHY), judgement_of(Verdict.QUIET)
     assert [(each.verdict, each.why) for each in overlays.applied([hung, alone, healthy, quiet, dead, silent])] == [
         (Verdict.UNKNOWN, "Redis takes no writes: OOM, since 08:00:00 UTC"),
         (Verdict.UNKNOWN, "Redis takes no writes: OOM, since 08:00:00 UTC"),

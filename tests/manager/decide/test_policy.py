@@ -23,7 +23,7 @@ def ended(state: ProcessState = ProcessState.FATAL) -> Process:
     return process(state=state, pid=0, uptime_s=0)
 
 
-def judged(
+def judgement_of(
     verdict: Verdict, found: Process | None, of: ExchangeCollectorConfig | None = None, why: str = "because"
 ) -> Judgement:
     return Judgement(config=of or config(), verdict=verdict, why=why, process=found)
@@ -43,57 +43,57 @@ KILL = Action(kind=ActionKind.KILL, collector=ID, why="because", pid=4242)
 @pytest.mark.parametrize(
     ("judgement", "track", "actions"),
     [
-        (judged(Verdict.HEALTHY, process()), CollectorPast(), []),
-        (judged(Verdict.QUIET, process()), CollectorPast(), []),
-        (judged(Verdict.STARTING, process()), CollectorPast(), []),
-        (judged(Verdict.EXCHANGE_OUTAGE, process()), CollectorPast(silent_since_ns=1), []),
-        (judged(Verdict.UNKNOWN, process()), CollectorPast(), []),
-        (judged(Verdict.MISCONFIGURED, ended()), CollectorPast(), []),
-        (judged(Verdict.CRASH_LOOPING, ended()), CollectorPast(), []),
-        (judged(Verdict.DEAD, None), CollectorPast(), []),  # supervisord away, or its program not applied yet
-        (judged(Verdict.DEAD, NEVER_STARTED), CollectorPast(), [start()]),
-        (judged(Verdict.STARTING, NEVER_STARTED), CollectorPast(), [start()]),  # it waits for its turn
-        (judged(Verdict.DEAD, ended(ProcessState.FATAL)), CollectorPast(), [start()]),
-        (judged(Verdict.DEAD, ended(ProcessState.EXITED)), CollectorPast(), [start()]),
-        (judged(Verdict.DEAD, ended(ProcessState.STOPPED)), CollectorPast(), [start()]),
-        (judged(Verdict.DEAD, ended(ProcessState.BACKOFF)), CollectorPast(), []),
-        (judged(Verdict.DEAD, process(state=ProcessState.STOPPING)), CollectorPast(), []),
-        (judged(Verdict.HUNG, process()), CollectorPast(), [KILL]),
-        (judged(Verdict.HUNG, process()), CollectorPast(killed_pid=4242, killed_at_ns=NOW_NS - 2 * S), []),
-        (judged(Verdict.HUNG, process()), CollectorPast(killed_pid=4242, killed_at_ns=NOW_NS - 6 * S), [KILL]),
-        (judged(Verdict.HUNG, process()), CollectorPast(killed_pid=1, killed_at_ns=NOW_NS - 2 * S), [KILL]),
-        (judged(Verdict.DISABLED, ended()), CollectorPast(), []),
-        (judged(Verdict.DISABLED, None), CollectorPast(), []),
+        (judgement_of(Verdict.HEALTHY, process()), CollectorPast(), []),
+        (judgement_of(Verdict.QUIET, process()), CollectorPast(), []),
+        (judgement_of(Verdict.STARTING, process()), CollectorPast(), []),
+        (judgement_of(Verdict.EXCHANGE_OUTAGE, process()), CollectorPast(silent_since_ns=1), []),
+        (judgement_of(Verdict.UNKNOWN, process()), CollectorPast(), []),
+        (judgement_of(Verdict.MISCONFIGURED, ended()), CollectorPast(), []),
+        (judgement_of(Verdict.CRASH_LOOPING, ended()), CollectorPast(), []),
+        (judgement_of(Verdict.DEAD, None), CollectorPast(), []),  # supervisord away, or its program not applied yet
+        (judgement_of(Verdict.DEAD, NEVER_STARTED), CollectorPast(), [start()]),
+        (judgement_of(Verdict.STARTING, NEVER_STARTED), CollectorPast(), [start()]),  # it waits for its turn
+        (judgement_of(Verdict.DEAD, ended(ProcessState.FATAL)), CollectorPast(), [start()]),
+        (judgement_of(Verdict.DEAD, ended(ProcessState.EXITED)), CollectorPast(), [start()]),
+        (judgement_of(Verdict.DEAD, ended(ProcessState.STOPPED)), CollectorPast(), [start()]),
+        (judgement_of(Verdict.DEAD, ended(ProcessState.BACKOFF)), CollectorPast(), []),
+        (judgement_of(Verdict.DEAD, process(state=ProcessState.STOPPING)), CollectorPast(), []),
+        (judgement_of(Verdict.HUNG, process()), CollectorPast(), [KILL]),
+        (judgement_of(Verdict.HUNG, process()), CollectorPast(killed_pid=4242, killed_at_ns=NOW_NS - 2 * S), []),
+        (judgement_of(Verdict.HUNG, process()), CollectorPast(killed_pid=4242, killed_at_ns=NOW_NS - 6 * S), [KILL]),
+        (judgement_of(Verdict.HUNG, process()), CollectorPast(killed_pid=1, killed_at_ns=NOW_NS - 2 * S), [KILL]),
+        (judgement_of(Verdict.DISABLED, ended()), CollectorPast(), []),
+        (judgement_of(Verdict.DISABLED, None), CollectorPast(), []),
         (
-            judged(Verdict.DISABLED, process()),
+            judgement_of(Verdict.DISABLED, process()),
             CollectorPast(),
             [Action(kind=ActionKind.STOP, collector=ID, why="because", pid=4242)],
         ),
         # without restarts
-        (judged(Verdict.DEAD, NEVER_STARTED, config(auto_restart=False)), CollectorPast(), [start()]),
-        (judged(Verdict.DEAD, ended(), config(auto_restart=False)), CollectorPast(), []),
+        (judgement_of(Verdict.DEAD, NEVER_STARTED, config(auto_restart=False)), CollectorPast(), [start()]),
+        (judgement_of(Verdict.DEAD, ended(), config(auto_restart=False)), CollectorPast(), []),
         (
-            judged(Verdict.DEAD, ended(), config(auto_restart=False)),
+            judgement_of(Verdict.DEAD, ended(), config(auto_restart=False)),
             CollectorPast(ordered=True),
             [replace(start(), why="it was told to run")],
         ),
-        (judged(Verdict.HUNG, process(), config(auto_restart=False)), CollectorPast(), []),
+        (judgement_of(Verdict.HUNG, process(), config(auto_restart=False)), CollectorPast(), []),
         (  # who restarts it so often is a person
-            judged(Verdict.STARTING, process(), config(auto_restart=False)),
+            judgement_of(Verdict.STARTING, process(), config(auto_restart=False)),
             CollectorPast(restarts_ns=times(36, 30, 24, 18, 12, 6)),
             [],
         ),
         # the budget
-        (judged(Verdict.DEAD, ended()), CollectorPast(restarts_ns=times(70, 50, 40, 30, 20)), [start()]),
-        (judged(Verdict.DEAD, ended()), CollectorPast(parked_until_ns=NOW_NS + S, parks=1), []),
-        (judged(Verdict.DEAD, ended()), CollectorPast(parked_until_ns=NOW_NS, parks=1), [start()]),
+        (judgement_of(Verdict.DEAD, ended()), CollectorPast(restarts_ns=times(70, 50, 40, 30, 20)), [start()]),
+        (judgement_of(Verdict.DEAD, ended()), CollectorPast(parked_until_ns=NOW_NS + S, parks=1), []),
+        (judgement_of(Verdict.DEAD, ended()), CollectorPast(parked_until_ns=NOW_NS, parks=1), [start()]),
         (
-            judged(Verdict.DEAD, ended()),
+            judgement_of(Verdict.DEAD, ended()),
             CollectorPast(parked_until_ns=NOW_NS + 400 * S, parks=1),
             [start()],
         ),  # clock set back
         (
-            judged(Verdict.DEAD, ended()),
+            judgement_of(Verdict.DEAD, ended()),
             CollectorPast(parked_until_ns=NOW_NS - S, parks=9, tried=True, well_since_ns=NOW_NS - 600 * S),
             [start()],  # forgiven
         ),
@@ -137,7 +137,7 @@ def test_decisions(judgement: Judgement, track: CollectorPast, actions: list[Act
     ],
 )
 def test_parks(found: Process, verdict: Verdict, track: CollectorPast, why: str, pause_s: int) -> None:
-    assert decide([judged(verdict, found)], {str(ID): track}, NOW_NS, Conditions(), LIMITS) == [
+    assert decide([judgement_of(verdict, found)], {str(ID): track}, NOW_NS, Conditions(), LIMITS) == [
         Action(
             kind=ActionKind.PARK,
             collector=ID,
@@ -151,7 +151,7 @@ def test_parks(found: Process, verdict: Verdict, track: CollectorPast, why: str,
 
 def test_a_healthy_collector_is_not_parked_for_its_past() -> None:
     track = CollectorPast(restarts_ns=times(36, 30, 24, 18, 12, 6))
-    assert decide([judged(Verdict.HEALTHY, process())], {str(ID): track}, NOW_NS, Conditions(), LIMITS) == []
+    assert decide([judgement_of(Verdict.HEALTHY, process())], {str(ID): track}, NOW_NS, Conditions(), LIMITS) == []
 
 
 @pytest.mark.parametrize(
@@ -163,19 +163,19 @@ def test_a_healthy_collector_is_not_parked_for_its_past() -> None:
     ],
 )
 def test_conditions_for_a_kill(conditions: Conditions, actions: list[Action]) -> None:
-    assert decide([judged(Verdict.HUNG, process())], {}, NOW_NS, conditions, LIMITS) == actions
+    assert decide([judgement_of(Verdict.HUNG, process())], {}, NOW_NS, conditions, LIMITS) == actions
 
 
 def test_while_redis_settles_the_dead_are_started() -> None:
-    assert decide([judged(Verdict.DEAD, ended())], {}, NOW_NS, Conditions(settling=True), LIMITS) == [start()]
+    assert decide([judgement_of(Verdict.DEAD, ended())], {}, NOW_NS, Conditions(settling=True), LIMITS) == [start()]
 
 
 def test_starts_are_staggered_and_come_in_turn() -> None:
     fleet = [config(f"C{number}-USDT") for number in range(17)]
     young = process(uptime_s=3)
-    judgements = [judged(Verdict.STARTING, young, of) for of in fleet[:2]]  # two slots taken
-    judgements += [judged(Verdict.STARTING, process(uptime_s=31), fleet[2])]  # had its time
-    judgements += [judged(Verdict.DEAD, NEVER_STARTED, of) for of in fleet[3:]]
+    judgements = [judgement_of(Verdict.STARTING, young, of) for of in fleet[:2]]  # two slots taken
+    judgements += [judgement_of(Verdict.STARTING, process(uptime_s=31), fleet[2])]  # had its time
+    judgements += [judgement_of(Verdict.DEAD, NEVER_STARTED, of) for of in fleet[3:]]
     history = {
         str(fleet[4].id): CollectorPast(run_started_s=NOW_NS // S - 9),
         str(fleet[5].id): CollectorPast(acted_ns=NOW_NS - 8 * S),  # its start was refused
@@ -188,11 +188,11 @@ def test_starts_are_staggered_and_come_in_turn() -> None:
 
 def test_kills_and_restarts_wait_for_their_turn_too() -> None:
     fleet = [config(f"C{number}-USDT") for number in range(14)]
-    hung = [judged(Verdict.HUNG, process(), of) for of in fleet[:12]]
+    hung = [judgement_of(Verdict.HUNG, process(), of) for of in fleet[:12]]
     history = {str(of.id): CollectorPast(run_started_s=1) for of in fleet[:12]}
     lately = CollectorPast(run_started_s=0, silent_since_ns=1)
     history[str(fleet[12].id)] = lately
-    judgements = [*hung, silent(of=fleet[12]), judged(Verdict.DEAD, ended(), fleet[13])]
+    judgements = [*hung, silent(of=fleet[12]), judgement_of(Verdict.DEAD, ended(), fleet[13])]
     actions = decide(judgements, history, NOW_NS, Conditions(), LIMITS)
     assert [(action.kind, action.collector) for action in actions] == [
         (ActionKind.RESTART, fleet[12].id),
@@ -203,8 +203,8 @@ def test_kills_and_restarts_wait_for_their_turn_too() -> None:
 
 def test_a_stop_or_a_park_waits_for_nobody() -> None:
     fleet = [config(f"C{number}-USDT") for number in range(12)]
-    judgements = [judged(Verdict.STARTING, process(uptime_s=3), of) for of in fleet[:10]]
-    judgements += [judged(Verdict.DISABLED, process(), fleet[10]), judged(Verdict.DEAD, ended(), fleet[11])]
+    judgements = [judgement_of(Verdict.STARTING, process(uptime_s=3), of) for of in fleet[:10]]
+    judgements += [judgement_of(Verdict.DISABLED, process(), fleet[10]), judgement_of(Verdict.DEAD, ended(), fleet[11])]
     history = {str(fleet[11].id): CollectorPast(restarts_ns=times(5, 4, 3, 2, 1))}
     actions = decide(judgements, history, NOW_NS, Conditions(), LIMITS)
     assert [(action.kind, action.collector) for action in actions] == [
@@ -217,7 +217,7 @@ def silent(of: ExchangeCollectorConfig | None = None, found: Process | None = No
     """A silent collector that is connected."""
     of = of or config()
     beat = heartbeat(of, **changes)
-    return replace(judged(Verdict.SILENT, found or process(of), of), pulse=pulse(beat))
+    return replace(judgement_of(Verdict.SILENT, found or process(of), of), pulse=pulse(beat))
 
 
 RESTART = Action(kind=ActionKind.RESTART, collector=ID, why="because", pid=4242)
@@ -252,13 +252,13 @@ CONFIRMED = CollectorPast(silent_since_ns=NOW_NS - 60 * S)
         (silent(), replace(CONFIRMED, recoveries=2), [RESTART]),
         (silent(), replace(CONFIRMED, recoveries=3), [STAND_DOWN]),
         (silent(), replace(CONFIRMED, recoveries=3, stood_down_ns=NOW_NS - S), []),
-        (judged(Verdict.HUNG, process()), CollectorPast(recoveries=2), [KILL]),
-        (judged(Verdict.HUNG, process()), CollectorPast(recoveries=3), [STAND_DOWN]),
-        (judged(Verdict.HUNG, process()), CollectorPast(recoveries=3, stood_down_ns=NOW_NS - S), []),
-        (judged(Verdict.HUNG, process()), CollectorPast(recoveries=3, parked_until_ns=NOW_NS + S, parks=1), []),
-        (judged(Verdict.DEAD, ended()), CollectorPast(recoveries=3, stood_down_ns=NOW_NS - S), [start()]),
+        (judgement_of(Verdict.HUNG, process()), CollectorPast(recoveries=2), [KILL]),
+        (judgement_of(Verdict.HUNG, process()), CollectorPast(recoveries=3), [STAND_DOWN]),
+        (judgement_of(Verdict.HUNG, process()), CollectorPast(recoveries=3, stood_down_ns=NOW_NS - S), []),
+        (judgement_of(Verdict.HUNG, process()), CollectorPast(recoveries=3, parked_until_ns=NOW_NS + S, parks=1), []),
+        (judgement_of(Verdict.DEAD, ended()), CollectorPast(recoveries=3, stood_down_ns=NOW_NS - S), [start()]),
         (
-            judged(Verdict.HUNG, process()),
+            judgement_of(Verdict.HUNG, process()),
             CollectorPast(recoveries=3, stood_down_ns=NOW_NS - 900 * S, well_since_ns=NOW_NS - 600 * S),
             [KILL],  # forgiven
         ),
@@ -350,7 +350,7 @@ def test_who_may_be_a_probe(first: Judgement, track: CollectorPast, conditions: 
 
 def test_one_probe_at_a_time() -> None:
     due = outage(probes=1, probed="okx:A-USDT", probed_ns=NOW_NS - 61 * S)
-    starting = judged(Verdict.STARTING, process(uptime_s=29), FLEET[0])
+    starting = judgement_of(Verdict.STARTING, process(uptime_s=29), FLEET[0])
     assert probed([starting, *OUT[1:]], due) == []
     assert probed(OUT, due, conditions=Conditions(busy=frozenset({FLEET[0].id}))) == []
     assert probed([replace(starting, process=process(uptime_s=30)), *OUT[1:]], due) == ["B-USDT"]

@@ -28,14 +28,14 @@ def ids(exchange: str, count: int) -> list[CollectorId]:
     return [CollectorId(exchange, f"C{number}-USDT") for number in range(count)]
 
 
-def judged(config: ExchangeCollectorConfig, found: Process) -> Judgement:
+def judgement_of(config: ExchangeCollectorConfig, found: Process) -> Judgement:
     return Judgement(config=config, verdict=Verdict.STARTING, why="because", process=found)
 
 
 def test_collectors_of_one_exchange_leave_the_start_slots_of_others_free() -> None:
     dead, good = of("okx", 40), of("binance", 1)
-    in_start = [judged(config, process(config, uptime_s=12)) for config in dead[:10]]
-    waiting = [judged(config, NEVER_STARTED) for config in [*dead[10:], *good]]
+    in_start = [judgement_of(config, process(config, uptime_s=12)) for config in dead[:10]]
+    waiting = [judgement_of(config, NEVER_STARTED) for config in [*dead[10:], *good]]
     actions = decide([*in_start, *waiting], {}, NOW_NS, Conditions(), LIMITS)
     assert [action.collector for action in actions] == [good[0].id]
 

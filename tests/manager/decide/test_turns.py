@@ -17,7 +17,7 @@ def dead(found: Process | None, symbol: str = "BTC-USDT") -> Judgement:
     return Judgement(config=config(symbol), verdict=Verdict.DEAD, why="because", process=found)
 
 
-def judged(judgement: Judgement, track: CollectorPast, *, busy: bool = False) -> tuple[str, str]:
+def verdict_of(judgement: Judgement, track: CollectorPast, *, busy: bool = False) -> tuple[str, str]:
     of = frozenset({judgement.id} if busy else ())
     (found,) = Turns().waiting([judgement], {str(judgement.id): track}, 0.0, LIMITS, of)
     return found.verdict.value, found.why
@@ -44,11 +44,11 @@ def judged(judgement: Judgement, track: CollectorPast, *, busy: bool = False) ->
     ],
 )
 def test_who_waits_for_its_start(judgement: Judgement, track: CollectorPast, expected: tuple[str, str]) -> None:
-    assert judged(judgement, track) == expected
+    assert verdict_of(judgement, track) == expected
 
 
 def test_whose_program_is_being_replaced_waits_too() -> None:
-    assert judged(dead(None), CollectorPast(run_started_s=5), busy=True) == ("starting", "not started yet")
+    assert verdict_of(dead(None), CollectorPast(run_started_s=5), busy=True) == ("starting", "not started yet")
 
 
 def test_who_waits_for_longer_than_its_turn_can_take_is_dead() -> None:

@@ -131,11 +131,11 @@ def test_an_entry_that_makes_no_sense_is_told_and_ignored(field: str, text: str,
 
 def test_a_disabled_collector_is_explained_and_no_other() -> None:
     desired = merged(BTC_USDT=override("stopped"))
-    judged = [
+    judgements = [
         Judgement(config=BTC, verdict=Verdict.DISABLED, why="disabled in the fleet file"),
         Judgement(config=ETH, verdict=Verdict.HEALTHY, why="data flows"),
     ]
-    assert [each.why for each in desired.explained(judged)] == [
+    assert [each.why for each in desired.explained(judgements)] == [
         "stopped by alice at 2026-03-29 10:00 UTC",
         "data flows",
     ]

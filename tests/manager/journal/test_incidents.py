@@ -36,11 +36,11 @@ class Scene:
         self.pulses[of.id] = pulse(heartbeat(of, gaps=gaps, run_id=run_id))
 
     def rounds(self, count: float, redis_trouble: str = "") -> list[JournalEntry]:
-        news = list[JournalEntry]()
+        entries = list[JournalEntry]()
         for _ in range(round(count)):
             self.clock.move(1)
-            news += self.incidents.look(self.lease, redis_trouble, None if redis_trouble else self.pulses)
-        return news
+            entries += self.incidents.look(self.lease, redis_trouble, None if redis_trouble else self.pulses)
+        return entries
 
 
 @pytest.fixture
@@ -54,13 +54,13 @@ def short(entries: list[JournalEntry]) -> list[tuple[What, str, dict[str, str]]]
 
 
 def test_refused_writes_are_reported_once_they_last_and_when_they_end(scene: Scene) -> None:
-    since_ns, news = scene.clock.now_ns(), list[tuple[int, JournalEntry]]()
+    since_ns, seen = scene.clock.now_ns(), list[tuple[int, JournalEntry]]()
     for second in range(60):
         no_writes = NoWrites("OOM", since_ns) if second < 40 else None
-        news += [(second, entry) for entry in scene.incidents.of_writes(scene.lease, no_writes)]
+        seen += [(second, entry) for entry in scene.incidents.of_writes(scene.lease, no_writes)]
         scene.clock.move(1)
     details = {"code": "OOM", "since": str(since_ns)}
-    assert [(second, entry.what, entry.why, entry.details) for second, entry in news] == [
+    assert [(second, entry.what, entry.why, entry.details) for second, entry in seen] == [
         (20, What.WRITES_REFUSED, "Redis takes no writes: OOM, since 08:00:00 UTC", details),
         (40, What.WRITES_TAKEN, "Redis takes writes again (OOM, after 40 s)", {**details, "refused_s": "40"}),
     ]

@@ -99,8 +99,8 @@ def test_an_unreadable_heartbeat_is_distinct_from_a_key_of_another_type() -> Non
     key, refusal = keys.heartbeat(ID), redis.exceptions.NoPermissionError("No permissions to access a key")
     (found,) = read_pulses([ID], [refusal], NOW_NS).values()
     assert found == Pulse(expired=False, readable=False, refusal=f" (NOPERM hgetall {key})")
-    judged = assess([config()], {ID: found}, None, {}, ManagerSettings())[0]
-    assert (judged.verdict, judged.why) == (
+    judgement = assess([config()], {ID: found}, None, {}, ManagerSettings())[0]
+    assert (judgement.verdict, judgement.why) == (
         Verdict.UNKNOWN,
         f"its heartbeat may not be read (NOPERM hgetall {key})",
     )

@@ -11,7 +11,7 @@ class Scene:
     def __init__(self) -> None:
         self.watch, self.passed_s = WriteWatch(), 0
 
-    def look(self, code: str = "", **counts: int) -> str:
+    def trouble_after(self, code: str = "", **counts: int) -> str:
         self.passed_s += 1
         self.watch.see(code, counts or None, NOW_NS + self.passed_s * S, float(self.passed_s))
         return self.watch.trouble
@@ -22,27 +22,27 @@ SINCE = "Redis takes no writes: OOM, since 08:00:01 UTC"
 
 def test_a_refused_write_is_told_until_there_was_none_for_some_seconds() -> None:
     scene = Scene()
-    assert [scene.look("OOM") for _ in range(3)] == [SINCE] * 3
+    assert [scene.trouble_after("OOM") for _ in range(3)] == [SINCE] * 3
     assert scene.watch.refused
-    assert [scene.look() for _ in range(6)] == [*[SINCE] * 4, "", ""]
+    assert [scene.trouble_after() for _ in range(6)] == [*[SINCE] * 4, "", ""]
     assert not scene.watch.refused
     assert scene.watch.refused_at_s == 3
 
 
 def test_refusals_of_others_tell_as_much_though_our_own_write_is_taken() -> None:
     scene = Scene()
-    assert scene.look(OOM=7) == ""  # of before our start
-    assert scene.look(OOM=8) == "Redis takes no writes: OOM, since 08:00:02 UTC"
+    assert scene.trouble_after(OOM=7) == ""  # of before our start
+    assert scene.trouble_after(OOM=8) == "Redis takes no writes: OOM, since 08:00:02 UTC"
     assert not scene.watch.refused
-    assert [scene.look(OOM=8) for _ in range(6)].index("") == OVER_AFTER_S - 1
-    assert scene.look(OOM=2) == ""  # its counters began anew
-    assert scene.look(OOM=2, MISCONF=1) != ""
+    assert [scene.trouble_after(OOM=8) for _ in range(6)].index("") == OVER_AFTER_S - 1
+    assert scene.trouble_after(OOM=2) == ""  # its counters began anew
+    assert scene.trouble_after(OOM=2, MISCONF=1) != ""
 
 
 @pytest.mark.parametrize("code", ["ERR", "NOPERM", "WRONGTYPE", "EXECABORT"])
 def test_another_refusal_says_nothing_of_writes(code: str) -> None:
     scene = Scene()
-    assert [scene.look(code, **{code: count}) for count in range(3)] == ["", "", ""]
+    assert [scene.trouble_after(code, **{code: count}) for count in range(3)] == ["", "", ""]
 
 
 def test_it_stands_in_the_managers_heartbeat() -> None:

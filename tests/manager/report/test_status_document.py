@@ -8,7 +8,7 @@ from tests.manager.fakes import NOW_NS, S, config, heartbeat, process, pulse
 from tests.manager.report.metrics.scene import BTC, figures
 
 BEAT = heartbeat(BTC, NOW_NS)
-JUDGED = [
+JUDGEMENTS = [
     Judgement(
         config=BTC,
         verdict=Verdict.HEALTHY,
@@ -49,9 +49,9 @@ def collectors(**figures_of: Any) -> list[dict[str, Any]]:
 
 
 def test_without_a_manager() -> None:
-    assert status_document(JUDGED, {}, None) == {
+    assert status_document(JUDGEMENTS, {}, None) == {
         "manager": {"state": "not running"},
-        "summary": summarise(JUDGED),
+        "summary": summarise(JUDGEMENTS),
         "system": {},
         "totals": {},
         "collectors": collectors(),
@@ -59,7 +59,7 @@ def test_without_a_manager() -> None:
 
 
 def test_with_figures() -> None:
-    document = status_document(JUDGED, {"pid": "7", "state": "running"}, figures())
+    document = status_document(JUDGEMENTS, {"pid": "7", "state": "running"}, figures())
 
     def stream(kind: str, entries: int) -> dict[str, Any]:
         size = {"bytes": entries * 10, "full_bytes": 10_000}
@@ -68,7 +68,7 @@ def test_with_figures() -> None:
     streams = [stream("trade", 100), stream("candles", 7), stream("candles", 5)]
     assert document == {
         "manager": {"pid": 7, "state": "running"},
-        "summary": summarise(JUDGED),
+        "summary": summarise(JUDGEMENTS),
         "system": {
             "measured_at": NOW_NS,
             "cpu_count": 2,

@@ -31,7 +31,7 @@ def test_the_last_ending_of_each_program_of_this_supervisord() -> None:
 def test_the_log_is_read_only_where_something_has_ended_or_begun() -> None:
     endings, reads = Endings(), list[str]()
 
-    def look(process: Process, log: str = "") -> str:
+    def ended_reason(process: Process, log: str = "") -> str:
         def read() -> str:
             reads.append(log)
             if log == "away":
@@ -40,9 +40,14 @@ def test_the_log_is_read_only_where_something_has_ended_or_begun() -> None:
 
         return endings.told({process.program: process}, read)[process.program].ended
 
-    assert [look(RUNS), look(RUNS), look(RUNS)] == ["", "", ""]
+    assert [ended_reason(RUNS), ended_reason(RUNS), ended_reason(RUNS)] == ["", "", ""]
     assert len(reads) == 1
-    assert [look(ENDED, "away"), look(ENDED, LOG), look(ENDED), look(replace(RUNS, started_s=101))] == [
+    assert [
+        ended_reason(ENDED, "away"),
+        ended_reason(ENDED, LOG),
+        ended_reason(ENDED),
+        ended_reason(replace(RUNS, started_s=101)),
+    ] == [
         "",
         "killed by SIGKILL",
         "killed by SIGKILL",

@@ -37,7 +37,7 @@ class Scene:
             raise NoAnswerError("supervisord does not answer")
         self.kills.append(program)
 
-    def look(self, times: int = 1) -> None:
+    def run_checks(self, times: int = 1) -> None:
         """Ticks, 5 s apart."""
         for _ in range(times):
             self.guard.look()
@@ -60,7 +60,7 @@ def events(capsys: pytest.CaptureFixture[str]) -> list[dict[str, object]]:
 
 
 def test_a_manager_without_signs_is_killed_and_a_note_is_left(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
-    scene.look(times=4)
+    scene.run_checks(times=4)
     assert scene.kills == ["manager"]
     assert signs.take(signs.revival_file(scene.var)) == signs.Revival(pid=42, silent_s=10)
     why = "its loop stood still for 10 s"
@@ -70,30 +70,30 @@ def test_a_manager_without_signs_is_killed_and_a_note_is_left(scene: Scene, caps
 def test_a_manager_that_gives_signs_lives(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
     for _ in range(9):
         signs.give(signs.alive_file(scene.var))
-        scene.look()
+        scene.run_checks()
     assert (scene.kills, events(capsys)) == ([], [])
 
 
 def test_another_process_at_the_last_moment_is_spared(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
-    scene.look(times=2)
+    scene.run_checks(times=2)
     pids = iter([42, 43])
     monkeypatch.setattr(supervisord, "pid_of", lambda *_: next(pids))
-    scene.look()
+    scene.run_checks()
     assert (scene.kills, signs.take(signs.revival_file(scene.var))) == ([], None)
 
 
 def test_an_unreachable_supervisord_is_reported_once_and_proves_nothing(
     scene: Scene, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    scene.look(times=2)
+    scene.run_checks(times=2)
     scene.away = True
-    scene.look(times=3)
+    scene.run_checks(times=3)
     scene.away = False
-    scene.look(times=2)
+    scene.run_checks(times=2)
     assert scene.kills == []
     lost = {"event": "supervisord_lost", "why": "supervisord does not answer", "process": "watchdog"}
     assert events(capsys) == [lost]
-    scene.look()
+    scene.run_checks()
     assert scene.kills == ["manager"]
 
 
@@ -104,7 +104,7 @@ def test_a_kill_that_fails_is_told(
         raise NoAnswerError("supervisord refuses")
 
     monkeypatch.setattr(supervisord, "kill", refuse)
-    scene.look(times=3)
+    scene.run_checks(times=3)
     why = "supervisord refuses"
     assert events(capsys) == [
         {"event": "manager_kill_failed", "why": why, "pid": 42, "silent_s": 10, "process": "watchdog"}
@@ -116,14 +116,14 @@ def test_deleted_logs_are_made_again_and_supervisord_reopens_them(
     scene: Scene, capsys: pytest.CaptureFixture[str]
 ) -> None:
     scene.pid = 0
-    scene.look()
+    scene.run_checks()
     shutil.rmtree(scene.logs)
-    scene.look()
+    scene.run_checks()
     assert (scene.reopened, scene.logs.stat().st_mode & 0o777) == (0, 0o700)
-    scene.look(times=3)
+    scene.run_checks(times=3)
     assert scene.reopened == 1
     scene.own.touch()
-    scene.look(times=2)
+    scene.run_checks(times=2)
     assert scene.reopened == 1
     made, opened = events(capsys)
     assert made == {"event": "logs_made_again", "why": f"{scene.logs} was not there", "process": "watchdog"}
@@ -138,14 +138,14 @@ def test_logs_are_reopened_once_and_not_during_their_removal(scene: Scene) -> No
     scene.pid = 0
     for _ in range(3):  # the manager makes the folder, too, between two looks
         shutil.rmtree(scene.logs)
-        scene.look()
+        scene.run_checks()
     assert scene.reopened == 0
-    scene.look(times=3)
+    scene.run_checks(times=3)
     assert scene.reopened == 1
     scene.own.touch()
-    scene.look()
+    scene.run_checks()
     scene.own.unlink()
-    scene.look()
+    scene.run_checks()
     assert scene.reopened == 1
-    scene.look()
+    scene.run_checks()
     assert scene.reopened == 2

@@ -7,7 +7,7 @@ import pytest
 from tests.support.clock import ManualClock
 from tests.support.market_items import START_NS
 from tests.support.ports import free_port
-from tests.support.reading import numbers, rewinds, take
+from tests.support.reading import numbers, read_items, rewinds
 from tests.support.redis_server import RedisServer
 from tests.support.stream_writer import BTC, BTC_TRADES, ETH_TRADES, trade, trade_id, write_trades
 from tests.support.waiting import PATIENCE_S, until
@@ -55,7 +55,7 @@ def site(redis_server: RedisServer) -> Site:
 
 async def pieces(member: GroupReader, count: int) -> list[Work]:
     """The next pieces of work, none of them done."""
-    return await take(member.work(), count)
+    return await read_items(member.work(), count)
 
 
 async def deal(member: GroupReader, count: int) -> list[str | Missed]:
@@ -283,9 +283,9 @@ async def test_work_goes_on_when_redis_is_back(own_redis: RedisServer) -> None:
     write_trades(own_redis.client, 1, 4)
     async with Site(own_redis).member("a", at_once=2) as member:
         work_of: AsyncIterator[Work] = member.work()
-        (first,) = await take(work_of, 1)
+        (first,) = await read_items(work_of, 1)
         own_redis.stop()
-        confirming, step = asyncio.ensure_future(member.done(first)), asyncio.ensure_future(take(work_of, 1))
+        confirming, step = asyncio.ensure_future(member.done(first)), asyncio.ensure_future(read_items(work_of, 1))
         await asyncio.wait([confirming], timeout=0.05)
         own_redis.start()
         async with asyncio.timeout(PATIENCE_S):
@@ -338,5 +338,5 @@ async def test_a_redis_restored_from_a_backup_is_reported_and_nothing_is_redone(
         write_trades(site.client, (last or 3) + 1, 12)
         found = list[Entry]()
         while len(found) < 2:
-            found += (await take(work, 1))[0].entries
+            found += (await read_items(work, 1))[0].entries
         assert rewinds(found) == ids(11, 12)

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from tests.support.clock import ManualClock
 from tests.support.market_items import START_NS
-from tests.support.reading import entries, numbers, rewinds, take, until_idle
+from tests.support.reading import entries, numbers, read_items, rewinds, until_idle
 from tests.support.redis_server import RedisServer
 from tests.support.stream_writer import (
     BTC,
@@ -95,7 +95,7 @@ async def test_a_loop_that_was_left_goes_on_with_the_next_one(redis_server: Redi
     async with Subscriber("okx:BTC-USDT", "trade", start="oldest", redis=redis_server.url) as subscriber:
         assert numbers(await entries(subscriber, 2)) == ids(1, 2)
         assert numbers(await entries(subscriber, 3)) == ids(3, 5)
-        (batch,) = await take(subscriber.batches(), 1)
+        (batch,) = await read_items(subscriber.batches(), 1)
         assert numbers(batch.entries) == ids(6, 9)
         assert batch.position == subscriber.position == Position({BTC_TRADES: Mark(trade_id(9), 9)})
 
@@ -343,7 +343,7 @@ async def test_the_lag_is_what_is_left_and_how_old_the_last_one_was(
         batches = subscriber.batches()
         clock.advance(3)
         for left in (30, 10, 0):
-            (batch,) = await take(batches, 1)
+            (batch,) = await read_items(batches, 1)
             last = 50 - left
             assert batch.entries[-1].id == trade_id(last)
             assert subscriber.lag() == {BTC_TRADES: Lag(left, (3_000_000_000 - last) / 1e9)}
@@ -410,13 +410,13 @@ async def test_a_redis_that_comes_back_older_is_told_and_nothing_comes_twice(
     write_trades(redis_server.client, 1, 10)
     async with Subscriber("okx:BTC-USDT", "trade", start="oldest", redis=redis_server.url) as subscriber:
         following = aiter(subscriber)
-        await take(following, 10)
+        await read_items(following, 10)
         come_back(redis_server, last)
-        rewound = await take(following, 1)
+        rewound = await read_items(following, 1)
         assert (rewinds(rewound), subscriber.position.marks) == ([told], {BTC_TRADES: Mark(trade_id(10))})
         redis_server.client.client_kill_filter(_type="normal", skipme=True)
         write_trades(redis_server.client, last + 1, 12)  # the collector fetches what is missing, and goes on
-        assert rewinds(await take(following, 2)) == ids(11, 12)
+        assert rewinds(await read_items(following, 2)) == ids(11, 12)
 
 
 async def test_so_it_is_for_a_reader_that_was_away_meanwhile(redis_server: RedisServer) -> None:
@@ -440,18 +440,18 @@ async def test_each_time_is_told_where_redis_does_not_count_what_it_got(
     write_trades(redis_server.client, 1, 10)
     async with Subscriber("okx:BTC-USDT", "trade", start="oldest", redis=redis_server.url) as subscriber:
         following = aiter(subscriber)
-        await take(following, 10)
+        await read_items(following, 10)
         come_back(redis_server, 6)
-        assert rewinds(await take(following, 1)) == [(None, trade_id(6), trade_id(10))]
+        assert rewinds(await read_items(following, 1)) == [(None, trade_id(6), trade_id(10))]
         redis_server.client.client_kill_filter(_type="normal", skipme=True)  # looked at again, told once
         write_trades(redis_server.client, 7, 20)
-        assert rewinds(await take(following, 10)) == ids(11, 20)
+        assert rewinds(await read_items(following, 10)) == ids(11, 20)
         come_back(redis_server, 18)  # less is lost than the first time
-        assert rewinds(await take(following, 1)) == [(None, trade_id(18), trade_id(20))]
+        assert rewinds(await read_items(following, 1)) == [(None, trade_id(18), trade_id(20))]
         come_back(redis_server, 3)  # and more than was, of the same place
-        assert rewinds(await take(following, 1)) == [(None, trade_id(3), trade_id(20))]
+        assert rewinds(await read_items(following, 1)) == [(None, trade_id(3), trade_id(20))]
         write_trades(redis_server.client, 4, 21)
-        assert rewinds(await take(following, 1)) == ids(21, 21)
+        assert rewinds(await read_items(following, 1)) == ids(21, 21)
 
 
 async def test_one_that_has_grown_again_before_the_reader_looked(redis_server: RedisServer) -> None:

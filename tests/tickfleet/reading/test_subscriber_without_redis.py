@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.support.ports import free_port
-from tests.support.reading import entries, numbers, take, until_idle
+from tests.support.reading import entries, numbers, read_items, until_idle
 from tests.support.redis_proxy import RedisProxy
 from tests.support.redis_server import RedisServer
 from tests.support.stream_writer import BTC_TRADES, ETH_TRADES, trade_id, write_trades
@@ -49,10 +49,10 @@ async def test_it_waits_for_a_redis_that_is_away_and_goes_on_where_it_was(
     write_trades(own_redis.client, 1, 5)
     async with Subscriber("okx:BTC-USDT", "trade", start="oldest", redis=own_redis.url) as subscriber:
         batches = subscriber.batches(idle_s=0.05)
-        assert numbers((await take(batches, 1))[0].entries) == ids(1, 5)
+        assert numbers((await read_items(batches, 1))[0].entries) == ids(1, 5)
         own_redis.stop()
         while subscriber.connected:
-            assert (await take(batches, 1))[0].entries == []
+            assert (await read_items(batches, 1))[0].entries == []
         own_redis.start()
         write_trades(own_redis.client, 6, 8)
         assert numbers(await entries(subscriber, 3)) == ids(6, 8)

@@ -6,7 +6,7 @@ from threading import active_count
 import pytest
 
 import tickfleet
-from tests.support.reading import take
+from tests.support.reading import read_items
 from tests.support.redis_server import RedisServer
 from tests.support.stream_writer import BTC_TRADES, trade, write, write_trades
 from tests.support.waiting import PATIENCE_S
@@ -28,16 +28,16 @@ def with_gap_and_status(server: RedisServer) -> list[Trade | Gap]:
 
 async def test_trades_and_what_is_missing(redis_server: RedisServer) -> None:
     expected = with_gap_and_status(redis_server)
-    assert await take(aiter(trades("okx:BTC-USDT", start="oldest", redis=redis_server.url)), 3) == expected
+    assert await read_items(aiter(trades("okx:BTC-USDT", start="oldest", redis=redis_server.url)), 3) == expected
 
 
 async def test_what_retention_removed_is_told(redis_server: RedisServer) -> None:
     write_trades(redis_server.client, 1, 1)
     read = aiter(trades("okx:BTC-USDT", start="oldest", redis=redis_server.url))
-    assert await take(read, 1) == [trade(1)]
+    assert await read_items(read, 1) == [trade(1)]
     write_trades(redis_server.client, 2, 5)
     redis_server.client.xtrim(BTC_TRADES.key, maxlen=2, approximate=False)
-    missed, *rest = await take(read, 3)
+    missed, *rest = await read_items(read, 3)
     assert isinstance(missed, Missed)
     assert (missed.count, missed.reason, rest) == (2, "trimmed", [trade(4), trade(5)])
 

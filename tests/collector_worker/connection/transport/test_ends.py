@@ -114,18 +114,18 @@ async def test_every_redirect_needs_a_permit_and_there_are_few(each_transport: s
 
 @pytest.mark.parametrize("cancelled", [True, False])
 async def test_an_opening_that_is_given_up_leaves_nothing_open(each_transport: str, cancelled: bool) -> None:
-    asked, gone = asyncio.Event(), asyncio.Event()
+    resolving, gone = asyncio.Event(), asyncio.Event()
 
     async def script(peer: RawPeer) -> None:
         await peer.read_request()
-        asked.set()
+        resolving.set()
         await peer.gone()
         gone.set()
 
     async with asyncio.timeout(PATIENCE_S), RawServer(script) as server:
         patience_s = PATIENCE_S if cancelled else 0.1
         opening = asyncio.ensure_future(open_socket(each_transport, server.url, open_timeout_s=patience_s))
-        await asked.wait()
+        await resolving.wait()
         if cancelled:
             opening.cancel()
         await asyncio.wait([opening])
@@ -180,7 +180,7 @@ async def test_a_farewell_in_the_middle_of_a_pause(each_transport: str) -> None:
         socket = await open_socket(each_transport, server.url, close_timeout_s=0.05)
         pace = Congestion()
         pumping = asyncio.ensure_future(socket.pump(frames.append, pace))
-        await pace.asked.wait()
+        await pace.awaited.wait()
         pumping.cancel()
         await asyncio.wait([pumping])
         await socket.close()
@@ -211,10 +211,10 @@ def test_a_lookup_that_hangs_keeps_neither_the_opening_nor_the_loop(
     each_transport: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     go = threading.Event()
-    asked: list[Any] = []
+    lookups: list[Any] = []
 
     def hang(*question: Any) -> list[Any]:
-        asked.append(question[0])
+        lookups.append(question[0])
         go.wait(PATIENCE_S)
         raise OSError
 
@@ -226,7 +226,7 @@ def test_a_lookup_that_hangs_keeps_neither_the_opening_nor_the_loop(
     monkeypatch.setattr(sockets, "getaddrinfo", hang)
     event_loop.run(main())
     (thread,) = [thread for thread in threading.enumerate() if thread.name == "lookup"]
-    assert (asked, thread.is_alive(), thread.daemon) == (["exchange.test"], True, True)
+    assert (lookups, thread.is_alive(), thread.daemon) == (["exchange.test"], True, True)
     go.set()
     thread.join(PATIENCE_S)
 

@@ -214,7 +214,7 @@ async def test_a_pause_reaches_the_server(each_transport: str) -> None:
     async with asyncio.timeout(PATIENCE_S), RawServer(script) as server, asyncio.TaskGroup() as tasks:
         socket = await open_socket(each_transport, server.url)
         pumping = tasks.create_task(end_of(socket, lambda each: frames.append(each[:1]), pace))
-        await pace.asked.wait()
+        await pace.awaited.wait()
         before = -1
         while before != sent:  # until it is stuck
             before = sent

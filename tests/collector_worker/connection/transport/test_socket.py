@@ -148,7 +148,7 @@ async def test_no_frame_is_read_while_the_pace_asks_for_a_pause(each_transport: 
     async with asyncio.timeout(PATIENCE_S), ScriptedServer(script) as server, asyncio.TaskGroup() as tasks:
         socket = await open_socket(each_transport, server.url)
         pumping = tasks.create_task(_lost(socket, frames.append, pace))
-        await pace.asked.wait()
+        await pace.awaited.wait()
         assert frames == [b"one"]
         pace.paused = False
         pace.granted.set()

@@ -60,7 +60,7 @@ CONFIG = ExchangeCollectorConfig("okx", "BTC-USDT", (ORDERBOOK, CANDLES), candle
 
 
 @pytest.mark.parametrize(
-    ("config", "asked", "expected"),
+    ("config", "data_types", "expected"),
     [
         (CONFIG, [], ["orderbook", "candles 1m", "candles 1h"]),
         (CONFIG, [CANDLES], ["candles 1m", "candles 1h"]),
@@ -72,9 +72,9 @@ CONFIG = ExchangeCollectorConfig("okx", "BTC-USDT", (ORDERBOOK, CANDLES), candle
     ],
 )
 def test_what_the_answer_is_about(
-    config: ExchangeCollectorConfig | None, asked: list[DataType], expected: list[str]
+    config: ExchangeCollectorConfig | None, data_types: list[DataType], expected: list[str]
 ) -> None:
-    assert [str(one) for one in subjects(LEDGER, config, asked)] == expected
+    assert [str(one) for one in subjects(LEDGER, config, data_types)] == expected
 
 
 @pytest.mark.parametrize(
@@ -93,8 +93,8 @@ def test_what_the_answer_is_about(
 def test_the_answer_covers_the_asked_range(
     from_ts: int | None, to_ts: int | None, parts: list[tuple[int, int, str, str]], complete: bool
 ) -> None:
-    begin, end = (None if ts is None else NOW_NS + ts for ts in (from_ts, to_ts))
-    found = answer(LEDGER, Subject(TRADE), begin, end, NOW_NS + 200)
+    start, end = (None if ts is None else NOW_NS + ts for ts in (from_ts, to_ts))
+    found = answer(LEDGER, Subject(TRADE), start, end, NOW_NS + 200)
     told = [(part.from_ts - NOW_NS, part.to_ts - NOW_NS, part.state.value, part.reason) for part in found.parts]
     assert (told, found.complete, found.up_to) == (parts, complete, NOW_NS + 100)
 

@@ -69,9 +69,9 @@ FIRST_HOUR = ("--from", "2026-01-01T00:00", "--to", "2026-01-01T01:00")
 @pytest.mark.parametrize("suffix", [".parquet", ".csv"])
 def test_every_entry_of_the_range_once_and_no_other(two_hours: RedisStage, suffix: str) -> None:
     ids, seen = list[str](), list[str]()
-    for number, (begin, end) in enumerate([("00:00", "00:20:00.5"), ("00:20:00.5", "01:10"), ("01:10", "02:00")]):
+    for number, (start, end) in enumerate([("00:00", "00:20:00.5"), ("00:20:00.5", "01:10"), ("01:10", "02:00")]):
         file = two_hours.folder / f"{number}{suffix}"
-        span = ("--from", f"2026-01-01T{begin}", "--to", f"2026-01-01T{end}")
+        span = ("--from", f"2026-01-01T{start}", "--to", f"2026-01-01T{end}")
         result = two_hours.run("export", "okx:BTC-USDT", "trade", *span, "--strict", str(file))
         assert (result.exit_code, result.stderr) == (0, "")
         rows = pyarrow.parquet.read_table(file).to_pylist() if suffix == ".parquet" else rows_of(file)

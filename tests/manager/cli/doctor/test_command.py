@@ -247,13 +247,13 @@ def test_limits_that_are_not_shared_are_a_finding(stage: CliStage) -> None:
 def test_rights_that_are_missing(
     stage: CliStage, monkeypatch: pytest.MonkeyPatch, missing: list[str] | Exception, level: str, found: str | None
 ) -> None:
-    def look(_: Fleet, login: Login) -> list[str]:
+    def report_missing(_: Fleet, login: Login) -> list[str]:
         assert login is Login.MANAGER
         if isinstance(missing, Exception):
             raise missing
         return missing
 
-    monkeypatch.setattr("manager.cli.doctor.command.missing_rights", look)
+    monkeypatch.setattr("manager.cli.doctor.command.missing_rights", report_missing)
     stage.all_up()
     _, findings = doctor(stage, "--rights", "manager")
     assert (findings["redis rights"][0]["level"], findings["redis rights"][0]["found"]) == (

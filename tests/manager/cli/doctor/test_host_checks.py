@@ -11,7 +11,7 @@ GIB = 1024**3
 
 
 def facts(**changes: Any) -> HostFacts:
-    usual = {
+    defaults = {
         "conf": "/srv/deploy/supervisord.conf",
         "supervisor": "4.3.0",
         "supervisor_trouble": "",
@@ -30,7 +30,7 @@ def facts(**changes: Any) -> HostFacts:
         "memory_wanted_bytes": 8 * GIB,
         "fast_path_built": True,
     }
-    return HostFacts(**{**usual, **changes})
+    return HostFacts(**{**defaults, **changes})
 
 
 def found(check: str, **changes: Any) -> list[Finding]:

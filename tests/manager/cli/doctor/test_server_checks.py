@@ -19,7 +19,7 @@ def sentinel(**changes: Any) -> SentinelSays:
     )
 
 
-def behind(*servers: ServerSays, sentinels: tuple[SentinelSays, ...] = ()) -> list[Finding]:
+def check_with_sentinel(*servers: ServerSays, sentinels: tuple[SentinelSays, ...] = ()) -> list[Finding]:
     return check_servers(Servers(sentinels=sentinels or (sentinel(),), servers=servers))
 
 
@@ -32,7 +32,7 @@ def test_one_server_alone_has_nothing_to_be_said() -> None:
 
 
 def test_all_is_well_behind_sentinels() -> None:
-    assert behind(*pair()) == [
+    assert check_with_sentinel(*pair()) == [
         ok(
             "redis sentinel",
             "10.0.0.4:6379: Redis 7.4.2, names 10.0.0.1:6379 as master, knows 1 replica and 1 other Sentinel",
@@ -43,7 +43,9 @@ def test_all_is_well_behind_sentinels() -> None:
 
 
 def test_a_sentinel_that_cannot_be_asked_is_named() -> None:
-    (finding, *_) = behind(*pair(), sentinels=(sentinel(host=OTHER, trouble="cannot be reached"), sentinel()))
+    (finding, *_) = check_with_sentinel(
+        *pair(), sentinels=(sentinel(host=OTHER, trouble="cannot be reached"), sentinel())
+    )
     mend = "see its log, start it again, or take it out of redis.url"
     assert finding == warning("redis sentinel", "10.0.0.5:6379: cannot be reached", mend)
 
@@ -58,7 +60,7 @@ def test_a_sentinel_that_cannot_be_asked_is_named() -> None:
 )
 def test_a_sentinel_that_is_of_no_use(changes: dict[str, Any], told: str) -> None:
     sentinels = (sentinel(), sentinel(), sentinel(host=OTHER, **changes))
-    finding = behind(*pair(), sentinels=sentinels)[2]
+    finding = check_with_sentinel(*pair(), sentinels=sentinels)[2]
     assert (finding.level, finding.found.rpartition("; ")[2]) == (Severity.BAD, told)
 
 
@@ -108,14 +110,14 @@ def test_a_sentinel_that_is_of_no_use(changes: dict[str, Any], told: str) -> Non
 )
 def test_a_server_that_is_not_fit(server: ServerSays, level: Severity, told: str) -> None:
     third = ServerSays(host=THIRD, info=FOLLOWS)
-    finding = behind(server, *(each for each in (*pair(), third) if each.host != server.host))[1]
+    finding = check_with_sentinel(server, *(each for each in (*pair(), third) if each.host != server.host))[1]
     assert (finding.level, finding.found.startswith(f"{server.host[0]}:6379: ")) == (level, True)
     assert finding.found.endswith(told)
     assert finding.mend
 
 
 def test_a_master_that_nobody_follows() -> None:
-    finding = behind(pair()[0])[1]
+    finding = check_with_sentinel(pair()[0])[1]
     assert (finding.level, finding.mend) == (Severity.WARNING, "start a replica of it")
 
 

@@ -32,7 +32,7 @@ def test_a_plan_touches_nothing_and_apply_only_what_the_plan_names(managed: Mana
         ],
     )
     managed.rounds(3)
-    assert (managed.supervisor.calls, managed.pids(), managed.asked()) == (calls, pids, [])
+    assert (managed.supervisor.calls, managed.pids(), managed.orders()) == (calls, pids, [])
 
     result = managed.run("apply", "--why", "tickers for ETH")
     assert (result.exit_code, sorted(timeless(result.stdout).splitlines())) == (
@@ -44,7 +44,7 @@ def test_a_plan_touches_nothing_and_apply_only_what_the_plan_names(managed: Mana
         ],
     )
     assert managed.pids() == {"BTC-USDT": 101, "ADA-USDT": 104, "ETH-USDT": 103}
-    assert managed.asked() == [(ME, "apply", "", "tickers for ETH")]
+    assert managed.orders() == [(ME, "apply", "", "tickers for ETH")]
     assert managed.run("plan").exit_code == 0
 
 
@@ -80,8 +80,8 @@ def test_apply_where_nothing_changed_says_so(managed: ManagedStage) -> None:
     result = managed.run("apply")
     assert (result.exit_code, timeless(result.stdout)) == (0, "none to change, 3 as they should be\n")
     entries = [fields for _, fields in managed.redis.xrange(keys.FLEET_EVENTS)]
-    (asked,) = [row_id for row_id, row in managed.redis.xrange(keys.FLEET_EVENTS) if row["what"] == "asked"]
-    assert [row.get("asked") for row in entries if row["what"] == "fleet_applied"][-1] == asked
+    (order_id,) = [row_id for row_id, row in managed.redis.xrange(keys.FLEET_EVENTS) if row["what"] == "asked"]
+    assert [row.get("asked") for row in entries if row["what"] == "fleet_applied"][-1] == order_id
 
 
 def test_what_the_file_disables_is_stopped_and_what_it_enables_is_started(managed: ManagedStage) -> None:
@@ -138,7 +138,7 @@ def test_a_new_manager_is_asked_again(managed: ManagedStage) -> None:
 
     managed.tools = replace(managed.tools, wait=replace_manager)
     assert managed.run("apply").exit_code == 0
-    assert [asked[1] for asked in managed.asked()] == ["apply", "apply"]
+    assert [order[1] for order in managed.orders()] == ["apply", "apply"]
 
 
 def test_without_the_manager_nothing_is_applied(managed: ManagedStage) -> None:
@@ -148,7 +148,7 @@ def test_without_the_manager_nothing_is_applied(managed: ManagedStage) -> None:
         1,
         "manager-cli: the manager is not running; it takes the fleet file when it starts\n",
     )
-    assert managed.asked() == []
+    assert managed.orders() == []
 
 
 def test_another_redis_is_taken_by_a_signal(managed: ManagedStage) -> None:

@@ -50,7 +50,7 @@ def test_one_is_added_and_survives_and_is_removed_and_no_other_is_touched(manage
     assert managed.pids() == {"BTC-USDT": 101, "ETH-USDT": 102, "SOL-USDT": 0}
     assert managed.overrides() == {}
     assert not (managed.environment.applied / "collector-okx-XRP-USDT.json").exists()
-    assert managed.asked() == [(ME, "add", XRP, "new listing"), (ME, "remove", XRP, "")]
+    assert managed.orders() == [(ME, "add", XRP, "new listing"), (ME, "remove", XRP, "")]
 
 
 def test_an_unknown_symbol_is_told_with_its_cure(managed: ManagedStage) -> None:
@@ -169,7 +169,7 @@ def test_an_override_that_the_file_makes_invalid_is_reported_and_ignored(managed
 def test_what_cannot_be_is_exit_2_and_changes_nothing(stage: CliStage, arguments: list[str], message: str) -> None:
     result = stage.run(*arguments)
     assert (result.exit_code, timeless(result.stdout), result.stderr) == (2, "", f"manager-cli: {message}\n")
-    assert (stage.overrides(), stage.asked(), stage.supervisor.calls) == ({}, [], [])
+    assert (stage.overrides(), stage.orders(), stage.supervisor.calls) == ({}, [], [])
 
 
 def test_settings_for_one_that_the_file_has_are_refused(managed: ManagedStage) -> None:

@@ -43,7 +43,7 @@ def test_a_stop_lasts_until_a_start_and_touches_no_other(managed: ManagedStage) 
     assert (result.exit_code, timeless(result.stdout)) == (0, f"{BTC}: done: running after a while, pid 103\n")
     assert managed.pids() == {"BTC-USDT": 103, "ETH-USDT": 102, "SOL-USDT": 0}
     assert managed.overrides() == {}
-    assert managed.asked() == [(ME, "stop", BTC, "moved"), (ME, "start", BTC, "")]
+    assert managed.orders() == [(ME, "stop", BTC, "moved"), (ME, "start", BTC, "")]
 
 
 def test_disabled_is_what_start_passes_over_and_enable_undoes(managed: ManagedStage) -> None:

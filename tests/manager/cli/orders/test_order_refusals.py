@@ -23,7 +23,7 @@ def test_a_name_that_means_nothing_is_exit_2_and_changes_nothing(
 ) -> None:
     result = stage.run(command, BTC, name)
     assert (result.exit_code, result.stdout, result.stderr) == (2, "", f"manager-cli: {message}\n")
-    assert (stage.overrides(), stage.asked()) == ({}, [])
+    assert (stage.overrides(), stage.orders()) == ({}, [])
 
 
 @pytest.mark.parametrize(
@@ -34,7 +34,7 @@ def test_supervisord_away_is_exit_3_and_nothing_is_changed(stage: CliStage, argu
     stage.supervisor.away = True
     result = stage.run(*arguments)
     assert (result.exit_code, result.stderr) == (3, "manager-cli: supervisord does not answer at /fake\n")
-    assert (stage.overrides(), stage.asked()) == ({}, [])
+    assert (stage.overrides(), stage.orders()) == ({}, [])
 
 
 @pytest.mark.parametrize(
@@ -72,4 +72,4 @@ def test_a_malformed_fleet_file_is_exit_2_and_nothing_is_changed(stage: CliStage
         " did you mean 'symbol'? (known: data_types, candle_intervals, auto_restart, health_check_interval,"
         " max_backfill_wait, store_raw_data, transport, enabled, custom_params, exchange, symbol)\n",
     )
-    assert (stage.overrides(), stage.asked()) == ({}, [])
+    assert (stage.overrides(), stage.orders()) == ({}, [])

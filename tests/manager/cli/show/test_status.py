@@ -82,15 +82,15 @@ def test_short(count: int, text: str) -> None:
 
 
 def test_lines() -> None:
-    look = seen(Pulse(), state=ProcessState.FATAL, pid="9", state_="x", started_at=str(NOW_NS - 60 * S))
-    look = replace(look, manager={**look.manager, "state": "degraded", "last_error": "supervisord is away"})
-    assert summary_line(look) == "1 desired, 0 healthy, 1 dead"
-    assert manager_line(look) == "manager: degraded, pid 9, up 60 s (supervisord is away)"
+    view = seen(Pulse(), state=ProcessState.FATAL, pid="9", state_="x", started_at=str(NOW_NS - 60 * S))
+    view = replace(view, manager={**view.manager, "state": "degraded", "last_error": "supervisord is away"})
+    assert summary_line(view) == "1 desired, 0 healthy, 1 dead"
+    assert manager_line(view) == "manager: degraded, pid 9, up 60 s (supervisord is away)"
     system = SystemFigures(cpu_count=2, manager_cpu_s=1.5, uptime_s=7260.0)
     totals = Totals(
         healthy=0, failed=0, restarted=0, reconnects=0, gaps=0, cpu_percent=0.0, rss_bytes=0, entries_per_s=0.0
     )
-    look = replace(look, figures=Figures(at=NOW_NS, totals=totals, system=system, collectors={}))
-    assert manager_line(look) == "manager: degraded, pid 9, up 60 s (supervisord is away); supervisord up 2.0 h"
-    assert not all_well(look)
+    view = replace(view, figures=Figures(at=NOW_NS, totals=totals, system=system, collectors={}))
+    assert manager_line(view) == "manager: degraded, pid 9, up 60 s (supervisord is away); supervisord up 2.0 h"
+    assert not all_well(view)
     assert all_well(FleetView(at_ns=NOW_NS, judgements=[], manager={}))

@@ -140,17 +140,17 @@ async def test_alerts_are_batched_and_the_oldest_are_dropped_above_the_bound() -
 
 
 async def test_what_comes_during_an_attempt_is_not_taken_for_sent() -> None:
-    asked, go_on = asyncio.Event(), asyncio.Event()
+    requested, go_on = asyncio.Event(), asyncio.Event()
 
     async def wait() -> bytes:
-        asked.set()
+        requested.set()
         await go_on.wait()
         return OK
 
     receiver = Receiver(wait, OK)
     async with receiver.listening() as port, Sender(port).working() as sender:
         sender.webhook.put("first")
-        await asked.wait()
+        await requested.wait()
         for number in range(WAITING_MAX):
             sender.webhook.put(str(number))  # the last of these pushes the first out
         go_on.set()

@@ -81,10 +81,10 @@ def test_what_is_no_request_is_turned_away(sent: bytes, first_line: bytes, serve
 
 
 def test_clients_that_do_not_read_are_cut_off_and_others_are_served(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = list[str]()
+    requests = list[str]()
 
     def answer_all(path: str, _: str) -> Page:
-        asked.append(path)
+        requests.append(path)
         return Page(200, "text/plain", LARGE if path == "/large" else b"small")
 
     monkeypatch.setattr(module, "CLIENT_LIMIT_S", 0.3)
@@ -94,7 +94,7 @@ def test_clients_that_do_not_read_are_cut_off_and_others_are_served(monkeypatch:
         for connection in slow:
             connection.sendall(b"GET /large HTTP/1.1\r\n\r\n")
 
-        wait_until(lambda: asked.count("/large") == CLIENTS_MAX, 5, "they hold all places")
+        wait_until(lambda: requests.count("/large") == CLIENTS_MAX, 5, "they hold all places")
         wait_until(lambda: not server._clients, 5, "their time is over")
         assert ask(server)[0] == 200
         for connection in slow:
