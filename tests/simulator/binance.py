@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 from tests.simulator import binance_frames
 from tests.simulator.binance_aggregates import Aggregates
-from tests.simulator.binance_board import STEP_MS, Board
 from tests.simulator.binance_door import Door
+from tests.simulator.binance_feed import STEP_MS, SymbolFeed
 from tests.simulator.binance_instruments import DEFAULT_SYMBOLS, TRADING, parse
 from tests.simulator.binance_klines import PERIODS
 from tests.simulator.binance_requests import Requests
@@ -93,12 +93,12 @@ class BinanceSource(Door):
         self.ledger = Ledger(self.market)
         """The record of everything generated."""
         self._wanted: Counter[Stream] = Counter()
-        self._boards = {
-            symbol: Board(desk, aggregates[symbol], self._wanted, rank * STEP_MS)
+        self._feeds = {
+            symbol: SymbolFeed(desk, aggregates[symbol], self._wanted, rank * STEP_MS)
             for rank, (symbol, desk) in enumerate(self.market.desks.items())
         }
-        self._states = dict.fromkeys(self._boards, TRADING)
-        self._rest = BinanceRest(self._boards, self._states, Weights(options.weight_limit))
+        self._states = dict.fromkeys(self._feeds, TRADING)
+        self._rest = BinanceRest(self._feeds, self._states, Weights(options.weight_limit))
         self._sessions: dict[str, BinanceSession] = {}
         self._servers = itertools.cycle(CUTS)
         self._step_ms = start_ms + STEP_MS
@@ -133,9 +133,9 @@ class BinanceSource(Door):
         frames: list[Frame] = []
         while self._step_ms <= now_ms:
             for event in self.market.advance(self._step_ms):
-                frames += self._boards[event.instrument].on_event(event, self._step_ms)
-            for board in self._boards.values():
-                frames += board.step(self._step_ms)
+                frames += self._feeds[event.instrument].on_event(event, self._step_ms)
+            for feed in self._feeds.values():
+                frames += feed.step(self._step_ms)
             self._step_ms += STEP_MS
         return frames
 

@@ -143,10 +143,10 @@ class BinanceReplay(Door):
         return self._depth(symbol, limit_of(query, 100, MAX_DEPTH))
 
     def _exchange_info(self, query: Query, now_ms: int) -> object:
-        asked = symbols_of(query) or list(self._instruments)
-        if not self._instruments.keys() >= set(asked):
+        requested = symbols_of(query) or list(self._instruments)
+        if not self._instruments.keys() >= set(requested):
             raise RefusedError(*BAD_SYMBOL)
-        rows = {symbol: (self._instruments[symbol], TRADING) for symbol in asked}
+        rows = {symbol: (self._instruments[symbol], TRADING) for symbol in requested}
         return exchange_info(rows, self._weights.limit, now_ms)
 
     def _depth(self, symbol: str, limit: int) -> object:

@@ -68,7 +68,7 @@ class ReplaySession:
         """Recorded frames due by now, a batch at a time: as recorded, or without their wrapper for a raw connection."""
         self._follow(now_ms)
         frames: list[Frame] = []
-        for topic, recorded in self._timeline.take(now_ms, _BATCH_BYTES):
+        for topic, recorded in self._timeline.pop_due(now_ms, _BATCH_BYTES):
             symbol, _, channel = str(topic).partition("@")
             text = recorded if self.combined else bytes(_WRAPPED.decode(recorded).data)
             stream = Stream(str(topic), combined=self.combined)

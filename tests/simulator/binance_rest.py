@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from tests.simulator.binance_board import Board
+from tests.simulator.binance_feed import SymbolFeed
 from tests.simulator.binance_frames import aggregate_fields, depth_levels
 from tests.simulator.binance_instruments import describe
 from tests.simulator.binance_query import (
@@ -57,13 +57,13 @@ class BinanceRest:
     Values above a maximum are refused, so that a client's mistake is seen.
 
     Args:
-        boards: Symbols in order.
+        feeds: Symbols in order.
         states: Status of each symbol.
         weights: Budget of the address.
     """
 
-    def __init__(self, boards: Mapping[str, Board], states: Mapping[str, str], weights: Weights) -> None:
-        self._boards = boards
+    def __init__(self, feeds: Mapping[str, SymbolFeed], states: Mapping[str, str], weights: Weights) -> None:
+        self._feeds = feeds
         self._states = states
         self._weights = weights
 
@@ -96,58 +96,58 @@ class BinanceRest:
         reject_unknown(query, page.params)
         return page.rows(query, now_ms)
 
-    def _board(self, query: Query) -> Board:
+    def _feed(self, query: Query) -> SymbolFeed:
         symbol = required(query, "symbol")
         if not self.exists(symbol):
             raise RefusedError(*BAD_SYMBOL)
-        return self._boards[symbol]
+        return self._feeds[symbol]
 
     def _exchange_info(self, query: Query, now_ms: int) -> object:
-        asked = symbols_of(query)
-        if asked is not None and not all(self.exists(symbol) for symbol in asked):
+        requested = symbols_of(query)
+        if requested is not None and not all(self.exists(symbol) for symbol in requested):
             raise RefusedError(*BAD_SYMBOL)
         rows = {
-            symbol: (self._boards[symbol].desk.instrument, self._states[symbol])
-            for symbol in (asked or self._boards)
+            symbol: (self._feeds[symbol].desk.instrument, self._states[symbol])
+            for symbol in (requested or self._feeds)
             if self.exists(symbol)
         }
         if wanted := query.get("symbolStatus"):
             rows = {symbol: row for symbol, row in rows.items() if row[1] == wanted}
-            if asked is not None and not rows:
+            if requested is not None and not rows:
                 raise RefusedError(*WRONG_STATUS)
         return exchange_info(rows, self._weights.limit, now_ms)
 
     def _depth(self, query: Query, _: int) -> object:
         """The book as of `shown_id` (section 5.3)."""
-        board, levels = self._board(query), limit_of(query, 100, MAX_DEPTH)
-        desk = board.desk
-        book = desk.journal.book_at(board.shown_id) or desk.book
+        feed, levels = self._feed(query), limit_of(query, 100, MAX_DEPTH)
+        desk = feed.desk
+        book = desk.journal.book_at(feed.shown_id) or desk.book
         bids, asks = (depth_levels(desk.instrument, ladder.top(levels)) for ladder in (book.bids, book.asks))
-        return {"lastUpdateId": board.shown_id, "bids": bids, "asks": asks}
+        return {"lastUpdateId": feed.shown_id, "bids": bids, "asks": asks}
 
     def _trades(self, query: Query, _: int) -> object:
-        desk = self._board(query).desk
+        desk = self._feed(query).desk
         return [_trade_row(desk.instrument, trade) for trade in desk.tape.between()[-limit_of(query) :]]
 
     def _historical_trades(self, query: Query, _: int) -> object:
         """`fromId` is inclusive; one that is too old gives the oldest rows that are left."""
-        desk, limit, first = self._board(query).desk, limit_of(query), integer(query, "fromId")
+        desk, limit, first = self._feed(query).desk, limit_of(query), integer(query, "fromId")
         found = desk.tape.between()[-limit:] if first is None else desk.tape.between(above_id=first - 1)[:limit]
         return [_trade_row(desk.instrument, trade) for trade in found]
 
     def _agg_trades(self, query: Query, _: int) -> object:
-        board, limit, first = self._board(query), limit_of(query), integer(query, "fromId")
+        feed, limit, first = self._feed(query), limit_of(query), integer(query, "fromId")
         start, end = integer(query, "startTime"), integer(query, "endTime")
         found = [
             row
-            for row in board.aggregates.tape.between(above_id=None if first is None else first - 1)
+            for row in feed.aggregates.tape.between(above_id=None if first is None else first - 1)
             if (start is None or row.ts_ms >= start) and (end is None or row.ts_ms <= end)
         ]
         found = found[-limit:] if first is None and start is None else found[:limit]
-        return [aggregate_fields(board.desk.instrument, row) for row in found]
+        return [aggregate_fields(feed.desk.instrument, row) for row in found]
 
     def _klines(self, query: Query, _: int) -> object:
-        desk, interval = self._board(query).desk, required(query, "interval")
+        desk, interval = self._feed(query).desk, required(query, "interval")
         if interval not in desk.candles:
             raise RefusedError(*BAD_INTERVAL)
         series, limit = desk.candles[interval], limit_of(query)

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from tests.simulator.candles import CandleSeries, Period
 from tests.simulator.day_stats import DayStats
 from tests.simulator.events import BookChange, CandleClosed, Change, Event, TakerOrder, Trade
-from tests.simulator.flow import OrderFlow
 from tests.simulator.instruments import Instrument
 from tests.simulator.journal import Journal
+from tests.simulator.order_flow import OrderFlow
 from tests.simulator.tape import Tape
 
 _IDS_FROM_MS = 1_600_000_000_000
@@ -56,10 +56,10 @@ class Desk:
     ) -> None:
         self.instrument = instrument
         self._rng = random.Random(f"{seed}:{instrument.name}")
-        self._flow = OrderFlow(instrument, self._rng)
+        self._order_flow = OrderFlow(instrument, self._rng)
         self._activity = activity
         self._start_ms = start_ms
-        self.book = self._flow.book
+        self.book = self._order_flow.book
         self.book_ms = start_ms
         ids_from_ms = start_ms - _IDS_FROM_MS
         self.seq = max(1, ids_from_ms * _LEVEL_IDS_PER_MS if activity.level_ids else ids_from_ms // 2)
@@ -90,10 +90,10 @@ class Desk:
         if self._quote_at <= self._trade_at:
             at = self._quote_at
             self._quote_at = self._next_quote()
-            return [self._change(int(at), self._flow.quote())]
+            return [self._change(int(at), self._order_flow.quote())]
         at = self._trade_at
         self._trade_at = self._next_trade(at)
-        return self._take(int(at))
+        return self._match_order(int(at))
 
     def roll(self, now_ms: int) -> list[CandleClosed]:
         """Close the bars that end at or before now."""
@@ -105,8 +105,8 @@ class Desk:
             for candle in series.roll(now_ms)
         ]
 
-    def _take(self, now_ms: int) -> list[Event]:
-        side, matches, changes = self._flow.take()
+    def _match_order(self, now_ms: int) -> list[Event]:
+        side, matches, changes = self._order_flow.match_order()
         trades: list[Trade] = []
         for price, size in matches:
             trade = Trade(self.next_trade_id, now_ms, side, price, size)

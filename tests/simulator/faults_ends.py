@@ -23,7 +23,7 @@ class Ends:
         self._source = source
         self._concerned: dict[Active, list[Connection]] = {}
 
-    def begin(self, active: Active) -> None:
+    def start(self, active: Active) -> None:
         """What a fault does when it begins."""
         fault = active.fault
         connections = self._on(getattr(fault, "path", ""))

@@ -124,7 +124,7 @@ class FaultLab:
         now_ms = self._clock.now_ms()
         for run in self._runs:
             while run.waiting and run.waiting[0].from_ms <= now_ms:
-                self._begin(run, run.waiting.popleft())
+                self._start_fault(run, run.waiting.popleft())
             for active in run.active:
                 self._ends.step(active, now_ms)
             for active in [active for active in run.active if active.until_ms <= now_ms]:
@@ -145,7 +145,7 @@ class FaultLab:
             times += [self._ends.next_ms(active) for active in run.active]
         return min((time for time in times if time is not None), default=None)
 
-    def _begin(self, run: _Run, active: Active) -> None:
+    def _start_fault(self, run: _Run, active: Active) -> None:
         fault, dialect, seed = active.fault, self._dialect, f"{run.schedule.seed}:{run.all.index(active)}"
         _log.info("begins %s", fault)
         run.active.append(active)
@@ -167,7 +167,7 @@ class FaultLab:
             self._gate.refuse_requests(active, lambda text, conn_id: dialect.refusal(text, conn_id, code))
         if isinstance(fault, (DropOnAccept, RefuseConnect)):
             self._gate.guard(active)
-        self._ends.begin(active)
+        self._ends.start(active)
         self._tell()
 
     def _effect_of(self, fault: Fault, seed: str) -> faults_frames.Effect | None:

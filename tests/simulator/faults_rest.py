@@ -100,7 +100,7 @@ class Lost:
         return thinned(self._dialect, request, below, lambda row: not self._is_lost(row))
 
 
-class Behind:
+class DelayedState:
     """The state of some time ago.
 
     Args:
@@ -203,7 +203,7 @@ def effect_of(
         case faults.ClockOff():
             return Changed(lambda _, answer: answer._replace(body=dialect.shifted(answer.body, fault.shift_ms)))
         case faults.RestBehind():
-            return Behind(dialect, fault, ask, from_ms)
+            return DelayedState(dialect, fault, ask, from_ms)
         case faults.RestLost(first_id=0, last_id=0):
             return Lost(dialect, fault.instrument, lambda row: from_ms <= dialect.trade_ms(row) < until_ms)
         case faults.RestLost():

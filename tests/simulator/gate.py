@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from tests.simulator.faults import HOSTILE, DropOnAccept, Fault, RefuseConnect
 from tests.simulator.faults_dialect import Request
 from tests.simulator.faults_frames import Effect, Passed
-from tests.simulator.faults_rest import Ask, Behind, Lost, RestEffect, Serve, Served
+from tests.simulator.faults_rest import Ask, DelayedState, Lost, RestEffect, Serve, Served
 from tests.simulator.source import Answer, Frame, Kind
 
 Parcel = tuple[str, Frame]
@@ -67,7 +67,7 @@ class Gate:
 
     def change_answers(self, active: Active, effect: RestEffect) -> None:
         """Put a fault to work on REST answers, on top of those at work. Missing rows are missing below all else."""
-        if isinstance(effect, (Lost, Behind)):
+        if isinstance(effect, (Lost, DelayedState)):
             self._rest = {active: effect, **self._rest}
         else:
             self._rest[active] = effect
@@ -182,8 +182,8 @@ def _layer(active: Active, effect: RestEffect, below: Serve) -> Serve:
             return below(request)
         true: list[Served] = []
 
-        def remembered(asked: Request) -> Served:
-            true.append(below(asked))
+        def remembered(forwarded: Request) -> Served:
+            true.append(below(forwarded))
             return true[-1]
 
         served = effect.serve(request, remembered)

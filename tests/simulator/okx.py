@@ -13,8 +13,8 @@ from tests.simulator.ledger import Ledger
 from tests.simulator.line import LineRules
 from tests.simulator.market import Market
 from tests.simulator.okx_bars import PERIODS
-from tests.simulator.okx_board import STEP_MS, Board, Pace
 from tests.simulator.okx_channels import BUSINESS, PUBLIC, Arg
+from tests.simulator.okx_feed import STEP_MS, PushPeriods, SymbolFeed
 from tests.simulator.okx_instruments import DEFAULT_INSTRUMENTS, describe, inst_type, parse
 from tests.simulator.okx_requests import Requests
 from tests.simulator.okx_rest import OkxRest, status_row
@@ -89,12 +89,12 @@ class OkxSource:
         if options.books_per_s > 0:
             book_ms = max(STEP_MS, int(1_000 / options.books_per_s) // STEP_MS * STEP_MS)
         refresh_ms = max(STEP_MS, book_ms // 2 // STEP_MS * STEP_MS)
-        self._boards = {
-            name: Board(desk, Pace(book_ms, refresh_ms, rank * STEP_MS), self._wanted, start_ms)
+        self._feeds = {
+            name: SymbolFeed(desk, PushPeriods(book_ms, refresh_ms, rank * STEP_MS), self._wanted, start_ms)
             for rank, (name, desk) in enumerate(self.market.desks.items())
         }
-        self._states = dict.fromkeys(self._boards, "live")
-        self._rest = OkxRest(self.market, self._boards, self._states)
+        self._states = dict.fromkeys(self._feeds, "live")
+        self._rest = OkxRest(self.market, self._feeds, self._states)
         self._step_ms = start_ms + STEP_MS
         self._extra: list[Frame] = []
 
@@ -119,7 +119,7 @@ class OkxSource:
             return [Frame(okx_frames.frame(arg, [status_row(now_ms)]), Kind.DATA, arg)]
         if arg.inst_id is None or (arg.channel == "books" and not self._options.book_snapshot):
             return []
-        return self._boards[arg.inst_id].initial(arg, now_ms)
+        return self._feeds[arg.inst_id].initial(arg, now_ms)
 
     def unwant(self, arg: Arg) -> None:
         """One subscriber less."""
@@ -136,9 +136,9 @@ class OkxSource:
         frames, self._extra = self._extra, []
         while self._step_ms <= now_ms:
             for event in self.market.advance(self._step_ms):
-                frames += self._boards[event.instrument].on_event(event)
-            for board in self._boards.values():
-                frames += board.step(self._step_ms)
+                frames += self._feeds[event.instrument].on_event(event)
+            for feed in self._feeds.values():
+                frames += feed.step(self._step_ms)
             self._step_ms += STEP_MS
         return frames
 

@@ -176,7 +176,7 @@ class ReplaySession:
     def due(self, now_ms: int) -> list[Frame]:
         """Recorded frames due by now, a batch at a time."""
         frames: list[Frame] = []
-        for topic, text in self._timeline.take(now_ms, _BATCH_BYTES):
+        for topic, text in self._timeline.pop_due(now_ms, _BATCH_BYTES):
             if topic in self._updates and b'"update"' in text[:200]:
                 frames.append(Frame(text, Kind.BOOK_UPDATE, topic, getattr(topic, "inst_id", "")))
             else:

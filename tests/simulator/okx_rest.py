@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 
 from tests.simulator.market import Market
 from tests.simulator.okx_bars import BARS
-from tests.simulator.okx_board import Board
 from tests.simulator.okx_channels import INST_TYPES
+from tests.simulator.okx_feed import SymbolFeed
 from tests.simulator.okx_frames import candle_row, level_rows, ticker_row, trade_row
 from tests.simulator.okx_instruments import describe, inst_type
 from tests.simulator.source import Answer, envelope
@@ -31,13 +31,13 @@ class OkxRest:
 
     Args:
         market: Trades, candles, clock.
-        boards: Books as REST shows them, by instId.
+        feeds: Books as REST shows them, by instId.
         states: State of each instrument; ``expired`` ones no longer exist.
     """
 
-    def __init__(self, market: Market, boards: Mapping[str, Board], states: Mapping[str, str]) -> None:
+    def __init__(self, market: Market, feeds: Mapping[str, SymbolFeed], states: Mapping[str, str]) -> None:
         self._market = market
-        self._boards = boards
+        self._feeds = feeds
         self._states = states
         self._pages: dict[str, Callable[[Query], list[object]]] = {
             "/market/trades": self._trades,
@@ -46,7 +46,7 @@ class OkxRest:
             "/market/history-candles": self._history_candles,
             "/market/books": self._books,
             "/market/books-full": self._books_full,
-            "/market/ticker": lambda query: [ticker_row(self._board(query).desk, market.now_ms)],
+            "/market/ticker": lambda query: [ticker_row(self._feed(query).desk, market.now_ms)],
             "/market/tickers": self._tickers,
             "/public/instruments": self._instruments,
             "/system/status": lambda _: [status_row(market.now_ms)],
@@ -69,22 +69,22 @@ class OkxRest:
         """Whether an instId can be asked for."""
         return self._states.get(inst_id, "expired") != "expired"
 
-    def _board(self, query: Query) -> Board:
+    def _feed(self, query: Query) -> SymbolFeed:
         inst_id = query.get("instId")
         if not inst_id:
             raise _RefusedError("51000", "Parameter instId error")
         if not self.exists(inst_id):
             raise _RefusedError("51001", "Instrument ID, Instrument ID code, or Spread ID doesn't exist.")
-        return self._boards[inst_id]
+        return self._feeds[inst_id]
 
     def _trades(self, query: Query) -> list[object]:
-        desk = self._board(query).desk
+        desk = self._feed(query).desk
         newest = desk.tape.between()[-_limit(query, 100, 500) :]
         return [trade_row(desk.instrument, trade) for trade in reversed(newest)]
 
     def _history_trades(self, query: Query) -> list[object]:
         """`after` and `before` exclude themselves; before alone gives the newest page."""
-        desk = self._board(query).desk
+        desk = self._feed(query).desk
         after, before = _integer(query, "after"), _integer(query, "before")
         if query.get("type", "1") == "1":
             found = desk.tape.between(above_id=before, below_id=after)
@@ -103,7 +103,7 @@ class OkxRest:
         return self._bars(query, None)
 
     def _bars(self, query: Query, most: int | None) -> list[object]:
-        desk = self._board(query).desk
+        desk = self._feed(query).desk
         bar = query.get("bar", "1m")
         if bar not in BARS:
             raise _RefusedError("51000", "Parameter bar error")
@@ -118,11 +118,11 @@ class OkxRest:
         return [*reversed(found[-_limit(query, 100, 300) :])]
 
     def _books(self, query: Query) -> list[object]:
-        return [self._board(query).book.rest(_limit(query, 1, 400, "sz"))]
+        return [self._feed(query).book.rest(_limit(query, 1, 400, "sz"))]
 
     def _books_full(self, query: Query) -> list[object]:
         """Three fields per level and no seqId."""
-        desk, depth = self._board(query).desk, _limit(query, 1, 5_000, "sz")
+        desk, depth = self._feed(query).desk, _limit(query, 1, 5_000, "sz")
         sides = {"asks": desk.book.asks, "bids": desk.book.bids}
         rows = {
             side: [[px, sz, orders] for px, sz, _, orders in level_rows(desk.instrument, ladder.top(depth))]
@@ -130,23 +130,23 @@ class OkxRest:
         }
         return [{**rows, "ts": str(desk.book_ms)}]
 
-    def _of_type(self, query: Query) -> list[Board]:
+    def _of_type(self, query: Query) -> list[SymbolFeed]:
         if query.get("instType") not in INST_TYPES:
             raise _RefusedError("51000", "Parameter instType error")
         return [
-            board
-            for inst_id, board in self._boards.items()
+            feed
+            for inst_id, feed in self._feeds.items()
             if inst_type(inst_id) == query["instType"] and self.exists(inst_id)
         ]
 
     def _tickers(self, query: Query) -> list[object]:
-        return [ticker_row(board.desk, self._market.now_ms) for board in self._of_type(query)]
+        return [ticker_row(feed.desk, self._market.now_ms) for feed in self._of_type(query)]
 
     def _instruments(self, query: Query) -> list[object]:
-        boards = self._of_type(query)
+        feeds = self._of_type(query)
         if query["instType"] == "OPTION" and not query.get("instFamily"):
             raise _RefusedError("51000", "Parameter instFamily error")
-        rows = [describe(b.desk.instrument, self._states[b.desk.instrument.name]) for b in boards]
+        rows = [describe(b.desk.instrument, self._states[b.desk.instrument.name]) for b in feeds]
         for field in ("instId", "instFamily"):
             if wanted := query.get(field):
                 rows = [row for row in rows if row[field] == wanted]

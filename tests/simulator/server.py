@@ -23,7 +23,7 @@ from websockets.protocol import Event, State
 
 from tests.simulator.clock import Clock, SystemClock
 from tests.simulator.controls import Controls
-from tests.simulator.faults_dialect import Request as Asked
+from tests.simulator.faults_dialect import Request as RestRequest
 from tests.simulator.faults_dialects import dialect_of
 from tests.simulator.faults_lab import FaultLab
 from tests.simulator.gate import Gate
@@ -191,12 +191,12 @@ class Simulator(Generic[_S]):
         if url.path.startswith("/sim/"):
             return _response(self.controls.page(url.path, query))
         _log.info("asked %s", request.path)
-        return await self._serve_rest(socket, Asked(url.path, query, self._clock.now_ms()))
+        return await self._serve_rest(socket, RestRequest(url.path, query, self._clock.now_ms()))
 
-    async def _serve_rest(self, socket: ServerConnection, asked: Asked) -> Response:
-        answer, delay_ms = self.gate.answer(asked, lambda asked: self.source.rest(*asked))
+    async def _serve_rest(self, socket: ServerConnection, request: RestRequest) -> Response:
+        answer, delay_ms = self.gate.answer(request, lambda request: self.source.rest(*request))
         if delay_ms:
-            await self._clock.wait(asked.now_ms + delay_ms, self._ending)
+            await self._clock.wait(request.now_ms + delay_ms, self._ending)
         if answer is None:
             socket.transport.abort()
             return _response(Answer(HTTPStatus.GATEWAY_TIMEOUT, b""))  # goes nowhere

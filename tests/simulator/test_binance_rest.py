@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tests.simulator.binance_aggregates import Aggregates
-from tests.simulator.binance_board import Board
+from tests.simulator.binance_feed import SymbolFeed
 from tests.simulator.binance_instruments import describe, parse
 from tests.simulator.binance_klines import PERIODS
 from tests.simulator.binance_rest import BinanceRest, depth_weight
@@ -28,16 +28,17 @@ class _Rig:
         activity = Activity(trades_per_s=10.0, quotes_per_s=2.0, level_ids=True)
         self.market = Market(symbols, seed=3, start_ms=_START_MS, activity=activity, periods=PERIODS)
         self.desk = self.market.desks[_BTC]
-        boards = {
-            name: Board(desk, Aggregates(desk.next_trade_id, 10**9), set()) for name, desk in self.market.desks.items()
+        feeds = {
+            name: SymbolFeed(desk, Aggregates(desk.next_trade_id, 10**9), set())
+            for name, desk in self.market.desks.items()
         }
         for event in self.market.advance(_NOW_MS):
             if isinstance(event, TakerOrder):
-                list(boards[event.instrument].on_event(event, _NOW_MS))
-        self.board = boards[_BTC]
+                list(feeds[event.instrument].on_event(event, _NOW_MS))
+        self.feed = feeds[_BTC]
         self.states = {_BTC: "TRADING", "TONUSDT": "HALT"}
         self.weights = Weights(10**6)
-        self.rest = BinanceRest(boards, self.states, self.weights)
+        self.rest = BinanceRest(feeds, self.states, self.weights)
         self.ledger = Ledger(self.market)
 
     def get(self, page: str, **query: str | int) -> Any:
@@ -119,8 +120,8 @@ def test_klines_are_ascending_and_end_with_the_running_one(rig: _Rig) -> None:
 def test_depth_is_the_book_at_its_id(rig: _Rig, levels: int) -> None:
     body = rig.get("depth", symbol=_BTC, limit=levels)
 
-    assert body["lastUpdateId"] == rig.board.shown_id
-    book = rig.ledger.book(_BTC, rig.board.shown_id, levels)
+    assert body["lastUpdateId"] == rig.feed.shown_id
+    book = rig.ledger.book(_BTC, rig.feed.shown_id, levels)
     assert book is not None
     assert {side: [tuple(level) for level in body[side]] for side in book} == book
     assert len(body["bids"]) == (levels if levels <= 1_000 else len(book["bids"]))

@@ -54,11 +54,11 @@ def test_what_makes_clients_back_off_is_rare_and_early(seed: int, duration_ms: i
 def test_with_a_fault_of_rest_comes_a_reason_to_ask() -> None:
     alone = draw_schedule(3, 60_000, kinds=["rest_500"]).faults
     together = draw_schedule(3, 60_000, kinds=["rest_500", "trade_gap"]).faults
-    asked = [fault for fault in together if isinstance(fault, Rest500)]
+    rest_faults = [fault for fault in together if isinstance(fault, Rest500)]
     lost = {(fault.at_ms, fault.for_ms) for fault in together if isinstance(fault, TradeGap)}
     assert {type(fault) for fault in alone} == {Rest500}
-    assert asked
-    assert {(fault.at_ms, fault.for_ms) for fault in asked} <= lost
+    assert rest_faults
+    assert {(fault.at_ms, fault.for_ms) for fault in rest_faults} <= lost
 
 
 def test_every_kind_is_drawn_but_the_unsurvivable_one() -> None:

@@ -175,7 +175,7 @@ def test_others_leave_frames_and_answers_alone() -> None:
 
 # --- REST -------------------------------------------------------------------------------------------------------------
 
-_ASKED: dict[str, tuple[str, list[Any]]] = {
+_REST_ROWS: dict[str, tuple[str, list[Any]]] = {
     "okx trades": ("/api/v5/market/history-trades", [{**_OKX_ROW, "tradeId": str(n)} for n in range(9, 0, -1)]),
     "okx bars": ("/api/v5/market/candles", [[str(n * 60_000), "1", "1", "1", "1", "2", "1"] for n in range(9, 0, -1)]),
     "binance trades": ("/api/v3/historicalTrades", [{"id": n, "price": "1", "time": _NOW_MS} for n in range(1, 10)]),
@@ -185,7 +185,7 @@ _ASKED: dict[str, tuple[str, list[Any]]] = {
 
 def _rows(who: str, style: Any, seed: int) -> tuple[list[Any], list[Any]]:
     """The true rows and those with a false one among them, newest last."""
-    path, rows = _ASKED[who]
+    path, rows = _REST_ROWS[who]
     dialect: Dialect = _OKX if who.startswith("okx") else _BINANCE
     true = Answer(200, dialect.with_rows(rows))
     changed = with_false_row(style, dialect, Random(seed), Request(path, {}, _NOW_MS), true)
@@ -193,7 +193,7 @@ def _rows(who: str, style: Any, seed: int) -> tuple[list[Any], list[Any]]:
     return (rows[::-1], found[::-1]) if who.startswith("okx") else (rows, found)
 
 
-@pytest.mark.parametrize("who", _ASKED)
+@pytest.mark.parametrize("who", _REST_ROWS)
 def test_a_row_of_the_future_is_the_newest(who: str) -> None:
     true, found = _rows(who, "future", 1)
     assert found[:-1] == true
@@ -203,7 +203,7 @@ def test_a_row_of_the_future_is_the_newest(who: str) -> None:
         assert dialect.trade_ms(found[-1]) >= _NOW_MS + 3_600_000
 
 
-@pytest.mark.parametrize("who", _ASKED)
+@pytest.mark.parametrize("who", _REST_ROWS)
 def test_a_malformed_row_stands_among_true_ones(who: str) -> None:
     for seed in range(20):
         true, found = _rows(who, "malformed", seed)

@@ -352,11 +352,11 @@ async def test_slow_and_missing_answers(simulator: Simulator[OkxSource], clock: 
     async with asyncio.TaskGroup() as tasks:
         simulator.faults.start(faults.RestSlow(for_ms=100, delay_ms=2_000))
         slow = tasks.create_task(_get(simulator, _TIME))
-        await _asked(simulator, 1)
+        await _until_hit(simulator, 1)
         clock.move(1_999)
         simulator.faults.start(faults.RestTimeout(for_ms=1_000))
         never = tasks.create_task(_get(simulator, _TIME))
-        await _asked(simulator, 2)
+        await _until_hit(simulator, 2)
         assert not slow.done()
         clock.move(1)
         assert b'"ts":"%d"' % _START_MS in await slow
@@ -365,7 +365,7 @@ async def test_slow_and_missing_answers(simulator: Simulator[OkxSource], clock: 
         assert await never == b""
 
 
-async def _asked(simulator: Simulator[OkxSource], count: int) -> None:
+async def _until_hit(simulator: Simulator[OkxSource], count: int) -> None:
     """Wait until so many requests have met a fault."""
     await until(lambda: sum(hits for _, hits in _states(simulator)) >= count)
 
@@ -393,6 +393,6 @@ async def test_the_end_does_not_wait_for_answers_that_never_come(clock: ManualCl
     async with asyncio.timeout(PATIENCE_S):
         async with Simulator(source, clock=clock) as simulator:
             simulator.faults.start(faults.RestTimeout(for_ms=60_000))
-            asked = asyncio.create_task(_get(simulator, _TIME))
-            await _asked(simulator, 1)
-        assert await asked == b""
+            reply = asyncio.create_task(_get(simulator, _TIME))
+            await _until_hit(simulator, 1)
+        assert await reply == b""

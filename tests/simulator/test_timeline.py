@@ -20,7 +20,7 @@ _ROWS = _recording(("a", 0), ("b", 0), ("a", 10), ("b", 20), ("a", 20))
 
 
 def _texts(timeline: Timeline, now_ms: int) -> list[str]:
-    return [text.decode() for _, text in timeline.take(now_ms, _ALL)]
+    return [text.decode() for _, text in timeline.pop_due(now_ms, _ALL)]
 
 
 def test_frames_are_due_at_their_moment_after_the_first_subscription() -> None:
@@ -47,7 +47,7 @@ def test_late_topic_catches_up_in_order() -> None:
 def test_unsubscribed_topic_keeps_its_place() -> None:
     timeline = Timeline(_ROWS, 0.0)
     timeline.add("a", 1_000)
-    assert timeline.take(1_000, 1) == [("a", b"a0")]
+    assert timeline.pop_due(1_000, 1) == [("a", b"a0")]
     timeline.remove("a")
     assert (_texts(timeline, 9_000), timeline.finished) == ([], True)
     timeline.add("a", 9_000)
@@ -68,8 +68,8 @@ def test_batches_stop_when_enough_was_taken() -> None:
     timeline = Timeline(_ROWS, 0.0)
     timeline.add("a", 0)
 
-    assert len(timeline.take(0, 3)) == 2
-    assert len(timeline.take(0, 3)) == 1
+    assert len(timeline.pop_due(0, 3)) == 2
+    assert len(timeline.pop_due(0, 3)) == 1
 
 
 def test_what_is_behind_the_head_waits_and_goes_on_at_its_pace() -> None:
@@ -105,10 +105,10 @@ def test_no_frame_is_lost_or_repeated(
     for action, topic, wait_ms in steps:
         (timeline.add if action == "add" else lambda topic, _: timeline.remove(topic))(topic, now_ms)
         now_ms += wait_ms
-        taken += timeline.take(now_ms, _ALL)
+        taken += timeline.pop_due(now_ms, _ALL)
     for topic in "abc":
         timeline.add(topic, now_ms)
-    taken += timeline.take(now_ms + 10**6, _ALL)
+    taken += timeline.pop_due(now_ms + 10**6, _ALL)
 
     assert timeline.finished
     for topic in "abc":

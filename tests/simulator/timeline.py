@@ -78,7 +78,7 @@ class Timeline:
         frame = self._next()
         return None if frame is None or self._is_behind_head(frame) else self._due_ms(frame)
 
-    def take(self, now_ms: int, enough_bytes: int) -> list[tuple[Hashable, bytes]]:
+    def pop_due(self, now_ms: int, enough_bytes: int) -> list[tuple[Hashable, bytes]]:
         """The next frames due by now as (topic, text); they count as delivered.
 
         Args:

@@ -280,7 +280,7 @@ class Standstill:
         self.complaints: list[str] = []
         self._since: tuple[float, str] | None = None
 
-    def look(self, now_s: float, newest: str, *, running: bool) -> None:
+    def observe(self, now_s: float, newest: str, *, running: bool) -> None:
         """Take note of the newest entry's id, and of what the collector has just said."""
         if not running or self._since is None or self._since[1] != newest:
             self._since = (now_s, newest) if running else None

@@ -125,7 +125,7 @@ class Site:
         running = beat.get("state") == "running" and beat.get("book_state") == "valid"
         return running and int(beat["trade_count"]) > 0 and int(beat["pid"]) == self.collector.pid
 
-    def look(self) -> None:
+    def check_standstill(self) -> None:
         """Look whether the trades stand still while the collector says that all is well."""
         newest, running = "", False
         with suppress(RedisError):  # it may be away just now
@@ -133,7 +133,7 @@ class Site:
             entries = self.redis.client.xrevrange(keys.stream(self.plan.collector, DataType.TRADE), count=1)
             newest = entries[0][0] if entries else ""
             running = beat.get("state") == "running" and time.time_ns() - int(beat["beat_at"]) < FRESH_NS
-        self.standstill.look(time.monotonic(), newest, running=running)
+        self.standstill.observe(time.monotonic(), newest, running=running)
 
     def ask(self, page: str) -> Any:
         """A page of the simulator about itself; how long it took is noted, as no fault delays it."""
@@ -215,7 +215,7 @@ def _suffer(site: Site) -> None:
 
     def over() -> bool:
         collector.watch()
-        site.look()
+        site.check_standstill()
         done = all(fault["state"] == "done" for fault in site.market_faults())
         return done and not any(player.playing for player in players)
 
@@ -234,7 +234,7 @@ def _settle(site: Site) -> None:
     key = keys.stream(site.plan.collector, DataType.TRADE)
 
     def caught_up() -> bool:
-        site.look()
+        site.check_standstill()
         if not site.healthy():
             return False
         last = site.redis.client.xrevrange(key, count=20)

@@ -106,8 +106,8 @@ def test_a_book_that_chains_is_followed() -> None:
 
 
 def test_a_delta_after_a_doubt_is_reported() -> None:
-    doubt = ("6-0", {"type": "feed_status", "state": "stale"})
-    reader = BookReader().read([book("book_snapshot", 5, -1), doubt, book("book_delta", 7, 5)])
+    out_of_sync = ("6-0", {"type": "feed_status", "state": "stale"})
+    reader = BookReader().read([book("book_snapshot", 5, -1), out_of_sync, book("book_delta", 7, 5)])
     assert reader.complaints == ["delta 7-0 on a doubtful book"]
 
 
@@ -177,10 +177,10 @@ def test_a_stream_that_stands_still_is_not_called_running() -> None:
     standstill = Standstill()
     looks = [(0.0, "1-1", True), (15.0, "1-1", False), (19.0, "1-1", True), (38.0, "1-2", True), (57.0, "1-2", True)]
     for now_s, newest, running in looks:
-        standstill.look(now_s, newest, running=running)
+        standstill.observe(now_s, newest, running=running)
     assert standstill.complaints == []
-    standstill.look(58.1, "1-2", running=True)
-    standstill.look(59.0, "1-2", running=True)
+    standstill.observe(58.1, "1-2", running=True)
+    standstill.observe(59.0, "1-2", running=True)
     assert standstill.complaints == ["running, but nothing came after 1-2 for 20 s"]
 
 

@@ -104,9 +104,9 @@ def passed(event: Event) -> tuple[str, bool] | None:
 
 async def test_a_hole_is_fetched_page_by_page(clock: ManualClock) -> None:
     rig = Rig(clock, trades(11, 12, 13), trades(14, 15, 16))
-    flow = rig.backfiller.trades = rig.trades(10)
+    trade_flow = rig.backfiller.trades = rig.trades(10)
     async with rig.fetching():
-        flow.on_live(trade(16))
+        trade_flow.on_live(trade(16))
         await rig.pass_time(0.3)
         await until(lambda: len(rig.ids) == 6)
     assert rig.ids == [*((str(n), "backfill") for n in range(11, 17))]
@@ -116,9 +116,9 @@ async def test_a_hole_is_fetched_page_by_page(clock: ManualClock) -> None:
 
 async def test_a_connection_is_followed_by_looks_behind_what_is_there(clock: ManualClock) -> None:
     rig = Rig(clock, trades(), trades(11), trades())
-    flow = rig.backfiller.trades = rig.trades(10)
+    trade_flow = rig.backfiller.trades = rig.trades(10)
     async with rig.fetching():
-        flow.probe()
+        trade_flow.probe()
         await until(lambda: len(rig.paths) == 1)
         await rig.pass_time(3.0)
         await until(lambda: rig.ids)
@@ -130,10 +130,10 @@ async def test_a_connection_is_followed_by_looks_behind_what_is_there(clock: Man
 
 async def test_trades_that_pass_meanwhile_are_not_asked_for(clock: ManualClock) -> None:
     rig = Rig(clock, trades(11, 12))
-    flow = rig.backfiller.trades = rig.trades(10)
+    trade_flow = rig.backfiller.trades = rig.trades(10)
     async with rig.fetching():
-        flow.on_live(trade(12))
-        flow.on_live(trade(11))
+        trade_flow.on_live(trade(12))
+        trade_flow.on_live(trade(11))
         await rig.pass_time(0.3)
         await loop_turns()
     assert (rig.ids, rig.paths) == ([("11", "live"), ("12", "live")], [])
@@ -141,10 +141,10 @@ async def test_trades_that_pass_meanwhile_are_not_asked_for(clock: ManualClock) 
 
 async def test_a_rest_that_fails_is_asked_again_and_the_rest_waits(clock: ManualClock) -> None:
     rig = Rig(clock, ExchangeUnavailableError("busy"), b"<html>", b'{"code":-1003,"msg":"x"}', trades(11))
-    flow = rig.backfiller.trades = rig.trades(10)
+    trade_flow = rig.backfiller.trades = rig.trades(10)
     with capture_logs() as logs:
         async with rig.fetching():
-            flow.on_live(trade(12))
+            trade_flow.on_live(trade(12))
             for number, pause_s in enumerate((0.3, 0.5, 1.0, 2.0), 1):
                 await rig.pass_time(pause_s)
                 await until(lambda number=number: len(rig.paths) == number)  # type: ignore[misc]
@@ -160,9 +160,9 @@ async def test_a_rest_that_fails_is_asked_again_and_the_rest_waits(clock: Manual
 
 async def test_a_rest_that_hangs_does_not_hold_live_data_for_longer_than_it_may(clock: ManualClock) -> None:
     rig = Rig(clock)
-    flow = rig.backfiller.trades = rig.trades(10)
+    trade_flow = rig.backfiller.trades = rig.trades(10)
     async with rig.fetching():
-        flow.on_live(trade(12))
+        trade_flow.on_live(trade(12))
         await rig.pass_time(0.3)
         await until(lambda: rig.paths)
         clock.advance(60.0)
@@ -189,13 +189,13 @@ class Archive(Shelf, frozen=True):
 async def test_ids_that_jump_are_fetched_no_longer_than_live_trades_may_wait(clock: ManualClock, newest: int) -> None:
     """Where REST says that all trades between were made, so that it would take days to fetch them."""
     rig = Rig(clock, rest=Archive("http://x", FreePermits(), FREE, clock=clock, newest=newest))
-    flow = rig.backfiller.trades = rig.trades(10)
+    trade_flow = rig.backfiller.trades = rig.trades(10)
     async with rig.fetching():
-        flow.on_live(trade(newest))
+        trade_flow.on_live(trade(newest))
         await rig.pass_time(0.3)
         await until(lambda: rig.events[-1:] == [trade(newest)])
         await loop_turns()
-        flow.on_live(trade(newest + 1))
+        trade_flow.on_live(trade(newest + 1))
     assert len(rig.paths) == 60
     last = 10 + 3 * 60
     assert rig.ids == [
@@ -210,9 +210,9 @@ async def test_ids_that_jump_where_rest_has_nothing_between(clock: ManualClock) 
     """The answer that begins with the one behind the jump is believed after a few."""
     answers = [trades(1_000_000, 1_000_001, 1_000_002)] * (PATIENCE_TRIES + 1)
     rig = Rig(clock, *answers)
-    flow = rig.backfiller.trades = rig.trades(10)
+    trade_flow = rig.backfiller.trades = rig.trades(10)
     async with rig.fetching():
-        flow.on_live(trade(1_000_000))
+        trade_flow.on_live(trade(1_000_000))
         for tries in range(1, PATIENCE_TRIES + 1):
             await rig.pass_time(8.0)
             await until(lambda tries=tries: len(rig.paths) >= tries)  # type: ignore[misc]
@@ -223,10 +223,10 @@ async def test_ids_that_jump_where_rest_has_nothing_between(clock: ManualClock) 
 
 async def test_it_waits_while_redis_is_behind(clock: ManualClock) -> None:
     rig = Rig(clock, trades(11, 12, 13), trades(14, 15))
-    flow = rig.backfiller.trades = rig.trades(10)
+    trade_flow = rig.backfiller.trades = rig.trades(10)
     rig.pace.paused = True
     async with rig.fetching():
-        flow.on_live(trade(16))
+        trade_flow.on_live(trade(16))
         await rig.pass_time(0.3)
         await until(lambda: len(rig.ids) == 3)
         await loop_turns()
@@ -237,9 +237,9 @@ async def test_it_waits_while_redis_is_behind(clock: ManualClock) -> None:
 
 async def test_bars_are_asked_for_from_the_first_that_is_missing(clock: ManualClock) -> None:
     rig = Rig(clock, klines(3, 4, 5))
-    flow = rig.backfiller.candles["1m"] = rig.candles(START_NS + 3 * MINUTE_NS)
+    candle_flow = rig.backfiller.candles["1m"] = rig.candles(START_NS + 3 * MINUTE_NS)
     async with rig.fetching():
-        flow.on_live(bar(5, closed=False))
+        candle_flow.on_live(bar(5, closed=False))
         await rig.pass_time(3.0)
         await until(lambda: len(rig.events) == 3)
     start = START_NS // 10**6 + 180_000
@@ -252,7 +252,7 @@ async def test_bars_are_asked_for_from_the_first_that_is_missing(clock: ManualCl
 async def test_an_empty_stream_costs_nothing_while_no_data_comes(clock: ManualClock) -> None:
     """A look that cannot be taken yet must not keep the loop turning."""
     rig = Rig(clock)
-    flow = rig.backfiller.trades = rig.trades()
+    trade_flow = rig.backfiller.trades = rig.trades()
     turns = 0
 
     def count() -> bool:
@@ -260,9 +260,9 @@ async def test_an_empty_stream_costs_nothing_while_no_data_comes(clock: ManualCl
         turns += 1
         return False
 
-    flow.pass_time = count  # type: ignore[assignment,method-assign]
+    trade_flow.pass_time = count  # type: ignore[assignment,method-assign]
     async with rig.fetching():
-        flow.probe()
+        trade_flow.probe()
         await loop_turns()
     assert turns <= 2
 

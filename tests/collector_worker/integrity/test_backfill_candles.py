@@ -74,7 +74,7 @@ async def test_bars_that_were_missed_are_fetched(
     trade_in_each_bar(series, missing + 2)
     running = number_at(interval, clock.now_ns())
     rig = FlowRig(clock)
-    flow = rig.candles(opens_at(interval, running - missing), interval)
+    candle_flow = rig.candles(opens_at(interval, running - missing), interval)
     config = ExchangeCollectorConfig(exchange, "BTC-USDT", (DataType.CANDLES,), candle_intervals=(interval,))
     adapter = ExchangeFactory.create_collector(config)
     instrument = Instrument(
@@ -85,11 +85,11 @@ async def test_bars_that_were_missed_are_fetched(
         async with asyncio.timeout(PATIENCE_S), Simulator(source, clock=simulator_clock) as simulator:
             simulator.faults.start(Rest500(for_ms=100))
             backfiller = Backfiller(free_rest(simulator.rest), adapter, instrument, rig.publisher, clock)
-            backfiller.candles[interval] = flow
+            backfiller.candles[interval] = candle_flow
             rig.on_look = backfiller.look
             fetching = asyncio.create_task(backfiller.run())
             opened = opens_at(interval, running)
-            flow.on_live(
+            candle_flow.on_live(
                 Candle(ts_event=opened, ts_recv=opened, interval=interval, open_time=opened, close_time=opened + 1,
                        open="1", high="1", low="1", close="1", volume="1")
             )  # fmt: skip

@@ -35,7 +35,7 @@ class Exchange:
         self.clock = clock
         self.rig = FlowRig(clock)
         self.trades: list[Trade] = []
-        self.flow = self.rig.trades(FIRST, clock.now_ns())
+        self.trade_flow = self.rig.trades(FIRST, clock.now_ns())
 
     def next(self) -> Trade:
         self.clock.advance(1.0)
@@ -44,18 +44,18 @@ class Exchange:
         self.trades.append(Trade(now - S // 10, now, str(number), "1.5", "0.1", "buy"))
         return self.trades[-1]
 
-    def serve(self, flow: TradeFlow) -> None:
+    def serve(self, trade_flow: TradeFlow) -> None:
         """What the backfiller does, once."""
-        flow.pass_time()
+        trade_flow.pass_time()
         for _ in range(5):
-            number = flow.request()
+            number = trade_flow.request()
             if number is None:
                 return
-            flow.note_missing()
+            trade_flow.note_missing()
             now = self.clock.now_ns()
             page = [each for each in self.trades if number <= int(each.trade_id) < number + PAGE]
-            flow.on_page([replace(each, ts_recv=now, origin="backfill") for each in page], more=len(page) == PAGE)
-            flow.pass_time()
+            trade_flow.on_page([replace(each, ts_recv=now, origin="backfill") for each in page], more=len(page) == PAGE)
+            trade_flow.pass_time()
 
 
 def facts(event: Trade) -> tuple[str, int, str]:
@@ -67,23 +67,23 @@ def facts(event: Trade) -> tuple[str, int, str]:
 def test_good_trades_are_published_again_and_the_ledger_ends_in_the_past(sent: Sequence[tuple[str, int, int]]) -> None:
     clock = ManualClock()
     exchange = Exchange(clock)
-    flow, rig = exchange.flow, exchange.rig
+    trade_flow, rig = exchange.trade_flow, exchange.rig
     for what, number, offset_ns in sent:
         each = exchange.next()
         if what == "good":
-            flow.on_live(each)
+            trade_flow.on_live(each)
         elif what == "hostile":
-            flow.on_live(each)
+            trade_flow.on_live(each)
             false_id = max(1, int(each.trade_id) + number)
-            flow.on_live(Trade(clock.now_ns() + offset_ns, clock.now_ns(), str(false_id), "666", "666", "sell"))
-        exchange.serve(flow)
+            trade_flow.on_live(Trade(clock.now_ns() + offset_ns, clock.now_ns(), str(false_id), "666", "666", "sell"))
+        exchange.serve(trade_flow)
     for _ in range(WAIT_S + 10):
-        flow.on_live(exchange.next())
-        exchange.serve(flow)
+        trade_flow.on_live(exchange.next())
+        exchange.serve(trade_flow)
     again = len(exchange.trades)
     for _ in range(20):
-        flow.on_live(exchange.next())
-        exchange.serve(flow)
+        trade_flow.on_live(exchange.next())
+        exchange.serve(trade_flow)
 
     published = [facts(event) for event in rig.events if isinstance(event, Trade) and event.price != "666"]
     assert len(published) == len(set(published)), "a trade came twice"
@@ -121,7 +121,7 @@ class Bars:
     def __init__(self, clock: ManualClock) -> None:
         self.clock = clock
         self.rig = FlowRig(clock)
-        self.flow = self.rig.candles(clock.now_ns())
+        self.candle_flow = self.rig.candles(clock.now_ns())
         self.start_ns = clock.now_ns()
 
     def bar(self, opened: int, *, closed: bool, price: str = "1") -> Candle:
@@ -137,30 +137,30 @@ class Bars:
         for _ in range(6):
             self.clock.advance(10.0)
             if reaches_us and self.clock.now_ns() < opened + MINUTE:
-                self.flow.on_live(self.bar(opened, closed=False))
-            self.serve(self.flow)
+                self.candle_flow.on_live(self.bar(opened, closed=False))
+            self.serve(self.candle_flow)
         self.clock.advance(0.5)
         if reaches_us:
-            self.flow.on_live(self.bar(opened, closed=True))
+            self.candle_flow.on_live(self.bar(opened, closed=True))
         self.clock.advance(-0.5)
-        self.serve(self.flow)
+        self.serve(self.candle_flow)
 
-    def serve(self, flow: CandleFlow) -> None:
-        flow.pass_time()
+    def serve(self, candle_flow: CandleFlow) -> None:
+        candle_flow.pass_time()
         for _ in range(5):
-            number = flow.request()
+            number = candle_flow.request()
             if number is None:
                 return
-            flow.note_missing()
-            opened, now = flow.sequence.opens_at(number), self.clock.now_ns()
+            candle_flow.note_missing()
+            opened, now = candle_flow.sequence.opens_at(number), self.clock.now_ns()
             closed = range(max(opened, self.start_ns), now - MINUTE + 1, MINUTE)[:PAGE]
-            flow.on_page([self.bar(each, closed=True) for each in closed], more=len(closed) == PAGE)
-            flow.pass_time()
+            candle_flow.on_page([self.bar(each, closed=True) for each in closed], more=len(closed) == PAGE)
+            candle_flow.pass_time()
 
 
 def test_a_bar_called_closed_before_its_end_is_taken_from_rest() -> None:
     bars = Bars(ManualClock())
-    bars.flow.on_live(bars.bar(bars.start_ns, closed=True, price="666"))
+    bars.candle_flow.on_live(bars.bar(bars.start_ns, closed=True, price="666"))
     assert bars.rig.events == []
     bars.minute(reaches_us=True)
     bars.minute(reaches_us=True)
@@ -174,7 +174,7 @@ def test_good_bars_are_published_again_and_the_ledger_ends_in_the_past(sent: Seq
     for what, ahead, closed in sent:
         if what == "hostile":
             opened = clock.now_ns() // MINUTE * MINUTE + ahead * MINUTE
-            bars.flow.on_live(bars.bar(max(0, opened), closed=closed, price="666"))
+            bars.candle_flow.on_live(bars.bar(max(0, opened), closed=closed, price="666"))
         bars.minute(reaches_us=what != "lost")
     for _ in range(4):
         bars.minute(reaches_us=True)

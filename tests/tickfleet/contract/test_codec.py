@@ -181,7 +181,7 @@ def test_any_entry_is_an_event_or_refused(kind: str, fields: dict[str, str]) -> 
 
 NOW_NS = 1_700_000_000_000_000_000
 SIDE = [Level(f"{42_000 + at}.10", "1.25000000") for at in range(10)]
-USUAL: dict[str, Event] = {
+TYPICAL: dict[str, Event] = {
     "trade": replace(TRADE, trade_id="42"),
     "book_snapshot": BookSnapshot(ts_event=NOW_NS, ts_recv=NOW_NS, bids=SIDE, asks=SIDE, reason="push", seq=7),
     "book_delta": BookDelta(ts_event=NOW_NS, ts_recv=NOW_NS, bids=SIDE, asks=SIDE, seq=7, prev_seq=6),
@@ -201,7 +201,7 @@ def unchecked(fields: dict[str, str], event_type: type[Event]) -> Event:
     return msgspec.convert(values, event_type, strict=False)
 
 
-@pytest.mark.parametrize("event", USUAL.values(), ids=USUAL)
+@pytest.mark.parametrize("event", TYPICAL.values(), ids=TYPICAL)
 def test_a_sound_entry_is_what_msgspec_makes_of_it(event: Event) -> None:
     fields = as_read(encode(event))
     assert decode(fields) == unchecked(fields, type(event)) == event

@@ -331,10 +331,10 @@ def test_no_missing_item_is_passed_over_and_no_hole_is_made_up(model: NumberedMo
             assert found is not State.COMPLETE or model.times.count(model.times[number]) > 1
     for t, state in line.items():
         if state in HOLES:
-            assert any(state is model.states[n] for n in around(model, t)), f"nothing is {state.value} at {t}"
+            assert any(state is model.states[n] for n in candidates(model, t)), f"nothing is {state.value} at {t}"
 
 
-def around(model: NumberedModel, t: int) -> list[int]:
+def candidates(model: NumberedModel, t: int) -> list[int]:
     """The items that may bear the time ``t`` for one who knows only those beside the missing ones."""
     numbers = range(model.next)
     last_before = max((n for n in numbers if model.times[n] < t), default=0)
@@ -345,9 +345,9 @@ def around(model: NumberedModel, t: int) -> list[int]:
 @given(numbered(), st.integers(95, 160), st.integers(95, 160))
 def test_a_range_is_complete_only_if_every_item_of_it_is_there(model: NumberedModel, from_ts: int, to_ts: int) -> None:
     known = intervals(model.entries, DataType.TRADE)
-    asked = [model.states[n] for n in range(model.next) if from_ts <= model.times[n] < to_ts]
+    in_range = [model.states[n] for n in range(model.next) if from_ts <= model.times[n] < to_ts]
     if is_complete(known, from_ts, to_ts):
-        assert set(asked) <= set(GOOD)
+        assert set(in_range) <= set(GOOD)
     up = up_to(known)
     assert not any(
         model.states[n] is State.OPEN for n in range(model.next) if newest_start(known) <= model.times[n] < up

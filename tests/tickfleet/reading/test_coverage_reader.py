@@ -51,8 +51,8 @@ async def test_a_ledger_that_was_trimmed_further_than_it_was_read_is_read_anew(
     note(redis_server, LedgerKind.COMPLETE, to_ts=40)
     note(redis_server, LedgerKind.COMPLETE, to_ts=50)
     redis_server.client.xtrim(keys.coverage(BTC), maxlen=2, approximate=False)
-    look = await reader.look(BTC_TRADES)
-    assert look.known == [Interval(40, 50, State.COMPLETE)]  # nothing is claimed of what nobody can tell any more
+    view = await reader.look(BTC_TRADES)
+    assert view.known == [Interval(40, 50, State.COMPLETE)]  # nothing is claimed of what nobody can tell any more
     redis_server.client.delete(keys.coverage(BTC))
     assert (await reader.look(BTC_TRADES)).known == []
 
@@ -78,9 +78,9 @@ async def test_an_answer_may_be_a_little_old(redis_server: RedisServer, clock: M
 def test_why_a_span_is_not_complete() -> None:
     lost = Interval(20, 30, State.LOST, reason="too_old")
     known = [Interval(10, 20, State.COMPLETE), lost, Interval(30, 40, State.FILLED), Interval(40, 50, State.OPEN)]
-    look = CoverageView(known, "0-0")
+    view = CoverageView(known, "0-0")
     spans = [(10, 20), (30, 40), (15, 25), (29, 45), (35, 45), (0, 20), (45, 60), (60, 70)]
     expected = ["", "", "too_old", "too_old", "open", "unknown", "open", "unknown"]
-    assert [look.lacks(*span) for span in spans] == expected
-    assert look.up_to == 40
+    assert [view.lacks(*span) for span in spans] == expected
+    assert view.up_to == 40
     assert CoverageView(known, "0-0", unreadable=1).lacks(10, 20) == "ledger_unreadable"

@@ -6,7 +6,7 @@ from tickfleet.reading.entries import Batch, Chunk, Entry, Missed, Unreadable
 from tickfleet.reading.position import Mark, Position
 from tickfleet.reading.selection import StreamName
 
-AROUND = {BTC_BOOK: Mark("5-0", 3), BTC_TRADES: Mark("900-0", 40)}
+START_MARKS = {BTC_BOOK: Mark("5-0", 3), BTC_TRADES: Mark("900-0", 40)}
 
 
 def chunk(name: StreamName, size: int, skipped: set[int], missed: int = 0) -> Chunk:
@@ -34,10 +34,10 @@ OTHERS = st.builds(chunk, st.just(ETH_TRADES), st.integers(0, 6), st.sets(st.int
 def test_a_position_inside_a_batch_divides_returned_entries_from_the_rest(
     first: Chunk, second: Chunk, data: st.DataObject
 ) -> None:
-    batch = Batch([first, second], AROUND)
+    batch = Batch([first, second], START_MARKS)
     handed = data.draw(st.integers(0, len(batch.entries)))
     position = batch.position_behind(handed)
-    assert position.marks[BTC_BOOK] == AROUND[BTC_BOOK]
+    assert position.marks[BTC_BOOK] == START_MARKS[BTC_BOOK]
     for each in (first, second):
         mine = [entry for entry in batch.entries[:handed] if entry.stream == each.name]
         events = [entry.id for entry in mine if not isinstance(entry.event, Missed)]
@@ -56,7 +56,7 @@ def test_a_position_inside_a_batch_divides_returned_entries_from_the_rest(
 
 @given(CHUNKS, OTHERS, st.data())
 def test_the_rest_of_a_batch_goes_on_where_it_was_left(first: Chunk, second: Chunk, data: st.DataObject) -> None:
-    batch = Batch([first, second], AROUND)
+    batch = Batch([first, second], START_MARKS)
     handed = data.draw(st.integers(0, len(batch.entries)))
     rest = batch.rest(handed)
     assert rest.entries == batch.entries[handed:]
@@ -65,7 +65,7 @@ def test_the_rest_of_a_batch_goes_on_where_it_was_left(first: Chunk, second: Chu
 
 
 def test_an_empty_batch_knows_where_the_reader_stands() -> None:
-    assert Batch((), AROUND).position == Position(AROUND)
+    assert Batch((), START_MARKS).position == Position(START_MARKS)
 
 
 @given(st.integers(0, 6), st.sets(st.integers(1, 6)), st.integers(0, 2))

@@ -71,8 +71,8 @@ class Writer:
 
     async def is_read(self) -> None:
         """The reader has taken in all that is there: it asks for more, and again."""
-        asked = self._questions() + 2
-        await until(lambda: self._questions() >= asked, "the reader asks again")
+        enough = self._questions() + 2
+        await until(lambda: self._questions() >= enough, "the reader asks again")
 
     def _questions(self) -> int:
         calls: int = self.client.info("commandstats").get("cmdstat_xread", {"calls": 0})["calls"]

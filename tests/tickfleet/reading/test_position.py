@@ -10,9 +10,9 @@ from tickfleet.reading.position import Mark, Position, id_order
 from tickfleet.reading.selection import StreamName
 
 NUMBERS = st.integers(0, 2**64 - 1)
-MARKS = st.builds(Mark, st.builds("{}-{}".format, NUMBERS, NUMBERS), st.none() | NUMBERS)
+STREAM_MARKS = st.builds(Mark, st.builds("{}-{}".format, NUMBERS, NUMBERS), st.none() | NUMBERS)
 NAMES: st.SearchStrategy[StreamName] = st.sampled_from([BTC_TRADES, ETH_TRADES, BTC_BOOK])
-POSITIONS = st.builds(Position, st.dictionaries(NAMES, MARKS))
+POSITIONS = st.builds(Position, st.dictionaries(NAMES, STREAM_MARKS))
 
 
 @given(POSITIONS)

@@ -45,8 +45,8 @@ REFUSALS = {
 }
 
 
-@pytest.mark.parametrize(("refusal", "words"), REFUSALS.items(), ids=[text[1:15] for text in REFUSALS])
-async def test_a_refusal_in_our_own_words(refusal: str, words: str) -> None:
+@pytest.mark.parametrize(("refusal", "message"), REFUSALS.items(), ids=[text[1:15] for text in REFUSALS])
+async def test_a_refusal_in_our_own_words(refusal: str, message: str) -> None:
     answers = {"XADD": f"{refusal}\r\n".encode(), "EXEC": b"-EXECABORT Transaction discarded.\r\n"}
     async with CannedRedis(answers) as server:
         pipe = RedisPipe(RedisConfig(url=server.url))
@@ -55,7 +55,7 @@ async def test_a_refusal_in_our_own_words(refusal: str, words: str) -> None:
             await pipe.transaction([XADD])
         await pipe.close()
     address = server.url.removeprefix("redis://").removesuffix("/0")
-    assert str(caught.value) == f"Redis at {address} {words}"
+    assert str(caught.value) == f"Redis at {address} {message}"
 
 
 @pytest.mark.parametrize("garbage", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"$-7\r\n", b"*1\r\n!\r\n"])
@@ -86,13 +86,13 @@ LOGIN_REFUSALS = {
 }
 
 
-@pytest.mark.parametrize(("refusal", "words"), LOGIN_REFUSALS.items())
-async def test_a_refused_login_is_told_by_its_cause(refusal: str, words: str) -> None:
+@pytest.mark.parametrize(("refusal", "message"), LOGIN_REFUSALS.items())
+async def test_a_refused_login_is_told_by_its_cause(refusal: str, message: str) -> None:
     async with CannedRedis({"AUTH": f"{refusal}\r\n".encode()}) as server:
         pipe = RedisPipe(RedisConfig(url=server.url.replace("//", "//me@"), password=SECRET))
         with pytest.raises(RedisUnreachableError) as caught:
             await pipe.connect()
-    assert str(caught.value) == f"Redis at 127.0.0.1:{server.port} {words}"
+    assert str(caught.value) == f"Redis at 127.0.0.1:{server.port} {message}"
 
 
 @pytest.mark.parametrize("password", [None, SECRET], ids=["no password", "a password"])
@@ -104,13 +104,13 @@ async def test_a_server_at_maxclients_is_distinct_from_a_refused_password(tmp_pa
         taken += [socket.create_connection(("127.0.0.1", server.port)) for _ in range(3)]
         server.client.config_set("maxclients", "1")
         config = RedisConfig(url=server.url, password=password)
-        pipe, words = RedisPipe(config), "has as many connections as it allows (maxclients)"
+        pipe, message = RedisPipe(config), "has as many connections as it allows (maxclients)"
         with pytest.raises(RedisUnreachableError) as caught:
             await pipe.execute([XADD, XADD])
-        assert str(caught.value) == f"Redis at 127.0.0.1:{server.port} {words}"
+        assert str(caught.value) == f"Redis at 127.0.0.1:{server.port} {message}"
         with pytest.raises(RedisUnreachableError) as caught, translated_errors(config):
             sync_client(config).get("x")
-        assert str(caught.value) == f"Redis at 127.0.0.1:{server.port} {words}"
+        assert str(caught.value) == f"Redis at 127.0.0.1:{server.port} {message}"
     finally:
         for each in taken:
             each.close()

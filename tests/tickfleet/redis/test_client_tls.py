@@ -40,7 +40,7 @@ def papers(folder: Path, name: str) -> Papers:
     return Papers(context, trusted, client)
 
 
-async def asked(url: str) -> list[object]:
+async def echo_of(url: str) -> list[object]:
     """What a question brings, or how it fails."""
     pipe = RedisPipe(RedisConfig(url=url, password="x"))  # noqa: S106 - made up
     try:
@@ -70,10 +70,10 @@ async def test_who_is_believed(tmp_path: Path, name: str, options: str, *, belie
         address = server.url.removeprefix("redis://").removesuffix("/0")
         url = f"rediss://{address}/0?{query}"
         if believed:
-            assert await asked(url) == [b"x"]
+            assert await echo_of(url) == [b"x"]
         else:
             with pytest.raises(RedisUnreachableError) as refused:
-                await asked(url)
+                await echo_of(url)
             assert str(refused.value) == f"Redis at {address} cannot be reached"
 
 
@@ -98,7 +98,7 @@ async def test_a_file_that_cannot_be_used_is_named_and_nobody_is_asked(
     url = f"rediss://127.0.0.1:1/0?{options.format(**names)}"
     says = f"Redis at 127.0.0.1:1 is not asked: {trouble.format(**names)} in its address"
     with pytest.raises(RedisUnreachableError) as of_collectors:
-        await asked(url)
+        await echo_of(url)
     config = RedisConfig(url=url)
     with sync_client(config) as client, pytest.raises(RedisUnreachableError) as of_commands, translated_errors(config):
         client.ping()
@@ -113,11 +113,11 @@ async def test_sentinels_and_nodes_of_a_cluster_are_spoken_to_by_tls(tmp_path: P
         CannedRedis(answers, shown.server) as server,
         CannedRedis({"SENTINEL": pack_command(("127.0.0.1", server.port))}, shown.server) as sentinel,
     ):
-        assert await asked(f"rediss+sentinel://127.0.0.1:{sentinel.port}/mymaster?{query}") == [b"x"]
-        assert await asked(f"rediss+cluster://127.0.0.1:{server.port}?{query}") == [b"x"]
+        assert await echo_of(f"rediss+sentinel://127.0.0.1:{sentinel.port}/mymaster?{query}") == [b"x"]
+        assert await echo_of(f"rediss+cluster://127.0.0.1:{server.port}?{query}") == [b"x"]
         assert (sentinel.connections, server.connections) == (1, 2)
         with pytest.raises(RedisUnreachableError):
-            await asked(f"redis+sentinel://127.0.0.1:{sentinel.port}/mymaster")
+            await echo_of(f"redis+sentinel://127.0.0.1:{sentinel.port}/mymaster")
 
 
 async def test_the_manager_asks_sentinels_by_tls(tmp_path: Path) -> None:

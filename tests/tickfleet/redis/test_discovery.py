@@ -142,8 +142,8 @@ async def test_a_sentinel_that_wants_a_password_gets_it_where_that_is_configured
         url = f"redis+sentinel://user@127.0.0.1:{canned.port}/{SERVICE}?sentinel_auth=yes"
         with pytest.raises(RedisUnreachableError, match="do not know"):
             await RedisPipe(RedisConfig(url=url, password=PASSWORD)).connect()
-    asked = ("AUTH", "user", PASSWORD), ("SENTINEL", "GET-MASTER-ADDR-BY-NAME", SERVICE)
-    assert canned.heard == b"".join(map(pack_command, asked))
+    expected = ("AUTH", "user", PASSWORD), ("SENTINEL", "GET-MASTER-ADDR-BY-NAME", SERVICE)
+    assert canned.heard == b"".join(map(pack_command, expected))
 
 
 # --- a Cluster ---------------------------------------------------------------------------------------------------
@@ -252,23 +252,23 @@ WHERE = {
 
 @pytest.mark.parametrize(("said", "followed"), WHERE.items(), ids=WHERE)
 async def test_where_a_node_sends_us(said: str, followed: bool) -> None:
-    async with CannedRedis({}) as asked, CannedRedis({}) as other:
-        route = Route(RedisConfig(url=f"redis+cluster://127.0.0.1:{asked.port}"), text=False)
+    async with CannedRedis({}) as seed, CannedRedis({}) as other:
+        route = Route(RedisConfig(url=f"redis+cluster://127.0.0.1:{seed.port}"), text=False)
         first = await route.open()
         route.heed(Refusal(said.format(host="127.0.0.1", port=other.port)))
         second = await route.open()
-        assert (asked.connections, other.connections) == ((1, 1) if followed else (2, 0))
+        assert (seed.connections, other.connections) == ((1, 1) if followed else (2, 0))
         await first.close()
         await second.close()
 
 
 async def test_a_node_that_we_were_sent_to_and_that_is_gone_is_forgotten() -> None:
-    async with CannedRedis({}) as asked:
-        url = f"redis+cluster://127.0.0.1:{free_port()},127.0.0.1:{asked.port}"
+    async with CannedRedis({}) as seed:
+        url = f"redis+cluster://127.0.0.1:{free_port()},127.0.0.1:{seed.port}"
         route = Route(RedisConfig(url=url), text=False)
         for _ in range(2):
             route.heed(Refusal(f"MOVED 1 127.0.0.1:{free_port()}"))
         for count in (1, 2):
             line = await route.open()
-            assert asked.connections == count
+            assert seed.connections == count
             await line.close()

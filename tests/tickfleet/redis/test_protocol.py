@@ -22,7 +22,7 @@ def test_commands_are_packed() -> None:
 def test_replies_come_whole_wherever_the_bytes_are_cut(text: bool, replies: list[Reply], cuts: list[int]) -> None:
     parser = Replies(text=text)
     bounds = [0, *sorted(cuts), len(ANSWERS)]
-    parts = [parser.feed(ANSWERS[begin:end]) for begin, end in pairwise(bounds)]
+    parts = [parser.feed(ANSWERS[start:end]) for start, end in pairwise(bounds)]
     assert [reply for part in parts for reply in part] == replies
 
 

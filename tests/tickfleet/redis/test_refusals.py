@@ -34,7 +34,7 @@ def test_the_server_names_the_command_where_we_do_not() -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "shown"),
+    ("command", "shown"),
     [
         (("XADD", "s", "*", "a", "b"), "xadd s"),
         (("XINFO", "STREAM", "s"), "xinfo stream s"),
@@ -44,8 +44,8 @@ def test_the_server_names_the_command_where_we_do_not() -> None:
         (("AUTH", "hunter2"), "auth"),
     ],
 )
-def test_a_command_is_shown_by_its_name_and_key(words: tuple[str | int, ...], shown: str) -> None:
-    assert name_command(pack_command(words)) == shown
+def test_a_command_is_shown_by_its_name_and_key(command: tuple[str | int, ...], shown: str) -> None:
+    assert name_command(pack_command(command)) == shown
 
 
 SAID = {
@@ -79,11 +79,11 @@ SAID = {
 def test_an_error_of_the_client_library_is_told_as_the_refusal_that_it_was(
     refusal: str, said: tuple[redis.RedisError, str]
 ) -> None:
-    error, words = said
+    error, message = said
     assert refusal_of(error) == refusal
     with pytest.raises(RedisUnreachableError) as caught, translated_errors(RedisConfig(url="redis://h:1")):
         raise error
-    assert str(caught.value) == f"Redis at h:1 {words}"
+    assert str(caught.value) == f"Redis at h:1 {message}"
 
 
 def test_a_stream_with_the_highest_id_is_not_told_as_a_want_of_rights() -> None:

@@ -42,14 +42,14 @@ class Model:
 
     def read(self, count: int, meanwhile_added: int, meanwhile_trimmed_to: int) -> None:
         """As ``tickfleet.reading.streams.stream_reader`` does it."""
-        found = self._behind()[:count]
+        found = self._unread()[:count]
         self.add(meanwhile_added)
         self.trim(meanwhile_trimmed_to)
         if not found:
             return
         facts, mark = self.facts, self.mark
         if not is_whole(mark, len(found), facts):
-            found = self._behind()[:count]
+            found = self._unread()[:count]
             lost = loss(mark, facts)
             self.missed += lost.count or 0 if lost else 0
             assert lost is None or lost.count is not None
@@ -57,7 +57,7 @@ class Model:
         self.got += found
         self.mark = advanced(mark, len(found), f"{found[-1]}-0", facts) if found else mark
 
-    def _behind(self) -> list[int]:
+    def _unread(self) -> list[int]:
         at = int(self.mark.id.partition("-")[0])
         return [number for number in self.entries if number > at]
 
@@ -81,7 +81,7 @@ def test_what_was_read_and_what_was_missed_is_all_that_there_was(
     for kind, *numbers in steps:
         getattr(model, str(kind))(*numbers)
     model.add(1)
-    while model._behind():
+    while model._unread():
         model.read(5, 0, len(model.entries))
     assert model.got == sorted(set(model.got))
     assert len(model.got) + model.missed == model.added - model.expected_from

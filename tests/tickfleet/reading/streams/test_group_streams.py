@@ -25,7 +25,7 @@ class Pipe:
         return [groups, [1, self.first_pending]] if len(commands) == 2 else [1]
 
 
-class Asked:
+class CountedCalls:
     """How often ids were compared."""
 
     def __init__(self, really: Callable[[str], tuple[int, int]]) -> None:
@@ -52,10 +52,10 @@ async def test_a_dead_member_costs_the_others_neither_memory_nor_time(
     known = [entry_id for entry_id in ids(1, 30_001) if streams.is_done(BTC_TRADES, entry_id)]
     assert known == ids(30_002 - MOST, 30_001)
 
-    asked = Asked(id_order)
-    monkeypatch.setattr(group_streams, "id_order", asked)
+    counted = CountedCalls(id_order)
+    monkeypatch.setattr(group_streams, "id_order", counted)
     await streams.note_done(cast(RedisPipe, pipe))
-    assert asked.times < 10  # though nothing has moved
+    assert counted.times < 10  # though nothing has moved
 
     pipe.first_pending = "29990-0"
     clock.advance(NOTE_EVERY_S)

@@ -19,7 +19,7 @@ TICKER_MS = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
+class PushPeriods:
     """Moments of the periodic pushes, all multiples of STEP_MS.
 
     Attributes:
@@ -33,21 +33,21 @@ class Pace:
     phase_ms: int = 0
 
 
-class Board:
+class SymbolFeed:
     """Turns the events of one desk into frames.
 
     Args:
         desk: The instrument.
-        pace: Periods.
+        periods: Of the pushes.
         wanted: Args that anybody is subscribed to; frames of others are not made.
         now_ms: Time of the first state.
     """
 
-    def __init__(self, desk: Desk, pace: Pace, wanted: Container[Arg], now_ms: int) -> None:
+    def __init__(self, desk: Desk, periods: PushPeriods, wanted: Container[Arg], now_ms: int) -> None:
         name = desk.instrument.name
         self.desk = desk
         self.book = BookChannel(desk, now_ms)
-        self._pace = pace
+        self._periods = periods
         self._wanted = wanted
         self._five = TopChannel(desk, "books5", 5)
         self._best = TopChannel(desk, "bbo-tbt", 1)
@@ -78,14 +78,14 @@ class Board:
 
     def step(self, now_ms: int) -> Iterator[Frame]:
         """Frames of one moment of the grid; order of the channels as in section 5, rule 6."""
-        since = now_ms - self._pace.phase_ms
+        since = now_ms - self._periods.phase_ms
         if (arg := self._best.arg) in self._wanted and (text := self._best.push(now_ms)):
             yield Frame(text, Kind.DATA, arg)
-        if since % self._pace.book_ms == 0:
+        if since % self._periods.book_ms == 0:
             yield from self._book_update(now_ms)
             if (arg := self._five.arg) in self._wanted and (text := self._five.push(now_ms)):
                 yield Frame(text, Kind.DATA, arg)
-        elif since % self._pace.refresh_ms == 0:
+        elif since % self._periods.refresh_ms == 0:
             self.book.refresh(now_ms)
         if since % TICKER_MS == 0 and self._ticker in self._wanted:
             yield from self._changed_ticker(now_ms)

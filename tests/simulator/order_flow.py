@@ -51,7 +51,7 @@ class OrderFlow:
             self._churn(Side(self._rng.getrandbits(1)))
         return self._finish()
 
-    def take(self) -> tuple[Side, list[tuple[int, int]], tuple[Change, ...]]:
+    def match_order(self) -> tuple[Side, list[tuple[int, int]], tuple[Change, ...]]:
         """One taker order: its side, its matches as (price, size) and what became of the book."""
         side = Side(self._rng.getrandbits(1))
         ladder = self.book.side(Side(1 - side))

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.simulator.binance_aggregates import Aggregates
-from tests.simulator.binance_board import STEP_MS, Board
+from tests.simulator.binance_feed import STEP_MS, SymbolFeed
 from tests.simulator.binance_instruments import parse
 from tests.simulator.binance_klines import PERIODS
 from tests.simulator.binance_streams import Stream
@@ -20,7 +20,7 @@ _NAME = "BTCUSDT"
 
 
 class _Rig:
-    """A market, its board and the frames of a time, by stream."""
+    """A market, its feed and the frames of a time, by stream."""
 
     def __init__(
         self, *channels: str, combined: bool = False, trades_per_s: float = 20.0, quotes_per_s: float = 20.0
@@ -30,14 +30,14 @@ class _Rig:
         self.desk = self.market.desks[_NAME]
         self.ledger = Ledger(self.market)
         wanted = {Stream(f"btcusdt@{channel}", combined=combined) for channel in channels}
-        self.board = Board(self.desk, Aggregates(7, 10**9), wanted)
+        self.feed = SymbolFeed(self.desk, Aggregates(7, 10**9), wanted)
 
     def frames(self, for_ms: int) -> list[Frame]:
         found: list[Frame] = []
         for now_ms in range(self.market.now_ms + STEP_MS, self.market.now_ms + for_ms + 1, STEP_MS):
             for event in self.market.advance(now_ms):
-                found += self.board.on_event(event, now_ms)
-            found += self.board.step(now_ms)
+                found += self.feed.on_event(event, now_ms)
+            found += self.feed.step(now_ms)
         return found
 
     def rows(self, for_ms: int) -> dict[str, list[Any]]:
@@ -171,6 +171,6 @@ def test_rest_shows_ends_of_diffs_and_moments_inside_them() -> None:
     shown, ends = set(), set()
     for _ in range(20):
         ends |= {row["u"] for row in rig.rows(50)["depth@100ms"]}
-        shown.add(rig.board.shown_id)
+        shown.add(rig.feed.shown_id)
 
     assert ends < shown

@@ -7,8 +7,8 @@ import pytest
 from tests.simulator.desk import Activity
 from tests.simulator.market import Market
 from tests.simulator.okx_bars import PERIODS
-from tests.simulator.okx_board import STEP_MS, Board, Pace
 from tests.simulator.okx_channels import Arg
+from tests.simulator.okx_feed import STEP_MS, PushPeriods, SymbolFeed
 from tests.simulator.okx_instruments import parse
 from tests.simulator.source import Frame, Kind
 
@@ -17,21 +17,21 @@ _NAME = "BTC-USDT"
 
 
 class _Rig:
-    """A board driven step by step; `pushed` holds (time, frame) of everything it said."""
+    """A feed driven step by step; `pushed` holds (time, frame) of everything it said."""
 
     def __init__(self, *channels: str, trades_per_s: float = 8.0, quotes_per_s: float = 20.0) -> None:
         activity = Activity(trades_per_s=trades_per_s, quotes_per_s=quotes_per_s)
         self.market = Market([parse(_NAME)], seed=4, start_ms=_START_MS, activity=activity, periods=PERIODS)
         self.desk = self.market.desks[_NAME]
         self.wanted = {Arg(channel, inst_id=_NAME) for channel in channels}
-        self.board = Board(self.desk, Pace(), self.wanted, _START_MS)
+        self.feed = SymbolFeed(self.desk, PushPeriods(), self.wanted, _START_MS)
         self.pushed: list[tuple[int, Frame]] = []
 
     def run(self, for_ms: int) -> None:
         for now_ms in range(self.market.now_ms + STEP_MS, self.market.now_ms + for_ms + 1, STEP_MS):
             for event in self.market.advance(now_ms):
-                self.pushed += [(now_ms, frame) for frame in self.board.on_event(event)]
-            self.pushed += [(now_ms, frame) for frame in self.board.step(now_ms)]
+                self.pushed += [(now_ms, frame) for frame in self.feed.on_event(event)]
+            self.pushed += [(now_ms, frame) for frame in self.feed.step(now_ms)]
 
     def rows(self, channel: str) -> Iterator[tuple[int, Any]]:
         for now_ms, frame in self.pushed:
@@ -145,7 +145,7 @@ def test_first_pushes() -> None:
     rig = _Rig()
     rig.run(5_000)
     first = {
-        channel: [json.loads(frame.text) for frame in rig.board.initial(Arg(channel, inst_id=_NAME), rig.market.now_ms)]
+        channel: [json.loads(frame.text) for frame in rig.feed.initial(Arg(channel, inst_id=_NAME), rig.market.now_ms)]
         for channel in ("trades", "trades-all", "tickers", "books", "books5", "bbo-tbt", "candle1m", "funding-rate")
     }
 

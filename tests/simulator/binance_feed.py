@@ -37,7 +37,7 @@ class _Window:
     tops: list[tuple[str, PartialDepth]]
 
 
-class Board:
+class SymbolFeed:
     """Turns the events of one desk into frames.
 
     Args:
