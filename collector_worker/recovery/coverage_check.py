@@ -6,14 +6,16 @@ join. So before a run says that nothing is missing behind what was complete, it 
 that was deleted, its gaps were, too, and nothing is said.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import count
 
 from collector_worker.publish.coverage_stream import Subject
 from collector_worker.publish.own_streams import Stream, Streams
 from collector_worker.publish.stream_tips import PAGE, Page, Reader, read_backwards
-from collector_worker.recovery.tails import is_number, reached
+from collector_worker.recovery.tails import own_events, reached
 from tickfleet.contract.coverage import LedgerEntry
+from tickfleet.contract.coverage_fold import number_of
+from tickfleet.contract.events import Candle, Event, Gap, Trade
 from tickfleet.contract.identity import DataType
 
 MOST_PAGES = 50
@@ -48,7 +50,7 @@ async def _is_vouched_for(pipe: Reader, stream: Stream, known: tuple[int, int | 
 
     def is_decided(_key: str, page: Page) -> bool:
         nonlocal decided
-        decided = check.by(fields for _, fields in page)
+        decided = check.by(own_events(page))
         if decided is None and len(page) == PAGE and next(pages) == MOST_PAGES:
             decided = False
         return decided is not None
@@ -58,7 +60,7 @@ async def _is_vouched_for(pipe: Reader, stream: Stream, known: tuple[int, int | 
 
 
 class CoverageCheck:
-    """Decides of the entries of one stream, newest first, whether the ledger knows of all gaps among them. Pure.
+    """Decides of the events of one stream, newest first, whether the ledger knows of all gaps among them. Pure.
 
     Args:
         ts: Time of the last item that it vouches for, ns.
@@ -79,38 +81,36 @@ class CoverageCheck:
     def _mark(self) -> int:
         return self._ts if self._number is None else self._number
 
-    def by(self, entries: Iterable[Mapping[str, str]]) -> bool | None:
-        """Look at the next entries; None where they do not decide it."""
-        for fields in entries:
-            before, last = self._bounds(fields)
+    def by(self, events: Iterable[Event]) -> bool | None:
+        """Look at what comes next; None where it does not decide it."""
+        for event in events:
+            before, last = self._bounds(event)
             if last is None:
                 continue
             if self._oldest is None and self._number is not None and last < self._number:
                 return False  # numbered anew since
             if last <= self._mark:
                 return True
-            if fields["type"] == "gap":
+            if isinstance(event, Gap):
                 return False
             self._oldest = before
         return None
 
-    def _bounds(self, fields: Mapping[str, str]) -> tuple[int, int | None]:
+    def _bounds(self, event: Event) -> tuple[int, int | None]:
         """Behind what an item or a gap begins, and with what it ends, by number or time; None where it is neither."""
         numbered = self._number is not None
-        match fields:
-            case {"type": "trade", "trade_id": number} if numbered and is_number(number):
-                count = fields.get("count", "1")
-                return int(number) - (int(count) if is_number(count) else 1), int(number)
-            case {"type": "trade", "ts_event": ts} if not numbered and is_number(ts):
-                return int(ts), int(ts)
-            case {"type": "candle", "open_time": opened, "close_time": closed, "closed": "1"} if is_number(
-                opened
-            ) and is_number(closed):
-                return int(opened), int(closed)
-            case {"type": "gap", "to_id": number} if numbered and is_number(number):
-                return int(number) - 1, int(number) - 1
-            case {"type": "gap", "to_ts": ts} if not numbered and is_number(ts):
-                return int(ts), int(ts)
-            case {"type": "gap"}:  # it cannot be compared, so it lies behind
+        match event:
+            case Trade() if numbered and (number := number_of(event.trade_id)) is not None:
+                count = number_of(event.count)
+                return number - (1 if count is None else count), number
+            case Trade() if not numbered:
+                return event.ts_event, event.ts_event
+            case Candle(closed=True):
+                return event.open_time, event.close_time
+            case Gap() if numbered and (number := number_of(event.to_id)) is not None:
+                return number - 1, number - 1
+            case Gap(to_ts=int(ts)) if not numbered:
+                return ts, ts
+            case Gap():  # it cannot be compared, so it lies behind
                 return self._mark + 1, self._mark + 1
         return 0, None

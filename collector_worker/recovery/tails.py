@@ -1,6 +1,7 @@
 """What the streams already hold: the only state that a new run needs."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 
 from collector_worker.exchanges.trusted_time import MAX_CLOCK_DIFFERENCE_NS, is_ahead, not_ahead
 from collector_worker.integrity.sequences import CandleSequence, TradeSequence
@@ -8,16 +9,16 @@ from collector_worker.publish.own_streams import Stream, Streams
 from collector_worker.publish.rejected_streams import REDIS_REFUSED
 from collector_worker.publish.stream_ids import NS_PER_MS
 from collector_worker.publish.stream_tips import NO_STREAM, NOWHERE, Page, Reader, place, read_backwards, read_ends
+from tickfleet.contract.codec import decode
 from tickfleet.contract.coverage import LedgerEntry, LedgerKind, State, intervals
 from tickfleet.contract.coverage_fold import number_of
+from tickfleet.contract.events import Candle, Event, Gap, Trade
 from tickfleet.contract.identity import DataType
+from tickfleet.errors import UndecodableFrameError
 
 _LOOK_BACK = {DataType.TRADE: 100, DataType.CANDLES: 100, DataType.ORDERBOOK: 1, DataType.TICKER: 1}
 """Entries to read at first, then all if needed. Mostly enough: behind the last trade are the markers of a bad hour,
 behind a closed bar the pushes of the running one."""
-
-_MOST_DIGITS = 19
-"""Of a trade id or of a time in ns: what is longer is no entry of ours."""
 
 
 async def read_tails(
@@ -42,9 +43,10 @@ async def read_tails(
 
     def says_how_far(key: str, page: Page) -> bool:
         stream = by_key[key]
-        found = any(_restores(stream, fields, trades, candles, now_ns) for _, fields in page)
+        events = own_events(page)
+        found = any(_restores(stream, event, trades, candles, now_ns) for event in events)
         if found and stream.data_type is DataType.TRADE:  # times need not rise with the numbers
-            times_ns = (_time_of(fields, now_ns) for _, fields in page if fields.get("type") == "trade")
+            times_ns = (_time_of(event, now_ns) for event in events if isinstance(event, Trade))
             trades.last_ts = max(trades.last_ts, *times_ns)
         return found
 
@@ -110,46 +112,53 @@ def reached(history: Sequence[LedgerEntry], kind: DataType, interval: str = "") 
     return ts or 0, number_of(number_text)
 
 
+def own_events(page: Page) -> list[Event]:
+    """The events of those entries that we can have written: others are passed over, as readers do.
+
+    A trade's number is the second half of its entry's id, so one that another program added under an id of the time
+    does not say how far the stream has come.
+    """
+    events = []
+    for entry_id, fields in page:
+        with suppress(UndecodableFrameError):
+            event = decode(fields)
+            number = number_of(event.trade_id) if isinstance(event, Trade) else None
+            if number is None or number == place(entry_id.encode())[1]:
+                events.append(event)
+    return events
+
+
 def _restores(
-    stream: Stream, fields: dict[str, str], trades: TradeSequence, candles: Mapping[str, CandleSequence], now_ns: int
+    stream: Stream, event: Event, trades: TradeSequence, candles: Mapping[str, CandleSequence], now_ns: int
 ) -> bool:
-    """Whether the entry says how far the stream has come; if so, the tape of its kind knows now."""
-    match stream.data_type, fields:
-        case DataType.TRADE, {"type": "trade", "trade_id": number} if is_number(number):
-            _restore_trades(stream, trades, int(number), fields, now_ns)
-        case DataType.TRADE, {"type": "gap", "reason": reason} if reason == REDIS_REFUSED:
-            return False  # it was written after later trades
-        case DataType.TRADE, {"type": "gap", "to_id": number} if is_number(number):
+    """Whether the event says how far the stream has come; if so, the tape of its kind knows now."""
+    match stream.data_type, event:
+        case DataType.TRADE, Trade() if (number := number_of(event.trade_id)) is not None:
+            _restore_trades(stream, trades, number, event, now_ns)
+        case DataType.TRADE, Gap() if event.reason != REDIS_REFUSED and (number := number_of(event.to_id)) is not None:
             # Given up for good, so it must not be fetched after all; its time is that of the last trade before it.
-            _restore_trades(stream, trades, int(number) - 1, fields, now_ns)
+            # Not so what Redis refused: that is written after later trades.
+            _restore_trades(stream, trades, number - 1, event, now_ns)
             return False
-        case DataType.CANDLES, {"type": "candle", "open_time": opened, "interval": interval} if (
-            is_number(opened) and interval in candles
-        ):
+        case DataType.CANDLES, Candle() if event.interval in candles:
             # Of a running bar all before it are in the stream: it waited for them.
-            reached_ns = int(opened) + (candles[interval].length_ns if fields.get("closed") == "1" else 0)
+            sequence = candles[event.interval]
+            reached_ns = event.open_time + (sequence.length_ns if event.closed else 0)
             if is_ahead(reached_ns, now_ns):
                 return False
-            candles[interval].restore(reached_ns)
+            sequence.restore(reached_ns)
         case _:
             return False
     return True
 
 
-def _restore_trades(stream: Stream, trades: TradeSequence, number: int, fields: dict[str, str], now_ns: int) -> None:
+def _restore_trades(stream: Stream, trades: TradeSequence, number: int, event: Trade | Gap, now_ns: int) -> None:
     """Entries come newest first: the first one has the number, the last one the time."""
     last_id = number if trades.last_id is None else trades.last_id
-    trades.restore(last_id, _time_of(fields, now_ns))
+    trades.restore(last_id, _time_of(event, now_ns))
     stream.last_trade_id = str(last_id)
 
 
-def _time_of(fields: Mapping[str, str], now_ns: int) -> int:
-    """When the item of an entry was, as far as its time is believed (ns); 0 where it has none."""
-    ts, received = fields.get("ts_event", ""), fields.get("ts_recv", "")
-    recv_ns = min(now_ns, int(received)) if is_number(received) else now_ns
-    return not_ahead(int(ts), recv_ns) if is_number(ts) else 0
-
-
-def is_number(text: str) -> bool:
-    """Whether a text of an entry is a number, as we write them."""
-    return text.isascii() and text.isdecimal() and len(text) <= _MOST_DIGITS
+def _time_of(event: Trade | Gap, now_ns: int) -> int:
+    """When the item of an entry was, as far as its time is believed (ns)."""
+    return not_ahead(event.ts_event, min(now_ns, event.ts_recv))

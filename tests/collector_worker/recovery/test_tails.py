@@ -60,8 +60,16 @@ class Restored:
         return None if sequence.sequence.last is None else sequence.opens_at(sequence.sequence.last + 1) // MINUTE
 
 
+WHOLE: dict[object, dict[str, str | bytes | int]] = {
+    "trade": {"ts_event": 0, "ts_recv": NOW_NS, "price": "1", "size": "1", "side": "buy"},
+    "candle": {"ts_event": 0, "ts_recv": NOW_NS, **dict.fromkeys(("open", "high", "low", "close", "volume"), "1")},
+    "gap": {"ts_recv": NOW_NS},
+}
+"""What an entry of a type needs beside what a test is about."""
+
+
 def add(server: RedisServer, key: str, entry_id: str, **fields: str | bytes | int) -> None:
-    server.client.xadd(key, fields, id=entry_id)
+    server.client.xadd(key, {**WHOLE.get(fields.get("type"), {}), **fields}, id=entry_id)
 
 
 def marker(server: RedisServer, key: str, ms: int) -> None:
@@ -70,7 +78,8 @@ def marker(server: RedisServer, key: str, ms: int) -> None:
 
 def candle(server: RedisServer, entry_id: str, minute: int, closed: int, interval: str = "1m") -> None:
     opened = minute * MINUTE
-    add(server, CANDLE_KEY, entry_id, type="candle", interval=interval, open_time=opened, closed=closed)
+    bounds = {"open_time": opened, "close_time": opened + MINUTE}
+    add(server, CANDLE_KEY, entry_id, type="candle", interval=interval, closed=closed, **bounds)
 
 
 async def test_nothing_there_yet(redis_server: RedisServer) -> None:
@@ -131,10 +140,10 @@ async def test_a_gap_alone(redis_server: RedisServer) -> None:
 async def test_a_gap_without_numbers_says_nothing_of_the_last_one(
     redis_server: RedisServer, bounds: dict[str, str]
 ) -> None:
-    add(redis_server, TRADE_KEY, "5-42", type="trade", trade_id="42", ts_event="soon")
+    add(redis_server, TRADE_KEY, "5-42", type="trade", trade_id="42", ts_event=5_000_000)
     add(redis_server, TRADE_KEY, "6-0", type="gap", ts_event=6_000_000, reason="x", **bounds)
     restored = await Restored.of(redis_server)
-    assert (restored.trades.last_id, restored.trades.last_ts) == (42, 0)
+    assert (restored.trades.last_id, restored.trades.last_ts) == (42, 5_000_000)
 
 
 @pytest.mark.parametrize("markers", [1, 99, 100, 101, 1_099, 1_100, 2_500])
@@ -180,13 +189,11 @@ async def test_entries_of_others_are_passed_over(redis_server: RedisServer) -> N
             {"note": "maintenance at noon"},
             {b"\xff\xfe": b"\x80"},
             {"type": "trade"},
-            {"type": "trade", "trade_id": "abc"},
-            {"type": "trade", "trade_id": "-7"},
-            {"type": "trade", "trade_id": ""},
-            {"type": "trade", "trade_id": b"\xff"},
-            {"type": "trade", "trade_id": "٤٢"},
-            {"type": "trade", "trade_id": "9" * 40},
             {"type": b"\xff\x00"},
+            *(
+                {"type": "trade", **WHOLE["trade"], "trade_id": odd}
+                for odd in ("abc", "-7", "", b"\xff", "٤٢", "9" * 40)
+            ),
         ]
     ):
         redis_server.client.xadd(TRADE_KEY, fields, id=f"6-{number}")
@@ -200,6 +207,48 @@ async def test_entries_of_others_are_passed_over(redis_server: RedisServer) -> N
     ms, _, n = foreign.partition("-")
     assert restored.ids == {TRADE_KEY: (int(ms), int(n)), CANDLE_KEY: (2, 0)}
     assert restored.closed_until() is None
+
+
+UNREADABLE: dict[str, dict[str, str | bytes | int]] = {
+    "a price": {"price": "abc"},
+    "a size": {"size": "-1"},
+    "a side": {"side": "up"},
+    "a time": {"ts_event": "soon"},
+    "an age": {"ts_recv": 2**63},
+    "bytes": {"price": b"\xff"},
+}
+
+
+@pytest.mark.parametrize("malformed", UNREADABLE.values(), ids=UNREADABLE)
+async def test_a_trade_that_readers_refuse_does_not_say_how_far_the_stream_is(
+    redis_server: RedisServer, malformed: dict[str, str | bytes | int]
+) -> None:
+    add(redis_server, TRADE_KEY, "5-42", type="trade", trade_id="42", ts_event=5_000_000)
+    add(redis_server, TRADE_KEY, "6-90", **{"type": "trade", "trade_id": "90", "ts_event": 6_000_000, **malformed})
+    restored = await Restored.of(redis_server)
+    assert restored.trades.reached == (5_000_000, 42)
+
+
+async def test_a_gap_that_readers_refuse_gives_up_nothing(redis_server: RedisServer) -> None:
+    add(redis_server, TRADE_KEY, "5-42", type="trade", trade_id="42", ts_event=5_000_000)
+    add(redis_server, TRADE_KEY, "6-0", type="gap", ts_event="soon", reason="x", from_id="42", to_id="90")
+    assert (await Restored.of(redis_server)).trades.reached == (5_000_000, 42)
+
+
+async def test_a_trade_whose_entry_has_an_id_of_another_making_is_not_ours(redis_server: RedisServer) -> None:
+    add(redis_server, TRADE_KEY, "5-42", type="trade", trade_id="42", ts_event=5_000_000)
+    add(redis_server, TRADE_KEY, "*", type="trade", trade_id="90", ts_event=6_000_000)
+    assert (await Restored.of(redis_server)).trades.reached == (5_000_000, 42)
+
+
+@pytest.mark.parametrize("malformed", [{"close": "abc"}, {"closed": "yes"}, {"close_time": "soon"}, {"volume": "-1"}])
+async def test_a_bar_that_readers_refuse_does_not_say_how_far_the_stream_is(
+    redis_server: RedisServer, malformed: dict[str, str | bytes | int]
+) -> None:
+    candle(redis_server, "7-3", 9, 1)
+    bounds = {"open_time": 17 * MINUTE, "close_time": 18 * MINUTE}
+    add(redis_server, CANDLE_KEY, "8-0", **{"type": "candle", "interval": "1m", "closed": 1, **bounds, **malformed})
+    assert (await Restored.of(redis_server)).closed_until() == 10
 
 
 async def test_what_follows_gets_higher_ids(redis_server: RedisServer) -> None:
