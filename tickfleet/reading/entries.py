@@ -1,6 +1,6 @@
 """What a reader hands out: entries one by one, or batches of them with the position behind them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import accumulate
 from typing import Any, Literal
 
@@ -9,6 +9,7 @@ from msgspec import Struct
 from tickfleet.contract.events import Event
 from tickfleet.contract.identity import CollectorId, DataType
 from tickfleet.reading.position import Mark, Position
+from tickfleet.reading.repeats import item_behind
 from tickfleet.reading.selection import StreamName
 from tickfleet.reading.streams.connect import LOGGER
 
@@ -23,7 +24,8 @@ class Missed(Struct, frozen=True, kw_only=True, tag="missed", tag_field="type"):
         count: How many entries; None: not known, and maybe none (``tickfleet.reading.streams.cursor``).
         after_id: The last entry before them that was read.
         before_id: The first one behind them.
-        reason: ``trimmed``: retention has removed them; ``restarted``: the stream was deleted and begun anew;
+        reason: ``trimmed``: retention has removed them; ``restarted``: the stream was deleted and begun anew (trades
+            and closed bars that were read do not come again: ``tickfleet.reading.repeats``);
             ``left_behind``: retention has removed them while they were pending for a consumer that is dead
             (``tickfleet.reading.groups``); the ids are then those of the first and the last of them.
     """
@@ -40,7 +42,8 @@ class Rewound(Struct, frozen=True, kw_only=True, tag="rewound", tag_field="type"
     """The stream ends before what this reader has read: Redis came back empty, or older. The reader says it.
 
     The collector fetches what it can of that and publishes it again, mostly under the same ids. What has an id up to
-    ``read_to`` is passed over: it comes only once. What the collector cannot fetch is not in the stream any more.
+    ``read_to`` is passed over, and so is what numbers prove to have come (``tickfleet.reading.repeats``): it comes only
+    once. What the collector cannot fetch is not in the stream any more.
 
     Attributes:
         ts_event, ts_recv: When it was noticed, the reader's own clock (ns since the epoch).
@@ -113,6 +116,7 @@ class Chunk(Struct, frozen=True):
         origin: Where the reader stood.
         before: The same, once it has been told what was missed before the first entry.
         after: Behind the last entry.
+        repeats: Those of ``ids`` that were handed out before, under other ids; they are not handed out again.
     """
 
     name: StreamName
@@ -121,15 +125,17 @@ class Chunk(Struct, frozen=True):
     origin: Mark
     before: Mark
     after: Mark
+    repeats: Collection[str] = frozenset()
 
     def whole(self) -> list[Entry]:
-        """What is handed out, and in its place, as ``Unreadable``, what is not."""
+        """What is handed out, and in its place, as ``Unreadable``, what cannot be."""
         told = [entry for entry in self.entries if isinstance(entry.event, Told)]
         if len(told) + len(self.ids) == len(self.entries):
             return [*self.entries]
         known = {entry.id: entry for entry in self.entries if not isinstance(entry.event, Told)}
         unreadable: Any = Unreadable()  # no type of event for every reader to think of
-        return [*told, *(known.get(entry_id) or Entry(self.name, entry_id, unreadable) for entry_id in self.ids)]
+        ids = (entry_id for entry_id in self.ids if entry_id not in self.repeats)
+        return [*told, *(known.get(entry_id) or Entry(self.name, entry_id, unreadable) for entry_id in ids)]
 
     def mark_behind(self, handed: int) -> Mark:
         """The mark once only the first ``handed`` entries, less than all, have been handed out."""
@@ -138,12 +144,16 @@ class Chunk(Struct, frozen=True):
         last = self.entries[handed - 1]
         if isinstance(last.event, Told):
             return self.before
-        return Mark(last.id, None if self.before.added is None else self.before.added + self._passed(last))
+        added = None if self.before.added is None else self.before.added + self._passed(last)
+        newest_first = (self.entries[index] for index in range(handed - 1, -1, -1))
+        return Mark(last.id, added, item=item_behind(self.name, self.before, newest_first, last.id))
 
     def rest(self, handed: int) -> "Chunk":
         """What is left once the first ``handed`` entries, at least one and less than all, have been handed out."""
         mark, last = self.mark_behind(handed), self.entries[handed - 1]
-        return Chunk(self.name, self.ids[self._passed(last) :], self.entries[handed:], mark, mark, self.after)
+        return Chunk(
+            self.name, self.ids[self._passed(last) :], self.entries[handed:], mark, mark, self.after, self.repeats
+        )
 
     def _passed(self, last: Entry) -> int:
         """How many of ``ids`` are behind us with ``last``."""

@@ -21,7 +21,9 @@ such note, begins at ``start``. Entries that retention removed before they were 
 taken over, are told of as ``Missed``.
 
 Where Redis comes back empty or older, ``Rewound`` says so, and the group goes on behind all that is known to be done:
-what comes again up to there is passed over.
+what comes again up to there is passed over. So are trades that a stream which was deleted brings again under other ids
+(``tickfleet.reading.repeats``), where this consumer knows that they are done; what others have done within the last
+second it may not know, and of candles nothing.
 
 Errors and waiting are those of ``Subscriber``; a stream that is not there is waited for, its key is not made.
 """
@@ -30,7 +32,7 @@ import asyncio
 import os
 import re
 import socket
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import suppress
 from itertools import chain
 from math import inf
@@ -38,11 +40,13 @@ from secrets import token_hex
 
 from tickfleet._util.clock import Clock, SystemClock
 from tickfleet._util.closing import Closing
+from tickfleet.contract.events import Trade
 from tickfleet.contract.identity import DataType
 from tickfleet.errors import InvalidConfigurationError, RedisUnreachableError
 from tickfleet.reading.decode import Skipped, entries_of
 from tickfleet.reading.entries import Entry, Missed, Rewound, Work, missed, rewound
-from tickfleet.reading.position import Mark
+from tickfleet.reading.position import Mark, id_order
+from tickfleet.reading.repeats import is_had, numbers_anew
 from tickfleet.reading.selection import StreamName, select
 from tickfleet.reading.streams import cursor
 from tickfleet.reading.streams.claims import Claims, Member
@@ -184,7 +188,7 @@ class GroupReader(Closing):
                 entries += self._removed(name, facts, mark)
             raw = found.get(key, ())
             new = [each for each in raw if not self._streams.is_done(name, each[0])]
-            entries += entries_of(name, new, self.skipped)
+            entries += self._not_done(name, entries_of(name, new, self.skipped))
             if raw:
                 self._streams.handed_out(name, raw[-1][0])
         ids = {names[key]: [entry_id for entry_id, _ in raw] for key, raw in found.items()}
@@ -195,6 +199,19 @@ class GroupReader(Closing):
         lost = cursor.loss(mark, facts)
         now_ns = self._clock.now_ns()
         return [missed(name, lost.count, mark.id, facts.first_id or "", lost.reason, now_ns)] if lost else []
+
+    def _not_done(self, name: StreamName, entries: Sequence[Entry]) -> list[Entry]:
+        """Without trades that come again under other ids, and are known to be done."""
+        return [entry for entry in entries if not self._is_done(name, entry)]
+
+    def _is_done(self, name: StreamName, entry: Entry) -> bool:
+        if numbers_anew(entry):
+            self._streams.numbered_anew(name)
+        trade = entry.event
+        if not isinstance(trade, Trade):
+            return False
+        done = self._streams.done_trades(name, id_order(entry.id)[1])
+        return any(is_had(trade, entry.id, place) for place in done)
 
     # --- what is done --------------------------------------------------------------------------------------------
 

@@ -30,11 +30,14 @@ class Mark(Struct, frozen=True, omit_defaults=True, gc=False):
         added: How many entries the stream had ever got when that was its last one; what is missing later is told by
             it. None: not known (``tickfleet.reading.streams.cursor`` says when).
         chosen: Somebody named it as the start: it need not be that of an entry.
+        item: What ``id`` does not say of the last item that was handed out (``tickfleet.reading.repeats``): of trades
+            the entry id, of candles the opening (ns) of the bar, plus 1 where it was closed.
     """
 
     id: str
     added: int | None = None
     chosen: bool = False
+    item: str = ""
 
 
 class Position(Struct, frozen=True):
@@ -64,6 +67,7 @@ class Position(Struct, frozen=True):
             try:
                 marks[name] = msgspec.json.decode(text, type=Mark)
                 id_order(marks[name].id)
+                id_order(marks[name].item or BEGINNING)
             except (msgspec.MsgspecError, UnicodeError, ValueError) as error:
                 raise InvalidConfigurationError(f"the saved position of {name} is damaged") from error
         return cls(marks)
@@ -123,3 +127,9 @@ def id_order(entry_id: str) -> tuple[int, int]:
     if not (ms.isdecimal() and ms.isascii() and (not dash or (n.isdecimal() and n.isascii()))):
         raise ValueError(f"{entry_id[:40]!r} is not an entry id")
     return int(ms), int(n or 0)
+
+
+def numbered(entry_id: str) -> tuple[int, int] | None:
+    """Time (ms) and number of a trade by its entry id; None for one that is no trade's."""
+    place = id_order(entry_id)
+    return None if place[1] in (0, LAST_OF_A_MS) else place

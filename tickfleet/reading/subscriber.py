@@ -21,7 +21,8 @@ What may happen, and what a reader then sees:
 | Redis goes away later | it tries again for ever and goes on at the same place; ``connected`` is false meanwhile |
 | retention removed entries that were not read yet | ``Missed`` in their place, with their number where it is known |
 | the stream was deleted and begun anew | ``Missed`` with the reason ``restarted``, then what is behind the place |
-| Redis came back empty or older: the stream ends before the place | ``Rewound``; what comes again is passed over |
+| Redis came back empty or older: the stream ends before the place | ``Rewound`` |
+| after either, trades and bars come again that were read | passed over (``tickfleet.reading.repeats``) |
 | the collector lost something, or its feed | ``Gap`` and ``FeedStatus`` in their place, as the collector wrote them |
 | a type or a field that this version does not know | passed over; types are counted in ``skipped`` |
 | an entry that is malformed | passed over and counted in ``skipped``; the newest are in ``skipped.aside`` |
@@ -37,6 +38,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from tickfleet._util.clock import Clock, SystemClock
 from tickfleet._util.closing import Closing
@@ -45,6 +47,7 @@ from tickfleet.errors import InvalidConfigurationError, RedisUnreachableError
 from tickfleet.reading.decode import Skipped, entries_of
 from tickfleet.reading.entries import Batch, Chunk, Entry, Missed, Rewound, missed, rewound
 from tickfleet.reading.position import Mark, Position
+from tickfleet.reading.repeats import item_behind, repeats
 from tickfleet.reading.selection import StreamName, select
 from tickfleet.reading.streams.connect import RetryState, within_reach
 from tickfleet.reading.streams.cursor import Rewind
@@ -180,13 +183,18 @@ class Subscriber(Closing):
         self._behind[chunk.name] = chunk.behind
         entries = entries_of(chunk.name, chunk.raw, self.skipped)
         ids = [entry_id for entry_id, _ in chunk.raw]
+        again = repeats(chunk.name, chunk.origin, entries)
+        if again:
+            entries = [entry for entry in entries if entry.id not in again]
+        item = item_behind(chunk.name, chunk.origin, reversed(entries), chunk.after.id)
+        after = self._reader.marks[chunk.name] = replace(chunk.after, item=item) if item else chunk.after
         if chunk.rewind is not None:
             entries = [self._rewound(chunk.name, chunk.rewind, chunk.origin)]
         if chunk.loss is not None:
             before_id, now_ns = ids[0] if ids else "", self._clock.now_ns()
             told = missed(chunk.name, chunk.loss.count, chunk.origin.id, before_id, chunk.loss.reason, now_ns)
             entries.insert(0, told)
-        return Chunk(chunk.name, ids, entries, chunk.origin, chunk.before, chunk.after)
+        return Chunk(chunk.name, ids, entries, chunk.origin, chunk.before, after, again)
 
     def _rewound(self, name: StreamName, found: Rewind, origin: Mark) -> Entry:
         return rewound(name, found.count, found.end_id, origin.id, self._clock.now_ns())

@@ -9,9 +9,20 @@ from tests.support.market_items import START_NS
 from tests.support.ports import free_port
 from tests.support.reading import numbers, read_items, rewinds
 from tests.support.redis_server import RedisServer
-from tests.support.stream_writer import BTC, BTC_TRADES, ETH_TRADES, trade, trade_id, write_trades
+from tests.support.stream_writer import (
+    BTC,
+    BTC_TRADES,
+    ETH_TRADES,
+    dated_id,
+    trade,
+    trade_id,
+    write,
+    write_dated,
+    write_trades,
+)
 from tests.support.waiting import PATIENCE_S, until
 from tickfleet.contract import keys
+from tickfleet.contract.events import Gap
 from tickfleet.errors import InvalidConfigurationError, RedisUnreachableError
 from tickfleet.reading.entries import Missed
 from tickfleet.reading.groups import Entry, GroupReader, Work
@@ -248,6 +259,35 @@ async def test_a_stream_that_is_gone_and_comes_back_goes_on(site: Site, clock: M
             clock.advance(DISCOVER_EVERY_S)
             await asyncio.wait([step], timeout=0.05)
         assert await step == ids(5, 6)
+
+
+@pytest.mark.parametrize("noted", [False, True])
+async def test_trades_that_a_deleted_stream_brings_again_are_not_done_again(
+    site: Site, clock: ManualClock, *, noted: bool
+) -> None:
+    write_dated(site.client, 1, 8)
+    async with site.member("a", clock=clock, at_once=3) as member:
+        assert await deal(member, 8) == [dated_id(number) for number in range(1, 9)]
+        if noted:  # else only this member knows how far it came
+            clock.advance(NOTE_EVERY_S)
+        write_dated(site.client, 9, 10)
+        assert await deal(member, 2) == [dated_id(9), dated_id(10)]
+        site.client.delete(BTC_TRADES.key)
+        write_dated(site.client, 4, 12, 60)
+        gone, *rest = await deal(member, 3)
+        assert isinstance(gone, Missed)
+        assert (gone.reason, rest) == ("restarted", [dated_id(11, 60), dated_id(12, 60)])
+
+
+async def test_numbers_that_the_exchange_gives_anew_are_not_done(site: Site, clock: ManualClock) -> None:
+    gap = Gap(ts_event=START_NS, ts_recv=START_NS, reason="id_reset")
+    write_dated(site.client, 1, 3)
+    async with site.member("a", clock=clock) as member:
+        await deal(member, 3)
+        reset_id = f"{START_NS // 1_000_000 + 1}-0"
+        write(site.client, BTC_TRADES, reset_id, gap)
+        write_dated(site.client, 1, 2, 1)
+        assert await deal(member, 3) == [reset_id, dated_id(1, 1), dated_id(2, 1)]
 
 
 # --- Redis away ------------------------------------------------------------------------------------------------------

@@ -17,10 +17,12 @@ from tests.support.stream_writer import (
     BTC_BOOK,
     BTC_TRADES,
     ETH_TRADES,
+    dated_id,
     delta,
     trade,
     trade_id,
     write,
+    write_dated,
     write_trades,
 )
 from tests.support.waiting import PATIENCE_S
@@ -486,3 +488,66 @@ async def test_a_restarted_stream_is_reported_also_when_no_counts_are_known(
         assert numbers(rest) == ids(31, 32)
         write_trades(redis_server.client, 33, 33)
         assert numbers(await entries(subscriber, 1)) == ids(33, 33)  # it is told once
+
+
+# --- a stream that was deleted while its collector was dead -----------------------------------------------------------
+
+
+def fresh_ids(first: int, last: int) -> list[str]:
+    return [dated_id(number, 60) for number in range(first, last + 1)]
+
+
+@pytest.mark.parametrize("rest", [False, True], ids=["followed", "saved"])
+async def test_what_comes_again_under_other_ids_is_not_handed_out_again(
+    redis_server: RedisServer, clock: ManualClock, *, rest: bool
+) -> None:
+    """The next run begins above the ids that there were, with trades that the ledger does not call complete."""
+    where: dict[str, Any] = {"redis": redis_server.url, "clock": clock, "at_once": 2}
+    status = FeedStatus(ts_event=START_NS, ts_recv=START_NS, state=FeedState.CONNECTED, reason="subscribed")
+    write_dated(redis_server.client, 1, 10)
+    write(redis_server.client, BTC_TRADES, f"{START_NS // 1_000_000 + 1}-0", status)
+    subscriber = Subscriber("okx:BTC-USDT", "trade", start="oldest", **where)
+    assert len(await entries(subscriber, 11)) == 11
+    redis_server.client.delete(BTC_TRADES.key)
+    write_dated(redis_server.client, 5, 8, 60)
+    saved = subscriber.position
+    if rest:
+        await subscriber.close()
+        subscriber = Subscriber("okx:BTC-USDT", "trade", start=Position.from_json(saved.to_json()), **where)
+    told = [entry for batch in await until_idle(subscriber) for entry in batch.entries]
+    assert [getattr(entry.event, "reason", None) for entry in told] == ["restarted"]
+    if rest:
+        saved = Position.from_json(subscriber.position.to_json())
+        await subscriber.close()
+        subscriber = Subscriber("okx:BTC-USDT", "trade", start=saved, **where)
+    write_dated(redis_server.client, 9, 12, 60)
+    assert numbers(await entries(subscriber, 2)) == fresh_ids(11, 12)
+    await subscriber.close()
+
+
+async def test_what_comes_again_is_not_called_unreadable(redis_server: RedisServer) -> None:
+    write_dated(redis_server.client, 1, 3, 60)
+    saved = Position({BTC_TRADES: Mark(dated_id(2))})
+    async with Subscriber("okx:BTC-USDT", "trade", start=saved, redis=redis_server.url) as subscriber:
+        (batch,) = await until_idle(subscriber)
+    (chunk,) = batch.chunks
+    assert [entry.id for entry in chunk.whole() if not isinstance(entry.event, Missed)] == fresh_ids(3, 3)
+    assert (chunk.ids, chunk.repeats) == (fresh_ids(1, 3), {*fresh_ids(1, 2)})
+
+
+async def test_the_position_within_a_batch_knows_what_came_again(redis_server: RedisServer) -> None:
+    """Nothing that was handed out comes again, whatever entry of the batch was the last."""
+    status = FeedStatus(ts_event=START_NS, ts_recv=START_NS, state=FeedState.CONNECTED, reason="subscribed")
+    write(redis_server.client, BTC_TRADES, f"{START_NS // 1_000_000 + 60_000}-0", status)
+    write_dated(redis_server.client, 1, 3, 60)
+    saved = Position({BTC_TRADES: Mark(dated_id(2), 2)})
+    async with Subscriber("okx:BTC-USDT", "trade", start=saved, redis=redis_server.url) as subscriber:
+        following = aiter(subscriber)
+        assert [getattr(each.event, "reason", None) for each in await read_items(following, 2)] == [
+            "restarted",
+            "subscribed",
+        ]
+        mark = subscriber.position.marks[BTC_TRADES]
+        assert mark == Mark(f"{START_NS // 1_000_000 + 60_000}-0", 1, item=dated_id(2))
+        assert [each.id for each in await read_items(following, 1)] == fresh_ids(3, 3)
+        assert subscriber.position.marks[BTC_TRADES] == Mark(dated_id(3, 60), 4)

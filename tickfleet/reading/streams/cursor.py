@@ -118,7 +118,7 @@ def rewind(mark: Mark, facts: StreamFacts | None) -> Rewind | None:
 
 def passed_loss(mark: Mark, facts: StreamFacts) -> Mark:
     """The mark once ``loss`` has been told: all that is there is behind it, where that is so."""
-    return Mark(mark.id, facts.removed) if _is_behind(mark, facts) else mark
+    return Mark(mark.id, facts.removed, item=mark.item) if _is_behind(mark, facts) else mark
 
 
 def advanced(mark: Mark, read: int, last_id: str, facts: StreamFacts | None) -> Mark:

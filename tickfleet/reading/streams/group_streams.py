@@ -1,11 +1,12 @@
 """The streams of a consumer group: the group is made in each, and made again where it is gone."""
 
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from tickfleet._util.clock import Clock
 from tickfleet.contract import keys
-from tickfleet.reading.position import BEGINNING, Mark, Position, id_order
+from tickfleet.contract.identity import DataType
+from tickfleet.reading.position import BEGINNING, Mark, Position, id_order, numbered
 from tickfleet.reading.selection import Selection, StreamName
 from tickfleet.reading.streams import cursor
 from tickfleet.reading.streams.commands import accepted, facts_of, xinfo
@@ -47,6 +48,10 @@ class GroupStreams:
         self._handed: dict[StreamName, Mark] = {}
         self._confirmed: dict[StreamName, OrderedDict[str, None]] = {}
         """By this member, beyond what all are done with: the last ``_PENDING_MAX``, as it did them."""
+        self._done_numbers: dict[StreamName, dict[int, int]] = {}
+        """Those of them that are trades: number to the time of the entry (ms)."""
+        self._last_trade: dict[StreamName, tuple[int, int]] = {}
+        """Time (ms) and number of the last trade that all are known to be done with."""
         self._note_at_s = 0.0
 
     async def take_up(self, pipe: RedisPipe) -> list[StreamName]:
@@ -147,8 +152,37 @@ class GroupStreams:
         """This member has done these entries."""
         known = self._confirmed.setdefault(name, OrderedDict())
         known.update(dict.fromkeys(ids))
+        if name.data_type is DataType.TRADE:
+            numbers = self._done_numbers.setdefault(name, {})
+            for place in filter(None, map(numbered, ids)):
+                numbers.setdefault(place[1], place[0])
         while len(known) > _PENDING_MAX:
-            known.popitem(last=False)
+            self._forget_first(name, known)
+
+    def _forget_first(self, name: StreamName, known: OrderedDict[str, None]) -> tuple[int, int] | None:
+        """Forget what this member did first; if that was a trade, its time (ms) and number."""
+        entry_id, _ = known.popitem(last=False)
+        place = numbered(entry_id) if name.data_type is DataType.TRADE else None
+        if place is not None:
+            self._done_numbers.get(name, {}).pop(place[1], None)
+        return place
+
+    def _all_did(self, name: StreamName, place: tuple[int, int] | None) -> None:
+        """All are done with the trades up to this one."""
+        if place is not None and place[1] > self._last_trade.get(name, (0, 0))[1]:
+            self._last_trade[name] = place
+
+    def done_trades(self, name: StreamName, number: int) -> Iterator[tuple[int, int]]:
+        """Trades that are known to be done, by time (ms) and number: the last of all, and the one of that number."""
+        if name in self._last_trade:
+            yield self._last_trade[name]
+        if (ms := self._done_numbers.get(name, {}).get(number)) is not None:
+            yield ms, number
+
+    def numbered_anew(self, name: StreamName) -> None:
+        """The exchange numbers its trades anew: the old numbers say nothing of them."""
+        self._last_trade.pop(name, None)
+        self._done_numbers.pop(name, None)
 
     def is_done(self, name: StreamName, entry_id: str) -> bool:
         """Whether an entry, which an older Redis hands out again, is known to be done."""
@@ -193,10 +227,15 @@ class GroupStreams:
                 self._done[name] = max(done, self._done.get(name, BEGINNING), key=id_order)
                 known = self._confirmed.get(name)
                 while known and self._below(name, next(iter(known))):
-                    known.popitem(last=False)
+                    self._all_did(name, self._forget_first(name, known))
+                if name.data_type is DataType.TRADE:
+                    self._all_did(name, numbered(self._done[name]))
 
     async def _known_done(self, pipe: RedisPipe, name: StreamName) -> str:
         """The highest id that this process or another one knows to be done."""
         command = pack_command(("HGET", keys.acknowledged(name.collector, self._group), name.key))
         noted = accepted(*await pipe.execute([command]))
-        return max(noted or BEGINNING, self._done.get(name, BEGINNING), key=id_order)
+        done = max(noted or BEGINNING, self._done.get(name, BEGINNING), key=id_order)
+        if name.data_type is DataType.TRADE:
+            self._all_did(name, numbered(done))
+        return done

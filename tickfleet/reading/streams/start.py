@@ -14,6 +14,8 @@ beginning: all in it is new.
 
 from datetime import UTC, datetime, timedelta
 
+from msgspec.structs import replace
+
 from tickfleet._util.clock import SystemClock
 from tickfleet._util.times import NEW, OLDEST, not_a_time, read_time
 from tickfleet.errors import InvalidConfigurationError
@@ -85,8 +87,10 @@ def _still_true(mark: Mark, facts: StreamFacts | None) -> Mark:
     if facts is None or id_order(mark.id) < id_order(facts.last_id):
         return mark
     if id_order(mark.id) == id_order(facts.last_id):
-        return Mark(mark.id, facts.added)
-    return Mark(mark.id, chosen=mark.chosen)  # beyond the end nobody knows how many will come before its place
+        return replace(mark, added=facts.added, chosen=False)
+    return Mark(
+        mark.id, chosen=mark.chosen, item=mark.item
+    )  # beyond the end nobody knows how many will come before its place
 
 
 def _id_before(time: datetime) -> str:

@@ -130,7 +130,7 @@ class StreamReader:
         if mark.added is None and mark.id == place and id_order(end) <= id_order(found.end_id):
             return
         self._rewound[name] = mark.id, found.end_id
-        after = self.marks[name] = Mark(mark.id)  # nobody knows how many will come before its place
+        after = self.marks[name] = Mark(mark.id, item=mark.item)  # nobody knows how many will come before its place
         self._to_tell.append(RawChunk(name, (), mark, after, after, rewind=found))
 
     async def _read(self, wait_s: float) -> list[RawChunk]:

@@ -1,0 +1,130 @@
+"""What a stream brings a second time, under other entry ids. Pure.
+
+A stream that was deleted, or that Redis has lost, is filled again by the collector: with what it cannot prove to have
+published, so with up to ten seconds of trades or closed bars that a reader may have had. Their numbers prove it: trades
+rise until the exchange numbers anew, where a ``gap`` (``id_reset``) is; bars rise by their opening. Such a gap may
+have been deleted, too, so a trade counts as had only where it is also not later than the last one. (So it comes twice
+where the exchange's clock is more than a minute ahead of the collector's.)
+
+In a stream of trades an entry id ends with the number of the trade, and begins with its time or a later one
+(``docs/contract.md``). That of a ``gap`` or ``feed_status`` says nothing of trades: the ``Mark`` keeps the last one's.
+"""
+
+from collections.abc import Iterable
+from typing import Protocol
+
+from tickfleet.contract.events import Candle, Gap, Trade
+from tickfleet.contract.identity import DataType
+from tickfleet.reading.position import Mark, id_order, numbered
+from tickfleet.reading.selection import StreamName
+
+ID_RESET = "id_reset"
+"""Reason of the gap where the exchange began to number its trades anew."""
+
+NS_PER_MS = 1_000_000
+_AHEAD_MS = 60_000
+"""A bar that opens later than that after its entry's time is none of the collector's, and proves nothing."""
+
+
+class Item(Protocol):
+    """An entry: its id, and the event in it."""
+
+    @property
+    def id(self) -> str:
+        """The entry's id."""
+
+    @property
+    def event(self) -> object:
+        """What it holds."""
+
+
+def repeats(name: StreamName, mark: Mark, entries: Iterable[Item]) -> frozenset[str]:
+    """The ids of those entries that were handed out before, under other ids.
+
+    Args:
+        name: The stream.
+        mark: Where its reader stood.
+        entries: What follows in the stream.
+    """
+    if name.data_type is DataType.TRADE:
+        last = trade_place(mark)
+        return _repeated_trades(last, entries) if last else frozenset()
+    if name.data_type is DataType.CANDLES and mark.item:
+        return _repeated_bars(int(mark.item), entries)
+    return frozenset()
+
+
+def item_behind(name: StreamName, mark: Mark, entries: Iterable[Item], last_id: str) -> str:
+    """The ``item`` of the mark behind ``last_id``.
+
+    Args:
+        name: The stream.
+        mark: Where its reader stood.
+        entries: What was handed out since, the newest first.
+        last_id: The last entry since, handed out or not; without one, ``mark.id``.
+    """
+    if name.data_type is DataType.TRADE:
+        return _trade_behind(mark, entries, last_id)
+    if name.data_type is DataType.CANDLES:
+        return _bar_behind(entries) or mark.item
+    return ""
+
+
+def trade_place(mark: Mark) -> tuple[int, int] | None:
+    """Time (ms) and number of the last trade before a mark; None: not known."""
+    return numbered(mark.item or mark.id)
+
+
+def is_had(trade: Trade, entry_id: str, last: tuple[int, int]) -> bool:
+    """Whether a trade is not behind the last one, by number and by time."""
+    place = numbered(entry_id)
+    return place is not None and place[1] <= last[1] and trade.ts_event // NS_PER_MS <= last[0]
+
+
+def numbers_anew(entry: Item) -> bool:
+    """Whether the exchange numbers its trades anew behind the entry."""
+    return isinstance(entry.event, Gap) and entry.event.reason == ID_RESET
+
+
+def _repeated_trades(last: tuple[int, int], entries: Iterable[Item]) -> frozenset[str]:
+    found: list[str] = []
+    for entry in entries:
+        if isinstance(entry.event, Trade) and numbered(entry.id):
+            if not is_had(entry.event, entry.id, last):
+                break
+            found.append(entry.id)
+        elif numbers_anew(entry):
+            break
+    return frozenset(found)
+
+
+def _repeated_bars(reached_ns: int, entries: Iterable[Item]) -> frozenset[str]:
+    found: list[str] = []
+    for entry in entries:
+        if isinstance(entry.event, Candle):
+            if entry.event.open_time >= reached_ns:
+                break
+            found.append(entry.id)
+    return frozenset(found)
+
+
+def _trade_behind(mark: Mark, entries: Iterable[Item], last_id: str) -> str:
+    known = mark.item or mark.id
+    for entry in entries:
+        if isinstance(entry.event, Trade) and numbered(entry.id):
+            known = entry.id
+            break
+        if numbers_anew(entry):
+            return ""
+    last, end = numbered(known), numbered(last_id)
+    return known if last and (end is None or end[1] < last[1]) else ""
+
+
+def _bar_behind(entries: Iterable[Item]) -> str:
+    """From which opening on a bar is new: a running one comes again and again, until it is closed."""
+    for entry in entries:
+        if isinstance(entry.event, Candle):
+            bar = entry.event
+            if bar.open_time // NS_PER_MS <= id_order(entry.id)[0] + _AHEAD_MS:
+                return str(bar.open_time + bar.closed)
+    return ""
