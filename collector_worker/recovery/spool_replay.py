@@ -51,6 +51,7 @@ class ResumePoints:
         self._incomplete: set[bytes] = set()
         self._inside: dict[bytes, bytes] = {}
         self._passed: dict[bytes, deque[Packed]] = {}
+        self._foreign: set[bytes] = set()
         self.left_out = 0
         """Records that join nothing."""
 
@@ -73,13 +74,17 @@ class ResumePoints:
         """Of each stream whose end is in the file the entries up to that: the answer to them may not have come."""
         return [list(self._passed[key]) for key in self._inside]
 
+    def end_is_foreign(self, key: bytes) -> None:
+        """The entry at the stream's end has the id of one of the file, but another program wrote it."""
+        self._foreign.add(key)
+
     def admits(self, packed: Packed) -> bool:
         """Whether the record is to be published now."""
         key = packed.key
         if key in self._inside:  # it was published before
             if self._inside[key] == packed.id:
                 del self._inside[key]
-                self._joined.add(key)
+                (self._incomplete if key in self._foreign else self._joined).add(key)
             return False
         joins = key in self._joined or (key in self._gone and not self._sought)
         if joins and (key != self._ledger or self._holds(packed)):
@@ -182,7 +187,10 @@ class SpoolReplay:
             await self._carry_out([])
         reports: list[bytes] = []
         for entries in resume_points.last_published():
-            reports += self._reports(entries, await read_replies(self._pipe, entries))
+            replies = await read_replies(self._pipe, entries)
+            if not isinstance(replies[-1], bytes):
+                resume_points.end_is_foreign(entries[-1].key)
+            reports += self._reports(entries, replies)
         for records in file.batches(self._batch_bytes):
             meanwhile()
             for part in parted(records, ledger):

@@ -283,3 +283,13 @@ async def test_what_was_refused_in_a_batch_of_which_nobody_heard_is_reported(tmp
     desk = await successor(tmp_path, earlier)
     assert await taken_over(desk) == [(3, 0)]
     assert beside(desk) == [*map(trade, (1, 2, *range(5, 10))), SKIPPED]
+
+
+async def test_nothing_is_published_after_a_foreign_end_with_an_id_of_ours(tmp_path: Path) -> None:
+    """The trade of that id is in no stream: the next run fetches it, with all that follows."""
+    earlier = await left_by_a_run(tmp_path, 2, *range(3, 10))
+    earlier.pipe.streams["t"].append((f"{NOW_MS}-3", {"type": "somebody's"}))
+    desk = await successor(tmp_path, earlier)
+    before = desk.trade_ids
+    assert await taken_over(desk) == [(0, 6)]
+    assert desk.trade_ids == before
