@@ -31,6 +31,7 @@ DEPLOYED = ("supervisord.conf", "redis.conf", "redis_server.py", "with_parent.py
 START_TIMEOUT_S = 20.0
 STOP_TIMEOUT_S = 40.0
 PLAIN_EVERY_S = 5.0
+USUAL_PORT = 6379
 ENDS_WITHIN_S = 2.0
 LOOK_EVERY_S = 0.5
 
@@ -73,7 +74,20 @@ def main() -> int:
     hints = ways_to_look(root, redis_port, metrics_port)
     sys.stdout.write("".join(f"demo: {line}\n" for line in hints))
     sys.stdout.flush()
-    return run(root, redis_port, metrics_port, arguments.seconds, hints)
+    code = run(root, redis_port, metrics_port, arguments.seconds, hints)
+    sys.stdout.write("".join(f"demo: {line}\n" for line in what_next(root, redis_port)))
+    return code
+
+
+def what_next(root: Path, redis_port: int) -> list[str]:
+    """What to do after the demo, of which nothing runs any more."""
+    place, command = shlex.quote(os.path.relpath(root)), shlex.quote(os.path.relpath(BIN / "manager-cli"))
+    url = f"TICKFLEET_REDIS_URL=redis://127.0.0.1:{redis_port}/0 "
+    return [
+        "ended; next, type make demo again and go through docs/tutorial.md in another terminal:",
+        f"TICKFLEET_ROOT={place} {command} tail okx:BTC-USDT trade",
+        f"to read it in Python, see README.md: {'' if redis_port == USUAL_PORT else url}python YOUR_PROGRAM.py",
+    ]
 
 
 def ways_to_look(root: Path, redis_port: int, metrics_port: int) -> list[str]:
@@ -113,10 +127,10 @@ def wanted_port(variable: str, otherwise: int) -> int:
 
 def next_redis_port() -> int:
     """The usual port of Redis, or the next one that is free, so that the demo never writes into a Redis of yours."""
-    found = next((port for port in range(6379, 6479) if claim(port)), None)
+    found = next((port for port in range(USUAL_PORT, USUAL_PORT + 100) if claim(port)), None)
     if found is None:
         raise DemoError("no port is free from 6379 to 6478; name one: TICKFLEET_REDIS_PORT=... make demo")
-    if found != 6379:
+    if found != USUAL_PORT:
         sys.stdout.write(f"demo: port 6379 is in use, so the demo's Redis listens on {found}\n")
     return found
 

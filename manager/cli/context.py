@@ -85,12 +85,25 @@ class Tools(Struct, frozen=True, kw_only=True):
         """
         taken = read_taken(self.fleet_path, self.environment)
         if taken is None:
-            return Standing(fleet=load_fleet(self.fleet_path, self.environment))
+            return Standing(fleet=self._file())
         try:
             file = load_wanted_fleet(self.fleet_path, self.environment)
         except InvalidConfigurationError as error:
             return Standing(fleet=taken, trouble=str(error))
         return Standing(fleet=taken, edited=None if file == taken else file)
+
+    def _file(self) -> Fleet:
+        try:
+            return load_fleet(self.fleet_path, self.environment)
+        except InvalidConfigurationError as error:
+            if isinstance(error.__cause__, FileNotFoundError) and self.fleet_path == self.environment.fleet_path:
+                raise InvalidConfigurationError(f"{error}; {another_fleet(self.environment)}") from error
+            raise
+
+
+def another_fleet(environment: Environment) -> str:
+    """Which fleet a command is about, for who means another one and sees that it is not there."""
+    return f"this is about the fleet in {environment.root}; for another one: export TICKFLEET_ROOT=FOLDER"
 
 
 def tell(text: str) -> None:

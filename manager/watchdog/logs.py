@@ -4,6 +4,7 @@ It writes on to those until it is told to open its logs anew, and nobody can rea
 """
 
 import os
+import re
 from pathlib import Path
 
 OWN = "supervisord.log"
@@ -12,21 +13,34 @@ OWN = "supervisord.log"
 _DELETED = " (deleted)"
 """How Linux marks the path of an open file that is gone (proc_pid_fd(5))."""
 
+_RENAMED = re.compile(r"(?P<name>.+\.log)[\W_].*")
+"""``manager.log.old``, ``manager.log-20261130.gz``; supervisord itself has no log open that it has put by."""
+
 
 def misplaced(pid: int, folder: Path) -> list[str]:
     """Names of such logs, in order; only supervisord's own where the system does not show the files of its process.
+
+    One that was moved into another folder is not found: its settings may have it there. supervisord's own is.
 
     Args:
         pid: supervisord's process.
         folder: That of the logs, as the system spells it: without links in its path.
     """
-    found = {path.name for path in _open_and_gone(pid) if path.parent == folder}
+    found = {name for path in _open_files(pid) if path.parent == folder and (name := _name_before(path.name))}
     if not (folder / OWN).exists():
         found.add(OWN)
     return sorted(found)
 
 
-def _open_and_gone(pid: int) -> list[Path]:
+def _name_before(name: str) -> str:
+    """What a log was called that was removed or renamed; empty for one that is where it belongs."""
+    found = _RENAMED.fullmatch(name.removesuffix(_DELETED))
+    if found:
+        return found["name"]
+    return name.removesuffix(_DELETED) if name.endswith(_DELETED) else ""
+
+
+def _open_files(pid: int) -> list[Path]:
     places = []
     try:
         with os.scandir(f"/proc/{pid}/fd") as entries:
@@ -37,4 +51,4 @@ def _open_and_gone(pid: int) -> list[Path]:
                     continue
     except OSError:
         return []
-    return [Path(place.removesuffix(_DELETED)) for place in places if place.endswith(_DELETED)]
+    return [Path(place) for place in places]

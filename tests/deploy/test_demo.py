@@ -46,3 +46,12 @@ def test_a_folder_with_a_space_is_quoted(monkeypatch: pytest.MonkeyPatch, tmp_pa
     assert lines == [
         f"TICKFLEET_ROOT='var/demo 1' {HERE} {command}" for command in ("tail okx:BTC-USDT trade", "status")
     ]
+
+
+@pytest.mark.parametrize(("port", "variable"), [(6379, ""), (6390, "TICKFLEET_REDIS_URL=redis://127.0.0.1:6390/0 ")])
+def test_what_comes_after_it(port: int, variable: str) -> None:
+    assert demo.what_next(ROOT / "var" / f"demo-{port}", port) == [
+        "ended; next, type make demo again and go through docs/tutorial.md in another terminal:",
+        f"TICKFLEET_ROOT=var/demo-{port} {HERE} tail okx:BTC-USDT trade",
+        f"to read it in Python, see README.md: {variable}python YOUR_PROGRAM.py",
+    ]

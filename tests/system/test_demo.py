@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from deploy.demo import what_next
 from tests.support.ports import free_port, wait_until
 from tests.support.processes import BIN, ROOT, Process
 from tests.support.terminal import lines_of, written
@@ -54,6 +55,9 @@ def test_one_ends_by_itself_and_its_code_is_what_its_last_table_says(tmp_path: P
     process.stop()
     last = process.text().rpartition("5 desired, ")[2]
     assert code == (0 if last.startswith("5 healthy") else 1), process.text()
+    assert process.text().splitlines()[-3:] == [
+        f"demo: {line}" for line in what_next(ROOT / "var" / f"demo-{port}", port)
+    ]
     assert processes_of(f"demo-{port}") == []
 
 

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from common.config.fleet_file import Fleet, load_wanted_fleet
 from common.redis.rights import Login
-from manager.cli.context import Tools
+from manager.cli.context import Tools, another_fleet
 from manager.cli.doctor.exchange_checks import check_exchanges, check_start
 from manager.cli.doctor.exchange_places import places
 from manager.cli.doctor.findings import Finding, Severity, bad, ok
@@ -26,6 +26,7 @@ from manager.desired.rival import MEND
 from manager.report.figures.capacity import capacity_of
 from tickfleet.errors import EXIT_FAILURE, EXIT_OK, RedisUnreachableError
 
+_LOGS_OF_REDIS = "manager-cli logs redis, where it is the fleet's own"
 _COLOURS = {Severity.OK: "green", Severity.WARNING: "yellow", Severity.BAD: "red", Severity.SKIPPED: "bright_black"}
 
 
@@ -74,9 +75,7 @@ def doctor(
     except RedisUnreachableError as error:
         collectors, manager, rival = wanted.collectors, {}, ""
         capacity = capacity_of(collectors, wanted.redis.maxlen, None)
-        findings = [
-            bad("redis", str(error), "manager-cli logs redis, where it is the fleet's own; is TICKFLEET_ROOT right?")
-        ]
+        findings = [bad("redis", str(error), f"{_LOGS_OF_REDIS}; {another_fleet(tools.environment)}")]
     finally:
         client.close()
     findings += check_servers(servers(fleet))

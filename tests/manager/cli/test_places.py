@@ -1,5 +1,6 @@
 """Commands in a folder that is gone, or that this user may not look into: no traceback, the answer as elsewhere."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -15,6 +16,7 @@ pytestmark = pytest.mark.long
 FLEET = '[redis]\nurl = "redis://127.0.0.1:1"\n[[collectors]]\nexchange = "okx"\nsymbol = "BTC-USDT"\n'
 AWAY = "Redis at 127.0.0.1:1 cannot be reached"
 
+HERE = 'cd "$0" && exec "$@"'
 GONE = 'cd "$0" && rmdir "$0" && exec "$@"'
 UNREADABLE = 'cd "$0" && chmod 0 . && exec "$@"'
 
@@ -78,6 +80,28 @@ def test_a_relative_path_in_a_folder_that_is_gone(
     assert done.stderr == (
         f"{command.split()[0]}: {name}, and the current folder is gone: spell it in full, or go to another folder\n"
     )
+
+
+@pytest.mark.parametrize("command", ["doctor", "status", "list"])
+def test_a_missing_fleet_file_is_told_with_how_to_name_another_fleet(command: str, tmp_path: Path) -> None:
+    done = run(HERE, tmp_path, "manager-cli", command, TICKFLEET_ROOT=str(tmp_path / "none"))
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == (
+        f"manager-cli: {tmp_path}/none/deploy/fleet.toml: there is no such file;"
+        f" this is about the fleet in {tmp_path}/none; for another one: export TICKFLEET_ROOT=FOLDER\n"
+    )
+
+
+def test_doctor_without_redis_says_which_fleet_it_looked_at(tmp_path: Path) -> None:
+    done = run(HERE, tmp_path, "manager-cli", "doctor", "--offline", "--json", TICKFLEET_ROOT=str(tmp_path))
+    (redis,) = [finding for finding in json.loads(done.stdout) if finding["check"] == "redis"]
+    assert redis == {
+        "check": "redis",
+        "level": "bad",
+        "found": AWAY,
+        "mend": "manager-cli logs redis, where it is the fleet's own; this is about the fleet in"
+        f" {tmp_path}; for another one: export TICKFLEET_ROOT=FOLDER",
+    }
 
 
 def test_a_file_beside_an_unreadable_folder_is_told_in_one_line(tmp_path: Path) -> None:
