@@ -313,15 +313,22 @@ class BinanceSpot:
         return f"/api/v3/klines?symbol={_in_url(instrument.native)}&interval={interval}&{start}"
 
     def read_candles(self, body: bytes, interval: str, recv_ns: int) -> list[Candle]:
-        """All but the last row: it may be running, and nothing but a later row proves that it is not."""
-        rows = sorted(_read(body, _rest_bars), key=lambda row: row.open_ms)
+        """The bars of which a later one has begun: a row does not say whether it is running (section 6).
+
+        A row that opens after the receipt proves nothing of those before it, nor does one that opens between two bars.
+        """
+        bars = {
+            open_ns: row
+            for row in _read(body, _rest_bars)
+            if (open_ns := row.open_ms * NS_PER_MS) <= recv_ns and is_opening(interval, open_ns)
+        }
         return [
             Candle(
-                ts_event=row.open_ms * NS_PER_MS,
+                ts_event=open_ns,
                 ts_recv=recv_ns,
                 interval=interval,
-                open_time=row.open_ms * NS_PER_MS,
-                close_time=row.open_ms * NS_PER_MS + length_ns(interval),
+                open_time=open_ns,
+                close_time=open_ns + length_ns(interval),
                 open=row.open,
                 high=row.high,
                 low=row.low,
@@ -330,8 +337,7 @@ class BinanceSpot:
                 quote_volume=row.quote_volume,
                 closed=True,
             )
-            for row in rows[:-1]
-            if is_opening(interval, row.open_ms * NS_PER_MS)
+            for open_ns, row in sorted(bars.items(), key=lambda bar: bar[0])[:-1]
         ]
 
     def rest_units(self, path: str) -> float:

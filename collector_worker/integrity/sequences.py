@@ -11,7 +11,6 @@ time is not later than that of the last trade that was passed on. Nor does one w
 says nothing.
 """
 
-from collections import deque
 from collections.abc import Sequence
 from math import inf
 from typing import NamedTuple
@@ -41,7 +40,10 @@ ASK_ELSEWHERE_S = (0.5, 5.0)
 """How long after a trade was kept REST is asked for it, and how long after that again."""
 
 CLOSES_EARLY_NS = 2_000_000_000
-"""Clocks differ by less than this as a rule: one that is called closed earlier before its end is asked for at REST."""
+"""Clocks differ by less than this as a rule: one that is called closed earlier before its end is asked for at REST.
+
+Of a short bar half its length: none is closed before it opens.
+"""
 
 MOST_AHEAD = 100
 """Bars from the future that are remembered until REST is asked for them."""
@@ -291,8 +293,9 @@ class CandleSequence:
             None, WaitLimits(max_wait_s=max_wait_s, grace_s=min(CANDLE_GRACE_S, max_wait_s / 2))
         )
         self._implausible = 0
-        self._ahead: deque[int] = deque(maxlen=MOST_AHEAD)
-        """Bars of which the socket spoke before their time, as our clock goes."""
+        self._closes_early_ns = min(CLOSES_EARLY_NS, self.length_ns // 2)
+        self._ahead: dict[int, Candle] = {}
+        """What the socket said last of bars before their time, by our clock; a running one replaces no closed one."""
 
     @property
     def implausible(self) -> int:
@@ -316,26 +319,39 @@ class CandleSequence:
     def offer(self, candle: Candle, now_s: float) -> list[Candle | Lost]:
         """Take a live bar; a running one may come many times, a closed one once.
 
-        One from the future is not taken, but REST is asked: what both say is passed on.
+        One from the future is not taken, but REST is asked: a closed one of which both say the same is passed on.
         """
         number = self._number(candle.open_time)
         if self._is_from_the_future(candle):
             self._implausible += 1
-            if number not in self._ahead:
-                self._ahead.append(number)
-                self.sequence.ask(now_s)
+            self._remember(number, candle, now_s)
             return []
         return self.sequence.offer(candle, number, number, now_s, advances=candle.closed)
 
     def fill(self, candles: Sequence[Candle], now_s: float, *, more: bool) -> list[Candle | Lost]:
         """Take a page of closed bars that was fetched."""
         rows = [(self._number(candle.open_time), candle) for candle in candles]
-        believed = [row for row in rows if row[0] in self._ahead or not self._is_from_the_future(row[1])]
+        believed = [row for row in rows if not self._is_from_the_future(row[1]) or self._is_what_was_said(*row)]
         return self.sequence.fill(believed, now_s, more=more)
+
+    def _remember(self, number: int, candle: Candle, now_s: float) -> None:
+        said = self._ahead.get(number)
+        if said is not None and (not candle.closed or self._is_what_was_said(number, candle)):
+            return
+        self._ahead.pop(number, None)
+        if len(self._ahead) == MOST_AHEAD:
+            del self._ahead[next(iter(self._ahead))]
+        self._ahead[number] = candle
+        self.sequence.ask(now_s)
+
+    def _is_what_was_said(self, number: int, candle: Candle) -> bool:
+        """Whether the socket called this bar closed, too, with the same figures."""
+        said = self._ahead.get(number)
+        return said is not None and said.closed and _figures(said) == _figures(candle)
 
     def _is_from_the_future(self, candle: Candle) -> bool:
         """Whether it is called closed before its end, or opens later than clocks differ."""
-        early = candle.closed and candle.close_time - candle.ts_recv > CLOSES_EARLY_NS
+        early = candle.closed and candle.close_time - candle.ts_recv > self._closes_early_ns
         return early or is_ahead(candle.open_time, candle.ts_recv)
 
     def next_at_s(self) -> float | None:
@@ -352,3 +368,8 @@ class CandleSequence:
 
     def _number(self, ts: int) -> int:
         return number_at(self.interval, ts)
+
+
+def _figures(candle: Candle) -> tuple[str, str, str, str, str]:
+    """What is the same of a closed bar wherever it comes from."""
+    return candle.open, candle.high, candle.low, candle.close, candle.volume

@@ -206,6 +206,24 @@ def test_of_the_bars_the_last_may_be_running(rows: list[int], bars: list[int]) -
     assert binance().read_candles(body, "1m", RECV) == [closed(minute) for minute in bars]
 
 
+RUNNING = RECV // (MINUTE_MS * 1_000_000)
+
+
+@pytest.mark.parametrize(
+    "later",
+    [
+        kline(RUNNING + 1),
+        kline(RUNNING + 10**6),
+        kline(RUNNING, close="9"),
+        [RUNNING * MINUTE_MS + 1, *kline(RUNNING)[1:]],
+    ],
+    ids=["the next", "far ahead", "twice", "off its grid"],
+)
+def test_only_a_bar_that_has_begun_shows_that_earlier_ones_are_closed(later: list[Any]) -> None:
+    body = json.dumps([kline(RUNNING - 1), kline(RUNNING), later]).encode()
+    assert binance().read_candles(body, "1m", RECV) == [closed(RUNNING - 1)]
+
+
 BAD_ROWS: dict[str, dict[str, object]] = {
     "a price that is none": {"price": "abc"},
     "no size": {"qty": None},

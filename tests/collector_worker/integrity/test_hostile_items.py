@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from msgspec.structs import replace
@@ -13,6 +14,7 @@ from tickfleet.contract.coverage import State, intervals
 from tickfleet.contract.events import Candle, Trade
 from tickfleet.contract.health import WorkerState
 from tickfleet.contract.identity import DataType
+from tickfleet.contract.intervals import INTERVAL_S, length_ns, number_at, opens_at
 
 S = 1_000_000_000
 WAIT_S = 60
@@ -110,15 +112,17 @@ bar_steps = st.lists(
     st.one_of(
         st.tuples(st.sampled_from(["good", "lost"]), st.just(0), st.booleans()),
         st.tuples(st.just("hostile"), st.sampled_from([-100, -2, -1, 0, 1, 2, 60, 10**6, 10**9]), st.booleans()),
+        st.tuples(st.just("REST"), st.sampled_from([-100, 0, 1, 2, 60, 10**6]), st.just(True)),
     ),
     max_size=12,
 )
 
 
 class Bars:
-    """Bars of a minute: what the socket pushes, and an honest REST."""
+    """Bars of a minute: what the socket pushes, and a REST that has one false row where a test wants it."""
 
     def __init__(self, clock: ManualClock) -> None:
+        self.false_row: int | None = None
         self.clock = clock
         self.rig = FlowRig(clock)
         self.candle_flow = self.rig.candles(clock.now_ns())
@@ -154,7 +158,11 @@ class Bars:
             candle_flow.note_missing()
             opened, now = candle_flow.sequence.opens_at(number), self.clock.now_ns()
             closed = range(max(opened, self.start_ns), now - MINUTE + 1, MINUTE)[:PAGE]
-            candle_flow.on_page([self.bar(each, closed=True) for each in closed], more=len(closed) == PAGE)
+            page = [self.bar(each, closed=True) for each in closed]
+            if self.false_row is not None:
+                opened = max(0, now // MINUTE + self.false_row) * MINUTE
+                page += [] if opened in closed else [self.bar(opened, closed=True, price="667")]
+            candle_flow.on_page(sorted(page, key=lambda bar: bar.open_time), more=len(closed) == PAGE)
             candle_flow.pass_time()
 
 
@@ -167,7 +175,53 @@ def test_a_bar_called_closed_before_its_end_is_taken_from_rest() -> None:
     assert {event.close for event in bars.rig.events if isinstance(event, Candle)} == {"1"}
 
 
+@pytest.mark.parametrize("interval", INTERVAL_S)
+def test_a_bar_of_any_length_is_closed_at_its_end_as_far_as_clocks_differ(interval: str) -> None:
+    length = length_ns(interval)
+    early = min(2 * S, length // 2)
+    clock = ManualClock()
+    rig = FlowRig(clock)
+    number = number_at(interval, clock.now_ns()) + 1
+    clock.advance((opens_at(interval, number) - clock.now_ns()) / S)
+    candle_flow = rig.candles(clock.now_ns(), interval)
+
+    def closed(number: int, close: str) -> Candle:
+        opened, now = opens_at(interval, number), clock.now_ns()
+        return Candle(
+            ts_event=now, ts_recv=now, interval=interval, open_time=opened, close_time=opened + length,
+            open="1", high="9", low="1", close=close, volume="1", closed=True,
+        )  # fmt: skip
+
+    candle_flow.on_live(closed(number, "6"))
+    candle_flow.on_live(closed(number + 1, "6"))
+    clock.advance((length - early) / S - 0.001)
+    candle_flow.on_live(closed(number, "6"))
+    assert rig.events == []
+    clock.advance(0.001)
+    candle_flow.on_live(closed(number, "1"))
+    assert [(event.open_time, event.close) for event in rig.events if isinstance(event, Candle)] == [
+        (opens_at(interval, number), "1")
+    ]
+    assert candle_flow.next_at_s is not None, "REST is asked for what was called closed too early"
+
+
+@pytest.mark.parametrize("said", ["running", "other figures", "the same"])
+def test_a_bar_from_the_future_is_published_where_socket_and_rest_agree(said: str) -> None:
+    """Our clock is four minutes behind."""
+    bars = Bars(ManualClock())
+    ahead = [bars.start_ns + each * MINUTE for each in range(4)]
+    for opened in ahead[:-1]:
+        bars.candle_flow.on_live(bars.bar(opened, closed=True))
+    bars.candle_flow.on_live(
+        bars.bar(ahead[-1], closed=said != "running", price="2" if said == "other figures" else "1")
+    )
+    bars.candle_flow.on_page([bars.bar(opened, closed=True) for opened in ahead], more=False)
+    published = [event.open_time for event in bars.rig.events if isinstance(event, Candle) and event.closed]
+    assert published == (ahead if said == "the same" else ahead[:-1])
+
+
 @given(bar_steps)
+@example([("hostile", 2, False), ("REST", 1, True), ("REST", 1, True)])
 def test_good_bars_are_published_again_and_the_ledger_ends_in_the_past(sent: Sequence[tuple[str, int, bool]]) -> None:
     clock = ManualClock()
     bars = Bars(clock)
@@ -175,7 +229,9 @@ def test_good_bars_are_published_again_and_the_ledger_ends_in_the_past(sent: Seq
         if what == "hostile":
             opened = clock.now_ns() // MINUTE * MINUTE + ahead * MINUTE
             bars.candle_flow.on_live(bars.bar(max(0, opened), closed=closed, price="666"))
-        bars.minute(reaches_us=what != "lost")
+        bars.false_row = ahead if what == "REST" else None
+        bars.minute(reaches_us=what in ("good", "hostile"))
+    bars.false_row = None
     for _ in range(4):
         bars.minute(reaches_us=True)
     ended = clock.now_ns()
