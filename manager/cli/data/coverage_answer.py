@@ -7,6 +7,7 @@ import msgspec
 from msgspec import Struct
 
 from common.config.collector import ExchangeCollectorConfig
+from manager.cli.data.kept import KeptData, Removed, removed
 from manager.cli.times import date_time, length
 from manager.model.formatting import phrase, span
 from manager.settings import NS_PER_S
@@ -45,7 +46,8 @@ class CoverageAnswer(Struct, frozen=True, kw_only=True):
     Attributes:
         from_ts, to_ts: The range, ns; where an end of it was not asked for, that of what is known (0 where nothing is).
         parts: The whole range, also where the ledger says nothing.
-        complete: Whether all of the range is in the stream.
+        complete: Whether all of the range was published, and is still kept.
+        removed: What was published and is not kept any more; also before a range that begins with what is kept.
         up_to: See ``tickfleet.contract.coverage.up_to``; of all that is known, not of the range.
     """
 
@@ -55,6 +57,7 @@ class CoverageAnswer(Struct, frozen=True, kw_only=True):
     parts: list[Interval]
     complete: bool
     up_to: int
+    removed: Sequence[Removed] = ()
 
 
 class CoverageRow(Struct, frozen=True, kw_only=True):
@@ -116,23 +119,35 @@ def _order(subject: Subject) -> tuple[int, int]:
 
 
 def answer(
-    entries: Sequence[LedgerEntry], subject: Subject, from_ts: int | None, to_ts: int | None, now_ns: int
+    entries: Sequence[LedgerEntry],
+    subject: Subject,
+    from_ts: int | None,
+    to_ts: int | None,
+    now_ns: int,
+    kept: KeptData,
 ) -> CoverageAnswer:
-    """What is known of one subject from one time (None: the first known) to another (None: the last known).
+    """What is known of one subject from one time to another (None: the last known).
+
+    Where no beginning is asked for it is the first time that is known and that retention has left.
 
     From a time behind the last known one on nothing is known up to now, which is told.
     """
     known = intervals(entries, subject.data_type, subject.interval)
-    begin, end = (known[0].from_ts, known[-1].to_ts) if known else (0, 0)
-    begin = begin if from_ts is None else from_ts
-    end = to_ts if to_ts is not None else end if begin < end or not known else now_ns
+    start, end = (known[0].from_ts, known[-1].to_ts) if known else (0, 0)
+    gone = removed(clip(known, start if from_ts is None else from_ts, end if to_ts is None else to_ts), kept)
+    if from_ts is not None:
+        start = from_ts
+    elif kept.full:
+        start = min(max(start, kept.from_ns), end)
+    end = to_ts if to_ts is not None else end if start < end or not known else now_ns
     return CoverageAnswer(
         subject=subject,
-        from_ts=begin,
-        to_ts=max(begin, end),
-        parts=_padded(known, begin, end),
-        complete=is_complete(known, begin, end),
+        from_ts=start,
+        to_ts=max(start, end),
+        parts=_padded(known, start, end),
+        complete=is_complete(known, start, end) and all(span.to_ts <= start or span.from_ts >= end for span in gone),
         up_to=up_to(known),
+        removed=gone,
     )
 
 
@@ -169,6 +184,7 @@ def to_json(collector: str, answers: Sequence[CoverageAnswer], unreadable: int) 
                 "complete": one.complete,
                 "complete_up_to": one.up_to,
                 "intervals": [msgspec.to_builtins(part) for part in one.parts],
+                "no_longer_kept": [msgspec.to_builtins(span) for span in one.removed],
             }
             for one in answers
         ],
@@ -203,6 +219,19 @@ def up_to_line(one: CoverageAnswer, now_ns: int) -> str:
     if not one.up_to:
         return "nothing is known yet"
     return f"complete up to {date_time(one.up_to)} ({span((now_ns - one.up_to) / NS_PER_S)} ago)"
+
+
+def removed_lines(one: CoverageAnswer) -> list[str]:
+    """What was published and is not kept any more, a line each."""
+    return [removed_line(span) for span in one.removed]
+
+
+def removed_line(span: Removed) -> str:
+    """``published, no longer kept from 2026-03-29 10:00:00.123Z to 2026-03-29 10:05:00.000Z``."""
+    between = f"from {date_time(span.from_ts)} to {date_time(span.to_ts)}"
+    if span.whole:
+        return f"published, no longer kept {between}"
+    return f"published, no longer kept in part {between}: somebody deleted single entries (XDEL)"
 
 
 def verdict_line(answers: Sequence[CoverageAnswer], unreadable: int) -> str:

@@ -10,15 +10,18 @@ from common.config.fleet_file import Fleet
 from manager.cli.context import Tools
 from manager.cli.data.coverage_answer import (
     CoverageAnswer,
+    Subject,
     all_complete,
     answer,
     parse_data_types,
+    removed_lines,
     subjects,
     to_json,
     to_rows,
     up_to_line,
     verdict_line,
 )
+from manager.cli.data.kept import ROWS, KeptData, kept_data
 from manager.cli.effective import Site, at_site
 from manager.cli.patterns import is_pattern, select
 from manager.cli.times import parse_past, parse_time
@@ -51,7 +54,7 @@ def coverage(
     context: typer.Context,
     name: Annotated[str, typer.Argument(metavar="ID", help="Whose data, e.g. okx:BTC-USDT.")],
     from_time: Annotated[
-        str | None, typer.Option("--from", metavar="TIME", help="From then on (default: all that is known).")
+        str | None, typer.Option("--from", metavar="TIME", help="From then on (default: all that retention has left).")
     ] = None,
     to_time: Annotated[
         str | None, typer.Option("--to", metavar="TIME", help="Up to then, exclusive (default: all that is known).")
@@ -62,6 +65,10 @@ def coverage(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")] = False,
 ) -> None:
     """Show which times a collector's streams cover without a hole, and what is missing.
+
+    The ledger says what was published. What a stream no longer keeps of it is shown below: all before its oldest data
+    (retention, XTRIM, DEL, eviction), and up to where single entries were deleted (XDEL; from Redis 7.0 on). The answer
+    is not complete then, but for what retention removed before a range without --from.
 
     A TIME is 10m, -10m or 2h30m (so long ago), ISO 8601 (UTC where it names no zone), a unix time in s, ms, us or ns,
     the id of an entry, now, or oldest.
@@ -85,8 +92,9 @@ def coverage(
         raise UsageError("coverage is told of one collector, not of a pattern (manager-cli list shows them)")
     with at_site(tools) as site:
         collector, entries, unreadable = _ledger(site, name)
-    wanted = subjects(entries, site.fleet.find(collector), asked)
-    answers = [answer(entries, one, from_ts, to_ts, now_ns) for one in wanted]
+        wanted = subjects(entries, site.fleet.find(collector), asked)
+        kept = [_kept(site.client, site.file, collector, one) for one in wanted]
+    answers = [answer(entries, one, from_ts, to_ts, now_ns, of_it) for one, of_it in zip(wanted, kept, strict=True)]
     if as_json:
         sys.stdout.write(json.dumps(to_json(str(collector), answers, unreadable)) + "\n")
     else:
@@ -130,6 +138,24 @@ def _read(client: "SyncRedis", fleet: Fleet, collector: CollectorId) -> tuple[li
         after = f"({page[-1][0]}"
 
 
+def _kept(client: "SyncRedis", fleet: Fleet, collector: CollectorId, subject: Subject) -> KeptData:
+    """What the stream of that data still keeps: nothing where its key holds something else, or is not there."""
+    from common.redis.redis_py import is_wrong_type, translated_errors  # see ``tools``
+
+    key = keys.stream(collector, subject.data_type, subject.interval)
+    with translated_errors(fleet.redis), client.pipeline(transaction=False) as pipe:
+        pipe.xrange(key, "-", "+", count=ROWS)
+        pipe.xinfo_stream(key)
+        rows, info = pipe.execute(raise_on_error=False)
+        if isinstance(rows, Exception) and not is_wrong_type(rows):
+            raise rows
+        if isinstance(info, Exception) and rows and not is_wrong_type(info):
+            raise info
+    if isinstance(rows, Exception) or isinstance(info, Exception):
+        return KeptData()
+    return kept_data(info, rows, fleet.redis.maxlen.of(subject.data_type))
+
+
 def _print(answers: list[CoverageAnswer], unreadable: int, now_ns: int) -> None:
     from rich.console import Group  # slow to import, and JSON needs none
     from rich.text import Text
@@ -159,5 +185,6 @@ def _print(answers: list[CoverageAnswer], unreadable: int, now_ns: int) -> None:
         there = [index for index in range(len(columns)) if any(row[index] for row in rows)]
         table = Columns([columns[index] for index in there], [[row[index] for index in there] for row in rows])
         parts += [table] if one.parts else []
+        parts += [Text(line, style="red") for line in removed_lines(one)]
         parts += [Text(up_to_line(one, now_ns)), Text()]
     console().print(Group(*parts, Text(verdict_line(answers, unreadable), style="bold")))

@@ -8,20 +8,22 @@ from msgspec import Struct
 
 from common.redis.redis_py import shown_address
 from manager.cli.data.export.span import ExportSpan, Sieve
-from manager.cli.data.export.tally import ExportFacts, Tally
+from manager.cli.data.export.tally import ExportFacts, Tally, TradeNumbers
+from manager.cli.data.kept import ROWS, KeptData, kept_data, removed
 from tickfleet._util.clock import Clock, SystemClock
+from tickfleet.contract.coverage import clip
 from tickfleet.errors import FleetError, RedisUnreachableError
 from tickfleet.reading.coverage_reader import CoverageReader, CoverageView
 from tickfleet.reading.entries import Entry
 from tickfleet.reading.position import BEGINNING, Mark, Position, id_order
 from tickfleet.reading.selection import StreamName
 from tickfleet.reading.streams import cursor
-from tickfleet.reading.streams.commands import facts_of, xinfo
+from tickfleet.reading.streams.commands import accepted, facts_of, xinfo
 from tickfleet.reading.streams.new_streams import NO_STREAM
 from tickfleet.reading.subscriber import Subscriber
 from tickfleet.redis.client import RedisPipe
 from tickfleet.redis.config import RedisConfig
-from tickfleet.redis.protocol import is_wrong_type
+from tickfleet.redis.protocol import is_wrong_type, pack_command
 
 PATIENCE_S = 10.0
 """So long nothing has come of what was there: it is gone, or Redis is."""
@@ -68,7 +70,7 @@ class Copier:
         self._redis, self._name, self._span = redis, name, span
         self._file, self._progress = file, progress
         self._clock = clock or SystemClock()
-        self._tally = Tally()
+        self._tally, self._numbers = Tally(), TradeNumbers(span)
         self._odd = 0
 
     async def copy(self) -> Copied:
@@ -79,14 +81,16 @@ class Copier:
             RedisUnreachableError: Redis does not answer.
             ValueError: From the file: something cannot be written so.
         """
-        span, facts = self._span, await _facts(self._redis, self._name)
+        span, (facts, kept) = self._span, await _facts(self._redis, self._name)
         there = facts.first_id is not None and id_order(facts.last_id)[0] >= span.first_ms
         ended = await self._read(facts) if there else False
         look = await _ledger(self._redis, self._name)
         from_ns = span.from_ns or self._tally.first_ns
         lacks = look.lacks(from_ns, span.to_ns)
         in_part = lacks and not look.lacks(from_ns, min(look.up_to, span.to_ns))
-        known = ExportFacts(_trimmed_to(facts, span), ended, lacks, look.up_to if in_part else 0, self._odd)
+        gone = removed(clip(look.known, from_ns, span.to_ns), kept)
+        up_to, holes = look.up_to if in_part else 0, self._numbers.holes
+        known = ExportFacts(_trimmed_to(facts, span), ended, lacks, up_to, self._odd, gone, holes)
         return Copied(self._tally, known)
 
     async def _read(self, facts: cursor.StreamFacts) -> bool:
@@ -100,7 +104,9 @@ class Copier:
         async with self._subscriber(Position({self._name: start})) as subscriber:
             async for batch in subscriber.batches(idle_s=_TURN_S):
                 for chunk in batch.chunks:
-                    self._write([*sieve.take(chunk.whole())])
+                    entries = chunk.whole()
+                    self._numbers.add(entries)
+                    self._write([*sieve.take(entries)])
                     self._progress(self._span.share(chunk.after.id, first_id, facts.last_id))
                     reached, heard_s = id_order(chunk.after.id), self._clock.monotonic_s()
                 if sieve.done or reached >= last:
@@ -125,12 +131,13 @@ class Copier:
         self._tally.add(entries)
 
 
-async def _facts(redis: RedisConfig, name: StreamName) -> cursor.StreamFacts:
-    """The stream as it is."""
+async def _facts(redis: RedisConfig, name: StreamName) -> tuple[cursor.StreamFacts, KeptData]:
+    """The stream as it is, and what it keeps."""
     pipe = RedisPipe(redis, text=True)
     try:
         await pipe.connect()
-        (reply,) = await pipe.execute([xinfo(name.key)])
+        first = pack_command(("XRANGE", name.key, "-", "+", "COUNT", ROWS))
+        reply, found = await pipe.execute([xinfo(name.key), first])
         facts = facts_of(reply)
     finally:
         await pipe.close()
@@ -138,7 +145,9 @@ async def _facts(redis: RedisConfig, name: StreamName) -> cursor.StreamFacts:
         raise FleetError(f"{name.key} {NO_STREAM}")
     if facts is None:
         raise FleetError(f"{name.collector} has no stream of this type yet ({name.key})")
-    return facts
+    rows = [(entry_id, dict(zip(flat[::2], flat[1::2], strict=True))) for entry_id, flat in accepted(found)]
+    info = accepted(reply)
+    return facts, kept_data(dict(zip(info[::2], info[1::2], strict=True)), rows, redis.maxlen.of(name.data_type))
 
 
 def _trimmed_to(facts: cursor.StreamFacts, span: ExportSpan) -> int | None:

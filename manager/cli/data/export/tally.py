@@ -1,12 +1,16 @@
 """Pure: what an export wrote, and what an operator has to know of it."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from msgspec import Struct
 
+from manager.cli.data.coverage_answer import removed_line
+from manager.cli.data.export.span import ExportSpan
+from manager.cli.data.kept import Removed
 from manager.cli.times import date_time
 from manager.model.formatting import phrase
+from tickfleet.contract.events import FeedStatus, Gap, Trade
 from tickfleet.reading.entries import Entry
 
 
@@ -19,6 +23,8 @@ class ExportFacts(Struct, frozen=True):
         ledger: Why the range is not complete by the completeness ledger; empty: it is.
         vouched_ns: Up to when it is, by the ledger; 0: not even in part.
         odd: How many entries stand in the range by their ids and bear a time far from it: they are not in the file.
+        removed: What the ledger says was published, and the stream does not keep any more.
+        holes: See ``TradeNumbers.holes``.
     """
 
     trimmed_to_ns: int | None = None
@@ -26,6 +32,45 @@ class ExportFacts(Struct, frozen=True):
     ledger: str = ""
     vouched_ns: int = 0
     odd: int = 0
+    removed: Sequence[Removed] = ()
+    holes: Sequence[tuple[int, int]] = ()
+
+
+class TradeNumbers:
+    """Whether the numbers of trades follow each other: where they do not, and no gap says so, some were deleted.
+
+    It is shown all that is read, also beside the range: times need not rise with the numbers.
+    """
+
+    def __init__(self, span: ExportSpan) -> None:
+        self._span = span
+        self._last: tuple[int, int] | None = None
+        self._found: list[tuple[int, int]] = []
+        self._gaps: list[tuple[int, int]] = []
+
+    def add(self, entries: Iterable[Entry]) -> None:
+        """The next entries of the stream."""
+        for entry in entries:
+            event = entry.event
+            if isinstance(event, Trade):
+                self._add(int(event.trade_id), int(event.count or 1), event.ts_event)
+            elif not isinstance(event, FeedStatus):
+                self._last = None  # it says itself that something is missing there
+                if isinstance(event, Gap) and event.from_id and event.to_id:
+                    self._gaps.append((int(event.from_id), int(event.to_id)))
+
+    def _add(self, number: int, count: int, ts: int) -> None:
+        before, self._last = self._last, (number, ts)
+        first = number - count + 1
+        if before is None or before[0] + 1 >= first:
+            return
+        if max(before[1], ts) >= self._span.from_ns and min(before[1], ts) < self._span.to_ns:
+            self._found.append((before[0], first))
+
+    @property
+    def holes(self) -> list[tuple[int, int]]:
+        """The trades on both sides of each hole that touches the range and of which no gap tells, not even later."""
+        return [(last, at) for last, at in self._found if not any(a <= last and at <= b for a, b in self._gaps)]
 
 
 class Tally:
@@ -61,6 +106,14 @@ class Tally:
             found.append(
                 f"retention had removed what the stream held before {date_time(facts.trimmed_to_ns)}:"
                 " the beginning of the range may be missing"
+            )
+        else:
+            found += map(removed_line, facts.removed)
+        if holes := facts.holes:
+            trades = sum(at - last - 1 for last, at in holes)
+            found.append(
+                f"{trades} trades are not in the stream, by their numbers, at {len(holes)} places (the first behind"
+                f" {holes[0][0]}), and no gap says so: somebody deleted them"
             )
         if missed := self.types["missed"]:
             found.append(f"retention removed entries before they could be read, at {missed} places (type missed)")

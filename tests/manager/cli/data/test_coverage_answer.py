@@ -8,6 +8,7 @@ from common.config.collector import ExchangeCollectorConfig
 from manager.cli.data.coverage_answer import (
     AFTER,
     BEFORE,
+    CoverageAnswer,
     Subject,
     all_complete,
     answer,
@@ -18,6 +19,7 @@ from manager.cli.data.coverage_answer import (
     up_to_line,
     verdict_line,
 )
+from manager.cli.data.kept import KeptData
 from tests.manager.fakes import NOW_NS, S
 from tests.tickfleet.contract.coverage_models import TimedModel, timed
 from tickfleet.contract.coverage import Interval, LedgerEntry, LedgerKind, State
@@ -25,6 +27,13 @@ from tickfleet.contract.identity import DataType
 from tickfleet.errors import UsageError
 
 TRADE, ORDERBOOK, CANDLES = DataType.TRADE, DataType.ORDERBOOK, DataType.CANDLES
+
+
+def answered(
+    entries: list[LedgerEntry], subject: Subject, from_ts: int | None, to_ts: int | None, now_ns: int
+) -> CoverageAnswer:
+    """The answer where the stream keeps everything."""
+    return answer(entries, subject, from_ts, to_ts, now_ns, KeptData(from_ns=0))
 
 
 def entry(kind: LedgerKind, ts: int, data_type: DataType = TRADE, interval: str = "") -> LedgerEntry:
@@ -94,19 +103,19 @@ def test_the_answer_covers_the_asked_range(
     from_ts: int | None, to_ts: int | None, parts: list[tuple[int, int, str, str]], complete: bool
 ) -> None:
     start, end = (None if ts is None else NOW_NS + ts for ts in (from_ts, to_ts))
-    found = answer(LEDGER, Subject(TRADE), start, end, NOW_NS + 200)
+    found = answered(LEDGER, Subject(TRADE), start, end, NOW_NS + 200)
     told = [(part.from_ts - NOW_NS, part.to_ts - NOW_NS, part.state.value, part.reason) for part in found.parts]
     assert (told, found.complete, found.up_to) == (parts, complete, NOW_NS + 100)
 
 
 def test_nothing_is_known_of_what_is_not_in_the_ledger() -> None:
-    found = answer(LEDGER, Subject(ORDERBOOK), None, None, NOW_NS)
+    found = answered(LEDGER, Subject(ORDERBOOK), None, None, NOW_NS)
     assert (found.parts, found.complete, found.from_ts, found.to_ts) == ([], False, 0, 0)
     assert up_to_line(found, NOW_NS) == "nothing is known yet"
 
 
 def test_the_lines_below_the_tables() -> None:
-    good, bad = (answer(LEDGER, Subject(data_type), None, None, NOW_NS) for data_type in (TRADE, ORDERBOOK))
+    good, bad = (answered(LEDGER, Subject(data_type), None, None, NOW_NS) for data_type in (TRADE, ORDERBOOK))
     assert up_to_line(good, NOW_NS + 90 * S) == "complete up to 2027-01-15 08:00:00.000Z (90 s ago)"
     assert verdict_line([good], 0) == "complete"
     assert verdict_line([good, bad], 0) == "not complete: orderbook"
@@ -153,7 +162,7 @@ def test_text_from_the_ledger_is_made_fit_to_print() -> None:
 
 @given(timed())
 def test_json_holds_the_intervals_unchanged(model: TimedModel) -> None:
-    found = answer(model.entries, Subject(TRADE), None, None, NOW_NS)
+    found = answered(model.entries, Subject(TRADE), None, None, NOW_NS)
     document = json.loads(json.dumps(to_json("okx:BTC-USDT", [found], 0)))
     assert document["complete"] is found.complete
     [one] = document["coverage"]

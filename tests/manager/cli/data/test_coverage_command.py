@@ -17,7 +17,17 @@ BEGIN_NS = NOW_NS - 2 * HOUR_NS
 def note(stage: CliStage, kind: str, *, of: CollectorId = ETH, **facts: Any) -> None:
     """Append an entry to a ledger; of trades unless it says otherwise."""
     known = {"at": NOW_NS, "run_id": "a", "data_type": DataType.TRADE}
-    stage.redis.xadd(keys.coverage(of), _pairs(LedgerEntry(kind=LedgerKind(kind), **{**known, **facts})))
+    entry = LedgerEntry(kind=LedgerKind(kind), **{**known, **facts})
+    stage.redis.xadd(keys.coverage(of), _pairs(entry))
+    if entry.kind is LedgerKind.OPENED:
+        publish(stage, of, entry.data_type, entry.from_ts or 0, entry.interval)
+
+
+def publish(stage: CliStage, of: CollectorId, data_type: DataType, at_ns: int, interval: str = "") -> None:
+    """Append an item of data to its stream."""
+    kind = "candle" if interval else data_type.value
+    fields = {"type": kind, "ts_event": at_ns, "ts_recv": at_ns, "open_time": at_ns}
+    stage.redis.xadd(keys.stream(of, data_type, interval), fields, f"{at_ns // 1_000_000}-0")
 
 
 def _pairs(entry: LedgerEntry) -> dict[Any, Any]:
@@ -116,6 +126,7 @@ def test_json_is_the_whole_truth_and_nothing_else(stage: CliStage, lossy: None) 
                 "complete": False,
                 "complete_up_to": NOW_NS - 10 * S,
                 "intervals": [dict(zip(names, values, strict=True)) for values in intervals],
+                "no_longer_kept": [],
             }
         ],
     }
@@ -208,3 +219,50 @@ def test_help_teaches(stage: CliStage) -> None:
     text = stage.run("coverage", "--help").stdout
     assert "manager-cli coverage okx:BTC-USDT --from -1h" in text
     assert "exit codes: 0 the range is complete for all that is asked for" in text
+
+
+# --- what was published and is not kept -------------------------------------------------------------------------------
+
+TRADES = keys.stream(ETH, DataType.TRADE)
+GONE = "published, no longer kept from 2027-01-15 06:00:00.000Z to 2027-01-15 07:30:00.000Z"
+
+
+@pytest.fixture
+def half_an_hour(stage: CliStage, ledger: None) -> CliStage:
+    """Somebody deletes the stream, and its collector begins it anew half an hour ago."""
+    stage.redis.delete(TRADES)
+    publish(stage, ETH, DataType.TRADE, NOW_NS - HOUR_NS // 2)
+    return stage
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        ([], 1),
+        (["--from", "-1h"], 1),
+        (["--from", "-40m", "--to", "-20m"], 1),
+        (["--from", "-30m", "--to", "-20m"], 0),
+        (["--data", "trade", "--from", "2027-01-15T06:00", "--to", "2027-01-15T07:00"], 1),
+    ],
+)
+def test_a_range_that_somebody_deleted_is_exit_1(half_an_hour: CliStage, arguments: list[str], code: int) -> None:
+    result = half_an_hour.run("coverage", "okx:ETH-USDT", *arguments)
+    assert (result.exit_code, result.stderr) == (code, "")
+    assert ("published, no longer kept from " in result.stdout) is bool(code)
+    assert (GONE in result.stdout) is (not arguments)
+
+
+def test_a_stream_that_is_gone_keeps_nothing(stage: CliStage, ledger: None) -> None:
+    stage.redis.delete(TRADES)
+    result = stage.run("coverage", "okx:ETH-USDT", "--json")
+    span = {"from_ts": BEGIN_NS, "to_ts": NOW_NS - 10 * S, "whole": True}
+    assert result.exit_code == 1
+    assert [one["no_longer_kept"] for one in json.loads(result.stdout)["coverage"]] == [[span]]
+
+
+def test_what_retention_removed_is_told_and_belongs_to_no_open_range(half_an_hour: CliStage) -> None:
+    with half_an_hour.fleet_path.open("a", encoding="utf-8") as file:
+        file.write("\n[redis.maxlen]\ntrade = 1\n")
+    result = half_an_hour.run("coverage", "okx:ETH-USDT")
+    assert (result.exit_code, GONE in result.stdout) == (0, True)
+    assert half_an_hour.run("coverage", "okx:ETH-USDT", "--from", "-1h").exit_code == 1

@@ -218,6 +218,27 @@ def test_what_the_ledger_does_not_vouch_for_is_told(two_hours: RedisStage) -> No
     assert "the coverage ledger does not vouch for the whole range (too old)" in result.stderr
 
 
+def test_a_stream_that_was_deleted_and_begun_anew_lacks_its_beginning(two_hours: RedisStage) -> None:
+    two_hours.client.delete(BTC_TRADES.key)
+    for number in range(1_800, 2 * HOUR_S, 60):
+        write(two_hours.client, BTC_TRADES, entry_id(number), trade(number))
+    result = two_hours.run("export", "okx:BTC-USDT", "trade", *FIRST_HOUR, "--strict", str(two_hours.folder / "x.csv"))
+    says = "warning: published, no longer kept from 2026-01-01 00:00:00.000Z to 2026-01-01 00:30:00.000Z\n"
+    assert (result.exit_code, says in result.stderr) == (1, True)
+
+
+def test_trades_that_somebody_deleted_are_told_by_their_numbers(two_hours: RedisStage) -> None:
+    two_hours.client.xdel(BTC_TRADES.key, *map(entry_id, (100, 101, 200)))
+    file = two_hours.folder / "x.csv"
+    result = two_hours.run("export", "okx:BTC-USDT", "trade", *FIRST_HOUR, "--strict", str(file))
+    assert (result.exit_code, len(rows_of(file))) == (1, 3_597)
+    assert (
+        "warning: 3 trades are not in the stream, by their numbers, at 2 places (the first behind 99)" in result.stderr
+    )
+    later = ("--from", "2026-01-01T00:30", "--to", "2026-01-01T01:00", "--strict", "--force")
+    assert two_hours.run("export", "okx:BTC-USDT", "trade", *later, str(file)).exit_code == 0
+
+
 # --- what goes wrong --------------------------------------------------------------------------------------------------
 
 

@@ -1,5 +1,7 @@
-from manager.cli.data.export.tally import ExportFacts, Tally
+from manager.cli.data.export.span import ExportSpan
+from manager.cli.data.export.tally import ExportFacts, Tally, TradeNumbers
 from tests.support.market_items import START_NS
+from tests.support.market_items import trade as numbered
 from tests.support.stream_writer import BTC_TRADES, trade
 from tickfleet.contract.events import Gap
 from tickfleet.reading.entries import Entry, Missed, Rewound, Unreadable
@@ -49,3 +51,22 @@ def test_every_reason_for_a_doubt() -> None:
     assert tally().doubts(ExportFacts(ledger="unknown", vouched_ns=START_NS)) == [
         "complete by the coverage ledger only up to 2026-01-01 00:00:00.000Z: more may still come"
     ]
+
+
+def numbers(*events: object) -> list[tuple[int, int]]:
+    """The holes of a range of ten seconds."""
+    made = TradeNumbers(ExportSpan(START_NS, START_NS + 10 * S))
+    made.add([Entry(BTC_TRADES, "1-1", event) for event in events])  # type: ignore[arg-type]
+    return made.holes
+
+
+def test_holes_in_the_numbers_of_trades() -> None:
+    late = Gap(ts_event=START_NS, ts_recv=START_NS, reason="redis_refused", from_id="4", to_id="7")
+    assert numbers(*map(numbered, (1, 2, 3))) == []
+    assert numbers(*map(numbered, (1, 3, 4, 7))) == [(1, 3), (4, 7)]
+    assert numbers(*map(numbered, (1, 4, 7, 8)), late) == [(1, 4)], "a gap may stand behind later trades"
+    assert numbers(numbered(1), GAP, numbered(9)) == []
+    assert numbers(numbered(1), numbered(9, count="8")) == [], "an aggregate has the number of its last match"
+    assert numbers(numbered(900), numbered(1)) == [], "numbered anew"
+    assert numbers(numbered(11), numbered(13)) == [], "beside the range"
+    assert numbers(numbered(-3), numbered(13)) == [(-3, 13)]
