@@ -207,7 +207,8 @@ class Worker:
             telemetry=self._telemetry,
             beat_if_due=self._heartbeat.beat_if_due,
         )
-        self._trades, self._candles = await take_over(run, self._clock.now_ns())
+        restored = await take_over(run, self._clock.now_ns())
+        self._trades, self._candles, self._begun_anew = restored.trades, restored.candles, restored.begun_anew
 
     async def _collect(self) -> None:
         instrument = await self._find_instrument()
@@ -218,6 +219,8 @@ class Worker:
         watch = InstrumentWatch(self._config.id, instrument, self._pipeline.book, *context_it)
         watch.publish()
         self._watch_keys(self._pipeline, watch)
+        for stream in self._begun_anew:
+            self._pipeline.begun_anew(stream)
         context = ConnectionContext(
             exchange=self._exchange,
             instrument=instrument,

@@ -36,10 +36,12 @@ class RejectedRun(Struct):
 class Stream:
     """One Redis Stream of this collector; the only place where its entry ids are made."""
 
-    def __init__(self, key: str, data_type: DataType, maxlen: int) -> None:
+    def __init__(self, key: str, data_type: DataType, maxlen: int, interval: str = "") -> None:
         self.key = key
         self.key_bytes = key.encode()
         self.data_type = data_type
+        self.channel = data_type, interval
+        """What feeds it; the interval is empty but for candles."""
         self.maxlen = maxlen
         """Its bound, which it may exceed."""
         self.ids = StreamIds()
@@ -124,7 +126,7 @@ class Streams:
             if data_type is DataType.CANDLES:
                 for interval in config.candle_intervals:
                     key = keys.stream(config.id, data_type, interval)
-                    self._candles[interval] = Stream(key, data_type, bound)
+                    self._candles[interval] = Stream(key, data_type, bound, interval)
             else:
                 self._by_type[data_type] = Stream(keys.stream(config.id, data_type), data_type, bound)
 

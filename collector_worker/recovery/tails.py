@@ -78,16 +78,22 @@ def ahead_of_time(streams: Streams, now_ns: int) -> list[str]:
     return [stream.key for stream in streams.all() if stream.ids.last_ms > latest_ms]
 
 
-def begin_later(history: Iterable[LedgerEntry], streams: Streams, now_ns: int) -> None:
-    """A stream that is not there, though a run has collected before, was deleted: it begins again above its old ids.
+def begin_later(history: Iterable[LedgerEntry], streams: Streams, now_ns: int) -> list[Stream]:
+    """A stream that is not there, though the ledger tells of its data, was deleted: it begins again above its old ids.
 
     Its readers wait for what follows the last of those. They are not known any more, but none was further above the
-    clock of then than clocks differ, and that is below the clock of now. The ledger need not name the data: it does so
-    with the first closed bar, and a running one is in the stream before.
+    clock of then than clocks differ, and that is below the clock of now.
+    Data that the ledger does not name is mostly new: its stream begins now. So do candles before the first closed bar:
+    who has read running ones waits for as long as the exchange's clock is ahead.
+
+    Returns:
+        The streams that were deleted.
     """
-    for stream in streams.all() if any(True for _ in history) else ():
-        if stream.ids.last == NOWHERE:
-            stream.ids.next_marker(now_ns + MAX_CLOCK_DIFFERENCE_NS)
+    known = {(entry.data_type, entry.interval) for entry in history}
+    gone = [stream for stream in streams.all() if known and stream.ids.last == NOWHERE]
+    for stream in gone:
+        stream.ids.next_marker(now_ns + MAX_CLOCK_DIFFERENCE_NS * (stream.channel in known))
+    return [stream for stream in gone if stream.channel in known]
 
 
 def reached(history: Sequence[LedgerEntry], kind: DataType, interval: str = "") -> tuple[int, int | None] | None:

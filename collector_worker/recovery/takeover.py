@@ -8,7 +8,7 @@ from collector_worker.integrity.coverage_writer import CoverageWriter
 from collector_worker.integrity.sequences import CandleSequence, TradeSequence
 from collector_worker.publish.buffer import Buffer
 from collector_worker.publish.coverage_stream import CoverageStream
-from collector_worker.publish.own_streams import Streams
+from collector_worker.publish.own_streams import Stream, Streams
 from collector_worker.publish.publisher import Publisher
 from collector_worker.recovery.coverage_check import fetchable, unvouched
 from collector_worker.recovery.spool_replay import SpoolReplay
@@ -41,13 +41,18 @@ class NewRun(Struct, frozen=True, kw_only=True):
     beat_if_due: Callable[[], None]
 
 
-async def take_over(run: NewRun, now_ns: int) -> tuple[TradeSequence, dict[str, CandleSequence]]:
+class Restored(Struct, frozen=True):
+    """What earlier runs left: how far trades and candles (by interval) were, and the streams that are deleted since."""
+
+    trades: TradeSequence
+    candles: dict[str, CandleSequence]
+    begun_anew: list[Stream]
+
+
+async def take_over(run: NewRun, now_ns: int) -> Restored:
     """Publish what earlier runs left in files, and see where streams and ledger end. The run holds the fence by now.
 
     May be called again where it failed: nothing is kept of an attempt, which may have read another Redis.
-
-    Returns:
-        How far trades and candles were; the candles by interval.
 
     Raises:
         RedisUnreachableError: Redis went away, or takes no commands from us now.
@@ -77,8 +82,7 @@ async def take_over(run: NewRun, now_ns: int) -> tuple[TradeSequence, dict[str, 
 
     ends = {stream.key_bytes: stream.ids.last for stream in streams.all()}
     publisher.follow({**ends, ledger_key: ledger_stream.ids.last}, refused)
-    begin_later(ledger_stream.history, streams, now_ns)
-    return trades, candles
+    return Restored(trades, candles, begin_later(ledger_stream.history, streams, now_ns))
 
 
 def _report_ids_ahead(streams: Streams, now_ns: int, telemetry: Telemetry) -> None:

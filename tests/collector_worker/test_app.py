@@ -206,6 +206,17 @@ async def test_a_deleted_stream_and_hash_are_written_anew_and_marked_so(
     assert beat.state is WorkerState.RUNNING
 
 
+async def test_a_stream_deleted_between_two_runs_says_that_it_is_begun_anew(redis_server: RedisServer) -> None:
+    async with context(redis_server.config, a_ticker) as make, running(make()):
+        await until(lambda: "ticker" in published(redis_server) and bool(ledger(redis_server)))
+    redis_server.client.delete(PREFIX + "ticker")
+    async with context(redis_server.config, a_ticker) as make, running(make()):
+        await until(lambda: "ticker" in published(redis_server))
+    (_, first), (_, second) = redis_server.client.xrange(PREFIX + "ticker")[:2]
+    said = [(entry["state"], entry["reason"]) for entry in (first, second)]
+    assert said == [("disconnected", "begun_anew"), ("connected", "start")]
+
+
 async def test_junk_in_its_streams_does_not_stop_it(redis_server: RedisServer) -> None:
     redis_server.client.xadd(PREFIX + "ticker", {b"\xff": b"\xfe"})
     async with context(redis_server.config) as make, running(make()):

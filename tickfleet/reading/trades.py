@@ -32,6 +32,7 @@ class trades:  # noqa: N801 - it is called as a function is: trades("okx:BTC-USD
     Raises:
         InvalidConfigurationError: Something is misspelt.
         RedisUnreachableError: In the loop, where Redis does not answer at first; later it is waited for.
+        RuntimeError: In the loop, where another loop of the other kind, or in another thread, has the connection.
     """
 
     def __init__(
@@ -45,9 +46,12 @@ class trades:  # noqa: N801 - it is called as a function is: trades("okx:BTC-USD
         self._subscriber = Subscriber(collectors, DataType.TRADE, start=start, redis=redis, first_wait_s=first_wait_s)
         self._left: deque[Trade | Gap | Missed] = deque()
         """What a loop without ``async`` had read when it was left."""
+        self._owner: asyncio.AbstractEventLoop | None = None
+        """Whose the connection is: in another event loop it would be waited for for ever."""
 
     async def __aiter__(self) -> AsyncIterator[Trade | Gap | Missed]:
         """One after the other. A loop that was left goes on where it was with the next one."""
+        self._claim(asyncio.get_running_loop())
         while self._left:
             yield self._left.popleft()
         async for entry in self._subscriber:
@@ -56,10 +60,28 @@ class trades:  # noqa: N801 - it is called as a function is: trades("okx:BTC-USD
 
     def __iter__(self) -> Iterator[Trade | Gap | Missed]:
         """The same without ``async``: the reading is done by a thread, so that a loop may run in this one already."""
-        while self._left:
-            yield self._left.popleft()
-        batches = self._subscriber.batches()
         loop = asyncio.new_event_loop()
+        try:
+            self._claim(loop)
+            while self._left:
+                yield self._left.popleft()
+            yield from self._read_by_thread(loop)
+        finally:
+            if not sys.is_finalizing():
+                loop.close()
+
+    def _claim(self, loop: asyncio.AbstractEventLoop) -> None:
+        """A loop over trades begins, which reads in this event loop."""
+        owner = self._owner
+        if owner is not None and owner is not loop and not owner.is_closed():
+            raise RuntimeError(
+                "these trades are being read by another loop: continue with that one (async for after async for), "
+                "or make new ones with trades(...)"
+            )
+        self._owner = loop
+
+    def _read_by_thread(self, loop: asyncio.AbstractEventLoop) -> Iterator[Trade | Gap | Missed]:
+        batches = self._subscriber.batches()
         thread = Thread(target=loop.run_forever, name="tickfleet-trades", daemon=True)
         thread.start()
         try:
@@ -77,7 +99,6 @@ class trades:  # noqa: N801 - it is called as a function is: trades("okx:BTC-USD
                 asyncio.run_coroutine_threadsafe(_end(batches), loop).result()
                 loop.call_soon_threadsafe(loop.stop)
                 thread.join()
-                loop.close()
 
 
 async def _next(batches: AsyncIterator[Batch]) -> Batch:

@@ -386,14 +386,17 @@ async def test_a_stream_that_is_gone_begins_again_above_the_ids_it_had(redis_ser
     candle(redis_server, "7-3", 9, 1)
     old = StreamIds().next(40 * S + off_ns, 40 * S)  # of a run that was killed then
     restored = await Restored.of(redis_server)
-    begin_later(written(passed(3)), restored.streams, 41 * S)
+    deleted = begin_later(written(passed(3)), restored.streams, 41 * S)
+    assert deleted == [restored.streams.of_type(DataType.TRADE)]
     begun = restored.streams.of_type(DataType.TRADE).ids.next_numbered(4, 41 * S, 41 * S)
     assert begun == "101000-4"
     assert place(begun.encode()) > place(old.encode())
     there = restored.streams.of_channel(DataType.CANDLES, "1m")
     assert there.ids.next(41 * S, 41 * S) == "41000-0", "it is there, and goes on"
     unnamed = restored.streams.of_type(DataType.TICKER)
-    assert unnamed.ids.next(41 * S, 41 * S) == "101000-1", "it may have been there before the ledger named it"
+    assert unnamed.ids.next(41 * S, 41 * S) == "41000-1", "it is new: nobody has read ids of it"
+    new_interval = restored.streams.of_channel(DataType.CANDLES, "1h")
+    assert new_interval.ids.next(40 * S, 41 * S) == "41000-1"
 
 
 async def test_streams_of_a_first_run_begin_now(redis_server: RedisServer) -> None:

@@ -128,3 +128,43 @@ async def test_two_loops_one_after_the_other(redis_server: RedisServer) -> None:
     read = trades("okx:BTC-USDT", start="oldest", redis=redis_server.url)
     async with asyncio.timeout(PATIENCE_S):
         assert [await anext(aiter(read)), await anext(aiter(read))] == [trade(1), trade(2)]
+
+
+async def test_a_loop_without_async_takes_no_connection_of_one_with_it(redis_server: RedisServer) -> None:
+    """It would block the event loop that it waits for."""
+    write_trades(redis_server.client, 1, 2)
+    read = trades("okx:BTC-USDT", start="oldest", redis=redis_server.url)
+    async for event in read:
+        assert event == trade(1)
+        break
+    with pytest.raises(RuntimeError, match=r"async for after async for.*or make new ones with trades"):
+        next(iter(read))
+    async with asyncio.timeout(PATIENCE_S):
+        assert await anext(aiter(read)) == trade(2)
+
+
+async def test_nor_does_one_with_it_while_the_other_is_held(redis_server: RedisServer) -> None:
+    write_trades(redis_server.client, 1, 2)
+    read = trades("okx:BTC-USDT", start="oldest", redis=redis_server.url)
+    held = iter(read)
+    assert next(held) == trade(1)
+    with pytest.raises(RuntimeError, match="make new ones"):
+        await anext(aiter(read))
+    with pytest.raises(RuntimeError, match="make new ones"):
+        next(iter(read))
+    assert next(held) == trade(2)
+    del held
+    async with asyncio.timeout(PATIENCE_S):
+        write_trades(redis_server.client, 3, 3)
+        assert await anext(aiter(read)) == trade(3)
+
+
+def test_a_loop_without_async_follows_a_program_s_that_has_ended(redis_server: RedisServer) -> None:
+    write_trades(redis_server.client, 1, 2)
+    read = trades("okx:BTC-USDT", start="oldest", redis=redis_server.url)
+
+    async def first() -> Trade | Gap | Missed:
+        return await anext(aiter(read))
+
+    assert asyncio.run(first()) == trade(1)
+    assert next(iter(read)) == trade(2)
