@@ -40,9 +40,9 @@ def trade_faults(
     known = {int(row["id"]): row for row in record}
     complaints: list[str] = []
     last: int | None = None
-    refused = {(fields["from_id"], fields["to_id"]) for _, fields in entries if _is_refusal(fields)}
+    refused = {(fields["from_id"], fields["to_id"]) for _, fields in entries if is_refusal(fields)}
     for entry_id, fields in entries:
-        if _is_refusal(fields):
+        if is_refusal(fields):
             continue  # it is written after what Redis took, and holds for the place that it names
         if fields["type"] == "gap":
             if not gaps:
@@ -58,7 +58,7 @@ def trade_faults(
     return complaints
 
 
-def _is_refusal(fields: Mapping[str, str]) -> bool:
+def is_refusal(fields: Mapping[str, str]) -> bool:
     """Whether it reports what Redis refused before entries that it took: another program wrote an id between them."""
     return fields["type"] == "gap" and fields.get("reason") == REDIS_REFUSED
 
@@ -152,7 +152,7 @@ class BookReader:
     def read(self, entries: Iterable[Entry]) -> "BookReader":
         """Apply entries in order; returns itself."""
         entries = list(entries)
-        self._refusals += sum(_is_refusal(fields) for _, fields in entries)
+        self._refusals += sum(is_refusal(fields) for _, fields in entries)
         for entry_id, fields in entries:
             kind = fields["type"]
             self._is_warned |= entry_id in self._begun
@@ -294,9 +294,9 @@ def candle_faults(entries: Sequence[Entry], record: Sequence[Sequence[str]], *, 
     known = {int(row[0]): list(row[1:6]) for row in record}
     complaints: list[str] = []
     until: int | None = None
-    refused = {fields["from_ts"] for _, fields in entries if _is_refusal(fields)}
+    refused = {fields["from_ts"] for _, fields in entries if is_refusal(fields)}
     for _, fields in entries:
-        if _is_refusal(fields):
+        if is_refusal(fields):
             continue
         if fields["type"] == "gap":
             until = int(fields["to_ts"])

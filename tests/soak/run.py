@@ -21,6 +21,7 @@ from tests.soak.check import (
     candle_faults,
     followed,
     id_faults,
+    is_refusal,
     joiner_faults,
     joining,
     ledger_faults,
@@ -264,7 +265,8 @@ def _check(report: Report, site: Site) -> None:
     for about in ((DataType.ORDERBOOK, ""), (DataType.TICKER, ""), (DataType.CANDLES, "1m")):
         report.complaints += ledger_faults(intervals(ledger, *about), time.time_ns())
     states = ledger_states(intervals(ledger, DataType.TRADE))
-    allowed = {State.COMPLETE, State.FILLED} | ({State.LOST} if gaps else set())
+    refused = any(is_refusal(fields) for _, fields in streams["trade"])
+    allowed = {State.COMPLETE, State.FILLED} | ({State.LOST} if gaps or refused else set())
     if any(fault.kind == "delete" and fault.key == stream_keys(plan.collector)["trade"] for fault in plan.redis):
         allowed |= {State.UNKNOWN}  # a run that is killed just then leaves nothing to tell whether a gap went with it
     if any(fault.kind == "foreign" and fault.key == keys.coverage(plan.collector) for fault in plan.redis):
