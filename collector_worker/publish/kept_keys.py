@@ -24,6 +24,8 @@ _TOLD_LOOKS = 60
 """So many looks after the loss it stands in the heartbeat."""
 
 _NAMED = 2
+_DELETED = "somebody deleted it, or Redis evicts keys"
+_TRIMMED = "somebody removed all its entries (XTRIM, XDEL)"
 
 
 class Kept(Struct):
@@ -60,15 +62,20 @@ class KeptKeys:
 
     def see(self, keys: Iterable[bytes], replies: Iterable[Reply]) -> None:
         """Take note of the answers."""
-        lost = [key for key, reply in zip(keys, replies, strict=True) if self._is_lost(self._kept[key], reply)]
+        found = dict(zip(keys, replies, strict=True))
+        lost = [key for key, reply in found.items() if self._is_lost(self._kept[key], reply)]
         for key in lost:
             self._kept[key].on_loss()
         self._quiet_looks = 0 if lost else self._quiet_looks + 1
         if lost:
-            why = f"what was in {_named(lost)} is gone: somebody deleted it, or Redis evicts keys"
+            trimmed = [key for key in lost if _is_trimmed(found[key])]
+            deleted = [key for key in lost if key not in trimmed]
+            why = "; ".join(filter(None, (_said(deleted, _DELETED), _said(trimmed, _TRIMMED))))
+            self._telemetry.beat.keys_lost = why
             self._telemetry.trouble("kept", why, ours=False)
             get_logger().error("keys_lost", why=why)
         elif self._quiet_looks == _TOLD_LOOKS:
+            self._telemetry.beat.keys_lost = ""
             self._telemetry.settled("kept")
 
     def _is_lost(self, kept: Kept, reply: Reply) -> bool:
@@ -84,6 +91,18 @@ class KeptKeys:
         kept.last_id = bytes(last_id)
         # Retention removes entries only above the bound.
         return facts[b"length"] < kept.bound and place(first_id) > place(before or first_id)
+
+
+def _is_trimmed(reply: Reply) -> bool:
+    """Whether it is the same stream as before: one that was deleted and begun anew has lost none of its entries."""
+    if not isinstance(reply, list):
+        return False
+    facts = dict(zip(reply[::2], reply[1::2], strict=True))
+    return bool(facts.get(b"entries-added", 0) > facts[b"length"])  # Redis 6.2 does not count
+
+
+def _said(lost: Sequence[bytes], why: str) -> str:
+    return f"what was in {_named(lost)} is gone: {why}" if lost else ""
 
 
 def _named(lost: Sequence[bytes]) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from common.process.log import get_logger
 from manager.decide.bans import bans_of
 from manager.desired.rival import with_a_way_out
-from manager.model.formatting import clock_time, span
+from manager.model.formatting import clock_time, phrase, span
 from manager.model.journal_entries import WHO, JournalEntry, What
 from manager.model.verdicts import Pulse
 from manager.observe.clock_jumps import Instant
@@ -50,6 +50,7 @@ class Incidents:
         self._banned = set[str]()
         self._gaps: dict[CollectorId, tuple[str, int]] = {}
         self._lost: dict[CollectorId, int] = {}
+        self._keys_lost: dict[CollectorId, str] = {}
         self._losses_due_s = float("-inf")
 
     def look(
@@ -70,6 +71,7 @@ class Incidents:
         if lease.leading and pulses is not None:
             yield from self._of_bans(pulses)
             yield from self._of_data(pulses)
+            yield from self._of_keys(pulses)
 
     def _of_redis(self, trouble: str) -> Iterator[JournalEntry]:
         """That it was away is told when it is back, as that is when it can be written; a long time is told before."""
@@ -163,6 +165,16 @@ class Incidents:
         for collector, count in lost.items():
             why = f"{count} hole{'' if count == 1 else 's'} could not be filled; manager-cli coverage {collector}"
             yield self._entry(What.DATA_LOST, why, {"gaps": str(count)}, str(collector))
+
+    def _of_keys(self, pulses: Mapping[CollectorId, Pulse]) -> Iterator[JournalEntry]:
+        """What somebody removed from Redis under a collector; what it said before we saw it first is not news."""
+        before = self._keys_lost
+        self._keys_lost = {
+            collector: pulse.heartbeat.keys_lost for collector, pulse in pulses.items() if pulse.heartbeat is not None
+        }
+        for collector, why in self._keys_lost.items():
+            if why and before.get(collector, why) != why:
+                yield self._entry(What.KEYS_LOST, phrase(why), collector=str(collector))
 
     def versions(self, pulses: Mapping[CollectorId, Pulse], last: JournalEntry | None) -> Iterator[JournalEntry]:
         """The versions of the collectors that run, where they are not those of the ``last`` entry of this kind."""

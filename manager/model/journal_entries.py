@@ -48,6 +48,7 @@ class What(Enum):
     WRITES_REFUSED = "writes_refused"  # code, since (ns): Redis answers and takes no writes; written when it does
     WRITES_TAKEN = "writes_taken"  # code, since (ns), refused_s
     DATA_LOST = "data_lost"  # gaps: so many holes could not be filled
+    KEYS_LOST = "keys_lost"  # a collector's keys were deleted, emptied or evicted while it runs
     # These three may hold ``asked``: the ids of the entries that they answer, separated by spaces.
     FLEET_APPLIED = "fleet_applied"  # added, changed, removed: collector ids, separated by spaces
     FLEET_REJECTED = "fleet_rejected"  # the fleet file cannot be used; all stays as it is

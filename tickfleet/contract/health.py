@@ -84,6 +84,7 @@ class Heartbeat(Struct, kw_only=True):
         banned_until: Until when the exchange has turned this machine away, as far as it knows; 0: it has not.
         banned_why: By which answer.
         limits_unshared: Why the exchange's limits are not shared with the other collectors; empty while they are.
+        keys_lost: What was in its keys and somebody removed from Redis, for ten minutes; empty: nothing.
         rest_looked_at: When REST last answered whether the market trades; it is asked because of a silence.
         rest_look: What was found, while the silence lasts.
         mute: Data types, with commas, that the exchange has but the socket does not bring.
@@ -128,6 +129,7 @@ class Heartbeat(Struct, kw_only=True):
     banned_until: int = 0
     banned_why: str = ""
     limits_unshared: str = ""
+    keys_lost: str = ""
     rest_looked_at: int = 0
     rest_look: RestLook = RestLook.NONE
     mute: str = ""

@@ -54,6 +54,23 @@ def test_a_restarted_stream_is_reported_once_when_it_has_entries_again() -> None
     assert (beat.last_error, beat.state) == (TOLD, WorkerState.SUBSCRIBING)  # not degraded; nothing has come yet
 
 
+def test_a_stream_that_was_emptied_is_not_called_deleted() -> None:
+    """One that is begun anew has lost none of the entries that it counts."""
+    rig = Rig(BOUND)
+    with capture_logs():
+        rig.see(stream(2, 1, 2), [*stream(1, 4, 4), b"entries-added", 3])  # type: ignore[misc]
+    assert rig.telemetry.beat.keys_lost == "what was in s is gone: somebody removed all its entries (XTRIM, XDEL)"
+    rig.see(*[stream(1, 4, 4)] * 60)
+    assert rig.telemetry.beat.keys_lost == ""
+
+
+def test_a_stream_that_was_deleted_is_called_so() -> None:
+    rig = Rig(BOUND)
+    with capture_logs():
+        rig.see(stream(2, 1, 2), [*stream(1, 4, 4), b"entries-added", 1])  # type: ignore[misc]
+    assert rig.telemetry.beat.keys_lost == TOLD
+
+
 @pytest.mark.parametrize(
     "replies",
     [

@@ -31,9 +31,9 @@ class Scene:
         self.incidents = Incidents(self.clock, ManagerSettings())
         self.pulses: dict[CollectorId, Pulse] = {}
 
-    def beat(self, collector: str, gaps: int, run_id: str = "a") -> None:
+    def beat(self, collector: str, gaps: int, run_id: str = "a", keys_lost: str = "") -> None:
         of = config(collector)
-        self.pulses[of.id] = pulse(heartbeat(of, gaps=gaps, run_id=run_id))
+        self.pulses[of.id] = pulse(heartbeat(of, gaps=gaps, run_id=run_id, keys_lost=keys_lost))
 
     def rounds(self, count: float, redis_trouble: str = "") -> list[JournalEntry]:
         entries = list[JournalEntry]()
@@ -158,6 +158,18 @@ def test_a_collector_without_a_heartbeat_has_lost_nothing(scene: Scene) -> None:
     scene.pulses = {BTC: Pulse()}
     scene.rounds(1)
     scene.beat("BTC-USDT", 9)
+    assert scene.rounds(1) == []
+
+
+def test_a_deleted_stream_is_told_once(scene: Scene) -> None:
+    gone = "what was in s is gone: somebody deleted it"
+    scene.beat("BTC-USDT", 0)
+    scene.beat("ETH-USDT", 0, keys_lost=gone)  # it was there before this manager
+    assert scene.rounds(2) == []
+    scene.beat("BTC-USDT", 0, keys_lost=f"{gone}\n")
+    (entry,) = scene.rounds(3)
+    assert (entry.what, entry.collector, entry.why) == (What.KEYS_LOST, str(BTC), gone)
+    scene.beat("BTC-USDT", 0)
     assert scene.rounds(1) == []
 
 

@@ -51,7 +51,8 @@ FIELDS = {
     "redis_reconnects": 0, "last_frame_at": 0,
     "rss_bytes": 0, "cpu_seconds": 1.5, "latency_p50_us": 0, "latency_p99_us": 0, "lag_p50_ms": 0, "lag_p99_ms": 0,
     "clock_offset_ms": 0, "loop_lag_ms": 0,
-    "banned_until": 0, "banned_why": "", "limits_unshared": "", "rest_looked_at": 0, "rest_look": "none", "mute": "",
+    "banned_until": 0, "banned_why": "", "limits_unshared": "", "keys_lost": "",
+    "rest_looked_at": 0, "rest_look": "none", "mute": "",
     "mute_reconnects": 0,
     "book_state": "valid", "trade_count": 3, "trade_last_event_at": 9, "trade_silence_limit": 30,
 }  # fmt: skip
