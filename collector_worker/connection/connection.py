@@ -49,9 +49,6 @@ from tickfleet.errors import (
     TurnedAwayError,
 )
 
-_TRADES_FLOW_NS = 60_000_000_000
-"""A market with a trade within this time has bids and asks."""
-
 _BOOK_PATIENCE_S = 10.0
 """An order book that is without a snapshot for longer is a trouble."""
 
@@ -273,7 +270,9 @@ class Connection:
 
     def _pass_on(self, output: Output) -> None:
         if isinstance(output, Acknowledged):
-            self._context.pipeline.book.subscribed(self._now_s(), output.channel.snapshot_wait_s)
+            self._context.pipeline.book.subscribed(
+                self._now_s(), output.channel.snapshot_wait_s, output.channel.full_levels
+            )
         elif isinstance(output, (Trade, Ticker, Candle, BookFrame)):
             self._grant(self._context.pipeline.on_event(output))
 
@@ -354,7 +353,7 @@ class Connection:
             if self._retired:
                 return
             book = context.pipeline.book
-            result = book.on_rest_snapshot(snapshot, channel.seed_levels, traded=self._trades_flow())
+            result = book.on_rest_snapshot(snapshot, channel.seed_levels, traded=context.pipeline.trades_flow())
             self._grant(context.pipeline.on_result(result))
             if book.state is BookState.VALID:
                 context.telemetry.settled("book")
@@ -362,12 +361,6 @@ class Connection:
                 self._say_why()
         finally:
             self._fetching = False
-
-    def _trades_flow(self) -> bool:
-        telemetry = self._context.telemetry
-        telemetry.gather()
-        trades = telemetry.beat.progress.get(DataType.TRADE)
-        return trades is not None and self._context.clock.now_ns() - trades.last_event_at < _TRADES_FLOW_NS
 
     def _say_why(self) -> None:
         self._context.telemetry.trouble("book", f"the order book waits: {self._context.pipeline.book.why}")

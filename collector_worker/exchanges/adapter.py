@@ -32,6 +32,8 @@ class Channel(Struct, frozen=True):
         seed_levels: Of an order book whose channel sends changes only: it begins with a snapshot by REST, which is cut
             at so many levels a side. Such changes also join a book that was built from another connection. 0: the
             channel sends its own snapshots.
+        full_levels: Of an order book: how many levels a side has in a snapshot, unless there are no more; a snapshot
+            with far fewer may be half of one. 0: any number of levels is the whole book.
     """
 
     data_type: DataType
@@ -40,6 +42,7 @@ class Channel(Struct, frozen=True):
     silence_limit_s: float = 0.0
     snapshot_wait_s: float = 5.0
     seed_levels: int = 0
+    full_levels: int = 0
 
 
 class Feed(Struct, frozen=True):

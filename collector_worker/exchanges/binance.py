@@ -362,7 +362,12 @@ class BinanceSpot:
             channels.append(Channel(DataType.TRADE, "", "trade"))
         if DataType.ORDERBOOK in wanted:
             depth = Channel(
-                DataType.ORDERBOOK, "", "depth@100ms", snapshot_wait_s=_SNAPSHOT_WAIT_S, seed_levels=_BOOK_LIMIT
+                DataType.ORDERBOOK,
+                "",
+                "depth@100ms",
+                snapshot_wait_s=_SNAPSHOT_WAIT_S,
+                seed_levels=_BOOK_LIMIT,
+                full_levels=_BOOK_LIMIT,
             )
             channels.append(depth)
         if DataType.TICKER in wanted:

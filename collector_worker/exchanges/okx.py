@@ -210,6 +210,9 @@ _BOOK_HEARTBEAT_S = 65.0
 _SNAPSHOT_WAIT_S = 5.0
 """Section 5, rule 7. Only for ``books``: the others send the whole book in each frame, and fewer levels than REST."""
 
+_BOOK_LEVELS = 400
+"""Section 5: the levels a side that ``books`` maintains; it has fewer where there are no more."""
+
 _RECENT_BARS = 1_440
 """Section 6: how far back ``/market/candles`` reaches."""
 
@@ -330,7 +333,7 @@ class Okx:
 
     def book_path(self, instrument: Instrument) -> str:
         """The 400 levels that ``books`` maintains, with ``seqId``."""
-        return f"/api/v5/market/books?instId={_in_url(instrument)}&sz=400"
+        return f"/api/v5/market/books?instId={_in_url(instrument)}&sz={_BOOK_LEVELS}"
 
     def read_book(self, body: bytes, recv_ns: int) -> BookSnapshot:
         """Section 5, rule 7: the snapshot to join buffered updates to."""
@@ -395,7 +398,9 @@ class Okx:
         if DataType.ORDERBOOK in wanted:
             name = self._config.param("book_channel")
             snapshot_wait_s = _SNAPSHOT_WAIT_S if name == "books" else inf
-            channels.append(Channel(DataType.ORDERBOOK, "", name, _BOOK_HEARTBEAT_S, snapshot_wait_s))
+            full_levels = _BOOK_LEVELS if name == "books" else 0
+            book = Channel(DataType.ORDERBOOK, "", name, _BOOK_HEARTBEAT_S, snapshot_wait_s, full_levels=full_levels)
+            channels.append(book)
         if DataType.TICKER in wanted:
             channels.append(Channel(DataType.TICKER, "", "tickers"))
         if DataType.CANDLES in wanted:

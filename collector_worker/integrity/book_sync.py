@@ -26,8 +26,8 @@ What is known: a snapshot by REST is cut at some number of levels, and what rest
 known (Binance sheet, section 5.3). Where less than a quarter of that number is left on a side, a new snapshot is asked
 for; what the socket brings meanwhile goes on top of it, and it is published in the place of the old book. Where nothing
 is left, the best price itself is uncertain, which is a doubt. A side that has fewer levels than it could have may be
-all there is, or half an answer: that is known as soon as a second answer agrees. An answer without any bid or ask is
-not believed at all while the market shows that there are some.
+all there is, or half of a snapshot, from wherever it came: that is known as soon as an answer of REST agrees. One
+without any bid or ask is not believed at all while the market shows that there are some.
 """
 
 from collections import deque
@@ -125,6 +125,7 @@ class BookSync:
         self._fetch_at_s: float | None = None
         self._fetch_pause = GrowingPause(FETCH_PAUSE_S, REST_RETRY_CAP_S)
         self._seed_levels = 0
+        self._full_levels = 0
         self._reseeding = False  # deltas are applied and wait for the new seed, too
         self._unsure = False  # the seed had so few levels that it may be half of one
         self._reseed_at_s = -inf
@@ -132,8 +133,15 @@ class BookSync:
 
     # --- connections ---------------------------------------------------------------------------------------------
 
-    def subscribed(self, now_s: float, snapshot_wait_s: float) -> None:
-        """The channel was acknowledged: a snapshot should come by itself within ``snapshot_wait_s``."""
+    def subscribed(self, now_s: float, snapshot_wait_s: float, full_levels: int = 0) -> None:
+        """The channel was acknowledged: a snapshot should come by itself within ``snapshot_wait_s``.
+
+        Args:
+            now_s: Monotonic time.
+            snapshot_wait_s: As in ``Channel``.
+            full_levels: As in ``Channel``.
+        """
+        self._full_levels = full_levels
         if self.state is not BookState.VALID:
             self.state = BookState.SYNCING
             self._fetch_pause.reset()
@@ -194,9 +202,12 @@ class BookSync:
         self._reseed_at_s = now_s + self._reseed_pause.begin(now_s)
         return BookRequest.FETCH_SNAPSHOT
 
-    def on_frame(self, frame: BookFrame) -> BookResult:
-        """Judge a frame from the socket."""
+    def on_frame(self, frame: BookFrame, *, traded: bool = False) -> BookResult:
+        """Judge a frame from the socket; ``traded`` as in ``on_rest_snapshot``."""
         if isinstance(frame.event, BookSnapshot):
+            if self._full_levels and self._lacks_a_side(frame.event, traded=traded):
+                self.why = "the snapshot of the socket lacks bids or asks although the market moves"
+                return NOTHING
             return self._on_snapshot(frame.event, frame.checksum)
         if self.state is not BookState.VALID:
             self._gather(frame.event, frame.checksum)
@@ -282,7 +293,7 @@ class BookSync:
             return NOTHING  # no wider, and of a later moment: nothing can be told from it
         self.book = wider
         self._seed_levels = cut_at
-        self._unsure = _is_short(snapshot, cut_at)
+        self._unsure = self._is_short(snapshot)
         self._last_seq = reached
         self._held_left = None if newer else _FRAMES_BEHIND_REST
         self._latest = self._latest if newer else None
@@ -302,6 +313,14 @@ class BookSync:
         bids = traded or _leaves_levels(delta.bids for delta in told)
         asks = traded or _leaves_levels(delta.asks for delta in told)
         return (not snapshot.bids and bids) or (not snapshot.asks and asks)
+
+    def _is_short(self, snapshot: BookSnapshot) -> bool:
+        """Whether a side has so much fewer levels than it could have that it may be half of one.
+
+        That is not asked of what carries no number, to which no answer of REST compares.
+        """
+        levels = min(len(snapshot.bids), len(snapshot.asks))
+        return snapshot.seq is not None and levels * _NARROW < max(self._seed_levels, self._full_levels)
 
     def _waiting_after(self, seq: int) -> list[tuple[BookDelta, int | None]] | None:
         """The buffered deltas that a snapshot does not hold yet; None where there is a hole between it and them."""
@@ -328,7 +347,7 @@ class BookSync:
         self.state = BookState.VALID
         self._last_seq = snapshot.seq
         self._seed_levels = cut_at
-        self._unsure = _is_short(snapshot, cut_at)
+        self._unsure = self._is_short(snapshot)
         self._latest = None
         self._held_left = None
         self._reseeding = False
@@ -426,11 +445,6 @@ class BookSync:
 def _size(waiting: tuple[BookDelta, int | None]) -> int:
     delta, _ = waiting
     return len(delta.bids) + len(delta.asks)
-
-
-def _is_short(snapshot: BookSnapshot, cut_at: int) -> bool:
-    """Whether a side has so much fewer levels than it could have that it may be half of one."""
-    return min(len(snapshot.bids), len(snapshot.asks)) * _NARROW < cut_at
 
 
 def _leaves_levels(sides: Iterable[Sequence[Level]]) -> bool:

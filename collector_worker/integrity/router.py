@@ -26,6 +26,9 @@ BOOK_HASH_EVERY_S = 0.5
 """The ``:book`` hash always names the stream id it corresponds to, so a late joiner loses nothing by its age; writing
 400 levels at every delta would cost more than everything else a collector does."""
 
+TRADES_FLOW_NS = 60_000_000_000
+"""Trades of no longer ago than this show that there are bids and asks."""
+
 CHECKSUM_UNUSABLE = "the checksum of the exchange does not match its own snapshots any more"
 """Books are still judged by their numbers; what the exchange now means by it is for a person to find out."""
 
@@ -85,7 +88,7 @@ class Router:
         if isinstance(event, Trade):
             self.on_trade(event)
         elif isinstance(event, BookFrame):
-            return self.on_result(self.book.on_frame(event))
+            return self._on_book(event)
         elif isinstance(event, Ticker):
             self._on_ticker(event)
         else:
@@ -100,6 +103,16 @@ class Router:
                 self._ways.ticker_track.passed(ticker.ts_event, ticker.ts_recv)
         else:
             self._telemetry.beat.duplicates_dropped += 1
+
+    def _on_book(self, frame: BookFrame) -> BookRequest | None:
+        hollow = isinstance(frame.event, BookSnapshot) and not (frame.event.bids and frame.event.asks)
+        return self.on_result(self.book.on_frame(frame, traded=hollow and self.trades_flow()))
+
+    def trades_flow(self) -> bool:
+        """Whether there were trades a moment ago, so that there are bids and asks."""
+        self._telemetry.gather()
+        trades = self._telemetry.beat.progress.get(DataType.TRADE)
+        return trades is not None and self._clock.now_ns() - trades.last_event_at < TRADES_FLOW_NS
 
     def on_result(self, result: BookResult) -> BookRequest | None:
         """Publish what the book let pass, and note its doubts."""

@@ -108,7 +108,7 @@ def test_a_symbol_of_another_script_is_percent_encoded() -> None:
 # --- the feed ---------------------------------------------------------------------------------------------------------
 
 TRADES = Channel(DataType.TRADE, "", "trade")
-BOOK = Channel(DataType.ORDERBOOK, "", "depth@100ms", snapshot_wait_s=0.5, seed_levels=1_000)
+BOOK = Channel(DataType.ORDERBOOK, "", "depth@100ms", snapshot_wait_s=0.5, seed_levels=1_000, full_levels=1_000)
 TICKERS = Channel(DataType.TICKER, "", "ticker")
 
 

@@ -316,7 +316,7 @@ def test_one_instrument_that_is_none_costs_no_other() -> None:
 # --- feeds ------------------------------------------------------------------------------------------------------------
 
 TRADES_ALL = Channel(DataType.TRADE, "", "trades-all")
-BOOKS = Channel(DataType.ORDERBOOK, "", "books", 65.0)
+BOOKS = Channel(DataType.ORDERBOOK, "", "books", 65.0, full_levels=400)
 TICKERS = Channel(DataType.TICKER, "", "tickers")
 MINUTES = Channel(DataType.CANDLES, "1m", "candle1m", 90.0)
 

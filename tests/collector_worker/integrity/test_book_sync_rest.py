@@ -1,10 +1,12 @@
 """Snapshots by REST that are not to be believed, and deltas that say so."""
 
 from collections.abc import Sequence
+from math import inf
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from collector_worker.exchanges.adapter import BookFrame
 from collector_worker.integrity.book_sync import NOTHING, BookRequest, BookResult, BookSync
@@ -34,11 +36,11 @@ def answer(seq: int, bids: int = CUT, asks: int = CUT) -> BookSnapshot:
 
 
 class Desk:
-    """A book that is seeded by REST."""
+    """A book that REST is asked for, of a channel with updates only or with its own snapshots (``cut_at`` 0)."""
 
     def __init__(self, cut_at: int = CUT) -> None:
         self.sync = BookSync(lambda bids, asks: 0, 0)
-        self.sync.subscribed(0.0, 0.0)
+        self.sync.subscribed(0.0, 0.0, CUT)
         self._cut_at = cut_at
         self._now_s = 0.0
 
@@ -46,8 +48,12 @@ class Desk:
         """A delta comes by the socket."""
         result = self.sync.on_frame(BookFrame(delta(prev_seq, seq, bids, asks)))
         if result.request is BookRequest.RESUBSCRIBE:
-            self.sync.subscribed(self._now_s, 0.0)
+            self.sync.subscribed(self._now_s, 0.0, CUT)
         return result
+
+    def push_snapshot(self, snapshot: BookSnapshot, *, traded: bool = False) -> BookResult:
+        """The socket sends a snapshot."""
+        return self.sync.on_frame(BookFrame(replace(snapshot, prev_seq=-1)), traded=traded)
 
     def ask(self, snapshot: BookSnapshot, *, traded: bool = False) -> BookResult:
         """REST is asked, which is due by now, and answers."""
@@ -98,7 +104,7 @@ def test_another_connection_begins_from_nothing() -> None:
     desk.ask(answer(100))
     desk.push(100, 110)
     desk.sync.disconnected()
-    desk.sync.subscribed(0.0, 0.0)
+    desk.sync.subscribed(0.0, 0.0, CUT)
     assert [event.seq for event in desk.ask(answer(105)).events] == [105]
 
 
@@ -219,14 +225,61 @@ def test_an_order_that_came_and_went_does_not_show_that_there_are_some() -> None
     assert desk.state == VALID
 
 
+@pytest.mark.parametrize("cut_at", [CUT, 0])
 @pytest.mark.parametrize(("bids", "asks"), [(1, CUT), (CUT, 1), (1, 1)])
-def test_half_an_answer_is_replaced_by_a_whole_one(bids: int, asks: int) -> None:
-    desk = Desk()
+def test_half_an_answer_is_replaced_by_a_whole_one(bids: int, asks: int, cut_at: int) -> None:
+    desk = Desk(cut_at)
     desk.ask(answer(100, bids, asks))
     desk.push(100, 101)
     (event,) = desk.ask(answer(101)).events
     assert (event.seq, len(event.bids), len(event.asks), getattr(event, "reason", "")) == (101, CUT, CUT, "reseed")
     assert desk.sync.due(1_000.0) is None
+
+
+@pytest.mark.parametrize("begun", [False, True], ids=["the first", "unasked"])
+@pytest.mark.parametrize(("bids", "asks"), [(1, CUT), (CUT, 1), (1, 1), *SIDES.values()])
+def test_half_a_snapshot_of_the_socket_is_replaced_by_an_answer(bids: int, asks: int, begun: bool) -> None:
+    desk = Desk(cut_at=0)
+    if begun:
+        desk.push_snapshot(answer(99))
+        assert desk.sync.due(1_000.0) is None
+    desk.push_snapshot(answer(100, bids, asks))
+    desk.push(100, 101, bids=[Level("100", "1")])
+    (event,) = desk.ask(answer(101)).events
+    assert (event.seq, len(event.bids), len(event.asks), getattr(event, "reason", "")) == (101, CUT, CUT, "reseed")
+    assert desk.sync.due(1_000.0) is None
+    assert desk.push(101, 102).events == (delta(101, 102),)
+
+
+@pytest.mark.parametrize("traded", [True, False])
+@pytest.mark.parametrize(("bids", "asks"), SIDES.values(), ids=SIDES)
+def test_a_one_sided_websocket_book_is_none_while_the_market_moves(bids: int, asks: int, traded: bool) -> None:
+    desk = Desk(cut_at=0)
+    if not traded:
+        desk.push(99, 100, bids=[Level("90", "1")], asks=[Level("110", "1")])
+    assert desk.push_snapshot(answer(100, bids, asks), traded=traded) == NOTHING
+    assert desk.state == (BookState.SYNCING, "the snapshot of the socket lacks bids or asks although the market moves")
+    assert desk.push(100, 101) == NOTHING
+    assert [event.seq for event in desk.ask(answer(100)).events] == [100, 101]
+    assert desk.state == VALID
+
+
+@pytest.mark.parametrize(("bids", "asks"), SIDES.values(), ids=SIDES)
+def test_an_unasked_one_sided_snapshot_leaves_a_valid_book(bids: int, asks: int) -> None:
+    desk = Desk(cut_at=0)
+    desk.push_snapshot(answer(100))
+    assert desk.push_snapshot(answer(100, bids, asks), traded=True) == NOTHING
+    assert (desk.state, desk.sync.book.sizes) == (VALID, (CUT, CUT))
+    assert desk.push(100, 101).events == (delta(100, 101),)
+
+
+@pytest.mark.parametrize(("bids", "asks"), [(0, 0), (1, 1), (0, 1)])
+def test_a_channel_of_any_number_of_levels_sends_the_whole_book(bids: int, asks: int) -> None:
+    """``bbo-tbt`` and ``books5`` of OKX (sheet, section 5): one level or none is all of it."""
+    sync = BookSync(lambda bids, asks: 0, 0)
+    sync.subscribed(0.0, inf)
+    assert len(sync.on_frame(BookFrame(answer(100, bids, asks)), traded=True).events) == 1
+    assert sync.due(1_000.0) is None
 
 
 def test_a_new_best_price_beyond_a_half_empty_answer_is_out_of_range() -> None:
@@ -235,9 +288,10 @@ def test_a_new_best_price_beyond_a_half_empty_answer_is_out_of_range() -> None:
     assert desk.push(100, 101, bids=[Level("100", "0"), Level("40", "1")]).out_of_sync == "out_of_range"
 
 
-def test_a_thin_book_is_asked_for_twice_and_published_once() -> None:
-    desk = Desk()
-    desk.ask(answer(100, 1, 1))
+@pytest.mark.parametrize("way", ["REST, updates only", "REST", "socket"])
+def test_a_thin_book_is_asked_for_again_and_published_once(way: str) -> None:
+    desk = Desk(CUT if way == "REST, updates only" else 0)
+    (desk.push_snapshot if way == "socket" else desk.ask)(answer(100, 1, 1))
     desk.push(100, 101, bids=[Level("100", "5")])
     assert desk.ask(answer(103, 1, 1)) == NOTHING, "of a later moment: not to be compared"
     assert desk.ask(answer(101, 1, 1)) == NOTHING

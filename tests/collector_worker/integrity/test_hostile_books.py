@@ -39,6 +39,7 @@ class Market:
     native: ClassVar[str]
     snapshot_wait_s: ClassVar[float]
     seed_levels: ClassVar[int]
+    full_levels: ClassVar[int]
 
     def __init__(self) -> None:
         self.clock = ManualClock()
@@ -186,7 +187,7 @@ class Market:
 class Okx(Market):
     """Sends a snapshot for each subscription."""
 
-    snapshot_wait_s, seed_levels = 5.0, 0
+    snapshot_wait_s, seed_levels, full_levels = 5.0, 0, 400
 
     def new_adapter(self) -> Adapter:
         return okx_adapter.new_adapter()
@@ -195,7 +196,7 @@ class Okx(Market):
         return self._book("update", change.seq, change.prev_seq, (change.bids, change.asks), native)
 
     def begin_channel(self) -> None:
-        self.sync.subscribed(self.clock.monotonic_s(), self.snapshot_wait_s)
+        self.sync.subscribed(self.clock.monotonic_s(), self.snapshot_wait_s, self.full_levels)
         whole = snapshot(self.truth[self.last], self.last)
         self.bring(self._book("snapshot", self.last, -1, (tuple(whole.bids), tuple(whole.asks))))
 
@@ -212,7 +213,7 @@ class Okx(Market):
 class Binance(Market):
     """Has its snapshots asked for."""
 
-    snapshot_wait_s, seed_levels = 0.5, 5_000
+    snapshot_wait_s, seed_levels, full_levels = 0.5, 5_000, 5_000
 
     def new_adapter(self) -> Adapter:
         return binance_adapter.new_adapter()
@@ -226,7 +227,7 @@ class Binance(Market):
         return binance_adapter.pushed("depth@100ms", {**binance_adapter.DEPTH, **facts, **levels})
 
     def begin_channel(self) -> None:
-        self.sync.subscribed(self.clock.monotonic_s(), self.snapshot_wait_s)
+        self.sync.subscribed(self.clock.monotonic_s(), self.snapshot_wait_s, self.full_levels)
 
     def false_snapshot(self, sides: Sides) -> bytes:
         return self.push(Change(self.last, self.last - 5, *sides))

@@ -7,7 +7,7 @@ from collector_worker.integrity.book_sync import BookRequest, BookResult
 from tests.support.clock import ManualClock
 from tests.support.pipeline_rig import PipelineRig
 from tickfleet.contract.coverage import LedgerKind
-from tickfleet.contract.events import BookDelta, BookSnapshot, FeedState, Level
+from tickfleet.contract.events import BookDelta, BookSnapshot, FeedState, Level, Trade
 from tickfleet.contract.health import BookState, WorkerState
 from tickfleet.contract.identity import DataType
 from tickfleet.redis.protocol import Scalar
@@ -250,3 +250,15 @@ def test_a_lost_feed_makes_its_book_stale(rig: PipelineRig) -> None:
     rig.pipeline.on_event(BookFrame(SNAPSHOT))
     assert rig.taken() == [("orderbook", replace(SNAPSHOT, reason="reconnect"))]
     assert [fields["state"] for fields in rig.hashes()] == ["valid"]
+
+
+def test_an_empty_snapshot_is_no_book_while_there_are_trades(rig: PipelineRig) -> None:
+    book, empty = rig.pipeline.book, replace(SNAPSHOT, bids=[], asks=[])
+    book.subscribed(0.0, 5.0, 400)
+    now_ns = rig.clock.now_ns()
+    rig.pipeline.on_event(Trade(now_ns, now_ns, "1", "1", "1", "buy"))
+    assert rig.pipeline.on_event(BookFrame(empty)) is None
+    assert rig.beat.book_state is BookState.SYNCING
+    rig.clock.advance(61.0)
+    rig.pipeline.on_event(BookFrame(empty))
+    assert rig.beat.book_state.value == "valid"
