@@ -324,8 +324,8 @@ class Worker:
         denied = refused_before = False
         while True:
             try:
-                body = await self._rest.fetch(path, self._exchange.rest_units(path))
-                instrument = self._exchange.read_instruments(body)
+                answer = await self._rest.fetch(path, self._exchange.rest_units(path))
+                instrument = answer.read(self._exchange.read_instruments)
             except ExchangeUnavailableError as error:
                 refused = isinstance(error, PlaceRefusedError)
                 if refused and refused_before:

@@ -341,8 +341,8 @@ class Connection:
         context = self._context
         try:
             path = context.exchange.book_path(context.instrument)
-            body = await context.rest.fetch(path, context.exchange.rest_units(path))
-            snapshot = context.exchange.read_book(body, context.clock.now_ns())
+            answer = await context.rest.fetch(path, context.exchange.rest_units(path))
+            snapshot = answer.read(lambda body: context.exchange.read_book(body, context.clock.now_ns()))
         except ExchangeUnavailableError as error:
             if (
                 context.pipeline.book.state is not BookState.VALID

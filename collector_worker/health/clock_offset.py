@@ -116,6 +116,7 @@ class ClockOffset:
         began_ns, began_s = self._clock.now_ns(), self._clock.monotonic_s()
         answer = await line.get(path, last=False)
         round_trip_s = self._clock.monotonic_s() - began_s
-        there_ms = self._exchange.read_time_ms(await self._client.heed(answer))
+        await self._client.heed(answer)
+        there_ms = answer.read(self._exchange.read_time_ms)
         middle_ms = began_ns / 1e6 + round_trip_s * 1000 / 2
         return Sample(round(there_ms - middle_ms), round_trip_s)

@@ -83,7 +83,8 @@ class InstrumentWatch:
     async def _look(self) -> None:
         path = self._exchange.instrument_path(self._known)
         try:
-            found = self._exchange.read_instruments(await self._rest.fetch(path, self._exchange.rest_units(path)))
+            answer = await self._rest.fetch(path, self._exchange.rest_units(path))
+            found = answer.read(self._exchange.read_instruments)
         except NotTradedError as error:
             self._not_traded(error.state, str(error))
         except UnknownSymbolError as error:

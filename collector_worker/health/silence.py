@@ -225,8 +225,8 @@ class SilenceWatch:
     async def _newest_trade_ts(self) -> int:
         """The exchange's time (ns) of the newest trade at REST, as far as it is believed; 0 where there is none."""
         path = self._exchange.newest_trades_path(self._instrument)
-        body = await self._rest.fetch(path, self._exchange.rest_units(path))
-        trades = self._exchange.read_trades(body, self._instrument, self._clock.now_ns())
+        answer = await self._rest.fetch(path, self._exchange.rest_units(path))
+        trades = answer.read(lambda body: self._exchange.read_trades(body, self._instrument, self._clock.now_ns()))
         return max((trade.ts_event for trade in trades if not is_ahead(trade.ts_event, trade.ts_recv)), default=0)
 
     def _behind(self, newest_ts: int, since_s: Mapping[DataType, float]) -> list[DataType]:

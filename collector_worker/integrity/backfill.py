@@ -76,8 +76,8 @@ class Backfiller:
             return
         self.trades.note_missing()
         path = self._exchange.trades_path(self._instrument, first_id)
-        body = await self._rest.fetch(path, self._exchange.rest_units(path))
-        page = self._exchange.read_trades(body, self._instrument, self._clock.now_ns())
+        answer = await self._rest.fetch(path, self._exchange.rest_units(path))
+        page = answer.read(lambda body: self._exchange.read_trades(body, self._instrument, self._clock.now_ns()))
         more = bool(page) and int(page[-1].trade_id) >= first_id + self._exchange.trades_page - 1
         self.trades.on_page(page, more=more)
 
@@ -85,8 +85,8 @@ class Backfiller:
         flow.note_missing()
         interval, now_ns = flow.sequence.interval, self._clock.now_ns()
         path = self._exchange.candles_path(self._instrument, interval, flow.sequence.opens_at(number), now_ns)
-        body = await self._rest.fetch(path, self._exchange.rest_units(path))
-        page = self._exchange.read_candles(body, interval, self._clock.now_ns())
+        answer = await self._rest.fetch(path, self._exchange.rest_units(path))
+        page = answer.read(lambda body: self._exchange.read_candles(body, interval, self._clock.now_ns()))
         last_ns = flow.sequence.opens_at(
             number + self._exchange.candles_page - 2
         )  # where the last bar of all is running

@@ -35,8 +35,8 @@ class RestClient(Struct, frozen=True):
     telemetry: Telemetry | None = None
     _forbidden: GrowingPause = field(default_factory=lambda: GrowingPause(FORBIDDEN_FIRST_S, DEFAULT_BAN_S[FORBIDDEN]))
 
-    async def fetch(self, path: str, units: float = 1.0) -> bytes:
-        """The body of an answer that is worth reading; one with an error code of the exchange is.
+    async def fetch(self, path: str, units: float = 1.0) -> rest.HttpAnswer:
+        """An answer that is worth reading; one with an error code of the exchange is.
 
         Raises:
             ExchangeUnavailableError: No answer, a server error, no JSON, or we were turned away; in the last case every
@@ -48,17 +48,17 @@ class RestClient(Struct, frozen=True):
             answer = await rest.get(self.root, path)
             if self.recorder is not None:
                 self.recorder.answered(self.root + path, answer.body)
-            body = await self.heed(answer)
+            await self.heed(answer)
         except ExchangeUnavailableError as error:
             if self.telemetry is not None:
                 self.telemetry.trouble(_ABOUT, str(error), ours=False)
             raise
         if self.telemetry is not None:
             self.telemetry.settled(_ABOUT)
-        return body
+        return answer
 
-    async def heed(self, answer: rest.HttpAnswer) -> bytes:
-        """The body of an answer that was got another way.
+    async def heed(self, answer: rest.HttpAnswer) -> None:
+        """Obey an answer that was got another way; it is worth reading if that raises nothing.
 
         Raises:
             FleetError: As ``fetch``.
@@ -80,7 +80,6 @@ class RestClient(Struct, frozen=True):
             raise ExchangeUnavailableError(f"{who} has trouble of its own (HTTP {status})")
         if (what := _instead_of_json(answer.body)) is not None:
             raise ExchangeUnavailableError(f"{who} answered {what} instead of JSON (HTTP {status})")
-        return answer.body
 
 
 def _instead_of_json(body: bytes) -> str | None:

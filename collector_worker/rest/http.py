@@ -6,8 +6,9 @@ are not used: an exchange that is reached through another host has that host's a
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 import h11
@@ -21,6 +22,9 @@ from tickfleet.errors import ExchangeUnavailableError, InvalidConfigurationError
 TIMEOUT_S = 10.0
 MAX_BODY_BYTES = 32 * 1024 * 1024
 _READ_BYTES = 65_536
+_OK = 200
+
+_Found = TypeVar("_Found")
 
 
 class _Address(Struct, frozen=True):
@@ -43,6 +47,19 @@ class HttpAnswer(Struct, frozen=True):
     body: bytes
     retry_after_s: float | None = None
     location: str = ""
+
+    def read(self, reader: Callable[[bytes], _Found]) -> _Found:
+        """What a reader of the exchange finds in the body; where it refuses the body, the status is said as well.
+
+        Raises:
+            ExchangeUnavailableError: The reader's own: ``OKX answered with error code 50011 (HTTP 400)``.
+        """
+        try:
+            return reader(self.body)
+        except ExchangeUnavailableError as error:
+            if self.status == _OK:
+                raise
+            raise ExchangeUnavailableError(f"{error} (HTTP {self.status})") from error
 
 
 async def get(root: str, path: str, timeout_s: float = TIMEOUT_S) -> HttpAnswer:

@@ -15,6 +15,7 @@ from msgspec.structs import replace
 import collector_worker
 from collector_worker.connection.connection import Connection
 from collector_worker.rest.client import RestClient
+from collector_worker.rest.http import HttpAnswer
 from tests.support.clock import WatchedClock
 from tests.support.feed_rig import Rig
 from tests.support.okx_wire import acknowledge, book
@@ -44,7 +45,7 @@ class LateRest(RestClient, frozen=True):
     requested: asyncio.Event = field(default_factory=asyncio.Event)
     fail: asyncio.Event = field(default_factory=asyncio.Event)
 
-    async def fetch(self, path: str, units: float = 1.0) -> bytes:
+    async def fetch(self, path: str, units: float = 1.0) -> HttpAnswer:
         """No answer, in the end."""
         self.requested.set()
         await self.fail.wait()

@@ -5,6 +5,7 @@ import asyncio
 from msgspec import field
 
 from collector_worker.rest.client import RestClient
+from collector_worker.rest.http import HttpAnswer
 from tests.support.ways import FREE, FreePermits
 
 
@@ -14,7 +15,7 @@ class Shelf(RestClient, frozen=True):
     answers: list[bytes | Exception] = field(default_factory=list)
     requests: list[tuple[str, float]] = field(default_factory=list)
 
-    async def fetch(self, path: str, units: float = 1.0) -> bytes:
+    async def fetch(self, path: str, units: float = 1.0) -> HttpAnswer:
         """The next answer; after the last one nothing comes any more."""
         self.requests.append((path, units))
         if not self.answers:
@@ -22,7 +23,7 @@ class Shelf(RestClient, frozen=True):
         reply = self.answers.pop(0)
         if isinstance(reply, Exception):
             raise reply
-        return reply
+        return HttpAnswer(200, reply)
 
 
 def shelf(*answers: bytes | Exception) -> Shelf:

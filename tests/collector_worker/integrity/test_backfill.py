@@ -14,6 +14,7 @@ from collector_worker.exchanges.binance import BinanceSpot
 from collector_worker.integrity.backfill import Backfiller
 from collector_worker.integrity.gap_sequencer import PATIENCE_TRIES
 from collector_worker.integrity.sequences import MAX_JUMP
+from collector_worker.rest.http import HttpAnswer
 from common.config.collector import ExchangeCollectorConfig
 from tests.support.clock import ManualClock
 from tests.support.flow_rig import FlowRig
@@ -176,13 +177,13 @@ class Archive(Shelf, frozen=True):
     clock: ManualClock = field(default_factory=ManualClock)
     newest: int = 0
 
-    async def fetch(self, path: str, units: float = 1.0) -> bytes:
+    async def fetch(self, path: str, units: float = 1.0) -> HttpAnswer:
         """The page that begins where the path says."""
         self.requests.append((path, units))
         self.clock.advance(1.0)
         await asyncio.sleep(0)
         first = int(path.partition("fromId=")[2].partition("&")[0])
-        return trades(*range(first, min(first + 3, self.newest + 1)))
+        return HttpAnswer(200, trades(*range(first, min(first + 3, self.newest + 1))))
 
 
 @pytest.mark.parametrize("newest", [1_000_000, MAX_JUMP], ids=["a million", "a thousand million"])

@@ -8,6 +8,8 @@ from random import Random
 import pytest
 from structlog.testing import capture_logs
 
+from collector_worker.exchanges import ExchangeFactory
+from collector_worker.exchanges.adapter import ExchangeCollector
 from collector_worker.rest.client import RestClient
 from collector_worker.rest.http import HttpAnswer
 from collector_worker.rest.rate_limits import RateLimiter
@@ -27,10 +29,14 @@ from tests.support.waiting import PATIENCE_S
 from tests.support.ways import FREE, FreePermits
 from tickfleet.contract.health import WorkerState
 from tickfleet.contract.identity import CollectorId, DataType
-from tickfleet.errors import ExchangeUnavailableError, PlaceRefusedError
+from tickfleet.errors import ExchangeUnavailableError, PlaceRefusedError, UnknownSymbolError
 from tickfleet.redis.config import RedisConfig
 
 RATE = Rate(per_s=80.0, burst=800.0)
+OKX, BINANCE = (
+    ExchangeFactory.create_collector(ExchangeCollectorConfig(exchange, "BTC-USDT", (DataType.TRADE,)))
+    for exchange in ("okx", "binance")
+)
 
 
 class Counting(FreePermits):
@@ -58,7 +64,8 @@ async def test_a_call_costs_its_units_and_brings_its_body() -> None:
     rate_limiter = Counting()
     async with HttpServer(answer(b'{"a":1}')) as server:
         client = RestClient(server.root, rate_limiter, RATE)
-        assert (await client.fetch("/depth?x=1", 50.0), await client.fetch("/time")) == (b'{"a":1}', b'{"a":1}')
+        answers = await client.fetch("/depth?x=1", 50.0), await client.fetch("/time")
+    assert answers == (HttpAnswer(200, b'{"a":1}'), HttpAnswer(200, b'{"a":1}'))
     assert (server.targets, rate_limiter.acquired) == (
         ["/depth?x=1", "/time"],
         [("rest", RATE, 50.0), ("rest", RATE, 1.0)],
@@ -68,7 +75,40 @@ async def test_a_call_costs_its_units_and_brings_its_body() -> None:
 @pytest.mark.parametrize("status", ["400 Bad Request", "404 Not Found"])
 async def test_an_error_of_the_exchange_is_worth_reading(status: str) -> None:
     async with HttpServer(answer(b'{"code":-1121}', status)) as server:
-        assert await RestClient(server.root, FreePermits(), FREE).fetch("/path") == b'{"code":-1121}'
+        assert await RestClient(server.root, FreePermits(), FREE).fetch("/path") == HttpAnswer(
+            int(status[:3]), b'{"code":-1121}'
+        )
+
+
+@pytest.mark.parametrize(
+    ("reader", "body", "status", "says"),
+    [
+        (OKX, b"[]", "400 Bad Request", "OKX answered something that is not its protocol (HTTP 400)"),
+        (OKX, b'{"x":1}', "401 Unauthorized", "OKX answered something that is not its protocol (HTTP 401)"),
+        (OKX, b'{"code":"404","data":[]}', "404 Not Found", "OKX answered with error code 404 (HTTP 404)"),
+        (OKX, b'{"code":"0","data":[]}', "404 Not Found", "OKX answered no time (HTTP 404)"),
+        (OKX, b"[]", "300 Multiple Choices", "OKX answered something that is not its protocol (HTTP 300)"),
+        (OKX, b"[]", "200 OK", "OKX answered something that is not its protocol"),
+        (BINANCE, b"[]", "400 Bad Request", "Binance answered with something that is not its protocol (HTTP 400)"),
+        (BINANCE, b'{"code":-1003}', "401 Unauthorized", "Binance answered with error code -1003 (HTTP 401)"),
+        (BINANCE, b"{}", "407 Proxy", "Binance answered with something that is not its protocol (HTTP 407)"),
+        (BINANCE, b'{"code":-1003}', "200 OK", "Binance answered with error code -1003"),
+    ],
+)
+async def test_what_a_reader_refuses_is_told_with_its_status(
+    reader: ExchangeCollector, body: bytes, status: str, says: str
+) -> None:
+    async with HttpServer(answer(body, status)) as server:
+        got = await RestClient(server.root, FreePermits(), FREE).fetch("/path")
+    with pytest.raises(ExchangeUnavailableError) as refused:
+        got.read(reader.read_time_ms)
+    assert str(refused.value) == says
+
+
+def test_an_unlisted_symbol_is_that_with_any_status() -> None:
+    unlisted = HttpAnswer(400, b'{"code":-1121,"msg":"Invalid symbol."}')
+    with pytest.raises(UnknownSymbolError, match=r"^Binance lists no instrument for symbol BTC-USDT$"):
+        unlisted.read(BINANCE.read_instruments)
 
 
 @pytest.mark.parametrize("status", ["500 Internal Server Error", "502 Bad Gateway", "503 Service Unavailable"])
@@ -144,7 +184,7 @@ async def test_a_ban_of_one_collector_pauses_all_collectors_of_that_exchange(
 async def test_an_answer_got_another_way_is_heeded_the_same() -> None:
     rate_limiter = FreePermits()
     client = RestClient("http://h", rate_limiter, FREE)
-    assert await client.heed(HttpAnswer(400, b"{}")) == b"{}"
+    await client.heed(HttpAnswer(400, b"{}"))
     with pytest.raises(ExchangeUnavailableError, match=r"HTTP 418"):
         await client.heed(HttpAnswer(418, b"{}", 5.0))
     assert rate_limiter.bans_s == [5.0]
@@ -212,7 +252,7 @@ async def test_what_fails_stands_in_the_heartbeat_and_degrades_nothing() -> None
         says = "REST of 127.0.0.1 forbids us to ask, as a firewall does; we stay away for 30 s (HTTP 403)"
         assert (beat.state, beat.last_error) == (WorkerState.RUNNING, says)
         telemetry.trouble("book", "another trouble")
-        assert await client.fetch("/path") == b"{}"
+        assert await client.fetch("/path") == HttpAnswer(200, b"{}")
     assert telemetry.beat.last_error == "another trouble"
 
 

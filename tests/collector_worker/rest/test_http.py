@@ -66,10 +66,10 @@ async def test_a_refusal_is_an_answer_whose_code_the_adapter_reads() -> None:
     too_many = await fetched(answer(body, "429 Too Many Requests"))
     assert too_many == HttpAnswer(429, body)
     okx = Okx(ExchangeCollectorConfig("okx", "BTC-USDT", (DataType.TRADE,)))
-    for reply in (too_many, await fetched(answer(body))):  # with status 200 too
+    for reply, status in ((too_many, " (HTTP 429)"), (await fetched(answer(body)), "")):
         with pytest.raises(ExchangeUnavailableError) as unavailable:
-            okx.read_instruments(reply.body)
-        assert str(unavailable.value) == "OKX answered with error code 50011"
+            reply.read(okx.read_instruments)
+        assert str(unavailable.value) == f"OKX answered with error code 50011{status}"
 
 
 @pytest.mark.parametrize(
