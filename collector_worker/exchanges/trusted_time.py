@@ -5,7 +5,7 @@ receipt is taken as it is; one further ahead says nothing, and the time of the r
 ``ts_event`` stays what the exchange said.
 """
 
-MAX_CLOCK_DIFFERENCE_NS = 60 * 1_000_000_000
+from tickfleet.contract.events import MAX_CLOCK_DIFFERENCE_NS
 
 
 def is_ahead(event_ns: int, recv_ns: int) -> bool:

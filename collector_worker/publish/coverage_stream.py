@@ -15,7 +15,7 @@ from collector_worker.publish.publisher import Publisher
 from collector_worker.publish.stream_ids import StreamIds
 from collector_worker.publish.stream_tips import NO_STREAM, NOWHERE, Page, Reader, place, read_backwards, read_ends
 from tickfleet.contract import keys
-from tickfleet.contract.coverage import LedgerEntry, LedgerKind, State, decode, encode
+from tickfleet.contract.coverage import LedgerEntry, LedgerKind, State, encode, read_entry
 from tickfleet.contract.coverage_fold import Span, number_of
 from tickfleet.contract.identity import DataType
 from tickfleet.errors import UndecodableFrameError
@@ -45,11 +45,12 @@ class CoverageStream:
         self.history: list[LedgerEntry] = []
         """The newest entries of earlier runs, oldest first; after ``restore``."""
 
-    async def restore(self, pipe: Reader, wanted: Collection[Subject] = ()) -> set[bytes]:
+    async def restore(self, pipe: Reader, now_ns: int, wanted: Collection[Subject] = ()) -> set[bytes]:
         """Go on behind the last entry, and read back until there is a statement of everything wanted.
 
         Args:
             pipe: The way to Redis.
+            now_ns: Our clock.
             wanted: Data of which it is to be known how far they were. Of a bar of a day the last word is a day old; of
                 what never came there is none, and all of the ledger is read: half a second.
 
@@ -66,7 +67,7 @@ class CoverageStream:
         def says_enough(_key: str, page: Page) -> bool:
             nonlocal read
             read += len(page)
-            self.history[:0] = _entries(page)
+            self.history[:0] = _entries(page, now_ns)
             return read >= keys.COVERAGE_MAXLEN or not silent(self.history, wanted)
 
         refused = await read_backwards(pipe, {self._key: LOOK_BACK}, says_enough, LOOK_BACK)
@@ -90,12 +91,12 @@ class CoverageStream:
         return self._publisher.append(pack_command(command), entry.at)
 
 
-def _entries(page: Sequence[tuple[str, Mapping[str, str]]]) -> list[LedgerEntry]:
+def _entries(page: Sequence[tuple[str, Mapping[str, str]]], now_ns: int) -> list[LedgerEntry]:
     """Entries of a page that is newest first, oldest first."""
     entries = []
     for _, fields in reversed(page):
         with suppress(UndecodableFrameError):  # somebody else's, or of a version to come
-            entries.append(decode(fields))
+            entries.append(read_entry(fields, now_ns))
     return entries
 
 

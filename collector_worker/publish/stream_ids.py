@@ -4,7 +4,8 @@ An id is ``<ms>-<n>``. ``ms`` is the event's time; where it would fall it is rai
 exchange's clock is more than a minute from ours, ours is used. For trades with numeric ids ``n`` is the trade id.
 """
 
-from collector_worker.exchanges.trusted_time import MAX_CLOCK_DIFFERENCE_NS, trusted_ns
+from collector_worker.exchanges.trusted_time import trusted_ns
+from tickfleet.contract.events import MAX_CLOCK_DIFFERENCE_NS
 
 NS_PER_MS = 1_000_000
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 
-from collector_worker.exchanges.trusted_time import MAX_CLOCK_DIFFERENCE_NS, is_ahead, not_ahead
+from collector_worker.exchanges.trusted_time import is_ahead, not_ahead
 from collector_worker.integrity.sequences import CandleSequence, TradeSequence
 from collector_worker.publish.own_streams import Stream, Streams
 from collector_worker.publish.rejected_streams import REDIS_REFUSED
@@ -12,7 +12,7 @@ from collector_worker.publish.stream_tips import NO_STREAM, NOWHERE, Page, Reade
 from tickfleet.contract.codec import decode
 from tickfleet.contract.coverage import LedgerEntry, LedgerKind, State, intervals
 from tickfleet.contract.coverage_fold import number_of
-from tickfleet.contract.events import Candle, Event, Gap, Trade
+from tickfleet.contract.events import MAX_CLOCK_DIFFERENCE_NS, Candle, Event, Gap, Trade
 from tickfleet.contract.identity import DataType
 from tickfleet.errors import UndecodableFrameError
 

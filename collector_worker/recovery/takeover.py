@@ -73,7 +73,7 @@ async def take_over(run: NewRun, now_ns: int) -> Restored:
     await replay.publish(run.buffer.spool_files, ledger_key, run.beat_if_due)
 
     refused = await read_tails(pipe, streams, trades, candles, now_ns)
-    refused |= await ledger_stream.restore(pipe, fetchable(streams))
+    refused |= await ledger_stream.restore(pipe, now_ns, fetchable(streams))
     recall(ledger_stream.history, streams, trades, candles)
     _report_ids_ahead(streams, now_ns, run.telemetry)
 

@@ -40,7 +40,7 @@ from tests.support.processes import Process, SimulatorProcess, start_worker
 from tests.support.redis_faults import RedisFault
 from tests.support.redis_site import RedisSite
 from tickfleet.contract import keys
-from tickfleet.contract.coverage import State, decode, intervals
+from tickfleet.contract.coverage import State, intervals, read_entry
 from tickfleet.contract.identity import DataType
 
 HEALTHY_S = 40.0
@@ -259,7 +259,8 @@ def _check(report: Report, site: Site) -> None:
     report.complaints += trade_faults(streams["trade"], record, shifts_ms=plan.shifts_ms, gaps=gaps)
     report.complaints += _check_book(site, streams["orderbook"])
     report.complaints += candle_faults(streams["candles"], site.record("candles", "&bar=1m"), gaps=gaps)
-    ledger = [decode(fields) for _, fields in ours(site.redis.client.xrange(keys.coverage(plan.collector)))]
+    now_ns = time.time_ns()
+    ledger = [read_entry(fields, now_ns) for _, fields in ours(site.redis.client.xrange(keys.coverage(plan.collector)))]
     missing_ns = [int(row["ts"]) * NS_PER_MS for row in missing_trades(streams["trade"], record)]
     report.complaints += ledger_faults(intervals(ledger, DataType.TRADE), time.time_ns(), missing_ns)
     for about in ((DataType.ORDERBOOK, ""), (DataType.TICKER, ""), (DataType.CANDLES, "1m")):

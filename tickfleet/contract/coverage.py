@@ -27,6 +27,7 @@ from msgspec.structs import replace
 
 from tickfleet.contract.codec import Fields
 from tickfleet.contract.coverage_fold import Interval, Span, State, Timeline, number_of
+from tickfleet.contract.events import MAX_CLOCK_DIFFERENCE_NS
 from tickfleet.contract.identity import DataType
 from tickfleet.errors import UndecodableFrameError
 
@@ -42,6 +43,7 @@ __all__ = [
     "intervals",
     "is_complete",
     "note",
+    "read_entry",
     "up_to",
 ]  # fmt: skip
 
@@ -136,6 +138,24 @@ def decode(fields: Mapping[str, str]) -> LedgerEntry:
         raise UndecodableFrameError(f"ledger entry of kind {kind} lacks a field or holds a malformed one") from error
     if _is_reversed(entry):
         raise UndecodableFrameError(f"ledger entry of kind {kind} ends before it begins")
+    return entry
+
+
+def read_entry(fields: Mapping[str, str], now_ns: int) -> LedgerEntry:
+    """The entry as whoever relies on a ledger reads it; ``decode`` is for what one has written oneself.
+
+    An entry is believed up to its own time, so that one must have come.
+
+    Args:
+        fields: See ``decode``.
+        now_ns: The reader's clock, ns since the Unix epoch.
+
+    Raises:
+        UndecodableFrameError: As ``decode``; or it says that it was written further ahead than clocks differ.
+    """
+    entry = decode(fields)
+    if entry.at - now_ns > MAX_CLOCK_DIFFERENCE_NS:
+        raise UndecodableFrameError(f"ledger entry of kind {entry.kind.value} lies in the future")
     return entry
 
 

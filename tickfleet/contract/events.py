@@ -16,6 +16,9 @@ from msgspec import Meta, Struct
 LATEST_NS = 2**63 - 1
 """In the year 2262: the last time that 64 bits hold, in which tables and other languages keep it. The first is 0."""
 
+MAX_CLOCK_DIFFERENCE_NS = 60 * 1_000_000_000
+"""How much the clocks of two machines may differ, an exchange's included; what lies further ahead is not believed."""
+
 ExchangeNs = Annotated[int, Meta(ge=0, le=LATEST_NS, description="The exchange's time, ns since the Unix epoch, UTC.")]
 RecvNs = Annotated[
     int, Meta(ge=0, le=LATEST_NS, description="When the frame was read from the socket, ns since the Unix epoch, UTC.")

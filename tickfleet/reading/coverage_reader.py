@@ -16,7 +16,7 @@ from msgspec import Struct
 from tickfleet._util.clock import Clock, SystemClock
 from tickfleet._util.closing import Closing
 from tickfleet.contract import keys
-from tickfleet.contract.coverage import Interval, State, clip, decode, is_complete, note, up_to
+from tickfleet.contract.coverage import Interval, State, clip, is_complete, note, read_entry, up_to
 from tickfleet.contract.coverage_fold import Timeline
 from tickfleet.contract.identity import CollectorId, DataType
 from tickfleet.errors import UndecodableFrameError
@@ -42,7 +42,7 @@ class CoverageView(Struct, frozen=True):
     Attributes:
         known: See ``tickfleet.contract.coverage.intervals``.
         read_to: The newest entry of the stream; ``0-0`` where there is none.
-        unreadable: Entries of the ledger that cannot be read, and might tell of gaps.
+        unreadable: Entries of the ledger that cannot be read or lie in the future, and might tell of gaps.
     """
 
     known: Sequence[Interval]
@@ -103,7 +103,7 @@ class CoverageReader(Closing):
             page = pack_command(("XRANGE", keys.coverage(name.collector), followed.last_id, "+", "COUNT", _PAGE))
             ledger, stream = await self._pipe.transaction([page, xinfo(name.key)])
             rows: list[Any] = [] if is_wrong_type(ledger) else accepted(ledger)
-            if not followed.take(rows):
+            if not followed.take(rows, self._clock.now_ns()):
                 followed = self._followed[name.collector] = _Followed()
             elif len(rows) < _PAGE:
                 facts = facts_of(stream)
@@ -130,7 +130,7 @@ class _Followed:
             self._known[data] = self._timelines[data].intervals()
         return self._known.get(data, [])
 
-    def take(self, rows: Sequence[tuple[str, list[str]]]) -> bool:
+    def take(self, rows: Sequence[tuple[str, list[str]]], now_ns: int) -> bool:
         """Fold what comes next; the first row is the one that was read last.
 
         False where that one is gone, and with it maybe more that was not read: begin anew.
@@ -144,7 +144,7 @@ class _Followed:
         for entry_id, fields in rows:
             self.last_id = entry_id
             try:
-                entry = decode(dict(zip(fields[::2], fields[1::2], strict=True)))
+                entry = read_entry(dict(zip(fields[::2], fields[1::2], strict=True)), now_ns)
             except UndecodableFrameError:
                 self.unreadable += 1
             else:

@@ -27,7 +27,7 @@ from manager.cli.patterns import is_pattern, select
 from manager.cli.times import parse_past, parse_time
 from tickfleet._util.times import OLDEST
 from tickfleet.contract import keys
-from tickfleet.contract.coverage import LedgerEntry, State, decode
+from tickfleet.contract.coverage import LedgerEntry, State, read_entry
 from tickfleet.contract.identity import CollectorId
 from tickfleet.errors import (
     EXIT_FAILURE,
@@ -91,7 +91,7 @@ def coverage(
     if is_pattern(name):
         raise UsageError("coverage is told of one collector, not of a pattern (manager-cli list shows them)")
     with at_site(tools) as site:
-        collector, entries, unreadable = _ledger(site, name)
+        collector, entries, unreadable = _ledger(site, name, now_ns)
         wanted = subjects(entries, site.fleet.find(collector), asked)
         kept = [_kept(site.client, site.file, collector, one) for one in wanted]
     answers = [answer(entries, one, from_ts, to_ts, now_ns, of_it) for one, of_it in zip(wanted, kept, strict=True)]
@@ -102,21 +102,21 @@ def coverage(
     raise typer.Exit(EXIT_OK if all_complete(answers, unreadable) else EXIT_FAILURE)
 
 
-def _ledger(site: Site, name: str) -> tuple[CollectorId, list[LedgerEntry], int]:
+def _ledger(site: Site, name: str, now_ns: int) -> tuple[CollectorId, list[LedgerEntry], int]:
     """The collector of that name, the entries of its ledger, and the number of those that cannot be read."""
     try:
         collector = CollectorId.parse(name)
     except InvalidConfigurationError:
         select(site.fleet, [name])
         raise
-    entries, unreadable = _read(site.client, site.file, collector)
+    entries, unreadable = _read(site.client, site.file, collector, now_ns)
     if not entries and not unreadable:
         select(site.fleet, [name])  # one that has left the fleet may still have a ledger; this one has none
         raise FleetError(f"{name} has no coverage ledger yet ({keys.coverage(collector)})")
     return collector, entries, unreadable
 
 
-def _read(client: "SyncRedis", fleet: Fleet, collector: CollectorId) -> tuple[list[LedgerEntry], int]:
+def _read(client: "SyncRedis", fleet: Fleet, collector: CollectorId, now_ns: int) -> tuple[list[LedgerEntry], int]:
     from common.redis.redis_py import is_wrong_type, translated_errors  # see ``tools``
 
     key, after, entries, unreadable = keys.coverage(collector), "-", list[LedgerEntry](), 0
@@ -130,7 +130,7 @@ def _read(client: "SyncRedis", fleet: Fleet, collector: CollectorId) -> tuple[li
             raise FleetError(f"{key} does not hold a ledger (it is no stream)")
         for _, fields in page:
             try:
-                entries.append(decode(fields))
+                entries.append(read_entry(fields, now_ns))
             except UndecodableFrameError:
                 unreadable += 1
         if len(page) < PAGE:

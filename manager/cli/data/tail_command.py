@@ -173,7 +173,7 @@ def _follow_ledgers(
     ledgers, passed_over = Ledgers(site.client, site.file.redis, collectors, start), 0
     while not printer.done:
         try:
-            rows = ledgers.read()
+            rows = ledgers.read(site.tools.clock.now_ns())
         except RedisUnreachableError as error:
             tell(str(error))
             rows = []

@@ -1,6 +1,7 @@
 import pytest
 
-from collector_worker.exchanges.trusted_time import MAX_CLOCK_DIFFERENCE_NS, is_ahead, not_ahead, trusted_ns
+from collector_worker.exchanges.trusted_time import is_ahead, not_ahead, trusted_ns
+from tickfleet.contract.events import MAX_CLOCK_DIFFERENCE_NS
 
 NOW = 1_767_225_600_000_000_000
 BOUND = MAX_CLOCK_DIFFERENCE_NS

@@ -36,7 +36,7 @@ async def write(server: RedisServer, clock: ManualClock, *entries: LedgerEntry) 
     stream = CoverageStream(KEY, publisher)
     await pipe.connect()
     try:
-        await stream.restore(pipe)
+        await stream.restore(pipe, clock.now_ns())
         for each in entries:
             stream.append(each)
         sending = asyncio.create_task(publisher.run())
@@ -81,9 +81,9 @@ async def test_a_key_of_another_type_stops_nothing(redis_server: RedisServer, cl
     assert redis_server.client.get(KEY) == "somebody's"
     pipe = RedisPipe(redis_server.config)
     stream = CoverageStream(KEY, Publisher(pipe, Telemetry(CONFIG, clock.now_ns()), clock))
-    assert await stream.restore(pipe) == {KEY.encode()}
+    assert await stream.restore(pipe, clock.now_ns()) == {KEY.encode()}
     redis_server.client.delete(KEY)
-    assert await stream.restore(pipe) == set()
+    assert await stream.restore(pipe, clock.now_ns()) == set()
     await pipe.close()
 
 
@@ -101,13 +101,25 @@ async def test_a_stream_that_was_emptied_by_hand_still_takes_the_next_entry(
     assert ids(redis_server) == ["99999999999999-4"]
 
 
+async def test_what_others_wrote_from_the_future_is_no_history(redis_server: RedisServer, clock: ManualClock) -> None:
+    now = clock.now_ns()
+    await write(redis_server, clock, entry(1, now), entry(2, now + 60 * 10**9))
+    own = held(redis_server)
+    await write(redis_server, clock, entry(3, now + 61 * 10**9), entry(4, 2**63 - 1))
+    pipe = RedisPipe(redis_server.config)
+    stream = CoverageStream(KEY, Publisher(pipe, Telemetry(CONFIG, now), clock))
+    await stream.restore(pipe, now)
+    await pipe.close()
+    assert stream.history == own
+
+
 async def test_history_is_read_anew_each_time(redis_server: RedisServer, clock: ManualClock) -> None:
     await write(redis_server, clock, *(entry(number, clock.now_ns()) for number in range(3)))
     pipe = RedisPipe(redis_server.config)
     stream = CoverageStream(KEY, Publisher(pipe, Telemetry(CONFIG, clock.now_ns()), clock))
     await pipe.connect()
     for _ in range(2):
-        await stream.restore(pipe)
+        await stream.restore(pipe, clock.now_ns())
     await pipe.close()
     assert stream.history == held(redis_server)
 
@@ -126,15 +138,15 @@ async def test_history_is_read_back_to_a_statement_of_all_that_is_wanted(
     monkeypatch.setattr(ledger_stream, "LOOK_BACK", 4)
     pipe = RedisPipe(redis_server.config)
     stream = CoverageStream(KEY, Publisher(pipe, Telemetry(CONFIG, now), clock))
-    await stream.restore(pipe, [(DataType.TRADE, "")])
+    await stream.restore(pipe, now, [(DataType.TRADE, "")])
     assert stream.history == held(redis_server)[-4:]
-    await stream.restore(pipe, [(DataType.TRADE, ""), HOURS])
+    await stream.restore(pipe, now, [(DataType.TRADE, ""), HOURS])
     assert stream.history == held(redis_server)[-24:]
     assert reached(stream.history, *HOURS) == (7, None)
-    await stream.restore(pipe, [DAYS])
+    await stream.restore(pipe, now, [DAYS])
     assert stream.history == held(redis_server), "nothing is said of it"
     monkeypatch.setattr(keys, "COVERAGE_MAXLEN", 10)
-    await stream.restore(pipe, [DAYS])
+    await stream.restore(pipe, now, [DAYS])
     assert stream.history == held(redis_server)[-12:]
     await pipe.close()
 

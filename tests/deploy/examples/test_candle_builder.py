@@ -274,7 +274,7 @@ class Collector:
         self.trades += trades
 
     def note(self, kind: LedgerKind, **facts: Any) -> None:
-        entry = LedgerEntry(kind=kind, at=2 * 10**18, run_id="r", data_type=DataType.TRADE, **facts)
+        entry = LedgerEntry(kind=kind, at=LATER, run_id="r", data_type=DataType.TRADE, **facts)
         self._client.xadd(keys.coverage(BTC), _pairs(encode(entry)))
 
     def note_gap(self, kind: LedgerKind, before: Trade, after: Trade, reason: str = "") -> None:

@@ -59,7 +59,7 @@ def fill(client: Any) -> None:
         client.xadd(keys.FLEET_EVENTS, to_fields(told))
         lost, middle = "the exchange keeps no trades that are older than three months", START_NS + 10**12
         between = LedgerEntry(
-            at=2 * 10**18 + 3,
+            at=END,
             kind=LedgerKind.GAP_LOST,
             data_type=TRADE,
             run_id="r1",
@@ -70,8 +70,8 @@ def fill(client: Any) -> None:
             reason=lost,
         )
         for entry in (
-            LedgerEntry(at=2 * 10**18, kind=LedgerKind.OPENED, data_type=TRADE, run_id="r1", from_ts=START_NS),
-            LedgerEntry(at=2 * 10**18, kind=LedgerKind.COMPLETE, data_type=TRADE, run_id="r1", to_ts=middle),
+            LedgerEntry(at=END, kind=LedgerKind.OPENED, data_type=TRADE, run_id="r1", from_ts=START_NS),
+            LedgerEntry(at=END, kind=LedgerKind.COMPLETE, data_type=TRADE, run_id="r1", to_ts=middle),
             between,
         ):
             client.execute_command("XADD", keys.coverage(collector), "*", *encode_ledger(entry))

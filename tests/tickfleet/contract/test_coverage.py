@@ -1,4 +1,5 @@
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from itertools import pairwise
 
 import msgspec
@@ -19,12 +20,15 @@ from tickfleet.contract.coverage import (
     encode,
     intervals,
     is_complete,
+    read_entry,
     up_to,
 )
 from tickfleet.contract.identity import DataType
 from tickfleet.errors import UndecodableFrameError
 
 GOOD = (State.COMPLETE, State.FILLED)
+S = 1_000_000_000
+NOW_NS = 1_767_225_600 * S
 
 
 def entry(kind: str, *, run: str = "a", ids: tuple[int | None, int | None] = (None, None), **facts: object) -> (
@@ -504,6 +508,39 @@ def test_a_gap_whose_items_are_in_the_wrong_order_cannot_be_read(kind: str, ids:
     texts = [str(part) for part in written]
     with pytest.raises(UndecodableFrameError, match="ends before it begins"):
         decode(dict(zip(texts[::2], texts[1::2], strict=True)))
+
+
+@pytest.mark.parametrize("kind", ENTRIES)
+@pytest.mark.parametrize(("ahead_ns", "believed"), [(0, True), (60 * S, True), (60 * S + 1, False), (2**62, False)])
+def test_what_was_written_further_ahead_than_clocks_differ_cannot_be_read(
+    kind: str, ahead_ns: int, *, believed: bool
+) -> None:
+    fields = ENTRIES[kind][1]
+    now_ns = int(fields["at"])
+    fields = {**fields, "at": str(now_ns + ahead_ns)}
+    if believed:
+        assert read_entry(fields, now_ns) == decode(fields)
+    else:
+        with pytest.raises(UndecodableFrameError, match=f"ledger entry of kind {kind} lies in the future"):
+            read_entry(fields, now_ns)
+
+
+ANY_TIME = st.integers(0, 2**63 - 1) | st.integers(NOW_NS - 100 * S, NOW_NS + 100 * S)
+
+
+@given(st.lists(st.tuples(st.sampled_from(LedgerKind), ANY_TIME, ANY_TIME, ANY_TIME, st.booleans()), max_size=6))
+def test_no_entry_makes_a_time_complete_that_has_not_come(
+    drawn: list[tuple[LedgerKind, int, int, int, bool]],
+) -> None:
+    known = []
+    for kind, at, one, other, continues in drawn:
+        told_of = entry(kind.value, at=at, from_ts=min(one, other), to_ts=max(one, other), continues=continues)
+        with suppress(UndecodableFrameError):
+            known.append(read_entry(as_read(encode(told_of)), NOW_NS))
+    latest_ns = NOW_NS + 60 * S
+    assert [
+        part for part in intervals(known, DataType.TRADE) if part.state in GOOD and part.to_ts > latest_ns + 1
+    ] == []
 
 
 def _foreign(kind: str, count: int) -> list[LedgerEntry]:

@@ -65,6 +65,21 @@ async def test_what_cannot_be_read_is_counted(redis_server: RedisServer, reader:
     assert await reader.look(BTC_TRADES) == CoverageView([], "0-0")
 
 
+async def test_no_entry_of_the_future_makes_another_time_complete(
+    redis_server: RedisServer, clock: ManualClock
+) -> None:
+    note(redis_server, LedgerKind.OPENED, from_ts=10)
+    note(redis_server, LedgerKind.COMPLETE, to_ts=20)
+    foreign = LedgerEntry(
+        kind=LedgerKind.OPENED, at=2**63 - 1, run_id="x", data_type=DataType.TRADE, from_ts=2**63 - 1, continues=True
+    )
+    redis_server.client.execute_command("XADD", keys.coverage(BTC), "*", *encode(foreign))
+    async with CoverageReader(redis_server.url, clock=clock) as reader:
+        view = await reader.look(BTC_TRADES)
+    assert view == CoverageView([Interval(10, 20, State.COMPLETE)], "0-0", unreadable=1)
+    assert view.lacks(clock.now_ns() + 10**12, clock.now_ns() + 10**13) == "ledger_unreadable"
+
+
 async def test_an_answer_may_be_a_little_old(redis_server: RedisServer, clock: ManualClock) -> None:
     async with CoverageReader(redis_server.url, every_s=1.0, clock=clock) as reader:
         before = await reader.look(BTC_TRADES)

@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from tickfleet._util.times import NEW, OLDEST
 from tickfleet.contract import keys
-from tickfleet.contract.coverage import LedgerEntry, decode
+from tickfleet.contract.coverage import LedgerEntry, read_entry
 from tickfleet.contract.identity import CollectorId
 from tickfleet.errors import FleetError, UndecodableFrameError
 from tickfleet.reading.position import BEGINNING
@@ -49,8 +49,8 @@ class Ledgers:
         self._start = start
         self._after: dict[CollectorId, str] = dict.fromkeys(collectors, "")
 
-    def read(self) -> list[LedgerRow]:
-        """What comes next, a page of each at most; nothing where nothing is new.
+    def read(self, now_ns: int) -> list[LedgerRow]:
+        """What comes next by now, a page of each at most; nothing where nothing is new.
 
         Raises:
             RedisUnreachableError: Redis does not answer.
@@ -66,7 +66,7 @@ class Ledgers:
             for entry_id, fields in rows:
                 self._after[collector] = entry_id
                 try:
-                    found.append(LedgerRow(collector, entry_id, decode(fields)))
+                    found.append(LedgerRow(collector, entry_id, read_entry(fields, now_ns)))
                 except UndecodableFrameError:
                     self.unreadable += 1
         return found

@@ -151,14 +151,31 @@ def test_a_long_ledger_is_read_in_pages(stage: CliStage, lossy: None, monkeypatc
         assert stage.run("coverage", "okx:ETH-USDT", "--json").stdout == whole
 
 
-def test_an_entry_that_cannot_be_read_may_tell_of_a_gap(stage: CliStage, ledger: None) -> None:
-    stage.redis.xadd(keys.coverage(ETH), {"kind": "gap_of_a_later_version"})
+FAR = str(2**63 - 1)
+UNREADABLE = {
+    "of a later version": {"kind": "gap_of_a_later_version"},
+    "of the future": {
+        "kind": "opened",
+        "at": FAR,
+        "run_id": "x",
+        "data_type": "trade",
+        "from_ts": FAR,
+        "continues": "1",
+    },
+}
+
+
+@pytest.mark.parametrize("fields", UNREADABLE.values(), ids=UNREADABLE)
+def test_an_entry_that_cannot_be_read_may_tell_of_a_gap(stage: CliStage, ledger: None, fields: dict[str, str]) -> None:
+    stage.redis.xadd(keys.coverage(ETH), fields)
     result = stage.run("coverage", "okx:ETH-USDT")
     assert (result.exit_code, result.stderr) == (1, "")
     assert "entries of the ledger that cannot be read, and may tell of gaps: 1" in result.stdout
     document = json.loads(stage.run("coverage", "okx:ETH-USDT", "--json").stdout)
     assert (document["complete"], document["unreadable_entries"]) == (False, 1)
     assert document["coverage"][0]["complete"] is True
+    tomorrow = stage.run("coverage", "okx:ETH-USDT", "--from", "2027-01-01", "--to", "2027-01-02", "--json")
+    assert (tomorrow.exit_code, json.loads(tomorrow.stdout)["coverage"][0]["complete"]) == (1, False)
 
 
 @pytest.mark.parametrize("arguments", [[], ["--json"], ["--from", "-1h", "--data", "trade"]])
