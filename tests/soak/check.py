@@ -11,6 +11,11 @@ from collector_worker.publish.rejected_streams import REDIS_REFUSED
 from tests.simulator.faults_dialect import OTHERS_PRICE
 from tests.support.redis_faults import FOREIGN_MARK
 from tickfleet.contract.coverage import Interval, State
+from tickfleet.contract.events import Trade
+from tickfleet.reading.decode import Skipped, entries_of
+from tickfleet.reading.position import Mark
+from tickfleet.reading.repeats import item_behind, repeats
+from tickfleet.reading.selection import StreamName
 
 NS_PER_MS = 1_000_000
 AHEAD_NS = 60_000_000_000
@@ -96,6 +101,22 @@ def followed(parts: Iterable[Sequence[Entry]]) -> list[Entry]:
         again = (place for place, (_, fields) in enumerate(whole) if first <= _number(fields) < math.inf)
         whole = [*whole[: next(again, None)], *part]
     return whole
+
+
+def reader_faults(name: StreamName, parts: Iterable[Sequence[Entry]]) -> list[str]:
+    """Whether a reader of the library, who follows the trades all the time, gets one of them twice or not at all."""
+    parts = [*parts]
+    mark, handed = Mark("0-0"), list[int]()
+    for part in filter(None, parts):
+        raw = [(entry_id, [*itertools.chain.from_iterable(fields.items())]) for entry_id, fields in part]
+        entries = entries_of(name, raw, Skipped())
+        again = repeats(name, mark, entries)
+        fresh = [entry for entry in entries if entry.id not in again]
+        handed += [int(entry.event.trade_id) for entry in fresh if isinstance(entry.event, Trade)]
+        mark = Mark(part[-1][0], item=item_behind(name, mark, reversed(fresh), part[-1][0]))
+    there = {int(fields["trade_id"]) for part in parts for _, fields in part if fields["type"] == "trade"}
+    complaints = [f"a reader gets trade {b} behind {a}" for a, b in itertools.pairwise(handed) if b <= a]
+    return complaints + [f"a reader does not get trade {number}" for number in sorted(there - {*handed})]
 
 
 def _number(fields: dict[str, str]) -> float:

@@ -28,6 +28,7 @@ from tests.soak.check import (
     ledger_states,
     missing_trades,
     ours,
+    reader_faults,
     strange_faults,
     trade_faults,
 )
@@ -42,6 +43,7 @@ from tests.support.redis_site import RedisSite
 from tickfleet.contract import keys
 from tickfleet.contract.coverage import State, intervals, read_entry
 from tickfleet.contract.identity import DataType
+from tickfleet.reading.selection import StreamName
 
 HEALTHY_S = 40.0
 SETTLE_S = 90.0
@@ -149,7 +151,11 @@ class Site:
 
     def entries(self, key: str) -> list[Any]:
         """What one has read who has followed a stream all the time, whatever users deleted and others wrote."""
-        return followed([ours(part) for part in (*self.redis.deleted.get(key, ()), self.redis.client.xrange(key))])
+        return followed(self.parts(key))
+
+    def parts(self, key: str) -> list[list[Any]]:
+        """What users have deleted of a stream, each time, and what is there."""
+        return [ours(part) for part in (*self.redis.deleted.get(key, ()), self.redis.client.xrange(key))]
 
     def begun_anew(self, key: str) -> set[str]:
         """Ids of the first entries of a stream after each time that it was deleted."""
@@ -257,6 +263,9 @@ def _check(report: Report, site: Site) -> None:
     gaps = any(fault.kind == "rest_lost" for fault in plan.market.faults)
     record = site.record("trades")
     report.complaints += trade_faults(streams["trade"], record, shifts_ms=plan.shifts_ms, gaps=gaps)
+    if {*plan.shifts_ms} == {0}:  # else a trade that comes again has another time
+        name = StreamName(plan.collector, DataType.TRADE)
+        report.complaints += reader_faults(name, site.parts(name.key))
     report.complaints += _check_book(site, streams["orderbook"])
     report.complaints += candle_faults(streams["candles"], site.record("candles", "&bar=1m"), gaps=gaps)
     now_ns = time.time_ns()

@@ -1,6 +1,7 @@
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from tests.simulator.faults_dialect import OTHERS_PRICE
 from tests.soak.check import (
@@ -15,10 +16,15 @@ from tests.soak.check import (
     ledger_states,
     missing_trades,
     ours,
+    reader_faults,
     strange_faults,
     trade_faults,
 )
+from tests.support.market_items import START_NS
 from tests.support.redis_faults import FOREIGN_MARK
+from tests.support.stream_writer import BTC_TRADES
+from tests.support.stream_writer import trade as trade_event
+from tickfleet.contract.codec import encode
 from tickfleet.contract.coverage import Interval, State
 
 Fields = dict[str, str]
@@ -220,3 +226,15 @@ def test_a_book_whose_stream_was_deleted_may_begin_with_a_hole() -> None:
     assert (warned.complaints, warned.waits) == ([], True)
     assert BookReader().read([*deleted, *after]).complaints != []
     assert not BookReader({DELTAS[1][0]}).read([*deleted, DELTAS[1]]).waits, "it joins"
+
+
+@pytest.mark.parametrize(("later_ms", "expected"), [(0, []), (1, ["a reader gets trade 2 behind 3"])])
+def test_a_reader_who_gets_a_trade_twice_is_complained_of(later_ms: int, expected: list[str]) -> None:
+    def part(numbers: range, ms: int, ts_ms: int) -> list[tuple[str, dict[str, str]]]:
+        fields = encode(replace(trade_event(1), ts_event=ts_ms * 1_000_000))
+        named = {str(key): str(value) for key, value in zip(fields[::2], fields[1::2], strict=True)}
+        return [(f"{ms}-{number}", {**named, "trade_id": str(number)}) for number in numbers]
+
+    now_ms = START_NS // 1_000_000
+    parts = [part(range(1, 4), now_ms, now_ms), part(range(2, 6), now_ms + 60_000, now_ms + later_ms)]
+    assert reader_faults(BTC_TRADES, parts) == expected
