@@ -13,16 +13,16 @@ from common.redis.rights import Login
 from manager.cli.context import Tools, another_fleet
 from manager.cli.doctor.exchange_checks import check_exchanges, check_start
 from manager.cli.doctor.exchange_places import places
-from manager.cli.doctor.findings import Finding, Severity, bad, ok
+from manager.cli.doctor.findings import Finding, Severity, bad
+from manager.cli.doctor.fleet_checks import check_limits, check_manager
 from manager.cli.doctor.gather import host_facts, missing_rights, redis_facts, servers
 from manager.cli.doctor.host_checks import check_host
-from manager.cli.doctor.redis_checks import check_limits, check_redis, check_rights
+from manager.cli.doctor.redis_checks import check_redis, check_rights
 from manager.cli.doctor.server_checks import check_servers
 from manager.cli.doctor.visits import visit_all
-from manager.cli.show.fleet_view import look, unshared_limits
+from manager.cli.show.fleet_view import FleetView, live_heartbeats, look, unshared_limits
 from manager.cli.wrapping import wrapped
 from manager.desired.overrides import merge
-from manager.desired.rival import MEND
 from manager.report.figures.capacity import capacity_of
 from tickfleet.errors import EXIT_FAILURE, EXIT_OK, RedisUnreachableError
 
@@ -71,7 +71,7 @@ def doctor(
         rival = seen.rival
         capacity = capacity_of(collectors, wanted.redis.maxlen, seen.figures)
         findings = check_redis(redis_facts(fleet, client, capacity, seen))
-        findings += [_rights(fleet, rights), check_limits(unshared_limits(seen))]
+        findings += [_rights(fleet, rights), _limits(seen)]
     except RedisUnreachableError as error:
         collectors, manager, rival = wanted.collectors, {}, ""
         capacity = capacity_of(collectors, wanted.redis.maxlen, None)
@@ -79,8 +79,8 @@ def doctor(
     finally:
         client.close()
     findings += check_servers(servers(fleet))
-    if manager and file is None:
-        findings.append(bad("manager", rival, MEND) if rival else ok("manager", "it acts for this fleet"))
+    if file is None:
+        findings.append(check_manager(manager, rival))
     findings += check_host(host_facts(tools, fleet, capacity, manager))
     findings += check_start(capacity.starts)
     if not offline:
@@ -98,6 +98,12 @@ def _rights(fleet: Fleet, login: Login) -> Finding:
         return check_rights(missing_rights(fleet, login))
     except RedisUnreachableError as error:
         return check_rights(None, str(error))
+
+
+def _limits(seen: FleetView) -> Finding:
+    beats = live_heartbeats(seen)
+    unread = beats.count(None)
+    return check_limits(len(beats) - unread, unread, unshared_limits(seen))
 
 
 def _print(findings: list[Finding]) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from urllib.parse import urlsplit
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from common.config.collector import ExchangeCollectorConfig
 from common.config.exchanges import PROFILES, Endpoints, ExchangeProfile
@@ -18,12 +19,14 @@ class Place(Struct, frozen=True, kw_only=True):
     Attributes:
         field: Its name in the fleet file, ``ws_public``.
         probe: The path behind it that is asked for: a socket's own, or that of the cheapest call of REST.
+        set_by_file: Whether the fleet file sets it, by itself or by a region: it is not the usual one by default.
     """
 
     exchange: str
     field: str
     url: str
     probe: str
+    set_by_file: bool = False
 
     @property
     def shown(self) -> str:
@@ -47,7 +50,7 @@ class Other(Struct, frozen=True, kw_only=True):
 
     Attributes:
         place: What it is.
-        setting: The line in the exchange's table of the fleet file that leads there.
+        setting: What has to stand in the exchange's table of the fleet file to lead there.
         known: When that address was looked at last, and where.
     """
 
@@ -62,7 +65,8 @@ def places(collectors: Iterable[ExchangeCollectorConfig]) -> list[Place]:
     for config in collectors:
         for field in Endpoints.__struct_fields__:
             if url := getattr(config.address, field):
-                found[_place(config.exchange, field, url)] = None
+                place = _place(config.exchange, field, url)
+                found[replace(place, set_by_file=bool(getattr(config.endpoints, field)))] = None
     return list(found)
 
 
@@ -91,13 +95,22 @@ def _all(known: ExchangeProfile, place: Place) -> Iterator[Other]:
         for endpoints in (region.endpoints, *region.spares):
             if not (url := getattr(endpoints, place.field)):
                 continue
-            # A region is no remedy where the fleet file names an address of that very host: that comes first.
             whole = endpoints is region.endpoints and _host(url) != _host(place.url)
             yield Other(
                 place=_place(place.exchange, place.field, url),
-                setting=f'region = "{name}"' if whole else f'{place.field} = "{url}"',
+                setting=_region(known, place, name) if whole else f'{place.field} = "{url}"',
                 known=f"as of {region.checked}: {region.source}",
             )
+
+
+def _region(known: ExchangeProfile, place: Place, name: str) -> str:
+    """What leads to the addresses of a region from a place: what the file itself names comes before any region."""
+    if not place.set_by_file:
+        return f'region = "{name}"'
+    by_region = (getattr(region.endpoints, place.field) for region in known.regions.values())
+    if place.url in by_region:  # maybe by its region, maybe it is spelt out
+        return f'region = "{name}" and no {place.field}'
+    return f'{place.field} = "{getattr(known.region(name).endpoints, place.field)}"'
 
 
 def _place(exchange: str, field: str, url: str) -> Place:

@@ -91,13 +91,6 @@ def check_rights(missing: Sequence[str] | None, trouble: str = "") -> Finding:
     return bad(check, f"{shown}{more}{harm}", "give them: docs/redis-access.md has the ACL of each login")
 
 
-def check_limits(unshared: str) -> Finding:
-    """Whether the collectors share the limits of their exchanges; ``unshared`` as ``unshared_limits`` has it."""
-    if unshared:
-        return bad("exchange limits", unshared, "allow EVAL to their login: docs/redis-access.md")
-    return ok("exchange limits", "no collector says that its exchange's limits are not shared")
-
-
 _RIGHTS_SHOWN = 6
 
 

@@ -24,6 +24,7 @@ from manager.report.figures.document import Figures, read_figures
 from manager.report.heartbeat import read_parked
 from manager.settings import ManagerSettings, tuned
 from tickfleet.contract import keys
+from tickfleet.contract.health import Heartbeat
 from tickfleet.contract.identity import CollectorId
 from tickfleet.errors import FleetError
 from tickfleet.redis.refusals import NO_WRITES
@@ -60,9 +61,14 @@ class FleetView(Struct, frozen=True, kw_only=True):
     no_writes: NoWrites | None = None
 
 
+def live_heartbeats(seen: FleetView) -> list[Heartbeat | None]:
+    """Those that are there; None for one that cannot be read."""
+    return [each.pulse.heartbeat for each in seen.judgements if not each.pulse.expired]
+
+
 def unshared_limits(seen: FleetView) -> str:
-    """Of how many collectors the exchange's limits are not shared, and why; empty where all are."""
-    beats = [each.pulse.heartbeat for each in seen.judgements if not each.pulse.expired]
+    """Of how many collectors the exchange's limits are not shared, and why; empty where no heartbeat says that."""
+    beats = live_heartbeats(seen)
     found = [phrase(beat.limits_unshared) for beat in beats if beat is not None and beat.limits_unshared]
     return (
         f"{len(found)} of {len(beats)} collectors do not share the limits of their exchange: {found[0]}"

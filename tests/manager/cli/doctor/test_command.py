@@ -70,6 +70,7 @@ def test_a_fleet_that_is_well(stage: CliStage) -> None:
             "redis disk": "ok",
             "redis memory": "ok",
             "redis clients": "ok",
+            "manager": "skipped",
             "supervisord": "ok",
             "file descriptors": "skipped",
             "supervisord programs": "ok",
@@ -102,6 +103,47 @@ def test_a_manager_of_another_fleet_is_bad(stage: CliStage) -> None:
     stage.redis.hset(keys.FLEET_MANAGER, "fleet_id", load_fleet(stage.fleet_path, stage.environment).fingerprint())
     code, found = doctor(stage)
     assert (code, found["manager"][0]["level"], found["manager"][0]["found"]) == (0, "ok", "it acts for this fleet")
+
+
+def test_what_no_heartbeat_tells_is_not_reported_as_good(stage: CliStage) -> None:
+    nobody = {
+        "manager": "no heartbeat of a manager can be read here: does one act for this fleet?",
+        "exchange limits": "no collector has a heartbeat, which says whether they are shared",
+    }
+    looked_up = {check: doctor(stage)[1][check] for check in nobody}
+    assert {check: (rows[0]["level"], rows[0]["found"]) for check, rows in looked_up.items()} == {
+        check: ("skipped", found) for check, found in nobody.items()
+    }
+    stage.redis.hset(keys.FLEET_MANAGER, "host", "h")
+    stage.redis.set(keys.heartbeat(BTC), "no hash: refused, as where a right is missing")
+    _, found = doctor(stage)
+    assert [found[check] for check in nobody] == [
+        [
+            {
+                "level": "skipped",
+                "found": "it does not say for which fleet it acts",
+                "mend": "manager-cli status says whether one runs",
+            }
+        ],
+        [
+            {
+                "level": "skipped",
+                "found": "1 of 1 heartbeats cannot be read, which say whether collectors share them",
+                "mend": "manager-cli status says why",
+            }
+        ],
+    ]
+
+
+def test_a_manager_that_cannot_be_asked_is_not_reported_as_good(
+    stage: CliStage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("common.redis.redis_py.code_of_write", lambda _: "OOM")
+    stage.supervisor.away = True
+    _, found = doctor(stage)
+    assert [(row["level"], row["found"]) for row in found["manager"]] == [
+        ("skipped", "it does not say for which fleet it acts")
+    ]
 
 
 def test_what_is_bad_is_exit_1_and_says_how_to_mend_it(stage: CliStage) -> None:
@@ -214,7 +256,7 @@ def test_it_is_readable(stage: CliStage) -> None:
         "ok       redis version         Redis 7.4.2",
     ]
     assert any(line.strip() == f"-> chmod go= {stage.environment.logs}" for line in lines)
-    assert lines[-1].endswith("1 bad, 1 skipped")
+    assert lines[-1].endswith("1 bad, 2 skipped")
 
 
 def test_limits_that_are_not_shared_are_a_finding(stage: CliStage) -> None:
