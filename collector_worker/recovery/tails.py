@@ -79,20 +79,20 @@ def ahead_of_time(streams: Streams, now_ns: int) -> list[str]:
 
 
 def begin_later(history: Iterable[LedgerEntry], streams: Streams, now_ns: int) -> list[Stream]:
-    """A stream that is not there, though the ledger tells of its data, was deleted: it begins again above its old ids.
+    """A stream that is not there, though a run has collected before, begins again above its old ids.
 
     Its readers wait for what follows the last of those. They are not known any more, but none was further above the
-    clock of then than clocks differ, and that is below the clock of now.
-    Data that the ledger does not name is mostly new: its stream begins now. So do candles before the first closed bar:
-    who has read running ones waits for as long as the exchange's clock is ahead.
+    clock of then than clocks differ, and that is below the clock of now. That holds also where the ledger does not name
+    the data: it does so with the first closed bar, and a running one is in the stream before. Of data that is really
+    new the first ids lie a minute ahead; nothing is lost by that.
 
     Returns:
-        The streams that were deleted.
+        The streams that were deleted, as far as the ledger shows.
     """
     known = {(entry.data_type, entry.interval) for entry in history}
     gone = [stream for stream in streams.all() if known and stream.ids.last == NOWHERE]
     for stream in gone:
-        stream.ids.next_marker(now_ns + MAX_CLOCK_DIFFERENCE_NS * (stream.channel in known))
+        stream.ids.next_marker(now_ns + MAX_CLOCK_DIFFERENCE_NS)
     return [stream for stream in gone if stream.channel in known]
 
 
