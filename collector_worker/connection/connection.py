@@ -342,7 +342,9 @@ class Connection:
         try:
             path = context.exchange.book_path(context.instrument)
             answer = await context.rest.fetch(path, context.exchange.rest_units(path))
-            snapshot = answer.read(lambda body: context.exchange.read_book(body, context.clock.now_ns()))
+            snapshot = answer.read(
+                lambda body: context.exchange.read_book(body, context.instrument, context.clock.now_ns())
+            )
         except ExchangeUnavailableError as error:
             if (
                 context.pipeline.book.state is not BookState.VALID

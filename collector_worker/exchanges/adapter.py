@@ -238,11 +238,11 @@ class ExchangeCollector(Protocol):
         """REST path of a full book snapshot."""
         ...
 
-    def read_book(self, body: bytes, recv_ns: int) -> BookSnapshot:
+    def read_book(self, body: bytes, instrument: Instrument, recv_ns: int) -> BookSnapshot:
         """The snapshot in an answer; its ``reason`` is empty, the one who asked knows it.
 
         Raises:
-            ExchangeUnavailableError: The answer is an error or holds no book.
+            ExchangeUnavailableError: The answer is an error, or holds no book of this instrument.
         """
         ...
 

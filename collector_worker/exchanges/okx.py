@@ -335,9 +335,9 @@ class Okx:
         """The 400 levels that ``books`` maintains, with ``seqId``."""
         return f"/api/v5/market/books?instId={_in_url(instrument)}&sz={_BOOK_LEVELS}"
 
-    def read_book(self, body: bytes, recv_ns: int) -> BookSnapshot:
-        """Section 5, rule 7: the snapshot to join buffered updates to."""
-        rows = _rest_rows(body, _books)
+    def read_book(self, body: bytes, instrument: Instrument, recv_ns: int) -> BookSnapshot:
+        """Section 5, rule 7: the snapshot to join buffered updates to. A row may name its instrument."""
+        rows = [row for row in _rest_rows(body, _books) if row.inst_id in (None, instrument.native)]
         if not rows or rows[0].seq_id is None:
             raise ExchangeUnavailableError("OKX answered no book")
         return _snapshot(rows[0], recv_ns, reason="")

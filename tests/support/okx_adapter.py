@@ -3,6 +3,8 @@
 import json
 from typing import Any
 
+from msgspec.structs import replace
+
 from collector_worker.exchanges.adapter import Adapter, Instrument, Output
 from collector_worker.exchanges.okx import Okx
 from common.config.collector import ExchangeCollectorConfig
@@ -10,12 +12,13 @@ from tickfleet.contract.identity import DataType
 
 RECV = 1_786_540_436_100_000_000
 NATIVE = "BTC-USDT"
+INSTRUMENT = Instrument(symbol="BTC-USDT", native=NATIVE, state="live", tick_size="", lot_size="", min_size="")
 
 
 def new_adapter(feed: str = "public", symbol: str = "BTC-USDT", **params: str) -> Adapter:
     """The adapter of one of the two sockets, with all its channels."""
     exchange = Okx(ExchangeCollectorConfig("okx", symbol, tuple(DataType), custom_params=params))
-    instrument = Instrument(symbol=symbol, native=NATIVE, state="live", tick_size="", lot_size="", min_size="")
+    instrument = replace(INSTRUMENT, symbol=symbol)
     return exchange.adapter(next(known for known in exchange.feeds() if known.name == feed), instrument)
 
 

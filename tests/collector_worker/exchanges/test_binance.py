@@ -78,7 +78,7 @@ def test_an_unknown_symbol_during_collection_is_an_ordinary_rest_failure() -> No
     """It was there when the run began: what becomes of it is told elsewhere, and a backfill does not end the run."""
     exchange = binance()
     readers: list[Callable[[bytes], object]] = [
-        lambda body: exchange.read_book(body, RECV),
+        lambda body: exchange.read_book(body, INSTRUMENT, RECV),
         lambda body: exchange.read_trades(body, INSTRUMENT, RECV),
         lambda body: exchange.read_candles(body, "1m", RECV),
     ]
@@ -166,7 +166,7 @@ def test_the_server_s_time() -> None:
 
 def test_the_seed_of_the_book() -> None:
     body = b'{"lastUpdateId":99076734994,"bids":[["2.10","0.31"]],"asks":[["2.20","1.09"],["2.30","5"]]}'
-    assert binance().read_book(body, RECV) == BookSnapshot(
+    assert binance().read_book(body, INSTRUMENT, RECV) == BookSnapshot(
         ts_event=RECV, ts_recv=RECV, bids=[Level("2.10", "0.31")], asks=[Level("2.20", "1.09"), Level("2.30", "5")],
         seq=99_076_734_994, reason="",
     )  # fmt: skip
@@ -274,7 +274,7 @@ def test_an_answer_that_is_of_no_use(body: bytes, says: str) -> None:
     readers: list[Callable[[bytes], object]] = [
         exchange.read_instruments,
         exchange.read_time_ms,
-        lambda body: exchange.read_book(body, RECV),
+        lambda body: exchange.read_book(body, INSTRUMENT, RECV),
         lambda body: exchange.read_trades(body, INSTRUMENT, RECV),
         lambda body: exchange.read_candles(body, "1m", RECV),
     ]
@@ -290,7 +290,7 @@ def test_any_answer_is_read_or_refused(body: bytes | str) -> None:
     for reader in (
         exchange.read_instruments,
         exchange.read_time_ms,
-        lambda raw: exchange.read_book(raw, RECV),
+        lambda raw: exchange.read_book(raw, INSTRUMENT, RECV),
         lambda raw: exchange.read_trades(raw, INSTRUMENT, RECV),
         lambda raw: exchange.read_candles(raw, "1m", RECV),
     ):

@@ -6,7 +6,7 @@ import pytest
 
 from collector_worker.exchanges.adapter import BookFrame
 from collector_worker.integrity.book_sync import NOTHING, BookRequest, BookSync
-from tests.support.binance_adapter import DEPTH, RECV, binance, new_adapter, pushed
+from tests.support.binance_adapter import DEPTH, INSTRUMENT, RECV, binance, new_adapter, pushed
 from tickfleet.contract.events import BookDelta, BookSnapshot, Level
 from tickfleet.contract.health import BookState
 from tickfleet.contract.identity import DataType
@@ -35,7 +35,7 @@ class Book:
     def seed(self, last_id: int = SNAPSHOT_ID) -> None:
         """The answer of REST."""
         body = {"lastUpdateId": last_id, "bids": [["10.00000000", "9.00000000"]], "asks": [["11.00000000", "1.0"]]}
-        snapshot = self.exchange.read_book(json.dumps(body).encode(), RECV)
+        snapshot = self.exchange.read_book(json.dumps(body).encode(), INSTRUMENT, RECV)
         self._keep(self.sync.on_rest_snapshot(snapshot, self.channel.seed_levels))
 
     def _keep(self, result: object) -> None:

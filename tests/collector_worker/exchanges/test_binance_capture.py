@@ -36,7 +36,7 @@ def outputs(rows: list[Row]) -> list[Any]:
     for row in rows:
         body = row["text"].encode()
         if row["kind"] == "http":
-            made.append(exchange.read_book(body, row["ns"]))
+            made.append(exchange.read_book(body, INSTRUMENT, row["ns"]))
         elif "@bookTicker" not in row["text"]:
             made += adapter.on_frame(body, row["ns"])
     return made

@@ -111,7 +111,7 @@ def test_a_real_answer_gone_wrong_is_read_or_refused(
 ) -> None:
     body, exchange = data.draw(mutated(seed)), binance("ETH-USDT")
     with suppress(ExchangeUnavailableError):
-        BookSync(lambda bids, asks: 0, 0).on_rest_snapshot(exchange.read_book(body, RECV), 1_000)
+        BookSync(lambda bids, asks: 0, 0).on_rest_snapshot(exchange.read_book(body, BTC, RECV), 1_000)
     with pytest.raises((ExchangeUnavailableError, UnknownSymbolError)):
         exchange.read_instruments(body)
 

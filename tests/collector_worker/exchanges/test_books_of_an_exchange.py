@@ -122,8 +122,10 @@ class BinanceBook(Exchange):
         self.diff = DepthDiff(self.desk)
         self._ledger = Ledger(self.market)
         self.exchange = binance("TON-USDT")
-        instrument = Instrument(symbol="TON-USDT", native=self.name, state="", tick_size="", lot_size="", min_size="")
-        self.adapter = self.exchange.adapter(self.exchange.feeds()[0], instrument)
+        self.instrument = Instrument(
+            symbol="TON-USDT", native=self.name, state="", tick_size="", lot_size="", min_size=""
+        )
+        self.adapter = self.exchange.adapter(self.exchange.feeds()[0], self.instrument)
 
     def advance(self, by_ms: int) -> None:
         """Let time pass."""
@@ -149,7 +151,7 @@ class BinanceBook(Exchange):
 
     def take_seed(self, body: bytes) -> BookResult:
         """The answer arrives."""
-        return self.keep(self.sync.on_rest_snapshot(self.exchange.read_book(body, 1)))
+        return self.keep(self.sync.on_rest_snapshot(self.exchange.read_book(body, self.instrument, 1)))
 
     @property
     def next_snapshot(self) -> Levels:

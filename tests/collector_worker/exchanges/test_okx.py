@@ -13,6 +13,7 @@ from collector_worker.exchanges.adapter import Channel, Feed, Instrument
 from collector_worker.exchanges.okx import Okx
 from common.config.collector import ExchangeCollectorConfig
 from common.config.exchanges import Endpoints
+from tests.support.okx_adapter import INSTRUMENT
 from tickfleet.contract.events import BookSnapshot, Level
 from tickfleet.contract.identity import DataType
 from tickfleet.errors import ExchangeUnavailableError, NotTradedError, UnknownSymbolError
@@ -201,7 +202,7 @@ def test_an_instrument_that_okx_does_not_know_any_more() -> None:
     with pytest.raises(UnknownSymbolError) as caught:
         okx().read_instruments(gone)
     assert str(caught.value) == "OKX lists no instrument for symbol BTC-USDT"
-    for read in (okx().read_time_ms, lambda body: okx().read_book(body, 1)):
+    for read in (okx().read_time_ms, lambda body: okx().read_book(body, INSTRUMENT, 1)):
         with pytest.raises(ExchangeUnavailableError, match=r"^OKX answered with error code 51001$"):
             read(gone)
 
@@ -240,7 +241,7 @@ FAILURES = {
 
 @pytest.mark.parametrize(("body", "message"), FAILURES.values(), ids=FAILURES)
 def test_an_answer_that_is_none_may_be_one_later(body: bytes, message: str) -> None:
-    for read in (okx().read_instruments, okx().read_time_ms, lambda body: okx().read_book(body, 1)):
+    for read in (okx().read_instruments, okx().read_time_ms, lambda body: okx().read_book(body, INSTRUMENT, 1)):
         with pytest.raises(ExchangeUnavailableError) as caught:
             read(body)
         assert str(caught.value) == message
@@ -251,7 +252,7 @@ def test_an_answer_that_is_none_may_be_one_later(body: bytes, message: str) -> N
 @example(b'{"code":"0","data":[{"ts":"-1"}]}')
 @example(b'{"code":"0","data":[{"ts":"' + b"9" * 400 + b'"}]}')
 def test_any_answer_is_read_or_refused(body: bytes) -> None:
-    for read in (okx().read_instruments, okx().read_time_ms, lambda body: okx().read_book(body, 1)):
+    for read in (okx().read_instruments, okx().read_time_ms, lambda body: okx().read_book(body, INSTRUMENT, 1)):
         with pytest.raises((ExchangeUnavailableError, UnknownSymbolError)):
             read(body)
 
@@ -268,12 +269,14 @@ def test_a_book() -> None:
     row = {"bids": [["9", "1", "0", "3"]], "asks": [["10", "2", "0", "1"]], "ts": "7", "seqId": 5, "prevSeqId": 3}
 
     assert okx().book_path(instrument) == "/api/v5/market/books?instId=BTC-USDT-SWAP&sz=400"
-    assert okx().read_book(answer(row), 99) == BookSnapshot(
+    assert okx().read_book(answer(row), instrument, 99) == BookSnapshot(
         ts_event=7_000_000, ts_recv=99, bids=[Level("9", "1")], asks=[Level("10", "2")], reason="", seq=5, prev_seq=3
     )
-    for rows in ([], [{**row, "seqId": None}]):
+    ours = {**row, "instId": "BTC-USDT-SWAP", "seqId": 6}
+    assert okx().read_book(answer({**row, "instId": "DOGE-USDT-SWAP"}, ours), instrument, 99).seq == 6
+    for rows in ([], [{**row, "seqId": None}], [{**row, "instId": "BTC-USDT"}], [{**row, "instId": ""}]):
         with pytest.raises(ExchangeUnavailableError, match=r"^OKX answered no book$"):
-            okx().read_book(answer(*rows), 99)
+            okx().read_book(answer(*rows), instrument, 99)
 
 
 TRADE_ROW = {"instId": "BTC-USDT-SWAP", "px": "1", "sz": "2", "side": "buy", "ts": "5"}

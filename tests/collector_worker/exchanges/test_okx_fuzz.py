@@ -14,7 +14,7 @@ from collector_worker.exchanges.adapter import Instrument, Malformed, Output
 from collector_worker.exchanges.okx import Okx
 from common.config.collector import ExchangeCollectorConfig
 from tests.support.adapter_fuzz import altered, check, damaged, json_values, recorded
-from tests.support.okx_adapter import NATIVE, RECV, new_adapter, read
+from tests.support.okx_adapter import INSTRUMENT, NATIVE, RECV, new_adapter, read
 from tickfleet.contract.events import BookSnapshot, Trade
 from tickfleet.contract.identity import DataType
 from tickfleet.errors import ExchangeUnavailableError, UnknownSymbolError
@@ -134,7 +134,7 @@ def test_a_real_answer_gone_wrong_is_read_or_refused(
         with suppress(ExchangeUnavailableError, UnknownSymbolError):
             assert exchange.read_instruments(body).symbol == symbol
         with pytest.raises(ExchangeUnavailableError):
-            exchange.read_book(body, RECV)
+            exchange.read_book(body, INSTRUMENT, RECV)
 
 
 HOSTILE = {
