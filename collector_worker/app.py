@@ -284,7 +284,8 @@ class Worker:
             sequence = self._candles[interval]
             flow = CandleFlow(sequence, stream, track(DataType.CANDLES, interval), *context)
             backfiller.candles[interval] = flow
-        ways = Destinations(trades, backfiller.candles, TickerGate(), track(DataType.ORDERBOOK), track(DataType.TICKER))
+        tickers = TickerGate(self._config.max_backfill_wait)
+        ways = Destinations(trades, backfiller.candles, tickers, track(DataType.ORDERBOOK), track(DataType.TICKER))
         book = BookSync(
             self._exchange.book_checksum, self._exchange.checksum_depth, crossed_is_legal=instrument.crossed_is_legal
         )

@@ -7,7 +7,7 @@ from msgspec import Struct
 from collector_worker.exchanges.adapter import BookFrame, Channel, Feed
 from collector_worker.integrity.book_sync import BAD_LEVEL, BookRequest, BookResult, BookSync
 from collector_worker.integrity.coverage_writer import CoverageTrack
-from collector_worker.integrity.flows import CandleFlow, TradeFlow
+from collector_worker.integrity.flows import LOST, REFUSING_S, CandleFlow, TradeFlow
 from collector_worker.integrity.tickers import TickerGate
 from collector_worker.publish.kept_keys import BEGUN_ANEW
 from collector_worker.publish.own_streams import NO_ROOM, Stream, Streams
@@ -25,6 +25,11 @@ from tickfleet.contract.identity import DataType
 BOOK_HASH_EVERY_S = 0.5
 """The ``:book`` hash always names the stream id it corresponds to, so a late joiner loses nothing by its age; writing
 400 levels at every delta would cost more than everything else a collector does."""
+
+TICKER_ORDER = "order of tickers"
+"""What a trouble with them is about."""
+
+_NS_PER_MS = 1_000_000
 
 TRADES_FLOW_NS = 60_000_000_000
 """Trades of no longer ago than this show that there are bids and asks."""
@@ -96,13 +101,20 @@ class Router:
         return None
 
     def _on_ticker(self, ticker: Ticker) -> None:
-        if self._ways.tickers.admits(ticker):
+        now_s, gate = self._clock.monotonic_s(), self._ways.tickers
+        exchange_ns = ticker.ts_recv + self._telemetry.beat.clock_offset_ms * _NS_PER_MS
+        if gate.admits(ticker, exchange_ns, now_s):
+            self._telemetry.settled(TICKER_ORDER)
+            if gate.starts_anew:
+                self._ways.ticker_track.broke(LOST)
             if self._publish(self._streams.of_type(DataType.TICKER), ticker) is None:
                 self._ways.ticker_track.broke(NO_ROOM)
             else:
                 self._ways.ticker_track.passed(ticker.ts_event, ticker.ts_recv)
         else:
             self._telemetry.beat.duplicates_dropped += 1
+            if gate.refused_for_s(now_s) >= REFUSING_S:
+                self._telemetry.trouble(TICKER_ORDER, "tickers arrive, but all are older than the last one")
 
     def _on_book(self, frame: BookFrame) -> BookRequest | None:
         hollow = isinstance(frame.event, BookSnapshot) and not (frame.event.bids and frame.event.asks)

@@ -67,4 +67,5 @@ def make_ways(
     for each, stream in streams.candles.items():
         sequence = CandleSequence(each, config.max_backfill_wait)
         candles[each] = CandleFlow(sequence, stream, book.track(DataType.CANDLES, each), *context)
-    return Destinations(trades, candles, TickerGate(), book.track(DataType.ORDERBOOK), book.track(DataType.TICKER))
+    tickers = TickerGate(config.max_backfill_wait)
+    return Destinations(trades, candles, tickers, book.track(DataType.ORDERBOOK), book.track(DataType.TICKER))
