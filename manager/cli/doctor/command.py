@@ -17,7 +17,7 @@ from manager.cli.doctor.findings import Finding, Severity, bad
 from manager.cli.doctor.fleet_checks import check_limits, check_manager
 from manager.cli.doctor.gather import host_facts, missing_rights, redis_facts, servers
 from manager.cli.doctor.host_checks import check_host
-from manager.cli.doctor.redis_checks import check_redis, check_rights
+from manager.cli.doctor.redis_checks import check_redis, check_rights, check_room_unseen
 from manager.cli.doctor.server_checks import check_servers
 from manager.cli.doctor.visits import visit_all
 from manager.cli.show.fleet_view import FleetView, live_heartbeats, look, unshared_limits
@@ -76,6 +76,7 @@ def doctor(
         collectors, manager, rival = wanted.collectors, {}, ""
         capacity = capacity_of(collectors, wanted.redis.maxlen, None)
         findings = [bad("redis", str(error), f"{_LOGS_OF_REDIS}; {another_fleet(tools.environment)}")]
+        findings += check_room_unseen(capacity)
     finally:
         client.close()
     findings += check_servers(servers(fleet))

@@ -130,6 +130,7 @@ def host_facts(tools: Tools, fleet: Fleet, capacity: Capacity, manager: Mapping[
         supervisor_pid=_living_pid(var / "supervisord.pid"),
         socket_gone=_is_gone(environment.supervisor_socket),
         missing=[str(each) for each in folders if pid and not os.path.isdir(each)],
+        unmade=[str(each) for each in (var, environment.logs) if _is_gone(each)],
         misplaced=misplaced(pid, environment.logs.resolve()) if pid else (),
         programs=capacity.collectors + OTHER_PROGRAMS,
         descriptors=_descriptors(pid) if pid else None,

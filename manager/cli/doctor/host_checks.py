@@ -26,6 +26,7 @@ class HostFacts(Struct, frozen=True, kw_only=True):
         start_s: ``startsecs`` by program.
         modes: Permission bits of what should be ours alone, by path; None where they cannot be seen.
         changeable: The same of what others may read and not change.
+        unmade: Folders that set-up makes which are not there.
         writable: Whether the folder for all that a run writes can be written.
         disk_free_bytes, disk_wanted_bytes: There, and what a full fleet writes.
         spool_bytes: What collectors write at most besides while Redis is away.
@@ -65,6 +66,7 @@ class HostFacts(Struct, frozen=True, kw_only=True):
     supervisor_pid: int = 0
     socket_gone: bool = False
     missing: Sequence[str] = ()
+    unmade: Sequence[str] = ()
     misplaced: Sequence[str] = ()
     port: int = 0
     port_trouble: str = ""
@@ -95,14 +97,15 @@ def _supervisor(facts: HostFacts) -> list[Finding]:
         if facts.socket_gone:
             hangs = f"its socket was removed: kill -HUP {facts.supervisor_pid} makes it anew (and restarts the fleet)"
         mend = hangs if facts.supervisor_pid else f"supervisord -c {facts.conf}"
-        return [bad("supervisord", facts.supervisor_trouble, mend)]
+        return [bad("supervisord", facts.supervisor_trouble, mend), _descriptors(facts)]
     return [ok("supervisord", f"version {facts.supervisor}"), _descriptors(facts), _start_s(facts)]
 
 
 def _descriptors(facts: HostFacts) -> Finding:
     check, wanted = "file descriptors", descriptors(facts.programs)
     if facts.descriptors is None:
-        return skipped(check, "supervisord's limit cannot be seen from here")
+        found = f"{facts.programs} programs need {wanted}; what supervisord may open cannot be seen from here"
+        return skipped(check, found, "see that its ulimit -n is above that")
     found = f"supervisord may open {facts.descriptors} files, {facts.programs} programs need {wanted}"
     if facts.descriptors < wanted:
         mend = f"set minfds={2 * wanted} in {facts.conf} and ulimit -n above it, then start it anew"
@@ -147,6 +150,8 @@ def _folder(facts: HostFacts) -> Finding:
         return bad(
             "folders", found, "manager and watchdog make it again within seconds: do they run? manager-cli status"
         )
+    if facts.unmade:
+        return bad("folders", f"{', '.join(facts.unmade)}: not there, and supervisord needs it to start", "make setup")
     if not facts.writable:
         return bad("permissions", f"{facts.var} cannot be written by this user", "chown it, or run as its owner")
     return ok("permissions", f"{facts.var} can be written")

@@ -7,6 +7,7 @@ from msgspec import Struct
 
 from manager.cli.doctor.findings import Finding, bad, ok, size, skipped, warning
 from manager.observe.writes import REMEDIES, NoWrites
+from manager.report.figures.capacity import Capacity
 from tickfleet.redis.refusals import NO_RIGHT
 
 OLDEST = (6, 2)
@@ -33,6 +34,7 @@ class RedisFacts(Struct, frozen=True, kw_only=True):
         refusal: The code with which a write that changes nothing was refused just now; empty where it was not.
         no_writes: That Redis takes no writes.
         available_bytes: Memory of the machine that is free for Redis, beside what it has; None where it runs elsewhere.
+        untold: Why something is not in ``info``.
     """
 
     info: Mapping[str, str | int | float]
@@ -44,6 +46,7 @@ class RedisFacts(Struct, frozen=True, kw_only=True):
     no_writes: NoWrites | None = None
     available_bytes: int | None = None
     folder_gone: str = ""
+    untold: str = NO_INFO
     nodes: tuple["NodeFacts", ...] = ()
 
 
@@ -58,6 +61,20 @@ class NodeFacts(Struct, frozen=True, kw_only=True):
 def check_room(facts: RedisFacts) -> list[Finding]:
     """Whether there is room for the fleet when all its streams are full."""
     return [_memory(facts), *[_node(node) for node in facts.nodes], _clients(facts)]
+
+
+def check_room_unseen(capacity: Capacity) -> list[Finding]:
+    """What the fleet needs of a Redis that cannot be asked, as it may not have been started yet."""
+    return check_room(
+        RedisFacts(
+            info={},
+            config={},
+            full_bytes=capacity.redis_full_bytes,
+            basis=capacity.basis,
+            connections=capacity.redis_connections,
+            untold="Redis cannot be asked now",
+        )
+    )
 
 
 def check_redis(facts: RedisFacts) -> list[Finding]:
@@ -159,7 +176,7 @@ def _memory(facts: RedisFacts) -> Finding:
     check = "redis memory"
     wanted = f"{size(facts.full_bytes)} when all streams are full ({facts.basis})"
     if "used_memory" not in facts.info or "maxmemory" not in facts.info:
-        return skipped(check, f"{wanted}; {NO_INFO}", "compare that with its maxmemory, or its machine's memory")
+        return skipped(check, f"{wanted}; {facts.untold}", "compare that with its maxmemory, or its machine's memory")
     used, limit = int(facts.info["used_memory"]), int(facts.info["maxmemory"])
     if limit:
         room, what = limit, f"maxmemory is {size(limit)}"
@@ -191,7 +208,8 @@ def _node(node: NodeFacts) -> Finding:
 
 def _clients(facts: RedisFacts) -> Finding:
     if "connected_clients" not in facts.info or "maxclients" not in facts.info:
-        return skipped("redis clients", NO_INFO, "see that its maxclients leaves room")
+        found = f"the whole fleet holds {facts.connections}; {facts.untold}"
+        return skipped("redis clients", found, "see that its maxclients leaves room")
     connected, limit = int(facts.info["connected_clients"]), int(facts.info["maxclients"])
     found = f"{connected} of {limit} clients, the whole fleet holds {facts.connections}"
     if facts.connections > limit:

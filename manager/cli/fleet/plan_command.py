@@ -14,7 +14,7 @@ from common.config.worker_file import WorkerFile, decode, worker_file
 from manager.cli.context import Tools
 from manager.cli.doctor.findings import Finding
 from manager.cli.doctor.gather import redis_facts
-from manager.cli.doctor.redis_checks import check_room
+from manager.cli.doctor.redis_checks import check_room, check_room_unseen
 from manager.cli.effective import Site, at_site
 from manager.cli.fleet import needs
 from manager.cli.orders.order_commands import AsJson, Timeout, Why
@@ -32,7 +32,14 @@ from manager.report.figures.capacity import Capacity, capacity_of
 from manager.report.figures.document import read_figures
 from tickfleet.contract import keys
 from tickfleet.contract.identity import PROGRAM_PREFIX, CollectorId
-from tickfleet.errors import EXIT_FAILURE, EXIT_OK, FleetError, InvalidConfigurationError, UsageError
+from tickfleet.errors import (
+    EXIT_FAILURE,
+    EXIT_OK,
+    FleetError,
+    InvalidConfigurationError,
+    RedisUnreachableError,
+    UsageError,
+)
 from tickfleet.redis.url import read_address
 
 
@@ -44,7 +51,8 @@ def plan(
     """Show what 'apply' would touch.
 
     That is how a fleet file, with what was changed at run time, differs from what is applied; and what the fleet needs
-    once all its streams are full: memory, connections, disk, and time to start. Changes nothing.
+    once all its streams are full: memory, connections, disk, and time to start. Changes nothing. Where Redis cannot be
+    reached, as before the first start, the needs of the file alone are shown.
 
     \b
     manager-cli plan
@@ -56,10 +64,15 @@ def plan(
     """  # noqa: D301 - the backslash-b keeps the lines of the help apart
     tools: Tools = context.obj
     tools = replace(tools, fleet_path=file or tools.fleet_path)
-    with at_site(tools, _usable(tools)) as site:
-        found = _plan(site)
-        capacity, room = _capacity(site)
-    here = read_address(site.file.redis.url).is_local
+    file_fleet = _usable(tools)
+    here = read_address(file_fleet.redis.url).is_local
+    try:
+        with at_site(tools, file_fleet) as site:
+            found = _plan(site)
+            capacity, room = _capacity(site)
+    except RedisUnreachableError:
+        _print_needs(file_fleet, redis_here=here, as_json=as_json)
+        raise
     if as_json:
         wants = needs.to_json(capacity, room, redis_here=here)
         sys.stdout.write(json.dumps({**to_json(found), "ignored": list(site.desired.troubles), "needs": wants}) + "\n")
@@ -67,6 +80,16 @@ def plan(
         wanted = [] if found.nothing else needs.lines(capacity, room, redis_here=here)
         _print([*lines(found), *site.desired.troubles, *wanted])
     raise typer.Exit(EXIT_OK if found.nothing else EXIT_FAILURE)
+
+
+def _print_needs(file_fleet: Fleet, *, redis_here: bool, as_json: bool) -> None:
+    """What the fleet of a file needs, where Redis tells neither its room nor what was changed at run time."""
+    capacity = capacity_of(file_fleet.collectors, file_fleet.redis.maxlen, None)
+    room = check_room_unseen(capacity)
+    if as_json:
+        sys.stdout.write(json.dumps({"needs": needs.to_json(capacity, room, redis_here=redis_here)}) + "\n")
+    else:
+        _print(needs.lines(capacity, room, redis_here=redis_here))
 
 
 def apply_file(context: typer.Context, why: Why = "", timeout: Timeout = 90.0, as_json: AsJson = False) -> None:

@@ -1,4 +1,5 @@
 import json
+import shutil
 import socket
 from typing import Any
 
@@ -181,14 +182,6 @@ def test_an_address_that_is_dead_is_told_by_its_cause(stage: CliStage) -> None:
     assert result.exit_code == 1
 
 
-def test_without_redis_the_rest_is_still_looked_at(stage: CliStage) -> None:
-    stage.server.connected = False
-    code, found = doctor(stage)
-    assert code == 1
-    assert found["redis"][0]["level"] == "bad"
-    assert "supervisord" in found
-
-
 MANY = "".join(f'[[collectors]]\nexchange = "okx"\nsymbol = "C{number}-USDT"\n' for number in range(156))
 
 
@@ -235,6 +228,38 @@ def test_a_fleet_file_that_is_named_is_looked_ahead_for(stage: CliStage, monkeyp
             "ok",
             "at most 3 min for 156 collectors: its limits for 312 connections and 1248 calls by REST",
         ),
+    )
+
+
+def test_before_the_first_start_all_that_the_fleet_needs_is_told(stage: CliStage) -> None:
+    (stage.folder / "many.toml").write_text(MANY)
+    stage.server.connected, stage.supervisor.away = False, True
+    shutil.rmtree(stage.environment.var)
+    code, found = doctor(stage, str(stage.folder / "many.toml"))
+    checks = ("redis", "redis memory", "redis clients", "supervisord", "file descriptors", "folders")
+    assert (code, [(check, row["level"], row["found"]) for check in checks for row in found[check]]) == (
+        1,
+        [
+            ("redis", "bad", "Redis at 127.0.0.1:6379 cannot be reached"),
+            (
+                "redis memory",
+                "skipped",
+                "5.9 GiB when all streams are full (0 of 780 streams by what this fleet's entries take, "
+                "780 by typical sizes); Redis cannot be asked now",
+            ),
+            ("redis clients", "skipped", "the whole fleet holds 164; Redis cannot be asked now"),
+            ("supervisord", "bad", "supervisord does not answer at /fake"),
+            (
+                "file descriptors",
+                "skipped",
+                "159 programs need 859; what supervisord may open cannot be seen from here",
+            ),
+            (
+                "folders",
+                "bad",
+                f"{stage.environment.var}, {stage.environment.logs}: not there, and supervisord needs it to start",
+            ),
+        ],
     )
 
 

@@ -55,11 +55,24 @@ def test_a_fit_machine_has_nothing_to_mend() -> None:
 
 
 def test_without_supervisord_its_settings_are_not_judged() -> None:
-    findings = check_host(facts(supervisor="", supervisor_trouble="supervisord does not answer"))
+    findings = check_host(facts(supervisor="", supervisor_trouble="supervisord does not answer", descriptors=None))
     assert findings[0] == bad(
         "supervisord", "supervisord does not answer", "supervisord -c /srv/deploy/supervisord.conf"
     )
-    assert {finding.check for finding in findings[1:]} == {"permissions", "disk", "memory", "express"}
+    assert findings[1] == skipped(
+        "file descriptors",
+        "103 programs need 579; what supervisord may open cannot be seen from here",
+        "see that its ulimit -n is above that",
+    )
+    assert {finding.check for finding in findings[2:]} == {"permissions", "disk", "memory", "express"}
+
+
+def test_folders_that_set_up_has_not_made_are_not_somebody_else_s() -> None:
+    assert [each for each in check_host(facts(unmade=["/srv/var", "/srv/var/log"], writable=False)) if each.mend] == [
+        bad("folders", "/srv/var, /srv/var/log: not there, and supervisord needs it to start", "make setup")
+    ]
+    (not_ours,) = [each for each in check_host(facts(writable=False)) if each.mend]
+    assert not_ours == bad("permissions", "/srv/var cannot be written by this user", "chown it, or run as its owner")
 
 
 def test_a_supervisord_that_hangs_is_not_started_a_second_time() -> None:

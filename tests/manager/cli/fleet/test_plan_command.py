@@ -76,6 +76,27 @@ def test_a_plan_for_machines(managed: ManagedStage) -> None:
     )
 
 
+def test_before_the_first_start_a_plan_has_the_needs_of_the_file(managed: ManagedStage) -> None:
+    many = managed.folder / "many.toml"
+    many.write_text("".join(f'[[collectors]]\nexchange = "okx"\nsymbol = "C{n}-USDT"\n' for n in range(156)))
+    managed.server.connected = False
+    result = managed.run("plan", str(many))
+    assert (result.exit_code, result.stderr) == (3, "manager-cli: Redis at 127.0.0.1:6379 cannot be reached\n")
+    assert " ".join(result.stdout.split()) == (
+        "it needs, for 156 collectors: redis memory: skipped: 5.9 GiB when all streams are full "
+        "(0 of 780 streams by what this fleet's entries take, 780 by typical sizes); Redis cannot be asked now "
+        "-> compare that with its maxmemory, or its machine's memory "
+        "redis clients: skipped: the whole fleet holds 164; Redis cannot be asked now "
+        "-> see that its maxclients leaves room connections to exchanges: 312 "
+        "file descriptors: 859 of supervisord memory of processes: 5.3 GiB (35 MiB a collector under load) "
+        "disk here: 24.0 GiB for Redis and logs, at most 156.0 GiB more while Redis is away "
+        "start of okx: at most 3 min for 156 collectors: its limits for 312 connections and 1248 calls by REST"
+    )
+    result = managed.run("plan", str(many), "--json")
+    assert (result.exit_code, list(document := json.loads(result.stdout))) == (3, ["needs"])
+    assert (document["needs"]["collectors"], document["needs"]["redis_connections"]) == (156, 164)
+
+
 def test_apply_where_nothing_changed_says_so(managed: ManagedStage) -> None:
     result = managed.run("apply")
     assert (result.exit_code, timeless(result.stdout)) == (0, "none to change, 3 as they should be\n")
