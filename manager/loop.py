@@ -130,7 +130,7 @@ class Loop:
             self._memory.note(entry)
         for entry in self._incidents.of_writes(self._lease, self._poller.writes.no_writes):
             self._memory.note(entry)
-        if facts.pulses is not None and self._wanted.hear(facts.changes):
+        if facts.pulses is not None and self._wanted.hear(facts.changes, facts.changes_refused):
             self._reconciler.want()
         if facts.processes is not None and self._wanted.sure and self._lease.may_act:
             fleet = self._wanted.desired.fleet

@@ -76,9 +76,20 @@ def why_refused(reply: object, command: str) -> str:
 
 
 def _command_of(error: Exception) -> str:
-    """The command that a pipeline's error names; empty where it is of none."""
-    words = str(error).partition(_IN_PIPELINE)[0].partition("(")[2].removesuffix(")").split()
-    return name_words(words) if _IN_PIPELINE in str(error) else ""
+    """What was refused, by a pipeline's error or as ``_noted`` has noted it; empty where neither tells."""
+    if _IN_PIPELINE in str(error):
+        return name_words(str(error).partition(_IN_PIPELINE)[0].partition("(")[2].removesuffix(")").split())
+    return next(iter(getattr(error, "__notes__", ())), "")
+
+
+@contextmanager
+def _noted(name: object, *args: object) -> Iterator[None]:
+    """Note on a refusal which command it is of; redis-py has names of two words: ``XINFO STREAM``."""
+    try:
+        yield
+    except redis.ResponseError as refusal:
+        refusal.add_note(name_words([*str(name).split(), *args]))
+        raise
 
 
 _IN_PIPELINE = " of pipeline caused error: "
@@ -130,7 +141,39 @@ _AS_TEXT: dict[str, Any] = {"decode_responses": True, "encoding_errors": "replac
 """A foreign, binary value in one of our keys is read as damaged text, and does not break the reply it stands in."""
 
 
-class _AsyncMaster(AsyncRedis):
+class _AsyncServer(AsyncRedis):
+    """A client whose refusals tell what was refused."""
+
+    async def execute_command(self, *args: Any, **options: Any) -> Any:
+        with _noted(*args):
+            return await super().execute_command(*args, **options)  # type: ignore[no-untyped-call]
+
+
+class _SyncServer(SyncRedis):
+    """The blocking one."""
+
+    def execute_command(self, *args: Any, **options: Any) -> Any:
+        with _noted(*args):
+            return super().execute_command(*args, **options)  # type: ignore[no-untyped-call]
+
+
+class _AsyncNodes(redis.asyncio.cluster.RedisCluster):
+    """The one of a Cluster."""
+
+    async def execute_command(self, *args: Any, **options: Any) -> Any:
+        with _noted(*args):
+            return await super().execute_command(*args, **options)
+
+
+class _SyncNodes(redis.cluster.RedisCluster):
+    """The blocking one of a Cluster."""
+
+    def execute_command(self, *args: Any, **options: Any) -> Any:
+        with _noted(*args):
+            return super().execute_command(*args, **options)  # type: ignore[no-untyped-call]
+
+
+class _AsyncMaster(_AsyncServer):
     """A client of the master that Sentinels name; it ends with its connections to them."""
 
     sentinels: Sequence[AsyncRedis] = ()
@@ -141,7 +184,7 @@ class _AsyncMaster(AsyncRedis):
             await sentinel.aclose()
 
 
-class _SyncMaster(SyncRedis):
+class _SyncMaster(_SyncServer):
     """The blocking one."""
 
     sentinels: Sequence[SyncRedis] = ()
@@ -186,11 +229,9 @@ def async_client(config: RedisConfig) -> AsyncRedis:
         return master
     if address.kind is AddressKind.CLUSTER:
         nodes = [redis.asyncio.cluster.ClusterNode(*host) for host in address.hosts]
-        cluster = redis.asyncio.cluster.RedisCluster(
-            startup_nodes=nodes, **_patient_options(config, address, AsyncRetry)
-        )
+        cluster = _AsyncNodes(startup_nodes=nodes, **_patient_options(config, address, AsyncRetry))
         return cast("AsyncRedis", cluster)
-    return redis.asyncio.Redis(**_options_of_server(config, address, AsyncRetry))
+    return _AsyncServer(**_options_of_server(config, address, AsyncRetry))
 
 
 def sync_client(config: RedisConfig) -> SyncRedis:
@@ -205,8 +246,8 @@ def sync_client(config: RedisConfig) -> SyncRedis:
     if address.kind is AddressKind.CLUSTER:
         nodes = [redis.cluster.ClusterNode(*host) for host in address.hosts]  # type: ignore[no-untyped-call]
         options = {"startup_nodes": nodes, **_patient_options(config, address, Retry)}
-        return cast("SyncRedis", _SyncCluster(lambda: redis.cluster.RedisCluster(**options)))
-    return redis.Redis(**_options_of_server(config, address, Retry))
+        return cast("SyncRedis", _SyncCluster(lambda: _SyncNodes(**options)))
+    return _SyncServer(**_options_of_server(config, address, Retry))
 
 
 def answer_of(client: SyncRedis, words: Sequence[str]) -> Any:

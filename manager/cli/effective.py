@@ -63,13 +63,14 @@ def at_site(tools: Tools, file: Fleet | None = None) -> Iterator[Site]:
 
 
 def _read(file: Fleet, client: "SyncRedis") -> dict[str, str]:
-    from common.redis.redis_py import translated_errors  # see ``tools``
+    from common.redis.redis_py import translated_errors, why_refused  # see ``tools``
 
     with translated_errors(file.redis), client.pipeline(transaction=False) as pipe:
         pipe.hgetall(keys.FLEET_DESIRED)
         (found,) = pipe.execute(raise_on_error=False)
     if isinstance(found, Exception):
-        raise FleetError(f"the run-time changes {keys.FLEET_DESIRED} cannot be read") from found
+        why = why_refused(found, f"hgetall {keys.FLEET_DESIRED}")
+        raise FleetError(f"the run-time changes {keys.FLEET_DESIRED} cannot be read{why}") from found
     return readable(found)
 
 

@@ -81,15 +81,16 @@ class Wanted:
         """Another manager may have applied a newer file: what is applied must stay until ours has been read again."""
         self._file_doubted, self._recorded = True, None  # that one may have written its own
 
-    def hear(self, entries: Mapping[str, str] | None) -> bool:
+    def hear(self, entries: Mapping[str, str] | None, refusal: str = "") -> bool:
         """Take up the run-time changes as they are now; whether the fleet is another thereby.
 
         Args:
             entries: The hash; None where its key cannot be read although Redis answers. Then what was known holds.
+            refusal: With what Redis refused it then, as `` (NOPERM hgetall KEY)``; empty where it did not.
         """
         first, self.known = not self.known, True
         self._entries_trouble = (
-            "" if entries is not None else f"the run-time changes {keys.FLEET_DESIRED} cannot be read"
+            "" if entries is not None else f"the run-time changes {keys.FLEET_DESIRED} cannot be read{refusal}"
         )
         if entries is None or entries == self._entries:
             return first

@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from common.process.log import get_logger
-from common.redis.redis_py import check_serves, code_of_write, count_refusals, queue_write, translated_errors
+from common.redis.redis_py import (
+    check_serves,
+    code_of_write,
+    count_refusals,
+    queue_write,
+    translated_errors,
+    why_refused,
+)
 from manager.model.processes import Process
 from manager.model.verdicts import Pulse
 from manager.observe.facts import PulseMemory, queue_heartbeats, read_pulses
@@ -29,11 +36,13 @@ class RoundFacts(Struct, frozen=True, kw_only=True):
 
     Attributes:
         changes: The run-time changes to the fleet; None also where Redis answers and their key cannot be read.
+        changes_refused: With what Redis refused that key, `` (NOPERM hgetall KEY)``; else empty.
     """
 
     pulses: dict[CollectorId, Pulse] | None
     changes: dict[str, str] | None
     processes: dict[str, Process] | None
+    changes_refused: str = ""
 
 
 class RedisLink(Struct, frozen=True):
@@ -69,12 +78,12 @@ class Poller:
         async with asyncio.TaskGroup() as tasks:
             in_redis = tasks.create_task(self._redis(link, collectors))
             processes = tasks.create_task(self._processes())
-        pulses, changes = in_redis.result()
-        return RoundFacts(pulses=pulses, changes=changes, processes=processes.result())
+        pulses, changes, refused = in_redis.result()
+        return RoundFacts(pulses=pulses, changes=changes, processes=processes.result(), changes_refused=refused)
 
     async def _redis(
         self, link: RedisLink, collectors: Sequence[CollectorId]
-    ) -> tuple[dict[CollectorId, Pulse] | None, dict[str, str] | None]:
+    ) -> tuple[dict[CollectorId, Pulse] | None, dict[str, str] | None, str]:
         try:
             with translated_errors(link.config):
                 async with link.client.pipeline(transaction=False) as pipe:
@@ -88,14 +97,15 @@ class Poller:
             if not self.redis_trouble:
                 get_logger().error("redis_lost", why=str(error), exc_info=error)
             self.redis_trouble = str(error)
-            return None, None
+            return None, None, ""
         if self.redis_trouble:
             self.redis_trouble, self.redis_back_at_s = "", self._clock.monotonic_s()
             get_logger().warning("redis_found")
         self._see_writes(code_of_write(written), counts)
         pulses = read_pulses(collectors, replies, self._clock.now_ns())
         known = changes if isinstance(changes, dict) else None
-        return self._memory.update(pulses, self._clock.monotonic_s()), known
+        refused = why_refused(changes, f"hgetall {keys.FLEET_DESIRED}")
+        return self._memory.update(pulses, self._clock.monotonic_s()), known, refused
 
     def _see_writes(self, code: str, counts: dict[str, int] | None) -> None:
         """Take note whether Redis takes writes; while it does not, a heartbeat that is missing proves nothing."""

@@ -180,6 +180,9 @@ class RedisPipe:
             replies = await self._line.ask(b"".join(commands), len(commands))
         except (LineBrokenError, NotRedisError) as error:
             raise self._translated(error) from error
+        for reply, command in zip(replies, commands, strict=True):
+            if isinstance(reply, Refusal):
+                reply.command = name_command(command)
         cause = replies[0] if replies else None
         if isinstance(cause, Refusal) and cause.code in _NOT_LET_IN:  # then they all are
             raise self._refused(replies, commands)

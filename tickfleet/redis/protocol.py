@@ -10,7 +10,13 @@ from tickfleet.redis.refusals import code_of
 
 
 class Refusal(Exception):  # noqa: N818 - an answer, which is raised nowhere
-    """The server says no; the text is its own, with the error code first: ``WRONGTYPE Operation against a key …``."""
+    """The server says no; the text is its own, with the error code first: ``WRONGTYPE Operation against a key …``.
+
+    Attributes:
+        command: What was refused, as ``name_command`` has it; empty where whoever asked has not noted it.
+    """
+
+    command = ""
 
     @property
     def code(self) -> str:
@@ -29,9 +35,10 @@ pack_command: Callable[[tuple[Scalar, ...]], bytes] = hiredis.pack_command  # ty
 """One command in Redis' protocol, packed in C."""
 
 
-_KEY_AT = {"XINFO": 2, "XGROUP": 2, "MEMORY": 2, "EVAL": 3, "XREADGROUP": 0, "XREAD": 0}
-"""Where the key of a command stands that is not its second word; 0: behind STREAMS."""
+_KEY_AT = {"EVAL": 3, "XREADGROUP": 0, "XREAD": 0}
+"""Where the key of a command stands that is neither its second word nor behind a subcommand; 0: behind STREAMS."""
 
+_OF_STREAMS = frozenset(name for name, at in _KEY_AT.items() if not at)
 _WITH_SUBCOMMAND = frozenset({"XINFO", "XGROUP", "MEMORY", "CONFIG", "CLIENT", "ACL", "CLUSTER"})
 _SECRET = frozenset({"AUTH", "HELLO"})
 
@@ -48,9 +55,11 @@ def name_words(words: Sequence[object]) -> str:
         return ""
     name = str(words[0]).upper()
     subcommand = words[1:2] if name in _WITH_SUBCOMMAND else []
-    key_at = _KEY_AT.get(name, 1) or ([*words, "STREAMS"].index("STREAMS") + 1)
+    key_at = _KEY_AT.get(name, 1 + len(subcommand)) or ([*words, "STREAMS"].index("STREAMS") + 1)
     key = words[key_at : key_at + 1] if name not in _SECRET else []
-    return " ".join([*(str(word).lower() for word in (name, *subcommand)), *map(str, key)])
+    others = (len(words) - key_at) // 2 - 1 if name in _OF_STREAMS else 0  # behind the keys stand as many ids
+    more = [f"(or {others} more)"] if others > 0 else []
+    return " ".join([*(str(word).lower() for word in (name, *subcommand)), *map(str, key), *more])
 
 
 class Replies:

@@ -117,17 +117,18 @@ def _ledger(site: Site, name: str, now_ns: int) -> tuple[CollectorId, list[Ledge
 
 
 def _read(client: "SyncRedis", fleet: Fleet, collector: CollectorId, now_ns: int) -> tuple[list[LedgerEntry], int]:
-    from common.redis.redis_py import is_wrong_type, translated_errors  # see ``tools``
+    from common.redis.redis_py import check_serves, is_wrong_type, translated_errors, why_refused  # see ``tools``
 
     key, after, entries, unreadable = keys.coverage(collector), "-", list[LedgerEntry](), 0
     while True:
         with translated_errors(fleet.redis), client.pipeline(transaction=False) as pipe:
             pipe.xrange(key, after, "+", count=PAGE)
             [page] = pipe.execute(raise_on_error=False)
-            if isinstance(page, Exception) and not is_wrong_type(page):
-                raise page
-        if isinstance(page, Exception):
+            check_serves([page])
+        if is_wrong_type(page):
             raise FleetError(f"{key} does not hold a ledger (it is no stream)")
+        if isinstance(page, Exception):
+            raise FleetError(f"the ledger {key} cannot be read{why_refused(page, f'xrange {key}')}") from page
         for _, fields in page:
             try:
                 entries.append(read_entry(fields, now_ns))

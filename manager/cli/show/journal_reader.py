@@ -44,11 +44,12 @@ def added_after(client: "SyncRedis", fleet: Fleet, entry_id: str) -> list[Event]
 
 def _ask(client: "SyncRedis", fleet: Fleet, *command: str | int) -> Any:
     """The answer to one command; in a pipeline, because there a refusal is an answer."""
-    from common.redis.redis_py import translated_errors  # the commands that need no Redis start faster
+    from common.redis.redis_py import translated_errors, why_refused  # the commands that need no Redis start faster
 
     with translated_errors(fleet.redis), client.pipeline(transaction=False) as pipe:
         pipe.execute_command(*command)  # type: ignore[no-untyped-call]
         (answer,) = pipe.execute(raise_on_error=False)
     if isinstance(answer, Exception):
-        raise JournalRefusedError(f"the journal {keys.FLEET_EVENTS} cannot be read") from answer
+        why = why_refused(answer, f"{command[0]} {keys.FLEET_EVENTS}".lower())
+        raise JournalRefusedError(f"the journal {keys.FLEET_EVENTS} cannot be read{why}") from answer
     return answer

@@ -24,7 +24,7 @@ from common.redis.redis_py import (
     sync_client,
     translated_errors,
 )
-from tests.support.ports import free_port
+from tests.support.ports import free_port, wait_until
 from tests.support.redis_high import Cluster, Sentinel, running
 from tests.support.redis_server import RedisServer
 from tickfleet.errors import RedisUnreachableError
@@ -126,6 +126,40 @@ def test_each_node_of_a_cluster_tells_its_own_limit(tmp_path: Path) -> None:
         assert limits == names
         assert node_of(client, "{okx:BTC-USDT}") == f"127.0.0.1:{cluster.holder('{okx:BTC-USDT}').port}"
         client.close()
+
+
+ONE_COMMAND = {
+    "get": ("get {a}", "get {a}"),
+    "two words": ("xinfo_stream {a}", "xinfo stream {a}"),
+    "a setting": ("config_get maxmemory", "config get maxmemory"),
+}
+
+
+@pytest.mark.parametrize(("call", "named"), ONE_COMMAND.values(), ids=ONE_COMMAND)
+@pytest.mark.parametrize("scheme", ["redis", "redis+cluster"])
+async def test_a_right_that_one_command_misses_is_told_with_its_key(
+    tmp_path: Path, scheme: str, call: str, named: str
+) -> None:
+    server = RedisServer(tmp_path, *(("--cluster-enabled", "yes") if scheme == "redis+cluster" else ()))
+    server.start()
+    try:
+        if scheme == "redis+cluster":
+            server.client.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
+            wait_until(lambda: server.client.cluster("INFO")["cluster_state"] == "ok", 20, "the Cluster is whole")
+        rights = f"reset on >{SECRET} +@all ~x* -config|get".split()
+        server.client.execute_command("ACL", "SETUSER", "few", *rights)
+        config = RedisConfig(url=f"{scheme}://few@127.0.0.1:{server.port}", password=SECRET)
+        method, argument = call.split()
+        with sync_client(config) as asks, pytest.raises(RedisUnreachableError) as caught, translated_errors(config):
+            getattr(asks, method)(argument)
+        client: Any = async_client(config)
+        with pytest.raises(RedisUnreachableError) as awaited, translated_errors(config):
+            await getattr(client, method)(argument)
+        await client.aclose()
+    finally:
+        server.stop()
+    message = f"Redis at 127.0.0.1:{server.port} does not give us a right that we need: NOPERM {named}"
+    assert (str(caught.value), str(awaited.value)) == (message, message)
 
 
 async def test_the_manager_client_works_with_sentinels_and_in_a_cluster(high: RedisConfig) -> None:

@@ -57,6 +57,10 @@ def test_what_was_known_holds_while_the_key_cannot_be_read() -> None:
     assert ours.hear(None) is False
     assert ours.trouble == "the run-time changes md:v1:fleet:desired cannot be read"
     assert ours.desired.fleet.collectors == (replace(BTC, enabled=False), ETH)
+    ours.hear(None, " (NOPERM hgetall md:v1:fleet:desired)")
+    assert ours.trouble == (
+        "the run-time changes md:v1:fleet:desired cannot be read (NOPERM hgetall md:v1:fleet:desired)"
+    )
     ours.hear({"okx:BTC-USDT": encode(STOPPED)})
     assert ours.trouble == ""
 

@@ -39,6 +39,7 @@ def test_the_server_names_the_command_where_we_do_not() -> None:
         (("XADD", "s", "*", "a", "b"), "xadd s"),
         (("XINFO", "STREAM", "s"), "xinfo stream s"),
         (("XREAD", "COUNT", 1, "STREAMS", "s", "0"), "xread s"),
+        (("XREAD", "BLOCK", 5, "STREAMS", "s", "t", "u", "0", "0", "0"), "xread s (or 2 more)"),
         (("EVAL", "return 1", 2, "k", "l"), "eval k"),
         (("TIME",), "time"),
         (("AUTH", "hunter2"), "auth"),

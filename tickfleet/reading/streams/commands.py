@@ -9,7 +9,7 @@ from tickfleet.errors import RedisUnreachableError
 from tickfleet.reading.selection import StreamName
 from tickfleet.reading.streams.cursor import StreamFacts, read_facts
 from tickfleet.redis.client import RedisPipe
-from tickfleet.redis.protocol import Reply, is_no_stream, pack_command
+from tickfleet.redis.protocol import Refusal, Reply, is_no_stream, pack_command
 from tickfleet.redis.refusals import describe
 
 _SCAN_COUNT = 1_000
@@ -22,8 +22,8 @@ def accepted(reply: Reply) -> Any:
     Raises:
         RedisUnreachableError: It is one: Redis does not let us do what a reader does.
     """
-    if isinstance(reply, Exception):
-        raise RedisUnreachableError(f"Redis {describe(str(reply))}") from reply
+    if isinstance(reply, Refusal):
+        raise RedisUnreachableError(f"Redis {describe(str(reply), reply.command)}") from reply
     return reply
 
 

@@ -81,7 +81,7 @@ class Ledgers:
 
     def _ask(self, commands: Sequence[tuple[str | int, ...]]) -> list[Any]:
         """The answers; in a pipeline, because there a refusal is an answer."""
-        from common.redis.redis_py import translated_errors  # see ``tools``
+        from common.redis.redis_py import is_wrong_type, translated_errors, why_refused  # see ``tools``
 
         with translated_errors(self._redis), self._client.pipeline(transaction=False) as pipe:
             for command in commands:
@@ -89,7 +89,10 @@ class Ledgers:
             answers = pipe.execute(raise_on_error=False)
         for command, answer in zip(commands, answers, strict=True):
             if isinstance(answer, Exception):
-                raise FleetError(f"{command[1]} does not hold a ledger, or may not be read") from answer
+                name, key = str(command[0]).lower(), command[1]
+                if is_wrong_type(answer):
+                    raise FleetError(f"{key} does not hold a ledger (it is no stream)") from answer
+                raise FleetError(f"the ledger {key} cannot be read{why_refused(answer, f'{name} {key}')}") from answer
         return answers
 
 

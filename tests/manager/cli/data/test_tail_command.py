@@ -271,7 +271,7 @@ def test_what_is_no_ledger_is_told(stage: CliStage) -> None:
     stage.redis.set(keys.coverage(BTC), "what?")
     result = stage.run("tail", "okx:BTC-USDT", "coverage")
     assert (result.exit_code, result.stdout) == (1, "")
-    assert result.stderr == f"manager-cli: {keys.coverage(BTC)} does not hold a ledger, or may not be read\n"
+    assert result.stderr == f"manager-cli: {keys.coverage(BTC)} does not hold a ledger (it is no stream)\n"
 
 
 # --- wrong usage ------------------------------------------------------------------------------------------------------
