@@ -53,8 +53,11 @@ _BOOK_PATIENCE_S = 10.0
 """An order book that is without a snapshot for longer is a trouble."""
 
 _HELD_OUTPUTS = 50_000
-_HELD_BYTES = 64 * 1024 * 1024
-"""What a successor may hold back while it is being made ready; more means that it never will be."""
+_HELD_LEVELS = 100_000
+_HELD_BYTES = 8 * 1024 * 1024
+"""What a successor may hold back while it is being made ready; more means that it never will be. An output or a level
+takes up to ten times the memory of its text, so each is bounded: all of it is below 50 MiB.
+"""
 
 
 class Timing(Struct, frozen=True, kw_only=True):
@@ -100,7 +103,7 @@ class Connection:
         self._context = context
         self._adapter: Adapter = context.exchange.adapter(feed, context.instrument)
         self._held: list[Output] | None = [] if held else None
-        self._held_bytes = 0
+        self._held_bytes = self._held_levels = 0
         self._unconfirmed = set(feed.channels)
         self._seen_s = dict.fromkeys((c for c in feed.channels if c.silence_limit_s), 0.0)
         self._candle_channels = {c.interval: c for c in feed.channels if c.data_type is DataType.CANDLES}
@@ -277,7 +280,10 @@ class Connection:
             self._grant(self._context.pipeline.on_event(output))
 
     def _hold(self, output: Output) -> None:
-        if self._held is None or len(self._held) >= _HELD_OUTPUTS or self._held_bytes > _HELD_BYTES:
+        if isinstance(output, BookFrame):
+            self._held_levels += len(output.event.bids) + len(output.event.asks)
+        full = self._held_levels > _HELD_LEVELS or self._held_bytes > _HELD_BYTES
+        if self._held is None or full or len(self._held) >= _HELD_OUTPUTS:
             raise SubscriptionTimeoutError("a second connection did not become ready")
         self._held.append(output)
 

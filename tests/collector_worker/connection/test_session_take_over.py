@@ -292,6 +292,33 @@ async def test_a_second_connection_that_fails_disturbs_nothing(clock: ManualCloc
     assert server.opened == 3
 
 
+async def test_a_second_connection_holds_no_more_levels_than_fit_into_memory(clock: ManualClock) -> None:
+    """Their text is three megabytes, what they become ten times as much; it never becomes ready."""
+    given_up = asyncio.Event()
+
+    async def first(peer: Peer) -> None:
+        await acknowledge(peer, 2)
+        await peer.send(book("snapshot", 10, -1, NOW_MS, [["1", "1"]], [["2", "1"]]), notice())
+        await given_up.wait()
+        await peer.send(book("update", 12, 10, NOW_MS, [["1", "4"]], []))
+
+    async def second(peer: Peer) -> None:
+        requests = [await peer.receive(), await peer.receive()]
+        await peer.send(okx_wire.ack(requests[0]))
+        for number in range(25):
+            levels = [[str(100_000 + level), "1"] for level in range(5_000)]
+            await peer.send(book("update", number + 1, number, NOW_MS, levels, []))
+        await peer.gone()
+        given_up.set()
+
+    async with ScriptedServer(first, second) as server:
+        rig = Rig(clock, server.url, BOOK, TICKER)
+        session = rig.session(patience=replace(PATIENCE, take_over_s=3_600.0, again_s=3_600.0))
+        await rig.run(session.run(), until(lambda: rig.telemetry.beat.progress[BOOK].count == 2))
+    beat = rig.telemetry.beat
+    assert (beat.book_state, beat.reconnects, beat.last_error, server.opened) == (BookState.VALID, 0, "", 2)
+
+
 async def test_a_second_connection_that_fails_is_followed_by_another(clock: ManualClock) -> None:
     """Binance leaves an hour between our renewal and its end of the connection."""
     relay = Relay()
