@@ -56,7 +56,7 @@ _HELD_OUTPUTS = 50_000
 _HELD_LEVELS = 100_000
 _HELD_BYTES = 8 * 1024 * 1024
 """What a successor may hold back while it is being made ready; more means that it never will be. An output or a level
-takes up to ten times the memory of its text, so each is bounded: all of it is below 50 MiB.
+needs ten times the memory of its text, so each is bounded: all of it is below 50 MiB.
 """
 
 

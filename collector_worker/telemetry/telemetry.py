@@ -69,6 +69,7 @@ class Telemetry:
     def heard(self, feed: str) -> None:
         """One socket has brought data: it does more than to confirm."""
         self._unheard.discard(feed)
+        self.settled(_first_data(feed))
 
     def feed_lost(self, feed: str, reason: str, now_ns: int) -> None:
         """One socket has ended; the reason is a trouble until it runs again."""
@@ -188,6 +189,21 @@ class Telemetry:
             beat.state = self._state(now_ns)
         return beat
 
+    def _waits(self, now_ns: int) -> bool:
+        """Whether a feed has confirmed and brought nothing, though not yet for so long that this counts as silence.
+
+        From then on ``last_error`` says so, unless REST has nothing newer either: then the market rests.
+        """
+        rests = self.beat.rest_look is RestLook.NOTHING_NEWER
+        young = now_ns - self.beat.connected_since <= self._first_data_ns
+        for feed in self._unheard:
+            if young or rests:
+                self.settled(_first_data(feed))
+            elif not self.troubled(_first_data(feed)):
+                why = f"the exchange has confirmed the subscriptions of the feed {feed} and sent no data"
+                self.trouble(_first_data(feed), why, ours=False)
+        return bool(self._unheard) and young and not rests
+
     def _state(self, now_ns: int) -> WorkerState:
         """The least advanced feed decides while nothing runs yet; one that falls behind later degrades.
 
@@ -202,12 +218,15 @@ class Telemetry:
                 return WorkerState.DEGRADED
             if self._catching_up:
                 return WorkerState.CATCHING_UP
-            young = now_ns - self.beat.connected_since <= self._first_data_ns
-            waits = self._unheard and young and self.beat.rest_look is not RestLook.NOTHING_NEWER
-            return WorkerState.SUBSCRIBING if waits else WorkerState.RUNNING
+            return WorkerState.SUBSCRIBING if self._waits(now_ns) else WorkerState.RUNNING
         if any(state is WorkerState.RUNNING for state in states):
             return WorkerState.DEGRADED
         return WorkerState.CONNECTING if WorkerState.CONNECTING in states else WorkerState.SUBSCRIBING
+
+
+def _first_data(feed: str) -> str:
+    """What a trouble is about where a feed has confirmed and brings nothing."""
+    return f"first data of {feed}"
 
 
 def _nothing() -> None:
