@@ -7,8 +7,8 @@ rise and none of the old numbering between them, do so as well: what is held is 
 those that were kept. Where trades are rare and REST knows nothing, two that agree are enough once the first of them has
 waited for as long as any trade may wait. One that is alone by then is dropped; the next one is still compared with it,
 or where a trade is rarer than that wait none would ever be believed. An old trade that is sent again never counts: its
-time is not later than that of the last trade that was passed on. Nor does one whose time lies ahead of ours: its time
-says nothing.
+time is not later than that of the last trade that was passed on. The time of one that lies ahead of ours says nothing:
+such trades are kept where their ids are far from the old ones, and only the answer of REST decides.
 """
 
 from collections.abc import Sequence
@@ -165,7 +165,7 @@ class TradeSequence:
         """Take a page of trades that was fetched."""
         if self._asked_elsewhere:
             self._asked_elsewhere = False
-            if self._is_old_numbering(trades):
+            if self._is_old_numbering(trades) or (more and self._only_rest_decides):
                 self._forget()
                 return []
             known = {_content(trade) for trade in trades}
@@ -179,7 +179,10 @@ class TradeSequence:
         return [*self.sequence.fill([(int(trade.trade_id), trade) for trade in trades], now_s, more=more)]
 
     def _is_old_numbering(self, page: Sequence[Trade]) -> bool:
-        """Whether a page from the first trade that is kept on has trades that were there before it came."""
+        """Whether a page from the first trade that is kept on has trades that were there before it came.
+
+        Where times say nothing a full page may be of either numbering: then the next trade that is kept begins anew.
+        """
         first = int(self._elsewhere[0].trade.trade_id) if self._elsewhere else 0
         return any(int(trade.trade_id) > first and time_of(trade) <= self.last_ts for trade in page)
 
@@ -198,7 +201,7 @@ class TradeSequence:
             if self._agree():
                 passed += self._renumber(now_s)
             else:
-                last = self._elsewhere[-1].trade
+                last = None if self._only_rest_decides else self._elsewhere[-1].trade
                 self._forget()
                 self._dropped_alone = last
         passed += self.sequence.due(now_s)
@@ -209,6 +212,8 @@ class TradeSequence:
 
     def _agree(self) -> bool:
         """Whether at least two trades in a row speak for a new numbering: their ids rise, and their times with them."""
+        if self._only_rest_decides:
+            return False
         row = [kept.trade for kept in self._elsewhere]
         alone = self._dropped_alone
         if alone is not None and 0 < int(row[0].trade_id) - int(alone.trade_id) <= MAX_JUMP:
@@ -217,11 +222,13 @@ class TradeSequence:
         return len(row) > 1 and times == sorted(times)
 
     def _is_later(self, trade: Trade) -> bool:
-        """Whether a trade was after all that were passed on, by a time that can be believed."""
-        return trade.ts_event > self.last_ts and not is_ahead(trade.ts_event, trade.ts_recv)
+        """Whether a trade was after all that were passed on."""
+        return trade.ts_event > self.last_ts
 
     def _is_of_another(self, trade: Trade, number: int, known: int) -> bool:
-        """Whether a trade that is not above the last one may be of another numbering: it is later."""
+        """Whether a trade that is not above the last one may be of another numbering: it is later, or far below."""
+        if _says_no_time(trade):
+            return number < known - NEAR
         if not self._is_later(trade):
             return False
         return not self._elsewhere or number < known - NEAR or int(self._elsewhere[0].trade.trade_id) >= known - NEAR
@@ -240,16 +247,29 @@ class TradeSequence:
         if any(kept.trade.trade_id == trade.trade_id for kept in self._elsewhere):
             self.sequence.dropped += 1
             return []
-        if not self._is_later(trade):
+        says_no_time = _says_no_time(trade)
+        if not says_no_time and not self._is_later(trade):
             self._implausible += 1
             return []
+        if self._elsewhere and says_no_time != self._only_rest_decides:
+            if says_no_time:
+                self._implausible += 1
+                return []
+            self._forget()
         if not self._elsewhere:
             self._ask_elsewhere_s = now_s + ASK_ELSEWHERE_S[0]
         elif not self._goes_on_elsewhere(int(trade.trade_id)):
             self._forget()
             self._ask_elsewhere_s = now_s + ASK_ELSEWHERE_S[0]
-        self._elsewhere.append(_Kept(trade, now_s))
-        return self._renumber(now_s) if len(self._elsewhere) == ELSEWHERE_TRADES else []
+        if len(self._elsewhere) < ELSEWHERE_TRADES:  # of more REST has the rest, as soon as it decides
+            self._elsewhere.append(_Kept(trade, now_s))
+        enough = len(self._elsewhere) == ELSEWHERE_TRADES and not self._only_rest_decides
+        return self._renumber(now_s) if enough else []
+
+    @property
+    def _only_rest_decides(self) -> bool:
+        """Whether the times of those that are kept say nothing; all of them are alike in this."""
+        return bool(self._elsewhere) and _says_no_time(self._elsewhere[0].trade)
 
     def _forget(self) -> None:
         """What was kept is of no numbering: ids out of reach are garbage, low ones were there already."""
@@ -275,6 +295,11 @@ class TradeSequence:
 def _first_of(trade: Trade) -> int:
     """The first id that a trade stands for; the last one is its own."""
     return int(trade.trade_id) - max(int(trade.count or 1), 1) + 1
+
+
+def _says_no_time(trade: Trade) -> bool:
+    """Whether a trade's time lies further ahead of ours than clocks differ."""
+    return is_ahead(trade.ts_event, trade.ts_recv)
 
 
 def _content(trade: Trade) -> tuple[str, int, str, str, str]:

@@ -231,6 +231,49 @@ def test_a_new_numbering_that_rest_knows_is_believed_at_its_first_trade(rig: Flo
     assert rig.events == [mark, first]
 
 
+@pytest.mark.parametrize("ahead_s", [59, 61, 300, 86_400])
+@pytest.mark.parametrize("first", [1, OLD - 500, 10**12], ids=["from 1", "below", "out of reach"])
+@pytest.mark.parametrize("knows", [True, False], ids=["REST agrees", "REST knows nothing"])
+def test_an_exchange_ahead_of_our_clock_may_number_anew(rig: FlowRig, first: int, ahead_s: int, knows: bool) -> None:
+    trade_flow = rig.trades(OLD, rig.clock.now_ns())
+    told: list[Trade] = []
+    for number in range(first, first + 90):
+        rig.clock.advance(1.0)
+        now_ns = rig.clock.now_ns()
+        told.append(Trade(now_ns + ahead_s * 1_000_000_000, now_ns, str(number), "1", "1", "buy"))
+        trade_flow.on_live(told[-1])
+        trade_flow.pass_time()
+        while (asked := trade_flow.request()) is not None:
+            trade_flow.note_missing()
+            page = [replace(each, origin="backfill") for each in told if knows and int(each.trade_id) >= asked]
+            trade_flow.on_page(page[:100], more=False)
+    published = [event.trade_id for event in rig.events if isinstance(event, Trade)]
+    believed = knows or ahead_s <= 60
+    assert published == ([each.trade_id for each in told] if believed else [])
+    assert rig.beat.gaps == believed
+    rig.tick()
+    assert all(entry.to_ts is None or entry.to_ts <= rig.clock.now_ns() for entry in rig.entries)
+
+
+def test_old_trades_of_an_exchange_ahead_of_our_clock_are_no_new_numbering(rig: FlowRig) -> None:
+    """Although REST knows them: sent again one by one, near the last one or far below."""
+    trade_flow = rig.trades(OLD, rig.clock.now_ns())
+    now_ns = rig.clock.now_ns()
+    ahead = [
+        Trade(now_ns + (300 + number - OLD) * 1_000_000_000, now_ns, str(number), "1", "1", "buy")
+        for number in range(OLD - 400, OLD + 1)
+    ]
+    for place in (-1, -3, -50, -101, -150, 0):
+        trade_flow.on_live(ahead[place])
+        rig.clock.advance(10.0)
+        while (asked := trade_flow.request()) is not None:
+            page = [replace(each, origin="backfill") for each in ahead if int(each.trade_id) >= asked][:100]
+            trade_flow.on_page(page, more=len(page) == 100)
+        trade_flow.pass_time()
+    live(trade_flow, OLD + 1)
+    assert rig.events == [trade(OLD + 1)]
+
+
 def test_one_that_rest_tells_otherwise_is_not_believed(rig: FlowRig) -> None:
     trade_flow = rig.trades(OLD, trade_ts(0))
     trade_flow.on_live(*anew(7, 1, 5))
