@@ -118,7 +118,8 @@ class BookSync:
         self._last_seq: int | None = None
         self._highest: int | None = None  # number that this connection has brought
         self._latest: tuple[int, int] | None = None  # numbers of the last delta that was applied
-        self._again = 0  # deltas in a row that were ignored since, as sent again
+        self._again = 0  # deltas that were ignored since, as sent again, and that follow each other
+        self._ignored_seq = 0  # of the last one that was
         self._held_left: int | None = None  # deltas the book holds already that may still come; None: nor an overlap
         self._reason = "subscribe"
         self._waiting: deque[tuple[BookDelta, int | None]] = deque(maxlen=_BUFFER_FRAMES)
@@ -402,16 +403,19 @@ class BookSync:
         return self._held_left >= 0
 
     def _came_again(self, delta: BookDelta) -> bool:
-        """Whether a delta of numbers that only rise is sent again.
+        """Whether a delta of numbers that only rise tells of changes that the book has (Binance sheet, 5.1, step 6).
 
-        It is then one that was there: the last one, or one before that. What lies within the last one is none of them:
-        that one, or this, was garbage. Of so many in a row none is sent again: the counter has begun anew.
+        Two kinds end the belief in the book instead. Of one that begins where the last one did and ends within it, the
+        last was garbage, or this is. And so many that follow each other are not sent again, but of a counter that has
+        begun anew: to ignore on would leave an old book that looks valid.
         """
         if not self._seed_levels or self._latest is None or delta.seq is None or delta.prev_seq is None:
             return False
-        if (delta.prev_seq, delta.seq) != self._latest and not delta.prev_seq <= delta.seq <= self._latest[0]:
+        begins, ends = self._latest
+        if not delta.prev_seq <= delta.seq <= ends or begins == delta.prev_seq < delta.seq < ends:
             return False
-        self._again += 1
+        self._again = self._again + 1 if delta.prev_seq == self._ignored_seq < delta.seq else 1
+        self._ignored_seq = delta.seq
         return self._again <= _FRAMES_BEHIND_REST
 
     def _follows(self, delta: BookDelta) -> bool:

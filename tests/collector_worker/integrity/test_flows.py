@@ -243,9 +243,9 @@ def test_an_exchange_ahead_of_our_clock_may_number_anew(rig: FlowRig, first: int
         told.append(Trade(now_ns + ahead_s * 1_000_000_000, now_ns, str(number), "1", "1", "buy"))
         trade_flow.on_live(told[-1])
         trade_flow.pass_time()
-        while (asked := trade_flow.request()) is not None:
+        while (from_id := trade_flow.request()) is not None:
             trade_flow.note_missing()
-            page = [replace(each, origin="backfill") for each in told if knows and int(each.trade_id) >= asked]
+            page = [replace(each, origin="backfill") for each in told if knows and int(each.trade_id) >= from_id]
             trade_flow.on_page(page[:100], more=False)
     published = [event.trade_id for event in rig.events if isinstance(event, Trade)]
     believed = knows or ahead_s <= 60
@@ -266,8 +266,8 @@ def test_old_trades_of_an_exchange_ahead_of_our_clock_are_no_new_numbering(rig: 
     for place in (-1, -3, -50, -101, -150, 0):
         trade_flow.on_live(ahead[place])
         rig.clock.advance(10.0)
-        while (asked := trade_flow.request()) is not None:
-            page = [replace(each, origin="backfill") for each in ahead if int(each.trade_id) >= asked][:100]
+        while (from_id := trade_flow.request()) is not None:
+            page = [replace(each, origin="backfill") for each in ahead if int(each.trade_id) >= from_id][:100]
             trade_flow.on_page(page, more=len(page) == 100)
         trade_flow.pass_time()
     live(trade_flow, OLD + 1)
