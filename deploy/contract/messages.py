@@ -94,6 +94,7 @@ def _manager_heartbeat() -> Schema:
     fields = {
         "pid": integer("Process id."),
         "host": text("Name of the machine."),
+        "machine": text("Digest that tells machines of one name apart; it changes when the machine boots."),
         "version": text("Version of the distribution."),
         "started_at": integer("ns since the Unix epoch."),
         "fleet_file": text("Path of the file that the manager takes."),
@@ -112,7 +113,7 @@ def _manager_heartbeat() -> Schema:
         ),
         "metrics_port": text("Loopback port of its metrics; empty where it serves none."),
     }
-    always = [name for name in fields if name != "metrics_port"]
+    always = [name for name in fields if name not in ("machine", "metrics_port")]
     counts = {"desired": integer("Collectors that are to run.")}
     counts |= {verdict.value: integer("Collectors with this verdict.") for verdict in Verdict}
     return flat({**fields, **counts}, always, "What the manager that acts says of itself each second.")

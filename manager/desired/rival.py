@@ -10,6 +10,7 @@ import socket
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from common.process.machine import machine_id
 from common.redis.redis_py import translated_errors
 from manager.desired.source import Wanted
 from manager.model.formatting import phrase
@@ -22,17 +23,21 @@ LOOK_AGAIN_S = 10.0
 """Pause between two looks at our own file while the digests differ: it may be on its way to this host."""
 
 
-def acts_for_another(beat: Mapping[str, str], fleet_file: str, fleet_ids: Iterable[str], host: str) -> str:
+def acts_for_another(
+    beat: Mapping[str, str], fleet_file: str, fleet_ids: Iterable[str], host: str, machine: str
+) -> str:
     """Why the manager whose heartbeat this is is not that of our fleet; empty where it is, or does not say.
 
     Args:
         beat: Its hash; empty where there is none.
-        fleet_file: The path of our file. The same file on the same host is the same fleet, taken up or not.
+        fleet_file: The path of our file. The same file on the same machine is the same fleet, taken up or not.
         fleet_ids: Digests of our fleet, as it is and as it may be soon.
-        host: Ours.
+        host: The name of this machine.
+        machine: Which it is, see ``machine_id``: two may have one name and one folder. An older version does not say.
     """
     theirs, file, where = (beat.get(name, "") for name in ("fleet_id", "fleet_file", "host"))
-    if not theirs or theirs in fleet_ids or (where == host and Path(file).resolve() == Path(fleet_file).resolve()):
+    here = (where, beat.get("machine", machine)) == (host, machine)
+    if not theirs or theirs in fleet_ids or (here and Path(file).resolve() == Path(fleet_file).resolve()):
         return ""
     who = f"the manager on {phrase(where)} (pid {phrase(beat.get('pid', '?'))})"
     return f"{who} acts for another fleet ({phrase(file)}): nothing is looked after from here"
@@ -87,4 +92,4 @@ class Rival:
             self.why = self._judge(beat, [self._file_id])
 
     def _judge(self, beat: Mapping[str, str], fleet_ids: Iterable[str]) -> str:
-        return acts_for_another(beat, self._wanted.path, fleet_ids, socket.gethostname())
+        return acts_for_another(beat, self._wanted.path, fleet_ids, socket.gethostname(), machine_id())

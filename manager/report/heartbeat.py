@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from common.process.machine import machine_id
 from manager.decide.overlays import NO_OVERLAYS, Overlays
 from tickfleet.contract import keys
 from tickfleet.contract.identity import CollectorId
@@ -35,6 +36,7 @@ class Beat:
         self._fixed: dict[str, str | int] = {
             "pid": os.getpid(),
             "host": socket.gethostname(),
+            "machine": machine_id(),
             "version": VERSION,
             "started_at": started_at_ns,
             "fleet_file": fleet_file,

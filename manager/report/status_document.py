@@ -17,6 +17,7 @@ _TEXT_FIELDS = frozenset(
     {
         "collector",
         "host",
+        "machine",
         "run_id",
         "config_id",
         "fleet_id",

@@ -8,6 +8,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from common.config.fleet_file import Fleet
+from common.process.machine import machine_id
 from manager.cli.context import Tools
 from manager.cli.effective import readable
 from manager.cli.manager_page import PROGRAM, is_ours
@@ -123,7 +124,9 @@ def look(tools: Tools, fleet: Fleet, client: "SyncRedis", only: CollectorId | No
         supervisor_trouble=trouble,
         figures=read_figures(figures),
         changes=readable(changes),
-        rival=acts_for_another(manager, str(tools.fleet_path), [fleet.fingerprint()], socket.gethostname()),
+        rival=acts_for_another(
+            manager, str(tools.fleet_path), [fleet.fingerprint()], socket.gethostname(), machine_id()
+        ),
         refusal=refusal,
         no_writes=overlays.no_writes,
     )

@@ -19,6 +19,7 @@ from tickfleet.errors import InvalidConfigurationError
 
 HERE = socket.gethostname()
 BEAT = {"host": "web-2", "pid": "7", "fleet_file": "/srv/b/fleet.toml", "fleet_id": "abc"}
+SAME_FILE = {"host": "web-1", "fleet_file": "/srv/a/../a/fleet.toml"}
 SOL = config("SOL-USDT")
 
 
@@ -30,13 +31,19 @@ SOL = config("SOL-USDT")
         ({**BEAT, "fleet_id": "soon ours"}, ""),
         ({**BEAT, "fleet_file": "/srv/a/fleet.toml"}, "the manager on web-2 (pid 7) acts for another fleet "),
         ({**BEAT, "host": "web-1"}, "the manager on web-1 (pid 7) acts for another fleet (/srv/b/fleet.toml): "),
-        ({**BEAT, "host": "web-1", "fleet_file": "/srv/a/../a/fleet.toml"}, ""),  # the very same file
+        ({**BEAT, **SAME_FILE}, ""),  # by a version that does not name its machine
+        ({**BEAT, **SAME_FILE, "machine": "m1"}, ""),  # the very same file
+        (
+            {**BEAT, **SAME_FILE, "machine": "m2"},  # another machine of the same image
+            "the manager on web-1 (pid 7) acts for another fleet (/srv/a/../a/fleet.toml): ",
+        ),
+        ({**BEAT, **SAME_FILE, "machine": "m2", "fleet_id": "ours"}, ""),
         ({**BEAT, "fleet_id": ""}, ""),  # an older version does not say
         ({}, ""),
     ],
 )
 def test_whose_fleet_it_is(beat: dict[str, str], says: str) -> None:
-    found = acts_for_another(beat, "/srv/a/fleet.toml", ["ours", "soon ours"], "web-1")
+    found = acts_for_another(beat, "/srv/a/fleet.toml", ["ours", "soon ours"], "web-1", "m1")
     assert found == (says and found)
     assert found.startswith(says)
 
@@ -111,6 +118,20 @@ async def test_one_with_another_fleet_does_not_stand_by_and_never_takes_over(pai
     await pair.alone(20)
     assert (pair.told, pair.second.supervisor.calls) == (["fleets_differ"], [])
     assert pair.second.snapshot.shown.rival == shown.rival
+
+
+async def test_a_copy_of_the_machine_with_the_same_folder_is_another_one(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = str(pair.first.environment.fleet_path)
+    pair.second.environment = replace(pair.second.environment, fleet_path=Path(path))
+    pair.start_second(SOL)
+    monkeypatch.setattr("manager.desired.rival.machine_id", lambda: "the copy")
+    await pair.rounds(10)
+    why = f"the manager on {HERE} (pid {pair.first.manager()['pid']}) acts for another fleet ({path}): "
+    assert pair.second.snapshot.shown.rival == f"{why}nothing is looked after from here"
+    await pair.alone(20)
+    assert (pair.told, pair.second.supervisor.calls) == (["fleets_differ"], [])
 
 
 async def test_a_person_has_it_look_anew_by_having_it_take_its_file(pair: Pair) -> None:

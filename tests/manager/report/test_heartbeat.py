@@ -3,6 +3,7 @@ import os
 import fakeredis
 import pytest
 
+from common.process.machine import machine_id
 from manager.decide.overlays import Overlays
 from manager.report.heartbeat import Beat, erase_beat, read_parked, write_beat
 from tests.manager.fakes import NOW_NS, S, config
@@ -18,6 +19,7 @@ def test_the_hash_of_a_manager_in_trouble() -> None:
         NOW_NS, "supervisord is away", {"desired": 2, "healthy": 1}, {config().id: NOW_NS + S}, overlays
     )
     host, version = fields.pop("host"), fields.pop("version")
+    assert fields.pop("machine") == machine_id()
     assert (bool(host), bool(version)) == (True, True)
     assert fields == {
         "pid": os.getpid(),
