@@ -27,7 +27,7 @@ from manager.cli.show.events_command import events
 from manager.cli.show.logs_command import logs
 from manager.cli.show.status_command import status
 from manager.cli.show.why_command import why
-from manager.cli.times import Zone
+from manager.model.formatting import Zone
 from tickfleet.errors import EXIT_FAILURE, EXIT_OK, EXIT_USAGE, FleetError, InvalidConfigurationError, UsageError
 from tickfleet.version import VERSION
 
@@ -141,7 +141,12 @@ def options(
         typer.Option(metavar="FILE", help="The fleet file (default: $TICKFLEET_FLEET, else deploy/fleet.toml)."),
     ] = None,
     local: Annotated[
-        bool, typer.Option("--local", help="Show times in this machine's zone, in place of UTC (Z).")
+        bool,
+        typer.Option(
+            "--local",
+            help="Show times in this machine's zone, in place of UTC. Only what manager and collectors wrote as text "
+            "(a cause in the journal, a last error) keeps the UTC that it names.",
+        ),
     ] = False,
     _version: Annotated[
         bool, typer.Option("--version", is_eager=True, callback=_show_version, help="Print the version.")

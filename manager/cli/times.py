@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from typing import cast
 
-from manager.model.formatting import span
+from manager.model.formatting import in_zone, span, zone_of
 from manager.settings import NS_PER_S
 from tickfleet._util.times import not_a_time, read_time
 from tickfleet.errors import InvalidConfigurationError, UsageError
@@ -13,8 +13,6 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NS_PER_MS = 1_000_000
 _AHEAD_NS = 60 * NS_PER_S
 """So far the clocks of exchanges and collectors, whose times are asked for, may be ahead of ours."""
-
-_LAST_MS = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // timedelta(milliseconds=1)
 
 
 def parse_time(text: str, now_ns: int) -> int:
@@ -61,21 +59,10 @@ def _come(option: str, text: str, at_ns: int, now_ns: int) -> int:
     return at_ns
 
 
-class Zone:
-    """In which zone times are shown; one command line has one."""
-
-    local = False
-
-
 def date_time(at_ns: int) -> str:
     """A point in time to the millisecond with its zone, e.g. ``2026-03-29 10:00:00.123Z``, or ``…+02:00`` if local."""
-    at = _EPOCH + timedelta(milliseconds=min(at_ns // _NS_PER_MS, _LAST_MS))
-    zone = "Z"
-    if Zone.local:
-        at = at.astimezone()
-        offset = f"{at:%z}"
-        zone = f"{offset[:3]}:{offset[3:5]}"
-    return f"{at:%Y-%m-%d %H:%M:%S}.{at.microsecond // 1000:03d}{zone}"
+    at = in_zone(at_ns)
+    return f"{at:%Y-%m-%d %H:%M:%S}.{at_ns % NS_PER_S // _NS_PER_MS:03d}{zone_of(at) or 'Z'}"
 
 
 def length(ns: int) -> str:

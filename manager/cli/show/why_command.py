@@ -33,7 +33,7 @@ def why(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")] = False,
 ) -> None:
-    """Tell why a collector is as it is: what is known of it now, then the time line of causes and actions (UTC).
+    """Tell why a collector is as it is: what is known of it now, then the time line of causes and actions.
 
     \b
     manager-cli why okx:BTC-USDT

@@ -1,4 +1,4 @@
-"""Pure: an entry as a line for a terminal. Times are the events', UTC."""
+"""Pure: an entry as a line for a terminal. Times are the events'."""
 
 from collections.abc import Sequence
 
