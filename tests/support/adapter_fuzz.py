@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from hypothesis import strategies as st
 
 from collector_worker.exchanges.adapter import BookFrame, Malformed, Output, Refused
@@ -31,14 +32,17 @@ json_values = st.recursive(
 """Anything that is JSON, with what looks like something else."""
 
 
-def check(frame: bytes, outputs: Sequence[Output], before: BookSnapshot) -> None:
+def check(frame: bytes, outputs: Sequence[Output], before: BookSnapshot, native: str) -> None:
     """Each output is one that the rest of the collector can work with, and nothing is passed over in silence.
 
     Args:
         frame: What was read.
         outputs: What became of it.
         before: A book that the frame may follow.
+        native: The instrument of the connection; data of no other comes out.
     """
+    if any(isinstance(output, (Trade, Ticker, Candle, BookFrame)) for output in outputs):
+        _check_names(msgspec.json.decode(frame), outputs, native)
     if not outputs:
         assert frame == b"pong" or json.loads(frame, strict=False) is not None  # else it is one that is counted
     for output in outputs:
@@ -53,6 +57,18 @@ def check(frame: bytes, outputs: Sequence[Output], before: BookSnapshot) -> None
         elif isinstance(output, (Malformed, Refused)):
             assert output.reason.isprintable()
             assert len(output.reason) < 100
+
+
+def _check_names(frame: dict[str, Any], outputs: Sequence[Output], native: str) -> None:
+    """Wherever the frame, or the row that an output was made of, has a name of an instrument, it is ours."""
+    data = frame["data"]
+    rows = data if isinstance(data, list) else [data]
+    for row, output in zip(rows, outputs, strict=True):
+        if isinstance(output, Malformed):
+            continue
+        places = [frame.get("arg"), row, row.get("k") if isinstance(row, dict) else None]
+        told = [place.get(key) for place in places if isinstance(place, dict) for key in ("instId", "s")]
+        assert {name for name in told if name is not None} <= {native}
 
 
 def _check_event(event: Event) -> None:
