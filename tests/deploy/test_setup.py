@@ -99,6 +99,40 @@ def test_an_installation_that_failed_is_tried_again(tmp_path: Path) -> None:
     assert set_up(tmp_path) == (0, [], [])
 
 
+def test_in_a_folder_that_is_gone_pip_works_in_the_checkout(tmp_path: Path) -> None:
+    root, gone = tmp_path / "checkout", tmp_path / "gone"
+    root.mkdir()
+    set_up(root)
+    (root / ".venv" / "installed.sha256").unlink()
+    pip = root / ".venv" / "bin" / "python"
+    pip.write_text('#!/bin/sh\n[ "$(pwd -P)" = "$(cd "$(dirname "$0")/../.." && pwd -P)" ]\n', encoding="utf-8")
+    gone.mkdir()
+    program = 'cd "$1" && rmdir "$1" && exec "$2" "$3"'
+    paths = [str(gone), sys.executable, str(root / "deploy" / "bin" / "setup")]
+    command = ["sh", "-c", program, "sh", *paths]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stderr.splitlines()[-1].partition(" after ")[0]) == (0, "setup: ready")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["--check-place"], 0, ""),
+        (["devv"], 2, "setup: pyproject.toml has no extra 'devv' (known: dev, embedded)\n"),
+    ],
+)
+def test_what_installs_nothing(tmp_path: Path, arguments: list[str], code: int, said: str) -> None:
+    (tmp_path / "pyproject.toml").write_text(PROJECT, encoding="utf-8")
+    done = run(UP_TO_THE_INSTALLATION, tmp_path, *arguments)
+    assert (done.returncode, done.stderr, (tmp_path / "var").exists()) == (code, said, False)
+
+
+def test_its_help_installs_nothing(tmp_path: Path) -> None:
+    done = run(UP_TO_THE_INSTALLATION, tmp_path, "--help")
+    assert (done.returncode, done.stderr, (tmp_path / "var").exists()) == (0, "", False)
+    assert done.stdout.startswith("usage: setup [-h] [--check-place] [EXTRA ...]\n")
+
+
 def test_setup_removes_group_write_permission_from_the_fleet_file(tmp_path: Path) -> None:
     fleet = tmp_path / "deploy" / "fleet.toml"
     fleet.parent.mkdir()
@@ -137,12 +171,12 @@ def test_what_cannot_be_closed_is_told_in_one_line(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("name", "sign"), [("100% ours", "'%'"), ("mum's", '"\'"')])
 def test_a_folder_that_supervisord_cannot_name(name: str, sign: str, tmp_path: Path) -> None:
-    done = setup(tmp_path / name)
-    assert (done.returncode, done.stderr) == (
-        2,
-        f"setup: the folder {str(tmp_path / name)!r} holds {sign}, which supervisord's settings cannot express:"
-        " move the whole folder to a short path without % and quotes, and run make setup there\n",
-    )
+    for done in (setup(tmp_path / name), run(UP_TO_THE_INSTALLATION, tmp_path / name, "--check-place")):
+        assert (done.returncode, done.stderr) == (
+            2,
+            f"setup: the folder {str(tmp_path / name)!r} holds {sign}, which supervisord's settings cannot express:"
+            " move the whole folder to a short path without % and quotes, and run make setup there\n",
+        )
     assert not (tmp_path / name / "var").exists()
 
 

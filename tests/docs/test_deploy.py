@@ -293,6 +293,14 @@ def mark(site: Site) -> Any:
         return None
 
 
+def test_the_unit_of_systemd_checks_its_folder_first() -> None:
+    (unit,) = blocks(section("docs/deploy.md", "Start with the machine: systemd"), "ini")
+    (before,) = [line.partition("=")[2] for line in unit.splitlines() if line.startswith("ExecStartPre=")]
+    _, *arguments = before.replace("/srv/tickfleet", str(ROOT)).split()
+    done = subprocess.run([sys.executable, *arguments], capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
 def test_the_unit_of_systemd_is_one(tmp_path: Path) -> None:
     if shutil.which("systemd-analyze") is None:
         pytest.skip("systemd is not on this machine")
@@ -300,6 +308,7 @@ def test_the_unit_of_systemd_is_one(tmp_path: Path) -> None:
     command = "/srv/tickfleet/.venv/bin/supervisord -n -c /srv/tickfleet/deploy/supervisord.conf"
     assert f"ExecStart={command}\n" in unit
     file = tmp_path / "tickfleet.service"
-    file.write_text(unit.replace(command, "/bin/true"), encoding="utf-8")
+    python = "/srv/tickfleet/.venv/bin/python"
+    file.write_text(unit.replace(command, "/bin/true").replace(python, "/bin/true"), encoding="utf-8")
     done = subprocess.run(["systemd-analyze", "verify", str(file)], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")

@@ -96,7 +96,8 @@ def _supervisor(facts: HostFacts) -> list[Finding]:
         hangs = f"it is there and does not answer: kill -CONT {facts.supervisor_pid}, or end it and start it anew"
         if facts.socket_gone:
             hangs = f"its socket was removed: kill -HUP {facts.supervisor_pid} makes it anew (and restarts the fleet)"
-        mend = hangs if facts.supervisor_pid else f"supervisord -c {facts.conf}"
+        start = "see 'place': it cannot start there" if facts.place_trouble else f"supervisord -c {facts.conf}"
+        mend = hangs if facts.supervisor_pid else start
         return [bad("supervisord", facts.supervisor_trouble, mend), _descriptors(facts)]
     return [ok("supervisord", f"version {facts.supervisor}"), _descriptors(facts), _start_s(facts)]
 

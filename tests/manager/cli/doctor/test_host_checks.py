@@ -167,6 +167,8 @@ def test_a_folder_where_no_fleet_can_run() -> None:
         )
     ]
     assert found("place") == []
+    (finding,) = found("supervisord", place_trouble="%", supervisor="", supervisor_trouble="no answer")
+    assert finding == bad("supervisord", "no answer", "see 'place': it cannot start there")
 
 
 def test_what_others_may_change() -> None:
