@@ -13,7 +13,7 @@ FleetError
  +- SupervisorUnreachableError   exit 3: no answer from supervisord
  +- UndecodableFrameError        skip: count it, keep a sample, go on
  +- FeedError                    reconnect: this socket is of no more use, a new one may be
- |   +- ConnectionLostError, FeedSilentError, SubscriptionTimeoutError, PlannedReconnect
+ |   +- ConnectionLostError, FeedSilentError, SubscriptionTimeoutError, InstrumentDoubtedError, PlannedReconnect
  |       +- TurnedAwayError
  +- ExchangeUnavailableError     retry later: the exchange's REST does not answer as it should
      +- NotTradedError, PlaceRefusedError
@@ -137,6 +137,10 @@ class FeedSilentError(FeedError):
 
 class SubscriptionTimeoutError(FeedError):
     """The exchange has not answered a subscription in time, or asked us to come back later."""
+
+
+class InstrumentDoubtedError(FeedError):
+    """The exchange says that there is no instrument of which it has sent data: its list of instruments decides."""
 
 
 class PlannedReconnect(FeedError):  # noqa: N818 - nothing went wrong: the exchange announced it

@@ -44,6 +44,7 @@ from tickfleet.contract.identity import DataType
 from tickfleet.errors import (
     ExchangeUnavailableError,
     FeedSilentError,
+    InstrumentDoubtedError,
     SubscriptionRefusedError,
     SubscriptionTimeoutError,
     TurnedAwayError,
@@ -300,7 +301,8 @@ class Connection:
 
     def _on_refused(self, output: Refused, frame: bytes) -> None:
         if output.permanent:
-            raise SubscriptionRefusedError(output.reason)
+            doubted = output.unlisted and self._context.telemetry.has_data
+            raise (InstrumentDoubtedError if doubted else SubscriptionRefusedError)(output.reason)
         if self._unconfirmed:
             get_logger().warning("subscription_deferred", why=output.reason)
             self._again.refused(self._unconfirmed, self._now_s())

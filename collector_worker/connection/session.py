@@ -19,7 +19,15 @@ from tickfleet._util.backoff import GrowingPause, full_jitter
 from tickfleet._util.task_groups import worst_of
 from tickfleet.contract.health import WorkerState
 from tickfleet.contract.identity import DataType
-from tickfleet.errors import FeedError, NotServedHereError, TurnedAwayError
+from tickfleet.errors import (
+    ExchangeUnavailableError,
+    FeedError,
+    InstrumentDoubtedError,
+    NotServedHereError,
+    SubscriptionRefusedError,
+    TurnedAwayError,
+    UnknownSymbolError,
+)
 
 
 class BackoffLimits(Struct, frozen=True, kw_only=True):
@@ -112,8 +120,26 @@ class Session:
             telemetry.feed_lost(self._feed.name, reason, clock.now_ns())
             telemetry.beat.reconnects += 1
             self._failures.warn("feed_lost", error, feed=self._feed.name, pause_s=round(pause_s, 2))
+            if isinstance(error, InstrumentDoubtedError):
+                await self._see_listed(error)
             if successor is None:
                 await asyncio.sleep(pause_s)
+
+    async def _see_listed(self, refusal: InstrumentDoubtedError) -> None:
+        """Look whether the exchange still lists the instrument; where it cannot be asked, the next refusal asks again.
+
+        Raises:
+            SubscriptionRefusedError: It does not.
+        """
+        exchange, rest = self._context.exchange, self._context.rest
+        path = exchange.instrument_path(self._context.instrument)
+        try:
+            answer = await rest.fetch(path, exchange.rest_units(path))
+            answer.read(exchange.read_instruments)
+        except UnknownSymbolError as error:
+            raise SubscriptionRefusedError(f"{refusal}, nor does it list the instrument any more") from error
+        except ExchangeUnavailableError as error:
+            self._failures.warn("instrument_unasked", error)
 
     def _start(self, tasks: asyncio.TaskGroup, *, held: bool = False) -> _Running:
         connection = Connection(self._feed, self._context, held=held)

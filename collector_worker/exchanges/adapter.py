@@ -108,10 +108,16 @@ class Acknowledged(Struct, frozen=True):
 
 
 class Refused(Struct, frozen=True):
-    """The exchange has refused something. ``permanent``: asking again cannot help."""
+    """The exchange has refused something.
+
+    Attributes:
+        permanent: Asking again cannot help.
+        unlisted: There is no such instrument, it says; where it has sent data of that, its list of instruments decides.
+    """
 
     reason: str
     permanent: bool
+    unlisted: bool = False
 
 
 class ClosingSoon(Struct, frozen=True):

@@ -232,6 +232,9 @@ _PERMANENT = frozenset(
 """Section 3: refusals that need a change on our side. A code that is not here may pass by itself, so it is asked again:
 a collector that tries in vain is a smaller harm than one that is parked for the exchange's own trouble."""
 
+_NO_SUCH_CHANNEL = "60018"
+"""Section 3: or no such instrument; where that was live before, the instruments are to be asked for once more."""
+
 _NO_SUCH_INSTRUMENT = "51001"
 
 _REFUSALS = {
@@ -522,7 +525,8 @@ class OkxAdapter:
             if asked is None and head.id:
                 return (Malformed("a refusal of what we did not ask for"),)
             reason = _REFUSALS.get(head.code, f"OKX refuses a request (code {_shown(head.code)})")
-            return (Refused(reason, permanent=asked is not None and head.code in _PERMANENT),)
+            permanent = asked is not None and head.code in _PERMANENT
+            return (Refused(reason, permanent, unlisted=permanent and head.code == _NO_SUCH_CHANNEL),)
         if head.event == "notice":  # 64008, up to 60 s ahead (section 2)
             return (ClosingSoon("the exchange announced that it will close the connection"),)
         return ()  # unsubscribe, channel-conn-count and whatever comes later need no reaction

@@ -134,6 +134,11 @@ class Telemetry:
         self.beat.decode_errors += count - self._garbled.get(what, 0)
         self._garbled[what] = count
 
+    @property
+    def has_data(self) -> bool:
+        """Whether the exchange has sent anything in this run, as of the last beat where the fast path takes it."""
+        return any(progress.last_event_at for progress in self.beat.progress.values())
+
     def seen(self, data_type: DataType, recv_ns: int) -> None:
         """Note that the feed has brought something of a data type, whatever becomes of it."""
         self.beat.progress[data_type].last_event_at = recv_ns

@@ -21,6 +21,7 @@ FAMILY = {
     "TurnedAwayError": (Recovery.RECONNECT, 1),
     "FeedSilentError": (Recovery.RECONNECT, 1),
     "SubscriptionTimeoutError": (Recovery.RECONNECT, 1),
+    "InstrumentDoubtedError": (Recovery.RECONNECT, 1),
     "PlannedReconnect": (Recovery.RECONNECT, 1),
     "ExchangeUnavailableError": (Recovery.RETRY, 1),
     "NotTradedError": (Recovery.RETRY, 1),

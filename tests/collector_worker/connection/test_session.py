@@ -9,6 +9,7 @@ from collector_worker.connection.session import BackoffLimits
 from tests.support import okx_wire
 from tests.support.clock import ManualClock
 from tests.support.feed_rig import Rig
+from tests.support.http_server import HttpServer, answer
 from tests.support.okx_wire import acknowledge, book, candle, trade
 from tests.support.waiting import until
 from tests.support.ways import FreePermits
@@ -214,3 +215,47 @@ async def test_cancelling_closes_the_connection_and_leaves_nothing_behind(clock:
         await until(lambda: not server.open)
         await until(lambda: asyncio.all_tasks() == before, "only the server's own tasks are left")
     assert rig.publisher.buffered == 0
+
+
+ROW = {"instId": "BTC-USDT", "instType": "SPOT", "baseCcy": "BTC", "quoteCcy": "USDT", "tickSz": "0.1", "lotSz": "0.1"}
+GONE = "OKX knows no such channel or instrument (60018)"
+
+
+def listed(state: str) -> bytes:
+    return answer(okx_wire.rest([{**ROW, "minSz": "0.1", "state": state}]))
+
+
+async def _refuse(peer: Peer) -> None:
+    await peer.send(okx_wire.refusal(await peer.receive(), "60018"))
+
+
+async def _collect_one(peer: Peer) -> None:
+    await acknowledge(peer)
+    await peer.send(okx_wire.ticker("1", NOW_MS))
+    await peer.settle()
+    peer.cut()
+
+
+@pytest.mark.parametrize(
+    "instruments",
+    [listed("live"), listed("suspend"), answer(b"", "503 Service Unavailable")],
+    ids=["listed", "suspended", "not to be asked"],
+)
+async def test_the_refusal_of_a_live_instrument_passes_where_it_is_listed(
+    clock: ManualClock, instruments: bytes
+) -> None:
+    async with HttpServer(instruments) as rest, ScriptedServer(_collect_one, _refuse, _refuse, _collect_one) as server:
+        rig = Rig(clock, server.url, TICKER, rest=rest.root)
+        ends = until(lambda: rig.telemetry.beat.progress[TICKER].count == 2, "the ticker after the refusals")
+        await rig.run(rig.session().run(), ends)
+    assert rest.targets == ["/api/v5/public/instruments?instType=SPOT&instId=BTC-USDT"] * 2
+
+
+async def test_the_refusal_of_one_that_is_listed_no_more_ends_the_worker(clock: ManualClock) -> None:
+    gone = answer(okx_wire.rest([], "51001"))
+    async with HttpServer(gone) as rest, ScriptedServer(_collect_one, _refuse) as server:
+        rig = Rig(clock, server.url, TICKER, rest=rest.root)
+        with pytest.raises(SubscriptionRefusedError) as refused:
+            await rig.run(rig.session().run())
+    assert str(refused.value) == f"{GONE}, nor does it list the instrument any more"
+    assert (refused.value.exit_code, len(rest.requests)) == (78, 1)

@@ -84,7 +84,7 @@ def test_what_needs_no_reaction(frame: bytes) -> None:
 @pytest.mark.parametrize(
     ("code", "refused"),
     [
-        ("60018", Refused("OKX knows no such channel or instrument (60018)", permanent=True)),
+        ("60018", Refused("OKX knows no such channel or instrument (60018)", permanent=True, unlisted=True)),
         ("64003", Refused("OKX refuses the channel: the fee tier is too low (64003)", permanent=True)),
         ("60011", Refused("OKX refuses the channel: it needs a login (60011)", permanent=True)),
         ("64001", Refused("OKX refuses the channel: it lives on another path (64001)", permanent=True)),
@@ -123,7 +123,7 @@ def test_only_a_refusal_of_what_we_have_asked_for_is_for_good() -> None:
     assert refusal(adapter, "r1", "60018") == [stray]
     adapter.resubscribe(books)
     assert refusal(adapter, "r3", "60018") == [stray], "to leave a channel"
-    assert refusal(adapter, "r4", "60018") == [Refused(later.reason, permanent=True)]
+    assert refusal(adapter, "r4", "60018") == [Refused(later.reason, permanent=True, unlisted=True)]
 
 
 def test_a_notice_of_the_end() -> None:
