@@ -34,6 +34,7 @@ from tickfleet.reading.selection import StreamName
 from tickfleet.reading.tables.segment_files import SegmentFiles
 
 DAY_MS = 86_400_000
+MINUTE_NS = 60 * 10**9
 KILLS = 20
 EVERY_S = 0.05
 WAIT_S = 40.0
@@ -257,7 +258,9 @@ def event(name: StreamName, number: int) -> Event:
         case DataType.TICKER:
             return Ticker(ts_event=at, ts_recv=at, last=f"{number}.50", bid="1")
         case DataType.CANDLES:
-            return replace(BAR, ts_event=at, close=str(number), closed=number % 2 == 0)
+            opened = START_NS + (number - 1) // 2 * MINUTE_NS  # each bar twice: running, then closed
+            bar = replace(BAR, open_time=opened, close_time=opened + MINUTE_NS, closed=number % 2 == 0)
+            return replace(bar, ts_event=at, close=str(number))
 
 
 class Feed:
