@@ -280,6 +280,8 @@ class ExchangeCollector(Protocol):
     def read_candles(self, body: bytes, interval: str, recv_ns: int) -> list[Candle]:
         """The closed bars of a page, ascending; rows that are none are left out.
 
+        Where a later row is all that speaks for the end of a bar, it is for the reader to look at the time.
+
         Raises:
             ExchangeUnavailableError: The answer is an error, or not a page of bars.
         """

@@ -313,14 +313,9 @@ class BinanceSpot:
         return f"/api/v3/klines?symbol={_in_url(instrument.native)}&interval={interval}&{start}"
 
     def read_candles(self, body: bytes, interval: str, recv_ns: int) -> list[Candle]:
-        """The bars of which a later one has begun: a row does not say whether it is running (section 6).
-
-        A row that opens after the receipt proves nothing of those before it, nor does one that opens between two bars.
-        """
+        """All but the latest bar: it may be running, and a row does not say whether it is (section 6)."""
         bars = {
-            open_ns: row
-            for row in _read(body, _rest_bars)
-            if (open_ns := row.open_ms * NS_PER_MS) <= recv_ns and is_opening(interval, open_ns)
+            open_ns: row for row in _read(body, _rest_bars) if is_opening(interval, open_ns := row.open_ms * NS_PER_MS)
         }
         return [
             Candle(

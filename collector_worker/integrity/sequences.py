@@ -354,9 +354,13 @@ class CandleSequence:
         return self.sequence.offer(candle, number, number, now_s, advances=candle.closed)
 
     def fill(self, candles: Sequence[Candle], now_s: float, *, more: bool) -> list[Candle | Lost]:
-        """Take a page of closed bars that was fetched."""
+        """Take a page of closed bars that was fetched.
+
+        One whose end has not come yet, as our clock goes, is taken where the socket called it closed, too. There is no
+        tolerance here: what REST has may be asked for again.
+        """
         rows = [(self._number(candle.open_time), candle) for candle in candles]
-        believed = [row for row in rows if not self._is_from_the_future(row[1]) or self._is_what_was_said(*row)]
+        believed = [row for row in rows if row[1].close_time <= row[1].ts_recv or self._is_what_was_said(*row)]
         return self.sequence.fill(believed, now_s, more=more)
 
     def _remember(self, number: int, candle: Candle, now_s: float) -> None:

@@ -220,6 +220,41 @@ def test_a_bar_from_the_future_is_published_where_socket_and_rest_agree(said: st
     assert published == (ahead if said == "the same" else ahead[:-1])
 
 
+@pytest.mark.parametrize("left_s", [59.0, 1.5, 0.001])
+def test_rest_alone_closes_no_bar_before_its_end(left_s: float) -> None:
+    """As a page of Binance does that has a row of a later bar."""
+    bars = Bars(ManualClock())
+    bars.clock.advance(60.0 - left_s)
+    bars.candle_flow.on_page([bars.bar(bars.start_ns, closed=True, price="667")], more=False)
+    assert bars.rig.events == []
+    bars.clock.advance(left_s)
+    bars.candle_flow.on_page([bars.bar(bars.start_ns, closed=True)], more=False)
+    assert [event.close for event in bars.rig.events if isinstance(event, Candle)] == ["1"]
+
+
+@pytest.mark.parametrize("behind_s", [0, 1, 30, 59, 61, 90, 300])
+def test_a_clock_that_is_behind_costs_no_bar(behind_s: int) -> None:
+    """Socket and REST say the same of bars whose end our clock does not know yet."""
+    bars = Bars(ManualClock())
+    bars.start_ns += (behind_s * S // MINUTE + 1) * MINUTE
+    bars.candle_flow = bars.rig.candles(bars.start_ns)
+    bars.clock.advance((bars.start_ns - bars.clock.now_ns()) / S - behind_s)
+    opened_at = [bars.start_ns + minute * MINUTE for minute in range(30)]
+    for opened in opened_at:
+        for second in range(10, 61, 10):
+            bars.clock.advance(10.0)
+            bars.candle_flow.on_live(bars.bar(opened, closed=second == 60))
+            bars.candle_flow.pass_time()
+            while (number := bars.candle_flow.request()) is not None:
+                bars.candle_flow.note_missing()
+                first = bars.candle_flow.sequence.opens_at(number)
+                ended = range(first, opened + MINUTE * (second == 60), MINUTE)
+                bars.candle_flow.on_page([bars.bar(each, closed=True) for each in ended], more=False)
+    published = [event.open_time for event in bars.rig.events if isinstance(event, Candle) and event.closed]
+    assert published in (opened_at, opened_at[:-1])
+    assert bars.rig.beat.gaps == 0
+
+
 @given(bar_steps)
 @example([("hostile", 2, False), ("REST", 1, True), ("REST", 1, True)])
 def test_good_bars_are_published_again_and_the_ledger_ends_in_the_past(sent: Sequence[tuple[str, int, bool]]) -> None:
