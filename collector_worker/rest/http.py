@@ -14,8 +14,8 @@ from urllib.parse import urlsplit
 import h11
 from msgspec import Struct
 
-from common.network.causes import cause_of
 from common.network.http_status import seconds
+from tickfleet._util.causes import cause_of
 from tickfleet._util.dial import dial
 from tickfleet.errors import ExchangeUnavailableError, InvalidConfigurationError
 

@@ -55,7 +55,7 @@ def _shorten(_logger: object, _method: str, fields: "structlog.typing.EventDict"
     error = fields.get("exc_info")
     error = sys.exc_info()[1] if error is True else error
     if "why" in fields and isinstance(error, BaseException):
-        from common.network.causes import known_codes  # TLS takes its time to be imported, and few processes ever fail
+        from tickfleet._util.causes import known_codes  # TLS takes its time to be imported, and few processes ever fail
 
         if codes := known_codes(error):
             del fields["exc_info"]

@@ -14,6 +14,7 @@ from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import ExponentialWithJitterBackoff, NoBackoff
 from redis.retry import Retry
 
+from tickfleet._util.causes import cause_of, root_of
 from tickfleet.contract import keys
 from tickfleet.errors import FleetError, RedisUnreachableError
 from tickfleet.redis.config import RedisConfig
@@ -55,10 +56,25 @@ def _words(error: Exception, config: RedisConfig) -> str:
         )
     if refusal := refusal_of(cause):
         return describe(refusal, _command_of(cause))
-    lost = (redis.ConnectionError, redis.TimeoutError, OSError, redis.exceptions.RedisClusterException)
-    if isinstance(cause, lost):
-        return file_trouble(read_address(config.url)) or "cannot be reached"
+    if isinstance(cause, _LOST):
+        return file_trouble(read_address(config.url)) or f"cannot be reached: {_cause_of(cause)}"
     return "does not work for us as it stands"
+
+
+_LOST = (redis.ConnectionError, redis.TimeoutError, OSError, redis.exceptions.RedisClusterException)
+
+
+def _cause_of(error: Exception) -> str:
+    """Why no connection could be had, or why it broke. Of its end redis-py makes an error with nothing behind it."""
+    otherwise = next((words for kind, words in _ENDS.items() if isinstance(error, kind)), "it failed")
+    return cause_of(root_of(error), otherwise)
+
+
+_ENDS: Mapping[type[Exception], str] = {
+    redis.ConnectionError: "it broke off the connection",
+    redis.TimeoutError: "no answer in time",
+    redis.exceptions.RedisClusterException: "none of its nodes answers",
+}
 
 
 def refusal_of(error: object) -> str:

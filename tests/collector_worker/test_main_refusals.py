@@ -166,7 +166,8 @@ def test_no_redis(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatc
     path = written(tmp_path, f'[redis]\nurl = "redis://:{SECRET}@127.0.0.1:{port}/0"\n')
     code = entry.main(["--exchange", "okx", "--symbol", "BTC-USDT", "--fleet", str(path)])
     written_text = capsys.readouterr()
-    assert (code, written_text.err) == (3, f"collector-worker: Redis at 127.0.0.1:{port} cannot be reached\n")
+    why = "it refuses the connection (ConnectionRefusedError, ECONNREFUSED)"
+    assert (code, written_text.err) == (3, f"collector-worker: Redis at 127.0.0.1:{port} cannot be reached: {why}\n")
     assert SECRET not in written_text.out
 
 

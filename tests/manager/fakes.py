@@ -12,6 +12,9 @@ from tickfleet.contract.health import BookState, Heartbeat, Progress, WorkerStat
 from tickfleet.contract.identity import DataType
 from tickfleet.errors import SupervisorUnreachableError
 
+REDIS_AWAY = "Redis at 127.0.0.1:6379 cannot be reached: it broke off the connection (ConnectionError)"
+"""What is said of a fake Redis that was switched off."""
+
 S = 1_000_000_000
 NOW_NS = 1_800_000_000 * S
 ALL_TYPES = (DataType.TRADE, DataType.ORDERBOOK, DataType.TICKER, DataType.CANDLES)

@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable
 from typing import cast
 
+from tickfleet._util.causes import cause_of
 from tickfleet._util.dial import dial
 from tickfleet.errors import FleetError, RedisUnreachableError
 from tickfleet.redis.config import RedisConfig
@@ -248,7 +249,7 @@ class RedisConnection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """See ``asyncio.Protocol``."""
         self._gone.set()
-        self._end(self._turned_away() or LineBrokenError("the connection broke"))
+        self._end(self._turned_away() or _broken_by(exc or EOFError(), "the connection broke"))
 
     def _turned_away(self) -> LineBrokenError | None:
         """The end of a connection on which the first that was said is a refusal, where more or nothing was asked."""
@@ -278,7 +279,7 @@ class RedisConnection(asyncio.Protocol):
             self._overdue = self._heard_s
             self._watch = self._loop.call_later(_SECOND_LOOK_S, self._look)
         else:
-            self._end(LineBrokenError("no answer"))
+            self._end(_broken_by(TimeoutError(), "no answer"))
 
     def _end(self, why: FleetError) -> None:
         if self._broken is not None:
@@ -325,7 +326,7 @@ async def connect(address: Address, host: Host | None, *, text: bool) -> RedisCo
         async with asyncio.timeout(CONNECT_TIMEOUT_S):
             return await _connect(address, host, text=text)
     except (OSError, TimeoutError, ValueError) as error:  # ValueError: that can be no host's name
-        raise unreached(address) from error
+        raise unreached(address, error) from error
 
 
 async def _connect(address: Address, host: Host | None, *, text: bool) -> RedisConnection:
@@ -376,12 +377,20 @@ def broken(address: Address, error: FleetError) -> RedisUnreachableError:
         return RedisUnreachableError(f"Redis at {address.shown} does not work for us as it stands")
     if error.refusal is not None:
         return refused(address, error.refusal)
-    return unreached(address)
+    return unreached(address, error.__cause__)
 
 
-def unreached(address: Address) -> RedisUnreachableError:
-    """That no connection could be had, or that it broke."""
-    return RedisUnreachableError(f"Redis at {address.shown} {file_trouble(address) or 'cannot be reached'}")
+def unreached(address: Address, error: BaseException | None) -> RedisUnreachableError:
+    """That no connection could be had, or that it broke; ``error`` is why, None where we ended it ourselves."""
+    why = "" if error is None else f": {cause_of(error)}"
+    return RedisUnreachableError(f"Redis at {address.shown} {file_trouble(address) or f'cannot be reached{why}'}")
+
+
+def _broken_by(error: BaseException, message: str) -> LineBrokenError:
+    """The end of a connection, and what ended it."""
+    broke = LineBrokenError(message)
+    broke.__cause__ = error
+    return broke
 
 
 ELSEWHERE = frozenset({"MOVED", "ASK", "TRYAGAIN", "CLUSTERDOWN"})

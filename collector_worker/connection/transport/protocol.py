@@ -5,8 +5,8 @@ from typing import NoReturn, Protocol
 from urllib.parse import urljoin, urlsplit
 
 from collector_worker.publish.buffer import Pace
-from common.network.causes import cause_of
 from common.network.http_status import MOVED, meaning_of, seconds
+from tickfleet._util.causes import cause_of
 from tickfleet.errors import InvalidConfigurationError, TurnedAwayError
 
 OPEN_TIMEOUT_S = 10.0

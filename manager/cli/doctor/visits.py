@@ -14,10 +14,10 @@ from urllib.parse import urlsplit
 
 from msgspec.structs import replace
 
-from common.network.causes import cause_of
 from manager.cli.doctor.exchange_checks import Visit, trouble_of
 from manager.cli.doctor.exchange_places import REST, Place, others
 from manager.settings import NS_PER_S
+from tickfleet._util.causes import cause_of
 from tickfleet._util.clock import Clock
 
 LIMIT_S = 5.0

@@ -1,3 +1,5 @@
+import asyncio
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -24,11 +26,13 @@ from common.redis.redis_py import (
     sync_client,
     translated_errors,
 )
-from tests.support.ports import free_port, wait_until
+from tests.support.ports import free_port
 from tests.support.redis_high import Cluster, Sentinel, running
 from tests.support.redis_server import RedisServer
 from tickfleet.errors import RedisUnreachableError
+from tickfleet.redis.client import RedisPipe
 from tickfleet.redis.config import RedisConfig
+from tickfleet.redis.protocol import pack_command
 from tickfleet.redis.url import read_address
 
 SECRET = "hunter2@/"  # noqa: S105 - made up
@@ -73,13 +77,19 @@ async def test_clients_speak_text(redis_config: RedisConfig) -> None:
 
 
 ERRORS = {
-    "no connection": (redis.ConnectionError(SECRET), "cannot be reached"),
-    "no answer": (redis.TimeoutError(SECRET), "cannot be reached"),
-    "no socket": (OSError(SECRET), "cannot be reached"),
+    "no connection": (
+        redis.ConnectionError(SECRET),
+        "cannot be reached: it broke off the connection (ConnectionError)",
+    ),
+    "no answer": (redis.TimeoutError(SECRET), "cannot be reached: no answer in time (TimeoutError)"),
+    "no socket": (OSError(SECRET), "cannot be reached: the network failed (OSError)"),
     "a wrong password": (redis.AuthenticationError(SECRET), "does not accept our user and password"),
     "no rights": (redis.exceptions.NoPermissionError(SECRET), "does not give us a right that we need: NOPERM"),
     "loading": (redis.BusyLoadingError(SECRET), "is still loading its data"),
-    "no Cluster": (redis.exceptions.RedisClusterException(SECRET), "cannot be reached"),  # type: ignore[no-untyped-call]
+    "no Cluster": (
+        redis.exceptions.RedisClusterException(SECRET),  # type: ignore[no-untyped-call]
+        "cannot be reached: none of its nodes answers (RedisClusterException)",
+    ),
     "no master": (
         redis.sentinel.MasterNotFoundError(SECRET),
         "has no master that a Sentinel tells us (is the name right? where they want a password: sentinel_auth=yes)",
@@ -140,12 +150,10 @@ ONE_COMMAND = {
 async def test_a_right_that_one_command_misses_is_told_with_its_key(
     tmp_path: Path, scheme: str, call: str, named: str
 ) -> None:
-    server = RedisServer(tmp_path, *(("--cluster-enabled", "yes") if scheme == "redis+cluster" else ()))
-    server.start()
+    cluster = Cluster(tmp_path, nodes=1) if scheme == "redis+cluster" else None
+    server = RedisServer(tmp_path) if cluster is None else cluster.nodes[0]
+    (cluster or server).start()
     try:
-        if scheme == "redis+cluster":
-            server.client.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
-            wait_until(lambda: server.client.cluster("INFO")["cluster_state"] == "ok", 20, "the Cluster is whole")
         rights = f"reset on >{SECRET} +@all ~x* -config|get".split()
         server.client.execute_command("ACL", "SETUSER", "few", *rights)
         config = RedisConfig(url=f"{scheme}://few@127.0.0.1:{server.port}", password=SECRET)
@@ -157,9 +165,55 @@ async def test_a_right_that_one_command_misses_is_told_with_its_key(
             await getattr(client, method)(argument)
         await client.aclose()
     finally:
-        server.stop()
+        (cluster or server).stop()
     message = f"Redis at 127.0.0.1:{server.port} does not give us a right that we need: NOPERM {named}"
     assert (str(caught.value), str(awaited.value)) == (message, message)
+
+
+def unresolved(*_: object, **__: object) -> None:
+    raise socket.gaierror(socket.EAI_NONAME, SECRET)
+
+
+@pytest.mark.parametrize(
+    ("scheme", "whom", "cause"),
+    [
+        ("redis", "nobody", "it refuses the connection (ConnectionRefusedError, ECONNREFUSED)"),
+        ("rediss", "nobody", "it refuses the connection (ConnectionRefusedError, ECONNREFUSED)"),
+        ("redis", "unresolved", "its name cannot be resolved (gaierror, EAI_NONAME)"),
+        ("redis", "a closer", "it broke off the connection ("),
+        ("rediss", "a closer", "it broke off the connection ("),
+        ("redis+cluster", "nobody", "it refuses the connection (ConnectionRefusedError, ECONNREFUSED)"),
+    ],
+)
+async def test_why_nobody_is_reached_is_told_by_each_way_to_redis(
+    monkeypatch: pytest.MonkeyPatch, scheme: str, whom: str, cause: str
+) -> None:
+    closer = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0)
+    port = closer.sockets[0].getsockname()[1] if whom == "a closer" else free_port()
+    place = f"{'redis.test' if whom == 'unresolved' else '127.0.0.1'}:{port}"
+    config = RedisConfig(url=f"{scheme}://me@{place}", password=SECRET)
+    if whom == "unresolved":
+        monkeypatch.setattr(socket, "getaddrinfo", unresolved)
+    client: Any = async_client(config)
+    with pytest.raises(RedisUnreachableError) as by_manager, translated_errors(config):
+        await client.get("x")
+    await client.aclose()
+
+    def ask() -> None:
+        with sync_client(config) as asks, translated_errors(config):
+            asks.get("x")
+
+    with pytest.raises(RedisUnreachableError) as by_command:
+        await asyncio.to_thread(ask)
+    pipe = RedisPipe(config)
+    with pytest.raises(RedisUnreachableError) as by_collector:
+        await pipe.execute([pack_command(("GET", "x"))])
+    await pipe.close()
+    closer.close()
+    told = [str(each.value) for each in (by_manager, by_command, by_collector)]
+    message = f"Redis at {place} cannot be reached: {cause}"
+    assert [line[: len(message)] for line in told] == [message] * 3
+    assert SECRET not in "".join(told)
 
 
 async def test_the_manager_client_works_with_sentinels_and_in_a_cluster(high: RedisConfig) -> None:

@@ -14,7 +14,8 @@ from tests.support.processes import BIN, ROOT
 pytestmark = pytest.mark.long
 
 FLEET = '[redis]\nurl = "redis://127.0.0.1:1"\n[[collectors]]\nexchange = "okx"\nsymbol = "BTC-USDT"\n'
-AWAY = "Redis at 127.0.0.1:1 cannot be reached"
+WHY = "it refuses the connection (ConnectionRefusedError, ECONNREFUSED)"
+AWAY = f"Redis at 127.0.0.1:1 cannot be reached: {WHY}"
 
 HERE = 'cd "$0" && exec "$@"'
 GONE = 'cd "$0" && rmdir "$0" && exec "$@"'

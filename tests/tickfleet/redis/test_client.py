@@ -106,7 +106,8 @@ async def test_a_server_that_goes_away_is_an_error_and_comes_back(own_redis: Red
     own_redis.kill()
     with pytest.raises(RedisUnreachableError) as caught:
         await pipe.transaction([xadd("1-2")])
-    assert str(caught.value) == f"Redis at 127.0.0.1:{own_redis.port} cannot be reached"
+    gone = f"Redis at 127.0.0.1:{own_redis.port} cannot be reached: it broke off the connection ("
+    assert str(caught.value).startswith(gone)  # by its end, or by the reset of what was written after it
     await pipe.close()
 
     own_redis.start()
@@ -149,8 +150,11 @@ async def test_a_password_lets_us_in_and_a_wrong_one_does_not(tmp_path: Path) ->
 
 
 async def test_what_can_be_no_host_cannot_be_reached() -> None:
-    with pytest.raises(RedisUnreachableError, match=r"^Redis at a\.\.b:6379 cannot be reached$"):
+    with pytest.raises(RedisUnreachableError) as caught:
         await RedisPipe(RedisConfig(url="redis://a..b:6379")).connect()
+    assert str(caught.value) == (
+        "Redis at a..b:6379 cannot be reached: that cannot be the name of a host (UnicodeError)"
+    )
 
 
 async def test_nobody_there() -> None:
@@ -159,7 +163,8 @@ async def test_nobody_there() -> None:
 
     with pytest.raises(RedisUnreachableError) as caught:
         await pipe.connect()
-    assert str(caught.value) == f"Redis at 127.0.0.1:{port} cannot be reached"
+    why = "it refuses the connection (ConnectionRefusedError, ECONNREFUSED)"
+    assert str(caught.value) == f"Redis at 127.0.0.1:{port} cannot be reached: {why}"
 
 
 async def test_a_unix_socket(tmp_path: Path) -> None:
@@ -179,4 +184,5 @@ async def test_a_unix_socket(tmp_path: Path) -> None:
         server.stop()
     with pytest.raises(RedisUnreachableError) as caught:
         await pipe.connect()
-    assert str(caught.value) == f"Redis at {path} cannot be reached"
+    why = "there is no socket of that name (FileNotFoundError, ENOENT)"
+    assert str(caught.value) == f"Redis at {path} cannot be reached: {why}"

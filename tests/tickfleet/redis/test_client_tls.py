@@ -51,30 +51,35 @@ async def echo_of(url: str) -> list[object]:
 
 
 @pytest.mark.parametrize(
-    ("name", "options", "believed"),
+    ("name", "options", "refusal"),
     [
-        ("127.0.0.1", "ssl_ca_certs={ca}", True),
-        ("127.0.0.1", "ssl_ca_certs={ca}&ssl_certfile={client}&ssl_keyfile={client}", True),
-        ("127.0.0.1", "", False),  # an authority that nobody knows
-        ("127.0.0.1", "ssl_cert_reqs=none", True),
-        ("redis.test", "ssl_ca_certs={ca}", False),  # somebody else
-        ("redis.test", "ssl_ca_certs={ca}&ssl_check_hostname=false", True),
-        ("redis.test", "ssl_ca_certs={ca}&ssl_check_hostname=False&ssl_cert_reqs=required", True),
+        ("127.0.0.1", "ssl_ca_certs={ca}", ""),
+        ("127.0.0.1", "ssl_ca_certs={ca}&ssl_certfile={client}&ssl_keyfile={client}", ""),
+        (
+            "127.0.0.1",
+            "",
+            "its certificate comes from an authority that this machine does not trust"
+            " (SSLCertVerificationError, code 19)",
+        ),
+        ("127.0.0.1", "ssl_cert_reqs=none", ""),
+        ("redis.test", "ssl_ca_certs={ca}", "its certificate is for another host (SSLCertVerificationError, code 64)"),
+        ("redis.test", "ssl_ca_certs={ca}&ssl_check_hostname=false", ""),
+        ("redis.test", "ssl_ca_certs={ca}&ssl_check_hostname=False&ssl_cert_reqs=required", ""),
     ],
 )
-async def test_who_is_believed(tmp_path: Path, name: str, options: str, *, believed: bool) -> None:
+async def test_who_is_believed(tmp_path: Path, name: str, options: str, refusal: str) -> None:
     shown = papers(tmp_path, name)
     answers = {"ECHO": b"+QUEUED\r\n", "EXEC": b"*1\r\n$1\r\nx\r\n"}
     async with CannedRedis(answers, shown.server) as server:
         query = options.format(ca=shown.authority, client=shown.client)
         address = server.url.removeprefix("redis://").removesuffix("/0")
         url = f"rediss://{address}/0?{query}"
-        if believed:
+        if not refusal:
             assert await echo_of(url) == [b"x"]
         else:
             with pytest.raises(RedisUnreachableError) as refused:
                 await echo_of(url)
-            assert str(refused.value) == f"Redis at {address} cannot be reached"
+            assert str(refused.value) == f"Redis at {address} cannot be reached: {refusal}"
 
 
 @pytest.mark.parametrize(

@@ -72,7 +72,10 @@ SAID = {
         "asks for no password, and we have one for it",
     ),
     "WRONGPASS x": (redis.AuthenticationError("x"), "does not accept our user and password"),
-    "": (redis.ConnectionError("hunter2"), "cannot be reached"),
+    "": (
+        redis.ConnectionError("hunter2"),
+        "cannot be reached: it broke off the connection (ConnectionError)",
+    ),
 }
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from manager.cli.data import coverage_command
 from tests.manager.cli.stage import BTC, ETH, CliStage
-from tests.manager.fakes import NOW_NS, S
+from tests.manager.fakes import NOW_NS, REDIS_AWAY, S
 from tickfleet.contract import keys
 from tickfleet.contract.coverage import LedgerEntry, LedgerKind, encode
 from tickfleet.contract.identity import CollectorId, DataType
@@ -229,7 +229,7 @@ def test_redis_away_is_exit_3(stage: CliStage) -> None:
     for form in ([], ["--json"]):
         result = stage.run("coverage", "okx:BTC-USDT", *form)
         assert (result.exit_code, result.stdout) == (3, "")
-        assert result.stderr == "manager-cli: Redis at 127.0.0.1:6379 cannot be reached\n"
+        assert result.stderr == f"manager-cli: {REDIS_AWAY}\n"
 
 
 def test_help_teaches(stage: CliStage) -> None:

@@ -10,6 +10,7 @@ import pytest
 from manager.cli.data.viewing import output
 from tests.manager.cli.redis_stage import RedisStage
 from tests.manager.cli.stage import BTC, CliStage, nothing
+from tests.manager.fakes import REDIS_AWAY
 from tests.support.market_items import START_NS
 from tests.support.stream_writer import (
     BTC_BOOK,
@@ -242,7 +243,7 @@ def test_a_ledger_is_followed_through_a_redis_that_is_away(stage: CliStage) -> N
         ("2-0", "complete", 2), ("3-0", "complete", 3),
     ]  # fmt: skip
     assert result.stderr.splitlines() == [
-        "manager-cli: Redis at 127.0.0.1:6379 cannot be reached",
+        f"manager-cli: {REDIS_AWAY}",
         "manager-cli: 1 entries cannot be read by this version and were passed over",
     ]
 

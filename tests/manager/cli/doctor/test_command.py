@@ -14,7 +14,7 @@ from manager.report.figures.document import Figures
 from manager.report.figures.forecast import MemoryForecast, StreamForecast
 from manager.report.figures.system import SystemFigures
 from tests.manager.cli.stage import BTC, CliStage
-from tests.manager.fakes import NOW_NS
+from tests.manager.fakes import NOW_NS, REDIS_AWAY
 from tickfleet.contract import keys
 from tickfleet.contract.identity import DataType
 from tickfleet.errors import RedisUnreachableError
@@ -240,7 +240,7 @@ def test_before_the_first_start_all_that_the_fleet_needs_is_told(stage: CliStage
     assert (code, [(check, row["level"], row["found"]) for check in checks for row in found[check]]) == (
         1,
         [
-            ("redis", "bad", "Redis at 127.0.0.1:6379 cannot be reached"),
+            ("redis", "bad", REDIS_AWAY),
             (
                 "redis memory",
                 "skipped",

@@ -7,6 +7,7 @@ from manager.cli.context import login_name
 from manager.supervisord.client import Fault
 from tests.manager.cli.managed import ManagedStage, timeless
 from tests.manager.cli.stage import FLEET
+from tests.manager.fakes import REDIS_AWAY
 from tickfleet.contract import keys
 
 ME = login_name()
@@ -81,7 +82,7 @@ def test_before_the_first_start_a_plan_has_the_needs_of_the_file(managed: Manage
     many.write_text("".join(f'[[collectors]]\nexchange = "okx"\nsymbol = "C{n}-USDT"\n' for n in range(156)))
     managed.server.connected = False
     result = managed.run("plan", str(many))
-    assert (result.exit_code, result.stderr) == (3, "manager-cli: Redis at 127.0.0.1:6379 cannot be reached\n")
+    assert (result.exit_code, result.stderr) == (3, f"manager-cli: {REDIS_AWAY}\n")
     assert " ".join(result.stdout.split()) == (
         "it needs, for 156 collectors: redis memory: skipped: 5.9 GiB when all streams are full "
         "(0 of 780 streams by what this fleet's entries take, 780 by typical sizes); Redis cannot be asked now "

@@ -3,6 +3,7 @@
 import pytest
 
 from tests.manager.cli.stage import CliStage
+from tests.manager.fakes import REDIS_AWAY
 
 BTC, SOL = "okx:BTC-USDT", "okx:SOL-USDT"
 
@@ -56,7 +57,7 @@ def test_redis_away_is_exit_3(stage: CliStage, arguments: list[str]) -> None:
     stage.server.connected = False
     calls = list(stage.supervisor.calls)
     result = stage.run(*arguments)
-    assert (result.exit_code, result.stderr) == (3, "manager-cli: Redis at 127.0.0.1:6379 cannot be reached\n")
+    assert (result.exit_code, result.stderr) == (3, f"manager-cli: {REDIS_AWAY}\n")
     assert stage.supervisor.calls == calls
 
 

@@ -8,6 +8,7 @@ from manager.desired.overrides import Override, OverrideState
 from manager.model.processes import ProcessState
 from manager.supervisord.client import Fault
 from tests.manager.cli.stage import BTC, ETH, CliStage, nothing
+from tests.manager.fakes import REDIS_AWAY
 from tickfleet.contract import keys
 from tickfleet.contract.health import WorkerState
 from tickfleet.errors import SupervisorUnreachableError
@@ -153,7 +154,7 @@ def test_redis_away_is_exit_3_and_nothing_is_changed(stage: CliStage) -> None:
     stage.all_up()
     stage.server.connected = False
     result = stage.run("restart", "all")
-    assert (result.exit_code, result.stderr) == (3, "manager-cli: Redis at 127.0.0.1:6379 cannot be reached\n")
+    assert (result.exit_code, result.stderr) == (3, f"manager-cli: {REDIS_AWAY}\n")
     assert stage.supervisor.calls == []
 
 

@@ -12,7 +12,7 @@ from manager.report.figures.collectors import CollectorFigures, Totals
 from manager.report.figures.document import Figures
 from manager.report.figures.system import SystemFigures
 from tests.manager.cli.stage import BTC, ETH, SOL, CliStage, nothing
-from tests.manager.fakes import NOW_NS, S
+from tests.manager.fakes import NOW_NS, REDIS_AWAY, S
 from tickfleet.contract import keys
 from tickfleet.contract.health import WorkerState
 
@@ -185,7 +185,7 @@ def test_redis_away_is_exit_3(stage: CliStage) -> None:
     stage.server.connected = False
     result = stage.run("status")
     assert (result.exit_code, result.stdout) == (3, "")
-    assert result.stderr == "manager-cli: Redis at 127.0.0.1:6379 cannot be reached\n"
+    assert result.stderr == f"manager-cli: {REDIS_AWAY}\n"
 
 
 @pytest.mark.parametrize(
@@ -263,7 +263,7 @@ def test_watch_outlives_a_redis_that_goes_away_and_comes_back(stage: CliStage) -
     stage.on_wait = [lambda: setattr(stage.server, "connected", False), back, nothing]
     result = stage.run("status", "--watch", "--json")
     assert result.exit_code == 0
-    assert result.stderr == "manager-cli: Redis at 127.0.0.1:6379 cannot be reached\n"
+    assert result.stderr == f"manager-cli: {REDIS_AWAY}\n"
     assert len([json.loads(line) for line in result.stdout.splitlines()]) == 4
 
 

@@ -6,7 +6,7 @@ from itertools import pairwise
 import pytest
 import redis
 
-from common.network.causes import cause_of, known_codes
+from tickfleet._util.causes import cause_of, known_codes
 from tickfleet.errors import RedisUnreachableError
 
 
@@ -28,6 +28,12 @@ CAUSES = {
         certificate(62), "its certificate is for another host (SSLCertVerificationError, code 62)"
     ),
     "certificate that is odd": (certificate(99), "its certificate is not accepted (SSLCertVerificationError, code 99)"),
+    "TLS that ends": (
+        ssl.SSLEOFError(8, "hunter2"), "it broke off the connection (SSLEOFError)"
+    ),
+    "no socket": (
+        FileNotFoundError(errno.ENOENT, "x"), "there is no socket of that name (FileNotFoundError, ENOENT)"
+    ),
     "no TLS": (tls("WRONG_VERSION_NUMBER"), "it does not agree on TLS (SSLError, WRONG_VERSION_NUMBER)"),
     "TLS without a reason": (tls(None), "it does not agree on TLS (SSLError)"),
     "TLS with a foreign reason": (tls("hunter2 is my password"), "it does not agree on TLS (SSLError)"),

@@ -25,6 +25,7 @@ _CERTIFICATE = {
 """By OpenSSL's code (https://docs.openssl.org/3.0/man3/X509_STORE_CTX_get_error/)."""
 
 _BY_NUMBER = {
+    errno.ENOENT: "there is no socket of that name",
     errno.EMFILE: "this process may open no more files or sockets (its limit of file descriptors)",
     errno.ENFILE: "this machine may open no more files or sockets",
     errno.ENETUNREACH: "this machine has no way to it",
@@ -35,6 +36,7 @@ _BY_NUMBER = {
 }
 
 _BY_CLASS: tuple[tuple[type[BaseException], str], ...] = (
+    (ssl.SSLEOFError, "it broke off the connection"),
     (ssl.SSLError, "it does not agree on TLS"),
     (socket.gaierror, "its name cannot be resolved"),
     (ConnectionRefusedError, "it refuses the connection"),
@@ -64,20 +66,30 @@ def cause_of(error: BaseException, otherwise: str = "it failed") -> str:
     return f"{_words(error, otherwise)} ({', '.join(codes)})"
 
 
+def root_of(error: BaseException) -> BaseException:
+    """The error of the network, of TLS or of a file that is behind an error; itself where there is none."""
+    return next((each for each in reversed(_chain(error)) if isinstance(each, (OSError, EOFError))), error)
+
+
 def known_codes(error: BaseException) -> str:
     """Class and code of what is behind an error, where that is the network, TLS or a file; else empty.
 
     Then no traceback tells more. ``ConnectionRefusedError, ECONNREFUSED``; of an error of ours alone its class.
     """
+    if not all(isinstance(each, _KNOWN) or type(each).__module__ == _REDIS for each in _chain(error)):
+        return ""
+    root = root_of(error)
+    return ", ".join([type(root).__name__, *_codes(root)])
+
+
+def _chain(error: BaseException) -> list[BaseException]:
+    """An error and what it was raised from."""
     chain = [error]
     while (
         behind := chain[-1].__cause__ or (None if chain[-1].__suppress_context__ else chain[-1].__context__)
     ) is not None:
         chain.append(behind)
-    if not all(isinstance(each, _KNOWN) or type(each).__module__ == _REDIS for each in chain):
-        return ""
-    root = next((each for each in reversed(chain) if isinstance(each, (OSError, EOFError))), chain[0])
-    return ", ".join([type(root).__name__, *_codes(root)])
+    return chain
 
 
 def _words(error: BaseException, otherwise: str) -> str:
@@ -93,7 +105,8 @@ def _codes(error: BaseException) -> list[str]:
     if isinstance(error, ssl.SSLCertVerificationError):
         return [f"code {error.verify_code}"]
     if isinstance(error, ssl.SSLError):
-        return [error.reason] if isinstance(error.reason, str) and _REASON.match(error.reason) else []
+        reason = getattr(error, "reason", None)  # what the event loop makes has none
+        return [reason] if isinstance(reason, str) and _REASON.match(reason) else []
     if isinstance(error, socket.gaierror):
         names = [name for name in dir(socket) if name.startswith("EAI_") and getattr(socket, name) == error.errno]
         return names[:1]
