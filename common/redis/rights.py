@@ -1,27 +1,31 @@
 """What each part of a fleet does in Redis, hence the least rights that its login needs; and whether it has them.
 
 Whether a command is allowed is asked without carrying it out: queued in a transaction that cannot be executed, as its
-first command is none. Redis refuses what the user may not do when it is queued
-(https://valkey.io/topics/transactions/, https://valkey.io/topics/acl/).
+first command is none. Redis refuses what the user may not do when it is queued, before it looks whether it has the key
+or is a replica (https://valkey.io/topics/transactions/, https://valkey.io/topics/acl/). Users are no data: each node of
+a Cluster and each server behind Sentinels has its own, so each is asked.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from enum import Enum
+from functools import partial
 
 from common.config.collector import ExchangeCollectorConfig
+from common.redis.servers import connected, shown
 from tickfleet.contract import keys
 from tickfleet.contract.identity import DataType
 from tickfleet.errors import RedisUnreachableError
 from tickfleet.redis.config import RedisConfig
-from tickfleet.redis.connection import LineBrokenError, broken
+from tickfleet.redis.connection import LineBrokenError, RedisConnection, broken
 from tickfleet.redis.discovery import Route
 from tickfleet.redis.protocol import NotRedisError, Refusal, Reply, Scalar, name_words, pack_command
 from tickfleet.redis.refusals import NO_RIGHT
+from tickfleet.redis.url import AddressKind, Host
 
 Command = tuple[Scalar, ...]
 
 _AN_ID = "1-1"
-_WITH_SUBCOMMAND = frozenset({"XINFO", "XGROUP", "MEMORY", "CONFIG"})
+_WITH_SUBCOMMAND = frozenset({"XINFO", "XGROUP", "MEMORY", "CONFIG", "CLUSTER"})
 _NEVER_QUEUED: tuple[Command, ...] = (("MULTI",), ("EXEC",), ("DISCARD",), ("WATCH", keys.FLEET_LEASE), ("UNWATCH",))
 
 
@@ -45,26 +49,45 @@ PATTERNS: Mapping[Login, tuple[str, ...]] = {
 """Keys, as ``ACL SETUSER`` has them; ``%R~``, to read only, is of Redis 7."""
 
 
-def needs(login: Login, collectors: Iterable[ExchangeCollectorConfig], host: str) -> list[Command]:
-    """The commands that a login has to be allowed, with the keys of these collectors on this host."""
+_FINDS_NODES: tuple[Command, ...] = (("COMMAND",), ("CLUSTER", "SLOTS"))
+"""What redis-py asks to learn which node has a key; collectors and readers follow what nodes say."""
+
+
+def needs(
+    login: Login,
+    collectors: Iterable[ExchangeCollectorConfig],
+    host: str,
+    kind: AddressKind = AddressKind.SERVER,
+) -> list[Command]:
+    """The commands that a login has to be allowed, with the keys of these collectors on this host.
+
+    Args:
+        login: Whose.
+        collectors: Have streams.
+        host: They share the limits of their exchange by it.
+        kind: A Cluster needs more than one server.
+    """
     collectors = list(collectors)
+    finds = _FINDS_NODES if kind is AddressKind.CLUSTER else ()
     match login:
         case Login.COLLECTORS:
             return [command for each in collectors for command in _of_collector(each, host)]
         case Login.MANAGER:
-            return [*_of_manager(), *(command for each in collectors for command in _looks_of_manager(each))]
+            return [*finds, *_of_manager(), *(command for each in collectors for command in _looks_of_manager(each))]
         case Login.COMMANDS:
-            return [*_of_commands(), *(command for each in collectors for command in _looks_of_commands(each, host))]
+            lists: tuple[Command, ...] = (*finds, ("CLUSTER", "NODES")) if finds else ()
+            looks = (command for each in collectors for command in _looks_of_commands(each, host))
+            return [*lists, *_of_commands(), *looks]
         case Login.READERS:
             return [("SCAN", 0), *(command for each in collectors for command in _of_reader(each))]
         case Login.FLEET:
             every = (each for each in Login if each is not Login.FLEET)
-            return [*dict.fromkeys(command for each in every for command in needs(each, collectors, host))]
+            return [*dict.fromkeys(command for each in every for command in needs(each, collectors, host, kind))]
 
 
-def rule(login: Login, collectors: Iterable[ExchangeCollectorConfig]) -> str:
+def rule(login: Login, collectors: Iterable[ExchangeCollectorConfig], kind: AddressKind = AddressKind.SERVER) -> str:
     """What ``ACL SETUSER name on >password`` gives such a login: its keys, and its commands by name."""
-    names = {_rule_name(command) for command in (*_NEVER_QUEUED, *needs(login, collectors, "host"))}
+    names = {_rule_name(command) for command in (*_NEVER_QUEUED, *needs(login, collectors, "host", kind))}
     return " ".join(("resetkeys", "resetchannels", "-@all", *PATTERNS[login], *(f"+{name}" for name in sorted(names))))
 
 
@@ -73,24 +96,42 @@ def _rule_name(command: Command) -> str:
     return "|".join(str(word).lower() for word in command[:count])
 
 
-async def missing(config: RedisConfig, commands: Sequence[Command]) -> list[str]:
+async def missing(config: RedisConfig, commands: Sequence[Command], hosts: Sequence[Host] = ()) -> list[str]:
     """Of these commands those that this login is not allowed, or that Redis does not know: ``xinfo stream KEY``.
 
+    Args:
+        config: The address and the login.
+        commands: What to try.
+        hosts: All servers to ask, of a Cluster or behind Sentinels; none: the one that the address leads to. What only
+            some of them refuse names them: ``xinfo stream KEY at 10.0.0.7:6379``.
+
     Raises:
-        RedisUnreachableError: It does not answer, or has no transactions for this login: then nothing was looked at.
+        RedisUnreachableError: One does not answer, or has no transactions for this login: it was not looked at.
     """
-    route = Route(config, text=True)
-    line = await route.open()
-    try:
-        (begun,) = await line.ask(pack_command(("MULTI",)), 1)
-        if isinstance(begun, Refusal):
-            raise RedisUnreachableError(f"Redis at {route.address.shown} gives no right to transactions ({begun.code})")
-        sent: list[Command] = [("GET",), *commands, ("EXEC",)]  # the first has too few words, so none is carried out
-        replies = await line.ask(b"".join(map(pack_command, sent)), len(sent))
-    except (LineBrokenError, NotRedisError) as error:
-        raise broken(route.address, error) from error
-    finally:
-        await line.close()
+    if not hosts:
+        route = Route(config, text=True)
+        line = await route.open()
+        try:
+            return await _refused(line, route.address.shown, commands)
+        except (LineBrokenError, NotRedisError) as error:
+            raise broken(route.address, error) from error
+        finally:
+            await line.close()
+    lacking: dict[str, list[str]] = {}
+    for host in hosts:
+        name = shown(host)
+        for each in await connected(config, host, partial(_refused, name=name, commands=commands)):
+            lacking.setdefault(each, []).append(name)
+    return [each if len(at) == len(hosts) else f"{each} at {', '.join(at)}" for each, at in lacking.items()]
+
+
+async def _refused(line: RedisConnection, name: str, commands: Sequence[Command]) -> list[str]:
+    """As ``missing``, of the server at the other end; ``name`` is for messages."""
+    (begun,) = await line.ask(pack_command(("MULTI",)), 1)
+    if isinstance(begun, Refusal):
+        raise RedisUnreachableError(f"Redis at {name} gives no right to transactions ({begun.code})")
+    sent: list[Command] = [("GET",), *commands, ("EXEC",)]  # the first has too few words, so none is carried out
+    replies = await line.ask(b"".join(map(pack_command, sent)), len(sent))
     return [name_words(command) for command, reply in zip(sent[1:], replies[1:], strict=True) if _is_missing(reply)]
 
 

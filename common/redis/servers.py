@@ -214,7 +214,7 @@ async def _ask_sentinel(config: RedisConfig, host: Host) -> SentinelSays:
         )
 
     try:
-        return await _connected(config, host, ask, login=address.login_at_sentinels)
+        return await connected(config, host, ask, login=address.login_at_sentinels)
     except RedisUnreachableError as error:
         return SentinelSays(host=host, trouble=_short(error, host))
 
@@ -236,14 +236,19 @@ async def _ask_server(config: RedisConfig, host: Host, *, cluster: bool = False)
         return replace(said, refusal=str(written) if isinstance(written, Refusal) else "")
 
     try:
-        return await _connected(config, host, ask)
+        return await connected(config, host, ask)
     except RedisUnreachableError as error:
         return ServerSays(host=host, trouble=_short(error, host))
 
 
-async def _connected(
+async def connected(
     config: RedisConfig, host: Host, ask: Callable[[RedisConnection], Awaitable[_Said]], *, login: bool = True
 ) -> _Said:
+    """What one of them says, over a connection of its own, with the login of the address or none.
+
+    Raises:
+        RedisUnreachableError: It does not answer, or does not let us in.
+    """
     address = replace(read_address(config.url), kind=AddressKind.SERVER, hosts=(host,), service="", database=0)
     if not login:
         config, address = RedisConfig(url=config.url), replace(address, user="")

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from common.config.fleet_file import Fleet, load_wanted_fleet
 from common.redis.rights import Login
+from common.redis.servers import Servers
 from manager.cli.context import Tools, another_fleet
 from manager.cli.doctor.exchange_checks import check_exchanges, check_start
 from manager.cli.doctor.exchange_places import places
@@ -64,6 +65,7 @@ def doctor(
         standing = tools.standing()
         standing.warn()
         fleet, wanted = standing.fleet, standing.edited or standing.fleet
+    found = servers(fleet)
     client = tools.connect(fleet.redis)
     try:
         seen = look(tools, fleet, client)
@@ -71,15 +73,17 @@ def doctor(
         rival = seen.rival
         capacity = capacity_of(collectors, wanted.redis.maxlen, seen.figures)
         findings = check_redis(redis_facts(fleet, client, capacity, seen))
-        findings += [_rights(fleet, rights), _limits(seen)]
+        findings += [_rights(fleet, rights, found), _limits(seen)]
     except RedisUnreachableError as error:
         collectors, manager, rival = wanted.collectors, {}, ""
         capacity = capacity_of(collectors, wanted.redis.maxlen, None)
         findings = [bad("redis", str(error), f"{_LOGS_OF_REDIS}; {another_fleet(tools.environment)}")]
         findings += check_room_unseen(capacity)
+        if not all(each.trouble for each in found.servers):  # a Cluster whose nodes answer, but not to this login
+            findings.append(_rights(fleet, rights, found))
     finally:
         client.close()
-    findings += check_servers(servers(fleet))
+    findings += check_servers(found)
     if file is None:
         findings.append(check_manager(manager, rival))
     findings += check_host(host_facts(tools, fleet, capacity, manager))
@@ -94,9 +98,9 @@ def doctor(
     raise typer.Exit(EXIT_FAILURE if any(finding.level is Severity.BAD for finding in findings) else EXIT_OK)
 
 
-def _rights(fleet: Fleet, login: Login) -> Finding:
+def _rights(fleet: Fleet, login: Login, found: Servers) -> Finding:
     try:
-        return check_rights(missing_rights(fleet, login))
+        return check_rights(missing_rights(fleet, login, found))
     except RedisUnreachableError as error:
         return check_rights(None, str(error))
 

@@ -74,14 +74,17 @@ def _nodes(fleet: Fleet, client: "SyncRedis", capacity: Capacity) -> tuple[NodeF
     )
 
 
-def missing_rights(fleet: Fleet, login: Login) -> list[str]:
+def missing_rights(fleet: Fleet, login: Login, found: Servers) -> list[str]:
     """Commands that Redis does not allow us, of those that such a login needs: ``xinfo stream KEY``.
+
+    Those of the servers ``found`` that cannot be reached are findings of their own; the others are asked, each.
 
     Raises:
         RedisUnreachableError: That cannot be looked at.
     """
     one_each = {config.exchange: config for config in fleet.collectors}.values()
-    return asyncio.run(missing(fleet.redis, needs(login, one_each, socket.gethostname())))
+    commands = needs(login, one_each, socket.gethostname(), read_address(fleet.redis.url).kind)
+    return asyncio.run(missing(fleet.redis, commands, [each.host for each in found.servers if not each.trouble]))
 
 
 def servers(fleet: Fleet) -> Servers:

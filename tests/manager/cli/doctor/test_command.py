@@ -9,6 +9,7 @@ import pytest
 from common.config.fleet_file import Fleet, load_fleet
 from common.config.taken_file import write_taken
 from common.redis.rights import Login
+from common.redis.servers import Servers, ServerSays
 from manager.report.figures.collectors import CollectorFigures, Totals
 from manager.report.figures.document import Figures
 from manager.report.figures.forecast import MemoryForecast, StreamForecast
@@ -314,8 +315,8 @@ def test_limits_that_are_not_shared_are_a_finding(stage: CliStage) -> None:
 def test_rights_that_are_missing(
     stage: CliStage, monkeypatch: pytest.MonkeyPatch, missing: list[str] | Exception, level: str, found: str | None
 ) -> None:
-    def report_missing(_: Fleet, login: Login) -> list[str]:
-        assert login is Login.MANAGER
+    def report_missing(_: Fleet, login: Login, found: Servers) -> list[str]:
+        assert (login, found) == (Login.MANAGER, Servers())
         if isinstance(missing, Exception):
             raise missing
         return missing
@@ -326,4 +327,17 @@ def test_rights_that_are_missing(
     assert (findings["redis rights"][0]["level"], findings["redis rights"][0]["found"]) == (
         level,
         found or str(missing),
+    )
+
+
+def test_a_cluster_that_this_login_may_not_look_at(stage: CliStage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its client cannot learn where the keys are; doctor names what it lacks all the same."""
+    found = Servers(servers=(ServerSays(host=("10.0.0.7", 6379)),))
+    monkeypatch.setattr("manager.cli.doctor.command.servers", lambda _: found)
+    monkeypatch.setattr("manager.cli.doctor.command.missing_rights", lambda *_: ["cluster slots at 10.0.0.7:6379"])
+    stage.server.connected = False
+    _, findings = doctor(stage)
+    assert (findings["redis rights"][0]["level"], findings["redis rights"][0]["found"]) == (
+        "bad",
+        "NOPERM cluster slots at 10.0.0.7:6379",
     )
