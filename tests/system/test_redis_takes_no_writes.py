@@ -123,6 +123,39 @@ def test_a_full_disk_is_told_and_ends_by_itself_when_there_is_room(fleet: Deploy
     check_over(fleet, alerts, "MISCONF", before)
 
 
+def snapshots(fleet: Deployment, status: str) -> bool:
+    facts = fleet.redis.info("persistence")
+    return bool(facts["rdb_last_bgsave_status"] == status and not facts["rdb_bgsave_in_progress"])
+
+
+@pytest.mark.parametrize("number", [0, 1], ids=["another snapshot", "writes without one"])
+def test_either_remedy_of_the_runbook_works_where_only_snapshots_fail(fleet: Deployment, number: int) -> None:
+    fleet.wait_healthy()
+    before = fleet.pids()
+    command = remedy("MISCONF")[number]
+    in_its_place = fleet.root / "var" / "redis" / "dump.rdb"
+    in_its_place.unlink(missing_ok=True)
+    in_its_place.mkdir()
+    settings = fleet.redis.config_get("save", "stop-writes-on-bgsave-error")
+    try:
+        fleet.redis.config_set("stop-writes-on-bgsave-error", "yes")
+        fleet.redis.config_set("save", "3600 100000000")
+        fleet.redis.bgsave()
+        wait_until(lambda: snapshots(fleet, "err"), 30, "the snapshot has failed")
+        wait_until(lambda: "takes no writes: MISCONF" in said_by_healthz(fleet), 30, "the page names it")
+        in_its_place.rmdir()
+        assert fleet.cli(*command).returncode == 0
+        wait_until(lambda: fleet.page("/healthz")[0] == 200, 60, "Redis takes writes again")
+        assert snapshots(fleet, ("ok", "err")[number])
+    finally:
+        if in_its_place.is_dir():
+            in_its_place.rmdir()
+        fleet.redis.config_set("save", settings["save"])
+        fleet.redis.config_set("stop-writes-on-bgsave-error", settings["stop-writes-on-bgsave-error"])
+    fleet.wait_healthy()
+    assert fleet.pids() == before
+
+
 @pytest.mark.parametrize(
     ("code", "cause"),
     [
