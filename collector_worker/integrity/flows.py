@@ -211,8 +211,8 @@ class TradeFlow(_FlowOf[TradeSequence]):
         for position, item in enumerate(passed):
             if isinstance(item, Lost):  # what stands before it may be of another numbering
                 known = [each for each in (*passed[position:], *page) if isinstance(each, Trade)]
-                behind = (time_of(each) for each in known if int(each.trade_id) >= item.before)
-                self._lose(item, min(behind, default=self._clock.now_ns()))
+                behind = ((int(each.trade_id), time_of(each)) for each in known if int(each.trade_id) >= item.before)
+                self._lose(item, min(behind, default=(0, self._clock.now_ns()))[1])
             elif isinstance(item, IdReset):
                 self._renumber(item)
             else:

@@ -145,6 +145,14 @@ class FakePipe:
         if name == "XRANGE":
             assert parts[2] == parts[3]
             return [row for row in stream if row[0] == parts[2].encode()]
+        if name == "XREVRANGE":
+            _, _, end, _, _, count = parts
+            below = [
+                row
+                for row, (entry_id, _) in zip(stream, self.streams.get(key, []), strict=True)
+                if _ends(entry_id, end)
+            ]
+            return below[::-1][: int(count)]
         assert name == "XINFO", f"a publisher has no business with {parts}"
         facts: list[object] = [b"last-generated-id", stream[-1][0], b"first-entry", stream[0]] if stream else []
         return facts or Refusal("ERR no such key")
@@ -211,6 +219,11 @@ def _pairs(flat: list[str]) -> dict[str, str]:
 
 def _flat(fields: dict[str, str]) -> list[bytes]:
     return [part.encode() for pair in fields.items() for part in pair]
+
+
+def _ends(entry_id: str, end: str) -> bool:
+    """Whether an entry is within the end of an XREVRANGE."""
+    return end == "+" or _as_numbers(entry_id) < _as_numbers(end.removeprefix("("))
 
 
 def _as_numbers(entry_id: str) -> tuple[int, ...]:

@@ -1,6 +1,6 @@
 """Why a connection failed, in our own words, with the error's class and code for whoever searches for it.
 
-What foreign exceptions say may hold anything, so none of it goes into a heartbeat or an alert; it stands in the
+What foreign exceptions say may hold anything, so none of it goes into a heartbeat or an alert; it is in the
 traceback of the log, where the cause is not known or the log's level is debug.
 """
 
@@ -86,9 +86,9 @@ def _chain(error: BaseException) -> list[BaseException]:
     """An error and what it was raised from."""
     chain = [error]
     while (
-        behind := chain[-1].__cause__ or (None if chain[-1].__suppress_context__ else chain[-1].__context__)
+        cause := chain[-1].__cause__ or (None if chain[-1].__suppress_context__ else chain[-1].__context__)
     ) is not None:
-        chain.append(behind)
+        chain.append(cause)
     return chain
 
 

@@ -97,6 +97,9 @@ class Span(Struct, frozen=True):
             if self.stop > piece.stop:
                 yield replace(self, start=max(self.start, piece.stop), from_id=None)
             return
+        if not self.shares_items(piece):  # whose times may be those of an item further off
+            yield self
+            return
         stop, to_id = min(self.stop, max(self.start, piece.start) + 1), min(self.to_id, piece.from_id + 1)
         if to_id - self.from_id > 1:
             same = stop == self.stop and to_id == self.to_id

@@ -249,6 +249,13 @@ def test_what_was_missing_by_a_wrong_clock_is_settled_by_its_numbers() -> None:
     assert State.OPEN in states_told([*ledger, opened(30, 5, run="b", continues=True), part])
 
 
+def test_what_is_lost_stays_so_beside_what_was_fetched_later() -> None:
+    """A run that continues behind a loss knows the time of the last item before that only."""
+    ledger = [opened(10, 1), gap("opened", 10, 30, 1, 4), gap("lost", 10, 30, 1, 4), opened(10, 3, "b", continues=True)]
+    ledger += [gap("opened", 10, 70, 3, 8, run="b"), gap("filled", 10, 70, 3, 8, run="b"), complete(70, 7, "b")]
+    assert told(ledger) == "lost 10-31 [1-4], filled 31-70 [3-8]"
+
+
 def states_told(ledger: Sequence[LedgerEntry]) -> set[State]:
     return {part.state for part in intervals(ledger, DataType.TRADE)}
 
