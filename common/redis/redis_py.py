@@ -18,7 +18,7 @@ from tickfleet._util.causes import cause_of, root_of
 from tickfleet.contract import keys
 from tickfleet.errors import FleetError, RedisUnreachableError
 from tickfleet.redis.config import RedisConfig
-from tickfleet.redis.connection import ANSWER_TIMEOUT_S, CONNECT_TIMEOUT_S
+from tickfleet.redis.connection import ANSWER_TIMEOUT_S, CONNECT_TIMEOUT_S, NO_SENTINEL, UNREACHED
 from tickfleet.redis.protocol import name_words
 from tickfleet.redis.refusals import because, code_of, describe
 from tickfleet.redis.tls import file_trouble
@@ -50,21 +50,26 @@ def _words(error: Exception, config: RedisConfig) -> str:
         return "is a Cluster: its address begins with redis+cluster://"
     if "Cluster mode is not enabled" in str(error):
         return "is no Cluster: its address begins with redis://"
-    if isinstance(cause, (redis.sentinel.MasterNotFoundError, redis.asyncio.sentinel.MasterNotFoundError)):
+    if isinstance(cause, _NO_MASTER):
+        if isinstance(cause.__cause__, _LOST) and not refusal_of(cause.__cause__):
+            return f"{UNREACHED}: {NO_SENTINEL}: {_cause_of(cause.__cause__)}"
         return (
             "has no master that a Sentinel tells us (is the name right? where they want a password: sentinel_auth=yes)"
         )
     if refusal := refusal_of(cause):
         return describe(refusal, _command_of(cause))
     if isinstance(cause, _LOST):
-        return file_trouble(read_address(config.url)) or f"cannot be reached: {_cause_of(cause)}"
+        return file_trouble(read_address(config.url)) or f"{UNREACHED}: {_cause_of(cause)}"
     return "does not work for us as it stands"
 
 
 _LOST = (redis.ConnectionError, redis.TimeoutError, OSError, redis.exceptions.RedisClusterException)
 
 
-def _cause_of(error: Exception) -> str:
+_NO_MASTER = (redis.sentinel.MasterNotFoundError, redis.asyncio.sentinel.MasterNotFoundError)
+
+
+def _cause_of(error: BaseException) -> str:
     """Why no connection could be had, or why it broke. Of its end redis-py makes an error with nothing behind it."""
     otherwise = next((words for kind, words in _ENDS.items() if isinstance(error, kind)), "it failed")
     return cause_of(root_of(error), otherwise)
@@ -189,6 +194,66 @@ class _SyncNodes(redis.cluster.RedisCluster):
             return super().execute_command(*args, **options)  # type: ignore[no-untyped-call]
 
 
+class _AsyncSentinel(AsyncRedis):
+    """A client of a Sentinel; redis-py keeps only the text of why one did not answer.
+
+    Attributes:
+        lost: Why it has not answered when it was last asked; None where it has.
+    """
+
+    lost: Exception | None = None
+
+    async def execute_command(self, *args: Any, **options: Any) -> Any:
+        with _kept(self):
+            return await super().execute_command(*args, **options)  # type: ignore[no-untyped-call]
+
+
+class _SyncSentinel(SyncRedis):
+    """The blocking one."""
+
+    lost: Exception | None = None
+
+    def execute_command(self, *args: Any, **options: Any) -> Any:
+        with _kept(self):
+            return super().execute_command(*args, **options)  # type: ignore[no-untyped-call]
+
+
+@contextmanager
+def _kept(sentinel: _AsyncSentinel | _SyncSentinel) -> Iterator[None]:
+    sentinel.lost = None
+    try:
+        yield
+    except (redis.ConnectionError, redis.TimeoutError) as error:
+        sentinel.lost = error
+        raise
+
+
+class _AsyncSentinels(redis.asyncio.sentinel.Sentinel):
+    """Those that know the master."""
+
+    async def discover_master(self, service_name: str) -> tuple[str, int]:
+        with _explained(self.sentinels):
+            return await super().discover_master(service_name)  # type: ignore[no-any-return]
+
+
+class _SyncSentinels(redis.sentinel.Sentinel):
+    """The blocking ones."""
+
+    def discover_master(self, service_name: str) -> tuple[str, int]:
+        with _explained(self.sentinels):
+            return super().discover_master(service_name)  # type: ignore[no-any-return,no-untyped-call]
+
+
+@contextmanager
+def _explained(sentinels: Iterable[Any]) -> Iterator[None]:
+    """Give the error that nobody told of a master its cause, where that is that none of them answered."""
+    try:
+        yield
+    except _NO_MASTER as error:
+        lost = [each.lost for each in sentinels]
+        raise error from (lost[-1] if all(lost) else None)
+
+
 class _AsyncMaster(_AsyncServer):
     """A client of the master that Sentinels name; it ends with its connections to them."""
 
@@ -239,7 +304,9 @@ def async_client(config: RedisConfig) -> AsyncRedis:
     address = read_address(config.url)
     if address.kind is AddressKind.SENTINEL:
         arguments = _sentinels(config, address, AsyncRetry), _options_of_master(config, address, AsyncRetry)
-        sentinels = redis.asyncio.sentinel.Sentinel(*arguments[0], **arguments[1])  # type: ignore[no-untyped-call]
+        (hosts, options), options_of_master = arguments
+        sentinels = _AsyncSentinels([], **options_of_master)  # type: ignore[no-untyped-call]
+        sentinels.sentinels = [_AsyncSentinel(host=host, port=port, **options) for host, port in hosts]
         master: _AsyncMaster = sentinels.master_for(address.service, redis_class=_AsyncMaster)
         master.sentinels = sentinels.sentinels
         return master
@@ -255,7 +322,9 @@ def sync_client(config: RedisConfig) -> SyncRedis:
     address = read_address(config.url)
     if address.kind is AddressKind.SENTINEL:
         arguments = _sentinels(config, address, Retry), _options_of_master(config, address, Retry)
-        sentinels = redis.sentinel.Sentinel(*arguments[0], **arguments[1])  # type: ignore[no-untyped-call]
+        (hosts, options), options_of_master = arguments
+        sentinels = _SyncSentinels([], **options_of_master)  # type: ignore[no-untyped-call]
+        sentinels.sentinels = [_SyncSentinel(host=host, port=port, **options) for host, port in hosts]
         master: _SyncMaster = sentinels.master_for(address.service, _SyncMaster)  # type: ignore[no-untyped-call]
         master.sentinels = sentinels.sentinels
         return master
@@ -471,13 +540,13 @@ _AGAIN = ExponentialWithJitterBackoff(base=0.05, cap=0.5), 3
 _Retry = type[Retry | AsyncRetry]
 
 
-def _sentinels(config: RedisConfig, address: Address, retry: _Retry) -> tuple[list[Host], int, dict[str, Any]]:
-    """Where they are, how many must agree with the one that answers, and the options of connections to them."""
+def _sentinels(config: RedisConfig, address: Address, retry: _Retry) -> tuple[Sequence[Host], dict[str, Any]]:
+    """Where they are, and the options of connections to them."""
     options = _options_of_hosts(config, address)
     if not address.login_at_sentinels:
         for name in ("username", "password"):
             options.pop(name, None)
-    return list(address.hosts), 0, {**options, **_AS_TEXT, "retry": retry(NoBackoff(), 0)}  # there are others
+    return address.hosts, {**options, **_AS_TEXT, "retry": retry(NoBackoff(), 0)}  # there are others
 
 
 def _options_of_server(config: RedisConfig, address: Address, retry: _Retry) -> dict[str, Any]:

@@ -30,6 +30,10 @@ _SECOND_LOOK_S = 0.1
 
 _READ_BYTES = 256 * 1024
 
+UNREACHED = "cannot be reached"
+NO_SENTINEL = "no Sentinel answers"
+"""How messages say that of those who know where Redis is."""
+
 
 class LineBrokenError(FleetError):
     """The connection has ended, or Redis is silent; what was sent last may have been carried out or not.
@@ -320,13 +324,13 @@ async def open_line(config: RedisConfig, address: Address, host: Host | None, *,
     return line
 
 
-async def connect(address: Address, host: Host | None, *, text: bool) -> RedisConnection:
-    """As ``open_line``, without being let in."""
+async def connect(address: Address, host: Host | None, *, text: bool, trouble: str = UNREACHED) -> RedisConnection:
+    """As ``open_line``, without being let in; ``trouble`` says for messages that nobody answers."""
     try:
         async with asyncio.timeout(CONNECT_TIMEOUT_S):
             return await _connect(address, host, text=text)
     except (OSError, TimeoutError, ValueError) as error:  # ValueError: that can be no host's name
-        raise unreached(address, error) from error
+        raise unreached(address, error, trouble) from error
 
 
 async def _connect(address: Address, host: Host | None, *, text: bool) -> RedisConnection:
@@ -371,19 +375,19 @@ def refused(address: Address, cause: Refusal | None, command: str = "") -> Redis
     return RedisUnreachableError(f"Redis at {address.shown} {words}")
 
 
-def broken(address: Address, error: FleetError) -> RedisUnreachableError:
+def broken(address: Address, error: FleetError, trouble: str = UNREACHED) -> RedisUnreachableError:
     """The end of a connection, as those see it who use it; ``error`` is ``LineBrokenError`` or ``NotRedisError``."""
     if not isinstance(error, LineBrokenError):
         return RedisUnreachableError(f"Redis at {address.shown} does not work for us as it stands")
     if error.refusal is not None:
         return refused(address, error.refusal)
-    return unreached(address, error.__cause__)
+    return unreached(address, error.__cause__, trouble)
 
 
-def unreached(address: Address, error: BaseException | None) -> RedisUnreachableError:
+def unreached(address: Address, error: BaseException | None, trouble: str = UNREACHED) -> RedisUnreachableError:
     """That no connection could be had, or that it broke; ``error`` is why, None where we ended it ourselves."""
     why = "" if error is None else f": {cause_of(error)}"
-    return RedisUnreachableError(f"Redis at {address.shown} {file_trouble(address) or f'cannot be reached{why}'}")
+    return RedisUnreachableError(f"Redis at {address.shown} {file_trouble(address) or f'{trouble}{why}'}")
 
 
 def _broken_by(error: BaseException, message: str) -> LineBrokenError:

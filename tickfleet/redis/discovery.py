@@ -6,7 +6,17 @@ from collections.abc import Awaitable, Callable
 
 from tickfleet.errors import RedisUnreachableError
 from tickfleet.redis.config import RedisConfig
-from tickfleet.redis.connection import LineBrokenError, RedisConnection, authentication, broken, connect, open_line
+from tickfleet.redis.connection import (
+    NO_SENTINEL,
+    UNREACHED,
+    LineBrokenError,
+    RedisConnection,
+    authentication,
+    broken,
+    connect,
+    open_line,
+    unreached,
+)
 from tickfleet.redis.protocol import NotRedisError, Refusal, Reply, Scalar, pack_command
 from tickfleet.redis.refusals import describe
 from tickfleet.redis.url import AddressKind, Host, read_address
@@ -22,6 +32,13 @@ _OF_NO_USE = frozenset({"CLUSTERDOWN", "LOADING", "MASTERDOWN", "READONLY"})
 
 _MOST_TOLD = 4
 """So many nodes are remembered beside those of the address; the newest is the one that has our keys."""
+
+
+_SILENT = f"{UNREACHED}: {NO_SENTINEL}"
+
+
+class _SilentError(RedisUnreachableError):
+    """A Sentinel does not answer: what another one has answered says more."""
 
 
 class Route:
@@ -91,17 +108,18 @@ class Route:
 
     async def _first(self, way: Callable[[Host], Awaitable[RedisConnection]]) -> RedisConnection:
         """By the first host of the address that leads to a server; those that do not are asked last next time."""
-        failure = RedisUnreachableError(f"Redis at {self.address.shown} cannot be reached")
+        failure: RedisUnreachableError | None = None
         for _ in range(min(len(self._hosts), _MOST_TRIED)):
             try:
                 return await way(self._hosts[0])
             except RedisUnreachableError as error:
-                failure = error
+                if failure is None or not isinstance(error, _SilentError):
+                    failure = error
                 self._hosts.rotate(-1)
             except asyncio.CancelledError:  # it took somebody's whole patience
                 self._hosts.rotate(-1)
                 raise
-        raise failure
+        raise failure or unreached(self.address, None)
 
     async def _open_node(self) -> RedisConnection:
         """To the node that has our keys as far as we know; any other one will say who has them."""
@@ -125,26 +143,33 @@ class Route:
 
     async def _ask_sentinel(self, sentinel: Host) -> Host:
         """Where the master is."""
-        line = await connect(self.address, sentinel, text=True)
+        try:
+            line = await connect(self.address, sentinel, text=True, trouble=_SILENT)
+        except RedisUnreachableError as error:
+            raise _SilentError(str(error)) from error
         commands = authentication(self.address, self._config.password) if self.address.login_at_sentinels else []
         commands.append(("SENTINEL", "GET-MASTER-ADDR-BY-NAME", self.address.service))
         try:
             async with asyncio.timeout(_SENTINEL_ANSWER_S):
-                replies = await self._answers(line, commands)
+                replies = await self._answers(line, commands, _SILENT)
         except TimeoutError as error:
-            raise RedisUnreachableError(f"the Sentinels at {self.address.shown} do not answer") from error
+            raise _SilentError(str(unreached(self.address, error, _SILENT))) from error
+        except RedisUnreachableError as error:
+            raise _SilentError(str(error)) from error
         await line.close()
         reply = next((each for each in replies if isinstance(each, Refusal)), replies[-1])
         if isinstance(reply, list) and len(reply) == 2 and str(reply[1]).isdecimal():
             return str(reply[0]), int(reply[1])
         raise RedisUnreachableError(_why(reply, self.address.shown))
 
-    async def _answers(self, line: RedisConnection, commands: list[tuple[Scalar, ...]]) -> list[Reply]:
+    async def _answers(
+        self, line: RedisConnection, commands: list[tuple[Scalar, ...]], trouble: str = UNREACHED
+    ) -> list[Reply]:
         try:
             return await line.ask(b"".join(map(pack_command, commands)), len(commands))
         except (LineBrokenError, NotRedisError) as error:
             await line.close()
-            raise broken(self.address, error) from error
+            raise broken(self.address, error, trouble) from error
         except BaseException:
             await line.close()
             raise

@@ -182,6 +182,12 @@ def unresolved(*_: object, **__: object) -> None:
         ("redis", "unresolved", "its name cannot be resolved (gaierror, EAI_NONAME)"),
         ("redis", "a closer", "it broke off the connection ("),
         ("rediss", "a closer", "it broke off the connection ("),
+        (
+            "redis+sentinel",
+            "nobody",
+            "no Sentinel answers: it refuses the connection (ConnectionRefusedError, ECONNREFUSED)",
+        ),
+        ("redis+sentinel", "a closer", "no Sentinel answers: it broke off the connection ("),
         ("redis+cluster", "nobody", "it refuses the connection (ConnectionRefusedError, ECONNREFUSED)"),
     ],
 )
@@ -191,6 +197,7 @@ async def test_why_nobody_is_reached_is_told_by_each_way_to_redis(
     closer = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0)
     port = closer.sockets[0].getsockname()[1] if whom == "a closer" else free_port()
     place = f"{'redis.test' if whom == 'unresolved' else '127.0.0.1'}:{port}"
+    place += "/mymaster" if scheme == "redis+sentinel" else ""
     config = RedisConfig(url=f"{scheme}://me@{place}", password=SECRET)
     if whom == "unresolved":
         monkeypatch.setattr(socket, "getaddrinfo", unresolved)
@@ -214,6 +221,21 @@ async def test_why_nobody_is_reached_is_told_by_each_way_to_redis(
     message = f"Redis at {place} cannot be reached: {cause}"
     assert [line[: len(message)] for line in told] == [message] * 3
     assert SECRET not in "".join(told)
+
+
+async def test_a_sentinel_that_answers_says_more_than_a_silent_one(tmp_path: Path) -> None:
+    site = Sentinel(tmp_path)
+    with running(site):
+        config = RedisConfig(url=f"redis+sentinel://127.0.0.1:{site.port},127.0.0.1:{free_port()}/nobody")
+        with sync_client(config) as asks, pytest.raises(RedisUnreachableError) as caught, translated_errors(config):
+            asks.get("x")
+        with pytest.raises(RedisUnreachableError) as by_collector:
+            await RedisPipe(config).connect()
+    assert (str(caught.value), str(by_collector.value)) == (
+        f"Redis at {shown_address(config)} has no master that a Sentinel tells us"
+        " (is the name right? where they want a password: sentinel_auth=yes)",
+        f"the Sentinels at {shown_address(config)} do not know a service of this name",
+    )
 
 
 async def test_the_manager_client_works_with_sentinels_and_in_a_cluster(high: RedisConfig) -> None:
@@ -324,7 +346,7 @@ def test_a_refusal_of_one_key_is_left_and_one_of_the_server_is_raised() -> None:
 @pytest.mark.parametrize(
     ("url", "message"),
     [
-        ("redis+sentinel://127.0.0.1:{}/mymaster", "has no master that a Sentinel tells us"),
+        ("redis+sentinel://127.0.0.1:{}/mymaster", "cannot be reached: no Sentinel answers: it refuses the connection"),
         ("redis+cluster://127.0.0.1:{}", "cannot be reached"),
     ],
 )
