@@ -156,7 +156,8 @@ class ExchangeUnavailableError(FleetError):
 class PlaceRefusedError(ExchangeUnavailableError):
     """An answer of REST says that the exchange does not serve the place that this machine calls from.
 
-    One machine of many may be wrong about that, so it ends no run: see ``NotServedHereError``.
+    One machine of many may be wrong about that, so it ends no run: see ``NotServedHereError``. Later no answer of REST
+    does, however often it says so: the data come by sockets, whose handshake ends a run where it is refused so twice.
     """
 
 

@@ -9,6 +9,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from manager.model.journal_entries import JournalEntry, What
+from manager.model.processes import Process
 from manager.model.verdicts import WELL, Judgement, Verdict
 from manager.settings import ManagerSettings, to_ns
 from tickfleet.contract.identity import CollectorId
@@ -42,7 +43,8 @@ class CollectorPast(Struct, frozen=True, kw_only=True):
         killed_pid, killed_at_ns: The last process that was killed.
         recoveries: How often it was restarted because it was hung or silent, since it was last forgiven.
         ordered: Whether it has been told to run since its last run, or been told not to: its next start is a first one,
-            which ``auto_restart = false`` allows.
+            which ``auto_restart = false`` allows. See also ``is_ordered``.
+        ordered_ns: When it was last told to run.
         stood_down_ns: When we stood down: those recoveries did not hold. 0 where we have not, or were told to go on.
     """
 
@@ -60,6 +62,7 @@ class CollectorPast(Struct, frozen=True, kw_only=True):
     killed_at_ns: int = 0
     recoveries: int = 0
     ordered: bool = False
+    ordered_ns: int = 0
     stood_down_ns: int = 0
 
 
@@ -213,11 +216,21 @@ def _parked(track: CollectorPast, entry: JournalEntry, _settings: ManagerSetting
     return replace(track, parks=parks, parked_until_ns=until, tried=False, restarts_ns=())
 
 
+def is_ordered(track: CollectorPast, process: Process) -> bool:
+    """Whether its next start is one that it was told to make.
+
+    The last verdict in the journal may be older than the end of its run: of the round before, or ``unknown``. So an
+    order counts as well where it came after that end and no start has followed it.
+    """
+    ended = process.stopped_s > 0
+    return track.ordered or (ended and track.ordered_ns >= to_ns(max(process.started_s, process.stopped_s)))
+
+
 def _asked(track: CollectorPast, entry: JournalEntry, _settings: ManagerSettings) -> CollectorPast:
     """Who asks for it to run has dealt with what was wrong: nothing is held against it any more."""
     if entry.details.get("command") not in _ANEW:
         return track
-    return replace(_clean(track), ordered=track.ordered or track.verdict in _RUNS_NOT)
+    return replace(_clean(track), ordered=track.ordered or track.verdict in _RUNS_NOT, ordered_ns=entry.at_ns)
 
 
 def _clean(track: CollectorPast) -> CollectorPast:

@@ -28,7 +28,7 @@ from msgspec.structs import replace
 
 from manager.decide.bans import ban_of
 from manager.decide.data_flow import can_be_cured
-from manager.decide.history import CollectorPast, History, forgiven, in_force, recent_restarts
+from manager.decide.history import CollectorPast, History, forgiven, in_force, is_ordered, recent_restarts
 from manager.decide.outage import Outage, Outages
 from manager.decide.start_limits import turns
 from manager.model.formatting import clock_time, span
@@ -127,7 +127,7 @@ def _decide_one(
         return None
     if verdict in _IS_NOT_THERE and process.state in STARTABLE:
         if process.started_s and not judgement.config.auto_restart:
-            if not track.ordered:
+            if not is_ordered(track, process):
                 return None
             judgement = replace(judgement, why="it was told to run")
         return _again(ActionKind.START, judgement, track, now_ns, settings)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Set
 
 from msgspec.structs import replace
 
-from manager.decide.history import CollectorPast, History
+from manager.decide.history import CollectorPast, History, is_ordered
 from manager.decide.start_limits import share
 from manager.model.processes import STARTABLE
 from manager.model.verdicts import Judgement, Verdict
@@ -73,4 +73,4 @@ def _why_it_waits(judgement: Judgement, track: CollectorPast, *, busy: bool) -> 
         return ""
     if not process.started_s:
         return NOT_STARTED
-    return ORDERED if track.ordered else ""
+    return ORDERED if is_ordered(track, process) else ""

@@ -29,6 +29,7 @@ class Process(Struct, frozen=True, kw_only=True):
         pid: 0 while no process exists.
         started_s: supervisord's time of the last start, whole seconds since the epoch; 0 where it never started. Two
             runs never share it: supervisord is asked for at most one start per second.
+        stopped_s: Its time of the last end of a run, as ``started_s``; 0 where none has ended.
         uptime_s: Seconds since that start while the process lives, else 0.
         exit_status: Exit code of the last run where supervisord keeps it (not for runs shorter than startsecs).
         ended: How the last run that is over ended, see ``manager.endings``; empty where that is not known.
@@ -38,6 +39,7 @@ class Process(Struct, frozen=True, kw_only=True):
     state: ProcessState
     pid: int = 0
     started_s: int = 0
+    stopped_s: int = 0
     uptime_s: int = 0
     exit_status: int = 0
     ended: str = ""

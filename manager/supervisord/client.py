@@ -203,6 +203,7 @@ def _process(row: dict[str, Any]) -> Process:
         state=state,
         pid=int(row["pid"]),
         started_s=started_s,
+        stopped_s=int(row["stop"]),
         uptime_s=max(0, int(row["now"]) - started_s) if row["pid"] else 0,
         exit_status=int(row["exitstatus"]),
     )

@@ -132,13 +132,19 @@ GIVEN_UP = (entry(What.PARKED, until="9", parks="2"), entry(What.STOOD_DOWN))
             [verdict("disabled"), verdict("dead", 9), entry(What.RUN_SEEN, 10, started_s="5")],
             CollectorPast(verdict="dead", unwell_since_ns=NOW_NS, run_started_s=5),
         ),
-        ([verdict("dead"), order_entry("start")], CollectorPast(verdict="dead", unwell_since_ns=NOW_NS, ordered=True)),
+        (
+            [verdict("dead"), order_entry("start")],
+            CollectorPast(verdict="dead", unwell_since_ns=NOW_NS, ordered=True, ordered_ns=NOW_NS),
+        ),
         (
             [verdict("misconfigured"), order_entry("enable")],
-            CollectorPast(verdict="misconfigured", unwell_since_ns=NOW_NS, ordered=True),
+            CollectorPast(verdict="misconfigured", unwell_since_ns=NOW_NS, ordered=True, ordered_ns=NOW_NS),
         ),
         ([verdict("dead"), order_entry("stop")], CollectorPast(verdict="dead", unwell_since_ns=NOW_NS)),
-        ([verdict("healthy"), order_entry("start")], CollectorPast(verdict="healthy", well_since_ns=NOW_NS)),  # it runs
+        (
+            [verdict("healthy"), order_entry("start")],
+            CollectorPast(verdict="healthy", well_since_ns=NOW_NS, ordered_ns=NOW_NS),
+        ),  # it runs
         ([entry(What.PARKED, until="9" * 5000, parks="1")], CollectorPast(parks=1)),
         ([entry(What.PARKED, until="soon", parks="-1")], CollectorPast()),  # nonsense in the journal does no harm
     ],

@@ -19,8 +19,8 @@ ID = config().id
 NEVER_STARTED = process(state=ProcessState.STOPPED, pid=0, started_s=0, uptime_s=0)
 
 
-def ended(state: ProcessState = ProcessState.FATAL) -> Process:
-    return process(state=state, pid=0, uptime_s=0)
+def ended(state: ProcessState = ProcessState.FATAL, **changes: Any) -> Process:
+    return process(state=state, pid=0, uptime_s=0, **changes)
 
 
 def judgement_of(
@@ -76,6 +76,21 @@ KILL = Action(kind=ActionKind.KILL, collector=ID, why="because", pid=4242)
             judgement_of(Verdict.DEAD, ended(), config(auto_restart=False)),
             CollectorPast(ordered=True),
             [replace(start(), why="it was told to run")],
+        ),
+        (  # the journal had not met its end when it was told to run: the order is younger than that
+            judgement_of(Verdict.DEAD, ended(started_s=60, stopped_s=100), config(auto_restart=False)),
+            CollectorPast(verdict="unknown", ordered_ns=100 * S),
+            [replace(start(), why="it was told to run")],
+        ),
+        (  # told to run while it ran
+            judgement_of(Verdict.DEAD, ended(started_s=60, stopped_s=100), config(auto_restart=False)),
+            CollectorPast(verdict="healthy", ordered_ns=99 * S),
+            [],
+        ),
+        (  # it has been started since, without an end that supervisord keeps
+            judgement_of(Verdict.DEAD, ended(started_s=120, stopped_s=100), config(auto_restart=False)),
+            CollectorPast(verdict="dead", ordered_ns=110 * S),
+            [],
         ),
         (judgement_of(Verdict.HUNG, process(), config(auto_restart=False)), CollectorPast(), []),
         (  # who restarts it so often is a person

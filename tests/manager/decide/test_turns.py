@@ -1,11 +1,12 @@
 import pytest
+from msgspec.structs import replace
 
 from manager.decide.history import CollectorPast
 from manager.decide.turns import Turns
 from manager.model.processes import Process, ProcessState
 from manager.model.verdicts import Judgement, Verdict
 from manager.settings import ManagerSettings
-from tests.manager.fakes import config, process
+from tests.manager.fakes import S, config, process
 
 LIMITS = ManagerSettings()
 NAME = "okx:BTC-USDT"
@@ -31,6 +32,11 @@ def verdict_of(judgement: Judgement, track: CollectorPast, *, busy: bool = False
         (dead(None), CollectorPast(), ("starting", "not started yet")),  # its program is not taken up yet
         (dead(STOPPED), CollectorPast(ordered=True), ("starting", "to be started, as it was told to run")),
         (dead(None), CollectorPast(ordered=True, run_started_s=5), ("starting", "not started yet")),
+        (
+            dead(replace(STOPPED, started_s=50, stopped_s=60)),
+            CollectorPast(verdict="unknown", ordered_ns=60 * S),
+            ("starting", "to be started, as it was told to run"),
+        ),
         # somebody or something has ended it
         (dead(STOPPED), CollectorPast(run_started_s=5), ("dead", "because")),
         (dead(process(state=ProcessState.FATAL, pid=0)), CollectorPast(run_started_s=5), ("dead", "because")),
