@@ -115,10 +115,14 @@ class Runs:
         self.send(unsent)
         self._begin()
 
+    def events(self) -> list[Event]:
+        """The data that Redis holds, in the order of the ids of each stream."""
+        data = [key for key in self._pipe.streams if key != keys.coverage(self._config.id)]
+        return [event for key in data for event in self._pipe.events(key)]
+
     def published(self, event_type: type[E]) -> list[E]:
         """The events of a type that Redis holds, in the order of their ids."""
-        data = [key for key in self._pipe.streams if key != keys.coverage(self._config.id)]
-        return [event for key in data for event in self._pipe.events(key) if isinstance(event, event_type)]
+        return [event for event in self.events() if isinstance(event, event_type)]
 
     @property
     def state(self) -> WorkerState:

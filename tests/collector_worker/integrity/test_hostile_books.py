@@ -1,4 +1,4 @@
-"""Between good frames of a book come others. Whenever the book is called valid it is the exchange's."""
+"""Between good frames of a book come others, and runs are killed. What is called valid is the exchange's book."""
 
 from collections.abc import Sequence
 from functools import reduce
@@ -14,10 +14,14 @@ from collector_worker.integrity.book_sync import BookRequest, BookResult, BookSy
 from tests.support import binance_adapter, okx_adapter, okx_wire
 from tests.support.book_exchange import EMPTY, Change, Levels, applied, asks, bids, joined, replayed, snapshot
 from tests.support.clock import ManualClock
+from tests.support.run_rig import Runs
 from tickfleet.contract.events import BookDelta, BookSnapshot, Level
 from tickfleet.contract.health import BookState
+from tickfleet.contract.identity import DataType
 
 FIRST = 1_000
+UNSENT = 8
+"""Entries that Redis has not taken yet at any time."""
 HEALED_S = 130
 """Twice the longest pause between two questions of REST."""
 NO_NUMBERS = ["", "abc", "NaN", "Infinity", "1E+999999", "-1", "1_0", "\uff11", "0x1", "1e5"]
@@ -26,7 +30,7 @@ Sides = tuple[tuple[Level, ...], tuple[Level, ...]]
 Step = tuple[str, int, Sides]
 sides = st.tuples(bids, asks)
 reached = st.sampled_from(["good", "good", "good", "lost", "again"])
-broken = st.sampled_from(["cut", "REST is old", "REST is empty", "REST fails"])
+broken = st.sampled_from(["cut", "killed", "REST is old", "REST is empty", "REST fails"])
 styles = st.sampled_from(
     ["garbage", "another's", "ahead", "far ahead", "far behind", "no number", "crossed", "no beginning"]
 )
@@ -47,7 +51,7 @@ class Market:
             Change(FIRST - 2, FIRST, (Level("10", "1"), Level("9", "2")), (Level("31", "1"), Level("32", "3")))
         ]
         self.truth: dict[int, Levels] = {FIRST: applied(EMPTY, self.changes[0])}
-        self.sync = BookSync(lambda bids, asks: 0, 25)
+        self.runs = Runs(self.clock, DataType.ORDERBOOK)
         self.published: list[BookSnapshot | BookDelta] = []
         self.read: Levels = EMPTY
         self.sent = [*self.changes]
@@ -73,6 +77,11 @@ class Market:
         raise NotImplementedError
 
     # --- the way -------------------------------------------------------------------------------------------------
+
+    @property
+    def sync(self) -> BookSync:
+        """The book of the run that lives."""
+        return self.runs.book
 
     @property
     def last(self) -> int:
@@ -105,6 +114,7 @@ class Market:
                 self.publish(self.sync.on_frame(output))
 
     def publish(self, result: BookResult) -> None:
+        self.runs.router.on_result(result)
         for event in result.events:
             if isinstance(event, BookDelta):
                 assert event.prev_seq == self.published[-1].seq, "who reads the stream sees a hole"
@@ -152,6 +162,11 @@ class Market:
             case "cut":
                 self.sync.disconnected()
                 self.connect()
+            case "killed":
+                self.runs.kill(unsent=number % UNSENT)
+                self.published = [each for each in self.runs.events() if isinstance(each, (BookSnapshot, BookDelta))]
+                self.read = replayed(self.published, EMPTY)
+                self.connect()
             case _ if not what.startswith("REST"):
                 self.bring(self.hostile(what, number, sides))
                 self.check()
@@ -159,6 +174,8 @@ class Market:
         self.check()
         self.serve(what)
         self.check()
+        self.runs.send(UNSENT)
+        self.runs.check_ledger()
 
     def hostile(self, what: str, number: int, sides: Sides) -> bytes:
         """A frame that the exchange has not sent, or that tells nothing true."""
