@@ -95,6 +95,7 @@ def test_the_life_of_a_process_under_the_real_one(short_folder: Path) -> None:
         client.kill("bystander", running.pid)
         killed = _wait_for(client, "bystander", ProcessState.EXITED)
         assert (killed.pid, killed.uptime_s, killed.exit_status, killed.started_s) == (0, 0, -1, running.started_s)
+        assert killed.stopped_s >= running.started_s > running.stopped_s
         client.start("bystander")
         assert _wait_for(client, "bystander", ProcessState.RUNNING).pid not in (0, running.pid)
         client.begin_stop("bystander")
