@@ -3,9 +3,12 @@
 That takes a connection per address, and of REST the cheapest call; nothing is subscribed to.
 """
 
+import asyncio
 import base64
 import http.client
 import os
+import socket
+import ssl
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC
@@ -14,13 +17,18 @@ from urllib.parse import urlsplit
 
 from msgspec.structs import replace
 
+from common.process.event_loop import EventLoop
 from manager.cli.doctor.exchange_checks import Visit, trouble_of
 from manager.cli.doctor.exchange_places import REST, Place, others
 from manager.settings import NS_PER_S
 from tickfleet._util.causes import cause_of
 from tickfleet._util.clock import Clock
+from tickfleet._util.dial import LOOKUP_TIMEOUT_S, dial
 
 LIMIT_S = 5.0
+_DIAL_LIMIT_S = LOOKUP_TIMEOUT_S + 2.0
+"""For all addresses of a name; longer than a lookup, so that a resolver that is away can be told from a host."""
+
 AT_ONCE = 16
 _GRANTED = range(200, 300)
 _OPENED = range(101, 102)
@@ -57,6 +65,7 @@ def _look(place: Place, clock: Clock) -> tuple[str, float | None]:
     path = parts.path.removesuffix("/") + place.probe or "/"
     query = f"?{parts.query}" if parts.query else ""
     try:
+        connection.sock = _connected(connection.host, place)  # http.client goes from one address to the next by itself
         connection.request("GET", path + query, headers={} if place.field == REST else _handshake())
         answer = connection.getresponse()
         wanted = _GRANTED if place.field == REST else _OPENED
@@ -65,6 +74,23 @@ def _look(place: Place, clock: Clock) -> tuple[str, float | None]:
         return trouble, None if date is None else _ahead_s(date, clock.now_ns())
     finally:
         connection.close()
+
+
+def _connected(host: str, place: Place) -> socket.socket:
+    """The way to an address, by whichever address of its name answers first, as collectors connect."""
+
+    async def dial_in_time() -> socket.socket:
+        async with asyncio.timeout(_DIAL_LIMIT_S):
+            return await dial(host, place.port)
+
+    with asyncio.Runner(loop_factory=EventLoop) as runner:
+        line = runner.run(dial_in_time())
+    try:
+        line.settimeout(LIMIT_S)
+        return ssl.create_default_context().wrap_socket(line, server_hostname=host) if place.tls else line
+    except BaseException:
+        line.close()
+        raise
 
 
 def _handshake() -> dict[str, str]:

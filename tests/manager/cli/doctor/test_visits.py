@@ -17,6 +17,8 @@ from tests.simulator.binance import BinanceOptions, BinanceSource
 from tests.simulator.clock import SystemClock as ExchangeClock
 from tests.simulator.okx import OkxOptions, OkxSource
 from tests.simulator.server import Simulator
+from tests.support.dead_address import resolve, swallowing
+from tests.support.waiting import PATIENCE_S
 from tickfleet._util.clock import SystemClock
 from tickfleet.contract.identity import DataType
 
@@ -122,6 +124,16 @@ def test_one_that_says_nothing_or_something_else(monkeypatch: pytest.MonkeyPatch
         assert troubles(rest(f"http://127.0.0.1:{mute.getsockname()[1]}")) == ["no answer in time (TimeoutError)"]
         assert troubles(rest(f"http://127.0.0.1:{other.getsockname()[1]}")) == ["its answer is no HTTP (BadStatusLine)"]
         thread.join()
+
+
+def test_an_address_that_swallows_all_hides_none_that_answers(server: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(visits, "LIMIT_S", PATIENCE_S)  # what one dead address would take alone
+    with swallowing(server) as dead, swallowing(server, "127.0.0.3") as dead_too:
+        resolve(monkeypatch, "exchange.test", dead, dead_too, "127.0.0.1")
+        found = visit_all(
+            [rest(f"http://exchange.test:{server}"), ws(f"ws://exchange.test:{server}/ws")], SystemClock()
+        )
+    assert [(visit.trouble, visit.took_s < PATIENCE_S) for visit in found] == [("", True), ("", True)]
 
 
 def test_where_one_fails_another_that_answers_is_named(server: int, monkeypatch: pytest.MonkeyPatch) -> None:
