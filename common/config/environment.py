@@ -1,20 +1,22 @@
 """The environment, read in one place, and the folders that follow from it."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from msgspec import Struct
 
 from common.config.place import REMEDY, unfit
+from tickfleet.contract.suggestions import of_known
 from tickfleet.errors import InvalidConfigurationError
 from tickfleet.redis.config import read_redis_environment
 
 DEFAULT_METRICS_PORT = "9464"
 """What OpenTelemetry's exporters for Prometheus use too."""
 
-_OFF = ("off", "0", "no", "false")
+_ON, _OFF = ("on", "1", "yes", "true"), ("off", "0", "no", "false")
+_LEVELS = ("debug", "info", "warning", "error")
 _CHECKOUT = Path(__file__).resolve().parents[2]
 
 
@@ -96,7 +98,8 @@ def read_environment(env: Mapping[str, str] = os.environ) -> Environment:
     A relative path is seen from the current folder, which under supervisord is the one it was started in.
 
     Raises:
-        InvalidConfigurationError: A path is relative, and the current folder is gone.
+        InvalidConfigurationError: A path is relative, and the current folder is gone; or a value is none of those that
+            the variable has.
     """
     given = env.get("TICKFLEET_ROOT")
     root = from_here(given, "TICKFLEET_ROOT") if given else _default_root()
@@ -108,14 +111,22 @@ def read_environment(env: Mapping[str, str] = os.environ) -> Environment:
         fleet_path=from_here(fleet, "TICKFLEET_FLEET") if fleet else root / "deploy" / "fleet.toml",
         redis_url=redis_url,
         redis_password=redis_password,
-        log_level=(env.get("TICKFLEET_LOG_LEVEL") or "info").lower(),
-        fast_path=(env.get("TICKFLEET_EXPRESS") or "on").lower() not in _OFF,
+        log_level=_one_of(env, "TICKFLEET_LOG_LEVEL", "info", _LEVELS),
+        fast_path=_one_of(env, "TICKFLEET_EXPRESS", "on", ("on", "off", *_ON[1:], *_OFF[1:])) in _ON,
         metrics_port=(env.get("TICKFLEET_METRICS_PORT") or DEFAULT_METRICS_PORT).lower(),
         alert_webhook=env.get("TICKFLEET_ALERT_WEBHOOK") or None,
         alert_webhook_file=from_here(webhook_file, "TICKFLEET_ALERT_WEBHOOK_FILE") if webhook_file else None,
         collector=env.get("TICKFLEET_COLLECTOR", ""),
         config_id=env.get("TICKFLEET_CONFIG_ID", ""),
     )
+
+
+def _one_of(env: Mapping[str, str], name: str, default: str, known: Sequence[str]) -> str:
+    """A variable that has one of some values, in lower case."""
+    value = (env.get(name) or default).strip().lower()
+    if value not in known:
+        raise InvalidConfigurationError(f"{name}={value!r} is not one of its values{of_known(value, known)}")
+    return value
 
 
 def from_here(path: str | Path, name: str) -> Path:

@@ -1,6 +1,7 @@
 """The command line: global options, the list of commands, and how an error is told: one line and an exit code."""
 
 import os
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -28,6 +29,7 @@ from manager.cli.show.logs_command import logs
 from manager.cli.show.status_command import status
 from manager.cli.show.why_command import why
 from manager.model.formatting import Zone
+from tickfleet.contract.suggestions import of_known
 from tickfleet.errors import EXIT_FAILURE, EXIT_OK, EXIT_USAGE, FleetError, InvalidConfigurationError, UsageError
 from tickfleet.version import VERSION
 
@@ -61,6 +63,18 @@ _CLICK_ERROR: type[Exception] = typer.BadParameter.__mro__[
 ]  # the base of all errors of parsing, however typer packs it
 
 
+_NO_CHOICE = re.compile(r"(?:Value error, )?'([^']*)' is not one of ((?:'[^']*'(?:, )?)+)\.")
+
+
+def _with_nearest(message: str) -> str:
+    """What the parser of the command line says of a choice that there is not, with the nearest one that there is."""
+    found = _NO_CHOICE.search(message)
+    if found is None:
+        return message
+    known = found[2].replace("'", "").split(", ")
+    return f"{message[: found.start()]}'{found[1]}'{of_known(found[1], known)}{message[found.end() :]}"
+
+
 class OneLineErrors(TyperGroup):
     """Tells expected errors in one line on stderr, with the exit code of the error."""
 
@@ -74,7 +88,7 @@ class OneLineErrors(TyperGroup):
             _fail(str(error), EXIT_USAGE if bad_file else error.exit_code)
         except _CLICK_ERROR as error:
             message = getattr(error, "format_message", error.__str__)()
-            _fail(f"{' '.join(message.split())} (see manager-cli --help)", EXIT_USAGE)
+            _fail(f"{_with_nearest(' '.join(message.split()))} (see manager-cli --help)", EXIT_USAGE)
         except typer.Abort:
             sys.exit(EXIT_FAILURE)
         except BrokenPipeError:  # as of ``| head``: who reads has seen enough

@@ -12,6 +12,7 @@ from urllib.parse import SplitResult, parse_qsl, unquote, urlencode, urlsplit
 from msgspec import Struct
 
 from tickfleet._util.unix_socket import SOCKET_PATH_MAX_BYTES
+from tickfleet.contract.suggestions import did_you_mean, listed
 from tickfleet.errors import InvalidConfigurationError
 
 Host = tuple[str, int]
@@ -175,8 +176,20 @@ def _split(url: str, name: str) -> SplitResult:
     if parts.scheme not in _OPTIONS:
         raise InvalidConfigurationError(
             f"{name} must begin with redis://, rediss:// or unix://, or redis+sentinel:// or redis+cluster://"
+            f"{_beginning_meant(url)}"
         )
     return parts
+
+
+def _beginning_meant(url: str) -> str:
+    """How it should begin; only what stands before ``://`` is looked at, and none of it repeated."""
+    scheme, mark, _ = url.partition("://")
+    if not mark:
+        return _NO_SCHEME if url else ""
+    return did_you_mean(f"{scheme.lower()}://", [f"{each}://" for each in _OPTIONS])
+
+
+_NO_SCHEME = "; did you mean redis:// before it?"
 
 
 def _check_place(parts: SplitResult, name: str) -> None:
@@ -239,8 +252,9 @@ _PATHS = {
 def _check_options(parts: SplitResult, name: str) -> None:
     options = dict(parse_qsl(parts.query, keep_blank_values=True))
     if parts.fragment or not options.keys() <= _OPTIONS[parts.scheme]:
-        known = ", ".join(sorted(_OPTIONS[parts.scheme]))
-        raise InvalidConfigurationError(f"{name}: an unknown option (known: {known or 'none'}) {_ESCAPES}")
+        known = sorted(_OPTIONS[parts.scheme])
+        meant = next(filter(None, (did_you_mean(each, known) for each in options if each not in known)), "")
+        raise InvalidConfigurationError(f"{name}: an unknown option{meant} ({listed(known)}) {_ESCAPES}")
     if "db" in options and not _is_number(options["db"]):
         raise InvalidConfigurationError(f"{name}: the option db must be a number")
     if options.get("sentinel_auth", "no") not in _YES_NO:

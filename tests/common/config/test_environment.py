@@ -4,6 +4,7 @@ import pytest
 from rich.pretty import pretty_repr
 
 from common.config.environment import Environment, read_environment
+from tickfleet.errors import InvalidConfigurationError
 
 CHECKOUT = Path(__file__).resolve().parents[3]
 SECRET = "hunter2"  # noqa: S105 - made up
@@ -59,13 +60,44 @@ def test_every_variable(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        (
+            "TICKFLEET_LOG_LEVEL",
+            "warn",
+            "'warn' is not one of its values; did you mean 'warning'? (known: debug, info, warning, error)",
+        ),
+        (
+            "TICKFLEET_LOG_LEVEL",
+            "verbose",
+            "'verbose' is not one of its values; did you mean 'debug'? (known: debug, info, warning, error)",
+        ),
+        (
+            "TICKFLEET_EXPRESS",
+            "OFFF",
+            "'offf' is not one of its values; did you mean 'off'? (known: on, off, 1, yes, true, 0, no, false)",
+        ),
+    ],
+)
+def test_a_value_that_a_variable_does_not_have_is_refused(name: str, value: str, message: str) -> None:
+    with pytest.raises(InvalidConfigurationError) as caught:
+        read_environment({name: value})
+    assert str(caught.value) == f"{name}={message}"
+
+
+@pytest.mark.parametrize(("value", "fast"), [("", True), ("On", True), ("1", True), ("off", False), ("FALSE", False)])
+def test_the_fast_path_is_switched_by_words(value: str, *, fast: bool) -> None:
+    assert read_environment({"TICKFLEET_EXPRESS": value}).fast_path is fast
+
+
 def test_an_empty_variable_is_not_set(elsewhere: Path) -> None:
     names = (
         "ROOT",
         "FLEET",
         "REDIS_URL",
         "REDIS_PASSWORD",
-        "LOG_LEVEL",
+        "TICKFLEET_LOG_LEVEL",
         "METRICS_PORT",
         "ALERT_WEBHOOK",
         "ALERT_WEBHOOK_FILE",

@@ -127,7 +127,7 @@ NO_DATABASES = "url: a Cluster has no databases, so nothing stands behind its no
 
 REFUSED = {
     "": BEGINNING,
-    "127.0.0.1:6379": BEGINNING,
+    "127.0.0.1:6379": f"{BEGINNING}; did you mean redis:// before it?",
     "http://h": BEGINNING,
     "redis://[::1": f"url is not an address {ESCAPES}",
     "redis://h:0/0": PORT,
@@ -143,6 +143,9 @@ REFUSED = {
     "redis://h?password=hunter2": OPTION,
     "redis://h?max_connections=3": OPTION,
     "redis://h?ssl_cert_reqs=none": OPTION,
+    "rediss://h?ssl_ca=x": f"url: an unknown option; did you mean 'ssl_ca_certs'? (known: {TLS}) {ESCAPES}",
+    "rediss://h?db=1&hunter2=x": f"url: an unknown option (known: {TLS}) {ESCAPES}",
+    "redist://h": f"{BEGINNING}; did you mean 'redis://'?",
     "rediss://h?nonsense=1": f"url: an unknown option (known: {TLS}) {ESCAPES}",
     "rediss://h?ssl_cert_reqs=maybe": "url: ssl_cert_reqs must be one of: none, optional, required",
     "redis://h?db=one": "url: the option db must be a number",
