@@ -251,7 +251,7 @@ class Worker:
         self._publisher.watch(kept)
 
     def _what_is_usual(self, former_beat: dict[str, str]) -> dict[DataType, SilenceLimits]:
-        """What an earlier run has learnt, else the floors; it stands in every heartbeat of this run."""
+        """What an earlier run has learnt, else the floors; it is in every heartbeat of this run."""
         beat, now_s = self._telemetry.beat, self._clock.monotonic_s()
         floors = floors_of(self._config.health_check_interval, self._exchange.feeds())
         former_s = limits_of_former_run(former_beat, beat.config_id)
@@ -292,7 +292,7 @@ class Worker:
         return Router(self._config, self._streams, ways, book, self._publisher, self._telemetry, self._clock)
 
     def _make_fast_path(self, instrument: Instrument, trades: TradeFlow | None) -> FastPath | None:
-        """The express; None where it is not compiled or not wanted, or someone must see each frame or the time."""
+        """The fast path; None where it is not compiled or not wanted, or someone must see each frame or the time."""
         native, shape = compiled(), self._exchange.trade_shape(instrument)
         if native is None or shape is None or trades is None or not self._expressly or self._recorder is not None:
             return None

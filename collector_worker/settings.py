@@ -1,4 +1,4 @@
-"""What one worker is told: its arguments, the environment, and its part of the fleet file or a file of its own."""
+"""What one worker is given: its arguments, the environment, and its part of the fleet file or a file of its own."""
 
 import argparse
 from collections.abc import Sequence

@@ -67,7 +67,7 @@ def server_config(config: RedisConfig, folder: Path) -> str:
     """The text of the server's configuration: our redis.conf, and what depends on the deployment.
 
     Raises:
-        InvalidConfigurationError: A value holds what the configuration cannot express.
+        InvalidConfigurationError: A value holds what the configuration cannot hold.
     """
     address = read_address(config.url)
     lines = [f"include {_quoted(str(HERE / 'redis.conf'), 'the path of deploy/')}"]
@@ -93,7 +93,7 @@ def _port(address: Address) -> int:
 def _quoted(value: str, name: str) -> str:
     """A value of the server's configuration. What is wrong with it is said without it: it may be the password."""
     if any(ord(character) < 32 or ord(character) == 127 for character in value):
-        raise InvalidConfigurationError(f"{name} holds a control character, which Redis' configuration cannot express")
+        raise InvalidConfigurationError(f"{name} holds a control character, which Redis' configuration cannot hold")
     escaped = value.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'
 
@@ -298,7 +298,7 @@ def _dump_end(server: Path, path: Path) -> int:
     done = subprocess.run([name, str(path)], executable=server, capture_output=True, text=True, check=False)
     found = _DUMP_END.search(done.stdout)
     if done.returncode or found is None:
-        raise append_only.DamagedError(f"the base {path} is damaged, and all that came later stands on it")
+        raise append_only.DamagedError(f"the base {path} is damaged, and all that came later builds on it")
     return int(found[1])
 
 

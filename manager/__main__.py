@@ -1,4 +1,4 @@
-"""Entry of the manager: arguments, environment, fleet file, logs; then it runs until it is told to stop."""
+"""Entry of the manager: arguments, environment, fleet file, logs; then it runs until it is ordered to stop."""
 
 import argparse
 import signal

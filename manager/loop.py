@@ -289,7 +289,7 @@ class Loop:
         return self._settings.ending_round_s if ending else self._settings.round_every_s
 
     async def _pause(self, remaining_s: float) -> None:
-        """Wait for the next round; a wish to reload ends the wait."""
+        """Wait for the next round; an order to reload ends the wait."""
         with suppress(TimeoutError):
             async with asyncio.timeout(max(0.0, remaining_s)):
                 await self.reload_wanted.wait()

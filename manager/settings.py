@@ -13,7 +13,7 @@ class ManagerSettings(Struct, frozen=True, kw_only=True):
         round_every_s: Pace of the loop; the workers beat as often, so looking more often would show nothing new.
         ending_round_s: Its pace while supervisord shuts down. supervisord stops one group per turn of its own loop, and
             a turn lasts a second unless somebody speaks to it (measured): with many collectors our looks make it quick.
-        hung_after_s: A heartbeat older than this means that the loop in the worker stands still. Ten missed beats.
+        hung_after_s: A heartbeat older than this means that the loop in the worker hangs. Ten missed beats.
         start_limit_s: A process may take this long from its start to data: interpreter, instruments, socket, replies.
             Where more than ``starting_max`` start at once it is longer in proportion: they share the processors.
         grace_s: A collector that was well stays so for this long while it reconnects, resubscribes or catches up:

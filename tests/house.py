@@ -23,7 +23,7 @@ def module_of(path: str) -> str:
 
 
 def room_of(module: str) -> str:
-    """The folder that a module stands in."""
+    """The folder that a module is in."""
     folder = ROOT / module.replace(".", "/")
     return module if folder.is_dir() else module.rpartition(".")[0]
 

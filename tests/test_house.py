@@ -61,7 +61,7 @@ NOT_IMPORTED = {
     "common.process.service",  # by services that read the streams, as in deploy/examples
     "tickfleet.reading.tables.segment_files",
 }
-"""Modules that no other names: who imports them stands behind."""
+"""Modules that no other names: who imports them is behind."""
 
 
 def test_paths_are_modules() -> None:

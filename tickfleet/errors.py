@@ -30,7 +30,7 @@ EXIT_OK = 0
 EXIT_FAILURE = 1
 EXIT_USAGE = 2
 EXIT_UNREACHABLE = 3
-EXIT_BAD_CONFIGURATION = 78  # EX_CONFIG of sysexits.h; supervisord is told not to restart it
+EXIT_BAD_CONFIGURATION = 78  # EX_CONFIG of sysexits.h; supervisord has the order not to restart it
 
 
 class Recovery(Enum):
@@ -50,7 +50,7 @@ class FleetError(Exception):
 
 
 class InvalidConfigurationError(FleetError):
-    """A setting cannot work as it stands."""
+    """A setting cannot work as it is."""
 
     exit_code = EXIT_BAD_CONFIGURATION
 

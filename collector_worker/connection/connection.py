@@ -339,7 +339,7 @@ class Connection:
         self._context.pipeline.on_connected(self._feed)
         get_logger().info("feed_connected", feed=self._feed.name, channels=[c.name for c in self._feed.channels])
 
-    # --- wishes of the book --------------------------------------------------------------------------------------
+    # --- requests of the book --------------------------------------------------------------------------------------
 
     def _grant(self, request: BookRequest | None) -> None:
         if request is BookRequest.RESUBSCRIBE and self._book_channel is not None:

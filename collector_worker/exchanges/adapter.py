@@ -2,8 +2,8 @@
 
 Two parts. ``ExchangeCollector`` knows one symbol at one exchange: which sockets and REST calls there are. An
 ``Adapter`` speaks the protocol of one connection: it gets frames and a receive time and returns outputs; when it
-needs the outside, the output is the wish and the session performs it. A new connection gets a new adapter, so nothing
-stale survives a reconnect.
+needs the outside, the output is a request, which the session performs. A new connection gets a new adapter, so
+nothing stale survives a reconnect.
 """
 
 import re
@@ -61,7 +61,7 @@ class Feed(Struct, frozen=True):
 class KeepAlive(Struct, frozen=True):
     """After ``idle_s`` without any incoming frame send ``frame``; anything must then come in within ``answer_s``.
 
-    An empty ``frame`` stands for a ping of the WebSocket protocol.
+    An empty ``frame`` means a ping of the WebSocket protocol.
     """
 
     idle_s: float
@@ -136,7 +136,7 @@ _PART_NAME = re.compile("<([a-z_]+)>")
 
 
 class TradePart(IntEnum):
-    """What stands in a frame between its fixed parts. The numbers are those of ``fastpath/trade_parser.pyx``.
+    """What is in a frame between its fixed parts. The numbers are those of ``fastpath/trade_parser.pyx``.
 
     ``TRADE_ID`` is a whole number without leading zeros of at most 18 digits; ``PRICE`` and ``SIZE`` are plain decimal
     numbers without a sign; ``TIME_MS`` has thirteen digits; ``NUMBER`` is a whole number that is not used, and
@@ -155,12 +155,12 @@ class TradePart(IntEnum):
 class TradeShape(Struct, frozen=True):
     """How the exchange spells the frame of a single live trade, to the byte.
 
-    A frame that is spelt so must mean to the adapter one ``Trade`` of what stands in these places; all others, right or
+    A frame that is spelt so must mean to the adapter one ``Trade`` of what is in these places; all others, right or
     wrong, are for the adapter. So an exchange that changes its spelling costs speed and nothing else.
 
     Attributes:
         beginning: What all such frames begin with.
-        pieces: What stands behind that: parts that differ, and what is fixed between them.
+        pieces: What is behind that: parts that differ, and what is fixed between them.
         buy: The word at ``SIDE`` where the taker bought.
         sell: The word where he sold.
     """

@@ -283,7 +283,7 @@ class BinanceSpot:
         return f"/api/v3/depth?symbol={_in_url(instrument.native)}&limit={_BOOK_LIMIT}"
 
     def read_book(self, body: bytes, instrument: Instrument, recv_ns: int) -> BookSnapshot:
-        """Section 5.1. The answer carries no name, and no time, so the time of its receipt stands for it."""
+        """Section 5.1. The answer carries no name, and no time, so the time of its receipt is used instead."""
         book = _read(body, _rest_book)
         return BookSnapshot(
             ts_event=recv_ns, ts_recv=recv_ns, bids=book.bids, asks=book.asks, seq=book.last_update_id, reason=""

@@ -43,5 +43,5 @@ class Rows(Generic[_Row]):
             try:
                 rows.append(self._one(each))
             except UNREADABLE:
-                continue  # what it stood for stays missing, and is told like anything that is
+                continue  # what it stood for stays missing, and is reported like anything that is
         return rows

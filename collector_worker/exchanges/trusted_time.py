@@ -1,7 +1,7 @@
 """How far a time that an exchange states is believed. What outlives a connection rests on nothing further off.
 
 An exchange's clock may differ from ours, and a frame may be garbage. A time within ``MAX_CLOCK_DIFFERENCE_NS`` of the
-receipt is taken as it is; one further ahead says nothing, and the time of the receipt stands for it. In the streams
+receipt is taken as it is; one further ahead says nothing, and the time of the receipt is used instead. In the streams
 ``ts_event`` stays what the exchange said.
 """
 

@@ -46,17 +46,17 @@ class FrameEntry:
 
     Args:
         parser: The trades.
-        otherwise: Takes all frames that are not for the lane.
+        otherwise: Takes all frames that are not for the trade parser.
     """
 
     open: bool
     """Whether trades from here are taken now."""
     seen_ns: int
-    """When the lane took the last one (``CLOCK_MONOTONIC``); 0 before that."""
+    """When the trade parser took the last one (``CLOCK_MONOTONIC``); 0 before that."""
 
     def __init__(self, parser: TradeParser, otherwise: Callable[[bytes], None]) -> None: ...
     def on_frame(self, frame: bytes) -> None:
-        """Take a frame: the lane, or ``otherwise``."""
+        """Take a frame: the trade parser, or ``otherwise``."""
 
     def take(self, frame: bytes) -> bool:
-        """Whether the lane has taken it."""
+        """Whether the trade parser has taken it."""

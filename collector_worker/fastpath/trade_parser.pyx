@@ -55,7 +55,7 @@ cdef inline int digits_of(const char *at, const char *end) noexcept nogil:
 
 
 cdef inline int decimal_of(const char *at, const char *end) noexcept nogil:
-    """How long the plain decimal number is that stands here, such as ``42219.9``; 0 where there is none."""
+    """How long the plain decimal number is that is here, such as ``42219.9``; 0 where there is none."""
     cdef int whole = digits_of(at, end), fraction
     if not whole or at + whole >= end or at[whole] != c".":
         return whole
@@ -74,7 +74,7 @@ cdef inline bint is_named_before(const char *name, int size, const char *begin) 
 
 
 cdef inline int members_of(const char *frame, const char *begin, const char *end) noexcept nogil:
-    """How long the run of further members of an object is that stands here: ``,"name":"text"`` or ``,"name":12``."""
+    """How long the run of further members of an object is that is here: ``,"name":"text"`` or ``,"name":12``."""
     cdef const char *at = begin
     cdef const char *member
     while at + 1 < end and at[0] == c"," and at[1] == c'"':
@@ -294,7 +294,7 @@ cdef class TradeParser:
         return at == end
 
     cdef int _side(self, const char *at, const char *end, bint *sell) noexcept:
-        """How long the word is that stands here for one of the sides; 0 where it is none of them."""
+        """How long the word is that is here for one of the sides; 0 where it is none of them."""
         for word in (self._buy, self._sell):
             size = PyBytes_GET_SIZE(word)
             if end - at >= size and not memcmp(at, PyBytes_AS_STRING(word), size):

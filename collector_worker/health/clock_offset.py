@@ -2,7 +2,7 @@
 
 The exchange stamps its answer somewhere between our question and its arrival, so half of the round trip is the most
 that the middle can be wrong. Hence only the question is timed, on a connection that is open already, and of several the
-quickest counts. An answer that took long, as on a busy machine, tells little: what is known stands, unless it cannot be
+quickest counts. An answer that took long, as on a busy machine, tells little: what is known holds, unless it cannot be
 true beside that answer.
 """
 

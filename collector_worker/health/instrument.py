@@ -1,7 +1,7 @@
 """Keeps the ``:instrument`` hash true for months: tick size, lot size and state change while a collector runs.
 
-A symbol that is suspended or delisted is told in the hash, in the heartbeat and once in the log. It does not end the
-collector: a suspension passes, and a subscription that is refused for good ends it anyway.
+A symbol that is suspended or delisted is reported in the hash, in the heartbeat and once in the log. It does not
+end the collector: a suspension passes, and a subscription that is refused for good ends it anyway.
 """
 
 import asyncio

@@ -1,6 +1,6 @@
 """Is a feed that brings nothing quiet, or mute? Found out by the worker itself, before anybody restarts it.
 
-What is silent for longer than usual (``usual``) on a connection that stands:
+What is silent for longer than usual (``usual``) on a connection that is up:
 
 | seen | then |
 | --- | --- |
@@ -10,7 +10,7 @@ What is silent for longer than usual (``usual``) on a connection that stands:
 | REST has nothing newer | the market rests; looked at again later and later, at least every ten minutes |
 
 The sockets that carry a mute data type are connected anew, later and later too, and what was missed is fetched. All of
-this stands in the heartbeat: ``rest_look``, ``mute``, ``mute_reconnects``.
+this is in the heartbeat: ``rest_look``, ``mute``, ``mute_reconnects``.
 """
 
 import asyncio
@@ -93,7 +93,7 @@ class SilenceWatch:
         self._exchange, self._instrument, self._rest = exchange, instrument, rest
         self._pace, self._telemetry, self._clock = pace, telemetry, clock
         self._last_trade_ts, self._fetch_missed, self._settle_s = last_trade_ts, fetch_missed, settle_s
-        self._mute: dict[DataType, float] = {}  # when that was found
+        self._stalled: dict[DataType, float] = {}  # when that was found
         self._asked: list[DataType] = []  # what the last look was about
         self._looked_s = -inf
         first_s = min(usual.floor.limit_s for usual in types.values())
@@ -115,8 +115,8 @@ class SilenceWatch:
         self._forget_what_is_over(now_s)
         if not beat.connected_since:
             return
-        if self._finds.due(now_s) and (mute := self._proven_mute(now_s)):
-            self._found_mute(mute, now_s, "it follows no trade, or the protocol promises more")
+        if self._finds.due(now_s) and (mute := self._proven_stalled(now_s)):
+            self._found_stalled(mute, now_s, "it follows no trade, or the protocol promises more")
         elif self._looks.due(now_s) and self._silent(now_s):
             self._due.set()
 
@@ -135,16 +135,18 @@ class SilenceWatch:
 
     def _forget_what_is_over(self, now_s: float) -> None:
         beat, silent = self._telemetry.beat, self._silent(now_s)
-        self._now_mute({each: found_s for each, found_s in self._mute.items() if self._types[each].event_s <= found_s})
+        self._now_stalled(
+            {each: found_s for each, found_s in self._stalled.items() if self._types[each].event_s <= found_s}
+        )
         over = {
             RestLook.NONE: False,
             RestLook.FAILED: not silent,
             RestLook.NOTHING_NEWER: self._moved_since_look(),
-            RestLook.NEWER: not self._mute,
+            RestLook.NEWER: not self._stalled,
         }
         if over[beat.rest_look]:
             beat.rest_look = RestLook.NONE
-        if not self._mute:
+        if not self._stalled:
             self._finds.reset()
             if not silent:
                 self._looks.reset()
@@ -157,7 +159,7 @@ class SilenceWatch:
         """What only a look can tell about; where the protocol promises an entry, the connection sees to it itself."""
         return [each for each, usual in self._types.items() if not usual.floor.promised and usual.is_silent(now_s)]
 
-    def _proven_mute(self, now_s: float) -> list[DataType]:
+    def _proven_stalled(self, now_s: float) -> list[DataType]:
         """Those that have not followed a trade, and those whose promise is long broken."""
         return [
             each
@@ -166,20 +168,20 @@ class SilenceWatch:
             or (usual.floor.promised and usual.waited_s > PROMISES_BROKEN * usual.floor.limit_s)
         ]
 
-    def _found_mute(self, types: Iterable[DataType], now_s: float, why: str) -> None:
+    def _found_stalled(self, types: Iterable[DataType], now_s: float, why: str) -> None:
         """Have the sockets connected anew that carry these, and what was missed fetched."""
         beat = self._telemetry.beat
         for each in types:
             self._telemetry.mute_s[each] = now_s
             self._types[each].excuse(now_s)
-        self._now_mute({**dict.fromkeys(types, now_s), **self._mute})
+        self._now_stalled({**dict.fromkeys(types, now_s), **self._stalled})
         beat.mute_reconnects += 1
         self._finds.begin(now_s)
-        get_logger().warning("feed_mute", data_types=beat.mute, why=why, reconnects=beat.mute_reconnects)
+        get_logger().warning("feed_stalled", data_types=beat.mute, why=why, reconnects=beat.mute_reconnects)
         self._fetch_missed()
 
-    def _now_mute(self, mute: dict[DataType, float]) -> None:
-        self._mute, beat = mute, self._telemetry.beat
+    def _now_stalled(self, mute: dict[DataType, float]) -> None:
+        self._stalled, beat = mute, self._telemetry.beat
         beat.mute = _names(mute)
         if not mute:
             beat.mute_reconnects = 0
@@ -211,7 +213,7 @@ class SilenceWatch:
         behind = self._behind(newest_ts, since_s)
         if not behind:
             beat.rest_looked_at, beat.rest_look = looked_at, RestLook.NOTHING_NEWER
-            self._now_mute({each: at_s for each, at_s in self._mute.items() if self._types[each].floor.promised})
+            self._now_stalled({each: at_s for each, at_s in self._stalled.items() if self._types[each].floor.promised})
             get_logger().info("market_rests", data_types=_names(silent))
             return
         await asyncio.sleep(self._settle_s)
@@ -220,7 +222,7 @@ class SilenceWatch:
         still = [each for each in behind if self._types[each].since_s == since_s[each]]
         if still and (DataType.TRADE in still or DataType.TRADE not in behind):
             beat.rest_looked_at, beat.rest_look = looked_at, RestLook.NEWER
-            self._found_mute(still, now_s, "REST has newer trades")
+            self._found_stalled(still, now_s, "REST has newer trades")
 
     async def _newest_trade_ts(self) -> int:
         """The exchange's time (ns) of the newest trade at REST, as far as it is believed; 0 where there is none."""

@@ -3,7 +3,7 @@
 Each data type has a limit of its own: three times the longest pause between its entries of late, where what is an hour
 old counts half. It is at least ``health_check_interval`` and what the protocol promises, and at most an hour, unless
 those are longer. Pauses are measured once a second, so an entry costs nothing. A pause without a connection, or while
-the feed was mute, teaches nothing. A new run goes on with the limits in the heartbeat of the one before, if that is
+the feed was mute, teaches nothing. A new run continues with the limits in the heartbeat of the one before, if that is
 still there.
 """
 
@@ -56,7 +56,7 @@ class SilenceLimits:
         self.event_s = now_s
         """When the last entry was seen, or this began."""
         self.since_s = now_s
-        """Since when it is silent on a connection that stands, and nobody has done anything about it."""
+        """Since when it is silent on a connection that is up, and nobody has done anything about it."""
         self.waited_s = 0.0
         """How long connections stood since the last entry, all together."""
         self.overtaken_s: float | None = None
@@ -73,7 +73,7 @@ class SilenceLimits:
 
     @property
     def limit_ns(self) -> int:
-        """The same in ns, as it stands in the heartbeat."""
+        """The same in ns, as it is in the heartbeat."""
         return round(self.limit_s * NS_PER_S)
 
     def is_silent(self, now_s: float) -> bool:

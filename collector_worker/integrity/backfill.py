@@ -16,7 +16,7 @@ _NEVER_S = 3600.0
 
 
 class Backfiller:
-    """Serves the wishes of all flows of a collector, one after the other."""
+    """Serves the requests of all flows of a collector, one after the other."""
 
     def __init__(
         self, rest: RestClient, exchange: ExchangeCollector, instrument: Instrument, pace: Pace, clock: Clock

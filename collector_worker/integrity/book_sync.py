@@ -1,12 +1,12 @@
-"""Keeps one book in step with its exchange, or says that it is not. Pure: time comes in, wishes go out.
+"""Keeps one book in step with its exchange, or says that it is not. Pure: time comes in, requests go out.
 
   state      on                                              goes to
   SYNCING    snapshot                                        VALID
   VALID      gap, checksum, crossed book, bad level or
-             too many, or the market has left what is known  SYNCING, wishes a resubscription
+             too many, or the market has left what is known  SYNCING, asks for a resubscription
   any        disconnect                                      STALE
   STALE      subscription acknowledged                       SYNCING (a new connection starts from nothing)
-  VALID      little is left of what is known                 VALID, wishes a snapshot by REST
+  VALID      little is left of what is known                 VALID, asks for a snapshot by REST
 
 Only a VALID book publishes deltas. Others wait in a bounded buffer, because a snapshot that comes by REST may be older
 than they are: those that follow each other without a hole, the latest of them. A snapshot by REST is not believed that
@@ -24,8 +24,8 @@ judged by their checksum alone.
 
 What is known: a snapshot by REST is cut at some number of levels, and what rests beyond it and never changes is not
 known (Binance sheet, section 5.3). Where less than a quarter of that number is left on a side, a new snapshot is asked
-for; what the socket brings meanwhile goes on top of it, and it is published in the place of the old book. Where nothing
-is left, the best price itself is uncertain, which is a doubt. A side that has fewer levels than it could have may be
+for; what the socket brings meanwhile is put on top of it, and it is published in the place of the old book. Where
+nothing is left, the best price is uncertain: a doubt. A side that has fewer levels than it could have may be
 all there is, or half of a snapshot, from wherever it came: that is known as soon as an answer of REST agrees. One
 without any bid or ask is not believed at all while the market shows that there are some.
 """
@@ -227,7 +227,7 @@ class BookSync:
         if self._waiting and delta.prev_seq != self._waiting[-1][0].seq:
             if any((known.prev_seq, known.seq) == (delta.prev_seq, delta.seq) for known, _ in self._waiting):
                 return  # it is sent again
-            self._waiting.clear()  # no snapshot joins what stands before a hole
+            self._waiting.clear()  # no snapshot joins what is before a hole
         self._keep(delta, checksum)
         if delta.seq is None or delta.prev_seq is None:
             return

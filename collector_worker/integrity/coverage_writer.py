@@ -67,7 +67,7 @@ class CoverageTrack:
         self._broken = ""
 
     def continues(self, ts: int, number: int | None) -> None:
-        """An earlier run ended with this item; this one goes on behind it and will note what is missing.
+        """An earlier run ended with this item; this one continues after it and will note what is missing.
 
         What that run was still fetching is there as far as the stream reaches: it was passed on in order. Where the
         ledger is in doubt, what lies between the two is unknown, and what was being fetched counts as lost.
@@ -89,7 +89,7 @@ class CoverageTrack:
         """An item went into the stream: everything up to it is there, except for what was noted.
 
         Args:
-            event_ns: Its time. What lies behind our own clock nobody can vouch for.
+            event_ns: Its time. What lies behind our own clock nobody can confirm.
             recv_ns: When it was received.
             number: Its number, where items are numbered.
         """
@@ -141,7 +141,7 @@ class CoverageTrack:
             self._missing = None
 
     def nothing_was_missing(self) -> None:
-        """Only garbage spoke for what was being fetched. Its number is no end of anything, so it is told in times."""
+        """Only garbage spoke for what was being fetched. Its number ends nothing, so it is reported in times."""
         if self._missing is not None:
             span = Missing(from_ts=self._missing.from_ts, to_ts=max(self._missing.from_ts, self._missing.to_ts) + 1)
             self._note(LedgerKind.GAP_FILLED, span)
@@ -193,7 +193,7 @@ class CoverageWriter:
 
         Args:
             history: Their entries, oldest first.
-            in_doubt: Data of which they may not have said all that is lost; see ``vouching``.
+            in_doubt: Data of which they may not have said all that is lost; see ``recovery/coverage_check.py``.
         """
         self._history, self._in_doubt = history, in_doubt
 

@@ -1,4 +1,4 @@
-"""Lends the trades of a collector to the compiled lane while all is usual about them, and takes them back."""
+"""Lends the trades of a collector to the compiled trade parser while all is usual about them, and takes them back."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from collector_worker.fastpath.trade_parser import FrameEntry
 
 _MOST = 2**62
-"""What compiled code counts with; only a stream that somebody else has written to goes on behind higher ids."""
+"""What compiled code counts with; only a stream that somebody else has written to continues after higher ids."""
 
 
 class FastPath:
-    """The express of one collector, over all its connections.
+    """The fast path of one collector, over all its connections.
 
     Args:
         made_of: The compiled classes.
@@ -44,7 +44,7 @@ class FastPath:
         telemetry.gather = self.settle
 
     def frame_entry(self, otherwise: Callable[[bytes], None]) -> "FrameEntry":
-        """Where a connection's frames come in; those that are not for the lane go ``otherwise``."""
+        """Where a connection's frames come in; those that are not for the trade parser go ``otherwise``."""
         return self._made_of.frame_entry(self._parser, otherwise)
 
     def takes(self, frame_entry: "FrameEntry", frame: bytes) -> bool:
@@ -71,7 +71,7 @@ class FastPath:
         return True
 
     def settle(self) -> None:
-        """Tell of the trades that the lane has taken meanwhile: all are then as if they had passed these themselves."""
+        """Report the trades that the parser has taken meanwhile: all is as if they had passed these."""
         parser = self._parser
         taken, lags_us = parser.take_tally()
         if taken:

@@ -55,7 +55,7 @@ class Flow(Protocol):
 
 
 class _FlowOf(ABC, Generic[Tape]):
-    """What both flows share: a tape decides, its stream and its ledger are told."""
+    """What both flows share: a sequence decides, its stream and its ledger are told."""
 
     def __init__(
         self,
@@ -104,11 +104,11 @@ class _FlowOf(ABC, Generic[Tape]):
         """See ``Flow``."""
         self._pass(self.sequence.due(self._now_s()))
         if self._refused and self._refused[1] - self._refused[0] >= REFUSING_S:
-            self._telemetry.trouble(self._about, f"{self.name} arrive, but none goes on where their stream ends")
+            self._telemetry.trouble(self._about, f"{self.name} arrive, but none continues where their stream ends")
 
     @abstractmethod
     def _pass(self, passed: Sequence[Any]) -> None:
-        """Publish what the tape let pass, and mark what it gave up."""
+        """Publish what the sequence let pass, and mark what it gave up."""
 
     def _take(self, passed: Sequence[Any]) -> None:
         """What a live item set free; nothing: it may wait for something that is to be fetched."""
@@ -126,7 +126,7 @@ class _FlowOf(ABC, Generic[Tape]):
         self._telemetry.beat.entries_dropped += 1
 
     def _publish(self, event: Event) -> bool:
-        """Whether it found room: the buffer may have become full since the tape let the event pass."""
+        """Whether it found room: the buffer may have become full since the sequence let the event pass."""
         self._progress.count += 1
         return self._publisher.publish(self._stream, event) is not None
 
@@ -209,7 +209,7 @@ class TradeFlow(_FlowOf[TradeSequence]):
 
     def _pass(self, passed: Sequence[Trade | Lost | IdReset], page: Sequence[Trade] = ()) -> None:
         for position, item in enumerate(passed):
-            if isinstance(item, Lost):  # what stands before it may be of another numbering
+            if isinstance(item, Lost):  # what is before it may be of another numbering
                 known = [each for each in (*passed[position:], *page) if isinstance(each, Trade)]
                 behind = ((int(each.trade_id), time_of(each)) for each in known if int(each.trade_id) >= item.before)
                 self._lose(item, min(behind, default=(0, self._clock.now_ns()))[1])
@@ -241,7 +241,7 @@ class TradeFlow(_FlowOf[TradeSequence]):
         self._track.lost(missing, LOST)
 
     def _renumber(self, item: IdReset) -> None:
-        """Ids on both sides of the place do not compare, so it is told in times."""
+        """Ids on both sides of the place do not compare, so it is reported in times."""
         from_ts = self._track.last_ts
         span = Missing(from_ts=from_ts, to_ts=max(item.to_ts, from_ts))
         self._mark(ID_RESET, from_ts=span.from_ts, to_ts=span.to_ts)

@@ -1,8 +1,8 @@
-"""Puts numbered items in order and finds what is missing between them. Pure: time comes in, wishes go out.
+"""Puts numbered items in order and finds what is missing between them. Pure: time comes in, requests go out.
 
 Trades carry consecutive ids; bars of candles are consecutive by their opening times. Both promise the same: each number
 once and in order. What arrives above a hole waits until the hole is filled from elsewhere, or until it is clear that it
-never will be; then the hole is reported and the rest goes on.
+never will be; then the hole is reported and the rest continues.
 
   last      highest number passed on or given up
   held      items above a hole, by number

@@ -192,7 +192,7 @@ class Router:
     def write_book_hash(self) -> None:
         """Bring the ``:book`` hash up to date, unless that was done a moment ago.
 
-        While what changed the book last finds no room, no entry stands for the book, and the hash stays as it is.
+        While what changed the book last finds no room, no entry shows the book, and the hash stays as it is.
         """
         now_s = self._clock.monotonic_s()
         if self._book_entry is None or now_s < self._book_hash_due_s:

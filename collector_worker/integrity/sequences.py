@@ -147,7 +147,9 @@ class TradeSequence:
                 return []
             if last > known + MAX_JUMP or (last <= known and self._is_of_another(trade, last, known)):
                 return self._keep(trade, now_s)
-        if (self._elsewhere or self._dropped_alone) and known is not None and last > known:  # the old numbering goes on
+        if (
+            (self._elsewhere or self._dropped_alone) and known is not None and last > known
+        ):  # the old numbering continues
             self._forget()
         first = last if trade.count is None else _first_of(trade)
         return self.sequence.offer(trade, first, last, now_s)
@@ -293,7 +295,7 @@ class TradeSequence:
 
 
 def _first_of(trade: Trade) -> int:
-    """The first id that a trade stands for; the last one is its own."""
+    """The first id that a trade covers; the last one is its own."""
     return int(trade.trade_id) - max(int(trade.count or 1), 1) + 1
 
 

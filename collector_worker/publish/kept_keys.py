@@ -21,7 +21,7 @@ LOOK_EVERY = 10
 """A look goes with one of so many heartbeats, which come each second."""
 
 _TOLD_LOOKS = 60
-"""So many looks after the loss it stands in the heartbeat."""
+"""So many looks after the loss it is in the heartbeat."""
 
 _NAMED = 2
 _DELETED = "somebody deleted it, or Redis evicts keys"

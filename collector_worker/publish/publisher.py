@@ -4,7 +4,7 @@ While nothing is under way an entry goes out at once, from the frame handler tha
 answer waits and goes out together, as one MULTI/EXEC in one write. A server that refuses (loading, out of memory,
 read-only) refuses the whole transaction, so no later entry can overtake an earlier one; a batch whose answer was lost
 is sent again as it was, and Redis refuses the ids it already has. Entries wait in bounded memory, then in a bounded
-file. What fits neither while Redis is away is counted, and a ``gap`` entry stands in its place.
+file. What fits neither while Redis is away is counted, and a ``gap`` entry takes its place.
 
 It is long because sending and lending (see ``fast_path``) hand the same few facts to and fro: what is under way, how
 much waits, and whether the answer is looked for.
@@ -46,9 +46,9 @@ class Pacing(Struct, frozen=True, kw_only=True):
     Attributes:
         batch_entries: Of one transaction, which so holds Redis up for about a millisecond at most.
         paused_entries: With Redis at work, reading from the exchange pauses above this many waiting entries (and
-            TCP holds the sender back), so that a burst is never dropped. With Redis away reading goes on and the
+            TCP holds the sender back), so that a burst is never dropped. With Redis away reading continues and the
             whole buffer is used.
-        resume_entries: Reading goes on at this many.
+        resume_entries: Reading continues at this many.
     """
 
     batch_entries: int = 500
@@ -164,7 +164,7 @@ class Publisher:
         return True
 
     def append(self, command: bytes, recv_ns: int) -> bool:
-        """Buffer a packed XADD that vouches for what went before it, or marks a loss; False where it found no room.
+        """Buffer a packed XADD that confirms what went before it, or marks a loss; False where it found no room.
 
         What must not be sent is left out, as by ``publish``.
         """
@@ -400,7 +400,7 @@ class Publisher:
         return True
 
     def take_back(self) -> None:
-        """Take the sending back, if it is lent; what is under way goes on as if it had been sent from here."""
+        """Take the sending back, if it is lent; what is under way continues as if it had been sent from here."""
         sender, self._sender = self._sender, None
         if sender is None:
             return

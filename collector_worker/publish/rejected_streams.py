@@ -46,7 +46,7 @@ _NO_ID = "NOID"
 _HIGHEST_MS = 2**64 - 1
 
 _REASONS = {
-    _WRONG_TYPE: "something else stands in the place of",
+    _WRONG_TYPE: "something else is in the place of",
     _NO_ID: "somebody has written the highest id that there can be into",
 }
 
@@ -59,7 +59,7 @@ def subject(packed: Packed) -> bytes | None:
         entry = decode(_fields(packed))
     except (UndecodableFrameError, ValueError):
         return None
-    return keys.vouched_for(packed.key.decode(), entry.data_type, entry.interval).encode()
+    return keys.stream_of_ledger(packed.key.decode(), entry.data_type, entry.interval).encode()
 
 
 def _fields(packed: Packed) -> dict[str, str]:
@@ -233,7 +233,7 @@ class RejectedStreams:
         """From now on nothing is sent for these streams.
 
         Also not where the key need not hold something else: there is a hole now in any case, and what came behind it
-        would be vouched for.
+        would be confirmed.
         """
         for key, reply in replies.items():
             self.streams[key] = 0

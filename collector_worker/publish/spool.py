@@ -1,6 +1,6 @@
 """Entries that found no room in memory while Redis is away: a bounded file, read back in the order of writing.
 
-Each run writes a file of its own, so one that hung and goes on later touches nothing of its successor's. What a run
+Each run writes a file of its own, so one that hung and continues later touches nothing of its successor's. What a run
 leaves behind is published by the next one; see ``spool_files``. There is a file only while it holds something.
 
 A record is its length, its checksum and its receive time, then the packed command. Where one is cut off (the process
@@ -51,7 +51,7 @@ class Packed(Struct, frozen=True, gc=False):
 
     @property
     def id(self) -> bytes:
-        """Its entry id: the third word, or the sixth one where the bound stands before it."""
+        """Its entry id: the third word, or the sixth one where the bound is before it."""
         words = self.command.split(b"\r\n", 13)
         return words[12] if words[6] == b"MAXLEN" else words[6]
 

@@ -33,7 +33,7 @@ STALE = Refusal("ERR The ID specified in XADD is equal or smaller than the targe
 
 
 class StreamTakenError(FleetError):
-    """Redis holds ids above ours that we did not write: another writer. A new run reads the tail and goes on there."""
+    """Redis holds ids above ours that we did not write: another writer. A new run reads the tail and continues."""
 
 
 class StreamRolledBackError(FleetError):

@@ -59,7 +59,7 @@ def transaction_of(
         looked_at: Keys of streams that refuse entries.
         kept: Keys that must be there.
         done: How many entries are confirmed already.
-        covers: How many the batch stands for, with those that are left out of it.
+        covers: How many the batch covers, with those that are left out of it.
     """
     looks = [pack_command(("XINFO", "STREAM", key)) for key in (*looked_at, *kept)]
     ahead = [command for parts in urgent.values() for command in parts]
@@ -84,7 +84,7 @@ def hset(key: str, fields: Mapping[str, Scalar]) -> bytes:
 class Barriers:
     """Places in the queue where a transaction has to begin: before statements of the ledger.
 
-    So they are sent when what they vouch for is confirmed; of one transaction Redis could take them, and refuse that.
+    So they are sent when what they confirm is confirmed; of one transaction Redis could take them, and refuse that.
     """
 
     def __init__(self) -> None:

@@ -1,8 +1,8 @@
-"""Whether the ledger knows of all that is lost in the streams that a new run goes on behind.
+"""Whether the ledger knows of all that is lost in the streams that a new run continues after.
 
-What is lost for good stands in the stream as a ``gap``, and then in the ledger. That can be without the second: the run
+What is lost for good is in the stream as a ``gap``, and then in the ledger. That can be without the second: the run
 was killed in between, the ledger's key held something else for a while, or its entries in a left-over file did not
-join. So before a run says that nothing is missing behind what was complete, it reads what stands behind that. Where
+join. So before a run says that nothing is missing behind what was complete, it reads what is behind that. Where
 that was deleted, its gaps were, too, and nothing is said.
 """
 
@@ -29,7 +29,7 @@ def fetchable(streams: Streams) -> dict[Subject, Stream]:
     return found
 
 
-async def unvouched(pipe: Reader, streams: Streams, history: Sequence[LedgerEntry]) -> set[Subject]:
+async def unconfirmed(pipe: Reader, streams: Streams, history: Sequence[LedgerEntry]) -> set[Subject]:
     """Of trades and bars, those of which the ledger may not know all that is lost. Without a ledger there are none.
 
     Raises:
@@ -38,11 +38,11 @@ async def unvouched(pipe: Reader, streams: Streams, history: Sequence[LedgerEntr
     return {
         subject
         for subject, stream in fetchable(streams).items()
-        if history and not await _is_vouched_for(pipe, stream, reached(history, *subject))
+        if history and not await _is_confirmed(pipe, stream, reached(history, *subject))
     }
 
 
-async def _is_vouched_for(pipe: Reader, stream: Stream, known: tuple[int, int | None] | None) -> bool:
+async def _is_confirmed(pipe: Reader, stream: Stream, known: tuple[int, int | None] | None) -> bool:
     if known is None:
         return False
     check, pages = CoverageCheck(*known), count(1)
@@ -63,7 +63,7 @@ class CoverageCheck:
     """Decides of the events of one stream, newest first, whether the ledger knows of all gaps among them. Pure.
 
     Args:
-        ts: Time of the last item that it vouches for, ns.
+        ts: Time of the last item that it confirms, ns.
         number: Its number, where items are numbered.
     """
 
@@ -74,7 +74,7 @@ class CoverageCheck:
 
     @property
     def from_the_beginning(self) -> bool:
-        """Whether it knows of all, where there are no more entries: the oldest item joins what it vouches for."""
+        """Whether it knows of all, where there are no more entries: the oldest item joins what it confirms."""
         return self._oldest is None or self._oldest <= self._mark
 
     @property

@@ -1,4 +1,4 @@
-"""A run in the foreground does not end one that collects the same, unless it is told to.
+"""A run in the foreground does not end one that collects the same, unless it is ordered to.
 
 Under supervisord there is one process per collector, and what is there beside it is to be ended. By hand one may only
 want to look, and would take the fence from the live one.

@@ -37,7 +37,7 @@ class ResumePoints:
         behind: By stream, the id of the entry behind which the file's entries come.
         ends: Where the streams end now; None where there is none: whatever comes first begins it, if no other stream
             tells that Redis holds an older state. Of one whose key holds something else nothing is published.
-        ledger: The stream that vouches for the entries before it in the file. Once one of those has been left out,
+        ledger: The stream that confirms the entries before it in the file. Once one of those has been left out,
             what it says of their stream is, too.
     """
 
@@ -94,7 +94,7 @@ class ResumePoints:
         return False
 
     def _holds(self, statement: Packed) -> bool:
-        """Whether all is there that an entry of the ledger vouches for; where it does not say of what, all must be."""
+        """Whether all is there that an entry of the ledger confirms; where it does not say of what, all must be."""
         about = subject(statement)
         return not self._incomplete if about is None else about in self._known - self._incomplete
 
@@ -162,7 +162,7 @@ class SpoolReplay:
 
         Args:
             paths: The files.
-            ledger: Key of the ledger that vouches for what is in the streams.
+            ledger: Key of the ledger that confirms what is in the streams.
             meanwhile: Called again and again: a GiB takes half a minute.
 
         Raises:
@@ -217,7 +217,7 @@ class SpoolReplay:
 
 
 def parted(records: Iterable[Packed], ledger: bytes) -> Iterator[list[Packed]]:
-    """The records in portions, so that what the ledger says goes when what it vouches for is confirmed."""
+    """The records in portions, so that what the ledger says goes when what it confirms is confirmed."""
     part: list[Packed] = []
     for packed in records:
         if part and packed.key == ledger != part[-1].key:

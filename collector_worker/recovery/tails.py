@@ -24,7 +24,7 @@ behind a closed bar the pushes of the running one."""
 async def read_tails(
     pipe: Reader, streams: Streams, trades: TradeSequence, candles: Mapping[str, CandleSequence], now_ns: int
 ) -> set[bytes]:
-    """Set every stream's ids behind its last entry, and tell the tapes what was already published.
+    """Set every stream's ids behind its last entry, and tell the sequence what was already published.
 
     Entries that are not ours are passed over, bars from the future too; a key that is not a stream counts as empty.
 
@@ -137,7 +137,7 @@ def own_events(page: Page) -> list[Event]:
 def _restores(
     stream: Stream, event: Event, trades: TradeSequence, candles: Mapping[str, CandleSequence], now_ns: int
 ) -> bool:
-    """Whether the event says how far the stream has come; if so, the tape of its kind knows now."""
+    """Whether the event says how far the stream has come; if so, the sequence of its kind knows now."""
     match stream.data_type, event:
         case DataType.TRADE, Trade() if (number := number_of(event.trade_id)) is not None:
             _restore_trades(stream, trades, number, event, now_ns)

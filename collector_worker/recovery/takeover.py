@@ -10,7 +10,7 @@ from collector_worker.publish.buffer import Buffer
 from collector_worker.publish.coverage_stream import CoverageStream
 from collector_worker.publish.own_streams import Stream, Streams
 from collector_worker.publish.publisher import Publisher
-from collector_worker.recovery.coverage_check import fetchable, unvouched
+from collector_worker.recovery.coverage_check import fetchable, unconfirmed
 from collector_worker.recovery.spool_replay import SpoolReplay
 from collector_worker.recovery.tails import ahead_of_time, begin_later, read_tails, recall
 from collector_worker.telemetry.telemetry import Telemetry
@@ -77,7 +77,7 @@ async def take_over(run: NewRun, now_ns: int) -> Restored:
     recall(ledger_stream.history, streams, trades, candles)
     _report_ids_ahead(streams, now_ns, run.telemetry)
 
-    in_doubt = await unvouched(pipe, streams, ledger_stream.history)
+    in_doubt = await unconfirmed(pipe, streams, ledger_stream.history)
     run.ledger.remember(ledger_stream.history, in_doubt)
 
     ends = {stream.key_bytes: stream.ids.last for stream in streams.all()}

@@ -10,7 +10,7 @@ again now and then. One that lasts is probed: after ``PROBE_FIRST_S``, then ever
 and an answer to it that is no ban ends the ban. ``manager-cli unban`` ends it too. Who met a ban that Redis does not
 know of (it was away, or has lost it) tells it again.
 
-The host's name stands for its address. Machines with addresses of their own do not hinder each other; where several
+The host's name is used for its address. Machines with addresses of their own do not hinder each other; where several
 share one (or containers, each with a name of its own), each has to be configured to take its part of the limits.
 
 Processes with different rates, as while a changed fleet file is rolled out, use one time line too: each permit takes as
@@ -85,7 +85,7 @@ return {string.format('%.0f', start - now), unpack(told)}
 """
 
 # KEYS: ban. ARGV: seconds from now, why, us to the first probe, seconds to keep it. A shorter ban does not end a longer
-# one, and what a probe meets goes on with the ban that it was to probe. With 0 seconds it only tells.
+# one, and what a probe meets continues with the ban that it was to probe. With 0 seconds it only tells.
 _BAN = """
 local now = redis.call('TIME')
 now = now[1] * 1000000 + now[2]
@@ -183,7 +183,7 @@ class RateLimiter:
                 return waited_s
 
     async def watch(self) -> NoReturn:
-        """Keep what is told of a ban true, also while nobody asks for a permit; run until cancelled."""
+        """Keep what is reported of a ban true, also while nobody asks for a permit; run until cancelled."""
         while True:
             await self._banned.wait()
             await asyncio.sleep(self._look_pause_s())

@@ -235,7 +235,7 @@ def _first_data(feed: str) -> str:
 
 
 def _nothing() -> None:
-    """All is told at once."""
+    """All is reported at once."""
 
 
 def _rss_bytes() -> int:

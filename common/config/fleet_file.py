@@ -200,7 +200,7 @@ def _parse(raw: dict[str, Any]) -> _File:
     """The file's tables, each in its place.
 
     Raises:
-        InvalidConfigurationError: Something in them is unknown, missing, or of a wrong type; the place stands in front.
+        InvalidConfigurationError: Something in them is unknown, missing, or of a wrong type; the place is in front.
     """
     _refuse_unknown("", raw, _File.__struct_fields__)
     for name in raw:
@@ -240,7 +240,7 @@ def _place(index: int, table: object) -> str:
 
 
 def _decode(place: str, table: object, struct: type[_T]) -> _T:
-    """A table as its struct; each refusal names the place, what stands there, and what may."""
+    """A table as its struct; each refusal names the place, what is there, and what may."""
     if not isinstance(table, dict):
         raise InvalidConfigurationError(f"{place}: is {_kind(table)}, must be a table")
     _refuse_unknown(place, table, struct.__struct_fields__)
@@ -286,7 +286,7 @@ def _misfit(name: str, value: Any, says: str) -> str:
 
 
 def _kind(value: object) -> str:
-    """What stands there: as it is written where that is short."""
+    """What is there: as it is written where that is short."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, (int, float)):
@@ -351,7 +351,7 @@ def _resolve(ground: Ground, given: _Collector) -> ExchangeCollectorConfig:
 
 @contextmanager
 def _told_at(place: object) -> Iterator[None]:
-    """What is refused within is told with its place in front."""
+    """What is refused within is reported with its place in front."""
     try:
         yield
     except FleetError as error:

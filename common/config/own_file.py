@@ -65,5 +65,5 @@ def _decoded(path: Path, content: bytes) -> str:
         )
     try:
         return content.decode("utf-8-sig")
-    except ValueError:  # no cause: it would hold what stands there
+    except ValueError:  # no cause: it would hold what is there
         raise InvalidConfigurationError(f"{path}: is not text in UTF-8; save it as that") from None

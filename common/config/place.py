@@ -27,7 +27,7 @@ def unfit(root: Path) -> str:
     sign = next((sign for sign in _SIGNS if sign in text), None)
     if sign is not None or not text.isprintable():
         found = "a control character" if sign is None else repr(sign)
-        return f"the folder {text!r} holds {found}, which supervisord's settings cannot express"
+        return f"the folder {text!r} holds {found}, which supervisord's settings cannot hold"
     length = len(str(root / _SOCKET).encode(errors="surrogateescape")) + _WHILE_IT_STARTS
     if length > SOCKET_PATH_MAX_BYTES:
         return (

@@ -1,4 +1,4 @@
-"""The fleet file as the manager has taken it: what holds, whatever stands in the fleet file meanwhile.
+"""The fleet file as the manager has taken it: what holds, whatever is in the fleet file meanwhile.
 
 Beside the workers' files, which have the run-time changes in them, so that the commands see the fleet that the manager
 sees. As there, no secret is in it.

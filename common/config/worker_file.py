@@ -1,6 +1,6 @@
 """The file that the manager hands to a worker: its configuration as applied.
 
-A worker that restarts by itself goes on with what was applied, whatever stands in the fleet file meanwhile. No secret
+A worker that restarts by itself continues with what was applied, whatever is in the fleet file meanwhile. No secret
 is in it: the password of Redis is found where the fleet file's readers find it.
 """
 
@@ -24,7 +24,7 @@ class RedisPlace(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     Attributes:
         redis_url: The address without its password; ``TICKFLEET_REDIS_URL`` outranks it, as everywhere.
         password_file: Where the password has a file of its own, else empty.
-        fleet_file: Set only where the password stands in the address in the fleet file.
+        fleet_file: Set only where the password is in the address in the fleet file.
     """
 
     redis_url: str

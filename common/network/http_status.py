@@ -7,7 +7,7 @@
 | 451 | the exchange does not serve this place: if it says so again, only another address or another place helps |
 | 301, 302, 303, 307, 308 | the exchange is elsewhere: where is said |
 
-(Binance sheet, section 3; RFC 9110, section 15.4.) What other statuses mean stands in the body.
+(Binance sheet, section 3; RFC 9110, section 15.4.) What other statuses mean is in the body.
 """
 
 import re
@@ -24,7 +24,7 @@ DEFAULT_BAN_S = {BANNED: 120.0, TOO_MANY: 10.0, FORBIDDEN: 300.0}
 
 LONGEST_BAN_S = {BANNED: 3 * 24 * 3600.0, TOO_MANY: 3600.0, FORBIDDEN: 3600.0}
 """No answer is believed beyond this. Bans last for three days at most (Binance sheet, section 3), limits count by
-minutes; one that lasts for longer is told again by the next answer."""
+minutes; one that lasts for longer is reported again by the next answer."""
 
 MOVED = frozenset({301, 302, 303, 307, 308})
 _HOST = re.compile(r"[A-Za-z0-9._-]{1,253}(:[0-9]{1,5})?\Z|\[[0-9A-Fa-f:.]{2,45}\](:[0-9]{1,5})?\Z")

@@ -1,4 +1,4 @@
-"""How a process lives until it is told to stop: one main task, two signals, no orphan tasks."""
+"""How a process lives until it is ordered to stop: one main task, two signals, no orphan tasks."""
 
 import asyncio
 import signal

@@ -22,7 +22,7 @@ LOG = logging.getLogger("tickfleet.service")
 
 
 def fleet_in_force(fleet_path: Path, environment: Environment) -> Fleet:
-    """The fleet as the manager has taken it; the file as it stands where no manager has.
+    """The fleet as the manager has taken it; the file as it is where no manager has.
 
     Raises:
         InvalidConfigurationError: No manager has, and the file cannot be used.
@@ -49,7 +49,7 @@ def fleet_redis(environment: Environment) -> RedisConfig:
 def run_service(name: str, work: Callable[[RedisConfig], Coroutine[Any, Any, None]]) -> int:
     """Run ``work`` with the fleet's Redis until SIGTERM or Ctrl-C; the exit code.
 
-    An error of ours is told in one line, with its exit code. Logs go to stderr.
+    An error of ours is reported in one line, with its exit code. Logs go to stderr.
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     try:

@@ -1,7 +1,7 @@
 """The append-only file of an embedded Redis or Valkey: is its end whole, and how a damaged end is cut off.
 
 A power cut may leave zeros, rubbish or half a command behind what was written last; the server then does not load the
-file at all. What stands before is whole, so the file is cut behind its last whole command, and what is cut off is kept
+file at all. What is before is whole, so the file is cut behind its last whole command, and what is cut off is kept
 beside it: a copy of all of it finds no room on the disk whose filling up was the damage. Damage with whole commands
 behind it is something else: nothing is cut there unless a person says so.
 
@@ -72,10 +72,10 @@ class Scan(Struct, frozen=True):
     """How far a sequence of commands is whole.
 
     Attributes:
-        end: Behind the last whole command that stands in no open transaction.
+        end: Behind the last whole command that is in no open transaction.
         bad: Where the next command, or line, is not whole; the length where all are.
-        goes_on: Whether a whole command stands somewhere behind that.
-        unknown: Of a command that is whole and that the server does not have, which stands at ``bad``: its word.
+        goes_on: Whether a whole command is somewhere behind that.
+        unknown: Of a command that is whole and that the server does not have, which is at ``bad``: its word.
     """
 
     end: int

@@ -60,7 +60,7 @@ def _words(error: Exception, config: RedisConfig) -> str:
         return describe(refusal, _command_of(cause))
     if isinstance(cause, _LOST):
         return file_trouble(read_address(config.url)) or f"{UNREACHED}: {_cause_of(cause)}"
-    return "does not work for us as it stands"
+    return "does not work for us as it is"
 
 
 _LOST = (redis.ConnectionError, redis.TimeoutError, OSError, redis.exceptions.RedisClusterException)
@@ -159,7 +159,7 @@ _OF_THE_SERVER = (
 )
 
 _AS_TEXT: dict[str, Any] = {"decode_responses": True, "encoding_errors": "replace"}
-"""A foreign, binary value in one of our keys is read as damaged text, and does not break the reply it stands in."""
+"""A foreign, binary value in one of our keys is read as damaged text, and does not break the reply it is in."""
 
 
 class _AsyncServer(AsyncRedis):

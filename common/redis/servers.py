@@ -266,5 +266,5 @@ async def _replies(line: RedisConnection, *commands: tuple[Scalar, ...]) -> list
 
 
 def _short(error: RedisUnreachableError, host: Host) -> str:
-    """Without the address, which stands in front of it already."""
+    """Without the address, which is in front of it already."""
     return str(error).removeprefix(f"Redis at {shown(host)} ")

@@ -1,4 +1,4 @@
-"""The keys in Redis, by name: what stands behind each, for how long, and what its words mean."""
+"""The keys in Redis, by name: what is behind each, for how long, and what its words mean."""
 
 from collections.abc import Sequence
 
@@ -37,7 +37,7 @@ class Channel(Struct, frozen=True, kw_only=True):
     Attributes:
         address: The key, with parameters in braces.
         kind: Its type in Redis: ``stream``, ``hash`` or ``string``.
-        words: What stands there.
+        words: What is there.
         messages: What may stand there, by the names of ``messages.MESSAGES``.
         maxlen: How many entries a stream keeps, about.
         ttl_s: When it goes where nobody renews it.
@@ -83,7 +83,7 @@ CHANNELS: dict[str, Channel] = {
     "trade": _data(
         DataType.TRADE,
         "trade",
-        words="One entry per trade, once and in the exchange's order; `gap` stands where some are missing for good.",
+        words="One entry per trade, once and in the exchange's order; `gap` marks where some are missing for good.",
     ),
     "orderbook": _data(
         DataType.ORDERBOOK,

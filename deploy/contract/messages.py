@@ -1,4 +1,4 @@
-"""What stands in Redis, by name: the schema and an example of each kind of entry, hash and text.
+"""What is in Redis, by name: the schema and an example of each kind of entry, hash and text.
 
 Where a struct defines it, the struct is the source. What is written field by field (the ``:book`` hash, the manager's
 heartbeat, dead letters) is set down here; tests hold it against what is really written.

@@ -93,7 +93,7 @@ def _may_be_none(part: Schema) -> bool:
 
 
 def as_text(part: Schema) -> Schema:
-    """The schema of the text that stands for a value."""
+    """The schema of the text that means a value."""
     (option,) = _options(part)  # a field that may be of two kinds could not be told from its text
     words = {"description": part["description"]} if "description" in part else {}
     words = words or {name: text for name, text in option.items() if name == "description"}

@@ -1,7 +1,7 @@
 """Writes all that the collectors publish to Parquet files, every entry once, whatever happens to the process.
 
 - Where they are, what they are called, and why a kill costs nothing: ``segment_files``.
-- A row per entry (``layout``), ``gap`` and ``feed_status`` too. ``missed`` stands where retention was
+- A row per entry (``layout``), ``gap`` and ``feed_status`` too. ``missed`` is where retention was
   faster than this reader, ``unreadable`` where an entry is none that this version knows.
 - A file ends after ``--every-s``, at the end of its day, and when it, or all together, hold too much.
 - SIGTERM: the open files are finished, within 5 s; what is not finished by then is removed, and said. What was in it,

@@ -127,7 +127,7 @@ class BarMaker:
             LOG.warning("%s %s comes after its bar was published: it is in none", entry.stream, entry.id)
 
     def due(self, look: CoverageView, now_ns: int) -> Iterator[OutputEntry]:
-        """The bars that are final, if all is read that ``look`` vouches for.
+        """The bars that are final, if all is read that ``look`` confirms.
 
         ``look`` may be one that was given before: ``CoverageReader`` gives it for as long as it may be old. A new one
         was taken after what was read.

@@ -60,7 +60,7 @@ def tables() -> list[Table]:
         ),
         Table(
             "[defaults] and [[collectors]]",
-            "What stands in `[defaults]` holds for every collector; a collector's own table outranks it. Without"
+            "What is in `[defaults]` holds for every collector; a collector's own table outranks it. Without"
             " `data_types` a collector collects all that its exchange has.",
             [key for key in collector if key.name in options],
             lambda file: file["collectors"][0] | file["defaults"],

@@ -117,4 +117,4 @@ def _escape(text: str) -> str:
 def _refuse_unreadable(path: str, forbidden: tuple[str, ...]) -> None:
     found = next((part for part in forbidden if part in path), None)
     if found is not None:
-        raise InvalidConfigurationError(f"the path {path!r} holds {found!r}, which supervisord's files cannot express")
+        raise InvalidConfigurationError(f"the path {path!r} holds {found!r}, which supervisord's files cannot hold")

@@ -102,7 +102,7 @@ class Reconciler:
         finally:
             self._working = False
         mended, self.trouble = bool(self.trouble), ""
-        if told or mended or not applied.nothing:  # what was told to have failed is told to be over
+        if told or mended or not applied.nothing:  # what was told to have failed is reported to be over
             details = {
                 "added": " ".join(collector_name(program) for program in applied.added),
                 "changed": " ".join(collector_name(program) for program in applied.changed),

@@ -1,4 +1,4 @@
-"""The command line: global options, the list of commands, and how an error is told: one line and an exit code."""
+"""The command line: global options, the list of commands, and how an error is reported: one line and an exit code."""
 
 import os
 import re

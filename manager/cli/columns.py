@@ -1,6 +1,6 @@
 """Tables for a terminal in which no text is ever cut: what does not fit is a whole column, and that is said.
 
-A terminal that is too narrow for all gets the most important columns; one in which nothing stands goes first. Texts
+A terminal that is too narrow for all gets the most important columns; one without any text goes first. Texts
 that may be broken over lines are, between words; ids, times and verdicts are not. Imports rich.
 """
 

@@ -30,7 +30,7 @@ def _redis_client(config: RedisConfig) -> "SyncRedis":
 
 
 class Standing(Struct, frozen=True, kw_only=True):
-    """How the fleet file stands to what the manager has taken from it.
+    """How the fleet file is to what the manager has taken from it.
 
     Attributes:
         fleet: What the manager has taken; the file itself where none has.
@@ -68,7 +68,7 @@ class Tools(Struct, frozen=True, kw_only=True):
     clock: Clock = SystemClock()
 
     def fleet(self) -> Fleet:
-        """The fleet that holds; what is wrong with its file meanwhile is told in one line.
+        """The fleet that holds; what is wrong with its file meanwhile is reported in one line.
 
         Raises:
             InvalidConfigurationError: As ``standing``.

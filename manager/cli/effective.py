@@ -22,7 +22,7 @@ class Site(Struct, frozen=True):
     Attributes:
         standing: Whether the fleet file says more than ``file``.
         changes: Those at run time.
-        file: The fleet file as the manager has taken it; as it stands where none has, or for what would take it.
+        file: The fleet file as the manager has taken it; as it is where none has, or for what would take it.
         desired: With the run-time changes.
     """
 

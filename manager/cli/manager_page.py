@@ -18,7 +18,7 @@ def is_ours(said: Mapping[str, str], process: Process | None, fleet_file: str) -
     """Whether a page is that of this fleet's manager: another fleet's may have this port.
 
     Args:
-        said: See ``read_page``. One that stands by says nothing of itself.
+        said: See ``read_page``. One that is on standby says nothing of itself.
         process: That of our manager; None where that is not known.
         fleet_file: The path of the fleet file.
     """

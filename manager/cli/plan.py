@@ -58,7 +58,7 @@ class Plan(Struct, frozen=True, kw_only=True):
 
 
 def make_plan(wanted: Iterable[WorkerFile], applied: Mapping[CollectorId, WorkerFile | None]) -> Plan:
-    """Compare what is wanted with what is applied; None stands for what cannot be read any more."""
+    """Compare what is wanted with what is applied; None means what cannot be read any more."""
     wanted_by_id = {content.collector.id: content for content in wanted}
     touched = [_touch(content, applied[name]) for name, content in wanted_by_id.items() if name in applied]
     changed = tuple(each for each in touched if each.differences)

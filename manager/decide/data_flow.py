@@ -60,7 +60,7 @@ def judge_flow(config: ExchangeCollectorConfig, heartbeat: Heartbeat, settings: 
 def can_be_cured(heartbeat: Heartbeat) -> bool:
     """Whether a restart may bring back the data of a silent collector.
 
-    It cannot where there is no connection, which the worker goes on trying by itself for as long as it takes.
+    It cannot where there is no connection, which the worker keeps trying by itself for as long as it takes.
     """
     if heartbeat.state is not WorkerState.RUNNING:
         return False

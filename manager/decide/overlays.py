@@ -1,6 +1,6 @@
 """What the manager knows beyond a single look, and what that makes of the judgements.
 
-It stands in the manager's heartbeat too, so that commands tell the same as the manager.
+It is in the manager's heartbeat too, so that commands tell the same as the manager.
 """
 
 from collections.abc import Iterable, Mapping
@@ -91,7 +91,7 @@ def overlays_of(
 
 
 def read_overlays(fields: Mapping[str, str]) -> Overlays:
-    """The marks in the manager's heartbeat; none where there is no manager, or what stands there is not ours."""
+    """The marks in the manager's heartbeat; none where there is no manager, or what is there is not ours."""
     try:
         outages = msgspec.json.decode(fields.get("outages", "{}"), type=dict[str, OutageMark])
         names = msgspec.json.decode(fields.get("stood_down", "[]"), type=frozenset[str])

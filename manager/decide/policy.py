@@ -74,7 +74,7 @@ class Action(Struct, frozen=True, kw_only=True):
 
 
 class Conditions(Struct, frozen=True, kw_only=True):
-    """What stands in the way of some actions. While the manager is blind or late the loop asks for none at all.
+    """What is in the way of some actions. While the manager is blind or late the loop asks for none at all.
 
     Attributes:
         settling: Redis was away, or we were late or not there, until a moment ago: a missing heartbeat proves nothing

@@ -1,6 +1,6 @@
 """Pure: the fleet file and what operators have changed at run time make the fleet that should be now.
 
-The changes are the hash ``keys.FLEET_DESIRED``: collector id to a wish in JSON, at most one per collector.
+The changes are the hash ``keys.FLEET_DESIRED``: collector id to an override in JSON, at most one per collector.
 
 | state | meaning |
 | --- | --- |
@@ -54,11 +54,11 @@ class Stamp(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Override(Stamp, frozen=True, kw_only=True, omit_defaults=True):
-    """A run-time change as it stands in Redis, stamped by who made it.
+    """A run-time change as it is in Redis, stamped by who made it.
 
     Attributes:
         config: For a collector that the fleet file does not list: its table under ``[[collectors]]``.
-        added: Who added it, where the wish is a later one.
+        added: Who added it, where the override is a later one.
     """
 
     state: OverrideState
@@ -120,7 +120,7 @@ class Desired(Struct, frozen=True, kw_only=True):
 
 
 def encode(override: Override) -> str:
-    """The wish as it stands in Redis."""
+    """The override as it is in Redis."""
     return msgspec.json.encode(override).decode()
 
 
@@ -172,7 +172,7 @@ def _read(field: str, text: str) -> tuple[CollectorId, Override]:
 
 
 def _beside_the_file(override: Override, config: ExchangeCollectorConfig) -> Override | None:
-    """What is left of a wish about a collector that the file lists."""
+    """What is left of an override about a collector that the file lists."""
     if override.state is OverrideState.ENABLED and (override.config is not None or config.enabled):
         return None
     return replace(override, config=None, added=None)
@@ -188,7 +188,7 @@ def _resolve(
 
 
 def _with(config: ExchangeCollectorConfig, override: Override | None) -> ExchangeCollectorConfig | None:
-    """The file's collector as the wish leaves it; None where it is removed."""
+    """The file's collector as the override leaves it; None where it is removed."""
     if override is None:
         return config
     if override.state is OverrideState.REMOVED:

@@ -1,7 +1,7 @@
 """Does the manager that acts look after another fleet than ours? Then we are no stand-by for it.
 
 Who takes over from a manager brings in its own fleet. So one with another fleet does not ask for the lease: it says
-why, and what its own host should collect is not collected until that is mended. Whether it is the same fleet is told by
+why, and what its own host should collect is not collected until that is mended. Whether it is the same fleet shows in
 a digest in the heartbeat of the manager that acts, as hosts have copies of the file.
 """
 

@@ -112,7 +112,7 @@ class Wanted:
             return
         try:
             await asyncio.to_thread(self._record, fleet)
-        except OSError as error:  # what was written before goes on to be shown; the keeper tells of the folder
+        except OSError as error:  # what was written before is still shown; the keeper tells of the folder
             get_logger().warning("taken_file_not_written", why=str(error))
             return
         self._recorded = fleet
@@ -122,7 +122,7 @@ class Wanted:
         self._recorded = None
 
     async def tidy(self, link: RedisLink) -> None:
-        """Drop what is left over of wishes that the fleet file has overtaken, unless somebody changes them now."""
+        """Drop what is left over of overrides that the fleet file has overtaken, unless somebody changes them now."""
         for field, left in self.desired.spent.items():
             try:
                 with translated_errors(link.config):

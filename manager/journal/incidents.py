@@ -56,7 +56,7 @@ class Incidents:
     def look(
         self, lease: Lease, redis_trouble: str, pulses: Mapping[CollectorId, Pulse] | None, rival: str = ""
     ) -> Iterator[JournalEntry]:
-        """What is new in this round. What concerns the fleet is told by the manager that leads.
+        """What is new in this round. What concerns the fleet is reported by the manager that leads.
 
         Args:
             lease: Who leads.
@@ -74,7 +74,7 @@ class Incidents:
             yield from self._of_keys(pulses)
 
     def _of_redis(self, trouble: str) -> Iterator[JournalEntry]:
-        """That it was away is told when it is back, as that is when it can be written; a long time is told before."""
+        """That it was away is reported when it is back: only then can it be written; a long time is reported before."""
         now = Instant(self._clock.now_ns(), self._clock.monotonic_s())
         if trouble:
             self._away, self._away_why = self._away or now, trouble
@@ -196,7 +196,7 @@ class Incidents:
 def _new_gaps(
     before: Mapping[CollectorId, tuple[str, int]], pulses: Mapping[CollectorId, Pulse]
 ) -> Iterable[tuple[CollectorId, int]]:
-    """Another run counts from 0. What a collector had lost before we saw it first is told already, or long ago."""
+    """Another run counts from 0. What a collector had lost before we saw it first is reported already, or long ago."""
     for collector, pulse in pulses.items():
         if pulse.heartbeat is None or collector not in before:
             continue

@@ -22,7 +22,7 @@ from tickfleet.errors import FleetError, RedisUnreachableError
 
 
 class Witness(Protocol):
-    """Who is told of all that is remembered."""
+    """Who hears of all that is remembered."""
 
     def noted(self, entry: JournalEntry) -> None:
         """One more entry."""
@@ -36,7 +36,7 @@ class Witness(Protocol):
 class Memory:
     """The history, and the journal that it can be rebuilt from.
 
-    ``settings`` may be replaced; ``witness`` is told of each entry.
+    ``settings`` may be replaced; ``witness`` hears of each entry.
 
     A journal that Redis will not let us read is no reason to leave the fleet alone: then the history begins empty, and
     is rebuilt as soon as the journal can be read.

@@ -94,7 +94,7 @@ class JournalEntry(Struct, frozen=True, kw_only=True):
 
 
 def to_fields(entry: JournalEntry) -> dict[str, str | int]:
-    """The entry as it stands in the stream."""
+    """The entry as it is in the stream."""
     return {
         **entry.details,
         "at": entry.at_ns,

@@ -17,7 +17,7 @@ class Verdict(Enum):
     QUIET = "quiet"  # silent, but something else shows that the market rests: healthy
     STARTING = "starting"
     SILENT = "silent"  # its loop turns but data that should flow does not
-    HUNG = "hung"  # its process lives but its loop stands still
+    HUNG = "hung"  # its process lives but its loop hangs
     DEAD = "dead"  # there is no process
     CRASH_LOOPING = "crash_looping"  # parked after too many restarts, until its next try
     EXCHANGE_OUTAGE = "exchange_outage"  # silent together with most of its exchange; no restart helps
@@ -38,7 +38,7 @@ class Pulse(Struct, frozen=True, kw_only=True):
         expired: Its key is gone, so nobody has written it for the length of its TTL.
         readable: False where the key holds something else than a heartbeat, or we may not read it.
         refusal: Why we may not, a phrase.
-        fields: The hash as it stands in Redis now.
+        fields: The hash as it is in Redis now.
     """
 
     heartbeat: Heartbeat | None = None

@@ -17,7 +17,7 @@ def was_late(before: Instant, now: Instant, settings: ManagerSettings, waited_s:
 
     What the loop may have waited for others, ``waited_s`` at most, is not its own lateness.
 
-    The monotonic clock shows a SIGSTOP or a starved machine. It stands still while the machine sleeps; then, as when
+    The monotonic clock shows a SIGSTOP or a starved machine. It does not move while the machine sleeps; then, as when
     somebody sets the clock, the wall clock has moved by another amount.
     """
     passed_s = now.monotonic_s - before.monotonic_s

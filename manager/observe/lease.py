@@ -23,7 +23,7 @@ class Lease:
     """Says whether this manager may act: it holds the lease, or nobody can.
 
     A key that Redis does not let us use (it holds something else, Redis is full) changes nothing: who led leads on, who
-    stood by stands by, and where nobody is known to lead, we do: an unhealed fleet is worse than one that is healed
+    stood by is on standby, and where nobody is known to lead, we do: an unhealed fleet is worse than one that is healed
     twice. The price: where the holder ends while the key cannot be used, those who stand by do not learn of it, and
     nobody leads before the key can be used again or a manager is started anew; ``trouble`` says why.
 

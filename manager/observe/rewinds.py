@@ -88,5 +88,5 @@ class RewindWatch:
         try:
             self._file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._file.write_text(f"{now_ns} {self._url}", encoding="utf-8")
-        except OSError as error:  # then only a Redis that comes back while we run is told
+        except OSError as error:  # then only a Redis that comes back while we run is reported
             get_logger().warning("tide_not_kept", why=error.strerror)

@@ -51,7 +51,7 @@ class NoWrites(Struct, frozen=True):
 
 
 def encode(no_writes: NoWrites | None) -> str:
-    """As it stands in the manager's heartbeat; empty while Redis takes writes."""
+    """As it is in the manager's heartbeat; empty while Redis takes writes."""
     return "" if no_writes is None else msgspec.json.encode(no_writes).decode()
 
 

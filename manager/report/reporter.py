@@ -172,7 +172,7 @@ class Reporter:
                 self._webhook.put(alert.text)
 
     def recalled(self, entries: Iterable[JournalEntry]) -> None:
-        """The journal as it was read: what stands in it was told by the one who wrote it."""
+        """The journal as it was read: what is in it was told by the one who wrote it."""
         entries = list(entries)
         self._restarts = Restarts(entries)
         self._book = AlertBook(to_ns(self._settings.realert_after_s))

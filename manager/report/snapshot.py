@@ -57,7 +57,7 @@ class Snapshot:
 
 
 def why_unwell(shown: Shown, now_s: float) -> str:
-    """Why the manager cannot do its work, a phrase; empty while it can. One that stands by is well."""
+    """Why the manager cannot do its work, a phrase; empty while it can. One that is on standby is well."""
     age_s = now_s - shown.at_s
     if age_s > TURNS_WITHIN_S:
         return f"the loop has not turned for {age_s:.0f} s"

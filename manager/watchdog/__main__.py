@@ -12,7 +12,7 @@ def main() -> None:
     """Watch until supervisord ends."""
     parser = argparse.ArgumentParser(
         prog="python -m manager.watchdog",
-        description="Has supervisord restart a manager whose loop stands still. Started by supervisord.",
+        description="Has supervisord restart a manager whose loop hangs. Started by supervisord.",
     )
     parser.add_argument("root", type=Path, help="the folder with deploy/ and var/")
     parser.add_argument("--program", default="manager", help="the manager's name under supervisord")

@@ -56,8 +56,8 @@ class Guard:
     def _keep_logs(self) -> None:
         """Without the folder of logs supervisord starts nothing, a manager that could make it neither.
 
-        It is told to open its files anew only where the folder was there at the look before: who still removes it would
-        take it away once more, and supervisord ends where it cannot open them.
+        It is ordered to open its files anew only where the folder was there at the look before: who still removes it
+        would take it away once more, and supervisord ends where it cannot open them.
         """
         folder = self._var / "log"
         before, self._misplaced = self._misplaced, [logs.OWN]

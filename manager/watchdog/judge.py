@@ -1,6 +1,6 @@
 """Pure: does the manager hang?
 
-All times are of our own monotonic clock. It stands still while the machine sleeps; and a pause between two looks that
+All times are of our own monotonic clock. It does not move while the machine sleeps; and a pause between two looks that
 is much longer than between ticks shows that we, or supervisord, were suspended, and the manager perhaps with us.
 """
 

@@ -1,6 +1,6 @@
 """Which of supervisord's logs are not where they belong: somebody has removed or moved files that it has open.
 
-It writes on to those until it is told to open its logs anew, and nobody can read what it writes.
+It writes on to those until it is ordered to open its logs anew, and nobody can read what it writes.
 """
 
 import os

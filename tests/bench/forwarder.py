@@ -1,4 +1,4 @@
-"""The forwarder, a program in C that stands beside the collectors (``forwarder.c``): built where it is measured."""
+"""The forwarder, a program in C that is beside the collectors (``forwarder.c``): built where it is measured."""
 
 import subprocess
 from pathlib import Path

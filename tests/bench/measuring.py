@@ -19,7 +19,7 @@ _POLL_S = 0.005
 _LOOK_S = 0.5
 _ARRIVAL_S = 60.0
 _TAIL_S = 0.5
-"""How long a steady load goes on after the measurement, so that its last reading is taken under load."""
+"""How long a steady load continues after the measurement, so that its last reading is taken under load."""
 
 _NS_PER_S = 1_000_000_000
 _FLOOR_KEY = "bare"

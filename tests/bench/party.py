@@ -23,7 +23,7 @@ def entries_added(facts: Facts) -> int:
 
 
 def last_number(facts: Facts) -> int:
-    """The number of the last trade in a stream of ours: it stands in the entry's id."""
+    """The number of the last trade in a stream of ours: it is in the entry's id."""
     return int(bytes(facts[b"last-generated-id"]).partition(b"-")[2])
 
 
@@ -82,9 +82,9 @@ def our_trades(transport: str, *, fast_path: bool = True) -> Party:
 
 
 def kinds_of(transports: Sequence[str], *, tls: bool) -> list[tuple[str, bool]]:
-    """Transport of a collector, and whether it has the express: each with it; the first, without TLS, also without.
+    """Transport of a collector, and whether it has the fast path: each with it; the first, without TLS, also without.
 
-    Where the express is not compiled nobody has it.
+    Where the fast path is not compiled nobody has it.
     """
     if compiled() is None:
         return [(transport, False) for transport in transports]

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 _TOO_LONG = ("rounds", "turns", "series")
-"""What stands in the document only."""
+"""What is in the document only."""
 
 _MOST_COLUMNS = 16
 

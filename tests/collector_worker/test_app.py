@@ -253,7 +253,7 @@ async def test_a_stream_s_key_of_another_type_degrades_until_it_takes_entries(re
         state, error, _ = last_words(redis_server)
         assert (state, error) == (
             WorkerState.STOPPED,
-            f"Redis refuses entries: something else stands in the place of {PREFIX}ticker",
+            f"Redis refuses entries: something else is in the place of {PREFIX}ticker",
         )
         async with running(make()) as work:
             await until(lambda: (beat := heartbeat(redis_server)) and beat.state is WorkerState.DEGRADED)

@@ -27,7 +27,7 @@ MS = 1_767_225_600_000
 
 
 class Exchange:
-    """Sends tickers to one connection or another, when it is told to."""
+    """Sends tickers to one connection or another, when it is ordered to."""
 
     def __init__(self) -> None:
         self.peers: list[Peer] = []

@@ -1,4 +1,4 @@
-"""Why an exchange cannot be reached is told alike by REST and by both libraries of sockets, in a collector's loop."""
+"""Why an exchange cannot be reached is reported alike by REST and both socket libraries, in a collector's loop."""
 
 import asyncio
 import errno

@@ -112,7 +112,7 @@ def entries(redis: RedisServer, key: str) -> list[tuple[str, dict[str, str]]]:
 
 
 def assert_trades_are_whole(redis: RedisServer, exchange: SimulatorProcess) -> None:
-    """From the first published trade to the last, every one of the exchange's stands there once, in order."""
+    """From the first published trade to the last, every one of the exchange's is there once, in order."""
     got = [fields for _, fields in entries(redis, STREAMS[0]) if fields["type"] == "trade"]
     first, last = int(got[0]["trade_id"]), int(got[-1]["trade_id"])
     record = exchange.get(f"/sim/trades?instId=BTC-USDT&after={first - 1}&limit={last - first + 1}")

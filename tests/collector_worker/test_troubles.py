@@ -40,7 +40,7 @@ def test_whatever_can_be_in_trouble_can_be_out_of_it() -> None:
 
 
 class LateRest(RestClient, frozen=True):
-    """A REST that fails only when it is told to."""
+    """A REST that fails only when it is ordered to."""
 
     requested: asyncio.Event = field(default_factory=asyncio.Event)
     fail: asyncio.Event = field(default_factory=asyncio.Event)

@@ -151,7 +151,7 @@ def test_quotes_and_backslashes_are_escaped() -> None:
 def test_a_control_character_is_refused_without_being_shown(bad: str, tmp_path: Path) -> None:
     with pytest.raises(InvalidConfigurationError) as refused:
         server_config(RedisConfig(password=bad), tmp_path)
-    assert str(refused.value) == "its password holds a control character, which Redis' configuration cannot express"
+    assert str(refused.value) == "its password holds a control character, which Redis' configuration cannot hold"
 
 
 def test_a_file_that_others_could_read_is_replaced(tmp_path: Path) -> None:
@@ -180,7 +180,7 @@ def test_a_password_that_cannot_be_is_one_line_without_it(tmp_path: Path) -> Non
     server = start(tmp_path, f"redis://127.0.0.1:{free_port()}/0", "hunter\t2")
     assert server.wait(20) == 78
     server.stop()
-    why = "its password holds a control character, which Redis' configuration cannot express"
+    why = "its password holds a control character, which Redis' configuration cannot hold"
     assert server.text() == f"redis: {why}\n"
 
 
@@ -282,7 +282,7 @@ def test_damage_elsewhere_is_refused_until_a_person_has_it_cut(embedded: Embedde
 def test_a_damaged_base_is_refused_once_the_server_has_not_taken_it(embedded: Embedded) -> None:
     base = embedded.written(1)[0]
     base.write_bytes(base.read_bytes()[:-4])
-    for expected in ("", f"redis: the base {base} is damaged, and all that came later stands on it: not started"):
+    for expected in ("", f"redis: the base {base} is damaged, and all that came later builds on it: not started"):
         process = embedded.run()
         assert process.wait(PATIENCE_S) == 1, "the server refuses in its own words first"
         process.stop()

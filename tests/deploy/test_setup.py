@@ -174,7 +174,7 @@ def test_a_folder_that_supervisord_cannot_name(name: str, sign: str, tmp_path: P
     for done in (setup(tmp_path / name), run(UP_TO_THE_INSTALLATION, tmp_path / name, "--check-place")):
         assert (done.returncode, done.stderr) == (
             2,
-            f"setup: the folder {str(tmp_path / name)!r} holds {sign}, which supervisord's settings cannot express:"
+            f"setup: the folder {str(tmp_path / name)!r} holds {sign}, which supervisord's settings cannot hold:"
             " move the whole folder to a short path without % and quotes, and run make setup there\n",
         )
     assert not (tmp_path / name / "var").exists()

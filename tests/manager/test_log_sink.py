@@ -16,7 +16,7 @@ def _unconfigured() -> Iterator[None]:
 
 
 class Fragile(io.StringIO):
-    """A stream that fails when it is told to."""
+    """A stream that fails when it is ordered to."""
 
     error: Exception | None = None
 

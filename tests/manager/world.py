@@ -54,7 +54,7 @@ class Trouble(Enum):
     QUIET = "quiet"  # nobody trades
     MUTE = "mute"  # the exchange sends it nothing, whatever it does
     STUCK = "stuck"  # its process gets nothing, another one would
-    HANGS = "hangs"  # its loop stands still
+    HANGS = "hangs"  # its loop hangs
     ALWAYS_HANGS = "always_hangs"  # and so does that of every other process
     CRASHES = "crashes"  # every process ends within a second
     EXITS = "exits"  # its process ends, another one would not

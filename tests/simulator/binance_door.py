@@ -26,7 +26,7 @@ class Door:
     """
 
     ws_paths = ("", "")
-    """A collector is told the base and adds ``/ws/...`` or ``/stream?streams=...`` itself."""
+    """A collector is given the base and adds ``/ws/...`` or ``/stream?streams=...`` itself."""
     idle_limit_ms: int | None = None
 
     def __init__(self, max_life_ms: int | None, connect_limit: int | None) -> None:

@@ -56,7 +56,7 @@ class ManualClock:
         return self._now_ms
 
     def move(self, by_ms: int) -> None:
-        """Let time pass; everyone who waits for it goes on when the event loop turns."""
+        """Let time pass; everyone who waits for it continues when the event loop turns."""
         self._now_ms += by_ms
         self._moved.set()
         self._moved = asyncio.Event()

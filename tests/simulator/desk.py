@@ -16,7 +16,7 @@ from tests.simulator.order_flow import OrderFlow
 from tests.simulator.tape import Tape
 
 _IDS_FROM_MS = 1_600_000_000_000
-"""Ids start from the clock, so that a simulator started again goes on above its earlier ids."""
+"""Ids start from the clock, so that a simulator started again continues above its earlier ids."""
 _LEVEL_IDS_PER_MS = 4
 """More than any market here changes levels in a millisecond, for the same reason."""
 

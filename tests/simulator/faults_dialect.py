@@ -129,7 +129,7 @@ class Dialect(Protocol):
         """The body of a book without levels on some sides."""
 
     def next_page(self, path: str, query: Query, rows: Sequence[Row]) -> Query | None:
-        """The query that goes on where these rows of trades end; None if the path cannot."""
+        """The query that continues where these rows of trades end; None if the path cannot."""
 
     def whole_book(self, instrument: str, now_ms: int) -> Request:
         """The request for the deepest book that a collector may ask."""

@@ -14,7 +14,7 @@ Wanted = Callable[[Frame], bool]
 
 
 class Passed(NamedTuple):
-    """A frame that goes on.
+    """A frame that continues.
 
     Attributes:
         frame: The frame.
@@ -29,10 +29,10 @@ class Effect(Protocol):
     """One fault on one connection."""
 
     def on_frame(self, frame: Frame) -> Sequence[Passed]:
-        """What goes on in place of a frame."""
+        """What continues in place of a frame."""
 
     def held(self) -> Sequence[Frame]:
-        """What is held back and goes on when the fault ends."""
+        """What is held back and continues when the fault ends."""
 
 
 class Silence:

@@ -16,7 +16,7 @@ INST_TYPES = ("SPOT", "MARGIN", "SWAP", "FUTURES", "OPTION")
 
 
 class Arg(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"):
-    """What a client subscribes to, as it stands in requests, acks and frames. Unknown members are dropped."""
+    """What a client subscribes to, as it is in requests, acks and frames. Unknown members are dropped."""
 
     channel: str
     inst_id: str | None = None

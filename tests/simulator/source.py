@@ -28,7 +28,7 @@ class Frame(NamedTuple):
     """One outgoing text frame.
 
     Attributes:
-        text: UTF-8, exactly as it goes on the wire.
+        text: UTF-8, exactly as it is sent.
         kind: What it is.
         topic: What it belongs to; None for replies.
         instrument: Whose book it updates; only set for BOOK_UPDATE.
@@ -88,7 +88,7 @@ class Source(Protocol):
 
     @property
     def ws_paths(self) -> tuple[str, str]:
-        """Paths of the public and of the second market-data socket, as a collector is told them."""
+        """Paths of the public and of the second market-data socket, as a collector is given them."""
 
     @property
     def line_rules(self) -> LineRules:

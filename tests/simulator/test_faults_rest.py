@@ -29,7 +29,7 @@ def _new_source() -> OkxSource:
 
 @pytest.fixture(scope="module")
 def source() -> OkxSource:
-    """A market that stands still: two minutes of it take a while to make."""
+    """A market that does not move: two minutes of it take a while to make."""
     return _new_source()
 
 

@@ -67,7 +67,7 @@ class Timeline:
         return frame is not None and self._is_behind_head(frame)
 
     def go_on(self, now_ms: int) -> None:
-        """What waited for this goes on from now at its pace."""
+        """What waited for this continues from now at its pace."""
         frame = self._next()
         if frame is not None and self._is_behind_head(frame):
             self._start_ms = (self._start_ms or 0) + max(0, now_ms - self._due_ms(frame))

@@ -283,7 +283,7 @@ def ledger_faults(known: Sequence[Interval], now_ns: int, missing_ns: Iterable[i
 
 
 def ledger_states(known: Iterable[Interval]) -> set[State]:
-    """What the ledger says of one stream. Where it counts as lost what no run could vouch for, it does not know."""
+    """What the ledger says of one stream. Where it counts as lost what no run could confirm, it does not know."""
     return {State.UNKNOWN if part.reason == IN_DOUBT else part.state for part in known}
 
 
@@ -295,7 +295,7 @@ def missing_trades(entries: Iterable[Entry], record: Iterable[Record]) -> list[R
 
 
 class Standstill:
-    """Looks whether a stream of trades stands still for long whose collector says that all is well."""
+    """Looks whether a stream of trades does not move for long whose collector says that all is well."""
 
     def __init__(self) -> None:
         self.complaints: list[str] = []

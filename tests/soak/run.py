@@ -280,7 +280,7 @@ def _check(report: Report, site: Site) -> None:
     if any(fault.kind == "delete" and fault.key == stream_keys(plan.collector)["trade"] for fault in plan.redis):
         allowed |= {State.UNKNOWN}  # a run that is killed just then leaves nothing to tell whether a gap went with it
     if any(fault.kind == "foreign" and fault.key == keys.coverage(plan.collector) for fault in plan.redis):
-        allowed |= {State.UNKNOWN}  # who cannot read all of a ledger vouches for none of it
+        allowed |= {State.UNKNOWN}  # who cannot read all of a ledger confirms none of it
     if not states <= allowed:
         report.complaints.append(f"the ledger of the trades holds {sorted(state.value for state in states)}")
 

@@ -167,7 +167,7 @@ def test_the_ledger_ends_in_the_past_and_calls_complete_what_is() -> None:
     ]
 
 
-def test_what_nobody_could_vouch_for_is_not_known() -> None:
+def test_what_nobody_could_confirm_is_not_known() -> None:
     complete, lost = Interval(0, 10, State.COMPLETE), Interval(10, 20, State.LOST, reason="not_available")
     in_doubt = Interval(20, 30, State.LOST, reason="not_vouched_for")
     assert ledger_states([complete, lost]) == {State.COMPLETE, State.LOST}

@@ -137,7 +137,7 @@ def altered(draw: st.DrawFn, frame: bytes) -> bytes:
 
 
 def recorded(capture: Path, kind: str) -> list[bytes]:
-    """What stands in a capture: frames (``ws_in``) or answers of REST (``http``)."""
+    """What is in a capture: frames (``ws_in``) or answers of REST (``http``)."""
     with gzip.open(capture, "rt", encoding="utf-8") as lines:
         rows = [json.loads(line) for line in lines]
     return [row["text"].encode() for row in rows if row["kind"] == kind]

@@ -1,4 +1,4 @@
-"""What stands in the documents for people to copy: fenced programs, and the commands within the text."""
+"""What is in the documents for people to copy: fenced programs, and the commands within the text."""
 
 import re
 import shlex
@@ -28,7 +28,7 @@ class Fence(Struct, frozen=True):
 
     @property
     def name(self) -> str:
-        """A file name that says where it stands, e.g. ``README_md_139.py``."""
+        """A file name that says where it is, e.g. ``README_md_139.py``."""
         return re.sub(r"\W", "_", f"{self.document}:{self.line}") + _LANGUAGES[self.language]
 
     def commands(self) -> list[list[str]]:
@@ -69,7 +69,7 @@ def spans(first: str) -> list[tuple[str, str]]:
 
 
 def section(document: str, title: str) -> str:
-    """What stands below a heading of the second level, up to the next one."""
+    """What is below a heading of the second level, up to the next one."""
     text = documents()[document]
     (body,) = re.findall(rf"^## {re.escape(title)}\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)
     return str(body)

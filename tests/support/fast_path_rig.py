@@ -1,4 +1,4 @@
-"""A compiled lane and its outbox at work, with the other end of their socket in the hands of a test."""
+"""A compiled trade parser and its outbox at work, with the other end of their socket in the hands of a test."""
 
 import socket
 from collections.abc import Callable
@@ -29,12 +29,12 @@ def compiled_or_skip() -> Compiled:
     """The compiled classes."""
     found = compiled()
     if found is None:
-        pytest.skip("the express is not compiled here: there was no C compiler at the installation")
+        pytest.skip("the fast path is not compiled here: there was no C compiler at the installation")
     return found
 
 
 class OtherEnd:
-    """Redis, as far as an outbox can tell: takes transactions, and answers when it is told to."""
+    """Redis, as far as an outbox can tell: takes transactions, and answers when it is ordered to."""
 
     def __init__(self, line: socket.socket) -> None:
         self.line = line
@@ -129,7 +129,7 @@ class OutboxRig:
 
 
 class LaneRig(OutboxRig):
-    """A lane, behind a trade of a given number."""
+    """A trade parser, behind a trade of a given number."""
 
     def __init__(self, shape: TradeShape, last_id: int, *, maxlen: int = 200_000) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""All that stands around one socket of an OKX collector, with Redis in memory."""
+"""All that is around one socket of an OKX collector, with Redis in memory."""
 
 import asyncio
 from collections.abc import Awaitable

@@ -6,7 +6,7 @@ from tickfleet.contract.events import Candle, Trade
 
 MINUTE_NS = 60 * 1_000_000_000
 START_NS = 1_767_225_600_000_000_000
-"""2026-01-01: where a ``ManualClock`` stands."""
+"""2026-01-01: where a ``ManualClock`` is."""
 
 
 def trade(number: int, *, fetched: bool = False, count: str | None = None) -> Trade:

@@ -23,7 +23,7 @@ _PREFIX = "md:v1:{okx:BTC-USDT}:"
 
 
 class RecordingPublisher(Publisher):
-    """Keeps what it is given; ``without_room`` stands for a full buffer."""
+    """Keeps what it is given; ``without_room`` means a full buffer."""
 
     def __init__(self, telemetry: Telemetry, clock: ManualClock) -> None:
         super().__init__(FakePipe(), telemetry, clock)

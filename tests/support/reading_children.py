@@ -20,7 +20,7 @@ MIN_IDLE_S = 0.3
 
 
 def archiver(url: str, path: Path) -> BaseProcess:
-    """Writes all trades to a file, each batch with the position behind it in one line; goes on where the file ends."""
+    """Writes all trades to a file, each batch with the position behind it in a line; continues where the file ends."""
     return _start(_archive, url, path)
 
 

@@ -1,6 +1,6 @@
 """A stand-in for ``redis-cli`` where there is none: what the shell programs of the documents ask of it.
 
-``redis-cli [-e] [--raw] [-u URL] COMMAND…``: each element of the answer on a line, however deep it stands.
+``redis-cli [-e] [--raw] [-u URL] COMMAND…``: each element of the answer on a line, however deep it is.
 """
 
 import shutil

@@ -49,7 +49,7 @@ class RedisFault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
             ``foreign``: somebody else writes an entry into a stream that is none.
         for_ms: How long; 0 for those of a moment.
         chunk_ms: For ``slow``: what each chunk of up to 64 KiB takes.
-        orderly: For ``restart``: it is told to end, not killed.
+        orderly: For ``restart``: it is ordered to end, not killed.
         key: For ``delete`` and ``foreign``.
         entry: For ``foreign``: which of ``FOREIGN``.
     """

@@ -30,7 +30,7 @@ def written(
     height: int = _HEIGHT,
     enough: Callable[[str], bool] = lambda _: False,
 ) -> str:
-    """All that a command writes to a terminal until its end; it is told to end as soon as that is ``enough``."""
+    """All that a command writes to a terminal until its end; it is ordered to end as soon as that is ``enough``."""
     ours, its = pty.openpty()
     fcntl.ioctl(its, termios.TIOCSWINSZ, struct.pack("HHHH", height, width, 0, 0))
     env = {name: value for name, value in env.items() if name not in ("COLUMNS", "LINES")} | {"TERM": "xterm"}

@@ -23,7 +23,7 @@ FREE = Rate(per_s=1e6, burst=1e6)
 
 
 class FreePermits(RateLimiter):
-    """Grants everything at once, and keeps the bans it is told of."""
+    """Grants everything at once, and keeps the bans it hears of."""
 
     def __init__(self) -> None:
         super().__init__(RedisConfig(), "okx", Random(1))

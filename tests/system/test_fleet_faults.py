@@ -285,4 +285,4 @@ def test_a_hung_manager_is_killed_and_started_anew(fleet: Deployment, alerts: Al
     assert fleet.pids() == before
     assert [int(entry["pid"]) for entry in journal(fleet, "manager_revived")] == [hung]
     assert f'"pid": {hung}' in fleet.log("watchdog")
-    wait_until(lambda: "fleet: the manager was revived" in "".join(alerts.texts), 10, "a person is told")
+    wait_until(lambda: "fleet: the manager was revived" in "".join(alerts.texts), 10, "a person hears of it")

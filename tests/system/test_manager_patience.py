@@ -124,7 +124,7 @@ def test_one_that_no_restart_helps_is_left_alone_for_a_person(fleet: Deployment)
         (row,) = [row for row in fleet.status()["collectors"] if row["id"] == ETH]
         return row["verdict"] == "hung" and "left alone until a person restarts it" in row["why"]
 
-    wait_until(given_up, 45, "the manager stands down")
+    wait_until(given_up, 45, "the manager is down")
     wait_for_others(fleet, 5)
     assert fleet.pids()[ETH] == pid
     assert fleet.cli("restart", ETH).returncode == 0

@@ -95,7 +95,7 @@ def test_a_full_redis_is_one_cause_told_everywhere_and_nobody_is_killed(
     fleet.redis.config_set(
         "maxmemory", fleet.redis.info("memory")["used_memory"]
     )  # as it is with streams at their bound
-    why = wait_until(lambda: said_by_healthz(fleet), 10, "it is told")
+    why = wait_until(lambda: said_by_healthz(fleet), 10, "it is reported")
     wait_until(lambda: not fleet.redis.exists("md:v1:{okx:BTC-USDT}:heartbeat"), 30, "the heartbeats have expired")
     wait_until(lambda: any(why in text for text in alerts.texts), 60, "an alert, ten rounds of the manager later")
     assert fleet.pids() == before
@@ -114,7 +114,7 @@ def test_a_full_disk_is_told_and_ends_by_itself_when_there_is_room(fleet: Deploy
     before, redis_pid = fleet.pids(), fleet.processes()["redis"].pid
     written = max(path.stat().st_size for path in (fleet.root / "var" / "redis").rglob("*") if path.is_file())
     resource.prlimit(redis_pid, resource.RLIMIT_FSIZE, (written, resource.RLIM_INFINITY))  # no file grows any more
-    wait_until(lambda: said_by_healthz(fleet), 30, "it is told")
+    wait_until(lambda: said_by_healthz(fleet), 30, "it is reported")
     wait_until(lambda: any("MISCONF" in text for text in alerts.texts), 60, "an alert")
     wait_until(lambda: not fleet.redis.exists("md:v1:{okx:BTC-USDT}:heartbeat"), 30, "the heartbeats have expired")
     check_told_everywhere(fleet, said_by_healthz(fleet))
@@ -169,7 +169,7 @@ def test_the_runbooks_remedy_works_for_the_other_causes_too(
     fleet.wait_healthy()
     before = fleet.pids()
     fleet.redis.execute_command(*cause)
-    wait_until(lambda: f"takes no writes: {code}" in said_by_healthz(fleet), 30, "it is told")
+    wait_until(lambda: f"takes no writes: {code}" in said_by_healthz(fleet), 30, "it is reported")
     for command in remedy(code):
         assert fleet.cli(*command).returncode == 0
     wait_until(lambda: fleet.page("/healthz")[0] == 200, 60, "Redis takes writes again")

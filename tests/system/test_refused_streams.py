@@ -124,7 +124,7 @@ async def replace_for_a_while(site: Site, name: str) -> int:
 
 @pytest.fixture(autouse=True)
 def _talkative_ledger(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It says all the time how far everything is there, so what it says stands right behind what is refused."""
+    """It says all the time how far everything is there, so what it says is right behind what is refused."""
     monkeypatch.setattr(ledger, "WRITE_EVERY_S", 0.0)
     monkeypatch.setattr(app, "HOUSEKEEPING_S", 0.01)
 

@@ -30,7 +30,7 @@ data_types = ["trade"]
 
 @pytest.fixture
 def deployment() -> Iterator[Deployment]:
-    made = Deployment("")  # what stands beside supervisord's settings is not meant
+    made = Deployment("")  # what is beside supervisord's settings is not meant
     yield made
     pid_file = made.root / "var" / "supervisord.pid"
     if pid_file.is_file():

@@ -1,4 +1,4 @@
-"""A collector that stands still in a fast market: the exchange closes its connection, and nothing is missing."""
+"""A collector that does not move in a fast market: the exchange closes its connection, and nothing is missing."""
 
 import signal
 from pathlib import Path

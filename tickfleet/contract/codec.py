@@ -44,7 +44,7 @@ encode_levels = msgspec.json.Encoder().encode
 """Levels as the JSON array of an entry's ``bids`` or ``asks``."""
 
 _NO_UTF8 = "\ufffd"
-"""What stands, as a reader gets it, for a byte that is no UTF-8 (``tickfleet.redis.protocol``)."""
+"""What is, as a reader gets it, for a byte that is no UTF-8 (``tickfleet.redis.protocol``)."""
 
 _levels_from_json = msgspec.json.Decoder(list[Level]).decode
 

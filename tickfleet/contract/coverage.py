@@ -13,7 +13,7 @@ The collector appends entries (a Redis stream, see ``keys.coverage``), a reader 
 
 Times are the exchange's, ns since the epoch. Ids are those of numbered items: the first item for ``opened``, the last
 one for ``complete``; of a gap they are the items on either side, which are not missing, and its times are theirs. A gap
-of numbered items that has no ids (reason ``id_reset``) stands where the exchange began to number anew: ids on its two
+of numbered items that has no ids (reason ``id_reset``) is where the exchange began to number anew: ids on its two
 sides do not compare.
 """
 
@@ -172,7 +172,7 @@ def intervals(entries: Iterable[LedgerEntry], data_type: DataType, interval: str
     """What is known of one data type, from the oldest time to the newest, without a hole between two intervals.
 
     The intervals are half-open, sorted and do not overlap; neighbours differ in state or reason. Where the beginning
-    of the ledger was trimmed away, they begin with the first time that what is left vouches for.
+    of the ledger was trimmed away, they begin with the first time that what is left confirms.
 
     Args:
         entries: The ledger in its order; entries of other data are passed over.
@@ -189,7 +189,7 @@ def intervals(entries: Iterable[LedgerEntry], data_type: DataType, interval: str
 def note(timeline: Timeline, entry: LedgerEntry) -> None:
     """Tell a timeline the next entry of its data; for readers who follow a ledger.
 
-    Nobody can vouch for a time that had not come yet: what an entry says of times behind its own is not believed.
+    Nobody can confirm a time that had not come yet: what an entry says of times behind its own is not believed.
     """
     # ``LedgerEntry`` has checked that the times are there.
     from_ts, to_ts = entry.from_ts or 0, entry.to_ts or 0

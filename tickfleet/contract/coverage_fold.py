@@ -1,8 +1,8 @@
 """Pure: the statements of a completeness ledger, laid out on the line of time.
 
 What is missing is reckoned in ids wherever items are numbered, since many trades share one time: a gap that is filled
-in pieces loses exactly the items of each piece. Only the result is told in times, and there the doubt counts: an item
-that is missing between two others may bear the time of either, so a hole covers both times in full.
+in pieces loses exactly the items of each piece. Only the result is reported in times, and there the doubt counts: an
+item that is missing between two others may bear the time of either, so a hole covers both times in full.
 """
 
 from bisect import bisect_left, insort
@@ -33,7 +33,7 @@ class State(Enum):
 
 
 _RANK = {state: rank for rank, state in enumerate(State)}
-"""Where two states hold at one time, the later one of the enumeration is told: the one that promises less."""
+"""Where two states hold at one time, the later one of the enumeration is reported: the one that promises less."""
 
 
 class Interval(Struct, frozen=True):
@@ -67,7 +67,7 @@ class Span(Struct, frozen=True):
     ) -> "Span":
         """What lies between two items (see the module), or, where there are no numbers, from one time to another.
 
-        It is never without length: what happened within one and the same time is told too.
+        It is never without length: what happened within one and the same time is reported too.
         """
         start, stop = min(from_ts, to_ts), max(from_ts, to_ts)
         numbered = from_id is not None and to_id is not None
@@ -158,7 +158,7 @@ class Timeline:
             return  # it woke up late, and has been replaced
         if self._begin is None:  # the beginning was trimmed; others of the same time may have been in a gap
             ts = ts if number is None else ts + 1
-        if run_id != self._run:  # its opening is not in the ledger: it vouches for what follows, not for before
+        if run_id != self._run:  # its opening is not in the ledger: it confirms what follows, not for before
             self.open(run_id, ts, number, continues=False)
         self._reach(ts, number)
 
@@ -171,7 +171,7 @@ class Timeline:
         """
         self._put(span)
         if self._begin is None:
-            return  # what vouched for the time around it was trimmed; the gap may still reach behind the beginning
+            return  # what confirmed the time around it was trimmed; the gap may still reach behind the beginning
         if span.numbered:
             self._reach(min(span.stop - 1, at), span.to_id)
         else:

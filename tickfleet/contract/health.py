@@ -14,7 +14,7 @@ from tickfleet.contract.identity import DataType
 
 
 class WorkerState(Enum):
-    """Where a collector stands in its life."""
+    """Where a collector is in its life."""
 
     STARTING = "starting"
     CONNECTING = "connecting"
@@ -74,7 +74,7 @@ class Heartbeat(Struct, kw_only=True):
         entries_published: Entries that Redis has confirmed.
         entries_buffered: Entries that wait for Redis now.
         entries_dropped: Entries that were not published: the buffer was full, or their stream refuses entries.
-        express_trades: Trades that took the compiled way; it stands still where that could not be built, or the
+        express_trades: Trades that took the compiled way; it does not move where that could not be built, or the
             exchange has changed its spelling.
         latency_p50_us, latency_p99_us: From the frame's receipt to Redis' confirmation, over the last minute.
         lag_p50_ms, lag_p99_ms: From the exchange's time of a live trade to its receipt, both by the exchange's clock,

@@ -16,7 +16,7 @@ from tickfleet.contract.exchanges import ANY_ASSET, AssetGrammar, assets_of
 from tickfleet.errors import InvalidConfigurationError
 
 MAX_FILE_NAME_BYTES = 120
-"""Of a symbol in the name of a file, which may have 255 with all that stands around it."""
+"""Of a symbol in the name of a file, which may have 255 with all that is around it."""
 
 _SHAPE = re.compile(r"(?P<base>[^-]+)-(?P<quote>[^-]+)(-(?P<tail>[^-]+))?")
 _EXPIRY = re.compile(r"[0-9]{6}")
@@ -155,7 +155,7 @@ class CollectorId(Struct, frozen=True, order=True):
 
     @property
     def file_name(self) -> str:
-        """The symbol as it stands in the names of files: itself, other scripts as code points; see ``of_file_name``."""
+        """The symbol as it is in the names of files: itself, other scripts as code points; see ``of_file_name``."""
         return _safe(self.symbol)
 
     @classmethod
@@ -181,9 +181,9 @@ class CollectorId(Struct, frozen=True, order=True):
         try:
             found = cls.parse(f"{exchange}:{_from_safe(file_name)}")
         except ValueError as error:  # a code point beyond the last
-            raise InvalidConfigurationError(f"{file_name!r} stands for no symbol") from error
+            raise InvalidConfigurationError(f"{file_name!r} names no symbol") from error
         if found.file_name != file_name:
-            raise InvalidConfigurationError(f"{file_name!r} stands for no symbol")
+            raise InvalidConfigurationError(f"{file_name!r} names no symbol")
         return found
 
     @classmethod

@@ -102,7 +102,7 @@ def coverage(collector: CollectorId) -> str:
     return _of(collector, "coverage")
 
 
-def vouched_for(ledger: str, data_type: DataType, interval: str = "") -> str:
+def stream_of_ledger(ledger: str, data_type: DataType, interval: str = "") -> str:
     """The data stream that an entry of a ledger speaks of, which is of the same collector; see ``stream``."""
     suffix = f":{interval}" if interval else ""
     return f"{ledger.rpartition(':')[0]}:{data_type.value}{suffix}"

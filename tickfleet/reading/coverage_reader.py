@@ -3,7 +3,7 @@
     async with CoverageReader() as coverage:
         look = await coverage.look(StreamName(CollectorId("okx", "BTC-USDT"), DataType.TRADE))
 
-What a look vouches for is in the stream, but a reader may not have come so far: it is to be believed by who has read
+What a look confirms is in the stream, but a reader may not have come so far: it is to be believed by who has read
 the stream up to ``look.read_to``. Both are of one moment, so the pair is exact.
 """
 

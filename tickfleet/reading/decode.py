@@ -1,4 +1,4 @@
-"""Raw entries to events. What is no event of ours is skipped and counted, never an error: the reader goes on.
+"""Raw entries to events. What is no event of ours is skipped and counted, never an error: the reader continues.
 
 Fields that a newer version has added are passed over, entries of a type that it has added are counted as ``unknown``.
 A changed meaning would stand under other keys (``md:v2:``), which this version does not read.
@@ -38,7 +38,7 @@ class Skipped(Struct):
     Attributes:
         unknown: Of a type that this version does not know.
         malformed: A field is missing or malformed.
-        last: Where the last one stands and what is wrong with it.
+        last: Where the last one is and what is wrong with it.
         aside: The malformed ones as Redis gave them, to be looked at: stream, id, fields; the newest 20.
     """
 

@@ -76,7 +76,7 @@ class Entry(Struct, frozen=True, gc=False):
 
     @property
     def collector(self) -> CollectorId:
-        """Whose stream it stands in."""
+        """Whose stream it is in."""
         return self.stream.collector
 
     @property
@@ -165,7 +165,7 @@ class Batch:
 
     Args:
         chunks: What was read of each stream.
-        around: Where the reader stands in all streams; the chunks go on from there.
+        around: Where the reader is in all streams; the chunks go on from there.
     """
 
     def __init__(self, chunks: Sequence[Chunk] = (), around: Mapping[StreamName, Mark] | None = None) -> None:

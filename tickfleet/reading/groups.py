@@ -20,7 +20,7 @@ noted every second beside the stream (``keys.acknowledged``), so a few entries m
 such note, begins at ``start``. Entries that retention removed before they were handed out, or before they could be
 taken over, are told of as ``Missed``.
 
-Where Redis comes back empty or older, ``Rewound`` says so, and the group goes on behind all that is known to be done:
+Where Redis comes back empty or older, ``Rewound`` says so, and the group continues after all that is known to be done:
 what comes again up to there is passed over. So are trades that a stream which was deleted brings again under other ids
 (``tickfleet.reading.repeats``), where this consumer knows that they are done; what others have done within the last
 second it may not know, and of candles nothing.

@@ -6,7 +6,7 @@
 
 The ids follow from what the entries are about, e.g. a bar's time, and rise. So an entry that is added again, after a
 lost answer, by a service that was killed, or by a second copy of it, is refused by Redis and counts as done. What is
-needed to go on (the place in the input) stands in the entry itself: there is no other state.
+needed to go on (the place in the input) is in the entry itself: there is no other state.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

@@ -19,7 +19,7 @@ BEGINNING = "0-0"
 """The id before every other."""
 
 LAST_OF_A_MS = 2**64 - 1
-"""The highest second half of an id: no collector gives it, it stands for the end of a millisecond."""
+"""The highest second half of an id: no collector gives it, it means the end of a millisecond."""
 
 
 class Mark(Struct, frozen=True, omit_defaults=True, gc=False):
@@ -27,7 +27,7 @@ class Mark(Struct, frozen=True, omit_defaults=True, gc=False):
 
     Attributes:
         id: Of the last entry that was read, or passed over by the choice of the start.
-        added: How many entries the stream had ever got when that was its last one; what is missing later is told by
+        added: How many entries the stream had ever got when that was its last one; what is missing later shows in
             it. None: not known (``tickfleet.reading.streams.cursor`` says when).
         chosen: Somebody named it as the start: it need not be that of an entry.
         item: What ``id`` does not say of the last item that was handed out (``tickfleet.reading.repeats``): of trades

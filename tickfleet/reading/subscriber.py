@@ -18,7 +18,7 @@ What may happen, and what a reader then sees:
 | misspelt collector or data type, exchange unknown | ``InvalidConfigurationError`` at once |
 | nobody collects it (yet) | it waits; ``absent`` names the stream, and a warning is logged once |
 | Redis does not answer at first | ``RedisUnreachableError`` after ``first_wait_s`` |
-| Redis goes away later | it tries again for ever and goes on at the same place; ``connected`` is false meanwhile |
+| Redis goes away later | it tries again for ever and continues at the same place; ``connected`` is false meanwhile |
 | retention removed entries that were not read yet | ``Missed`` in their place, with their number where it is known |
 | the stream was deleted and begun anew | ``Missed`` with the reason ``restarted``, then what is behind the place |
 | Redis came back empty or older: the stream ends before the place | ``Rewound`` |
@@ -80,7 +80,7 @@ class Lag(Struct, frozen=True):
 class Subscriber(Closing):
     """Reads streams for ever: ``async for entry in subscriber``, or ``async for batch in subscriber.batches()``.
 
-    One after the other: not by two tasks at the same time. A loop that was left goes on where it was with the next one.
+    One after the other: not by two tasks at the same time. A loop that was left continues where it was in the next one.
     ``async with`` closes the connection at the end; without it the end of the loop does.
 
     Args:
@@ -199,7 +199,7 @@ class Subscriber(Closing):
     def _rewound(self, name: StreamName, found: Rewind, origin: Mark) -> Entry:
         return rewound(name, found.count, found.end_id, origin.id, self._clock.now_ns())
 
-    # --- where it stands -----------------------------------------------------------------------------------------
+    # --- where it is -----------------------------------------------------------------------------------------
 
     @property
     def position(self) -> Position:

@@ -17,7 +17,7 @@ from tickfleet.redis.config import RedisPlace
 class trades:  # noqa: N801 - it is called as a function is: trades("okx:BTC-USDT")
     """Trades in their order, each once, for ever: ``async for trade in trades("okx:BTC-USDT")``.
 
-    Where something is missing, a ``Gap`` stands in its place (the collector lost it) or a ``Missed`` (this program was
+    Where something is missing, a ``Gap`` is in its place (the collector lost it) or a ``Missed`` (this program was
     slower than retention). ``for trade in trades(...)`` works too, in a notebook as well.
 
     Whoever wants to know of reconnects (``FeedStatus``), to save how far he has read, or other data than trades, takes
@@ -50,7 +50,7 @@ class trades:  # noqa: N801 - it is called as a function is: trades("okx:BTC-USD
         """Whose the connection is: in another event loop it would be waited for for ever."""
 
     async def __aiter__(self) -> AsyncIterator[Trade | Gap | Missed]:
-        """One after the other. A loop that was left goes on where it was with the next one."""
+        """One after the other. A loop that was left continues where it was with the next one."""
         self._claim(asyncio.get_running_loop())
         while self._left:
             yield self._left.popleft()

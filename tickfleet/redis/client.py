@@ -212,7 +212,7 @@ class RedisPipe:
             sent = [_MULTI, *commands, _EXEC, *self._behind]
             try:
                 replies = await self.ask(sent)
-            except _KeysElsewhereError:  # nothing was done: without a fence nothing stands behind EXEC
+            except _KeysElsewhereError:  # nothing was done: without a fence nothing is behind EXEC
                 moves += 1
                 if self._fence is not None or moves > _MOST_MOVES:
                     raise
@@ -275,7 +275,7 @@ class RedisPipe:
             self._line.take_back(said)
 
     def take_back_begun(self, commands: int, done: Done, said: bytes, asked_s: float, *, deferred: bool) -> None:
-        """The end of a loan with a transaction under way, which goes on as if ``begin`` had sent it.
+        """The end of a loan with a transaction under way, which continues as if ``begin`` had sent it.
 
         Args:
             commands: How many it holds.

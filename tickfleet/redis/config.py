@@ -12,7 +12,7 @@ from tickfleet.errors import InvalidConfigurationError
 from tickfleet.redis.url import split_secret
 
 Entries = Annotated[int, Meta(extra={"ge": 1})]
-"""For documents: whoever makes a ``MaxLen`` is told in its own words."""
+"""For documents: whoever makes a ``MaxLen`` reads so in its own words."""
 
 DEFAULT_REDIS_URL = "redis://127.0.0.1:6379/0"
 

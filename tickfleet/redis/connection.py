@@ -187,7 +187,7 @@ class RedisConnection(asyncio.Protocol):
     def take_back_asked(
         self, replies: int, answered: Answered, said: bytes, asked_s: float, *, deferred: bool = False
     ) -> None:
-        """The end of a loan with a question under way, which goes on as if ``post`` had sent it.
+        """The end of a loan with a question under way, which continues as if ``post`` had sent it.
 
         Args:
             replies: As for ``post``.
@@ -378,7 +378,7 @@ def refused(address: Address, cause: Refusal | None, command: str = "") -> Redis
 def broken(address: Address, error: FleetError, trouble: str = UNREACHED) -> RedisUnreachableError:
     """The end of a connection, as those see it who use it; ``error`` is ``LineBrokenError`` or ``NotRedisError``."""
     if not isinstance(error, LineBrokenError):
-        return RedisUnreachableError(f"Redis at {address.shown} does not work for us as it stands")
+        return RedisUnreachableError(f"Redis at {address.shown} does not work for us as it is")
     if error.refusal is not None:
         return refused(address, error.refusal)
     return unreached(address, error.__cause__, trouble)

@@ -36,7 +36,7 @@ pack_command: Callable[[tuple[Scalar, ...]], bytes] = hiredis.pack_command  # ty
 
 
 _KEY_AT = {"EVAL": 3, "XREADGROUP": 0, "XREAD": 0}
-"""Where the key of a command stands that is neither its second word nor behind a subcommand; 0: behind STREAMS."""
+"""Where the key of a command is that is neither its second word nor behind a subcommand; 0: behind STREAMS."""
 
 _OF_STREAMS = frozenset(name for name, at in _KEY_AT.items() if not at)
 _WITH_SUBCOMMAND = frozenset({"XINFO", "XGROUP", "MEMORY", "CONFIG", "CLIENT", "ACL", "CLUSTER"})
@@ -67,7 +67,7 @@ class Replies:
 
     Args:
         text: Strings are ``str``, with a mark in place of what is no UTF-8: a foreign value in one of our keys is read
-            as damaged text and does not break the reply that it stands in. Else they are ``bytes``.
+            as damaged text and does not break the reply that it is in. Else they are ``bytes``.
     """
 
     def __init__(self, *, text: bool = False) -> None:

@@ -20,7 +20,7 @@ Host = tuple[str, int]
 
 
 class AddressKind(Enum):
-    """What stands at an address."""
+    """What is at an address."""
 
     SERVER = ""
     SENTINEL = "sentinel"
@@ -160,7 +160,7 @@ def _hosts(parts: SplitResult) -> tuple[Host, ...]:
 
 
 def _in_path(parts: SplitResult) -> tuple[str, str]:
-    """Of an address of Sentinels: the service, and the number of the database as it stands there."""
+    """Of an address of Sentinels: the service, and the number of the database as it is there."""
     service, _, database = parts.path[1:].partition("/")
     return unquote(service), database
 
@@ -182,7 +182,7 @@ def _split(url: str, name: str) -> SplitResult:
 
 
 def _beginning_meant(url: str) -> str:
-    """How it should begin; only what stands before ``://`` is looked at, and none of it repeated."""
+    """How it should begin; only what is before ``://`` is looked at, and none of it repeated."""
     scheme, mark, _ = url.partition("://")
     if not mark:
         return _NO_SCHEME if url else ""
@@ -215,7 +215,7 @@ def _check_place(parts: SplitResult, name: str) -> None:
         )
     try:
         ports = [port for _, port in _hosts(parts)]
-    except ValueError:  # its text holds what stands there
+    except ValueError:  # its text holds what is there
         ports = [0]
     if 0 in ports:
         each = "" if kind is AddressKind.SERVER else " of a host, or a host is missing"
@@ -232,14 +232,14 @@ def _check_service(parts: SplitResult, name: str) -> None:
     service, database = _in_path(parts)
     if not service or (database and not _is_number(database)):
         raise InvalidConfigurationError(
-            f"{name}: behind the Sentinels stands the name of their service, and after it perhaps the number of a"
+            f"{name}: behind the Sentinels is the name of their service, and after it perhaps the number of a"
             f" database: /mymaster/0 {_ESCAPES}"
         )
 
 
 def _check_cluster(parts: SplitResult, name: str) -> None:
     if parts.path not in ("", "/", "/0"):
-        raise InvalidConfigurationError(f"{name}: a Cluster has no databases, so nothing stands behind its nodes")
+        raise InvalidConfigurationError(f"{name}: a Cluster has no databases, so nothing is behind its nodes")
 
 
 _PATHS = {

@@ -30,7 +30,7 @@ async def open_socket(
 
     Without compression: it would cost 50 KiB and several times the CPU per frame. Without pings of the library: each
     exchange has a keep-alive of its own. Without the proxies of the environment, as REST: both go where the fleet file
-    says. A ``wss`` address must show a certificate that the system's authorities vouch for.
+    says. A ``wss`` address must show a certificate that the system's authorities have signed.
 
     Args:
         transport: One of ``common.config.collector.TRANSPORTS``.

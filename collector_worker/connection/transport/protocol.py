@@ -29,7 +29,7 @@ UNREAD = "the exchange does not read what we send"
 """Why one ended whose answers would have filled our memory."""
 
 _NO_CODE = 1005
-"""RFC 6455, 7.1.5: stands for the code of a close frame that has none."""
+"""RFC 6455, 7.1.5: in place of the code of a close frame that has none."""
 
 
 class Socket(Protocol):

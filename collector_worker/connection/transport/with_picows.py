@@ -5,7 +5,7 @@ is that this file does what a queue would do for it. While the pump does not rea
 for a pause, after it was cancelled) the transport is paused, and what the library has already parsed of the bytes read
 with the last good frame is held; that is less than one read buffer.
 
-It stands on the event loop's own transports. Under TLS uvloop's drop what has been received and not handed on when the
+It builds on the event loop's own transports. Under TLS uvloop's drop what has been received and not handed on when the
 other side ends the connection; what is lost of it is fetched again or begins anew as after any end.
 """
 
@@ -321,7 +321,7 @@ class _Listener(WSListener):
             self._hold()
 
     def _on_pong(self, payload: bytes) -> None:
-        """An answer stands for those to earlier pings too (RFC 6455, 5.5.3); one that answers nothing is allowed."""
+        """An answer counts for those to earlier pings too (RFC 6455, 5.5.3); one that answers nothing is allowed."""
         if payload not in self.pings:
             return
         for sent in list(self.pings):

@@ -130,7 +130,7 @@ def answer(
 
     Where no beginning is asked for it is the first time that is known and that retention has left.
 
-    From a time behind the last known one on nothing is known up to now, which is told.
+    From a time behind the last known one on nothing is known up to now, which is reported.
     """
     known = intervals(entries, subject.data_type, subject.interval)
     start, end = (known[0].from_ts, known[-1].to_ts) if known else (0, 0)

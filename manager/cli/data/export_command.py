@@ -58,14 +58,14 @@ def export(
     the id of an entry, now, or oldest. The range is of the exchange's time, ts_event.
 
     Each entry is a row with its id and its type. The types gap, feed_status, missed and rewound (Redis came back older)
-    say where data is missing or in doubt, unreadable stands for an entry of a later version; filter by type to leave
+    say where data is missing or in doubt, unreadable means an entry of a later version; filter by type to leave
     them out. Times are timestamp[ns, UTC] in Parquet and integers (ns) in CSV; the levels of a book are
     list<struct<price, size>> in Parquet and JSON in CSV, where control characters are escaped and a text that a
     spreadsheet would carry out has a ' in front. Parquet has each text as it is, and needs pyarrow: pip install
     'tickfleet[parquet]'.
 
-    What may be missing is told at the end: gaps in the range, a beginning that retention had removed already, and
-    whatever the coverage ledger does not vouch for. FILE appears when it is whole; what exists is kept without --force.
+    What may be missing is reported at the end: gaps in the range, a beginning that retention had removed already, and
+    whatever the coverage ledger does not confirm. FILE appears when it is whole; what exists is kept without --force.
 
     \b
     manager-cli export okx:BTC-USDT trade --from -1h btc.parquet

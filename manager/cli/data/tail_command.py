@@ -49,7 +49,7 @@ def tail(
     """Show what a collector publishes, until Ctrl-C. Times are UTC, or local (--local).
 
     On a terminal: a line for each trade (green: bought, red: sold, by the taker), ticker and candle; what the collector
-    says of its data (gap, feed) stands in its place, and so does MISSED where entries were removed unread. The order
+    says of its data (gap, feed) is in its place, and so does MISSED where entries were removed unread. The order
     book of one collector is a ladder that is redrawn, with VALID, SYNCING or DOUBTFUL and the reason; with --since, or
     of several collectors, its entries are shown line by line.
 
@@ -77,7 +77,7 @@ def tail(
             if asked.data_type is None:
                 _follow_ledgers(site, collectors, start, plain, count)
             elif asked.data_type is DataType.ORDERBOOK and not plain and start == NEW and len(collectors) == 1:
-                # What is amiss stands in the title; lines in between would tear the view.
+                # What is amiss is in the title; lines in between would tear the view.
                 with _readers_log(logging.NullHandler()):
                     run(_show_book(collectors[0], redis, levels, count))
             else:

@@ -1,4 +1,4 @@
-"""``manager-cli doctor``: checks what the fleet stands on, and says how to mend what is wrong."""
+"""``manager-cli doctor``: checks what the fleet needs, and says how to mend what is wrong."""
 
 import json
 import sys
@@ -46,7 +46,7 @@ def doctor(
 
     Changes nothing. Of the exchanges it opens each socket once and asks for the time; that takes some seconds where one
     does not answer, and then it looks for another of their addresses that does.
-    What the fleet needs when its streams are full is told for the file that is named, or as it has been edited.
+    What the fleet needs when its streams are full is reported for the file that is named, or as it has been edited.
 
     \b
     manager-cli doctor

@@ -232,7 +232,7 @@ def _answered(news: Iterable[Event], request: str) -> bool:
             return True
         if event.what == What.FLEET_REJECTED.value:
             raise InvalidConfigurationError(event.why)
-        raise FleetError(f"not applied yet: {event.why}; the manager goes on trying")
+        raise FleetError(f"not applied yet: {event.why}; the manager keeps trying")
     return False
 
 

@@ -21,8 +21,8 @@ def start(
     """Start collectors, and wait until they run.
 
     Undoes a stop. One that the manager leaves alone after too many restarts, or that refused its configuration, is
-    tried now. One that runs already goes on. Disabled collectors are left out, and refused where they are named: enable
-    them.
+    tried now. One that runs already continues. Disabled collectors are left out, and refused where they are named:
+    enable them.
 
     \b
     manager-cli start okx:BTC-USDT

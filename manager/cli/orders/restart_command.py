@@ -53,7 +53,7 @@ def restart_all(
 ) -> None:
     """Restart the whole fleet, a few at a time.
 
-    The next few are restarted only when those before them are running again; where one is not, the rest goes on as it
+    The next few are restarted only when those before them are running again; where one is not, the rest continues as it
     is, with what it had. Works without the manager.
 
     \b

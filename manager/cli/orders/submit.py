@@ -24,7 +24,7 @@ def carry_out(
 ) -> int:
     """Write an order, and wait for what it should bring about; returns the exit code.
 
-    A wrong order, and a Redis or supervisord that does not answer, is told before anything has been changed.
+    A wrong order, and a Redis or supervisord that does not answer, is reported before anything has been changed.
 
     ``hint`` says what to do with a collector that refuses its configuration.
     """

@@ -24,7 +24,7 @@ _NS_DIGITS = 19
 """Of a time in ns between 2001 and 2262."""
 
 INDENT = len("2026-03-29 10:00:00.123Z  ")
-"""Where a line that a terminal is too narrow for goes on."""
+"""Where a line that a terminal is too narrow for continues."""
 
 _GOOD = frozenset({"healthy", "quiet", "done", "disabled"})
 _GOOD_NEWS = frozenset({What.FLEET_APPLIED.value})
@@ -75,7 +75,7 @@ class Event(Struct, frozen=True, kw_only=True):
 
 
 def read_event(entry_id: str, fields: Mapping[str, str]) -> Event:
-    """The event of an entry, whatever stands in it."""
+    """The event of an entry, whatever is in it."""
     at = fields.get("at", "")
     ms = entry_id.partition("-")[0]
     return Event(

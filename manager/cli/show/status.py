@@ -95,7 +95,7 @@ def summary_line(seen: FleetView) -> str:
 
 
 def manager_line(seen: FleetView) -> str:
-    """The manager's state, and what stands in the way of a full picture."""
+    """The manager's state, and what is in the way of a full picture."""
     manager = typed(seen.manager)
     trouble = "" if seen.no_writes is None else str(seen.no_writes)
     line = f"manager: {NOT_RUNNING} (nothing is restarted)"

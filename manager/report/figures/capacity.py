@@ -37,7 +37,7 @@ OTHER_PROGRAMS = 3
 """Redis, the manager, and the listener that watches it."""
 
 _DISK_OF_MEMORY = 3
-"""An append-only file is rewritten when it has doubled, and for that time the new one stands beside it."""
+"""An append-only file is rewritten when it has doubled, and for that time the new one is beside it."""
 
 _LOG_BYTES = 4 * 10 * _MIB
 """Of one program: its log and three old ones."""

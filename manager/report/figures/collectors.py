@@ -112,7 +112,7 @@ def living(judgement: Judgement) -> Heartbeat | None:
 class Restarts:
     """Counts the processes that each collector has had after its first, as a fold over the journal.
 
-    So a new manager goes on where the one before it was; as far back as the journal reaches.
+    So a new manager continues where the one before it was; as far back as the journal reaches.
     """
 
     def __init__(self, entries: Iterable[JournalEntry] = ()) -> None:

@@ -1,4 +1,4 @@
-"""The document with all figures, as it stands in Redis and in ``status --json``."""
+"""The document with all figures, as it is in Redis and in ``status --json``."""
 
 import msgspec
 from msgspec import Struct

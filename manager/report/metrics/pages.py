@@ -47,7 +47,7 @@ class Pages:
         why = why_unwell(shown, self._clock.monotonic_s())
         if why:
             return Page(503, _TEXT, f"{why}\n".encode())
-        return Page(200, _TEXT, b"ok\n" if shown.leading else b"ok: another manager acts, this one stands by\n")
+        return Page(200, _TEXT, b"ok\n" if shown.leading else b"ok: another manager acts, this one is on standby\n")
 
     def _status(self, _accept: str) -> Page:
         shown = self._snapshot.shown

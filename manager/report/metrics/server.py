@@ -54,7 +54,7 @@ class MetricsServer:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop: asyncio.Event | None = None
         self._ready = threading.Event()
-        context = copy_context()  # what stands on every line of the log
+        context = copy_context()  # what is on every line of the log
         self._thread = threading.Thread(target=context.run, args=(self._run,), name="metrics", daemon=True)
         self.trouble, self.port = "", 0
 

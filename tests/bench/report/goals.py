@@ -16,7 +16,7 @@ class Target(NamedTuple):
     Attributes:
         what: What is measured.
         measure: Takes it from a result; None where it is not there.
-        bound: The bound to keep; None: it is told to compare with, and nothing is to be reached.
+        bound: The bound to keep; None: it is reported to compare with, and nothing is to be reached.
         aim: A better one that is hoped for, if any.
         unit: Of all three.
         at_least: Whether more is better, else less is.

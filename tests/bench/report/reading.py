@@ -8,7 +8,7 @@ Step = str | Mapping[str, object]
 
 
 def at(result: object, *steps: Step) -> Any:
-    """What stands at a place; None where there is no such place.
+    """What is at a place; None where there is no such place.
 
     Args:
         result: A JSON value.

@@ -10,7 +10,7 @@ from tests.bench.report.tables import figure, table
 _PARTIES = {"all": "collectors", "redis": "redis", "manager": "manager", "supervisord": "supervisord"}
 
 Column = tuple[str, Sequence[Step]]
-"""The head of a column, and where in a row its figure stands."""
+"""The head of a column, and where in a row its figure is."""
 
 _PERCENTILES: Sequence[Column] = (
     ("p50 (µs)", ["latency_us", "p50"]),
@@ -177,7 +177,7 @@ def _each(size: Json) -> Mapping[str, float | None]:
 
 
 def plainly(name: str) -> Callable[[Json], str]:
-    """A scenario as it stands: a table of its figures, and one for each list of rows."""
+    """A scenario as it is: a table of its figures, and one for each list of rows."""
 
     def write(result: Json) -> str:
         found = at(result, "scenarios", name)

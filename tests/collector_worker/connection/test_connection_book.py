@@ -56,7 +56,7 @@ def update(seq: int, prev_seq: int, size: str) -> BookDelta:
 
 
 async def played(script: Play, rest: str = "http://127.0.0.1:9") -> tuple[Rig, list[Event]]:
-    """What stands in the stream after a script that closes the connection at its end."""
+    """What is in the stream after a script that closes the connection at its end."""
     async with ScriptedServer(script) as server:
         rig = Rig(ManualClock(), server.url, DataType.ORDERBOOK, rest=rest)
         with pytest.raises(ConnectionLostError):
@@ -236,7 +236,7 @@ async def test_a_book_that_gets_no_snapshot_says_so() -> None:
             await clock.pass_to_all(seconds)
         assert not rig.telemetry.troubled("book")
         clock.advance(0.2)
-        await until(lambda: rig.telemetry.troubled("book"), "it is told")
+        await until(lambda: rig.telemetry.troubled("book"), "it is reported")
         assert rig.telemetry.beat.last_error == "the order book waits: no snapshot has come"
         await peer.send(whole_book(10))
         await until(lambda: rig.telemetry.beat.book_state is BookState.VALID, "a book is there")

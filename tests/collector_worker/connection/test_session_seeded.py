@@ -82,7 +82,7 @@ class Stage:
 
     @property
     def books(self) -> list[str]:
-        """What stands in the stream of the book."""
+        """What is in the stream of the book."""
         told = []
         for event in self.rig.events(BOOK):
             if isinstance(event, BookSnapshot):
@@ -169,7 +169,7 @@ async def test_an_answer_that_is_of_no_use_is_told_and_asked_for_again(useless: 
         await peer.settle()
         stage.clock.advance(0.6)
         beat = stage.rig.telemetry.beat
-        await until(lambda: beat.last_error == f"the order book waits: {why}", "it is told")
+        await until(lambda: beat.last_error == f"the order book waits: {why}", "it is reported")
         stage.clock.advance(0.5)
         await stage.seeded()
         await peer.send(depth(103, 104))

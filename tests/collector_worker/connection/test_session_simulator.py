@@ -1,4 +1,4 @@
-"""Sessions of both feeds against the simulated exchange: what it recorded is what stands in the streams."""
+"""Sessions of both feeds against the simulated exchange: what it recorded is what is in the streams."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -75,7 +75,7 @@ def more_of(rig: Rig, data_type: DataType, by: int) -> Callable[[], bool]:
 
 
 def assert_whole(rig: Rig, exchange: Simulator[OkxSource]) -> None:
-    """Every trade from the first to the last one stands in the stream, once, in order, with all its values."""
+    """Every trade from the first to the last one is in the stream, once, in order, with all its values."""
     got = [event for event in rig.events(TRADE) if isinstance(event, Trade)]
     first, last = int(got[0].trade_id), int(got[-1].trade_id)
     record = exchange.source.ledger.trades(_NATIVE, first - 1, last - first + 1)

@@ -119,7 +119,7 @@ async def test_the_old_connection_ends_before_the_new_one_is_ready(clock: Manual
     async def second(peer: Peer) -> None:
         request = await peer.receive()
         relay.opened.set()
-        await until(lambda: lost in rig.events(TRADE), "the loss is told")
+        await until(lambda: lost in rig.events(TRADE), "the loss is reported")
         await peer.send(okx_wire.ack(request), trade(2, NOW_MS))
 
     async with ScriptedServer(first, second) as server:
@@ -221,7 +221,7 @@ async def test_the_old_connection_ends_while_the_new_one_waits_for_its_permit(cl
         await peer.send(trade(2, NOW_MS))
 
     async def move() -> None:
-        await until(lambda: lost in rig.events(TRADE), "the loss is told")
+        await until(lambda: lost in rig.events(TRADE), "the loss is reported")
         assert rig.telemetry.snapshot(NOW, 0.0).state is WorkerState.CONNECTING
         queue.moves.set()
         await until(lambda: rig.telemetry.beat.progress[TRADE].count == 2)

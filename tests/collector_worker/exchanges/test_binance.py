@@ -75,7 +75,7 @@ def test_a_symbol_that_is_not_traded_for_now(status: str) -> None:
 
 
 def test_an_unknown_symbol_during_collection_is_an_ordinary_rest_failure() -> None:
-    """It was there when the run began: what becomes of it is told elsewhere, and a backfill does not end the run."""
+    """It was there when the run began: what becomes of it is seen elsewhere, and a backfill does not end the run."""
     exchange = binance()
     readers: list[Callable[[bytes], object]] = [
         lambda body: exchange.read_book(body, INSTRUMENT, RECV),

@@ -1,4 +1,4 @@
-"""Real frames of August 2024 through adapter, tape and book."""
+"""Real frames of August 2024 through adapter, sequence and book."""
 
 from decimal import Decimal
 from pathlib import Path

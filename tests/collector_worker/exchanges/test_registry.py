@@ -44,7 +44,7 @@ def test_an_exchange_can_do_what_its_profile_promises(name: str) -> None:
 
 
 BARS = {"binance": ("kline_", binance_klines.PERIODS), "okx": ("candle", okx_bars.PERIODS)}
-"""What stands before the interval in the name of a channel, and the simulator's bars by the exchange's own names."""
+"""What is before the interval in the name of a channel, and the simulator's bars by the exchange's own names."""
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Nothing here can be tested where the express is not compiled."""
+"""Nothing here can be tested where the fast path is not compiled."""
 
 import pytest
 

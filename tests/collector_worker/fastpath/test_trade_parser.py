@@ -1,4 +1,4 @@
-"""What the compiled lane takes is what adapter, ids and command of a trade would make of it, to the byte."""
+"""What the compiled trade parser takes is what adapter, ids and command of a trade would make of it, to the byte."""
 
 import time
 from collections.abc import Sequence
@@ -85,7 +85,7 @@ def damaged(draw: st.DrawFn, frames: st.SearchStrategy[tuple[int, bytes]]) -> tu
 
 
 def check(shape: TradeShape | None, adapter: Adapter, number: int, frame: bytes) -> bool:
-    """Whether the lane takes a frame; if it does, it does with it what all others would."""
+    """Whether the trade parser takes a frame; if it does, it does with it what all others would."""
     assert shape is not None
     with closing(LaneRig(shape, number - 1, maxlen=MAXLEN)) as rig:
         rig.frame_entry.on_frame(frame)

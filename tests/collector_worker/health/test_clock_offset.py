@@ -1,4 +1,4 @@
-"""The exchange's time is told by a question alone, the quickest of several; a slow one moves nothing that may be so."""
+"""The exchange's time comes from a question alone, the quickest of several; a slow one moves nothing that may be so."""
 
 import asyncio
 import time

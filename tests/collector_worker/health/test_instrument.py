@@ -56,7 +56,7 @@ def binance(status: str = "TRADING", tick: str = "0.1", *, listed: bool = True) 
 
 
 class Rig:
-    """A watch over an instrument of one of the exchanges, which answers what it is told."""
+    """A watch over an instrument of one of the exchanges, which answers what the test says."""
 
     def __init__(
         self, exchange: str, *answers: bytes | Exception, random: Random | None = None, opening: bool = False

@@ -80,7 +80,7 @@ class Rig:
         self.fetches += 1
 
     def connect(self) -> None:
-        """A connection stands."""
+        """A connection is."""
         self.telemetry.feed_is("public", WorkerState.RUNNING, self.clock.now_ns())
         self.telemetry.heard("public")
         self._beat()

@@ -1,4 +1,4 @@
-"""A collector with the express: whatever happens between its trades, its streams are those it would write without."""
+"""A collector with the fast path: whatever happens between its trades, its streams are those it would write without."""
 
 import asyncio
 import time

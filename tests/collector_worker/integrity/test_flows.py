@@ -352,7 +352,7 @@ def test_a_stream_that_drops_what_arrives_is_not_well(rig: FlowRig) -> None:
         trade_flow.pass_time()
     assert (rig.state, rig.beat.last_error) == (
         WorkerState.DEGRADED,
-        "trades arrive, but none goes on where their stream ends",
+        "trades arrive, but none continues where their stream ends",
     )
     live(trade_flow, 11)
     assert rig.state is WorkerState.RUNNING

@@ -264,7 +264,7 @@ class Waiting:
         if (aside := self._left_aside(out)) is not None:
             del self.since[aside]
             told -= 1
-        if self._aside not in (None, before):  # one stands for all of its number
+        if self._aside not in (None, before):  # one means all of its number
             self._forget(self.since[self._aside][0])
         overtaken = {self.since[step][0] for step in self.late(at_s)}
         assert sum(map(self._forget, overtaken)) == told, "what is let go is counted"

@@ -237,6 +237,6 @@ def test_good_bars_are_published_again_and_the_ledger_ends_in_the_past(
     assert known[-1].to_ts <= clock.now_ns()
     there = set(opened_at)
     missing = [at for at in range(bars.start_ns, clock.now_ns(), length) if at not in there]
-    vouched = [part for part in known if part.state in (State.COMPLETE, State.FILLED)]
-    said = [at for at in missing for part in vouched if part.from_ts <= at < part.to_ts]
-    assert not said, "the ledger vouches for bars that are missing"
+    confirmed = [part for part in known if part.state in (State.COMPLETE, State.FILLED)]
+    said = [at for at in missing for part in confirmed if part.from_ts <= at < part.to_ts]
+    assert not said, "the ledger confirms bars that are missing"

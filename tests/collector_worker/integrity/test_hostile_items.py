@@ -161,9 +161,9 @@ def test_good_trades_are_published_again_and_the_ledger_ends_in_the_past(
     absent = [each for each in exchange.trades if int(each.trade_id) not in prices]
     following = [min(number for number in prices if number > int(each.trade_id)) for each in absent]
     missing = [each for each, number in zip(absent, following, strict=True) if prices[number] not in FALSE]
-    vouched = [part for part in known if part.state in (State.COMPLETE, State.FILLED)]
-    said = [each for each in missing for part in vouched if part.from_ts <= each.ts_event < part.to_ts]
-    assert not said, "the ledger vouches for trades that are missing"
+    confirmed = [part for part in known if part.state in (State.COMPLETE, State.FILLED)]
+    said = [each for each in missing for part in confirmed if part.from_ts <= each.ts_event < part.to_ts]
+    assert not said, "the ledger confirms trades that are missing"
 
 
 # --- tickers ----------------------------------------------------------------------------------------------------------

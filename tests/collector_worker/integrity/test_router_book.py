@@ -213,7 +213,7 @@ def test_a_doubt_reaches_the_hash_while_deltas_find_no_room(rig: PipelineRig) ->
     rig.pipeline.on_event(BookFrame(replace(DELTA, prev_seq=9, seq=10)))
     assert rig.hashes() == [{"state": "syncing"}]
     rig.pipeline.on_event(BookFrame(replace(SNAPSHOT, seq=11)))
-    assert rig.hashes() == [], "no entry stands for it yet"
+    assert rig.hashes() == [], "no entry is used instead yet"
 
 
 def test_a_snapshot_that_found_no_room_is_made_good_too(rig: PipelineRig) -> None:

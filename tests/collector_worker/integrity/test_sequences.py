@@ -27,7 +27,7 @@ def sequence(last_id: int | None = 10) -> TradeSequence:
 
 
 def candles(closed_until: int | None = 0) -> CandleSequence:
-    """A tape with all bars that open before a minute (since ``START_NS``)."""
+    """A sequence with all bars that open before a minute (since ``START_NS``)."""
     made = CandleSequence("1m", 60.0)
     if closed_until is not None:
         made.restore(START_NS + closed_until * MINUTE_NS)
@@ -114,7 +114,7 @@ def anew(first: int, count: int = ELSEWHERE_TRADES, second: int = 1) -> list[Tra
 
 
 def old_sequence() -> TradeSequence:
-    """A tape whose last trade is number ``OLD``, at second 0."""
+    """A sequence whose last trade is number ``OLD``, at second 0."""
     made = TradeSequence(60.0)
     made.restore(OLD, trade_ts(0))
     return made
@@ -168,7 +168,7 @@ def test_numbers_may_begin_anew_more_than_once() -> None:
 @pytest.mark.parametrize(
     "between",
     [at(OLD + 1, 5), at(OLD + 90, 5), at(3, 5), at(9 * MAX_JUMP, 5)],
-    ids=["the old numbering goes on", "it goes on behind a hole", "a number falls", "a number is out of reach"],
+    ids=["the old numbering goes on", "it continues after a hole", "a number falls", "a number is out of reach"],
 )
 def test_anything_else_between_them_makes_them_none(between: Trade) -> None:
     made = old_sequence()

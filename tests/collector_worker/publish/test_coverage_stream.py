@@ -130,7 +130,7 @@ HOURS, DAYS = (DataType.CANDLES, "1h"), (DataType.CANDLES, "1d")
 async def test_history_is_read_back_to_a_statement_of_all_that_is_wanted(
     redis_server: RedisServer, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What moves seldom is told of seldom, and much is told of the others meanwhile."""
+    """What moves seldom is reported seldom, and much is reported of the others meanwhile."""
     now = clock.now_ns()
     bar = replace(entry(7, now), data_type=DataType.CANDLES, interval="1h")
     trades = [entry(number, now) for number in range(30)]

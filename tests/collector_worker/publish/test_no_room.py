@@ -106,7 +106,7 @@ async def collector(tmp_path: Path) -> Collector:
 
 
 def gap_of(events: list[Event]) -> tuple[int, Gap]:
-    """The one gap of a stream, and where it stands."""
+    """The one gap of a stream, and where it is."""
     [found] = [(index, event) for index, event in enumerate(events) if isinstance(event, Gap)]
     return found
 

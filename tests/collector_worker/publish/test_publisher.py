@@ -64,7 +64,7 @@ async def test_a_transaction_done_before_its_answer_was_lost_is_not_sent_again()
 
 
 async def test_an_entry_deleted_before_its_lost_answer_does_not_return() -> None:
-    """Whether it was in the stream cannot be told, so that stream is left to the next run. The other one goes on."""
+    """Whether it was in the stream cannot be told, so that stream is left to the next run. The other one continues."""
     desk = Desk(Fault.AFTER, *[Fault.BEFORE] * 100_000)
     desk.publish_trades(1)
     desk.publisher.publish(desk.tickers, ticker(1))
@@ -119,7 +119,7 @@ async def test_a_key_of_another_type_loses_its_entries_alone() -> None:
     assert desk.pipe.events("k") == [ticker(1)]
     beat = desk.telemetry.beat
     assert (beat.entries_published, beat.entries_dropped) == (1, 2)
-    assert beat.last_error == "Redis refuses entries: something else stands in the place of t"
+    assert beat.last_error == "Redis refuses entries: something else is in the place of t"
 
 
 async def test_what_finds_no_room_is_counted_and_marked_in_its_place() -> None:

@@ -152,7 +152,7 @@ async def test_ids_that_somebody_else_wrote_meanwhile_do_not_pass_for_ours() -> 
         sending = asyncio.create_task(desk.publisher.run())
         await desk.pipe.entered.wait()
         desk.pipe.working.set()
-        desk.pipe.working.clear()  # the first attempt goes on, and fails; the second one waits here again
+        desk.pipe.working.clear()  # the first attempt continues, and fails; the second one waits here again
         desk.pipe.entered.clear()
         await desk.pipe.entered.wait()
         desk.pipe.streams["t"].append((ids(9)[0], {}))

@@ -39,7 +39,7 @@ def desk_of(*faults: Fault, spool: Spool | None = None, buffer_bytes: int = 1_00
 
 
 def say(desk: Desk, data_type: DataType, to_ts: int) -> None:
-    """The ledger vouches for something."""
+    """The ledger confirms something."""
     at = NOW + to_ts * 1_000_000
     entry = LedgerEntry(kind=LedgerKind.COMPLETE, at=at, run_id="run", data_type=data_type, to_ts=to_ts)
     CoverageStream(COVERAGE, desk.publisher).append(entry)
@@ -72,9 +72,9 @@ def test_of_which_stream_the_ledger_speaks() -> None:
 
 def test_which_streams_refuse_and_why_is_said() -> None:
     both = {TRADE.encode(): "WRONGTYPE", TICKER.encode(): "WRONGTYPE"}
-    assert phrase(both) == f"Redis refuses entries: something else stands in the place of {TRADE}, {TICKER}"
+    assert phrase(both) == f"Redis refuses entries: something else is in the place of {TRADE}, {TICKER}"
     odd = {TRADE.encode(): "NOPERM", COVERAGE.encode(): "WRONGTYPE"}
-    why = f"Redis refuses entries: NOPERM for {TRADE}; something else stands in the place of {COVERAGE}"
+    why = f"Redis refuses entries: NOPERM for {TRADE}; something else is in the place of {COVERAGE}"
     assert phrase(odd) == why
 
 
@@ -190,7 +190,7 @@ async def test_it_does_not_count_as_missing_for_want_of_room() -> None:
     assert desk.publisher.publish(desk.tickers, ticker(2)) is None
 
 
-async def test_the_ledger_does_not_vouch_for_what_is_refused_with_it() -> None:
+async def test_the_ledger_does_not_confirm_what_is_refused_with_it() -> None:
     """It waits for the answer; of one transaction Redis would take what it says and refuse what it speaks of."""
     desk = desk_of()
     desk.pipe.wrong_types = {TRADE}
@@ -290,7 +290,7 @@ async def test_what_a_run_finds_to_be_something_else_it_does_not_try() -> None:
     """It might be a stream by then whose tail nobody has read."""
     desk = desk_of()
     desk.publisher.follow({}, [TRADE.encode()])
-    assert desk.telemetry.beat.last_error == f"Redis refuses entries: something else stands in the place of {TRADE}"
+    assert desk.telemetry.beat.last_error == f"Redis refuses entries: something else is in the place of {TRADE}"
     desk.publish_trades(1)
     desk.publisher.publish(desk.tickers, ticker(1))
     await desk.send_all()

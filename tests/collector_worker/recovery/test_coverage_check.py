@@ -2,8 +2,8 @@ import pytest
 
 from collector_worker.publish.own_streams import Stream, Streams
 from collector_worker.publish.stream_tips import place
-from collector_worker.recovery import coverage_check as vouching
-from collector_worker.recovery.coverage_check import CoverageCheck, unvouched
+from collector_worker.recovery import coverage_check
+from collector_worker.recovery.coverage_check import CoverageCheck, unconfirmed
 from common.config.collector import ExchangeCollectorConfig
 from tests.support.redis_server import RedisServer
 from tickfleet.contract.codec import encode
@@ -62,9 +62,9 @@ TIMED = {  # up to 60
 }
 
 
-def decided(vouched: CoverageCheck, entries: list[Event]) -> bool:
-    known = vouched.by(entries)
-    return vouched.from_the_beginning if known is None else known
+def decided(confirmed: CoverageCheck, entries: list[Event]) -> bool:
+    known = confirmed.by(entries)
+    return confirmed.from_the_beginning if known is None else known
 
 
 @pytest.mark.parametrize(("known", "entries"), NUMBERED.values(), ids=NUMBERED)
@@ -85,13 +85,13 @@ def complete(subject: tuple[DataType, str], to_ts: int, to_id: str | None = None
     ]
 
 
-async def unconfirmed(server: RedisServer, history: list[LedgerEntry]) -> set[tuple[DataType, str]]:
+async def unconfirmed_of(server: RedisServer, history: list[LedgerEntry]) -> set[tuple[DataType, str]]:
     types = (DataType.TRADE, DataType.TICKER, DataType.CANDLES)
     config = ExchangeCollectorConfig("okx", "BTC-USDT", types, candle_intervals=("1m",))
     pipe = RedisPipe(server.config)
     await pipe.connect()
     try:
-        return await unvouched(pipe, Streams(config, MaxLen()), history)
+        return await unconfirmed(pipe, Streams(config, MaxLen()), history)
     finally:
         await pipe.close()
 
@@ -105,20 +105,20 @@ def add(server: RedisServer, name: str, *events: Event) -> None:
         server.client.execute_command("XADD", stream.key, entry_id, *encode(event))
 
 
-async def test_streams_are_read_back_to_what_the_ledger_vouches_for(
+async def test_streams_are_read_back_to_what_the_ledger_confirms(
     redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(vouching, "PAGE", 3)
-    monkeypatch.setattr(vouching, "MOST_PAGES", 4)
+    monkeypatch.setattr(coverage_check, "PAGE", 3)
+    monkeypatch.setattr(coverage_check, "MOST_PAGES", 4)
     add(redis_server, "trade", *map(trade, range(1, 10)), gap(9, 20), *map(trade, range(20, 30)))
     add(redis_server, "candles:1m", *map(bar, range(1, 8)))
     history = [*complete(TRADES, 190, "19"), *complete(BARS, 3)]
-    assert await unconfirmed(redis_server, history) == set()
-    assert await unconfirmed(redis_server, [*complete(TRADES, 90, "9"), *complete(BARS, 3)]) == {TRADES}
-    assert await unconfirmed(redis_server, complete(TRADES, 190, "19")) == {BARS}, "it says nothing of them"
-    assert await unconfirmed(redis_server, []) == set()
+    assert await unconfirmed_of(redis_server, history) == set()
+    assert await unconfirmed_of(redis_server, [*complete(TRADES, 90, "9"), *complete(BARS, 3)]) == {TRADES}
+    assert await unconfirmed_of(redis_server, complete(TRADES, 190, "19")) == {BARS}, "it says nothing of them"
+    assert await unconfirmed_of(redis_server, []) == set()
     add(redis_server, "trade", *map(trade, range(30, 40)))
-    assert await unconfirmed(redis_server, history) == {TRADES}, "that is too far back"
+    assert await unconfirmed_of(redis_server, history) == {TRADES}, "that is too far back"
 
 
 async def test_entries_that_are_not_ours_are_neither_gaps_nor_items(redis_server: RedisServer) -> None:
@@ -127,9 +127,9 @@ async def test_entries_that_are_not_ours_are_neither_gaps_nor_items(redis_server
     for number, fields in enumerate([{**whole, "price": "abc"}, {"type": "gap", "to_id": "20"}]):
         redis_server.client.xadd(PREFIX + "trade", fields, id=f"9000-{30 + number}")
     redis_server.client.xadd(PREFIX + "trade", whole)
-    assert await unconfirmed(redis_server, [*complete(TRADES, 50, "5"), *complete(BARS, 3)]) == set()
+    assert await unconfirmed_of(redis_server, [*complete(TRADES, 50, "5"), *complete(BARS, 3)]) == set()
 
 
 async def test_a_key_that_holds_something_else_is_an_empty_stream(redis_server: RedisServer) -> None:
     redis_server.client.set(PREFIX + "trade", "somebody's")
-    assert await unconfirmed(redis_server, [*complete(TRADES, 190, "19"), *complete(BARS, 3)]) == set()
+    assert await unconfirmed_of(redis_server, [*complete(TRADES, 190, "19"), *complete(BARS, 3)]) == set()

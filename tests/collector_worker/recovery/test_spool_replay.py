@@ -98,7 +98,7 @@ def test_a_stream_that_is_gone_is_not_begun_with_what_comes_behind_a_hole() -> N
     assert [packed for packed in mixed if resume_points.admits(packed)] == [FILE[0], FILE[1], *mixed[4:]]
 
 
-def test_the_ledger_does_not_vouch_for_what_was_left_out() -> None:
+def test_the_ledger_does_not_confirm_what_was_left_out() -> None:
     resume_points = ResumePoints({b"t": b"5-3", LEDGER: b"5-0"}, {b"t": b"5-1", LEDGER: b"5-0"}, LEDGER)
     before, after = entries(LEDGER, (1, 2))
     assert [resume_points.admits(packed) for packed in (before, *FILE, after)] == [True, *[False] * 5]
@@ -107,7 +107,7 @@ def test_the_ledger_does_not_vouch_for_what_was_left_out() -> None:
 
 @given(st.integers(0, 12), st.integers(0, 12), st.integers(0, 12), st.booleans())
 def test_a_stream_ends_without_a_hole_and_without_a_double(last: int, end: int, length: int, other: bool) -> None:
-    """Whatever the stream holds: what is admitted goes on with the number behind its end, or nothing is."""
+    """Whatever the stream holds: what is admitted continues with the number behind its end, or nothing is."""
     file = entries(b"t", range(last + 1, last + 1 + length))
     published, left_out = admitted(b"5-%d" % last, b"6-0" if other else b"5-%d" % end, file)
     assert published == [b"5-%d" % number for number in range(end + 1, end + 1 + len(published))]

@@ -156,7 +156,7 @@ async def test_files_of_several_runs_are_published_oldest_first(tmp_path: Path) 
     assert (desk.trade_ids, files(tmp_path)) == (ids(1, 2, 3, 4), [])
 
 
-async def test_each_stream_joins_for_itself_but_the_ledger_vouches_for_all(tmp_path: Path) -> None:
+async def test_each_stream_joins_for_itself_but_the_ledger_confirms_all(tmp_path: Path) -> None:
     earlier = new_desk(tmp_path, "1")
     earlier.publisher.follow({b"t": b"0-0", b"k": b"5-0", LEDGER.encode(): b"0-0"})
     earlier.publish_trades(1)
@@ -224,7 +224,7 @@ async def test_a_key_of_another_type_is_no_reason_to_keep_it(tmp_path: Path) -> 
 
 
 async def test_a_key_that_becomes_one_meanwhile_has_nothing_behind_its_hole(tmp_path: Path) -> None:
-    """And the ledger, which has been looked at before, does not vouch for it."""
+    """And the ledger, which has been looked at before, does not confirm it."""
     earlier = new_desk(tmp_path, "1")
     earlier.publisher.follow({b"t": b"0-0", LEDGER.encode(): b"0-0"})
     earlier.publish_trades(1, 2, 3)

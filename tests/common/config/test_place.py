@@ -33,7 +33,7 @@ def test_a_fit_folder(folder: str) -> None:
     ],
 )
 def test_a_folder_that_supervisord_cannot_name(folder: str, found: str) -> None:
-    assert unfit(Path(folder)) == f"the folder {folder!r} holds {found}, which supervisord's settings cannot express"
+    assert unfit(Path(folder)) == f"the folder {folder!r} holds {found}, which supervisord's settings cannot hold"
 
 
 @pytest.mark.parametrize("folder", ["/" + "x" * LONGEST, "/" + "\u00fc" * 40])
@@ -59,7 +59,7 @@ def test_what_is_started_there_by_hand_refuses() -> None:
     with pytest.raises(InvalidConfigurationError) as caught:
         read_environment({"TICKFLEET_ROOT": "/srv/100%"}).at_fit_place()
     assert str(caught.value) == (
-        f"the folder '/srv/100%' holds '%', which supervisord's settings cannot express: {REMEDY}"
+        f"the folder '/srv/100%' holds '%', which supervisord's settings cannot hold: {REMEDY}"
     )
     environment = read_environment({"TICKFLEET_ROOT": "/srv/fleet"})
     assert environment.at_fit_place() is environment

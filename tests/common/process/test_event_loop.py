@@ -13,7 +13,7 @@ ANSWER = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("192.0.2.1", 443))]
 
 
 class Resolver:
-    """Answers when it is told to, and keeps what it was asked."""
+    """Answers when it is ordered to, and keeps what it was asked."""
 
     def __init__(self) -> None:
         self.lookups: list[tuple[Any, ...]] = []

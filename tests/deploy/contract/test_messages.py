@@ -149,7 +149,7 @@ def test_the_managers_heartbeat_is_allowed_and_has_no_field_unknown() -> None:
 
 
 def test_a_wish_is_allowed() -> None:
-    wish = desired.Override(who="alice", at=1, state=desired.OverrideState.ENABLED, config={"exchange": "okx"})
-    assert check("fleet_desired", {str(BTC): desired.encode(wish)}) == []
+    override = desired.Override(who="alice", at=1, state=desired.OverrideState.ENABLED, config={"exchange": "okx"})
+    assert check("fleet_desired", {str(BTC): desired.encode(override)}) == []
     (fault,) = check("fleet_desired", {str(BTC): '{"who":"alice","at":1}'})
     assert fault == "okx:BTC-USDT: $: 'state' is a required property"

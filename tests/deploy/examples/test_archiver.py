@@ -244,7 +244,7 @@ BAR = Candle(
 
 
 def event(name: StreamName, number: int) -> Event:
-    """What stands in a stream under a number: data, and now and then a word about it."""
+    """What is in a stream under a number: data, and now and then a word about it."""
     at = START_NS + number
     if number % 17 == 0:
         return Gap(ts_event=at, ts_recv=at, reason="too old", from_id=str(number - 1), to_id=str(number + 5))
@@ -331,7 +331,7 @@ def test_killed_again_and_again_it_has_every_entry_once(
         assert process.is_alive()
         process.kill()
         process.join()
-    feed.grow(5)  # something to do for the last one: then it is there before it is told to end
+    feed.grow(5)  # something to do for the last one: then it is there before it is ordered to end
     process = example_archiver(redis_server.url, tmp_path, EVERY_S)
     running.append(process)
     wait_until(lambda: newest() == feed.newest(), WAIT_S, "all is there")

@@ -106,7 +106,7 @@ def test_a_bar_is_out_when_the_ledger_is_complete_up_to_its_end() -> None:
     assert not maker.ripe
 
 
-def test_what_the_ledger_vouches_for_must_have_been_read() -> None:
+def test_what_the_ledger_confirms_must_have_been_read() -> None:
     maker = begun(trade(2, 1.1), trade(3, 2.2))
     assert published(maker, coverage_view(2, trade(4, 2.3))) == {}
 
@@ -214,7 +214,7 @@ def test_a_look_that_is_older_than_what_was_read_proves_no_loss() -> None:
 
 
 def dated(number: int, minute: float, at_minute: float) -> Entry:
-    """A trade that stands in the stream at a minute, and bears the time of another."""
+    """A trade that is in the stream at a minute, and bears the time of another."""
     place = entry_id(trade(number, at_minute))
     return Entry(BTC_TRADES, place, trade(number, minute))
 

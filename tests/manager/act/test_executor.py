@@ -13,7 +13,7 @@ ID = config().id
 
 
 class Rig:
-    """Hands over a supervisord in memory; what they begin goes on when the test says so."""
+    """Hands over a supervisord in memory; what they begin continues when the test says so."""
 
     def __init__(self) -> None:
         clock = ManualClock()

@@ -105,7 +105,7 @@ def test_supervisord_reads_every_path_back_as_it_was(tmp_path_factory: Any, name
 @pytest.mark.parametrize("name", ['a"b', "a'b", "a\nb", "a%(here)sb", "a ;b", "a #b"])
 def test_a_path_that_supervisord_cannot_read_is_refused(name: str) -> None:
     bad = Launch(command=("/w",), applied=Path("/a"), root=Path("/") / name, logs=Path("/l"), redis_id="1")
-    with pytest.raises(InvalidConfigurationError, match="which supervisord's files cannot express"):
+    with pytest.raises(InvalidConfigurationError, match="which supervisord's files cannot hold"):
         render(config(), bad)
 
 

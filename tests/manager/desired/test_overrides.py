@@ -29,7 +29,7 @@ def override(state: str, **more: Any) -> Override:
 
 
 def merged(**entries: Override) -> Desired:
-    """The fleet with wishes by symbol, ``-`` written ``_``."""
+    """The fleet with overrides by symbol, ``-`` written ``_``."""
     return merge(FILE, {f"okx:{name.replace('_', '-')}": encode(each) for name, each in entries.items()})
 
 

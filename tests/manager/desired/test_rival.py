@@ -1,4 +1,4 @@
-"""Two managers at one Redis: with the same fleet one stands by, with another one it says that it does not."""
+"""Two managers at one Redis: with the same fleet one is on standby, with another one it says that it does not."""
 
 import os
 import socket
@@ -171,7 +171,7 @@ async def test_who_gets_the_file_of_one_that_is_gone_takes_over(pair: Pair) -> N
     assert len([call for call in pair.second.supervisor.calls if call[0] == "start"]) == 2
 
 
-@pytest.mark.parametrize("first_to_know", ["the one that acts", "the one that stands by"])
+@pytest.mark.parametrize("first_to_know", ["the one that acts", "the one that is on standby"])
 async def test_while_a_changed_file_is_applied_the_other_goes_on_standing_by(pair: Pair, first_to_know: str) -> None:
     pair.start_second()
     await pair.rounds(8)
@@ -181,7 +181,7 @@ async def test_while_a_changed_file_is_applied_the_other_goes_on_standing_by(pai
         return changed
 
     pair.second.load = load
-    if first_to_know == "the one that stands by":  # both have the file, nobody has applied it
+    if first_to_know == "the one that is on standby":  # both have the file, nobody has applied it
         await pair.rounds(12)
     pair.first.load = load
     pair.first.loop.reload_wanted.set()

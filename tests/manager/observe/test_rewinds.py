@@ -30,7 +30,7 @@ async def link(redis_config: RedisConfig) -> AsyncIterator[RedisLink]:
 
 
 async def rounds(tide: RewindWatch, link: RedisLink, clock: ManualClock, count: int = 30) -> list[JournalEntry]:
-    """What is told in so many rounds, a second apart."""
+    """What is reported in so many rounds, a second apart."""
     told = []
     for _ in range(count):
         clock.move(1)

@@ -21,7 +21,7 @@ JUDGEMENTS = [
 
 
 def collectors(**figures_of: Any) -> list[dict[str, Any]]:
-    """What stands in the document of these two."""
+    """What is in the document of these two."""
     return [
         {
             "id": "okx:BTC-USDT",

@@ -57,7 +57,7 @@ class NumberedModel(Ledger):
         self.times = [100]
         self.states: list[State] = []
         self.gaps: list[Gap] = []
-        self.noted = -1  # the last item that an entry vouches for
+        self.noted = -1  # the last item that an entry confirms
 
     @property
     def next(self) -> int:
@@ -134,7 +134,7 @@ class NumberedModel(Ledger):
         self.noted = self.next - 1
 
     def restart_blind(self) -> None:
-        """A new run does not know what it missed; what the old one did not note is not vouched for either."""
+        """A new run does not know what it missed; what the old one did not note is not confirmed either."""
         self.run += 1
         self.states[self.noted + 1 :] = [State.UNKNOWN] * (self.next - self.noted - 1)
         self.happen(self.draw(st.integers(0, 3)), State.UNKNOWN)

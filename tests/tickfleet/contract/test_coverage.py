@@ -377,9 +377,7 @@ def test_without_numbers_the_line_of_time_is_told_exactly(model: TimedModel) -> 
 
 
 @given(numbered() | timed(), st.integers(0, 40))
-def test_a_trimmed_ledger_vouches_for_nothing_that_the_whole_does_not(
-    model: NumberedModel | TimedModel, cut: int
-) -> None:
+def test_a_trimmed_ledger_confirms_nothing_that_the_whole_does_not(model: NumberedModel | TimedModel, cut: int) -> None:
     whole = states(intervals(model.entries, DataType.TRADE))
     known = intervals(model.entries[cut:], DataType.TRADE)
     assert_well_formed(known)

@@ -19,10 +19,10 @@ def test_the_keys_of_a_collector() -> None:
     assert keys.writer(BTC) == "md:v1:{okx:BTC-USDT}:writer"
 
 
-def test_what_a_ledger_vouches_for() -> None:
+def test_what_a_ledger_confirms() -> None:
     ledger = keys.coverage(BTC)
-    assert keys.vouched_for(ledger, DataType.TRADE) == keys.stream(BTC, DataType.TRADE)
-    assert keys.vouched_for(ledger, DataType.CANDLES, "1m") == keys.stream(BTC, DataType.CANDLES, "1m")
+    assert keys.stream_of_ledger(ledger, DataType.TRADE) == keys.stream(BTC, DataType.TRADE)
+    assert keys.stream_of_ledger(ledger, DataType.CANDLES, "1m") == keys.stream(BTC, DataType.CANDLES, "1m")
 
 
 def test_the_keys_of_the_fleet() -> None:

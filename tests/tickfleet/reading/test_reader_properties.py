@@ -60,7 +60,7 @@ def check(got: list[Entry], written: dict[str, Event], others: int, skipped: int
     ids = [entry.id for entry in got]
     assert ids == sorted(set(ids), key=lambda one: int(one.partition("-")[0]))
     assert {entry.id: entry.event for entry in got if entry.id in written} == written
-    assert len(got) + skipped == len(written) + others  # what was not delivered is told
+    assert len(got) + skipped == len(written) + others  # what was not delivered is reported
 
 
 chances = st.randoms(use_true_random=False)

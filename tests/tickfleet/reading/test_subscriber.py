@@ -417,7 +417,7 @@ async def test_a_redis_that_comes_back_older_is_told_and_nothing_comes_twice(
         rewound = await read_items(following, 1)
         assert (rewinds(rewound), subscriber.position.marks) == ([told], {BTC_TRADES: Mark(trade_id(10))})
         redis_server.client.client_kill_filter(_type="normal", skipme=True)
-        write_trades(redis_server.client, last + 1, 12)  # the collector fetches what is missing, and goes on
+        write_trades(redis_server.client, last + 1, 12)  # the collector fetches what is missing, and continues
         assert rewinds(await read_items(following, 2)) == ids(11, 12)
 
 
@@ -487,7 +487,7 @@ async def test_a_restarted_stream_is_reported_also_when_no_counts_are_known(
         assert told == ("restarted", None, trade_id(10), trade_id(31))
         assert numbers(rest) == ids(31, 32)
         write_trades(redis_server.client, 33, 33)
-        assert numbers(await entries(subscriber, 1)) == ids(33, 33)  # it is told once
+        assert numbers(await entries(subscriber, 1)) == ids(33, 33)  # it is reported once
 
 
 # --- a stream that was deleted while its collector was dead -----------------------------------------------------------

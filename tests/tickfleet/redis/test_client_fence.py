@@ -296,7 +296,7 @@ async def test_a_number_that_cannot_be_restored_now(own_redis: RedisServer) -> N
 
 
 async def test_of_two_that_write_at_once_the_older_one_stops(run: Fenced, redis_server: RedisServer) -> None:
-    """Whatever the moment: behind the first entry of the newer run stands none of the older one."""
+    """Whatever the moment: behind the first entry of the newer run is none of the older one."""
     begun = asyncio.Event()
 
     async def write(pipe: Fenced, ids: range) -> None:

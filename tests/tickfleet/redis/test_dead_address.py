@@ -40,7 +40,7 @@ def test_the_manager_reaches_it(own_redis: RedisServer, monkeypatch: pytest.Monk
 
 
 def test_commands_reach_it(own_redis: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """redis-py goes on by itself, after the time that it has for one address."""
+    """redis-py continues by itself, after the time that it has for one address."""
     with swallowing(own_redis.port) as dead:
         resolve(monkeypatch, NAME, dead, "127.0.0.1")
         with sync_client(RedisConfig(url=f"redis://{NAME}:{own_redis.port}")) as client:

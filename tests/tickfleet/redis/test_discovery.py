@@ -103,7 +103,7 @@ SAID = {
         b"-NOPERM hunter2\r\n",
         "a Sentinel at {shown} does not give us a right that we need: NOPERM sentinel",
     ),
-    "nonsense": (b"hunter2\r\n", "Redis at {shown} does not work for us as it stands"),
+    "nonsense": (b"hunter2\r\n", "Redis at {shown} does not work for us as it is"),
     "half an address": (b"*1\r\n$3\r\nabc\r\n", NOT_TOLD),
     "no port": (b"*2\r\n$1\r\na\r\n$1\r\nb\r\n", NOT_TOLD),
 }

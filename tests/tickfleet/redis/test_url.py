@@ -118,12 +118,12 @@ TLS = "db, ssl_ca_certs, ssl_cert_reqs, ssl_certfile, ssl_check_hostname, ssl_ke
 PORTS = f"url: the port is not a number from 1 to 65535 of a host, or a host is missing {ESCAPES}"
 SEVERAL = f"url: several hosts are Sentinels (redis+sentinel://) or nodes of a Cluster (redis+cluster://) {ESCAPES}"
 SERVICE = (
-    "url: behind the Sentinels stands the name of their service, and after it perhaps the number of a database:"
+    "url: behind the Sentinels is the name of their service, and after it perhaps the number of a database:"
     f" /mymaster/0 {ESCAPES}"
 )
 SPACE = f"url: there is a space in the name of a host {ESCAPES}"
 ONCE = "url: user and password stand once, before the first host (and in them @ is written %40, a comma %2C)"
-NO_DATABASES = "url: a Cluster has no databases, so nothing stands behind its nodes"
+NO_DATABASES = "url: a Cluster has no databases, so nothing is behind its nodes"
 
 REFUSED = {
     "": BEGINNING,

@@ -53,7 +53,7 @@ def read_book_hash(fields: Mapping[str, str]) -> BookHash | None:
 
 
 def is_of(known: BookHash, fields: Mapping[str, str]) -> bool:
-    """Whether the entry that a hash names, as it stands in the stream, is the one that the hash was written with."""
+    """Whether the entry that a hash names, as it is in the stream, is the one that the hash was written with."""
     try:
         event = decode(fields)
     except UndecodableFrameError:

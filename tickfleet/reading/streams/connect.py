@@ -1,4 +1,4 @@
-"""Which Redis a reader speaks to, and how long it goes on when that is away."""
+"""Which Redis a reader speaks to, and how long it continues when that is away."""
 
 import logging
 from math import inf
@@ -39,7 +39,7 @@ class RetryState:
 
     Args:
         clock: The time.
-        first_wait_s: How long a first answer may take; after it a reader goes on for ever.
+        first_wait_s: How long a first answer may take; after it a reader continues for ever.
     """
 
     def __init__(self, clock: Clock, first_wait_s: float) -> None:

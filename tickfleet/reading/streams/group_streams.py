@@ -120,7 +120,7 @@ class GroupStreams:
     ) -> tuple[str, Rewind] | None:
         """Whether a stream ends before what this member has got of it: that place, and what it has lost; told once.
 
-        The group then goes on behind what all its members are known to have done.
+        The group then continues after what all its members are known to have done.
 
         Raises:
             RedisUnreachableError: It will be looked at again.

@@ -71,7 +71,7 @@ class StreamReader:
         self, config: RedisConfig, selection: Selection, start: Start, clock: Clock, at_once: int | None = None
     ) -> None:
         self.marks: dict[StreamName, Mark] = {**start.marks} if isinstance(start, Position) else {}
-        """Where the reader stands in each stream that it has taken up, or that the saved position knows."""
+        """Where the reader is in each stream that it has taken up, or that the saved position knows."""
         self.absent: set[StreamName] = set(selection.names)
         """Streams that were asked for by name and are not there, as far as we know."""
         self._pipe = RedisPipe(config, text=True)
@@ -82,7 +82,7 @@ class StreamReader:
         self._to_tell: list[RawChunk] = []
 
     async def close(self) -> None:
-        """Drop the connection; the next ``read`` opens another and goes on from the same places."""
+        """Drop the connection; the next ``read`` opens another and continues from the same places."""
         await self._pipe.close()
 
     async def read(self, wait_s: float) -> list[RawChunk]:

@@ -1,7 +1,7 @@
-"""A stream as one table: which columns it has, and what stands in them. Pure.
+"""A stream as one table: which columns it has, and what is in them. Pure.
 
 Every entry is a row, in the order of the stream; ``type`` says which fields it has, the others are empty. So what the
-collector says of its data (``gap``, ``feed_status``) stands in its place between the data, and a table cannot be taken
+collector says of its data (``gap``, ``feed_status``) is in its place between the data, and a table cannot be taken
 for whole that is not. ``missed`` is what the reader says: entries that retention had removed before they were read.
 So is ``rewound``: here Redis came back older; the rows before it stay, and what comes again of them has no second row.
 

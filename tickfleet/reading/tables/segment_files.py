@@ -3,7 +3,7 @@
     root/okx/BTC-USDT/trade/2026-01-01/1767225600012-7_1767225899871-512.parquet
 
 A file gets its name, that of its first and its last entry, once it is whole and on the disk. So **the names are the
-position**: a new reader goes on behind the newest, and what the one before had not finished is read again.
+position**: a new reader continues after the newest, and what the one before had not finished is read again.
 
 The day is that of the entries' ids in UTC. Ids never go back, as ``ts_event`` may, so neither files nor days of a
 stream overlap; a trade of the seconds around midnight may stand in the day beside that of its ``ts_event``.

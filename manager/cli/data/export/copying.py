@@ -96,7 +96,7 @@ class Copier:
     async def _read(self, facts: cursor.StreamFacts) -> bool:
         """Whether the stream ended before what was its end."""
         sieve, first_id, last = Sieve(self._span), facts.first_id or BEGINNING, id_order(facts.last_id)
-        # A mark that knows what was removed already is told exactly what is removed from now on.
+        # A mark that knows what was removed already learns exactly what is removed from now on.
         start = Mark(BEGINNING, facts.removed)
         if id_order(first_id)[0] < self._span.first_ms:
             start = Mark(f"{self._span.first_ms - 1}-{2**64 - 1}")

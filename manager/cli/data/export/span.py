@@ -4,7 +4,7 @@ The range is of ``ts_event``, the exchange's time, as in ``manager-cli coverage`
 not the same: they never fall, and are of the collector's clock where the exchange's is more than a minute off
 (``publish/stream_ids.py``). So the stream is read from somewhat before the range to somewhat behind it.
 
-A gap stands for the time between the data on its two sides: it belongs to the range if that touches it, or its own time
+A gap covers the time between the data on its two sides: it belongs to the range if that touches it, or its own time
 lies in it. So a gap at the border of two ranges belongs to both. The same holds for what was missed or cannot be read.
 """
 
@@ -90,11 +90,11 @@ class Sieve:
             self.done = id_order(entry.id)[0] > self._span.last_ms
 
     def rest(self) -> Iterator[Entry]:
-        """What stands behind the last data."""
+        """What is behind the last data."""
         return iter(()) if self.done else self._between(None)
 
     def _between(self, after_ns: int | None) -> Iterator[Entry]:
-        """What stands between two entries of data, None: the beginning or the end of the stream."""
+        """What is between two entries of data, None: the beginning or the end of the stream."""
         begins = self._before_ns is None or self._before_ns < self._span.to_ns
         touches = begins and (after_ns is None or after_ns >= self._span.from_ns)
         waiting, self._waiting = self._waiting, []

@@ -21,7 +21,7 @@ class ExportFacts(Struct, frozen=True):
         trimmed_to_ns: Retention had removed what stood before this time, which lies in the range; None: it had not.
         ended: The stream was deleted or trimmed while it was read, and ended before its end.
         ledger: Why the range is not complete by the completeness ledger; empty: it is.
-        vouched_ns: Up to when it is, by the ledger; 0: not even in part.
+        complete_to_ns: Up to when it is, by the ledger; 0: not even in part.
         odd: How many entries stand in the range by their ids and bear a time far from it: they are not in the file.
         removed: What the ledger says was published, and the stream does not keep any more.
         holes: See ``TradeNumbers.holes``.
@@ -30,7 +30,7 @@ class ExportFacts(Struct, frozen=True):
     trimmed_to_ns: int | None = None
     ended: bool = False
     ledger: str = ""
-    vouched_ns: int = 0
+    complete_to_ns: int = 0
     odd: int = 0
     removed: Sequence[Removed] = ()
     holes: Sequence[tuple[int, int]] = ()
@@ -133,8 +133,8 @@ class Tally:
             )
         if facts.ledger:
             found.append(
-                f"complete by the coverage ledger only up to {date_time(facts.vouched_ns)}: more may still come"
-                if facts.vouched_ns
-                else f"the coverage ledger does not vouch for the whole range ({phrase(facts.ledger)})"
+                f"complete by the coverage ledger only up to {date_time(facts.complete_to_ns)}: more may still come"
+                if facts.complete_to_ns
+                else f"the coverage ledger does not confirm the whole range ({phrase(facts.ledger)})"
             )
         return found

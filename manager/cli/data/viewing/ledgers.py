@@ -24,7 +24,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class LedgerRow(Struct, frozen=True):
-    """An entry of a ledger, and where it stands."""
+    """An entry of a ledger, and where it is."""
 
     collector: CollectorId
     id: str

@@ -29,7 +29,7 @@ def entry_line(entry: Entry, name_width: int = 0) -> ShownLine:
 
     Args:
         entry: The entry.
-        name_width: For several collectors: that of the widest name, which then stands first; 0: without it.
+        name_width: For several collectors: that of the widest name, which then is first; 0: without it.
     """
     event = entry.event
     match event:

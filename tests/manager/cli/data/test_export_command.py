@@ -47,7 +47,7 @@ def note(stage: RedisStage, kind: LedgerKind, **facts: Any) -> None:
 
 @pytest.fixture
 def two_hours(streams: RedisStage) -> RedisStage:
-    """Trades of two hours, and a ledger that vouches for them."""
+    """Trades of two hours, and a ledger that confirms them."""
     with streams.client.pipeline(transaction=False) as pipe:
         for number in range(2 * HOUR_S):
             write(pipe, BTC_TRADES, entry_id(number), trade(number))
@@ -209,13 +209,13 @@ def test_a_redis_that_comes_back_older_meanwhile_is_told(
     assert "1,001 entries (1,000 trade, 1 rewound), 2026-01-01 00:00:00.000Z … 2026-01-01 00:16:39" in result.stdout
 
 
-def test_what_the_ledger_does_not_vouch_for_is_told(two_hours: RedisStage) -> None:
+def test_what_the_ledger_does_not_confirm_is_told(two_hours: RedisStage) -> None:
     arguments = ("export", "okx:BTC-USDT", "trade", "--from", "2026-01-01T00:00", "--force")
     result = two_hours.run(*arguments, "--to", "2026-01-01T03:00", str(two_hours.folder / "x.csv"))
     assert "complete by the coverage ledger only up to 2026-01-01 02:00:00.000Z" in result.stderr
     note(two_hours, LedgerKind.GAP_LOST, from_ts=START_NS + S, to_ts=START_NS + 9 * S, reason="too old")
     result = two_hours.run(*arguments, "--to", "2026-01-01T01:00", str(two_hours.folder / "x.csv"))
-    assert "the coverage ledger does not vouch for the whole range (too old)" in result.stderr
+    assert "the coverage ledger does not confirm the whole range (too old)" in result.stderr
 
 
 def test_a_stream_that_was_deleted_and_begun_anew_lacks_its_beginning(two_hours: RedisStage) -> None:

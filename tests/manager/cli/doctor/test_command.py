@@ -44,7 +44,7 @@ def doctor(stage: CliStage, *arguments: str) -> tuple[int, dict[str, list[Any]]]
 def _a_good_host(stage: CliStage, monkeypatch: pytest.MonkeyPatch) -> None:
     """Folders of our own, and a compiled part wherever the tests run.
 
-    fakeredis knows no INFO and no CONFIG, so what a good Redis says stands in for them.
+    fakeredis knows no INFO and no CONFIG, so what a good Redis says replaces them.
     """
     for folder in (stage.environment.logs, stage.environment.applied, stage.environment.programs):
         folder.mkdir(mode=0o700, exist_ok=True)

@@ -16,7 +16,7 @@ def test_the_compiled_part_is_found_where_collectors_find_it() -> None:
     ("files", "built"),
     [
         ([], False),
-        (["lane.pyx", "lane.c", "lane.pyi", "outbox.pyx", "outbox.c", "outbox.pyi"], False),
+        (["trade_parser.pyx", "trade_parser.c", "trade_parser.pyi", "sender.pyx", "sender.c", "sender.pyi"], False),
         ([f"trade_parser{EXTENSION_SUFFIXES[0]}"], False),
         ([f"trade_parser{EXTENSION_SUFFIXES[0]}", f"sender{EXTENSION_SUFFIXES[0]}"], True),
         (["trade_parser.cpython-27-other.so", "sender.cpython-27-other.so"], False),  # of another Python

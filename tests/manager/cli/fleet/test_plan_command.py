@@ -142,7 +142,7 @@ def test_apply_that_supervisord_refuses_fails_and_is_done_later(managed: Managed
     why = "supervisord cannot use its configuration files (supervisorctl reread says why)"
     assert (result.exit_code, result.stderr) == (
         1,
-        f"manager-cli: not applied yet: {why}; the manager goes on trying\n",
+        f"manager-cli: not applied yet: {why}; the manager keeps trying\n",
     )
     managed.supervisor.refusals.clear()
     managed.rounds(14)

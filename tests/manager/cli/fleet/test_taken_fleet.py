@@ -1,4 +1,4 @@
-"""What the manager has taken is the fleet, whatever stands in the fleet file meanwhile."""
+"""What the manager has taken is the fleet, whatever is in the fleet file meanwhile."""
 
 import json
 

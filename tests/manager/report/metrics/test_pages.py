@@ -30,7 +30,7 @@ def test_status_is_the_document_of_the_command() -> None:
     ("changes", "passed_s", "page"),
     [
         ({}, 0.0, Page(200, TEXT, b"ok\n")),
-        ({"leading": False}, 0.0, Page(200, TEXT, b"ok: another manager acts, this one stands by\n")),
+        ({"leading": False}, 0.0, Page(200, TEXT, b"ok: another manager acts, this one is on standby\n")),
         ({"leading": False, "rival": "another fleet"}, 0.0, Page(503, TEXT, b"another fleet\n")),
         ({}, TURNS_WITHIN_S + 1, Page(503, TEXT, b"the loop has not turned for 32 s\n")),
         ({"redis_trouble": "Redis is away"}, 0.0, Page(503, TEXT, b"Redis is away\n")),

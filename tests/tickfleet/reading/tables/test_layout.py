@@ -37,7 +37,7 @@ MISSED = Missed(ts_event=5, ts_recv=6, count=12, after_id="1-7", before_id="1-20
 
 
 def rows(entries: list[Entry], kind: DataType) -> list[dict[str, Any]]:
-    """What stands in each row, without what is empty."""
+    """What is in each row, without what is empty."""
     table = stream_columns(entries, kind)
     lines = zip(*table.values(), strict=True)
     return [{name: v for name, v in zip(table, line, strict=True) if v is not None} for line in lines]

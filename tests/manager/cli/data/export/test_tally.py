@@ -46,9 +46,9 @@ def test_every_reason_for_a_doubt() -> None:
         "the stream was deleted or trimmed meanwhile: its end is missing",
         "1 entries cannot be read by this version: only their ids are there",
         "3 entries stand in the range, but bear times more than five minutes off: they were left out",
-        "the coverage ledger does not vouch for the whole range (too old)",
+        "the coverage ledger does not confirm the whole range (too old)",
     ]
-    assert tally().doubts(ExportFacts(ledger="unknown", vouched_ns=START_NS)) == [
+    assert tally().doubts(ExportFacts(ledger="unknown", complete_to_ns=START_NS)) == [
         "complete by the coverage ledger only up to 2026-01-01 00:00:00.000Z: more may still come"
     ]
 
