@@ -54,7 +54,7 @@ class Pipe(Protocol):
         ...
 
     def read_now(self) -> None:
-        """Something waits for the outcome of a patient one."""
+        """Something waits for the outcome of a deferred one."""
         ...
 
     async def transaction(self, commands: Sequence[bytes]) -> list[Reply]:
@@ -71,7 +71,7 @@ class Pipe(Protocol):
 
 
 class Retry:
-    """Carries out one shipment however long it takes.
+    """Carries out one transaction however long it takes.
 
     Args:
         on_away: Called when Redis was found to be away.
@@ -98,7 +98,7 @@ class Retry:
         """What must be said before the run ends, because another process has written between our entries."""
 
     async def carry_out(self, transaction: Transaction, outcome: Outcome) -> list[Reply]:
-        """The replies to the entries of a shipment, which was begun with the given outcome.
+        """The replies to the entries of a transaction, which was begun with the given outcome.
 
         Raises:
             StreamTakenError: Somebody else writes these streams.

@@ -112,7 +112,7 @@ class Wanted:
             return
         try:
             await asyncio.to_thread(self._record, fleet)
-        except OSError as error:  # what was written before is still shown; the keeper tells of the folder
+        except OSError as error:  # what was written before is still shown; the reconciler tells of the folder
             get_logger().warning("taken_file_not_written", why=str(error))
             return
         self._recorded = fleet

@@ -46,7 +46,7 @@ def setup(root: Path) -> subprocess.CompletedProcess[str]:
 
 
 def run(program: str, root: Path, *extras: str) -> subprocess.CompletedProcess[str]:
-    """Run it in a folder as a checkout, where ``program`` says what of its surroundings is another."""
+    """Run it in a folder as a checkout, where ``program`` says what of its environment is another."""
     for name in STANDARD_LIBRARY_ONLY:
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(CHECKOUT / name, root / name)

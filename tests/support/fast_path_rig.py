@@ -102,7 +102,7 @@ class OutboxRig:
             write=self._write,
         )
         self.rest = b""
-        calls = [self._call(name) for name in ("trouble", "congested", "relieved")]
+        calls = [self._call(name) for name in ("trouble", "paused", "resumed")]
         self.sender: Sender = compiled_or_skip().sender(pacing or Pacing(), *calls)
 
     def _call(self, name: str) -> Callable[[], None]:

@@ -10,7 +10,7 @@ class Ease:
 
     async def resumed(self) -> None:
         """Nobody asks for it."""
-        raise AssertionError("nobody is congested")
+        raise AssertionError("nobody is paused")
 
 
 class Congestion:

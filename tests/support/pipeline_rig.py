@@ -1,4 +1,4 @@
-"""A pipeline whose surroundings a test sees."""
+"""A pipeline whose environment a test sees."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -246,7 +246,7 @@ class RedisPipe:
         return True
 
     def read_now(self) -> None:
-        """Something waits for the outcome of a patient transaction. ``done`` may be called at once."""
+        """Something waits for the outcome of a deferred transaction. ``done`` may be called at once."""
         if self._line is not None:
             self._line.read_now()
 

@@ -23,7 +23,7 @@ ANSWER_TIMEOUT_S = 5.0
 """Without a byte of an answer that is awaited."""
 
 DEFERRED_S = 1.0
-"""A patient question's answer is looked for by then, if nothing asked for it before. Shorter would mean a timer that
+"""A deferred question's answer is looked for by then, if nothing asked for it before. Shorter would mean a timer that
 wakes the process between the frames of a quiet feed."""
 
 _SECOND_LOOK_S = 0.1
@@ -56,7 +56,7 @@ class RedisConnection(asyncio.Protocol):
     """An open connection. One question at a time; a question that was cancelled leaves a line to be closed.
 
     To be woken for an answer costs more CPU than everything else that is done for one entry. Where nothing waits for
-    it, a question can be patient: its answer stays with the operating system until the next one, or ``DEFERRED_S``.
+    it, a question can be deferred: its answer stays with the operating system until the next one, or ``DEFERRED_S``.
 
     Args:
         text: See ``Replies``.
@@ -111,7 +111,7 @@ class RedisConnection(asyncio.Protocol):
             self._look_again = self._loop.call_later(DEFERRED_S, self._end_patience)
 
     def read_now(self) -> None:
-        """Something waits for the answer to a patient question: take it where it is there, else be woken for it."""
+        """Something waits for the answer to a deferred question: take it where it is there, else be woken for it."""
         if not self._waits_patiently:
             return
         self._waits_patiently = False
@@ -261,7 +261,7 @@ class RedisConnection(asyncio.Protocol):
         return LineBrokenError("Redis did not take the connection", first) if isinstance(first, Refusal) else None
 
     def _end_patience(self) -> None:
-        """One timer for many patient questions, as ``_look``."""
+        """One timer for many deferred questions, as ``_look``."""
         self._look_again = None
         if not self._waits_patiently:
             return

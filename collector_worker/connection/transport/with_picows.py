@@ -186,7 +186,7 @@ class _Listener(WSListener):
     # --- for the socket ------------------------------------------------------------------------------------------
 
     async def flow(self, on_frame: Callable[[bytes], None], pace: Pace) -> None:
-        """Hand on every frame as it is read, until ``pace`` is congested.
+        """Hand on every frame as it is read, until ``pace`` is paused.
 
         Raises:
             ConnectionLostError: The connection has ended, and all that it has brought is handed on.

@@ -49,7 +49,7 @@ def tail(
     """Show what a collector publishes, until Ctrl-C. Times are UTC, or local (--local).
 
     On a terminal: a line for each trade (green: bought, red: sold, by the taker), ticker and candle; what the collector
-    says of its data (gap, feed) is in its place, and so does MISSED where entries were removed unread. The order
+    says of its data (gap, feed) is in its place, and so is MISSED where entries were removed unread. The order
     book of one collector is a ladder that is redrawn, with VALID, SYNCING or DOUBTFUL and the reason; with --since, or
     of several collectors, its entries are shown line by line.
 

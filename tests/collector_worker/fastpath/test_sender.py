@@ -97,14 +97,14 @@ def test_it_tells_when_too_much_waits_and_when_that_is_over(begun: Begun) -> Non
     push(rig, *range(1, 6))
     assert rig.called == []
     push(rig, 6)  # five wait
-    assert rig.called == ["congested"]
+    assert rig.called == ["paused"]
     for numbers in ([1], [2, 3]):
-        assert rig.called == ["congested"]
+        assert rig.called == ["paused"]
         assert rig.other.transaction() == xadds(*numbers)
         rig.hear(answer(xadds(*numbers)))
     assert rig.other.transaction() == xadds(4, 5)
     rig.hear(answer(xadds(4, 5)))
-    assert rig.called == ["congested", "relieved"]
+    assert rig.called == ["paused", "resumed"]
 
 
 def test_each_stream_ends_with_its_last_entry(begun: Begun) -> None:

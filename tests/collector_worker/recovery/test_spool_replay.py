@@ -28,7 +28,7 @@ def entries(key: bytes, numbers: Iterable[int]) -> list[Packed]:
 def resume_points_of(
     resume_ids: dict[bytes, bytes], ends: dict[bytes, bytes | None], records: list[Packed]
 ) -> ResumePoints:
-    """Joints that have seen all records."""
+    """Resume points that have seen all records."""
     resume_points = ResumePoints(resume_ids, ends, LEDGER)
     if resume_points.unsettled:
         for packed in records:

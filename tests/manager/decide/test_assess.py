@@ -362,7 +362,7 @@ def start_limits(young: int) -> list[tuple[ExchangeCollectorConfig, Pulse, Proce
         (199, Verdict.STARTING, "started 40 s ago, no heartbeat yet"),
     ],
 )
-def test_in_a_crowd_a_start_takes_longer(young: int, verdict: Verdict, why: str) -> None:
+def test_among_many_a_start_takes_longer(young: int, verdict: Verdict, why: str) -> None:
     members = start_limits(young)
     pulses = {of.id: pulse for of, pulse, _ in members}
     processes = {of.id.program: found for of, _, found in members}

@@ -103,7 +103,7 @@ def test_a_mute_feed_is_no_blip_although_it_connects_anew() -> None:
     assert after_well(reconnecting, 3) == (Verdict.SILENT, "because")
 
 
-def test_in_a_crowd_it_may_be_starting_for_longer() -> None:
+def test_among_many_it_may_be_starting_for_longer() -> None:
     fleet = [
         Judgement(
             config=config(f"C{number}-USDT"),

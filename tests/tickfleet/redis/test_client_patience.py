@@ -20,7 +20,7 @@ async def test_the_outcome_of_a_patient_one_is_there_when_somebody_asks_for_it(r
     pipe.read_now()
     assert outcomes == [[1]]
     pipe.read_now()
-    assert outcomes == [[1]], "there is nothing more to hurry for"
+    assert outcomes == [[1]], "there is nothing more to read at once for"
     await pipe.close()
 
 

@@ -138,7 +138,7 @@ async def test_the_manager_asks_sentinels_by_tls(tmp_path: Path) -> None:
 
 
 async def test_answers_that_are_longer_than_one_record(tmp_path: Path) -> None:
-    """Under TLS what arrives is not yet an answer: no question is patient."""
+    """Under TLS what arrives is not yet an answer: no question is deferred."""
     shown, text = papers(tmp_path, "127.0.0.1"), b"y" * 100_000
     answer = b"$%d\r\n%s\r\n" % (len(text), text)
     async with CannedRedis({"ECHO": b"+QUEUED\r\n", "EXEC": b"*1\r\n" + answer}, shown.server) as server:

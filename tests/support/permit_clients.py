@@ -1,4 +1,4 @@
-"""Many real processes that ask for one permit each at the same moment: ``python -m tests.support.permit_crowd``.
+"""Many real processes that ask for one permit each at the same moment: ``python -m tests.support.permit_clients``.
 
 The processes are forked from one that has everything imported, so that they cost milliseconds each.
 """
@@ -45,7 +45,7 @@ class Plan(Struct, frozen=True, kw_only=True):
     """What is to happen.
 
     Attributes:
-        crowd: Processes that ask at the same moment.
+        clients: Processes that ask at the same moment.
         turn_at: After so many grants ...
         kill: ... so many of those that still wait are killed,
         late: and so many more ask.
@@ -53,20 +53,20 @@ class Plan(Struct, frozen=True, kw_only=True):
 
     url: str
     per_s: float
-    crowd: int
+    clients: int
     turn_at: int
     kill: int
     late: int
 
 
 class Outcome(Struct, frozen=True, kw_only=True):
-    """What became of a crowd."""
+    """What became of the clients."""
 
     grants: list[Grant]
     killed: list[int]
 
 
-class _Crowd:
+class _Clients:
     """Forks the processes, lets them go and hears of their grants."""
 
     def __init__(self, plan: Plan) -> None:
@@ -79,7 +79,7 @@ class _Crowd:
     def run(self) -> Outcome:
         """Until all have their permit or are dead."""
         plan, killed = self._plan, self._outcome.killed
-        self._let_in(plan.crowd)
+        self._let_in(plan.clients)
         with os.fdopen(self._results[0], "rb") as results:
             while self._waiting - set(killed):
                 grant = msgspec.json.decode(results.readline(), type=Grant)
@@ -90,7 +90,7 @@ class _Crowd:
                 if len(self._outcome.grants) == plan.turn_at:
                     self._kill()
                     self._let_in(plan.late)
-        for _ in range(plan.crowd + plan.late):
+        for _ in range(plan.clients + plan.late):
             os.wait()
         return self._outcome
 
@@ -122,7 +122,7 @@ class _Crowd:
 
 
 async def _ask(plan: Plan) -> Grant:
-    rate_limiter = RateLimiter(RedisConfig(url=plan.url), "okx", Random(1), host="crowd")
+    rate_limiter = RateLimiter(RedisConfig(url=plan.url), "okx", Random(1), host="clients")
     asked_s = time.monotonic()
     waited_s = await rate_limiter.acquire("connect", Rate(plan.per_s))
     return Grant(pid=os.getpid(), asked_s=asked_s, granted_s=time.monotonic(), waited_s=waited_s)
@@ -134,7 +134,7 @@ def main() -> int:
     gc.freeze()
     # Who is not answered in time takes a pause in place of a permit. Here everybody waits for the answer.
     rate_limiter.ASK_TIMEOUT_S = redis_line.CONNECT_TIMEOUT_S = redis_line.ANSWER_TIMEOUT_S = 10 * PATIENCE_S
-    sys.stdout.buffer.write(msgspec.json.encode(_Crowd(plan).run()))
+    sys.stdout.buffer.write(msgspec.json.encode(_Clients(plan).run()))
     return 0
 
 

@@ -7,13 +7,13 @@ from bisect import bisect_right
 import msgspec
 import pytest
 
-from tests.support.permit_crowd import Grant, Outcome, Plan
+from tests.support.permit_clients import Grant, Outcome, Plan
 from tests.support.processes import ROOT
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import PATIENCE_S
 
 PER_S = 100.0
-CROWD, LATE, KILLED = 220, 20, 20
+CLIENTS, LATE, KILLED = 220, 20, 20
 WINDOWS_S = (0.1, 0.5, 1.0)
 
 
@@ -21,8 +21,8 @@ WINDOWS_S = (0.1, 0.5, 1.0)
 def outcome(_shared_redis: RedisServer) -> Outcome:
     """220 ask at once; after 60 grants 20 of those that wait are killed, and 20 others begin to ask."""
     _shared_redis.client.flushall()
-    plan = Plan(url=_shared_redis.url, per_s=PER_S, crowd=CROWD, turn_at=60, kill=KILLED, late=LATE)
-    command = [sys.executable, "-m", "tests.support.permit_crowd"]
+    plan = Plan(url=_shared_redis.url, per_s=PER_S, clients=CLIENTS, turn_at=60, kill=KILLED, late=LATE)
+    command = [sys.executable, "-m", "tests.support.permit_clients"]
     done = subprocess.run(
         command, cwd=ROOT, input=msgspec.json.encode(plan), capture_output=True, timeout=10 * PATIENCE_S
     )
@@ -37,12 +37,12 @@ def in_order(outcome: Outcome) -> list[Grant]:
 def test_all_who_live_are_served_once_and_in_the_time_that_the_rate_takes(outcome: Outcome) -> None:
     grants = in_order(outcome)
     pids = [grant.pid for grant in grants]
-    assert len(pids) == len(set(pids)) == CROWD + LATE - len(outcome.killed)
+    assert len(pids) == len(set(pids)) == CLIENTS + LATE - len(outcome.killed)
     assert KILLED / 2 < len(outcome.killed) <= KILLED, "one or the other came to its permit before it was killed"
     assert not set(pids) & set(outcome.killed)
     asked_s = [grant.asked_s for grant in grants]
     began_s, late_s = min(asked_s), max(grant.late_s for grant in grants)
-    all_s, turn_s = (CROWD + LATE) / PER_S, max(asked_s) - began_s + LATE / PER_S  # nobody waits for the dead
+    all_s, turn_s = (CLIENTS + LATE) / PER_S, max(asked_s) - began_s + LATE / PER_S  # nobody waits for the dead
     # somebody may be late to ask while all others have been served already, and somebody else late to wake up
     assert grants[-1].granted_s - began_s < max(all_s, turn_s) + 2 * late_s
 
@@ -78,4 +78,4 @@ def test_who_asked_first_is_served_first(outcome: Outcome) -> None:
     ]
     overtaken = [(one, other) for one, other in ordered if one.granted_s - other.granted_s > one.late_s]
     assert overtaken == []
-    assert len(ordered) > LATE * CROWD // 2  # the late ones, at least
+    assert len(ordered) > LATE * CLIENTS // 2  # the late ones, at least
