@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import groupby
 
 from tests.simulator.events import TakerOrder, Trade
-from tests.simulator.tape import Tape
+from tests.simulator.item_history import ItemHistory
 
 
 class Aggregate(Trade, frozen=True, gc=False):
@@ -30,7 +30,7 @@ class Aggregates:
 
     def __init__(self, next_id: int, history_ms: int) -> None:
         self._next_id = next_id
-        self.tape: Tape[Aggregate] = Tape(history_ms)
+        self.history: ItemHistory[Aggregate] = ItemHistory(history_ms)
 
     def add(self, order: TakerOrder) -> list[Aggregate]:
         """Take the next taker order; returns its rows, which are remembered."""
@@ -40,6 +40,6 @@ class Aggregates:
             first, last, size = matches[0], matches[-1], sum(match.size for match in matches)
             row = Aggregate(self._next_id, first.ts_ms, first.side, price, size, first.trade_id, last.trade_id)
             self._next_id += 1
-            self.tape.append(row)
+            self.history.append(row)
             rows.append(row)
         return rows

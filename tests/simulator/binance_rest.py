@@ -127,12 +127,12 @@ class BinanceRest:
 
     def _trades(self, query: Query, _: int) -> object:
         desk = self._feed(query).desk
-        return [_trade_row(desk.instrument, trade) for trade in desk.tape.between()[-limit_of(query) :]]
+        return [_trade_row(desk.instrument, trade) for trade in desk.history.between()[-limit_of(query) :]]
 
     def _historical_trades(self, query: Query, _: int) -> object:
         """`fromId` is inclusive; one that is too old gives the oldest rows that are left."""
         desk, limit, first = self._feed(query).desk, limit_of(query), integer(query, "fromId")
-        found = desk.tape.between()[-limit:] if first is None else desk.tape.between(above_id=first - 1)[:limit]
+        found = desk.history.between()[-limit:] if first is None else desk.history.between(above_id=first - 1)[:limit]
         return [_trade_row(desk.instrument, trade) for trade in found]
 
     def _agg_trades(self, query: Query, _: int) -> object:
@@ -140,7 +140,7 @@ class BinanceRest:
         start, end = integer(query, "startTime"), integer(query, "endTime")
         found = [
             row
-            for row in feed.aggregates.tape.between(above_id=None if first is None else first - 1)
+            for row in feed.aggregates.history.between(above_id=None if first is None else first - 1)
             if (start is None or row.ts_ms >= start) and (end is None or row.ts_ms <= end)
         ]
         found = found[-limit:] if first is None and start is None else found[:limit]

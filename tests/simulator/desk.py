@@ -11,9 +11,9 @@ from tests.simulator.candles import CandleSeries, Period
 from tests.simulator.day_stats import DayStats
 from tests.simulator.events import BookChange, CandleClosed, Change, Event, TakerOrder, Trade
 from tests.simulator.instruments import Instrument
+from tests.simulator.item_history import ItemHistory
 from tests.simulator.journal import Journal
 from tests.simulator.order_flow import OrderFlow
-from tests.simulator.tape import Tape
 
 _IDS_FROM_MS = 1_600_000_000_000
 """Ids start from the clock, so that a simulator started again continues above its earlier ids."""
@@ -65,7 +65,7 @@ class Desk:
         self.seq = max(1, ids_from_ms * _LEVEL_IDS_PER_MS if activity.level_ids else ids_from_ms // 2)
         self.next_trade_id = max(1, ids_from_ms // 10)
         self.last_order: TakerOrder | None = None
-        self.tape: Tape[Trade] = Tape(activity.history_ms)
+        self.history: ItemHistory[Trade] = ItemHistory(activity.history_ms)
         self.journal = Journal(self.book, self.seq, start_ms, activity.history_ms)
         self.day = DayStats(start_ms, instrument.start_price)
         self.candles = {
@@ -112,7 +112,7 @@ class Desk:
             trade = Trade(self.next_trade_id, now_ms, side, price, size)
             self.next_trade_id += 1
             trades.append(trade)
-            self.tape.append(trade)
+            self.history.append(trade)
             base, quote = self.instrument.amounts(price, size)
             self.day.add(trade, base, quote)
             for series in self.candles.values():

@@ -38,7 +38,7 @@ class Ledger:
                 "side": trade.side.taker,
                 "ts": str(trade.ts_ms),
             }
-            for trade in desk.tape.between(above_id=after)[:limit]
+            for trade in desk.history.between(above_id=after)[:limit]
         ]
 
     def book(self, name: str, seq: int | None = None, depth: int = 400) -> dict[str, list[Pair]] | None:

@@ -56,7 +56,7 @@ def aggregate_rows(instrument: Instrument, order: TakerOrder) -> list[Row]:
 
 
 def ticker_row(desk: Desk, now_ms: int) -> Row:
-    """`tickers` and GET /market/ticker (sheet 4.2): best prices of the book, last of the tape."""
+    """`tickers` and GET /market/ticker (sheet 4.2): best prices of the book, last of the history."""
     instrument, day = desk.instrument, desk.day.last_day()
     price = instrument.price_text
     ask, bid = desk.book.asks.best(), desk.book.bids.best()

@@ -79,7 +79,7 @@ class OkxRest:
 
     def _trades(self, query: Query) -> list[object]:
         desk = self._feed(query).desk
-        newest = desk.tape.between()[-_limit(query, 100, 500) :]
+        newest = desk.history.between()[-_limit(query, 100, 500) :]
         return [trade_row(desk.instrument, trade) for trade in reversed(newest)]
 
     def _history_trades(self, query: Query) -> list[object]:
@@ -87,11 +87,11 @@ class OkxRest:
         desk = self._feed(query).desk
         after, before = _integer(query, "after"), _integer(query, "before")
         if query.get("type", "1") == "1":
-            found = desk.tape.between(above_id=before, below_id=after)
+            found = desk.history.between(above_id=before, below_id=after)
         elif before is not None:
             raise _RefusedError("50039", "Parameter before does not support pagination by timestamp")
         else:
-            found = desk.tape.between() if after is None else desk.tape.before(after)
+            found = desk.history.between() if after is None else desk.history.before(after)
         return [trade_row(desk.instrument, trade) for trade in reversed(found[-_limit(query, 100, 100) :])]
 
     def _candles(self, query: Query) -> list[object]:

@@ -27,7 +27,7 @@ def test_rows_lose_nothing_and_have_no_holes(orders: list[list[tuple[int, int]]]
         aggregates.add(_order(next_id, ts_ms, *matches))
         next_id += len(matches)
 
-    rows, matches = aggregates.tape.between(), [match for order in orders for match in order]
+    rows, matches = aggregates.history.between(), [match for order in orders for match in order]
     assert [row.trade_id for row in rows] == list(range(1, len(rows) + 1))
     assert [trade for row in rows for trade in range(row.first_id, row.last_id + 1)] == list(range(100, next_id))
     for row in rows:

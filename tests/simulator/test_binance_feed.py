@@ -48,7 +48,7 @@ class _Rig:
         return rows
 
 
-def test_trades_and_aggregates_are_the_tape() -> None:
+def test_trades_and_aggregates_are_the_history() -> None:
     rig = _Rig("trade", "aggTrade")
     rows = rig.rows(5_000)
 

@@ -17,7 +17,7 @@ def market() -> Market:
 
 
 def test_trades_are_texts_oldest_first(market: Market) -> None:
-    ledger, kept = Ledger(market), market.desks[_NAME].tape.between()
+    ledger, kept = Ledger(market), market.desks[_NAME].history.between()
     rows = [
         {
             "id": str(trade.trade_id),
@@ -53,7 +53,7 @@ def test_candles_are_closed_ones(market: Market) -> None:
     assert [bar[0] for bar in bars] == [str(_START_MS + 1_000 * n) for n in range(5)]
     volume = sum(market.desks[_NAME].candles["1s"].closed[n].volume for n in range(5))
     assert parse(_NAME).size_text(volume) == parse(_NAME).size_text(
-        sum(trade.size for trade in market.desks[_NAME].tape.before(_START_MS + 5_000))
+        sum(trade.size for trade in market.desks[_NAME].history.before(_START_MS + 5_000))
     )
 
 

@@ -68,11 +68,11 @@ def test_trades_are_at_the_best_price_of_the_book_of_that_time(seed: int) -> Non
         assert books[name].levels() == desk.book.levels()
 
 
-def test_candles_tape_and_ticker_agree() -> None:
+def test_candles_history_and_ticker_agree() -> None:
     market = _market()
     events = market.advance(START_MS + 30_000)
     for name, desk in market.desks.items():
-        trades = desk.tape.between()
+        trades = desk.history.between()
         assert trades == [t for e in events if isinstance(e, TakerOrder) and e.instrument == name for t in e.trades]
         for period in _PERIODS:
             series = CandleSeries(period, START_MS, desk.instrument.start_price, 10_000)

@@ -51,7 +51,7 @@ def test_aggregates_and_matches_cover_the_same_trades() -> None:
     rig = _Rig("trades", "trades-all")
     rig.run(20_000)
 
-    tape = rig.desk.tape.between()
+    history = rig.desk.history.between()
     matches = [row for _, row in rig.rows("trades-all")]
     assert [(row["tradeId"], row["sz"], row["px"], row["side"], row["ts"]) for row in matches] == [
         (
@@ -61,15 +61,15 @@ def test_aggregates_and_matches_cover_the_same_trades() -> None:
             "sell" if trade.side else "buy",
             str(trade.ts_ms),
         )
-        for trade in tape
+        for trade in history
     ]
-    last = tape[0].trade_id - 1
+    last = history[0].trade_id - 1
     counts = set()
     for _, row in rig.rows("trades"):
         assert int(row["tradeId"]) - int(row["count"]) == last
         last = int(row["tradeId"])
         counts.add(row["count"])
-    assert last == tape[-1].trade_id
+    assert last == history[-1].trade_id
     assert len(counts) > 1
 
 
@@ -81,7 +81,7 @@ def test_ticker_at_most_every_100_ms_and_true() -> None:
     assert all(now_ms % 100 == 0 for now_ms in times)
     assert len(times) == len(set(times)) > 20
     _, last = list(rig.rows("tickers"))[-1]
-    assert last["last"] == rig.desk.instrument.price_text(rig.desk.tape.between()[-1].price)
+    assert last["last"] == rig.desk.instrument.price_text(rig.desk.history.between()[-1].price)
 
 
 def test_order_of_the_channels_within_one_moment() -> None:

@@ -52,7 +52,7 @@ def test_every_trade_comes_out_as_it_was_sent(outputs: list[Any], sent: Sent) ->
     assert len(trades) == 6_106
 
 
-def test_trades_pass_the_tape_without_a_hole(outputs: list[Any]) -> None:
+def test_trades_pass_the_sequence_without_a_hole(outputs: list[Any]) -> None:
     sequence = TradeSequence(60.0)
     trades = [output for output in outputs if isinstance(output, Trade)]
     passed = [out for trade in trades for out in sequence.offer(trade, 0.0)]

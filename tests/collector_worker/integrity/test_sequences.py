@@ -70,7 +70,7 @@ def test_a_count_of_nothing_counts_as_one() -> None:
     assert made.offer(trade(11, count="0"), 0.0) == [trade(11, count="0")]
 
 
-def test_an_id_that_cannot_be_does_not_end_the_tape() -> None:
+def test_an_id_that_cannot_be_does_not_end_the_sequence() -> None:
     made = sequence(10)
     assert made.offer(at(10 + MAX_JUMP + 1, 20), 0.0) == []
     assert (made.implausible, made.waiting) == (0, False)
@@ -367,7 +367,7 @@ def test_the_first_bar_of_all() -> None:
     assert made.opens_at(made.sequence.last or 0) == START_NS + 7 * MINUTE_NS
 
 
-def test_a_bar_of_another_age_does_not_end_the_tape() -> None:
+def test_a_bar_of_another_age_does_not_end_the_sequence() -> None:
     made = candles(3)
     assert made.offer(replace(bar(3 + MAX_JUMP), ts_recv=bar(3).ts_recv), 0.0) == []
     assert (made.implausible, made.waiting, made.offer(bar(3), 0.0)) == (1, False, [bar(3)])

@@ -13,7 +13,7 @@ _TRIM_EVERY = 1_000
 _T = TypeVar("_T", bound=Trade)
 
 
-class Tape(Generic[_T]):
+class ItemHistory(Generic[_T]):
     """Remembers trades with consecutive ids.
 
     Args:
