@@ -17,6 +17,7 @@ from msgspec import Meta
 from tests.simulator.faults_base import Count, FaultError, Lasting, Moment, snake
 from tests.simulator.faults_hostile import (
     FalseBar,
+    FalseBook,
     FalseName,
     FalseRefusal,
     FalseTime,
@@ -320,6 +321,7 @@ FrameFault = (
     | FalseBar
     | FalseTime
     | FalseName
+    | FalseBook
     | FalseRefusal
 )
 RestFault = (
@@ -337,7 +339,7 @@ RestFault = (
 )  # and ClockOff
 Fault = ConnectionFault | FrameFault | RestFault
 
-HOSTILE = (FalseTrade, FalseBar, FalseTime, FalseName, FalseRefusal)
+HOSTILE = (FalseTrade, FalseBar, FalseTime, FalseName, FalseBook, FalseRefusal)
 """Those that send what is false beside what is true."""
 
 TYPES: dict[str, type[Fault]] = {snake(kind.__name__): kind for kind in get_args(Fault)}

@@ -10,7 +10,18 @@ from typing import Any
 import msgspec
 
 from tests.simulator.binance_streams import Stream
-from tests.simulator.faults_dialect import FALSE_PRICE, OTHERS_PRICE, Page, Place, Query, Request, Row
+from tests.simulator.faults_dialect import (
+    BEHIND,
+    FALSE_LEVELS,
+    FALSE_PRICE,
+    OTHERS_PRICE,
+    Page,
+    Place,
+    Query,
+    Request,
+    Row,
+)
+from tests.simulator.faults_hostile import FalseBookStyle
 from tests.simulator.source import Answer, Frame, Topic
 
 _TIME = re.compile(rb'"(E|T|time|serverTime)":(\d{13})(?=[,}])')
@@ -159,6 +170,16 @@ class BinanceDialect:
                 (data if bar is None else bar)[name] = OTHERS_PRICE
             elif levels:
                 levels.append([OTHERS_PRICE, "1"])
+        return msgspec.json.encode(frame)
+
+    def false_book(self, text: bytes, style: FalseBookStyle) -> bytes | None:
+        """See Dialect."""
+        frame, data = _opened(text)
+        if "U" not in data:
+            return None
+        data |= {"b": [], "a": [FALSE_LEVELS[style]]}
+        if style == "behind":
+            data |= {"U": data["U"] - BEHIND, "u": data["u"] - BEHIND}
         return msgspec.json.encode(frame)
 
     def stray_refusal(self, rng: Random) -> bytes:

@@ -7,6 +7,7 @@ from enum import Enum
 from random import Random
 from typing import NamedTuple, Protocol
 
+from tests.simulator.faults_hostile import FalseBookStyle
 from tests.simulator.source import Answer, Frame, Topic
 
 Query = Mapping[str, str]
@@ -15,6 +16,10 @@ Row = dict[str, object] | list[object]
 
 OTHERS_PRICE = "0.666"
 """What other instruments cost: nothing that is published may have this price."""
+FALSE_LEVELS = {"crossed": [OTHERS_PRICE, "1"], "malformed": ["abc", "1"], "behind": [OTHERS_PRICE, "1"]}
+"""The ask of a false book, by its style: it lies below all true bids where it is a price."""
+BEHIND = 1_000_000
+"""By so many the numbers of an update are too low that is called ``behind``."""
 FALSE_PRICE = "0.667"
 """The price of trades that never were."""
 
@@ -115,6 +120,9 @@ class Dialect(Protocol):
 
     def of_another(self, text: bytes, rng: Random) -> bytes | None:
         """A frame with other prices that names another instrument under the same channel; None where it names none."""
+
+    def false_book(self, text: bytes, style: FalseBookStyle) -> bytes | None:
+        """The update of a book with other levels, or under other numbers; None where a frame is none."""
 
     def stray_refusal(self, rng: Random) -> bytes:
         """An error that answers no request."""

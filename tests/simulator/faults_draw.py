@@ -21,7 +21,7 @@ from tests.simulator.faults import (
     Wrongness,
 )
 from tests.simulator.faults_base import FaultError
-from tests.simulator.faults_hostile import EmptySides, FalseBarStyle, FalseRow
+from tests.simulator.faults_hostile import EmptySides, FalseBarStyle, FalseBookStyle, FalseRow
 
 BLOCK_MS = 60_000
 """Schedules longer than this are drawn in parts of this length, each with its own budget."""
@@ -140,6 +140,9 @@ _RECIPES: dict[str, _Recipe] = {
     ),
     "false_name": _Recipe(
         Harm.NONE, (1_000, 4_000), _pick(channel=_CHANNELS, instrument=_ANY_INSTRUMENT, count=range(1, 4))
+    ),
+    "false_book": _Recipe(
+        Harm.RESUBSCRIBE, (1_000, 4_000), _pick(instrument=_ANY_INSTRUMENT, style=get_args(FalseBookStyle))
     ),
     "false_refusal": _Recipe(Harm.NONE, (1_000, 4_000), _pick(count=range(1, 4))),
     "rest_false_rows": _Recipe(Harm.REST, (1_000, 4_000), _pick(style=get_args(FalseRow))),

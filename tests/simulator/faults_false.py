@@ -70,6 +70,9 @@ def effect_of(fault: Fault, dialect: Dialect, rng: Random, now_ms: Callable[[], 
         case hostile.FalseName():
             wanted = data_of(dialect, fault.channel, fault.instrument)
             return Beside(wanted, fault.count, lambda text: dialect.of_another(text, rng), before=True)
+        case hostile.FalseBook():
+            wanted = data_of(dialect, "orderbook", fault.instrument)
+            return Beside(wanted, fault.count, lambda text: dialect.false_book(text, fault.style), before=True)
         case hostile.FalseRefusal():
             return Beside(is_data, fault.count, lambda _: dialect.stray_refusal(rng))
     return None

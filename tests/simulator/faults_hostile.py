@@ -78,6 +78,22 @@ class FalseName(Lasting, frozen=True, kw_only=True):
     count: Count = 1
 
 
+FalseBookStyle = Literal["crossed", "malformed", "behind"]
+
+
+class FalseBook(Lasting, frozen=True, kw_only=True):
+    """Updates of a book that cannot be, each before a true one.
+
+    Attributes:
+        style: ``crossed`` has the numbers of the true one, and an ask below all bids; ``malformed`` has them, and a
+            price that is none; ``behind`` has numbers of long ago.
+    """
+
+    instrument: str = ""
+    count: Count = 1
+    style: FalseBookStyle = "crossed"
+
+
 class FalseRefusal(Lasting, frozen=True, kw_only=True):
     """Errors that answer nothing that anybody has asked for."""
 

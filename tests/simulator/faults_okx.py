@@ -9,7 +9,18 @@ from typing import Any
 
 import msgspec
 
-from tests.simulator.faults_dialect import FALSE_PRICE, OTHERS_PRICE, Page, Place, Query, Request, Row
+from tests.simulator.faults_dialect import (
+    BEHIND,
+    FALSE_LEVELS,
+    FALSE_PRICE,
+    OTHERS_PRICE,
+    Page,
+    Place,
+    Query,
+    Request,
+    Row,
+)
+from tests.simulator.faults_hostile import FalseBookStyle
 from tests.simulator.okx_bars import PERIODS
 from tests.simulator.okx_channels import INST_TYPES, Arg
 from tests.simulator.okx_rest import PREFIX
@@ -155,6 +166,17 @@ class OkxDialect:
             return None
         prices = {name: OTHERS_PRICE for name in ("px", "last", "askPx", "bidPx") if name in rows[0]}
         return msgspec.json.encode({**frame, "data": [{**self._named(row), **prices} for row in rows]})
+
+    def false_book(self, text: bytes, style: FalseBookStyle) -> bytes | None:
+        """See Dialect."""
+        frame = msgspec.json.decode(text)
+        row = frame["data"][-1]
+        if frame.get("action") != "update":
+            return None
+        false = {**row, "bids": [], "asks": [[*FALSE_LEVELS[style], "0", "1"]]}
+        if style == "behind":
+            false |= {"prevSeqId": row["prevSeqId"] - BEHIND, "seqId": row["seqId"] - BEHIND}
+        return msgspec.json.encode({**frame, "data": [false]})
 
     def stray_refusal(self, rng: Random) -> bytes:
         """See Dialect."""

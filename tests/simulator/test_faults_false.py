@@ -13,6 +13,8 @@ from tests.simulator.faults_dialect import FALSE_PRICE, OTHERS_PRICE, Dialect, R
 from tests.simulator.faults_false import EARLY_MS, TRUE_FIRST, effect_of, rest_effect_of, with_false_row, without_levels
 from tests.simulator.faults_hostile import (
     FalseBar,
+    FalseBook,
+    FalseBookStyle,
     FalseName,
     FalseRefusal,
     FalseTime,
@@ -113,6 +115,27 @@ def test_near_its_end_no_bar_is_closed_early() -> None:
     now_ms = _OPEN_MS + 60_001 - EARLY_MS
     assert _beside(FalseBar(style="early"), _OKX_BAR, _OKX, now_ms) == [True]
     assert _beside(FalseBar(style="early"), _BAR, _BINANCE, now_ms) == [True]
+
+
+@pytest.mark.parametrize(
+    ("style", "price", "by"),
+    [("crossed", OTHERS_PRICE, 0), ("malformed", "abc", 0), ("behind", OTHERS_PRICE, -1_000_000)],
+)
+def test_updates_of_a_book_that_cannot_be(style: FalseBookStyle, price: str, by: int) -> None:
+    row = {"asks": [["2", "1", "0", "1"]], "bids": [], "ts": str(_NOW_MS), "seqId": 9, "prevSeqId": 8}
+    update = {"arg": {"channel": "books", "instId": _NAME}, "action": "update", "data": [row]}
+    frame = Frame(msgspec.json.encode(update), Kind.DATA, Arg("books", inst_id=_NAME))
+    false = {**row, "asks": [[price, "1", "0", "1"]], "seqId": 9 + by, "prevSeqId": 8 + by}
+    assert _beside(FalseBook(style=style), frame, _OKX) == [{**update, "data": [false]}, True]
+    first, true = _beside(FalseBook(style=style), _BOOK, _BINANCE)
+    assert (first["data"]["U"], first["data"]["u"], first["data"]["b"], first["data"]["a"], true) == (
+        *(8 + by, 9 + by, [], [[price, "1"]]),
+        True,
+    )
+
+
+def test_a_snapshot_of_a_book_has_no_false_update_before_it() -> None:
+    assert _beside(FalseBook(), _OKX_BOOK, _OKX) == [True]
 
 
 def test_true_frames_under_a_false_time() -> None:
