@@ -33,6 +33,9 @@ PATIENCE_TRIES = 5
 ASIDE_RETRY_S = 30.0
 """How often the exchange is asked again about what was set aside."""
 
+SPARE_ARRIVALS = 100
+"""Arrivals may be remembered of so many items that are not held any more, beside as many as are held."""
+
 OVERTAKEN_BY = 3
 """An item that is held alone while so many arrive below it is no part of the sequence."""
 
@@ -368,3 +371,5 @@ class GapSequencer(Generic[T]):
     def _forget_arrivals(self) -> None:
         while self._arrivals and not self._arrivals[0].waits:
             self._arrivals.popleft()
+        if len(self._arrivals) > 2 * len(self._held) + SPARE_ARRIVALS:  # the first one waits while others pass
+            self._arrivals = deque(each for each in self._arrivals if each.waits)

@@ -11,10 +11,10 @@ import msgspec
 
 from tests.simulator.binance_streams import Stream
 from tests.simulator.faults_dialect import (
-    BEHIND,
     FALSE_LEVELS,
     FALSE_PRICE,
     OTHERS_PRICE,
+    TOO_LOW_BY,
     Page,
     Place,
     Query,
@@ -179,7 +179,7 @@ class BinanceDialect:
             return None
         data |= {"b": [], "a": [FALSE_LEVELS[style]]}
         if style == "behind":
-            data |= {"U": data["U"] - BEHIND, "u": data["u"] - BEHIND}
+            data |= {"U": data["U"] - TOO_LOW_BY, "u": data["u"] - TOO_LOW_BY}
         return msgspec.json.encode(frame)
 
     def stray_refusal(self, rng: Random) -> bytes:

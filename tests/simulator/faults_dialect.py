@@ -18,7 +18,7 @@ OTHERS_PRICE = "0.666"
 """What other instruments cost: nothing that is published may have this price."""
 FALSE_LEVELS = {"crossed": [OTHERS_PRICE, "1"], "malformed": ["abc", "1"], "behind": [OTHERS_PRICE, "1"]}
 """The ask of a false book, by its style: it lies below all true bids where it is a price."""
-BEHIND = 1_000_000
+TOO_LOW_BY = 1_000_000
 """By so many the numbers of an update are too low that is called ``behind``."""
 FALSE_PRICE = "0.667"
 """The price of trades that never were."""

@@ -10,10 +10,10 @@ from typing import Any
 import msgspec
 
 from tests.simulator.faults_dialect import (
-    BEHIND,
     FALSE_LEVELS,
     FALSE_PRICE,
     OTHERS_PRICE,
+    TOO_LOW_BY,
     Page,
     Place,
     Query,
@@ -175,7 +175,7 @@ class OkxDialect:
             return None
         false = {**row, "bids": [], "asks": [[*FALSE_LEVELS[style], "0", "1"]]}
         if style == "behind":
-            false |= {"prevSeqId": row["prevSeqId"] - BEHIND, "seqId": row["seqId"] - BEHIND}
+            false |= {"prevSeqId": row["prevSeqId"] - TOO_LOW_BY, "seqId": row["seqId"] - TOO_LOW_BY}
         return msgspec.json.encode({**frame, "data": [false]})
 
     def stray_refusal(self, rng: Random) -> bytes:
