@@ -37,13 +37,13 @@ async def test_collects_and_says_so(redis_server: RedisServer) -> None:
     async with context(redis_server.config) as make, running(make()) as work:
         await until(lambda: published(redis_server) == ["feed_status", "ticker"])
         await until(lambda: redis_server.client.hget(PREFIX + "instrument", "tick_size") == "0.1")
+        await until(lambda: (beat := heartbeat(redis_server)) and beat.clock_offset_ms > 1_000_000_000)
         work.cancel()
         await asyncio.wait([work])
     assert work.cancelled()
     assert last_words(redis_server) == (WorkerState.STOPPED, "", 0)
     beat = heartbeat(redis_server)
     assert beat is not None
-    assert beat.clock_offset_ms > 1_000_000_000
     assert beat.progress[DataType.TICKER].silence_limit == 30 * S
 
 

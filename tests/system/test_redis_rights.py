@@ -77,6 +77,7 @@ def test_each_part_works_with_the_least_rights(fleet: Deployment, server: RedisS
 
 @pytest.mark.parametrize("login", [Login.COMMANDS, Login.COLLECTORS, Login.READERS])
 def test_doctor_finds_all_rights_of_each_login(fleet: Deployment, server: RedisServer, login: Login) -> None:
+    fleet.wait_healthy()  # the limits are judged by heartbeats
     environment = {**fleet.env, "TICKFLEET_REDIS_URL": address(server, Login.FLEET)}
     environment |= {"TICKFLEET_REDIS_URL": address(server, login)} if login is Login.COMMANDS else {}
     command = [str(BIN / "manager-cli"), "doctor", "--offline", "--json", "--rights", login.value]

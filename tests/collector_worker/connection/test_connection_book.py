@@ -189,7 +189,8 @@ async def test_without_a_first_snapshot_the_book_comes_by_rest() -> None:
             with pytest.raises(ConnectionLostError):
                 await rig.run(rig.connection().run())
 
-    assert http.targets == ["/api/v5/market/books?instId=BTC-USDT&sz=400"] * 3
+    assert http.targets[:3] == ["/api/v5/market/books?instId=BTC-USDT&sz=400"] * 3
+    assert len(http.targets) <= 4, "a book as short as this one may have been asked for once more"
     kinds = [(type(event), getattr(event, "seq", None)) for event in rig.events(DataType.ORDERBOOK)]
     assert kinds == [
         (FeedStatus, None),

@@ -152,9 +152,9 @@ async def test_a_password_lets_us_in_and_a_wrong_one_does_not(tmp_path: Path) ->
 async def test_what_can_be_no_host_cannot_be_reached() -> None:
     with pytest.raises(RedisUnreachableError) as caught:
         await RedisPipe(RedisConfig(url="redis://a..b:6379")).connect()
-    assert str(caught.value) == (
-        "Redis at a..b:6379 cannot be reached: that cannot be the name of a host (UnicodeError)"
-    )
+    said, _, error = str(caught.value).partition(" (")
+    assert said == "Redis at a..b:6379 cannot be reached: that cannot be the name of a host"
+    assert error in ("UnicodeError)", "UnicodeEncodeError)"), "the second since Python 3.13"
 
 
 async def test_nobody_there() -> None:
