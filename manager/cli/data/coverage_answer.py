@@ -45,6 +45,7 @@ class CoverageAnswer(Struct, frozen=True, kw_only=True):
 
     Attributes:
         from_ts, to_ts: The range, ns; where an end of it was not asked for, that of what is known (0 where nothing is).
+            It is empty where retention has left only the running bar, of which the ledger says nothing yet.
         parts: The whole range, also where the ledger says nothing.
         complete: Whether all of the range was published, and is still kept.
         removed: What was published and is not kept any more; also before a range that begins with what is kept.
@@ -139,16 +140,30 @@ def answer(
         start = from_ts
     elif kept.full:
         start = min(max(start, kept.from_ns), end)
-    end = to_ts if to_ts is not None else end if start < end or not known else now_ns
+    known_to, told_to = end, up_to(known)
+    only_running = from_ts is None and to_ts is None and _is_running_bar(subject, kept, known_to)
+    if to_ts is not None:
+        end = to_ts
+    elif known and start >= end and not only_running:
+        end = now_ns
+    all_there = told_to == known_to if only_running else is_complete(known, start, end)
     return CoverageAnswer(
         subject=subject,
         from_ts=start,
         to_ts=max(start, end),
         parts=_padded(known, start, end),
-        complete=is_complete(known, start, end) and all(span.to_ts <= start or span.from_ts >= end for span in gone),
-        up_to=up_to(known),
+        complete=all_there and all(span.to_ts <= start or span.from_ts >= end for span in gone),
+        up_to=told_to,
         removed=gone,
     )
+
+
+def _is_running_bar(subject: Subject, kept: KeptData, known_to: int) -> bool:
+    """Whether retention has left nothing but pushes of the bar that opens where the ledger ends.
+
+    The ledger takes a bar once it is closed: up to then nobody can confirm it, and nothing is wrong.
+    """
+    return subject.data_type is DataType.CANDLES and kept.full and kept.from_ns == known_to
 
 
 def _padded(known: Sequence[Interval], from_ts: int, to_ts: int) -> list[Interval]:

@@ -21,7 +21,7 @@ from manager.cli.data.coverage_answer import (
     up_to_line,
     verdict_line,
 )
-from manager.cli.data.kept import ROWS, KeptData, kept_data
+from manager.cli.data.kept import ROWS, KeptData, kept_data, read_on
 from manager.cli.effective import Site, at_site
 from manager.cli.patterns import is_pattern, select
 from manager.cli.times import parse_past, parse_time
@@ -152,8 +152,11 @@ def _kept(client: "SyncRedis", fleet: Fleet, collector: CollectorId, subject: Su
             raise rows
         if isinstance(info, Exception) and rows and not is_wrong_type(info):
             raise info
-    if isinstance(rows, Exception) or isinstance(info, Exception):
-        return KeptData()
+        if isinstance(rows, Exception) or isinstance(info, Exception):
+            return KeptData()
+        while (after := read_on(rows)) is not None:
+            pipe.xrange(key, f"({after}", "+", count=ROWS)
+            [rows] = pipe.execute()
     return kept_data(info, rows, fleet.redis.maxlen.of(subject.data_type))
 
 

@@ -1,11 +1,12 @@
 """Pure: what a stream still keeps of what its ledger says was published.
 
 The ledger says what was published; retention, XDEL, XTRIM, DEL and eviction remove entries without a word to it. Two
-small questions are asked per stream, however long it is: what its oldest data is, and the highest id that XDEL ever
-removed (``max-deleted-entry-id``, Redis 7.0). Which entries were removed one by one is not known.
+questions are asked per stream, however long it is: what its oldest data is, mostly among the first entries, and the
+highest id that XDEL ever removed (``max-deleted-entry-id``, Redis 7.0). Which entries were removed one by one is not
+known.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from msgspec import Struct
@@ -14,11 +15,14 @@ from tickfleet.contract.coverage import Interval, State
 from tickfleet.contract.coverage_fold import number_of
 
 ROWS = 100
-"""Entries to read of a stream's beginning: behind a hundred markers there is data, or it counts as not kept."""
+"""Entries to read at once, from a stream's beginning up to its first data."""
 
 _NS_PER_MS = 1_000_000
 _NEVER_NS = 2**63 - 1
 _GOOD = (State.COMPLETE, State.FILLED)
+
+Rows = Sequence[tuple[str, Mapping[str, str]]]
+"""Entries of a stream, with their fields."""
 
 
 class KeptData(Struct, frozen=True):
@@ -43,15 +47,20 @@ class Removed(Struct, frozen=True):
     whole: bool
 
 
-def kept_data(info: Mapping[str, Any], rows: Iterable[tuple[str, Mapping[str, str]]], bound: int) -> KeptData:
+def read_on(rows: Rows) -> str | None:
+    """Behind which of ``ROWS`` entries to read on; None: there is data among them, or nothing behind them."""
+    return rows[-1][0] if len(rows) >= ROWS and _first_data(rows) is None else None
+
+
+def kept_data(info: Mapping[str, Any], rows: Rows, bound: int) -> KeptData:
     """What a stream keeps.
 
     Args:
         info: What XINFO STREAM says; empty: there is no stream.
-        rows: Its first ``ROWS`` entries, oldest first.
+        rows: The first of its entries with data among them, oldest first; see ``read_on``.
         bound: How many entries it keeps at least.
     """
-    first = next(((entry_id, at_ns) for entry_id, fields in rows if (at_ns := _time_of(fields)) is not None), None)
+    first = _first_data(rows)
     if first is None:
         return KeptData()
     (first_ms, first_n), (ms, n) = _place(first[0]), _place(str(info.get("max-deleted-entry-id") or "0-0"))
@@ -81,6 +90,11 @@ def removed(parts: Sequence[Interval], kept: KeptData) -> list[Removed]:
             else:
                 found.append(span)
     return found
+
+
+def _first_data(rows: Rows) -> tuple[str, int] | None:
+    """Id and time of the oldest data."""
+    return next(((entry_id, at_ns) for entry_id, fields in rows if (at_ns := _time_of(fields)) is not None), None)
 
 
 def _time_of(fields: Mapping[str, str]) -> int | None:

@@ -9,7 +9,7 @@ from msgspec import Struct
 from common.redis.redis_py import shown_address
 from manager.cli.data.export.span import ExportSpan, Sieve
 from manager.cli.data.export.tally import ExportFacts, Tally, TradeNumbers
-from manager.cli.data.kept import ROWS, KeptData, kept_data, removed
+from manager.cli.data.kept import ROWS, KeptData, Rows, kept_data, read_on, removed
 from tickfleet._util.clock import Clock, SystemClock
 from tickfleet.contract.coverage import clip
 from tickfleet.errors import FleetError, RedisUnreachableError
@@ -23,7 +23,7 @@ from tickfleet.reading.streams.new_streams import NO_STREAM
 from tickfleet.reading.subscriber import Subscriber
 from tickfleet.redis.client import RedisPipe
 from tickfleet.redis.config import RedisConfig
-from tickfleet.redis.protocol import is_wrong_type, pack_command
+from tickfleet.redis.protocol import Reply, is_wrong_type, pack_command
 
 PATIENCE_S = 10.0
 """So long nothing has come of what was there: it is gone, or Redis is."""
@@ -136,18 +136,28 @@ async def _facts(redis: RedisConfig, name: StreamName) -> tuple[cursor.StreamFac
     pipe = RedisPipe(redis, text=True)
     try:
         await pipe.connect()
-        first = pack_command(("XRANGE", name.key, "-", "+", "COUNT", ROWS))
-        reply, found = await pipe.execute([xinfo(name.key), first])
+        reply, found = await pipe.execute([xinfo(name.key), _first_rows(name)])
         facts = facts_of(reply)
+        rows = _rows(found) if facts is not None else []
+        while (after := read_on(rows)) is not None:
+            [found] = await pipe.execute([_first_rows(name, f"({after}")])
+            rows = _rows(found)
     finally:
         await pipe.close()
     if is_wrong_type(reply):
         raise FleetError(f"{name.key} {NO_STREAM}")
     if facts is None:
         raise FleetError(f"{name.collector} has no stream of this type yet ({name.key})")
-    rows = [(entry_id, dict(zip(flat[::2], flat[1::2], strict=True))) for entry_id, flat in accepted(found)]
     info = accepted(reply)
     return facts, kept_data(dict(zip(info[::2], info[1::2], strict=True)), rows, redis.maxlen.of(name.data_type))
+
+
+def _first_rows(name: StreamName, start: str = "-") -> bytes:
+    return pack_command(("XRANGE", name.key, start, "+", "COUNT", ROWS))
+
+
+def _rows(reply: Reply) -> Rows:
+    return [(entry_id, dict(zip(flat[::2], flat[1::2], strict=True))) for entry_id, flat in accepted(reply)]
 
 
 def _trimmed_to(facts: cursor.StreamFacts, span: ExportSpan) -> int | None:

@@ -10,8 +10,10 @@ from manager.cli.data.export.span import ExportSpan
 from manager.cli.data.kept import Removed
 from manager.cli.times import date_time
 from manager.model.formatting import phrase
+from tickfleet.contract.coverage_fold import number_of
 from tickfleet.contract.events import FeedStatus, Gap, Trade
 from tickfleet.reading.entries import Entry
+from tickfleet.reading.position import id_order
 
 
 class ExportFacts(Struct, frozen=True):
@@ -39,7 +41,8 @@ class ExportFacts(Struct, frozen=True):
 class TradeNumbers:
     """Whether the numbers of trades follow each other: where they do not, and no gap says so, some were deleted.
 
-    It is shown all that is read, also beside the range: times need not rise with the numbers.
+    It is shown all that is read, also beside the range: times need not rise with the numbers. A collector's trade has
+    its number in its entry's id; what another program added counts neither as a trade nor as a hole.
     """
 
     def __init__(self, span: ExportSpan) -> None:
@@ -53,11 +56,15 @@ class TradeNumbers:
         for entry in entries:
             event = entry.event
             if isinstance(event, Trade):
-                self._add(int(event.trade_id), int(event.count or 1), event.ts_event)
+                number = number_of(event.trade_id)
+                if number is not None and number == id_order(entry.id)[1]:  # else no collector wrote it
+                    self._add(number, number_of(event.count) or 1, event.ts_event)
             elif not isinstance(event, FeedStatus):
                 self._last = None  # it says itself that something is missing there
-                if isinstance(event, Gap) and event.from_id and event.to_id:
-                    self._gaps.append((int(event.from_id), int(event.to_id)))
+                if isinstance(event, Gap):
+                    from_id, to_id = number_of(event.from_id), number_of(event.to_id)
+                    if from_id is not None and to_id is not None:
+                        self._gaps.append((from_id, to_id))
 
     def _add(self, number: int, count: int, ts: int) -> None:
         before, self._last = self._last, (number, ts)

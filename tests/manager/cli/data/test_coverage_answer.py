@@ -19,7 +19,7 @@ from manager.cli.data.coverage_answer import (
     up_to_line,
     verdict_line,
 )
-from manager.cli.data.kept import KeptData
+from manager.cli.data.kept import KeptData, Removed
 from tests.manager.fakes import NOW_NS, S
 from tests.tickfleet.contract.coverage_models import TimedModel, timed
 from tickfleet.contract.coverage import Interval, LedgerEntry, LedgerKind, State
@@ -112,6 +112,48 @@ def test_nothing_is_known_of_what_is_not_in_the_ledger() -> None:
     found = answered(LEDGER, Subject(ORDERBOOK), None, None, NOW_NS)
     assert (found.parts, found.complete, found.from_ts, found.to_ts) == ([], False, 0, 0)
     assert up_to_line(found, NOW_NS) == "nothing is known yet"
+
+
+DAY_NS = 86_400 * S
+BARS = Subject(CANDLES, "1d")
+NOBODY_KNOWS = Interval(DAY_NS, 3 * DAY_NS, State.UNKNOWN, reason=AFTER)
+
+
+@pytest.mark.parametrize(
+    ("subject", "kept", "told", "parts", "complete"),
+    [
+        (BARS, KeptData(from_ns=DAY_NS, full=True), (DAY_NS, DAY_NS), [], True),
+        (BARS, KeptData(from_ns=DAY_NS), (0, DAY_NS), [Interval(0, DAY_NS, State.COMPLETE)], False),
+        (BARS, KeptData(from_ns=2 * DAY_NS, full=True), (DAY_NS, 3 * DAY_NS), [NOBODY_KNOWS], False),
+        (Subject(TRADE), KeptData(from_ns=DAY_NS, full=True), (DAY_NS, 3 * DAY_NS), [NOBODY_KNOWS], False),
+    ],
+    ids=["retention left only the running bar", "somebody deleted the rest", "a bar nobody noted", "trades"],
+)
+def test_a_stream_that_begins_where_the_ledger_ends(
+    subject: Subject, kept: KeptData, told: tuple[int, int], parts: list[Interval], complete: bool
+) -> None:
+    at = {"at": 3 * DAY_NS, "run_id": "a", "data_type": subject.data_type, "interval": subject.interval}
+    entries = [
+        LedgerEntry(kind=LedgerKind.OPENED, from_ts=0, **at),  # type: ignore[arg-type]
+        LedgerEntry(kind=LedgerKind.COMPLETE, to_ts=DAY_NS, **at),  # type: ignore[arg-type]
+    ]
+    found = answer(entries, subject, None, None, 3 * DAY_NS, kept)
+    assert ((found.from_ts, found.to_ts), found.parts, found.complete) == (told, parts, complete)
+    assert found.up_to == DAY_NS
+    assert found.removed == [Removed(0, DAY_NS, whole=True)]
+    from_first = answer(entries, subject, 0, None, 3 * DAY_NS, kept)
+    assert (from_first.complete, from_first.removed) == (False, found.removed)
+
+
+def test_a_bar_that_is_being_fetched_is_still_to_come() -> None:
+    at = {"at": 3 * DAY_NS, "run_id": "a", "data_type": CANDLES, "interval": "1d"}
+    entries = [
+        LedgerEntry(kind=LedgerKind.OPENED, from_ts=0, **at),  # type: ignore[arg-type]
+        LedgerEntry(kind=LedgerKind.GAP_OPENED, from_ts=DAY_NS, to_ts=2 * DAY_NS, **at),  # type: ignore[arg-type]
+        LedgerEntry(kind=LedgerKind.COMPLETE, to_ts=2 * DAY_NS, **at),  # type: ignore[arg-type]
+    ]
+    found = answer(entries, BARS, None, None, 3 * DAY_NS, KeptData(from_ns=2 * DAY_NS, full=True))
+    assert (found.complete, found.up_to) == (False, DAY_NS)
 
 
 def test_the_lines_below_the_tables() -> None:

@@ -277,6 +277,16 @@ def test_a_stream_that_is_gone_keeps_nothing(stage: CliStage, ledger: None) -> N
     assert [one["no_longer_kept"] for one in json.loads(result.stdout)["coverage"]] == [[span]]
 
 
+def test_data_behind_many_markers_is_kept(stage: CliStage, ledger: None) -> None:
+    stage.redis.delete(TRADES)
+    for n in range(250):
+        marker = {"type": "feed_status", "ts_event": BEGIN_NS, "ts_recv": BEGIN_NS}
+        stage.redis.xadd(TRADES, marker, f"{BEGIN_NS // 1_000_000 - 1}-{n}")
+    publish(stage, ETH, DataType.TRADE, BEGIN_NS)
+    result = stage.run("coverage", "okx:ETH-USDT")
+    assert (result.exit_code, "no longer kept" in result.stdout) == (0, False)
+
+
 def test_what_retention_removed_is_told_and_belongs_to_no_open_range(half_an_hour: CliStage) -> None:
     with half_an_hour.fleet_path.open("a", encoding="utf-8") as file:
         file.write("\n[redis.maxlen]\ntrade = 1\n")

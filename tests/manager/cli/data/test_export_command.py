@@ -14,7 +14,7 @@ from tests.support.market_items import START_NS
 from tests.support.stream_writer import BTC_BOOK, BTC_TRADES, snapshot, write
 from tickfleet.contract import keys
 from tickfleet.contract.coverage import LedgerEntry, LedgerKind, encode
-from tickfleet.contract.events import Candle, Gap, Trade
+from tickfleet.contract.events import Candle, FeedState, FeedStatus, Gap, Trade
 from tickfleet.contract.identity import DataType
 from tickfleet.reading.selection import StreamName
 from tickfleet.reading.subscriber import Subscriber
@@ -225,6 +225,19 @@ def test_a_stream_that_was_deleted_and_begun_anew_lacks_its_beginning(two_hours:
     result = two_hours.run("export", "okx:BTC-USDT", "trade", *FIRST_HOUR, "--strict", str(two_hours.folder / "x.csv"))
     says = "warning: published, no longer kept from 2026-01-01 00:00:00.000Z to 2026-01-01 00:30:00.000Z\n"
     assert (result.exit_code, says in result.stderr) == (1, True)
+
+
+def test_data_behind_many_markers_is_kept(two_hours: RedisStage) -> None:
+    status = FeedStatus(ts_event=START_NS - S, ts_recv=START_NS - S, state=FeedState.CONNECTED, reason="x")
+    two_hours.client.delete(BTC_TRADES.key)
+    with two_hours.client.pipeline(transaction=False) as pipe:
+        for n in range(250):
+            write(pipe, BTC_TRADES, f"{START_NS // 1_000_000 - 1}-{n}", status)
+        for number in range(HOUR_S + 400):
+            write(pipe, BTC_TRADES, entry_id(number), trade(number))
+        pipe.execute()
+    result = two_hours.run("export", "okx:BTC-USDT", "trade", *FIRST_HOUR, "--strict", str(two_hours.folder / "x.csv"))
+    assert (result.exit_code, result.stderr) == (0, "")
 
 
 def test_trades_that_somebody_deleted_are_told_by_their_numbers(two_hours: RedisStage) -> None:

@@ -1,6 +1,6 @@
 import pytest
 
-from manager.cli.data.kept import KeptData, Removed, kept_data, removed
+from manager.cli.data.kept import KeptData, Removed, kept_data, read_on, removed
 from tickfleet.contract.coverage import Interval, State
 
 ROWS = [
@@ -31,6 +31,14 @@ def test_a_bar_is_kept_from_its_opening() -> None:
 def test_where_there_is_no_data_nothing_is_kept() -> None:
     for rows in ([], ROWS[:1], [("1-0", {"note": "somebody's"})], [("1-0", {"type": "trade", "ts_event": "x"})]):
         assert kept_data({"length": 1}, rows, 10) == KeptData()
+
+
+def test_what_is_read_up_to_the_first_data() -> None:
+    markers = [(f"{ms}-0", ROWS[0][1]) for ms in range(100)]
+    assert read_on(markers) == "99-0"
+    assert read_on([*markers[1:], ROWS[1]]) is None, "there is data"
+    assert read_on(markers[1:]) is None, "there is no more"
+    assert read_on([]) is None
 
 
 def test_what_was_removed_of_what_was_published() -> None:

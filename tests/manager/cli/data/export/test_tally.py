@@ -1,9 +1,11 @@
+from msgspec.structs import replace
+
 from manager.cli.data.export.span import ExportSpan
 from manager.cli.data.export.tally import ExportFacts, Tally, TradeNumbers
 from tests.support.market_items import START_NS
 from tests.support.market_items import trade as numbered
 from tests.support.stream_writer import BTC_TRADES, trade
-from tickfleet.contract.events import Gap
+from tickfleet.contract.events import Gap, Trade
 from tickfleet.reading.entries import Entry, Missed, Rewound, Unreadable
 
 S = 1_000_000_000
@@ -55,8 +57,13 @@ def test_every_reason_for_a_doubt() -> None:
 
 def numbers(*events: object) -> list[tuple[int, int]]:
     """The holes of a range of ten seconds."""
-    made = TradeNumbers(ExportSpan(START_NS, START_NS + 10 * S))
-    made.add([Entry(BTC_TRADES, "1-1", event) for event in events])  # type: ignore[arg-type]
+    return holes(*((f"1-{event.trade_id if isinstance(event, Trade) else 0}", event) for event in events))
+
+
+def holes(*entries: tuple[str, object]) -> list[tuple[int, int]]:
+    """The same of events under certain ids."""
+    made = TradeNumbers(ExportSpan(START_NS + S, START_NS + 10 * S))
+    made.add([Entry(BTC_TRADES, entry_id, event) for entry_id, event in entries])  # type: ignore[arg-type]
     return made.holes
 
 
@@ -69,4 +76,15 @@ def test_holes_in_the_numbers_of_trades() -> None:
     assert numbers(numbered(1), numbered(9, count="8")) == [], "an aggregate has the number of its last match"
     assert numbers(numbered(900), numbered(1)) == [], "numbered anew"
     assert numbers(numbered(11), numbered(13)) == [], "beside the range"
-    assert numbers(numbered(-3), numbered(13)) == [(-3, 13)]
+    assert numbers(numbered(0), numbered(13)) == [(0, 13)]
+
+
+def test_what_no_collector_wrote_makes_no_hole_and_hides_none() -> None:
+    before, odd, after = numbered(3), replace(numbered(4), trade_id="abc"), numbered(7)
+    foreign_gap = replace(GAP, from_id="a", to_id="b")
+    assert holes(("1-3", before), ("2-0", numbered(1)), ("3-4", numbered(4))) == []
+    assert holes(("1-3", before), ("2-0", numbered(5)), ("3-7", after)) == [(3, 7)]
+    assert holes(("1-3", before), ("2-0", odd), ("3-7", after)) == [(3, 7)]
+    assert holes(("1-3", before), ("2-4", numbered(4, count="x")), ("3-7", after)) == [(4, 7)]
+    assert holes(("1-3", before), ("2-4", numbered(4, count="0"))) == []
+    assert holes(("1-3", before), ("2-7", after), ("3-0", foreign_gap)) == [(3, 7)]
