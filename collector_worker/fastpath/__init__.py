@@ -12,7 +12,7 @@ position (numbers, ids) to the trade parser.
 
   lent          while nothing is unusual (``Publisher.lend``, ``FastPath.takes``); entries of all streams then go into
                 the outbox, those that are no usual trades packed by Python
-  settled       what the trade parser has counted meanwhile is ordered to those who ask (``FastPath.settle``)
+  settled       what the trade parser has counted meanwhile is reported to those who ask (``FastPath.settle``)
   taken back    the position as soon as anything else is to be done with the trades (``Stream.regain``); the connection
                 as soon as anything but an entry is to be sent, or the answer is not the expected one
                 (``Publisher.take_back``): what was under way continues as if it had been sent the usual way. A parser

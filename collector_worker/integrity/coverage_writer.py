@@ -64,6 +64,8 @@ class CoverageTrack:
         self._inherited: Missing | None = None
         """What an earlier run was fetching behind the end of the stream, in times: garbage may have spoken for it."""
         self._in_doubt = in_doubt
+        self._doubts: list[Missing] = []
+        """What counts as lost, as the ledger is in doubt, up to the next item: only that one's time bounds it."""
         self._broken = ""
 
     def continues(self, ts: int, number: int | None) -> None:
@@ -79,9 +81,14 @@ class CoverageTrack:
                 if gap.from_ts < ts:
                     self._note(kind, Missing(from_ts=gap.from_ts, to_ts=min(gap.to_ts, ts)), reason)
             elif gap.after < number:
-                inside = gap.before > number + 1
-                to_ts, before = (ts, number + 1) if inside else (gap.to_ts, gap.before)
-                self._note(kind, Missing(from_ts=gap.from_ts, to_ts=to_ts, after=gap.after, before=before), reason)
+                to_ts, before = (ts, number + 1) if gap.before > number + 1 else (gap.to_ts, gap.before)
+                there = Missing(from_ts=gap.from_ts, to_ts=to_ts, after=gap.after, before=before)
+                if not self._in_doubt:
+                    self._note(kind, there)
+                elif before > number:
+                    self._doubts.append(there)
+                else:  # the time of what had ended it may have been a false one
+                    self._note(kind, replace(there, to_ts=max(to_ts, ts)), reason)
             if number is not None and gap.before is not None and gap.before > number + 1:
                 self._inherited = replace(gap, from_ts=min(gap.to_ts - 1, ts), after=None, before=None)
 
@@ -94,6 +101,7 @@ class CoverageTrack:
             number: Its number, where items are numbered.
         """
         ts = min(event_ns, recv_ns)
+        self._settle_doubts(ts)
         if not self._opened:  # this run has seen nothing of the time before
             ts = trusted_ns(ts, recv_ns)
             self._open(ts, number, continues=False)
@@ -112,7 +120,8 @@ class CoverageTrack:
     @property
     def usual(self) -> bool:
         """Whether there is nothing to note for an item that simply follows."""
-        return self._opened and not self._broken and self._missing is None and self._inherited is None
+        changes = self._broken or self._doubts or self._missing is not None or self._inherited is not None
+        return self._opened and not changes
 
     def missing(self, what: Missing) -> None:
         """Items are missing and are being fetched; saying it again changes nothing."""
@@ -122,6 +131,7 @@ class CoverageTrack:
 
     def lost(self, what: Missing, reason: str) -> None:
         """Items are missing for good."""
+        self._settle_doubts(what.to_ts)
         known, self._missing = self._missing, None
         if self._inherited is not None:
             ends = self._inherited.to_ts - 1
@@ -133,6 +143,11 @@ class CoverageTrack:
         if known is not None and known.ends_behind(what):
             after = None if what.before is None else what.before - 1
             self._missing = replace(known, from_ts=what.to_ts, after=after)
+
+    def _settle_doubts(self, ts: int) -> None:
+        for each in self._doubts:
+            self._note(LedgerKind.GAP_LOST, replace(each, to_ts=max(each.to_ts, ts)), IN_DOUBT)
+        self._doubts.clear()
 
     def filled(self) -> None:
         """Nothing is missing any more: what was being fetched is there."""

@@ -30,7 +30,7 @@ def _redis_client(config: RedisConfig) -> "SyncRedis":
 
 
 class Standing(Struct, frozen=True, kw_only=True):
-    """How the fleet file is to what the manager has taken from it.
+    """How the fleet file compares with what the manager has taken from it.
 
     Attributes:
         fleet: What the manager has taken; the file itself where none has.

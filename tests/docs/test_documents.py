@@ -224,7 +224,7 @@ def test_every_command_of_redis_cli_finds_what_it_is_for(feed: Feed) -> None:
 
 @pytest.mark.system
 def test_every_command_of_manager_cli_shows_what_it_is_for(feed: Feed, tmp_path: Path) -> None:
-    """Those to type as they stand; who follows what comes is ordered to end once something has come."""
+    """Those to type as they are; who follows what comes is ordered to end once something has come."""
     feed.start()
     feed.redis.client.xadd("app:v1:{okx:BTC-USDT}:bars:1m", {"type": "bar"})
     for number, command in enumerate(command for command in COMMANDS if command[0].endswith("manager-cli")):

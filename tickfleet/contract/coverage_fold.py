@@ -91,6 +91,9 @@ class Span(Struct, frozen=True):
 
     def without(self, piece: "Span") -> "Iterator[Span]":
         """What is left of it, before and after the piece."""
+        if self.state is State.LOST and self.numbered and piece.state is State.FILLED and not piece.numbered:
+            yield self  # a statement in times does not say which items are there
+            return
         if self.from_id is None or self.to_id is None or piece.from_id is None or piece.to_id is None:
             if self.start < piece.start:
                 yield replace(self, stop=min(self.stop, piece.start), to_id=None)

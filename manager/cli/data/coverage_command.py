@@ -89,7 +89,7 @@ def coverage(
         raise UsageError(f"--from {from_time} is not before --to {to_time}")
     asked = parse_data_types(data or [])
     if is_pattern(name):
-        raise UsageError("coverage is shown for one collector, not of a pattern (manager-cli list shows them)")
+        raise UsageError("coverage is shown for one collector, not for a pattern (manager-cli list shows them)")
     with at_site(tools) as site:
         collector, entries, unreadable = _ledger(site, name, now_ns)
         wanted = subjects(entries, site.fleet.find(collector), asked)

@@ -83,6 +83,25 @@ def test_what_garbage_spoke_for_does_not_stay_open_behind_a_restart(reached: int
     assert book.states()[-1][1] == 110
 
 
+@pytest.mark.parametrize("next_is_lost", [False, True])
+def test_what_counts_as_lost_in_doubt_ends_with_the_next_item(*, next_is_lost: bool) -> None:
+    """The stream ends with a gap that the ledger does not know: only the next item's time bounds what is lost."""
+    book = Book()
+    book.track().passed(40, 40, 4)
+    book.track().missing(Missing(from_ts=40, to_ts=41, after=4, before=9))  # 41: a false time
+    history = list(book.entries)
+    book.ledger = CoverageWriter("run-2", book.clock, book.entries.append)
+    book.ledger.remember(history, in_doubt=[(DataType.TRADE, "")])
+    track = book.track()
+    track.continues(40, 6)
+    assert State.LOST not in {state for _, _, state in book.states()}
+    if next_is_lost:
+        track.lost(Missing(from_ts=40, to_ts=80, after=6, before=8), "too old")
+    track.passed(80, 80, 8) if next_is_lost else track.passed(70, 70, 7)
+    lost = [part for part in intervals(book.entries, DataType.TRADE) if part.state is State.LOST]
+    assert [(part.from_ts, part.to_ts, part.from_id) for part in lost] == [(40, 81 if next_is_lost else 71, "4")]
+
+
 def test_times_never_go_back() -> None:
     book = Book()
     for ts, number in ((50, 5), (45, 6)):

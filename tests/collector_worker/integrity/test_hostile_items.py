@@ -51,6 +51,8 @@ class Exchange:
         self.trades: list[Trade] = []
         self.gone = set[str]()
         """Those that REST does not know either."""
+        self.false_ids = set[int]()
+        """The ids of all that were false, also of those that a kill has lost."""
         self.false_row: Trade | None = None
         """What REST says beside the truth."""
 
@@ -73,7 +75,9 @@ class Exchange:
         number = max(1, FIRST + len(self.trades) + number)
         count = str(1 + number % self.most) if self.most > 1 and price == FALSE[0] else None
         now = self.clock.now_ns()
-        return Trade(now + offset_ns, now, str(number), price, price, "sell", count=count)
+        trade = Trade(now + offset_ns, now, str(number), price, price, "sell", count=count)
+        self.false_ids.update(ids(trade))
+        return trade
 
     def serve(self) -> None:
         """What the backfiller does, once."""
@@ -115,6 +119,7 @@ def ids(trade: Trade) -> range:
 @example(sent=[("hostile", 5, 0), ("good", 0, 0), ("good", 0, 0), ("good", 0, 0), ("hostile", -1, 0)])
 @example(sent=[("hostile", 3, 0), ("gone", 0, 0)])
 @example(sent=[("gone", 0, 0), ("good", 0, 0), ("quiet", 0, 0), ("killed", 2, 0), ("killed", 0, 0)])
+@example(sent=[("hostile", 14, 0), ("quiet", 0, 0), ("gone", 0, 0), *[("good", 0, 0)] * 10, ("killed", 0, 0)])
 def test_good_trades_are_published_again_and_the_ledger_ends_in_the_past(
     most: int, sent: Sequence[tuple[str, int, int]]
 ) -> None:
@@ -156,11 +161,17 @@ def test_good_trades_are_published_again_and_the_ledger_ends_in_the_past(
 
     known = runs.intervals(DataType.TRADE)
     assert known[-1].to_ts <= exchange.clock.now_ns()
-    prices = {number: trade.price for trade in runs.published(Trade) for number in ids(trade)}
-    """A false one in its place cannot be told, nor when a hole ends that ends with a false one."""
-    absent = [each for each in exchange.trades if int(each.trade_id) not in prices]
-    following = [min(number for number in prices if number > int(each.trade_id)) for each in absent]
-    missing = [each for each, number in zip(absent, following, strict=True) if prices[number] not in FALSE]
+    there = {number for trade in runs.published(Trade) for number in ids(trade)}
+    """A false one in its place cannot be told, nor from when to when a hole reaches beside a false one."""
+    absent = [each for each in exchange.trades if int(each.trade_id) not in there]
+    holes = [
+        range(
+            max((number for number in there if number < int(each.trade_id)), default=FIRST),
+            min(number for number in there if number > int(each.trade_id)) + 1,
+        )
+        for each in absent
+    ]
+    missing = [each for each, hole in zip(absent, holes, strict=True) if exchange.false_ids.isdisjoint(hole)]
     confirmed = [part for part in known if part.state in (State.COMPLETE, State.FILLED)]
     said = [each for each in missing for part in confirmed if part.from_ts <= each.ts_event < part.to_ts]
     assert not said, "the ledger confirms trades that are missing"

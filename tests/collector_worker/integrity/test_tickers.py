@@ -48,6 +48,13 @@ def test_the_latest_ticker_wins() -> None:
     assert admitted == [True, True, False, True, False, True]
 
 
+def test_two_late_tickers_of_a_quiet_market_are_no_clock_that_went_back() -> None:
+    gate = TickerGate(30.0)
+    times_s = ((100, 0.0), (90, 1.0), (95, 40.0), (96, 41.0))
+    admitted = [gate.admits(Ticker(ts_event=ts, ts_recv=ts), ts, now_s) for ts, now_s in times_s]
+    assert admitted == [True, False, False, True], "three in a row are"
+
+
 CLOCKS = {
     "as ours": (0.0, 0.0),
     "behind ours": (50.0, -50.0),

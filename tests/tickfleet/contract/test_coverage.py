@@ -256,6 +256,13 @@ def test_what_is_lost_stays_so_beside_what_was_fetched_later() -> None:
     assert told(ledger) == "lost 10-31 [1-4], filled 31-70 [3-8]"
 
 
+def test_a_statement_in_times_ends_no_loss_of_numbered_items() -> None:
+    """It says that garbage had spoken for some: not of which it is true."""
+    ledger = [opened(10, 1), gap("lost", 20, 60, 3, 5), gap("filled", 60, 60), gap("filled", 15, 90, 4, 9)]
+    ledger.append(complete(90, 8))
+    assert told(ledger) == "complete 10-15 [1-4], filled 15-20 [4-9], lost 20-61 [3-5], filled 61-90 [4-9]"
+
+
 def states_told(ledger: Sequence[LedgerEntry]) -> set[State]:
     return {part.state for part in intervals(ledger, DataType.TRADE)}
 

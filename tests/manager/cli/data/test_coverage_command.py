@@ -204,8 +204,8 @@ def test_a_collector_that_left_the_fleet_still_has_its_ledger(stage: CliStage, l
         (["okx:ETH-USDTT"], "there is no collector 'okx:ETH-USDTT'; did you mean 'okx:ETH-USDT'?"),
         (["okx-ETH-USDT"], "there is no collector 'okx-ETH-USDT'; did you mean 'okx:ETH-USDT'?"),
         (["nonsense"], "there is no collector 'nonsense' (manager-cli list shows them)"),
-        (["okx:*"], "coverage is shown for one collector, not of a pattern"),
-        (["all"], "coverage is shown for one collector, not of a pattern"),
+        (["okx:*"], "coverage is shown for one collector, not for a pattern"),
+        (["all"], "coverage is shown for one collector, not for a pattern"),
         (
             ["okx:ETH-USDT", "--from", "yesterday"],
             "'yesterday' is not a time; did you mean '1d'? (known: 10m, -10m or 2h30m",
