@@ -36,6 +36,7 @@ __all__ = [
     "LedgerEntry",
     "LedgerKind",
     "State",
+    "believed_from",
     "clip",
     "complete_up_to",
     "decode",
@@ -154,9 +155,14 @@ def read_entry(fields: Mapping[str, str], now_ns: int) -> LedgerEntry:
         UndecodableFrameError: As ``decode``; or it says that it was written further ahead than clocks differ.
     """
     entry = decode(fields)
-    if entry.at - now_ns > MAX_CLOCK_DIFFERENCE_NS:
+    if now_ns < believed_from(entry):
         raise UndecodableFrameError(f"ledger entry of kind {entry.kind.value} lies in the future")
     return entry
+
+
+def believed_from(entry: LedgerEntry) -> int:
+    """From when on, by the reader's clock (ns), an entry does not lie in the future."""
+    return entry.at - MAX_CLOCK_DIFFERENCE_NS
 
 
 def _is_reversed(entry: LedgerEntry) -> bool:

@@ -16,7 +16,7 @@ from msgspec import Struct
 from tickfleet._util.clock import Clock, SystemClock
 from tickfleet._util.closing import Closing
 from tickfleet.contract import keys
-from tickfleet.contract.coverage import Interval, State, clip, is_complete, note, read_entry, up_to
+from tickfleet.contract.coverage import Interval, State, believed_from, clip, decode, is_complete, note, up_to
 from tickfleet.contract.coverage_fold import Timeline
 from tickfleet.contract.identity import CollectorId, DataType
 from tickfleet.errors import UndecodableFrameError
@@ -31,6 +31,8 @@ __all__ = ["UNKNOWN", "UNREADABLE", "CoverageReader", "CoverageView"]
 
 _PAGE = 5_000
 """Entries to read at once: a few milliseconds of Redis' time, which the collectors share."""
+
+_NEVER_NS = 2**63 - 1
 
 UNKNOWN, UNREADABLE = State.UNKNOWN.value, "ledger_unreadable"
 """What ``CoverageView.lacks`` says where nothing is known, and where the ledger cannot be trusted."""
@@ -120,6 +122,7 @@ class _Followed:
     def __init__(self) -> None:
         self.last_id = "-"
         self.unreadable = 0
+        self._anew_ns = _NEVER_NS  # when the first entry that lies in the future does so no more
         self._timelines: dict[tuple[DataType, str], Timeline] = {}
         self._known: dict[tuple[DataType, str], list[Interval]] = {}  # as of the last entry
 
@@ -133,8 +136,11 @@ class _Followed:
     def take(self, rows: Sequence[tuple[str, list[str]]], now_ns: int) -> bool:
         """Fold what comes next; the first row is the one that was read last.
 
-        False where that one is gone, and with it maybe more that was not read: begin anew.
+        False where that one is gone, and with it maybe more that was not read, or where the time of an entry has come
+        that lay in the future, by a clock that was behind: begin anew.
         """
+        if now_ns >= self._anew_ns:
+            return False
         if self.last_id != "-":
             if not rows or rows[0][0] != self.last_id:
                 return False
@@ -144,9 +150,13 @@ class _Followed:
         for entry_id, fields in rows:
             self.last_id = entry_id
             try:
-                entry = read_entry(dict(zip(fields[::2], fields[1::2], strict=True)), now_ns)
+                entry = decode(dict(zip(fields[::2], fields[1::2], strict=True)))
             except UndecodableFrameError:
                 self.unreadable += 1
+                continue
+            if now_ns < believed_from(entry):
+                self.unreadable += 1
+                self._anew_ns = min(self._anew_ns, believed_from(entry))
             else:
                 note(self._timelines.setdefault((entry.data_type, entry.interval), Timeline()), entry)
         return True

@@ -80,6 +80,26 @@ async def test_no_entry_of_the_future_makes_another_time_complete(
     assert view.lacks(clock.now_ns() + 10**12, clock.now_ns() + 10**13) == "ledger_unreadable"
 
 
+async def test_a_clock_that_was_behind_for_a_moment_hides_no_entry_for_good(
+    redis_server: RedisServer, clock: ManualClock
+) -> None:
+    def note_at(at: int, **facts: Any) -> None:
+        entry = LedgerEntry(at=at, run_id="r", data_type=DataType.TRADE, **facts)
+        redis_server.client.execute_command("XADD", keys.coverage(BTC), "*", *encode(entry))
+
+    now_ns = clock.now_ns()
+    note_at(now_ns, kind=LedgerKind.OPENED, from_ts=10)
+    note_at(now_ns + 100 * 10**9, kind=LedgerKind.COMPLETE, to_ts=20)
+    async with CoverageReader(redis_server.url, clock=clock) as reader:
+        assert await reader.look(BTC_TRADES) == CoverageView([], "0-0", unreadable=1)
+        clock.advance(40)
+        assert await reader.look(BTC_TRADES) == CoverageView([Interval(10, 20, State.COMPLETE)], "0-0")
+        note_at(2**63 - 1, kind=LedgerKind.COMPLETE, to_ts=2**63 - 1)
+        note_at(now_ns, kind=LedgerKind.COMPLETE, to_ts=30)
+        found = await reader.look(BTC_TRADES)
+        assert found == CoverageView([Interval(10, 30, State.COMPLETE)], "0-0", unreadable=1)
+
+
 async def test_an_answer_may_be_a_little_old(redis_server: RedisServer, clock: ManualClock) -> None:
     async with CoverageReader(redis_server.url, every_s=1.0, clock=clock) as reader:
         before = await reader.look(BTC_TRADES)
