@@ -19,7 +19,7 @@ from msgspec import Struct
 
 from collector_worker.exchanges.trusted_time import is_ahead, not_ahead
 from collector_worker.integrity.gap_sequencer import GapSequencer, Lost, WaitLimits
-from tickfleet.contract.events import Candle, Trade
+from tickfleet.contract.events import Candle, Trade, closes_early_ns
 from tickfleet.contract.intervals import length_ns, number_at, opens_at
 
 TRADE_GRACE_S = 0.2
@@ -38,12 +38,6 @@ ELSEWHERE_TRADES = 20
 
 ASK_ELSEWHERE_S = (0.5, 5.0)
 """How long after a trade was kept REST is asked for it, and how long after that again."""
-
-CLOSES_EARLY_NS = 2_000_000_000
-"""Clocks differ by less than this as a rule: one that is called closed earlier before its end is asked for at REST.
-
-Of a short bar half its length: none is closed before it opens.
-"""
 
 MOST_AHEAD = 100
 """Bars from the future that are remembered until REST is asked for them."""
@@ -320,7 +314,7 @@ class CandleSequence:
             None, WaitLimits(max_wait_s=max_wait_s, grace_s=min(CANDLE_GRACE_S, max_wait_s / 2))
         )
         self._implausible = 0
-        self._closes_early_ns = min(CLOSES_EARLY_NS, self.length_ns // 2)
+        self._closes_early_ns = closes_early_ns(self.length_ns)
         self._ahead: dict[int, Candle] = {}
         """What the socket said last of bars before their time, by our clock; a running one replaces no closed one."""
 

@@ -19,6 +19,9 @@ LATEST_NS = 2**63 - 1
 MAX_CLOCK_DIFFERENCE_NS = 60 * 1_000_000_000
 """How much the clocks of two machines may differ, an exchange's included; what lies further ahead is not believed."""
 
+CLOSES_EARLY_NS = 2_000_000_000
+"""Clocks differ by less than this as a rule: a bar that is called closed earlier before its end needs a proof."""
+
 ExchangeNs = Annotated[int, Meta(ge=0, le=LATEST_NS, description="The exchange's time, ns since the Unix epoch, UTC.")]
 RecvNs = Annotated[
     int, Meta(ge=0, le=LATEST_NS, description="When the frame was read from the socket, ns since the Unix epoch, UTC.")
@@ -164,6 +167,11 @@ class Candle(Struct, frozen=True, kw_only=True, tag="candle", tag_field="type", 
     volume: DecimalText
     quote_volume: DecimalText | None = None
     closed: bool = False
+
+
+def closes_early_ns(length_ns: int) -> int:
+    """How long before its end a bar of that length may be called closed: none is closed before it opens."""
+    return min(CLOSES_EARLY_NS, length_ns // 2)
 
 
 class Gap(Struct, frozen=True, kw_only=True, tag="gap", tag_field="type"):

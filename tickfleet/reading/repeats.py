@@ -13,7 +13,7 @@ In a stream of trades an entry id ends with the number of the trade, and begins 
 from collections.abc import Iterable
 from typing import Protocol
 
-from tickfleet.contract.events import Candle, Gap, Trade
+from tickfleet.contract.events import MAX_CLOCK_DIFFERENCE_NS, Candle, Gap, Trade, closes_early_ns
 from tickfleet.contract.identity import DataType
 from tickfleet.reading.position import Mark, id_order, numbered
 from tickfleet.reading.selection import StreamName
@@ -22,8 +22,6 @@ ID_RESET = "id_reset"
 """Reason of the gap where the exchange began to number its trades anew."""
 
 NS_PER_MS = 1_000_000
-_AHEAD_MS = 60_000
-"""A bar that opens later than that after its entry's time is none of the collector's, and proves nothing."""
 
 
 class Item(Protocol):
@@ -125,6 +123,20 @@ def _bar_behind(entries: Iterable[Item]) -> str:
     for entry in entries:
         if isinstance(entry.event, Candle):
             bar = entry.event
-            if bar.open_time // NS_PER_MS <= id_order(entry.id)[0] + _AHEAD_MS:
+            if _is_due(bar, id_order(entry.id)[0]):
                 return str(bar.open_time + bar.closed)
     return ""
+
+
+def _is_due(bar: Candle, entry_ms: int) -> bool:
+    """Whether the time of a bar had come when it was written; one from the future proves nothing.
+
+    The entry's time is the exchange's, of which some give only the opening, or that of the receipt, or a later one:
+    that of the receipt is at most so far ahead of it as clocks differ.
+    """
+    if min(bar.ts_event, bar.ts_recv) // NS_PER_MS > entry_ms:
+        return False
+    if (bar.ts_recv - MAX_CLOCK_DIFFERENCE_NS) // NS_PER_MS > entry_ms:
+        return False
+    due_ns = bar.close_time if bar.closed else bar.open_time
+    return due_ns - bar.ts_recv <= closes_early_ns(bar.close_time - bar.open_time)

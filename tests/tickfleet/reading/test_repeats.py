@@ -37,9 +37,10 @@ def status(s: float = 0.0) -> FeedStatus:
 
 
 def bar(minute: int, *, closed: bool = True) -> Candle:
+    """As OKX gives it, without a time of the push."""
     opened = START_NS + minute * 60 * S
     return Candle(
-        ts_event=opened, ts_recv=opened, interval="1m", open_time=opened, close_time=opened + 60 * S,
+        ts_event=opened, ts_recv=opened + 60 * S * closed, interval="1m", open_time=opened, close_time=opened + 60 * S,
         open="1", high="2", low="0.5", close="1.5", volume="7", closed=closed,
     )  # fmt: skip
 
@@ -119,6 +120,31 @@ def test_bars_that_come_again_are_known_by_their_opening(
 def test_a_bar_of_somebody_else_from_the_future_hides_none_of_ours() -> None:
     foreign = Entry(CANDLES, f"{START_NS // 1_000_000}-0", bar(999))
     assert read([[foreign], written(begun_later(), [bar(1)], CANDLES)], CANDLES) == [bar(999), bar(1)]
+
+
+@pytest.mark.parametrize("recv_s", [0, 60])
+@pytest.mark.parametrize("closed", [True, False])
+def test_nor_does_one_of_the_next_minute(recv_s: int, *, closed: bool) -> None:
+    """It stands in the stream half a minute before it opens."""
+    later = bar(2, closed=closed)
+    foreign = replace(later, ts_recv=later.open_time + recv_s * S)
+    entry = Entry(CANDLES, f"{START_NS // 1_000_000 + 90_000}-7", foreign)
+    ours = [bar(1), bar(2)]
+    assert read([[entry], written(begun_later(), ours, CANDLES)], CANDLES) == [foreign, *ours]
+
+
+@pytest.mark.parametrize(("early_s", "again"), [(1.9, []), (2.1, [bar(1)])])
+def test_a_bar_may_be_closed_a_little_early(early_s: float, again: list[Event]) -> None:
+    early = replace(bar(1), ts_recv=bar(1).close_time - round(early_s * S))
+    parts = [written(StreamIds(), [early], CANDLES), written(begun_later(), [bar(1), bar(2)], CANDLES)]
+    assert read(parts, CANDLES) == [early, *again, bar(2)]
+
+
+def test_a_short_bar_with_the_id_of_its_opening_is_known_again() -> None:
+    opened = bar(1).open_time
+    second = replace(bar(1), interval="1s", close_time=opened + S, ts_recv=opened + S)
+    name = StreamName(BTC, DataType.CANDLES, "1s")
+    assert read([written(StreamIds(), [second], name), written(begun_later(), [second], name)], name) == [second]
 
 
 def test_an_entry_id_alone_knows_the_trade_that_it_is_of_and_no_more() -> None:
