@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Struct
 
 from tickfleet._util.durable import put_in_place
+from tickfleet.contract.identity import DataType
 from tickfleet.errors import InvalidConfigurationError
 from tickfleet.reading.selection import StreamName
 
@@ -67,7 +68,7 @@ class Position(Struct, frozen=True):
             try:
                 marks[name] = msgspec.json.decode(text, type=Mark)
                 id_order(marks[name].id)
-                id_order(marks[name].item or BEGINNING)
+                _check_item(name, marks[name].item)
             except (msgspec.MsgspecError, UnicodeError, ValueError) as error:
                 raise InvalidConfigurationError(f"the saved position of {name} is damaged") from error
         return cls(marks)
@@ -115,6 +116,12 @@ class Position(Struct, frozen=True):
             return cls.from_json(text)
         except InvalidConfigurationError as error:
             raise InvalidConfigurationError(f"{path}: {error}") from error
+
+
+def _check_item(name: StreamName, item: str) -> None:
+    if name.data_type is DataType.CANDLES and "-" in item:
+        raise ValueError(f"{item[:40]!r} is not a time")
+    id_order(item or BEGINNING)
 
 
 def id_order(entry_id: str) -> tuple[int, int]:

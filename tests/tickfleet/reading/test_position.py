@@ -47,6 +47,7 @@ def test_a_file_holds_the_position_that_was_saved_last(tmp_path: Path) -> None:
         '{"md:v1:{okx:BTC-USDT}:trade": 5}',
         '{"md:v1:{okx:BTC-USDT}:trade": "{}"}',
         '{"md:v1:{okx:BTC-USDT}:trade": "{\\"id\\":\\"new\\"}"}',
+        '{"md:v1:{okx:BTC-USDT}:candles:1m": "{\\"id\\":\\"1-1\\",\\"item\\":\\"5-3\\"}"}',
         '{"md:v1:{okx:BTC-USDT}:heartbeat": "{\\"id\\":\\"1-1\\"}"}',
         "\udcff",
     ],
