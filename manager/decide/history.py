@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from manager.model.journal_entries import JournalEntry, What
 from manager.model.processes import Process
 from manager.model.verdicts import WELL, Judgement, Verdict
-from manager.settings import ManagerSettings, to_ns
+from manager.settings import NS_PER_S, ManagerSettings, to_ns
 from tickfleet.contract.identity import CollectorId
 
 RESTARTS_KEPT = 32
@@ -220,10 +220,12 @@ def is_ordered(track: CollectorPast, process: Process) -> bool:
     """Whether its next start is one that it was told to make.
 
     The last verdict in the journal may be older than the end of its run: of the round before, or ``unknown``. So an
-    order counts as well where it came after that end and no start has followed it.
+    order counts as well where it came after that end and no start has followed it. supervisord's seconds are whole: a
+    start in the second of the order is the one that was ordered.
     """
-    ended = process.stopped_s > 0
-    return track.ordered or (ended and track.ordered_ns >= to_ns(max(process.started_s, process.stopped_s)))
+    if track.ordered or not process.stopped_s:
+        return track.ordered
+    return process.started_s < track.ordered_ns // NS_PER_S >= process.stopped_s
 
 
 def _asked(track: CollectorPast, entry: JournalEntry, _settings: ManagerSettings) -> CollectorPast:

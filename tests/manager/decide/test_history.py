@@ -1,9 +1,19 @@
 import pytest
 from msgspec.structs import replace
 
-from manager.decide.history import CollectorPast, forgiven, in_force, observe, parked, rebuild, remember, stood_down
+from manager.decide.history import (
+    CollectorPast,
+    forgiven,
+    in_force,
+    is_ordered,
+    observe,
+    parked,
+    rebuild,
+    remember,
+    stood_down,
+)
 from manager.model.journal_entries import JournalEntry, What
-from manager.model.processes import Process
+from manager.model.processes import Process, ProcessState
 from manager.model.verdicts import Judgement, Verdict
 from manager.settings import ManagerSettings
 from tests.manager.fakes import NOW_NS, S, config, process
@@ -224,3 +234,22 @@ def test_news_is_a_new_run_and_a_new_verdict() -> None:
 def test_between_healthy_and_quiet_there_is_no_news() -> None:
     history = rebuild([verdict("healthy")], LIMITS)
     assert observe([judgement_of(Verdict.QUIET)], history, NOW_NS, "manager") == []
+
+
+@pytest.mark.parametrize(
+    ("started_s", "stopped_s", "expected"),
+    [
+        (6, 6, False),  # the ordered run: from 6.4 s to 6.9 s
+        (7, 8, False),
+        (7, 5, False),
+        (5, 6, True),  # the end may have been before the order
+        (2, 5, True),
+        (2, 7, False),  # told to run while it ran
+        (2, 0, False),
+        (0, 0, False),
+    ],
+)
+def test_a_start_in_the_second_of_the_order_uses_it_up(started_s: int, stopped_s: int, *, expected: bool) -> None:
+    found = process(state=ProcessState.EXITED, started_s=started_s, stopped_s=stopped_s)
+    assert is_ordered(CollectorPast(ordered_ns=6 * S + 300_000_000), found) is expected
+    assert is_ordered(CollectorPast(ordered=True), found)
