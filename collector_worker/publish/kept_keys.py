@@ -50,6 +50,7 @@ class KeptKeys:
         self._kept: dict[bytes, Kept] = {}
         self._calls = 0
         self._quiet_looks = 0
+        self._losses = 0
 
     def keep(self, key: bytes, kept: Kept) -> None:
         """Look at this key, too."""
@@ -71,6 +72,9 @@ class KeptKeys:
             trimmed = [key for key in lost if _is_trimmed(found[key])]
             deleted = [key for key in lost if key not in trimmed]
             why = "; ".join(filter(None, (_said(deleted, _DELETED), _said(trimmed, _TRIMMED))))
+            self._losses += 1
+            if self._losses > 1:  # each loss is news
+                why = f"{why} (time {self._losses} in this run)"
             self._telemetry.beat.keys_lost = why
             self._telemetry.trouble("kept", why, ours=False)
             get_logger().error("keys_lost", why=why)

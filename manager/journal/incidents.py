@@ -20,7 +20,7 @@ from tickfleet._util.clock import Clock
 from tickfleet.contract.identity import CollectorId
 
 LOSSES_EVERY_S = 60.0
-"""A feed that loses data again and again must not fill the journal."""
+"""A feed that loses data again and again must not fill the journal, nor a Redis that evicts keys."""
 
 SPELLS_EVERY_S = 60.0
 """Nor must a Redis that comes and goes."""
@@ -51,7 +51,7 @@ class Incidents:
         self._gaps: dict[CollectorId, tuple[str, int]] = {}
         self._lost: dict[CollectorId, int] = {}
         self._keys_lost: dict[CollectorId, str] = {}
-        self._losses_due_s = float("-inf")
+        self._losses_due_s = self._keys_due_s = float("-inf")
 
     def look(
         self, lease: Lease, redis_trouble: str, pulses: Mapping[CollectorId, Pulse] | None, rival: str = ""
@@ -168,12 +168,17 @@ class Incidents:
 
     def _of_keys(self, pulses: Mapping[CollectorId, Pulse]) -> Iterator[JournalEntry]:
         """What somebody removed from Redis under a collector; what it said before we saw it first is not news."""
-        before = self._keys_lost
-        self._keys_lost = {
+        lost = {
             collector: pulse.heartbeat.keys_lost for collector, pulse in pulses.items() if pulse.heartbeat is not None
         }
-        for collector, why in self._keys_lost.items():
+        now_s = self._clock.monotonic_s()
+        if now_s < self._keys_due_s:
+            self._keys_lost = {**lost, **self._keys_lost}  # what comes meanwhile is told then
+            return
+        before, self._keys_lost = self._keys_lost, lost
+        for collector, why in lost.items():
             if why and before.get(collector, why) != why:
+                self._keys_due_s = now_s + LOSSES_EVERY_S
                 yield self._entry(What.KEYS_LOST, phrase(why), collector=str(collector))
 
     def versions(self, pulses: Mapping[CollectorId, Pulse], last: JournalEntry | None) -> Iterator[JournalEntry]:

@@ -54,6 +54,15 @@ def test_a_restarted_stream_is_reported_once_when_it_has_entries_again() -> None
     assert (beat.last_error, beat.state) == (TOLD, WorkerState.SUBSCRIBING)  # not degraded; nothing has come yet
 
 
+def test_each_loss_of_a_key_is_told_apart() -> None:
+    rig, told = Rig(0), list[str]()
+    with capture_logs():
+        for reply in (A_HASH, NO_KEY, A_HASH, NO_KEY):
+            rig.see(reply)
+            told.append(rig.telemetry.beat.keys_lost)
+    assert told == ["", TOLD, TOLD, f"{TOLD} (time 2 in this run)"]
+
+
 def test_a_stream_that_was_emptied_is_not_called_deleted() -> None:
     """One that is begun anew has lost none of the entries that it counts."""
     rig = Rig(BOUND)

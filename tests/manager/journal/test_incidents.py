@@ -173,6 +173,25 @@ def test_a_deleted_stream_is_told_once(scene: Scene) -> None:
     assert scene.rounds(1) == []
 
 
+def test_a_redis_that_evicts_keys_does_not_fill_the_journal(scene: Scene) -> None:
+    """The newest loss of each collector is told a minute later."""
+    for name in ("BTC-USDT", "ETH-USDT"):
+        scene.beat(name, 0)
+    scene.rounds(1)
+    scene.beat("BTC-USDT", 0, keys_lost="gone")
+    assert [entry.why for entry in scene.rounds(1)] == ["gone"]
+    scene.beat("SOL-USDT", 0)
+    assert scene.rounds(1) == []
+    for time in (2, 3):
+        for name in ("BTC-USDT", "SOL-USDT"):
+            scene.beat(name, 0, keys_lost=f"gone (time {time})")
+        assert scene.rounds(20) == []
+    entries = scene.rounds(60)
+    assert [(entry.collector, entry.why) for entry in entries] == [
+        ("okx:BTC-USDT", "gone (time 3)"), ("okx:SOL-USDT", "gone (time 3)"),
+    ]  # fmt: skip
+
+
 def test_versions_of_the_collectors_that_run_are_told_when_they_change(scene: Scene) -> None:
     def run(collector: str, version: str) -> None:
         of = config(collector)
