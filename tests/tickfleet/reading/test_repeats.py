@@ -129,7 +129,7 @@ def test_nor_does_one_of_the_next_minute(recv_s: int, *, closed: bool) -> None:
     later = bar(2, closed=closed)
     foreign = replace(later, ts_recv=later.open_time + recv_s * S)
     entry = Entry(CANDLES, f"{START_NS // 1_000_000 + 90_000}-7", foreign)
-    ours = [bar(1), bar(2)]
+    ours: list[Event] = [bar(1), bar(2)]
     assert read([[entry], written(begun_later(), ours, CANDLES)], CANDLES) == [foreign, *ours]
 
 
