@@ -174,7 +174,7 @@ def test_a_deleted_stream_is_told_once(scene: Scene) -> None:
 
 
 def test_a_redis_that_evicts_keys_does_not_fill_the_journal(scene: Scene) -> None:
-    """The newest loss of each collector is told a minute later."""
+    """The newest loss of each collector is in the journal a minute later."""
     for name in ("BTC-USDT", "ETH-USDT"):
         scene.beat(name, 0)
     scene.rounds(1)

@@ -125,7 +125,7 @@ def test_a_bar_of_somebody_else_from_the_future_hides_none_of_ours() -> None:
 @pytest.mark.parametrize("recv_s", [0, 60])
 @pytest.mark.parametrize("closed", [True, False])
 def test_nor_does_one_of_the_next_minute(recv_s: int, *, closed: bool) -> None:
-    """It stands in the stream half a minute before it opens."""
+    """It is in the stream half a minute before it opens."""
     later = bar(2, closed=closed)
     foreign = replace(later, ts_recv=later.open_time + recv_s * S)
     entry = Entry(CANDLES, f"{START_NS // 1_000_000 + 90_000}-7", foreign)
