@@ -173,7 +173,7 @@ class Incidents:
         }
         now_s = self._clock.monotonic_s()
         if now_s < self._keys_due_s:
-            self._keys_lost = {**lost, **self._keys_lost}  # what comes meanwhile is told then
+            self._keys_lost = {**lost, **self._keys_lost}  # what comes meanwhile is news then
             return
         before, self._keys_lost = self._keys_lost, lost
         for collector, why in lost.items():
