@@ -1,5 +1,6 @@
 """Between good frames of a book come others, and runs are killed. What is called valid is the exchange's book."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from functools import reduce
 from typing import ClassVar
@@ -37,7 +38,7 @@ styles = st.sampled_from(
 steps = st.lists(st.tuples(st.one_of(reached, reached, broken, styles), st.integers(0, 39), sides), max_size=30)
 
 
-class Market:
+class Market(ABC):
     """An exchange, the way to it, and a book that a collector keeps of it as its connection does."""
 
     native: ClassVar[str]
@@ -61,20 +62,21 @@ class Market:
 
     # --- how an exchange speaks ----------------------------------------------------------------------------------
 
+    @abstractmethod
     def new_adapter(self) -> Adapter:
-        raise NotImplementedError
+        """That of a new connection."""
 
+    @abstractmethod
     def push(self, change: Change, native: str = "") -> bytes:
         """A frame with this change."""
-        raise NotImplementedError
 
+    @abstractmethod
     def begin_channel(self) -> None:
         """The channel begins on this connection."""
-        raise NotImplementedError
 
+    @abstractmethod
     def false_snapshot(self, sides: Sides) -> bytes:
         """A frame that calls itself the whole book and cannot be it."""
-        raise NotImplementedError
 
     # --- the way -------------------------------------------------------------------------------------------------
 
