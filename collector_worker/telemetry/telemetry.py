@@ -195,9 +195,9 @@ class Telemetry:
         return beat
 
     def _waits(self, now_ns: int) -> bool:
-        """Whether a feed has confirmed and brought nothing, though not yet for so long that this counts as silence.
+        """Whether a feed has confirmed and brought nothing, unless REST has nothing newer either: the market rests.
 
-        From then on ``last_error`` says so, unless REST has nothing newer either: then the market rests.
+        Once this has lasted so long that it counts as silence, ``last_error`` says so, too.
         """
         rests = self.beat.rest_look is RestLook.NOTHING_NEWER
         young = now_ns - self.beat.connected_since <= self._first_data_ns
@@ -207,13 +207,12 @@ class Telemetry:
             elif not self.troubled(_first_data(feed)):
                 why = f"the exchange has confirmed the subscriptions of the feed {feed} and sent no data"
                 self.trouble(_first_data(feed), why, ours=False)
-        return bool(self._unheard) and young and not rests
+        return bool(self._unheard) and not rests
 
     def _state(self, now_ns: int) -> WorkerState:
         """The least advanced feed decides while nothing runs yet; one that falls behind later degrades.
 
         A feed that has only confirmed is not yet one that runs: an exchange confirms what it will never send, too.
-        Where it brings nothing for so long that this counts as silence, that is judged as any silence.
         """
         states = list(self._feeds.values())
         if not states:

@@ -47,6 +47,10 @@ def judge_flow(config: ExchangeCollectorConfig, heartbeat: Heartbeat, settings: 
         # connection, also where none lasts.
         newest = (progress.last_event_at for progress in heartbeat.progress.values())
         age_s = _since_s(heartbeat, heartbeat.started_at, *newest)
+        if is_connected(heartbeat) and _since_s(heartbeat, heartbeat.connected_since) > config.health_check_interval:
+            verdict, why = _running(config, heartbeat, settings)
+            if verdict is not Verdict.HEALTHY:
+                return verdict, why
         doing = f"{_ON_THE_WAY[state]} for {span(age_s)}" + (f": {error}" if error else "")
         return (Verdict.STARTING if age_s < settings.start_limit_s else Verdict.SILENT), doing
     if state in (WorkerState.DEGRADED, WorkerState.ERROR):
@@ -57,12 +61,18 @@ def judge_flow(config: ExchangeCollectorConfig, heartbeat: Heartbeat, settings: 
     return _running(config, heartbeat, settings)
 
 
+def is_connected(heartbeat: Heartbeat) -> bool:
+    """Whether all its sockets are there and have confirmed, also where one has brought nothing yet."""
+    waits = heartbeat.state is WorkerState.SUBSCRIBING and heartbeat.connected_since > 0
+    return waits or heartbeat.state is WorkerState.RUNNING
+
+
 def can_be_cured(heartbeat: Heartbeat) -> bool:
     """Whether a restart may bring back the data of a silent collector.
 
     It cannot where there is no connection, which the worker keeps trying by itself for as long as it takes.
     """
-    if heartbeat.state is not WorkerState.RUNNING:
+    if not is_connected(heartbeat):
         return False
     return not heartbeat.mute or heartbeat.mute_reconnects >= RECONNECTS_BEFORE_RESTART
 

@@ -15,12 +15,12 @@ from collections.abc import Iterable, Mapping
 from msgspec import Struct
 from msgspec.structs import replace
 
+from manager.decide.data_flow import is_connected
 from manager.decide.history import CollectorPast, History
 from manager.model.formatting import phrase
 from manager.model.journal_entries import JournalEntry, What
 from manager.model.verdicts import Judgement, Verdict
 from manager.settings import NS_PER_S, ManagerSettings, to_ns
-from tickfleet.contract.health import WorkerState
 
 
 class Outage(Struct, frozen=True, kw_only=True):
@@ -153,7 +153,7 @@ class _View:
         heartbeat = judgement.pulse.heartbeat
         if judgement.verdict is not Verdict.SILENT or heartbeat is None or self._track(judgement).stood_down_ns:
             return False
-        lacks = heartbeat.state is WorkerState.RUNNING or bool(heartbeat.mute)
+        lacks = is_connected(heartbeat) or bool(heartbeat.mute)
         return lacks or not has_fresh_data(judgement, self._settings)
 
     def _track(self, judgement: Judgement) -> CollectorPast:

@@ -8,6 +8,7 @@ reason for those of another to wait, or to be waited for longer.
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
+from manager.decide.data_flow import is_connected
 from manager.model.processes import Process
 from manager.model.verdicts import Pulse
 from manager.settings import NS_PER_S, ManagerSettings
@@ -67,7 +68,7 @@ def _starts(pulse: Pulse, process: Process | None) -> bool:
     heartbeat = pulse.heartbeat
     if heartbeat is None or (process is not None and heartbeat.pid != process.pid):
         return process is not None
-    return heartbeat.state in _ON_THE_WAY and not _has_had_data(heartbeat)
+    return heartbeat.state in _ON_THE_WAY and not is_connected(heartbeat) and not _has_had_data(heartbeat)
 
 
 def _age_s(pulse: Pulse, process: Process | None) -> float:

@@ -89,16 +89,29 @@ class Span(Struct, frozen=True):
             return False
         return max(self.from_id, other.from_id) + 1 < min(self.to_id, other.to_id)
 
+    def _beside(self, piece: "Span") -> "list[Span]":
+        """What is left of it in time."""
+        rests = []
+        if self.start < piece.start:
+            rests.append(replace(self, stop=min(self.stop, piece.start), to_id=None))
+        if self.stop > piece.stop:
+            rests.append(replace(self, start=max(self.start, piece.stop), from_id=None))
+        return rests
+
+    def _without_times(self, piece: "Span") -> "list[Span]":
+        """What is left of it where times are told alone: they do not say which of its items are there."""
+        if self.state is State.LOST and self.numbered and piece.state is State.FILLED:
+            return [self]
+        rests = self._beside(piece)
+        return [*rests[:-1], *(replace(last, from_id=self.from_id, to_id=self.to_id) for last in rests[-1:])]
+
     def without(self, piece: "Span") -> "Iterator[Span]":
         """What is left of it, before and after the piece."""
-        if self.state is State.LOST and self.numbered and piece.state is State.FILLED and not piece.numbered:
-            yield self  # a statement in times does not say which items are there
+        if not piece.numbered:
+            yield from self._without_times(piece)
             return
         if self.from_id is None or self.to_id is None or piece.from_id is None or piece.to_id is None:
-            if self.start < piece.start:
-                yield replace(self, stop=min(self.stop, piece.start), to_id=None)
-            if self.stop > piece.stop:
-                yield replace(self, start=max(self.start, piece.stop), from_id=None)
+            yield from self._beside(piece)
             return
         if not self.shares_items(piece):  # whose times may be those of an item further off
             yield self

@@ -27,6 +27,13 @@ def silent(*types: DataType, for_s: int = 45) -> Pulse:
     return pulse(replace(beat, progress={**beat.progress, **dict.fromkeys(types, late)}))
 
 
+def still_unheard(*types: DataType) -> Pulse:
+    """Silent for 45 s since it has been connected."""
+    found = silent(*types)
+    assert found.heartbeat is not None
+    return replace(found, heartbeat=replace(found.heartbeat, state=WorkerState.SUBSCRIBING))
+
+
 def looked(rest_result: RestLook, *types: DataType, age_s: int = 60) -> Pulse:
     """Silent for 45 s, and REST was asked."""
     found = silent(*types)
@@ -115,7 +122,23 @@ def judge(pulse: Pulse, found: Process | None, of: ExchangeCollectorConfig | Non
             Verdict.SILENT,
             "connecting for 50 min",
         ),
-        (beating(WorkerState.SUBSCRIBING, 31), process(), Verdict.SILENT, "subscribing for 31 s"),
+        (beating(WorkerState.SUBSCRIBING, 31, connected_since=0), process(), Verdict.SILENT, "subscribing for 31 s"),
+        # its sockets have confirmed, and one of them has brought nothing
+        (beating(WorkerState.SUBSCRIBING, 29), process(), Verdict.STARTING, "subscribing for 29 s"),
+        (
+            beating(WorkerState.SUBSCRIBING, 31),
+            process(),
+            Verdict.SILENT,
+            "no trade for 31 s, no orderbook for 31 s, no ticker for 31 s, no candles for 31 s",
+        ),
+        (still_unheard(DataType.TRADE), process(), Verdict.QUIET, "no trade for 45 s; other data flows"),
+        (still_unheard(DataType.CANDLES), process(), Verdict.SILENT, "no candles for 45 s"),
+        (
+            pulse(heartbeat(state=WorkerState.SUBSCRIBING, last_error="nothing of the feed business")),
+            process(),
+            Verdict.STARTING,
+            "subscribing for 1 s: nothing of the feed business",
+        ),
         (beating(WorkerState.CATCHING_UP, 89), process(), Verdict.STARTING, "fetching missed data for 89 s"),
         (beating(WorkerState.CATCHING_UP, 91), process(), Verdict.SILENT, "fetching missed data for 91 s"),
         (  # a hole in a connection that is days old

@@ -257,7 +257,8 @@ CONFIRMED = CollectorPast(silent_since_ns=NOW_NS - 60 * S)
         (silent(mute="trade", mute_reconnects=2), CONFIRMED, [RESTART]),
         # what a restart cannot cure
         (silent(state=WorkerState.CONNECTING), CONFIRMED, []),
-        (silent(state=WorkerState.SUBSCRIBING), CONFIRMED, []),
+        (silent(state=WorkerState.SUBSCRIBING, connected_since=0), CONFIRMED, []),
+        (silent(state=WorkerState.SUBSCRIBING), CONFIRMED, [RESTART]),  # its sockets have confirmed and bring nothing
         (silent(state=WorkerState.CATCHING_UP), CONFIRMED, []),
         (silent(state=WorkerState.DEGRADED), CONFIRMED, []),
         # the budget

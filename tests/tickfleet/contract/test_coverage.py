@@ -263,6 +263,17 @@ def test_a_statement_in_times_ends_no_loss_of_numbered_items() -> None:
     assert told(ledger) == "complete 10-15 [1-4], filled 15-20 [4-9], lost 20-61 [3-5], filled 61-90 [4-9]"
 
 
+def test_a_statement_in_times_leaves_the_rest_of_a_hole_its_numbers() -> None:
+    """So that the next run knows which items it has to ask for, or to call lost."""
+    ledger = [opened(10, 1), gap("opened", 20, 60, 3, 9), gap("filled", 20, 30)]
+    assert told(ledger) == "complete 10-20 [1-None], filled 20-30, open 30-61 [3-9]"
+    assert (
+        told([*ledger, gap("filled", 60, 61)])
+        == "complete 10-20 [1-None], filled 20-30, open 30-60 [3-9], filled 60-61"
+    )
+    assert told([*ledger, gap("filled", 30, 61)]) == "complete 10-20 [1-None], filled 20-61"
+
+
 def states_told(ledger: Sequence[LedgerEntry]) -> set[State]:
     return {part.state for part in intervals(ledger, DataType.TRADE)}
 
