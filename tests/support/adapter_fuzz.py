@@ -41,10 +41,11 @@ def check(frame: bytes, outputs: Sequence[Output], before: BookSnapshot, native:
         before: A book that the frame may follow.
         native: The instrument of the connection; data of no other comes out.
     """
+    text = frame.decode("utf-8", "replace")  # a field that nobody reads may be no text
     if any(isinstance(output, (Trade, Ticker, Candle, BookFrame)) for output in outputs):
-        _check_names(msgspec.json.decode(frame), outputs, native)
+        _check_names(msgspec.json.decode(text), outputs, native)
     if not outputs:
-        assert frame == b"pong" or json.loads(frame, strict=False) is not None  # else it is one that is counted
+        assert text == "pong" or json.loads(text, strict=False) is not None  # else it is one that is counted
     for output in outputs:
         if isinstance(output, (Trade, Ticker, Candle)):
             _check_event(output)

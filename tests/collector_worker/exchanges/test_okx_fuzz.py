@@ -112,6 +112,11 @@ def feed_real(frame: bytes) -> None:
         assert sum(isinstance(output, Malformed) for output in outputs) <= 1
 
 
+def test_a_field_that_nobody_reads_may_be_no_text(frames: list[bytes]) -> None:
+    ticker = next(frame for frame in frames if b'"instType":"SPOT"' in frame)
+    feed_real(ticker.replace(b'"SPOT"', b'"\x80"'))
+
+
 @settings(max_examples=300)
 @given(data=st.data())
 def test_a_real_frame_with_damaged_bytes(frames: list[bytes], data: st.DataObject) -> None:
