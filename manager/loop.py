@@ -85,7 +85,6 @@ class Loop:
         self._beat, self._rival = Beat(clock.now_ns(), wanted.path), Rival(wanted, clock)
         self._summary: dict[str, int] = {}  # of the last judgement
         self._instant = self._now()
-        self._late_at_s = float("-inf")
         self._asked = list[str]()  # requests to reload: ids of the journal
         self.reload_wanted = asyncio.Event()
 
@@ -118,7 +117,8 @@ class Loop:
             await self._reload()
         looked, began = self._instant, self._now()
         busy = self._executor.busy  # before the look: what ends during it may have been seen as it was before
-        facts = await self._poller.look(self._link, [config.id for config in self._wanted.desired.fleet.collectors])
+        ids = [config.id for config in self._wanted.desired.fleet.collectors]
+        facts = await self._poller.look(self._link, ids, self._settings.unwatched_s)
         self._instant = self._now()
         if facts.pulses is not None:
             link = self._link
@@ -144,7 +144,7 @@ class Loop:
             await self._record()
             return
         if self._was_late(looked, began, self._instant):
-            self._late_at_s = self._instant.monotonic_s
+            self._poller.watch_anew()
             get_logger().warning("manager_late", pause_s=round(self._instant.monotonic_s - looked.monotonic_s, 1))
             # what was read may be old: look again before anything follows from it
         elif await self._memory.recall(self._link):
@@ -207,9 +207,7 @@ class Loop:
         self._reporter.judged(judgements)
 
     def _settling(self) -> bool:
-        now_s, settings = self._instant.monotonic_s, self._settings
-        redis_settling = now_s - self._poller.redis_back_at_s < settings.redis_settle_s
-        return redis_settling or now_s - self._late_at_s < settings.late_settle_s
+        return self._instant.monotonic_s - self._poller.watched_since_s < self._settings.settle_s
 
     async def _record(self) -> None:
         """Write the journal and our own heartbeat; also where we know nothing new, as it says that we are there.
@@ -219,7 +217,9 @@ class Loop:
         now_ns, memory = self._clock.now_ns(), self._memory
         left_alone = parked(memory.history, now_ns, self._settings)
         no_writes = self._poller.writes.no_writes
-        overlays = overlays_of(memory.outages, memory.history, now_ns, self._settings, no_writes)
+        overlays = overlays_of(
+            memory.outages, memory.history, now_ns, self._settings, no_writes, settling=self._settling()
+        )
         try:
             await self._memory.save(self._link)
             if self._lease.leading:
@@ -245,6 +245,7 @@ class Loop:
             memory.note(rewound)
         if memory.known and (serves := await self._servers.look(self._link, memory.last(What.REDIS_SERVES))):
             memory.note(serves)
+            self._poller.watch_anew()
 
     def _trouble(self) -> str:
         parts = (self._reconciler, self._memory, self._lease, self._tide, self._reporter)
@@ -279,6 +280,7 @@ class Loop:
         if redis != self._link.config:
             await self._link.client.aclose()
             self._link = RedisLink(redis, self._connect(redis))
+            self._poller.watch_anew()
             self._wanted.forget()
         self._settings = tuned(self._wanted.desired.fleet.tuning, self._defaults)
         self._judge.settings = self._memory.settings = self._settings

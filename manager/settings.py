@@ -40,12 +40,12 @@ class ManagerSettings(Struct, frozen=True, kw_only=True):
             those still silent are given ``silent_confirm_s`` from the end on.
         probe_first_s: In an outage one collector is restarted after this time, another after twice that, and so on.
         probe_max_s: The longest pause between two such probes.
-        redis_settle_s: Nothing that lives is killed or restarted so soon after Redis came back, or after our own start:
-            workers reconnect with backoff.
+        settle_s: A heartbeat that is missing proves nothing so soon after Redis came back or we did, and nothing that
+            lives is killed or restarted: a worker needs up to 5 s to see that a connection is dead, 2 s between two
+            attempts, 2 s to connect and 1 s to its next beat; the rest is for one that has much to write first.
         late_after_s: A longer pause between two looks means that we were suspended; what we know may be old.
         look_may_take_s: A look may last longer by this: supervisord has that much time to answer it.
         clock_jump_s: Wall and monotonic clock apart by more than this between two rounds: one of them was set.
-        late_settle_s: No process is called hung so soon after we were late: it may have been suspended with us.
         rekill_after_s: A killed process is given this long to be reaped before it is killed again.
         reapply_every_s: Pause between attempts to bring supervisord's programs in line with the fleet.
         figures_every_s: Pause between two surveys of the figures.
@@ -76,17 +76,24 @@ class ManagerSettings(Struct, frozen=True, kw_only=True):
     outage_settle_s: float = 60.0
     probe_first_s: float = 30.0
     probe_max_s: float = 300.0
-    redis_settle_s: float = 15.0
+    settle_s: float = 15.0
     late_after_s: float = 5.0
     look_may_take_s: float = 2.0
     clock_jump_s: float = 2.0
-    late_settle_s: float = 5.0
     rekill_after_s: float = 5.0
     reapply_every_s: float = 10.0
     figures_every_s: float = 5.0
     redis_away_alert_s: float = 60.0
     no_writes_alert_s: float = 20.0
     realert_after_s: float = 3600.0
+
+    @property
+    def unwatched_s(self) -> float:
+        """A longer pause between two answers of Redis is one in which heartbeats were not watched.
+
+        Half of ``hung_after_s``: what beat until the pause cannot look hung before we look anew.
+        """
+        return self.hung_after_s / 2
 
 
 def tuned(tuning: Tuning, settings: ManagerSettings) -> ManagerSettings:

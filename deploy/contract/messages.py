@@ -111,9 +111,12 @@ def _manager_heartbeat() -> Schema:
         "no_writes": text(
             "JSON: with which code Redis refuses writes, and since when (ns); empty where it takes them."
         ),
+        "settling": text(
+            "`1` where Redis or the manager was not there until a moment ago, so that a missing heartbeat proves nothing."
+        ),
         "metrics_port": text("Loopback port of its metrics; empty where it serves none."),
     }
-    always = [name for name in fields if name not in ("machine", "metrics_port")]
+    always = [name for name in fields if name not in ("machine", "settling", "metrics_port")]
     counts = {"desired": integer("Collectors that are to run.")}
     counts |= {verdict.value: integer("Collectors with this verdict.") for verdict in Verdict}
     return flat({**fields, **counts}, always, "What the manager that acts says of itself each second.")

@@ -92,7 +92,9 @@ class Evaluation:
         if not conditions.settling:
             news = observe_outages(judgements, past.outages, past.history, now_ns, settings, WHO)
             _note_all(news, past)
-        overlays = overlays_of(past.outages, past.history, now_ns, settings, seen.no_writes)
+        overlays = overlays_of(
+            past.outages, past.history, now_ns, settings, seen.no_writes, settling=conditions.settling
+        )
         told = overlays.applied(each for each in judgements if not overlays.hide(each))  # one cause is one entry
         judgements = overlays.applied(judgements)
         changes = observe(told, past.history, now_ns, WHO)

@@ -17,6 +17,9 @@ from manager.observe.writes import NoWrites, decode, encode
 from manager.settings import ManagerSettings
 
 
+_SETTLING = "its next heartbeat is awaited: Redis, or the manager, was not there until a moment ago"
+
+
 class OutageMark(Struct, frozen=True):
     """An outage that lasts (times in ns)."""
 
@@ -25,30 +28,35 @@ class OutageMark(Struct, frozen=True):
 
 
 class Overlays(Struct, frozen=True, kw_only=True):
-    """Outages, stand-downs and a Redis without writes: what they make of the judgements.
+    """Outages, stand-downs and a Redis that was away or takes no writes: what they make of the judgements.
 
     Attributes:
         outages: The exchanges that are out.
         stood_down: Ids of the collectors that are not restarted any more for being hung or silent.
         no_writes: That Redis takes no writes, so that no heartbeat proves anything: a missing one is no death, and data
             that flows into a collector flows no further.
+        settling: That Redis was away, or we did not look, until a moment ago: a heartbeat that is missing, or has not
+            moved, proves nothing before its collector has had the time to write the next one.
     """
 
     outages: dict[str, OutageMark] = {}
     stood_down: frozenset[str] = frozenset()
     no_writes: NoWrites | None = None
+    settling: bool = False
 
     def applied(self, judgements: Iterable[Judgement]) -> list[Judgement]:
         """The judgements with what follows from this."""
         return [self._applied_to(judgement) for judgement in judgements]
 
     def hide(self, judgement: Judgement) -> bool:
-        """Whether Redis, as it takes no writes, keeps us from knowing how a collector is."""
-        return self.no_writes is not None and (judgement.on_absence or judgement.well)
+        """Whether Redis, as it takes no writes or was away, keeps us from knowing how a collector is."""
+        if self.no_writes is not None:
+            return judgement.on_absence or judgement.well
+        return self.settling and judgement.on_absence and judgement.verdict is not Verdict.STARTING
 
     def _applied_to(self, judgement: Judgement) -> Judgement:
         if self.hide(judgement):
-            return replace(judgement, verdict=Verdict.UNKNOWN, why=str(self.no_writes))
+            return replace(judgement, verdict=Verdict.UNKNOWN, why=str(self.no_writes or _SETTLING))
         if judgement.verdict not in (Verdict.SILENT, Verdict.HUNG):
             return judgement
         if str(judgement.id) in self.stood_down:
@@ -69,6 +77,7 @@ class Overlays(Struct, frozen=True, kw_only=True):
             "outages": msgspec.json.encode(self.outages).decode(),
             "stood_down": msgspec.json.encode(names).decode(),
             "no_writes": encode(self.no_writes),
+            "settling": "1" if self.settling else "",
         }
 
 
@@ -76,7 +85,13 @@ NO_OVERLAYS = Overlays()
 
 
 def overlays_of(
-    outages: Outages, history: History, now_ns: int, settings: ManagerSettings, no_writes: NoWrites | None = None
+    outages: Outages,
+    history: History,
+    now_ns: int,
+    settings: ManagerSettings,
+    no_writes: NoWrites | None = None,
+    *,
+    settling: bool = False,
 ) -> Overlays:
     """The marks that follow from the journal, and from the last look at Redis."""
     return Overlays(
@@ -87,6 +102,7 @@ def overlays_of(
         },
         stood_down=stood_down(history, now_ns, settings),
         no_writes=no_writes,
+        settling=settling,
     )
 
 
@@ -97,4 +113,5 @@ def read_overlays(fields: Mapping[str, str]) -> Overlays:
         names = msgspec.json.decode(fields.get("stood_down", "[]"), type=frozenset[str])
     except msgspec.MsgspecError:
         return NO_OVERLAYS
-    return Overlays(outages=outages, stood_down=names, no_writes=decode(fields.get("no_writes", "")))
+    no_writes, settling = decode(fields.get("no_writes", "")), fields.get("settling") == "1"
+    return Overlays(outages=outages, stood_down=names, no_writes=no_writes, settling=settling)

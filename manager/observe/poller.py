@@ -56,8 +56,8 @@ class Poller:
     """Reads the facts of a round, and reports once when a source goes away or comes back.
 
     Attributes:
-        redis_back_at_s: When Redis began to work for us (monotonic), at first our own start: it may have come back just
-            before that, and heartbeats that expired meanwhile are not there again.
+        watched_since_s: Since when we have watched a Redis that works (monotonic), without a pause; at first since our
+            own start: it may have come back just before that. Heartbeats that expired before are not there again.
         writes: Whether Redis takes writes.
         redis_trouble, supervisor_trouble: Why the source is away, a phrase of ours; empty while it answers.
         supervisor_ending: Whether supervisord was shutting down when it was last asked.
@@ -67,22 +67,25 @@ class Poller:
         self._supervisor, self._clock = supervisor, clock
         self._memory = PulseMemory()
         self.writes = WriteWatch()
-        self.redis_back_at_s = clock.monotonic_s()
+        self.watched_since_s = self._answered_at_s = clock.monotonic_s()
         self.redis_trouble = ""
         self.supervisor_trouble = ""
         self.supervisor_ending = False
         self._write_trouble = ""
 
-    async def look(self, link: RedisLink, collectors: Sequence[CollectorId]) -> RoundFacts:
-        """Ask both sources at the same time; neither failing is an error here."""
+    async def look(self, link: RedisLink, collectors: Sequence[CollectorId], unwatched_s: float) -> RoundFacts:
+        """Ask both sources at the same time; neither failing is an error here.
+
+        Where Redis was last heard more than ``unwatched_s`` ago, watching it begins anew: it hung, or we did.
+        """
         async with asyncio.TaskGroup() as tasks:
-            in_redis = tasks.create_task(self._redis(link, collectors))
+            in_redis = tasks.create_task(self._redis(link, collectors, unwatched_s))
             processes = tasks.create_task(self._processes())
         pulses, changes, refused = in_redis.result()
         return RoundFacts(pulses=pulses, changes=changes, processes=processes.result(), changes_refused=refused)
 
     async def _redis(
-        self, link: RedisLink, collectors: Sequence[CollectorId]
+        self, link: RedisLink, collectors: Sequence[CollectorId], unwatched_s: float
     ) -> tuple[dict[CollectorId, Pulse] | None, dict[str, str] | None, str]:
         try:
             with translated_errors(link.config):
@@ -98,21 +101,29 @@ class Poller:
                 get_logger().error("redis_lost", why=str(error), exc_info=error)
             self.redis_trouble = str(error)
             return None, None, ""
+        now_s = self._clock.monotonic_s()
+        if self.redis_trouble or now_s - self._answered_at_s > unwatched_s:
+            self.watch_anew()
+        self._answered_at_s = now_s
         if self.redis_trouble:
-            self.redis_trouble, self.redis_back_at_s = "", self._clock.monotonic_s()
+            self.redis_trouble = ""
             get_logger().warning("redis_found")
         self._see_writes(code_of_write(written), counts)
         pulses = read_pulses(collectors, replies, self._clock.now_ns())
         known = changes if isinstance(changes, dict) else None
         refused = why_refused(changes, f"hgetall {keys.FLEET_DESIRED}")
-        return self._memory.update(pulses, self._clock.monotonic_s()), known, refused
+        return self._memory.update(pulses, now_s), known, refused
+
+    def watch_anew(self) -> None:
+        """What was not there until now may have been kept away: Redis was not there, or we were not."""
+        self.watched_since_s = self._clock.monotonic_s()
 
     def _see_writes(self, code: str, counts: dict[str, int] | None) -> None:
         """Take note whether Redis takes writes; while it does not, a heartbeat that is missing proves nothing."""
         before, now_s = self.writes.trouble, self._clock.monotonic_s()
         self.writes.see(code, counts, self._clock.now_ns(), now_s)
         if self.writes.refused_at_s == now_s:
-            self.redis_back_at_s = now_s
+            self.watch_anew()
         if bool(before) is not bool(self.writes.trouble):
             log = get_logger().error if self.writes.trouble else get_logger().warning
             log("redis_takes_no_writes" if self.writes.trouble else "redis_takes_writes", why=self.writes.trouble)
@@ -122,7 +133,7 @@ class Poller:
         if not self._write_trouble:
             get_logger().error("redis_write_failed", why=str(error), exc_info=error)
         self._write_trouble = str(error)
-        self.redis_back_at_s = self._clock.monotonic_s()
+        self.watch_anew()
 
     def write_done(self) -> None:
         """Redis takes what we write."""

@@ -1,5 +1,5 @@
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,7 @@ from tests.manager.report.metrics.scene import figures
 from tickfleet.contract import keys
 from tickfleet.contract.health import WorkerState
 from tickfleet.contract.identity import CollectorId
-from tickfleet.errors import InvalidConfigurationError
+from tickfleet.errors import InvalidConfigurationError, RedisUnreachableError
 from tickfleet.redis.config import RedisConfig
 
 BTC, ETH = config(), config("ETH-USDT")
@@ -222,6 +222,74 @@ async def test_while_redis_is_away_nothing_is_touched_nor_soon_after(stage: Stag
         await stage.round()
         await stage.round()
         assert ("kill", BTC.id.program) in stage.supervisor.calls
+
+
+AWAITED = "its next heartbeat is awaited: Redis, or the manager, was not there until a moment ago"
+
+
+async def redis_is_away(stage: Stage) -> None:
+    stage.server.connected = False
+    for _ in range(9):
+        await stage.round()
+    stage.server.connected = True
+
+
+async def redis_hangs_and_no_look_fails(stage: Stage) -> None:
+    stage.supervisor.hangs_s = 6.5  # the look of both lasts so long
+    await stage.round()
+    stage.supervisor.hangs_s = 0.0
+
+
+async def our_writes_fail(stage: Stage) -> None:
+    stage.loop._poller.write_failed(RedisUnreachableError("READONLY"))
+
+
+async def all_of_us_are_suspended(stage: Stage) -> None:
+    await stage.round(seconds=9.0)
+
+
+async def the_machine_sleeps(stage: Stage) -> None:
+    stage.clock.wall_ns += 3600 * S
+    await stage.round()
+
+
+async def the_manager_begins_anew(stage: Stage) -> None:
+    stage.loop = stage.new_loop()
+
+
+@pytest.mark.parametrize(
+    "away",
+    [
+        redis_is_away,
+        redis_hangs_and_no_look_fails,
+        our_writes_fail,
+        all_of_us_are_suspended,
+        the_machine_sleeps,
+        the_manager_begins_anew,
+    ],
+)
+async def test_who_has_no_heartbeat_just_after_an_absence_is_called_nothing(
+    stage: Stage, away: Callable[[Stage], Awaitable[None]]
+) -> None:
+    """Its key has expired meanwhile, and it needs all the time that there is to reconnect."""
+    async with running(stage):
+        for _ in range(round(ManagerSettings().start_limit_s)):
+            await stage.round()
+        stage.silence()
+        before = stage.journal(What.VERDICT_CHANGED)
+        await away(stage)
+        shown = set[tuple[Verdict, str]]()
+        for _ in range(round(ManagerSettings().settle_s) - 1):
+            await stage.round()
+            shown |= {(each.verdict, each.why) for each in stage.snapshot.shown.judgements}
+        assert shown - {(Verdict.HEALTHY, "data flows")} == {(Verdict.UNKNOWN, AWAITED)}
+        assert stage.manager()["settling"] == "1"
+        stage.beating = True
+        await stage.round()
+        await stage.round()
+        assert {each.verdict for each in stage.snapshot.shown.judgements} == {Verdict.HEALTHY}
+        assert stage.manager()["settling"] == ""
+        assert (called(stage), stage.journal(What.VERDICT_CHANGED)) == ([], before)
 
 
 @pytest.mark.parametrize("ours", [True, False], ids=["our writes are refused", "near its limit only those of others"])
@@ -685,7 +753,7 @@ async def test_a_stalled_collector_is_restarted_and_stood_down_when_that_fails(s
 
 async def test_in_an_outage_a_new_manager_goes_on_with_the_probes(stage: Stage) -> None:
     async with running(stage):
-        for _ in range(round(ManagerSettings().redis_settle_s)):
+        for _ in range(round(ManagerSettings().settle_s)):
             await stage.round()
         stage.symptoms = {BTC.id: MUTE, ETH.id: MUTE}
         for _ in range(5):
@@ -830,7 +898,7 @@ async def test_a_manager_new_after_a_redis_outage_starts_the_dead_kills_none(
         stage.silence()  # what Redis knew has expired while it was away
         stage.supervisor.end(ETH.id.program, ProcessState.FATAL)
         stage.loop = stage.new_loop()
-        for _ in range(round(ManagerSettings().redis_settle_s) - 1):
+        for _ in range(round(ManagerSettings().settle_s) - 1):
             await stage.round()
         assert called(stage) == [("start", ETH.id.program)]
         await stage.round()

@@ -1,5 +1,8 @@
+from collector_worker.health.heartbeat import BEAT_EVERY_S
+from collector_worker.publish.publisher import Pacing
 from common.config.manager_limits import Tuning
 from manager.settings import ManagerSettings, tuned
+from tickfleet.redis.connection import ANSWER_TIMEOUT_S, CONNECT_TIMEOUT_S
 
 
 def test_what_the_fleet_file_sets_outranks_the_defaults() -> None:
@@ -9,3 +12,9 @@ def test_what_the_fleet_file_sets_outranks_the_defaults() -> None:
 
 def test_the_fleet_file_knows_the_settings_by_their_own_names() -> None:
     assert set(Tuning.__struct_fields__) <= set(ManagerSettings.__struct_fields__)
+
+
+def test_a_collector_that_works_has_the_time_to_beat_before_its_absence_counts() -> None:
+    """It sees that its connection is dead, waits, connects, and beats."""
+    needs_s = ANSWER_TIMEOUT_S + Pacing().retry_cap_s + CONNECT_TIMEOUT_S + BEAT_EVERY_S
+    assert needs_s < ManagerSettings().settle_s

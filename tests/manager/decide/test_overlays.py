@@ -90,9 +90,10 @@ def test_the_marks_in_the_heartbeat() -> None:
         "outages": f'{{"okx":{{"since_ns":{NOW_NS},"next_probe_ns":{NOW_NS + 30 * S}}}}}',
         "stood_down": '["binance:BTC-USDT","okx:BTC-USDT"]',
         "no_writes": "",
+        "settling": "",
     }
     assert read_overlays(fields) == OVERLAYS
-    assert NO_OVERLAYS.to_fields() == {"outages": "{}", "stood_down": "[]", "no_writes": ""}
+    assert NO_OVERLAYS.to_fields() == {"outages": "{}", "stood_down": "[]", "no_writes": "", "settling": ""}
 
 
 def test_while_redis_refuses_writes_heartbeats_prove_nothing() -> None:
@@ -110,6 +111,23 @@ def test_while_redis_refuses_writes_heartbeats_prove_nothing() -> None:
         (Verdict.DEAD, "because"),
         (Verdict.SILENT, f"because; {LEFT_ALONE}"),
     ]
+    assert read_overlays(overlays.to_fields()) == overlays
+
+
+def test_what_is_missing_just_after_redis_came_back_is_no_verdict() -> None:
+    overlays = Overlays(settling=True)
+    hung = Judgement(config=config(), verdict=Verdict.HUNG, why="no heartbeat for 11 s", on_absence=True)
+    alone = Judgement(config=config(), verdict=Verdict.DEAD, why="no heartbeat", on_absence=True)
+    starting = Judgement(config=config(), verdict=Verdict.STARTING, why="no heartbeat yet", on_absence=True)
+    awaited = "its next heartbeat is awaited: Redis, or the manager, was not there until a moment ago"
+    seen = [hung, alone, starting, *(judgement_of(verdict) for verdict in Verdict)]
+    assert [(each.verdict, each.why) for each in overlays.applied(seen)] == [
+        (Verdict.UNKNOWN, awaited),
+        (Verdict.UNKNOWN, awaited),
+        (Verdict.STARTING, "no heartbeat yet"),
+        *((verdict, "because") for verdict in Verdict),
+    ]
+    assert [overlays.hide(each) for each in seen] == [True, True, False, *(False for _ in Verdict)]
     assert read_overlays(overlays.to_fields()) == overlays
 
 
