@@ -16,6 +16,7 @@ from common.config.environment import Environment
 from common.config.fleet_file import load_fleet
 from common.config.taken_file import find_redis
 from common.process.log import get_logger
+from common.process.machine import machine_id
 from tickfleet._util.backoff import full_jitter
 from tickfleet._util.clock import SystemClock
 from tickfleet.contract import keys
@@ -81,6 +82,7 @@ def _commands(collector: CollectorId, config_id: str, why: str) -> list[bytes]:
         collector=str(collector),
         pid=os.getpid(),
         host=socket.gethostname(),
+        machine=machine_id(),
         run_id=secrets.token_hex(6),
         config_id=config_id,
         version=VERSION,

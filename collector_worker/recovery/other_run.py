@@ -11,6 +11,7 @@ import sys
 from collector_worker.health.heartbeat import parse_hash
 from collector_worker.publish.stream_tips import Reader
 from common.process.log import get_logger
+from common.process.machine import machine_id
 from tickfleet.contract import keys
 from tickfleet.contract.health import Heartbeat, read_heartbeat
 from tickfleet.contract.identity import CollectorId
@@ -58,8 +59,14 @@ def _is_fresh(lifetime: Reply) -> bool:
 
 
 def _is_gone(beat: Heartbeat) -> bool:
-    """Whether its process was one of this machine, and is not there any more; as where we have its number now."""
-    if beat.host != socket.gethostname():
+    """Whether its process was one of this machine, and is not there any more; as where we have its number now.
+
+    Copies of an image and containers share names: the number of another one's process says nothing here. A machine that
+    tells nothing, or an older version, leaves only the name.
+    """
+    ours = machine_id()
+    here = beat.machine == ours if beat.machine and ours else beat.host == socket.gethostname()
+    if not here:
         return False
     if beat.pid == os.getpid():
         return True

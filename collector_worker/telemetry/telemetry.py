@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 
 from collector_worker.telemetry.latency import LatencyHistogram
 from common.config.collector import ExchangeCollectorConfig
+from common.process.machine import machine_id
 from tickfleet.contract.health import Heartbeat, Progress, RestLook, WorkerState
 from tickfleet.contract.identity import DataType
 from tickfleet.version import VERSION
@@ -29,6 +30,7 @@ class Telemetry:
             collector=str(config.id),
             pid=os.getpid(),
             host=socket.gethostname(),
+            machine=machine_id(),
             run_id=secrets.token_hex(6),
             config_id=config.fingerprint(),
             version=VERSION,

@@ -73,6 +73,7 @@ HEARTBEAT = {
         collector=str(_COLLECTOR),
         pid=4711,
         host="feeds-1",
+        machine="9c1e2b7a4d5f6083",
         run_id="f3a9c1",
         version="0.1.0",
         started_at=_TS - _MINUTE,

@@ -112,7 +112,7 @@ def _manager_heartbeat() -> Schema:
             "JSON: with which code Redis refuses writes, and since when (ns); empty where it takes them."
         ),
         "settling": text(
-            "`1` where Redis or the manager was not there until a moment ago, so that a missing heartbeat proves nothing."
+            "`1` where Redis or the manager was away until a moment ago, so that a missing heartbeat proves nothing."
         ),
         "metrics_port": text("Loopback port of its metrics; empty where it serves none."),
     }

@@ -16,7 +16,6 @@ from manager.model.verdicts import Judgement, Verdict
 from manager.observe.writes import NoWrites, decode, encode
 from manager.settings import ManagerSettings
 
-
 _SETTLING = "its next heartbeat is awaited: Redis, or the manager, was not there until a moment ago"
 
 

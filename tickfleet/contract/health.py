@@ -63,6 +63,9 @@ class Heartbeat(Struct, kw_only=True):
 
     Attributes:
         collector: Its id, ``exchange:SYMBOL``.
+        host: Name of the machine.
+        machine: Digest that tells machines and containers of one name apart; it changes when the machine boots. Empty
+            where the system tells nothing.
         run_id: Random name of this run of the process; a restart has another.
         config_id: Fingerprint of the configuration that the run was started with.
         last_error: What is amiss, else what was amiss last. A phrase of ours; never the text of a foreign exception.
@@ -95,6 +98,7 @@ class Heartbeat(Struct, kw_only=True):
     collector: str
     pid: int
     host: str
+    machine: str = ""
     run_id: str
     config_id: str = ""
     version: str

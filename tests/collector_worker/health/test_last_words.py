@@ -20,6 +20,7 @@ from common.config.environment import Environment
 from common.config.fleet_file import load_fleet
 from common.config.taken_file import write_taken
 from common.config.worker_file import encode, worker_file
+from common.process.machine import machine_id
 from manager.act.programs import START_S
 from tests.support.ports import free_port
 from tests.support.processes import BIN
@@ -117,6 +118,7 @@ def last_words(why: str) -> Heartbeat:
         collector="okx:BTC-USDT",
         pid=0,
         host=socket.gethostname(),
+        machine=machine_id(),
         run_id="",
         config_id="0123456789ab",
         version=VERSION,

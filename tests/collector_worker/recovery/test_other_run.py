@@ -11,6 +11,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from collector_worker.recovery.other_run import confirmed, heed_other
+from common.process.machine import machine_id
 from tests.manager.fakes import heartbeat
 from tests.support.redis_server import RedisServer
 from tickfleet.contract.identity import CollectorId
@@ -48,6 +49,10 @@ def write(server: RedisServer, ttl_ms: int = 9_900, **facts: Any) -> None:
         ({"host": HERE, "pid": os.getppid()}, True),
         ({"host": HERE, "pid": os.getpid()}, False),  # in a container each run has the same number
         ({"host": HERE, "pid": 1}, True),  # somebody else's
+        ({"host": HERE, "machine": machine_id(), "pid": os.getpid()}, False),
+        ({"host": HERE, "machine": "another", "pid": os.getpid()}, True),  # of another container with our name
+        ({"host": "renamed", "machine": machine_id(), "pid": os.getpid()}, False),
+        ({"host": "web-2", "machine": "another", "pid": os.getpid()}, True),
         ({"host": "web-2", "pid": 7, "ttl_ms": 0}, True),  # whoever writes it without a lifetime
         ({"host": "web-2", "pid": 7, "ttl_ms": 6_900}, False),  # three missed beats: it hangs
         ({"host": "web-2", "pid": 7, "exit_code": 0}, False),  # it has ended in order
@@ -89,7 +94,21 @@ async def test_a_process_of_this_machine_that_is_gone_does_not_live(redis_server
     await child.wait()
     write(redis_server, host=HERE, pid=child.pid)
     assert await refusal(redis_server.config) == ""
-    write(redis_server, host="web-2", pid=child.pid)
+    write(redis_server, host=HERE, machine=machine_id(), pid=child.pid)
+    assert await refusal(redis_server.config) == ""
+    write(redis_server, host="web-2", machine="", pid=child.pid)
+    assert await refusal(redis_server.config) != ""
+    write(redis_server, host=HERE, machine="another", pid=child.pid)
+    assert await refusal(redis_server.config) != ""
+
+
+async def test_a_machine_that_tells_nothing_of_itself_goes_by_its_name(
+    redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("collector_worker.recovery.other_run.machine_id", lambda: "")
+    write(redis_server, host=HERE, machine="some", pid=os.getpid())
+    assert await refusal(redis_server.config) == ""
+    write(redis_server, host="web-2", machine="some", pid=os.getpid())
     assert await refusal(redis_server.config) != ""
 
 

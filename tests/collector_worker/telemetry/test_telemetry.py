@@ -6,6 +6,7 @@ import pytest
 
 from collector_worker.telemetry.telemetry import Telemetry
 from common.config.collector import ExchangeCollectorConfig
+from common.process.machine import machine_id
 from tickfleet.contract.health import Heartbeat, Progress, RestLook, WorkerState
 from tickfleet.contract.identity import DataType
 
@@ -24,6 +25,7 @@ def test_a_run_begins_with_who_it_is(telemetry: Telemetry) -> None:
         collector="okx:BTC-USDT",
         pid=os.getpid(),
         host=socket.gethostname(),
+        machine=machine_id(),
         run_id=telemetry.beat.run_id,
         config_id=CONFIG.fingerprint(),
         version=version("tickfleet"),

@@ -12,6 +12,7 @@ beats = st.builds(
     collector=texts,
     pid=counts,
     host=texts,
+    machine=texts,
     run_id=texts,
     config_id=texts,
     version=texts,
@@ -34,6 +35,7 @@ BEAT = Heartbeat(
     collector="okx:BTC-USDT",
     pid=7,
     host="h",
+    machine="1f2e",
     run_id="abc",
     version="0.1.0",
     started_at=5,
@@ -53,7 +55,7 @@ FIELDS = {
     "clock_offset_ms": 0, "loop_lag_ms": 0,
     "banned_until": 0, "banned_why": "", "limits_unshared": "", "keys_lost": "",
     "rest_looked_at": 0, "rest_look": "none", "mute": "",
-    "mute_reconnects": 0,
+    "mute_reconnects": 0, "machine": "1f2e",
     "book_state": "valid", "trade_count": 3, "trade_last_event_at": 9, "trade_silence_limit": 30,
 }  # fmt: skip
 
