@@ -14,7 +14,7 @@ def test_the_fleet_file_knows_the_settings_by_their_own_names() -> None:
     assert set(Tuning.__struct_fields__) <= set(ManagerSettings.__struct_fields__)
 
 
-def test_a_collector_that_works_has_the_time_to_beat_before_its_absence_counts() -> None:
+def test_a_missing_heartbeat_counts_once_it_could_be_there() -> None:
     """It sees that its connection is dead, waits, connects, and beats."""
     needs_s = ANSWER_TIMEOUT_S + Pacing().retry_cap_s + CONNECT_TIMEOUT_S + BEAT_EVERY_S
     assert needs_s < ManagerSettings().settle_s
