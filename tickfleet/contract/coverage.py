@@ -201,7 +201,8 @@ def note(timeline: Timeline, entry: LedgerEntry) -> None:
     from_ts, to_ts = entry.from_ts or 0, entry.to_ts or 0
     from_id, to_id = number_of(entry.from_id), number_of(entry.to_id)
     if entry.kind is LedgerKind.OPENED:
-        timeline.open(entry.run_id, min(from_ts, entry.at), from_id, continues=entry.continues)
+        from_ts = min(from_ts, entry.at + MAX_CLOCK_DIFFERENCE_NS)
+        timeline.open(entry.run_id, from_ts, from_id, entry.at, continues=entry.continues)
     elif entry.kind is LedgerKind.COMPLETE:
         timeline.complete(entry.run_id, min(to_ts, entry.at), to_id)
     else:

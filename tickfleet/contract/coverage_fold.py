@@ -153,8 +153,11 @@ class Timeline:
         self._crowds: list[Span] = []  # holes that were too many in one place to be told apart
         self._filled: list[Span] = []
 
-    def open(self, run_id: str, ts: int, number: int | None, *, continues: bool) -> None:
-        """A run collects from ``ts`` on. What lies between that and all before is unknown, unless the two join."""
+    def open(self, run_id: str, ts: int, number: int | None, at: int, *, continues: bool) -> None:
+        """A run collects from ``ts`` on. What lies between that and all before is unknown, unless the two join.
+
+        Where ``ts`` lies behind the time at which that was noted, ``at``, nothing of the times between is confirmed.
+        """
         if self._run is not None and run_id != self._run:
             self._past_runs.add(self._run)
         self._run = run_id
@@ -166,7 +169,7 @@ class Timeline:
         if not (continues or joins):
             self._put(between)
             self._told_until = max(self._told_until, between.stop)
-        self._reach(ts, number)
+        self._reach(min(ts, at), number)
 
     def complete(self, run_id: str, ts: int, number: int | None) -> None:
         """All is there up to ``ts``, as far as this run can tell."""
@@ -175,7 +178,7 @@ class Timeline:
         if self._begin is None:  # the beginning was trimmed; others of the same time may have been in a gap
             ts = ts if number is None else ts + 1
         if run_id != self._run:  # its opening is not in the ledger: it confirms what follows, not for before
-            self.open(run_id, ts, number, continues=False)
+            self.open(run_id, ts, number, ts, continues=False)
         self._reach(ts, number)
 
     def gap(self, span: Span, at: int) -> None:

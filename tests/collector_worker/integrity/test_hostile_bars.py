@@ -205,6 +205,7 @@ def test_a_clock_that_is_behind_costs_no_bar(behind_s: int) -> None:
 @settings(max_examples=50)
 @given(sent=steps)
 @example([("hostile", 2, False), ("REST", 1, True), ("REST", 1, True)])
+@example([("killed", 3, False), ("hostile", 60, False), ("killed", 0, False)])
 @example([("good", 0, True), ("lost", 0, True), ("killed", 1, True), ("REST", 1, True), ("killed", 0, False)])
 def test_good_bars_are_published_again_and_the_ledger_ends_in_the_past(
     interval: str, sent: Sequence[tuple[str, int, bool]]

@@ -567,6 +567,24 @@ def test_no_entry_makes_a_time_complete_that_has_not_come(
     ] == []
 
 
+@pytest.mark.parametrize("ahead_ns", [50 * S, 2**61])
+def test_a_run_that_begins_in_the_future_confirms_nothing_before_that(ahead_ns: int) -> None:
+    """Its first item was dated ahead: what came then and was older went into no stream."""
+    began_ns = NOW_NS + min(ahead_ns, 60 * S)
+    ledger = [entry("opened", at=NOW_NS, from_ts=NOW_NS + ahead_ns)]
+    assert intervals(ledger, DataType.TRADE) == []
+    ledger.append(entry("complete", at=NOW_NS + 70 * S, to_ts=NOW_NS + 70 * S))
+    assert [(part.state, part.from_ts, part.to_ts) for part in intervals(ledger, DataType.TRADE)] == [
+        (State.COMPLETE, began_ns, NOW_NS + 70 * S)
+    ]
+    earlier = [opened(NOW_NS - 90 * S), complete(NOW_NS - 80 * S), *ledger]
+    assert [(part.state, part.from_ts, part.to_ts) for part in intervals(earlier, DataType.TRADE)] == [
+        (State.COMPLETE, NOW_NS - 90 * S, NOW_NS - 80 * S),
+        (State.UNKNOWN, NOW_NS - 80 * S, began_ns),
+        (State.COMPLETE, began_ns, NOW_NS + 70 * S),
+    ]
+
+
 def _foreign(kind: str, count: int) -> list[LedgerEntry]:
     """Gaps as no collector writes them: side by side, within each other, all at one time."""
     last = 10 * count
