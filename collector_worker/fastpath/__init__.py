@@ -7,14 +7,14 @@ compiled modules: ``trade_parser.pyx`` and ``sender.pyx``. All else takes the wa
 publisher, which is also the only way where the modules are not there: they need a C compiler at the installation. Both
 ways give the same entries.
 
-Two things are lent, apart from each other: the publisher lends its connection to the outbox, and the trades lend their
-position (numbers, ids) to the trade parser.
+Two things are handed over, apart from each other: the publisher hands its connection to the outbox, and the trades
+their position (numbers, ids) to the trade parser.
 
-  lent          while nothing is unusual (``Publisher.lend``, ``FastPath.takes``); entries of all streams then go into
-                the outbox, those that are no usual trades packed by Python
+  handed over   while nothing is unusual (``Publisher.hand_over``, ``FastPath.takes``); entries of all streams then go
+                into the outbox, those that are no usual trades packed by Python
   settled       what the trade parser has counted meanwhile is reported to those who ask (``FastPath.settle``)
-  taken back    the position as soon as anything else is to be done with the trades (``Stream.regain``); the connection
-                as soon as anything but an entry is to be sent, or the answer is not the expected one
-                (``Publisher.take_back``): what was under way continues as if it had been sent the usual way. A parser
+  withdrawn     the position as soon as anything else is to be done with the trades (``Stream.withdraw_ids``); the
+                connection as soon as anything but an entry is to be sent, or the answer is not the expected one
+                (``Publisher.withdraw``): what was under way continues as if it had been sent the usual way. A parser
                 whose sender has gone takes nothing; its position comes back with the next trade.
 """

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from collector_worker.publish.publisher import Pacing
-from tickfleet.redis.client import Loan
+from tickfleet.redis.client import Handover
 
 class QueuedEntry:
     """One packed XADD on its way: what ``spool.Packed`` is, and its id."""
@@ -49,11 +49,11 @@ class Sender:
         on_paused: Callable[[], None],
         on_resume: Callable[[], None],
     ) -> None: ...
-    def begin(self, loan: Loan, sampled_ns: int) -> None:
+    def begin(self, handover: Handover, sampled_ns: int) -> None:
         """Send, from now on, what is taken; until then it waits.
 
         Args:
-            loan: The connection.
+            handover: The connection.
             sampled_ns: When the entry was received whose latency was measured last.
         """
 

@@ -66,11 +66,11 @@ cdef class Sender:
         self.ends, self.latencies_us = {}, []
         self.open = True
 
-    def begin(self, loan, int64_t sampled_ns):
-        self._file = loan.file
-        self._head, self._tail = loan.head, loan.tail
-        self._answer_head, self._answer_tail = loan.answer_head, loan.answer_tail
-        self._listen, self._write_rest, self._listening = loan.listen, loan.write, loan.listens
+    def begin(self, handover, int64_t sampled_ns):
+        self._file = handover.file
+        self._head, self._tail = handover.head, handover.tail
+        self._answer_head, self._answer_tail = handover.answer_head, handover.answer_tail
+        self._listen, self._write_rest, self._listening = handover.listen, handover.write, handover.listens
         self.sampled_ns = sampled_ns
         self.sends = True
         if self._waiting:

@@ -62,7 +62,7 @@ class HeartbeatWriter:
 
     def beat(self, ttl_s: int = keys.HEARTBEAT_TTL_S) -> None:
         """Write one beat now; the first of a run removes what an earlier run left."""
-        self._publisher.take_back()
+        self._publisher.withdraw()
         beat = self._telemetry.snapshot(self._clock.now_ns(), self._clock.monotonic_s())
         beat.entries_buffered = self._publisher.buffered
         self._publisher.set_expiring_hash(self._key, beat.to_fields(), ttl_s, fresh=self._fresh)

@@ -1,4 +1,4 @@
-"""Lends the trades of a collector to the compiled trade parser while all is usual about them, and takes them back."""
+"""Hands the trades of a collector over to the compiled trade parser while all is usual, and withdraws them."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -54,20 +54,20 @@ class FastPath:
             frame_entry: Of the one connection whose trades are published.
             frame: One of its frames.
         """
-        if frame_entry.open or not self._publisher.lends or not frame.startswith(self._beginning):
+        if frame_entry.open or not self._publisher.can_hand_over or not frame.startswith(self._beginning):
             return False
         return self._begin(frame_entry) and frame_entry.take(frame)
 
     def _begin(self, frame_entry: "FrameEntry") -> bool:
         self.end()
-        last_id, ids, last_ts = self._flow.lendable_from, self._stream.ids, self._flow.sequence.last_ts
+        last_id, ids, last_ts = self._flow.can_hand_over_from, self._stream.ids, self._flow.sequence.last_ts
         if last_id is None or max(last_id, ids.last_ms, ids.last_n, last_ts) > _MOST:
             return False
-        sender = self._publisher.lend(self._made_of.sender)
+        sender = self._publisher.hand_over(self._made_of.sender)
         if sender is None:
             return False
         self._parser.begin(sender, frame_entry, last_id, ids.last_ms, ids.last_n, last_ts)
-        self._stream.lent_until = self.end
+        self._stream.on_withdraw = self.end
         return True
 
     def settle(self) -> None:
@@ -80,7 +80,7 @@ class FastPath:
             self._telemetry.passed_by(taken, lags_us, parser.recv_ns)
 
     def end(self) -> None:
-        """Take the trades back, if they are lent."""
+        """Withdraw the trades, where they are handed over."""
         self.settle()
         self._parser.end()
-        self._stream.lent_until = None
+        self._stream.on_withdraw = None

@@ -156,7 +156,7 @@ class TradeFlow(_FlowOf[TradeSequence]):
     """The trades of a collector."""
 
     @property
-    def lendable_from(self) -> int | None:
+    def can_hand_over_from(self) -> int | None:
         """The number behind which trades can be taken by another way; None while anything is unusual."""
         usual = self.sequence.usual and self._track.usual and self._stream.loss is None
         return self.sequence.last_id if usual else None
@@ -171,12 +171,12 @@ class TradeFlow(_FlowOf[TradeSequence]):
 
     def request(self) -> int | None:
         """See ``Flow``."""
-        self._stream.regain()
+        self._stream.withdraw_ids()
         return self.sequence.request(self._now_s())
 
     def on_live(self, trade: Trade) -> None:
         """Take a trade from the socket."""
-        self._stream.regain()
+        self._stream.withdraw_ids()
         self._telemetry.traded(trade.ts_event, trade.ts_recv)
         if self._publisher.full:
             self._leave_out()
@@ -187,7 +187,7 @@ class TradeFlow(_FlowOf[TradeSequence]):
 
     def on_page(self, trades: Sequence[Trade], *, more: bool) -> None:
         """Take a page that was fetched; one that finds no room is fetched again later."""
-        self._stream.regain()
+        self._stream.withdraw_ids()
         if self._publisher.full:
             self.failed()
             return
@@ -201,7 +201,7 @@ class TradeFlow(_FlowOf[TradeSequence]):
 
     def note_missing(self) -> None:
         """A fetch begins: say in the ledger what is missing."""
-        self._stream.regain()
+        self._stream.withdraw_ids()
         hole = self.sequence.sequence.hole
         if hole is not None:
             after, before, trade = hole

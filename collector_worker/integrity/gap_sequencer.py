@@ -134,7 +134,7 @@ class GapSequencer(Generic[T]):
         """Take an item that has arrived; returns what may be passed on now, in order.
 
         Args:
-            item: Stands for the numbers ``first`` to ``last``, both inclusive.
+            item: Covers the numbers ``first`` to ``last``, both inclusive.
             first: Lowest number.
             last: Highest number.
             now_s: Monotonic time.
@@ -166,7 +166,7 @@ class GapSequencer(Generic[T]):
             self._retry_s, self._fruitless, self._denials = FIRST_RETRY_S, 0, 0
         self._look_aside()
         if self._aside is not None:
-            self._take_back(self._aside[0], held, now_s)
+            self._hold_again(self._aside[0], held, now_s)
         place = bisect_right(self._held, held.first, key=_first)  # behind those of the same number
         before = self._held[place - 1] if place else None
         if held.advances and before is not None and before.first == held.first and before.advances:
@@ -271,8 +271,8 @@ class GapSequencer(Generic[T]):
 
     def _is_followed(self, held: _Held[T]) -> bool:
         """Whether the item is held that comes next."""
-        behind = bisect_right(self._held, held.last, key=_first)
-        return behind < len(self._held) and self._held[behind].first == held.last + 1
+        place = bisect_right(self._held, held.last, key=_first)
+        return place < len(self._held) and self._held[place].first == held.last + 1
 
     def _last_word(self, held: _Held[T]) -> _Held[T]:
         """What says most of all that is held of the same number: a closed bar rather than a running one."""
@@ -305,7 +305,7 @@ class GapSequencer(Generic[T]):
             self._aside = None
             self.implausible += 1
 
-    def _take_back(self, aside: _Held[T], following: _Held[T], now_s: float) -> None:
+    def _hold_again(self, aside: _Held[T], following: _Held[T], now_s: float) -> None:
         """Hold what was set aside again, now that another item is above it."""
         if aside.last < following.first:
             self._aside = None

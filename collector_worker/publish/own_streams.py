@@ -54,7 +54,7 @@ class Stream:
         self._trade_command = TradeCommand(key, maxlen)
         self.loss: RejectedRun | None = None
         """What was lost and is not marked yet."""
-        self.lent_until: Callable[[], None] | None = None
+        self.on_withdraw: Callable[[], None] | None = None
         """While somebody else makes the ids of this stream: ends that."""
 
     @property
@@ -62,10 +62,10 @@ class Stream:
         """What comes before the length of the id in the command of a trade, without the bound and with it."""
         return self._trade_command.beginnings
 
-    def regain(self) -> None:
+    def withdraw_ids(self) -> None:
         """From now on the ids of this stream are made here."""
-        if self.lent_until is not None:
-            self.lent_until()
+        if self.on_withdraw is not None:
+            self.on_withdraw()
 
     def passed_by(self, last_id: int, last_ms: int, last_n: int) -> None:
         """Trades went into the stream by another way: the last one's number and entry id."""

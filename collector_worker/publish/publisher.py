@@ -6,8 +6,8 @@ read-only) refuses the whole transaction, so no later entry can overtake an earl
 is sent again as it was, and Redis refuses the ids it already has. Entries wait in bounded memory, then in a bounded
 file. What fits neither while Redis is away is counted, and a ``gap`` entry takes its place.
 
-It is long because sending and lending (see ``fast_path``) hand the same few facts to and fro: what is under way, how
-much waits, and whether the answer is looked for.
+It is long because sending and handover (see ``fast_path``) share the same few facts: what is under way, how much
+waits, and whether the answer is looked for.
 """
 
 import asyncio
@@ -95,7 +95,7 @@ class Publisher:
         """When the entry was received whose latency was recorded last."""
         self._runs = False
         self._sender: Sender | None = None
-        """While the sending is lent: where entries go meanwhile."""
+        """While the sending is handed over: where entries go meanwhile."""
         self._in_trouble: tuple[Transaction, Outcome] | None = None
         self._failure: Exception | None = None
         self._trouble = asyncio.Event()
@@ -129,13 +129,13 @@ class Publisher:
 
         What its stream would refuse is left out and has an id all the same: no want of room is to be marked.
         """
-        stream.regain()
+        stream.withdraw_ids()
         if self._sender is not None:
             if stream.loss is None:
                 entry_id, command = stream.pack(event)
                 self._sender.push(command, event.ts_recv, stream.key_bytes, entry_id.encode())
                 return entry_id
-            self.take_back()
+            self.withdraw()
         if self._refusals.streams and stream.key_bytes in self._refusals.streams:
             self._telemetry.beat.entries_dropped += 1
             return stream.pack(event)[0]
@@ -168,7 +168,7 @@ class Publisher:
 
         What must not be sent is left out, as by ``publish``.
         """
-        self.take_back()
+        self.withdraw()
         entry = Packed(command, recv_ns)
         if self._refusals.streams and self._refusals.bars(entry):
             self._telemetry.beat.entries_dropped += 1
@@ -182,13 +182,13 @@ class Publisher:
 
     def set_hash(self, key: str, fields: Mapping[str, Scalar]) -> None:
         """Set fields of a hash behind all entries buffered so far; of several for one key only the latest is sent."""
-        self.take_back()
+        self.withdraw()
         self._ordered[key] = (self._appended, hset(key, fields))
         self._hasten()
 
     def set_expiring_hash(self, key: str, fields: Mapping[str, Scalar], ttl_s: int, *, fresh: bool = False) -> None:
         """Set fields of a hash that expires, ahead of the entries; ``fresh`` first removes what was there."""
-        self.take_back()
+        self.withdraw()
         remove = pack_command(("DEL", key))
         fresh = fresh or remove in self._urgent.get(key, ())  # the one that is replaced has not been sent
         self._urgent[key] = [*([remove] if fresh else []), hset(key, fields), pack_command(("EXPIRE", key, ttl_s))]
@@ -223,7 +223,7 @@ class Publisher:
                     self._send()
         finally:
             self._runs = False
-            self.take_back()
+            self.withdraw()
             self._busy = True
 
     def _hasten(self) -> None:
@@ -249,9 +249,9 @@ class Publisher:
         if self._refusals.streams:
             self._pass_over()
         if self._appended == self._done and not self._ordered and not self._urgent:
-            self._busy = self._begin_loan()
+            self._busy = self._begin_handover()
             if not self._busy:
-                self.take_back()
+                self.withdraw()
             self._idle.set()
             return
         self._busy = True
@@ -311,7 +311,7 @@ class Publisher:
             self._trouble.set()
 
     def _ask_for_help(self, transaction: Transaction, outcome: Outcome) -> None:
-        self.take_back()
+        self.withdraw()
         self._in_trouble = transaction, outcome
         self._trouble.set()
 
@@ -355,7 +355,7 @@ class Publisher:
 
     async def drained(self) -> None:
         """Wait until everything buffered is confirmed."""
-        self.take_back()
+        self.withdraw()
         if self._appended > self._done or self._ordered or self._urgent:
             self._idle.clear()
             self._hasten()
@@ -365,24 +365,24 @@ class Publisher:
         """At the end of the run: leave what is buffered to the next one; how many entries found no room."""
         return self._buffer.save()
 
-    # --- lending -------------------------------------------------------------------------------------------------
+    # --- handover ------------------------------------------------------------------------------------------------
 
     @property
-    def lends(self) -> bool:
-        """Whether ``lend`` would: all is usual, and what waits is little, so that there is room for it to come back."""
+    def can_hand_over(self) -> bool:
+        """Whether ``hand_over`` would: all is usual, and so little waits that there is room for it to come back."""
         unusual = (
             self._refusals.streams or self._in_trouble or self._failure or self._buffer.spooled or self._buffer.full
         )
         little = self._appended - self._done <= self._pacing.batch_entries
-        return self._runs and not unusual and little and self._idle.is_set() and self._pipe.lends
+        return self._runs and not unusual and little and self._idle.is_set() and self._pipe.can_hand_over
 
-    def lend(self, made_of: "type[Sender]") -> "Sender | None":
-        """Lend the sending to who can do it faster, as long as it is usual; None where it is not now.
+    def hand_over(self, made_of: "type[Sender]") -> "Sender | None":
+        """Hand the sending over to who can do it faster, as long as it is usual; None where it is not now.
 
-        Entries of all streams then go into the outbox, until ``take_back``; it begins to send when what went before
+        Entries of all streams then go into the outbox, until ``withdraw``; it begins to send when what went before
         them is done.
         """
-        if self._sender is None and self.lends:
+        if self._sender is None and self.can_hand_over:
             self._sender = made_of(self._pacing, self._on_sender_trouble, self._on_paused, self._relieve)
             if self._deferred:
                 self._read_now()
@@ -390,17 +390,17 @@ class Publisher:
                 self._send()
         return self._sender
 
-    def _begin_loan(self) -> bool:
+    def _begin_handover(self) -> bool:
         """Have the outbox send, now that nothing of ours is left; False where there is none, or it cannot."""
-        loan = None if self._sender is None else self._pipe.loan()
-        if self._sender is None or loan is None:
+        handover = None if self._sender is None else self._pipe.handover()
+        if self._sender is None or handover is None:
             return False
-        self._pipe.lend(self._sender.on_answer, self._on_sender_trouble)
-        self._sender.begin(loan, self._sampled_ns)
+        self._pipe.hand_over(self._sender.on_answer, self._on_sender_trouble)
+        self._sender.begin(handover, self._sampled_ns)
         return True
 
-    def take_back(self) -> None:
-        """Take the sending back, if it is lent; what is under way continues as if it had been sent from here."""
+    def withdraw(self) -> None:
+        """End a handover of the sending; what is under way continues as if it had been sent from here."""
         sender, self._sender = self._sender, None
         if sender is None:
             return
@@ -417,24 +417,24 @@ class Publisher:
         if taken < len(
             entries
         ):  # the disk has failed meanwhile: they count as passed on, so only a new run fetches them
-            raise SpoolLostError("what was lent finds no room any more")
+            raise SpoolLostError("what was handed over finds no room any more")
         if not sent:
             self._hasten()
             return
         if not flight:
-            self._pipe.take_back(said)
+            self._pipe.withdraw(said)
             self._send()
             return
         batch = self._buffer.head(len(flight), self._pacing.batch_bytes)
         transaction = Transaction({}, batch, {}, [entry.command for entry in batch])
         self._deferred = not (listens or waiting)
         done, asked_s = partial(self._on_outcome, transaction), sender.asked_ns / _NS_PER_S
-        self._pipe.take_back_begun(len(batch), done, said, asked_s, deferred=self._deferred)
+        self._pipe.withdraw_begun(len(batch), done, said, asked_s, deferred=self._deferred)
 
     def _on_sender_trouble(self) -> None:
         """Called from the event loop, or from within ``push``."""
         try:
-            self.take_back()
+            self.withdraw()
         except Exception as error:  # noqa: BLE001 - raised in ``run``: here nobody would hear of it
             self._failure = error
             self._trouble.set()

@@ -14,7 +14,7 @@ from collector_worker.telemetry.telemetry import Telemetry
 from common.process.log import get_logger
 from tickfleet._util.backoff import full_jitter
 from tickfleet.errors import FleetError, RedisUnreachableError
-from tickfleet.redis.client import Done, Loan
+from tickfleet.redis.client import Done, Handover
 from tickfleet.redis.protocol import Reply, is_stale_id
 
 Outcome = list[Reply] | RedisUnreachableError | None
@@ -33,24 +33,24 @@ class Pipe(Protocol):
         ...
 
     @property
-    def lends(self) -> bool:
-        """Whether there can be a loan at all."""
+    def can_hand_over(self) -> bool:
+        """Whether there can be a handover at all."""
         ...
 
-    def loan(self) -> Loan | None:
+    def handover(self) -> Handover | None:
         """What is needed to send transactions by oneself, where ``begin`` could now."""
         ...
 
-    def lend(self, on_answer: Callable[[bytes], None], on_lost: Callable[[], None]) -> None:
-        """Let who has the loan do so."""
+    def hand_over(self, on_answer: Callable[[bytes], None], on_lost: Callable[[], None]) -> None:
+        """Let who has the handover do so."""
         ...
 
-    def take_back(self, said: bytes) -> None:
-        """The end of a loan with nothing under way."""
+    def withdraw(self, said: bytes) -> None:
+        """The end of a handover with nothing under way."""
         ...
 
-    def take_back_begun(self, commands: int, done: Done, said: bytes, asked_s: float, *, deferred: bool) -> None:
-        """The end of a loan with a transaction under way."""
+    def withdraw_begun(self, commands: int, done: Done, said: bytes, asked_s: float, *, deferred: bool) -> None:
+        """The end of a handover with a transaction under way."""
         ...
 
     def read_now(self) -> None:

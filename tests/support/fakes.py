@@ -9,7 +9,7 @@ import hiredis
 from tickfleet.contract.codec import decode
 from tickfleet.contract.events import Event
 from tickfleet.errors import RedisUnreachableError
-from tickfleet.redis.client import Done, Loan
+from tickfleet.redis.client import Done, Handover
 from tickfleet.redis.protocol import Refusal, Reply
 
 _WRONG_TYPE = Refusal("WRONGTYPE Operation against a key holding the wrong kind of value")
@@ -111,24 +111,24 @@ class FakePipe:
             raise RedisUnreachableError("Redis at nowhere cannot be reached")
         return replies
 
-    lends = False
+    can_hand_over = False
     """Nobody else can write to it."""
 
-    def loan(self) -> Loan | None:
+    def handover(self) -> Handover | None:
         """There is none."""
         return None
 
-    def lend(self, on_answer: Callable[[bytes], None], on_lost: Callable[[], None]) -> None:
+    def hand_over(self, on_answer: Callable[[bytes], None], on_lost: Callable[[], None]) -> None:
         """Not asked."""
-        raise AssertionError("nobody can borrow this connection")
+        raise AssertionError("this connection cannot be handed over")
 
-    def take_back(self, said: bytes) -> None:
+    def withdraw(self, said: bytes) -> None:
         """Not asked."""
-        raise AssertionError("nobody has borrowed this connection")
+        raise AssertionError("this connection is not handed over")
 
-    def take_back_begun(self, commands: int, done: Done, said: bytes, asked_s: float, *, deferred: bool) -> None:
+    def withdraw_begun(self, commands: int, done: Done, said: bytes, asked_s: float, *, deferred: bool) -> None:
         """Not asked."""
-        raise AssertionError("nobody has borrowed this connection")
+        raise AssertionError("this connection is not handed over")
 
     async def execute(self, commands: Sequence[bytes]) -> list[Reply]:
         """Carry out reading commands."""

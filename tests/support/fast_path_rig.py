@@ -13,7 +13,7 @@ from collector_worker.publish.own_streams import Stream
 from collector_worker.publish.publisher import Pacing
 from collector_worker.telemetry.telemetry import LAG_EVERY
 from tickfleet.contract.identity import DataType
-from tickfleet.redis.client import Loan
+from tickfleet.redis.client import Handover
 from tickfleet.redis.protocol import pack_command
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ class OutboxRig:
         ours.setblocking(False)
         self.ours, self.other = ours, OtherEnd(theirs)
         watch = pack_command(("WATCH", "w")) + pack_command(("GET", "w"))
-        self.loan = Loan(
+        self.handover = Handover(
             file=ours.fileno(),
             head=pack_command(("MULTI",)),
             tail=pack_command(("EXEC",)) + watch,
@@ -116,7 +116,7 @@ class OutboxRig:
 
     def start_sending(self, sampled_ns: int = 0) -> None:
         """Have it send."""
-        self.sender.begin(self.loan, sampled_ns)
+        self.sender.begin(self.handover, sampled_ns)
 
     def hear(self, data: bytes) -> None:
         """Redis says something, and the event loop reads it."""

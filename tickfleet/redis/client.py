@@ -30,8 +30,8 @@ Done = Callable[[list[Reply] | RedisUnreachableError | None], None]
 """What became of a transaction that was begun; see ``RedisPipe.begin``."""
 
 
-class Loan(Struct, frozen=True):
-    """What somebody needs who sends transactions by himself; see ``RedisPipe.loan``.
+class Handover(Struct, frozen=True):
+    """What somebody needs who sends transactions by himself; see ``RedisPipe.handover``.
 
     Attributes:
         file: Descriptor of the socket.
@@ -251,31 +251,31 @@ class RedisPipe:
             self._line.read_now()
 
     @property
-    def lends(self) -> bool:
+    def can_hand_over(self) -> bool:
         """Whether the connection is one that somebody else can write to."""
-        return self._line is not None and self._line.lends
+        return self._line is not None and self._line.can_hand_over
 
-    def loan(self) -> Loan | None:
-        """What is needed to borrow the connection; None where ``begin`` could not send now."""
+    def handover(self) -> Handover | None:
+        """What is needed to use the connection; None where ``begin`` could not send now."""
         line = self._line
-        if line is None or not (line.idle and line.lends) or (self._fence is not None and not self._watching):
+        if line is None or not (line.idle and line.can_hand_over) or (self._fence is not None and not self._watching):
             return None
         held = b"" if self._ours is None else b"+OK\r\n$%d\r\n%s\r\n" % (len(self._ours), self._ours)
         tail = b"".join((_EXEC, *self._behind))
-        return Loan(line.file, _MULTI, tail, b"+OK\r\n", held, line.listens, line.listen, line.write)
+        return Handover(line.file, _MULTI, tail, b"+OK\r\n", held, line.listens, line.listen, line.write)
 
-    def lend(self, on_answer: Callable[[bytes], None], on_lost: Callable[[], None]) -> None:
-        """Let who has the loan send transactions until it is taken back."""
+    def hand_over(self, on_answer: Callable[[bytes], None], on_lost: Callable[[], None]) -> None:
+        """Let who has the handover send transactions until ``withdraw``."""
         if self._line is not None:
-            self._line.lend(on_answer, on_lost)
+            self._line.hand_over(on_answer, on_lost)
 
-    def take_back(self, said: bytes) -> None:
-        """The end of a loan, with no transaction under way; ``said`` is what Redis has said unasked."""
+    def withdraw(self, said: bytes) -> None:
+        """The end of a handover, with no transaction under way; ``said`` is what Redis has said unasked."""
         if self._line is not None:
-            self._line.take_back(said)
+            self._line.withdraw(said)
 
-    def take_back_begun(self, commands: int, done: Done, said: bytes, asked_s: float, *, deferred: bool) -> None:
-        """The end of a loan with a transaction under way, which continues as if ``begin`` had sent it.
+    def withdraw_begun(self, commands: int, done: Done, said: bytes, asked_s: float, *, deferred: bool) -> None:
+        """The end of a handover with a transaction under way, which continues as if ``begin`` had sent it.
 
         Args:
             commands: How many it holds.
@@ -288,7 +288,7 @@ class RedisPipe:
             done(self._translated(LineBrokenError("closed")))
             return
         replies = commands + 2 + len(self._behind)
-        self._line.take_back_asked(replies, partial(self._judge, commands, (), done), said, asked_s, deferred=deferred)
+        self._line.withdraw_asked(replies, partial(self._judge, commands, (), done), said, asked_s, deferred=deferred)
 
     def _judge(self, count: int, commands: Sequence[bytes], done: Done, outcome: list[Reply] | FleetError) -> None:
         if isinstance(outcome, FleetError):

@@ -84,7 +84,7 @@ class RedisConnection(asyncio.Protocol):
         self._overdue = 0.0
         self._watch: asyncio.TimerHandle | None = None
         self._broken: FleetError | None = None
-        self._borrower: tuple[Callable[[bytes], None], Callable[[], None]] | None = None
+        self._holder: tuple[Callable[[bytes], None], Callable[[], None]] | None = None
         self._gone = asyncio.Event()
 
     def post(self, data: bytes, replies: int, answered: Answered, *, deferred: bool = False) -> None:
@@ -162,32 +162,32 @@ class RedisConnection(asyncio.Protocol):
         return await answer
 
     @property
-    def lends(self) -> bool:
+    def can_hand_over(self) -> bool:
         """Whether somebody else can write to it: not so under TLS, where what is written is not what is sent."""
         return self._can_be_deferred
 
-    def lend(self, on_answer: Callable[[bytes], None], on_lost: Callable[[], None]) -> None:
-        """Let somebody else ask and hear, by ``file`` and ``write``, until it is taken back.
+    def hand_over(self, on_answer: Callable[[bytes], None], on_lost: Callable[[], None]) -> None:
+        """Let somebody else ask and hear, by ``file`` and ``write``, until ``withdraw``.
 
-        Only where it ``lends`` and is ``idle``. Nobody watches meanwhile whether answers come: whoever borrows it gives
-        it back now and then, as a collector does at each heartbeat.
+        Only where it ``can_hand_over`` and is ``idle``. Nobody watches meanwhile whether answers come: whoever hands it
+        over withdraws it now and then, as a collector does at each heartbeat.
 
         Args:
-            on_answer: Gets what comes while ``listen`` is on; else the borrower reads it himself.
+            on_answer: Gets what comes while ``listen`` is on; else the holder reads it himself.
             on_lost: Called when the connection has ended.
         """
-        self._borrower, self.idle = (on_answer, on_lost), False
+        self._holder, self.idle = (on_answer, on_lost), False
 
-    def take_back(self, said: bytes) -> None:
-        """The end of a loan, with no question under way; ``said`` is what came without one."""
-        self._borrower, self.idle = None, self._broken is None
+    def withdraw(self, said: bytes) -> None:
+        """The end of a handover, with no question under way; ``said`` is what came without one."""
+        self._holder, self.idle = None, self._broken is None
         if said:
             self.data_received(said)
 
-    def take_back_asked(
+    def withdraw_asked(
         self, replies: int, answered: Answered, said: bytes, asked_s: float, *, deferred: bool = False
     ) -> None:
-        """The end of a loan with a question under way, which continues as if ``post`` had sent it.
+        """The end of a handover with a question under way, which continues as if ``post`` had sent it.
 
         Args:
             replies: As for ``post``.
@@ -196,7 +196,7 @@ class RedisConnection(asyncio.Protocol):
             asked_s: When it was sent (monotonic).
             deferred: As for ``post``.
         """
-        self._borrower = None
+        self._holder = None
         if self._broken is not None:
             answered(self._broken)
             return
@@ -206,11 +206,11 @@ class RedisConnection(asyncio.Protocol):
 
     @property
     def file(self) -> int:
-        """The socket's descriptor, for who has borrowed the connection."""
+        """The socket's descriptor, for who holds the connection."""
         return self._file
 
     def write(self, data: bytes) -> None:
-        """Send what the socket did not take at once from who has borrowed the connection."""
+        """Send what the socket did not take at once from who holds the connection."""
         self._transport.write(data)
 
     async def close(self) -> None:
@@ -230,8 +230,8 @@ class RedisConnection(asyncio.Protocol):
         """See ``asyncio.Protocol``."""
         if self._broken is not None:
             return
-        if self._borrower is not None:
-            self._borrower[0](data)
+        if self._holder is not None:
+            self._holder[0](data)
             return
         try:
             self._replies += self._parser.feed(data)
@@ -296,8 +296,8 @@ class RedisConnection(asyncio.Protocol):
         answered, self._answered, self._awaited, self.idle = self._answered, None, 0, False
         if answered is not None:
             answered(why)
-        if self._borrower is not None:
-            self._borrower[1]()
+        if self._holder is not None:
+            self._holder[1]()
 
 
 async def open_line(config: RedisConfig, address: Address, host: Host | None, *, text: bool) -> RedisConnection:

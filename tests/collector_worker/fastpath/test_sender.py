@@ -191,7 +191,7 @@ def test_what_the_socket_does_not_take_is_left_to_the_event_loop(begun: Begun) -
     rig.sender.push(command, SAMPLED_NS, b"k", b"1-1")
     assert 0 < len(rig.rest) < len(command)
     taken = bytearray()
-    whole = rig.loan.head + command + rig.loan.tail
+    whole = rig.handover.head + command + rig.handover.tail
     while len(taken) < len(whole) - len(rig.rest):
         taken += rig.other.line.recv(1_000_000)
     assert bytes(taken) + rig.rest == whole
@@ -203,7 +203,7 @@ def test_a_write_that_fails_is_left_to_the_event_loop(begun: Begun) -> None:
     rig = begun()
     rig.other.line.close()
     push(rig, 1)
-    assert rig.rest == rig.loan.head + pack_command(("XADD", "k", "1-1", "a", "b")) + rig.loan.tail
+    assert rig.rest == rig.handover.head + pack_command(("XADD", "k", "1-1", "a", "b")) + rig.handover.tail
     assert (rig.called, rig.sender.open) == ([], True)
 
 

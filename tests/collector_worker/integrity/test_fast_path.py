@@ -125,7 +125,7 @@ class Desk:
 
     def beat(self) -> None:
         """The heartbeat is written."""
-        self.publisher.take_back()
+        self.publisher.withdraw()
         self.telemetry.snapshot(CLOCK.now_ns(), CLOCK.monotonic_s())
         self.publisher.set_expiring_hash(keys.heartbeat(ID), {"beats": self.telemetry.beat.beats}, 60)
 
@@ -286,16 +286,16 @@ async def test_ids_with_a_last_number_above_64_bits_bypass_the_fast_path(redis_s
         assert (desk.usual_way, desk.frame_entry.open) == (3, False)
 
 
-async def test_nothing_is_lent_that_may_find_no_room_when_it_comes_back(redis_server: RedisServer) -> None:
+async def test_nothing_is_handed_over_that_may_find_no_room_later(redis_server: RedisServer) -> None:
     desk = Desk(redis_server.config, buffer=Buffer(memory_bytes=20_000))
-    assert not desk.publisher.lends  # it does not run yet
+    assert not desk.publisher.can_hand_over  # it does not run yet
     async with desk.sending():
-        assert desk.publisher.lends
+        assert desk.publisher.can_hand_over
         desk.trade(1)
         while not desk.publisher.full:
             desk.ticker()
-        assert not desk.publisher.lends
-        await until(lambda: desk.publisher.lends)
+        assert not desk.publisher.can_hand_over
+        await until(lambda: desk.publisher.can_hand_over)
 
 
 async def test_what_finds_no_room_when_it_comes_back_ends_the_run(

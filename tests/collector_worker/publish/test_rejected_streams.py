@@ -323,14 +323,14 @@ async def test_another_kind_of_refusal_bars_its_stream_without_a_restart_loop() 
         await asyncio.wait_for(sending, PATIENCE_S)
 
 
-async def test_nothing_is_lent_meanwhile() -> None:
+async def test_nothing_is_handed_over_meanwhile() -> None:
     desk = desk_of()
     async with desk.sending():
         await beat(desk)
-        desk.pipe.lends = True
-        assert desk.publisher.lends
+        desk.pipe.can_hand_over = True
+        assert desk.publisher.can_hand_over
         desk.publisher.follow({}, [TRADE.encode()])
-        assert not desk.publisher.lends
+        assert not desk.publisher.can_hand_over
 
 
 @pytest.mark.parametrize("begun", ["before", "behind"])
