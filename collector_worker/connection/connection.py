@@ -154,7 +154,7 @@ class Connection:
             self._seen_s = dict.fromkeys(self._seen_s, now_s)
             self._opened = True
             if self._held is None:
-                self._begin()
+                self._on_only_socket()
             async with asyncio.TaskGroup() as tasks:
                 on_frame = self._on_frame if self._frame_entry is None else self._frame_entry.on_frame
                 tasks.create_task(socket.pump(on_frame, self._context.pace))
@@ -210,7 +210,7 @@ class Connection:
         held, self._held = self._held or [], None
         if not self._opened:
             return
-        self._begin()
+        self._on_only_socket()
         if not self._unconfirmed:
             self.ready.set()
             self._announce()
@@ -226,11 +226,11 @@ class Connection:
         self._delivered = True
         self._context.telemetry.heard(self._feed.name)
 
-    def _begin(self) -> None:
+    def _on_only_socket(self) -> None:
         """The socket is open and the only one: the book on it starts from nothing."""
         self._note(WorkerState.SUBSCRIBING)
         if self._book_channel is not None:
-            self._context.pipeline.book.begin()
+            self._context.pipeline.book.connected()
 
     # --- frames --------------------------------------------------------------------------------------------------
 

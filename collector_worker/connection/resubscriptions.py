@@ -50,7 +50,7 @@ class Resubscriptions:
         new = [channel for channel in channels if channel not in self._at_s]
         if not new:
             return
-        pause_s = self._pause.begin(now_s)
+        pause_s = self._pause.after_attempt(now_s)
         if at_once and pause_s == self._pause.first_s:
             pause_s = 0.0
         self._at_s |= dict.fromkeys(new, now_s + pause_s)

@@ -158,7 +158,7 @@ class Session:
             if (
                 clock.monotonic_s() - renewed_s < steady_s
             ):  # an exchange that sends everybody away gains nothing by haste
-                await asyncio.wait((current.work,), timeout=again.begin(clock.monotonic_s()))
+                await asyncio.wait((current.work,), timeout=again.after_attempt(clock.monotonic_s()))
                 if current.work.done():
                     break
             successor = self._start(tasks, held=True)
@@ -170,7 +170,7 @@ class Session:
                 return current, successor
             else:
                 successor.work.cancel()
-                await asyncio.wait((current.work,), timeout=again.begin(clock.monotonic_s()))
+                await asyncio.wait((current.work,), timeout=again.after_attempt(clock.monotonic_s()))
         return current, None
 
     async def _can_take_over(self, successor: _Running, current: _Running, tasks: asyncio.TaskGroup) -> bool:

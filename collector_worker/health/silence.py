@@ -55,9 +55,9 @@ class _Paced:
         """Whether it may be done."""
         return now_s >= self._next_s
 
-    def begin(self, now_s: float) -> None:
+    def note_done(self, now_s: float) -> None:
         """It is done now."""
-        self._next_s = now_s + self._pause.begin(now_s)
+        self._next_s = now_s + self._pause.after_attempt(now_s)
 
     def reset(self) -> None:
         """There is no need for it now; the next time it may be done at once."""
@@ -176,7 +176,7 @@ class SilenceWatch:
             self._types[each].excuse(now_s)
         self._now_stalled({**dict.fromkeys(types, now_s), **self._stalled})
         beat.mute_reconnects += 1
-        self._finds.begin(now_s)
+        self._finds.note_done(now_s)
         get_logger().warning("feed_stalled", data_types=beat.mute, why=why, reconnects=beat.mute_reconnects)
         self._fetch_missed()
 
@@ -200,7 +200,7 @@ class SilenceWatch:
         silent = self._silent(now_s)
         if not silent:
             return
-        self._looks.begin(now_s)
+        self._looks.note_done(now_s)
         since_s = {each: usual.since_s for each, usual in self._types.items() if each in (*silent, DataType.TRADE)}
         try:
             newest_ts = await self._newest_trade_ts()

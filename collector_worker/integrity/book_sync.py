@@ -153,7 +153,7 @@ class BookSync:
         self._out_of_sync("reconnect")
         self._forget_connection()
 
-    def begin(self) -> None:
+    def connected(self) -> None:
         """A connection begins: nothing that an earlier one brought counts."""
         reason = self._reason
         self._out_of_sync(reason)
@@ -189,7 +189,7 @@ class BookSync:
             return self._reseed_due(now_s)
         if self._fetch_at_s is None or now_s < self._fetch_at_s:
             return None
-        self._fetch_at_s = now_s + self._fetch_pause.begin(now_s)
+        self._fetch_at_s = now_s + self._fetch_pause.after_attempt(now_s)
         return BookRequest.FETCH_SNAPSHOT
 
     def _reseed_due(self, now_s: float) -> BookRequest | None:
@@ -200,7 +200,7 @@ class BookSync:
             return None
         if now_s < self._reseed_at_s:
             return None
-        self._reseed_at_s = now_s + self._reseed_pause.begin(now_s)
+        self._reseed_at_s = now_s + self._reseed_pause.after_attempt(now_s)
         return BookRequest.FETCH_SNAPSHOT
 
     def on_frame(self, frame: BookFrame, *, traded: bool = False) -> BookResult:

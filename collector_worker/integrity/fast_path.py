@@ -56,9 +56,9 @@ class FastPath:
         """
         if frame_entry.open or not self._publisher.can_hand_over or not frame.startswith(self._beginning):
             return False
-        return self._begin(frame_entry) and frame_entry.take(frame)
+        return self._hand_over(frame_entry) and frame_entry.take(frame)
 
-    def _begin(self, frame_entry: "FrameEntry") -> bool:
+    def _hand_over(self, frame_entry: "FrameEntry") -> bool:
         self.end()
         last_id, ids, last_ts = self._flow.can_hand_over_from, self._stream.ids, self._flow.sequence.last_ts
         if last_id is None or max(last_id, ids.last_ms, ids.last_n, last_ts) > _MOST:

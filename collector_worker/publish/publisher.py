@@ -260,7 +260,9 @@ class Publisher:
         waited_for = self._sender is not None or not self._idle.is_set()  # or somebody is in ``drained``
         alone = self._appended - self._done == len(transaction.batch) and not waited_for
         self._deferred = alone and 0 <= newest_ns - self._sampled_ns < _SAMPLE_EVERY_NS
-        if not self._pipe.begin(transaction.commands, partial(self._on_outcome, transaction), deferred=self._deferred):
+        if not self._pipe.try_send(
+            transaction.commands, partial(self._on_outcome, transaction), deferred=self._deferred
+        ):
             self._ask_for_help(transaction, None)
 
     def _pass_over(self) -> None:
@@ -449,7 +451,7 @@ class Publisher:
             refused: Those whose keys hold something else: nothing is sent for them.
         """
         self._buffer.ends.update(ends)
-        self._refusals.begin(refused)
+        self._refusals.start_run(refused)
 
     def watch(self, kept: KeptKeys) -> None:
         """From now on see that these keys stay."""

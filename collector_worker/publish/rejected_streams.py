@@ -210,7 +210,7 @@ class RejectedStreams:
         self._ends = ends
         self._telemetry = telemetry
 
-    def begin(self, streams: Collection[bytes]) -> None:
+    def start_run(self, streams: Collection[bytes]) -> None:
         """A run begins, and finds that these hold something else."""
         self.streams.clear()
         self._codes.clear()

@@ -18,7 +18,7 @@ from tickfleet.redis.client import Done, Handover
 from tickfleet.redis.protocol import Reply, is_stale_id
 
 Outcome = list[Reply] | RedisUnreachableError | None
-"""What became of a transaction that was begun; see ``RedisPipe.begin``. None: nothing was done so far."""
+"""What became of a transaction that was begun; see ``RedisPipe.try_send``. None: nothing was done so far."""
 
 
 class Pipe(Protocol):
@@ -28,7 +28,7 @@ class Pipe(Protocol):
         """Open the connection where there is none."""
         ...
 
-    def begin(self, commands: Sequence[bytes], done: Done, *, deferred: bool = False) -> bool:
+    def try_send(self, commands: Sequence[bytes], done: Done, *, deferred: bool = False) -> bool:
         """Send a transaction where that takes only a write; else False."""
         ...
 
@@ -38,7 +38,7 @@ class Pipe(Protocol):
         ...
 
     def handover(self) -> Handover | None:
-        """What is needed to send transactions by oneself, where ``begin`` could now."""
+        """What is needed to send transactions by oneself, where ``try_send`` could now."""
         ...
 
     def hand_over(self, on_answer: Callable[[bytes], None], on_lost: Callable[[], None]) -> None:

@@ -89,15 +89,15 @@ def read_records(file: int, at: int, size_bytes: int) -> tuple[list[Packed], int
                 data = os.pread(file, first, at)
     except OSError:
         return records, at
-    begin = 0
-    while (body := begin + _HEAD.size) <= len(data):
-        length, checksum, recv_ns = _HEAD.unpack_from(data, begin)
+    start = 0
+    while (body := start + _HEAD.size) <= len(data):
+        length, checksum, recv_ns = _HEAD.unpack_from(data, start)
         command = data[body : body + length]
         if not length or len(command) < length or _checksum(command, recv_ns) != checksum:
             break
         records.append(Packed(command, recv_ns))
-        begin = body + length
-    return records, at + begin
+        start = body + length
+    return records, at + start
 
 
 def resume_points_of(first: Packed) -> dict[bytes, bytes]:
@@ -172,7 +172,7 @@ class Spool:
     def _write(self, frames: list[bytes], ends: Mapping[bytes, bytes]) -> int:
         """Write as many frames as find room, in order; how many. Half a frame is cut off again."""
         if self._file is None and not self.full:
-            self._begin(ends)
+            self._make_file(ends)
         if self._file is None or self.full:
             return 0
         try:
@@ -191,7 +191,7 @@ class Spool:
                 os.ftruncate(self._file, self._size)
         return kept
 
-    def _begin(self, ends: Mapping[bytes, bytes]) -> None:
+    def _make_file(self, ends: Mapping[bytes, bytes]) -> None:
         """Make the file, where that can be."""
         first = _first_record(ends)
         self._read_at = self._size = len(first)

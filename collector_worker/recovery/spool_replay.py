@@ -111,7 +111,7 @@ class SpoolFile:
     def __init__(self, path: Path, file: int) -> None:
         self._path = path
         self._file = file
-        first, self._begin = read_records(file, 0, 1)
+        first, self._first_at = read_records(file, 0, 1)
         self.behind: dict[bytes, bytes] = {}
         """By stream, the id of the entry behind which its entries come; empty where the file is none of ours."""
         try:
@@ -121,7 +121,7 @@ class SpoolFile:
 
     def batches(self, size_bytes: int) -> Iterator[list[Packed]]:
         """All records in order, about ``size_bytes`` at a time."""
-        records, at = read_records(self._file, self._begin, size_bytes)
+        records, at = read_records(self._file, self._first_at, size_bytes)
         while records and self.behind:
             yield records
             records, at = read_records(self._file, at, size_bytes)

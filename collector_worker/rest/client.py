@@ -66,7 +66,7 @@ class RestClient(Struct, frozen=True):
         who, status = f"REST of {rest.host_of(self.root)}", answer.status
         ban_s = answer.retry_after_s
         if status == FORBIDDEN and ban_s is None:
-            ban_s = self._forbidden.begin(asyncio.get_running_loop().time())
+            ban_s = self._forbidden.after_attempt(asyncio.get_running_loop().time())
         meaning = meaning_of(who, status, ban_s, self.root, answer.location)
         if meaning is not None and meaning.fatal:
             raise PlaceRefusedError(meaning.why)

@@ -69,7 +69,7 @@ class FakePipe:
     def read_now(self) -> None:
         """All outcomes come soon."""
 
-    def begin(self, commands: Sequence[bytes], done: Done, *, deferred: bool = False) -> bool:
+    def try_send(self, commands: Sequence[bytes], done: Done, *, deferred: bool = False) -> bool:
         """Carry out all or nothing, and tell later; what is to fail before or meanwhile is for ``transaction``."""
         ready = self._connected and self.working.is_set() and not self._late
         if not ready or (self.faults and self.faults[0] not in (Fault.NONE, Fault.AFTER)):

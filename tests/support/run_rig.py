@@ -48,9 +48,9 @@ class Runs:
         """What the ledger holds."""
         self._checked = 0
         """How many entries of it have been looked at."""
-        self._begin()
+        self._start_run()
 
-    def _begin(self) -> None:
+    def _start_run(self) -> None:
         """As ``Worker`` does it."""
         config, clock = self._config, self._clock
         self._count += 1
@@ -113,7 +113,7 @@ class Runs:
     def kill(self, unsent: int = 0) -> None:
         """The run ends by SIGKILL before the newest entries have gone out; the next one begins."""
         self.send(unsent)
-        self._begin()
+        self._start_run()
 
     def events(self) -> list[Event]:
         """The data that Redis holds, in the order of the ids of each stream."""

@@ -30,7 +30,7 @@ class GrowingPause:
         """The next pause is the first one."""
         self._next_s = self.first_s
 
-    def begin(self, now_s: float) -> float:
+    def after_attempt(self, now_s: float) -> float:
         """An attempt is made now: how long to wait before the next one."""
         if now_s - self._over_s > self._cap_s:
             self.reset()

@@ -142,15 +142,15 @@ class Timeline:
     def __init__(self) -> None:
         self._run: str | None = None
         self._past_runs: set[str] = set()
-        self._begin: int | None = None
-        self._begin_id: int | None = None
+        self._first_ts: int | None = None
+        self._first_id: int | None = None
         self._end = 0
         self._told_until = 0
         """Gaps are told up to here, which may be behind the end by the item at their edge."""
         self._end_id: int | None = None
         self._holes: list[Span] = []  # by place; they share no item, so they are sorted by stop as well
         self._open: list[Span] = []  # those of them that are open and numbered; they share no item: sorted by both ids
-        self._crowds: list[Span] = []  # holes that were too many in one place to be told apart
+        self._merged: list[Span] = []  # holes that were too many in one place to be told apart
         self._filled: list[Span] = []
 
     def open(self, run_id: str, ts: int, number: int | None, at: int, *, continues: bool) -> None:
@@ -161,8 +161,8 @@ class Timeline:
         if self._run is not None and run_id != self._run:
             self._past_runs.add(self._run)
         self._run = run_id
-        if self._begin is None:
-            self._begin, self._begin_id = self._end, self._end_id = ts, number
+        if self._first_ts is None:
+            self._first_ts, self._first_id = self._end, self._end_id = ts, number
             return
         between = Span.between(State.UNKNOWN, self._end, ts, self._end_id, number)
         joins = between.void if between.numbered else ts <= self._end
@@ -175,7 +175,7 @@ class Timeline:
         """All is there up to ``ts``, as far as this run can tell."""
         if run_id in self._past_runs:
             return  # it woke up late, and has been replaced
-        if self._begin is None:  # the beginning was trimmed; others of the same time may have been in a gap
+        if self._first_ts is None:  # the beginning was trimmed; others of the same time may have been in a gap
             ts = ts if number is None else ts + 1
         if run_id != self._run:  # its opening is not in the ledger: it confirms what follows, not for before
             self.open(run_id, ts, number, ts, continues=False)
@@ -189,7 +189,7 @@ class Timeline:
             at: When that was noted (ns). Where the exchange's clock is ahead the span may lie behind that.
         """
         self._put(span)
-        if self._begin is None:
+        if self._first_ts is None:
             return  # what confirmed the time around it was trimmed; the gap may still reach behind the beginning
         if span.numbered:
             self._reach(min(span.stop - 1, at), span.to_id)
@@ -208,7 +208,7 @@ class Timeline:
         while first > 0 and self._holes[first - 1].stop > span.start:
             first -= 1
         if last - first > _MOST_IN_ONE_PLACE:
-            self._crowds.append(_crowd(self._holes[first:last]))
+            self._merged.append(_merge(self._holes[first:last]))
             self._replace(first, last, [])
             last = first
         self._replace(first, last, [rest for hole in self._holes[first:last] for rest in hole.without(span)])
@@ -244,16 +244,16 @@ class Timeline:
 
     def intervals(self) -> list[Interval]:
         """The line of time from the first time that something is known of to the last."""
-        if self._begin is None:
+        if self._first_ts is None:
             return []
-        begin = self._begin
-        base = Span(State.COMPLETE, begin, self._end, None, None)
+        first_ts = self._first_ts
+        base = Span(State.COMPLETE, first_ts, self._end, None, None)
         # A filled piece needs no care for the times at its edges: what lies there is complete in any case.
         filled = [replace(span, stop=span.stop - 1) if span.numbered else span for span in self._filled]
         end = max(self._end, self._told_until)
         spans = [
-            replace(span, start=max(span.start, begin), stop=min(span.stop, end))
-            for span in (base, *filled, *self._holes, *self._crowds)
+            replace(span, start=max(span.start, first_ts), stop=min(span.stop, end))
+            for span in (base, *filled, *self._holes, *self._merged)
         ]
         return self._with_ids(_merged(_told([span for span in spans if span.start < span.stop])))
 
@@ -263,7 +263,7 @@ class Timeline:
         for index, span in enumerate(spans):
             from_id, to_id = span.from_id, span.to_id
             if span.state is State.COMPLETE:
-                from_id = spans[index - 1].to_id if index else self._begin_id
+                from_id = spans[index - 1].to_id if index else self._first_id
                 to_id = spans[index + 1].from_id if index + 1 < len(spans) else self._end_id
             told.append(Interval(span.start, span.stop, span.state, _text(from_id), _text(to_id), span.reason))
         return told
@@ -333,7 +333,7 @@ def _from_id(span: Span) -> int:
     return span.from_id or 0
 
 
-def _crowd(holes: list[Span]) -> Span:
+def _merge(holes: list[Span]) -> Span:
     """Many holes as one, which promises no more than any of them; nothing that comes later takes it back."""
     state = max((hole.state for hole in holes), key=_RANK.__getitem__)
     start, stop = min(hole.start for hole in holes), max(hole.stop for hole in holes)

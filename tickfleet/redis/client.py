@@ -27,7 +27,7 @@ _MOST_DIGITS = 100
 
 
 Done = Callable[[list[Reply] | RedisUnreachableError | None], None]
-"""What became of a transaction that was begun; see ``RedisPipe.begin``."""
+"""What became of a transaction that was begun; see ``RedisPipe.try_send``."""
 
 
 class Handover(Struct, frozen=True):
@@ -227,7 +227,7 @@ class RedisPipe:
                 raise self._refused(replies, sent)
             self._watching = False  # somebody wrote the fence: look who
 
-    def begin(self, commands: Sequence[bytes], done: Done, *, deferred: bool = False) -> bool:
+    def try_send(self, commands: Sequence[bytes], done: Done, *, deferred: bool = False) -> bool:
         """Send a transaction now; False where that takes more than a write: then ``transaction`` does it.
 
         Args:
@@ -256,7 +256,7 @@ class RedisPipe:
         return self._line is not None and self._line.can_hand_over
 
     def handover(self) -> Handover | None:
-        """What is needed to use the connection; None where ``begin`` could not send now."""
+        """What is needed to use the connection; None where ``try_send`` could not send now."""
         line = self._line
         if line is None or not (line.idle and line.can_hand_over) or (self._fence is not None and not self._watching):
             return None
@@ -275,14 +275,14 @@ class RedisPipe:
             self._line.withdraw(said)
 
     def withdraw_begun(self, commands: int, done: Done, said: bytes, asked_s: float, *, deferred: bool) -> None:
-        """The end of a handover with a transaction under way, which continues as if ``begin`` had sent it.
+        """The end of a handover with a transaction under way, which continues as if ``try_send`` had sent it.
 
         Args:
             commands: How many it holds.
-            done: As for ``begin``. May be called at once.
+            done: As for ``try_send``. May be called at once.
             said: What Redis has answered so far.
             asked_s: When it was sent (monotonic).
-            deferred: As for ``begin``.
+            deferred: As for ``try_send``.
         """
         if self._line is None:
             done(self._translated(LineBrokenError("closed")))

@@ -92,7 +92,7 @@ class Market(ABC):
     def connect(self) -> None:
         self.adapter = self.new_adapter()
         self.brought = 0
-        self.sync.begin()
+        self.sync.connected()
         self.begin_channel()
 
     def happen(self, number: int, sides: Sides) -> Change:

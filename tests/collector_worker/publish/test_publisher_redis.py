@@ -37,8 +37,8 @@ class LossyPipe(RedisPipe):
 
     lost = 0
 
-    def begin(self, commands: Sequence[bytes], done: Done, *, deferred: bool = False) -> bool:
-        return super().begin(commands, lambda outcome: done(self._lose() or outcome), deferred=deferred)
+    def try_send(self, commands: Sequence[bytes], done: Done, *, deferred: bool = False) -> bool:
+        return super().try_send(commands, lambda outcome: done(self._lose() or outcome), deferred=deferred)
 
     async def transaction(self, commands: Sequence[bytes]) -> list[Reply]:
         replies = await super().transaction(commands)

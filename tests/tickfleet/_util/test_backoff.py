@@ -44,12 +44,12 @@ def test_a_pause_that_grows_is_short_again_after_a_calm_time() -> None:
     pause = GrowingPause(1.0, 8.0)
     begun_s = [0.0, 1.0, 3.0, 7.0, 15.0, 31.0, 47.1, 50.0]  # from 15 to 23 a pause, to 31 calm: not longer than the cap
 
-    assert [pause.begin(now_s) for now_s in begun_s] == [1.0, 2.0, 4.0, 8.0, 8.0, 8.0, 1.0, 2.0]
+    assert [pause.after_attempt(now_s) for now_s in begun_s] == [1.0, 2.0, 4.0, 8.0, 8.0, 8.0, 1.0, 2.0]
 
 
 def test_a_pause_that_is_reset_is_the_first_one() -> None:
     pause = GrowingPause(1.0, 8.0)
-    pause.begin(0.0)
+    pause.after_attempt(0.0)
     pause.reset()
 
-    assert (pause.first_s, pause.begin(1.0)) == (1.0, 1.0)
+    assert (pause.first_s, pause.after_attempt(1.0)) == (1.0, 1.0)

@@ -326,13 +326,13 @@ async def begun(pipe: RedisPipe, *ids: int) -> list[Reply] | RedisUnreachableErr
     """What became of a transaction that adds entries."""
     outcome: asyncio.Future[list[Reply] | RedisUnreachableError | None] = asyncio.get_running_loop().create_future()
     commands = [pack_command(("XADD", STREAM, f"{each}-0", "n", each)) for each in ids]
-    assert pipe.begin(commands, outcome.set_result)
-    assert not pipe.begin([], outcome.set_result), "the answer to the first one has not come yet"
+    assert pipe.try_send(commands, outcome.set_result)
+    assert not pipe.try_send([], outcome.set_result), "the answer to the first one has not come yet"
     return await asyncio.wait_for(outcome, PATIENCE_S)
 
 
 async def test_a_transaction_that_is_begun_is_carried_out(run: Fenced, redis_server: RedisServer) -> None:
-    assert not run.begin([], print), "nobody has looked yet whether the fence is still ours"
+    assert not run.try_send([], print), "nobody has looked yet whether the fence is still ours"
     await run.add(1)
     assert await begun(run, 2, 3) == [b"2-0", b"3-0"]
     assert await begun(run, 4) == [b"4-0"]
@@ -343,7 +343,7 @@ async def test_a_newer_run_is_noticed_by_one_that_is_begun(run: Fenced, redis_se
     await run.add(1)
     newer = await another(redis_server)
     assert await begun(run, 2) is None
-    assert not run.begin([], print)
+    assert not run.try_send([], print)
     await fenced_off(run)
     await newer.close()
     assert held(redis_server) == ["1"]
@@ -351,7 +351,7 @@ async def test_a_newer_run_is_noticed_by_one_that_is_begun(run: Fenced, redis_se
 
 async def test_a_refusal_and_a_connection_that_breaks_are_told(own_redis: RedisServer) -> None:
     pipe = RedisPipe(own_redis.config)
-    assert not pipe.begin([], print), "there is no connection"
+    assert not pipe.try_send([], print), "there is no connection"
     await pipe.connect()
     own_redis.client.replicaof("127.0.0.1", free_port())
     assert str(await begun(pipe, 1)) == f"Redis at 127.0.0.1:{own_redis.port} takes no writes: READONLY"
@@ -364,5 +364,5 @@ async def test_a_refusal_and_a_connection_that_breaks_are_told(own_redis: RedisS
     own_redis.kill()
     gone = f"Redis at 127.0.0.1:{own_redis.port} cannot be reached: it broke off the connection ("
     assert str(await outcome).startswith(gone)
-    assert not pipe.begin([], print)
+    assert not pipe.try_send([], print)
     await pipe.close()

@@ -14,7 +14,7 @@ async def test_the_outcome_of_a_patient_one_is_there_when_somebody_asks_for_it(r
     pipe = RedisPipe(redis_server.config)
     await pipe.connect()
     outcomes: list[object] = []
-    assert pipe.begin([pack_command(("INCR", "n"))], outcomes.append, deferred=True)
+    assert pipe.try_send([pack_command(("INCR", "n"))], outcomes.append, deferred=True)
     await until(lambda: redis_server.client.get("n") == "1", "it is carried out")
     assert outcomes == [], "nobody has looked"
     pipe.read_now()
@@ -28,7 +28,7 @@ async def test_the_outcome_of_a_patient_one_comes_by_itself(redis_server: RedisS
     pipe = RedisPipe(redis_server.config)
     await pipe.connect()
     outcome: asyncio.Future[object] = asyncio.get_running_loop().create_future()
-    assert pipe.begin([pack_command(("INCR", "n"))], outcome.set_result, deferred=True)
+    assert pipe.try_send([pack_command(("INCR", "n"))], outcome.set_result, deferred=True)
     assert await asyncio.wait_for(outcome, PATIENCE_S) == [1]
     assert await pipe.execute([pack_command(("GET", "n"))]) == [b"1"]
     await pipe.close()
@@ -39,7 +39,7 @@ async def test_who_hurries_before_the_answer_is_there_is_told_when_it_comes(own_
     await pipe.connect()
     os.kill(own_redis.pid, signal.SIGSTOP)
     outcome: asyncio.Future[object] = asyncio.get_running_loop().create_future()
-    assert pipe.begin([pack_command(("INCR", "n"))], outcome.set_result, deferred=True)
+    assert pipe.try_send([pack_command(("INCR", "n"))], outcome.set_result, deferred=True)
     pipe.read_now()
     assert not outcome.done()
     os.kill(own_redis.pid, signal.SIGCONT)
@@ -52,7 +52,7 @@ async def test_a_connection_that_breaks_under_a_patient_one_is_told(own_redis: R
     await pipe.connect()
     os.kill(own_redis.pid, signal.SIGSTOP)
     outcome: asyncio.Future[object] = asyncio.get_running_loop().create_future()
-    assert pipe.begin([pack_command(("INCR", "n"))], outcome.set_result, deferred=True)
+    assert pipe.try_send([pack_command(("INCR", "n"))], outcome.set_result, deferred=True)
     own_redis.kill()
     gone = await asyncio.wait_for(outcome, PATIENCE_S)
     message = f"Redis at 127.0.0.1:{own_redis.port} cannot be reached: it broke off the connection ("

@@ -146,6 +146,6 @@ async def test_answers_that_are_longer_than_one_record(tmp_path: Path) -> None:
         await pipe.connect()
         for _ in range(3):
             outcome: asyncio.Future[object] = asyncio.get_running_loop().create_future()
-            assert pipe.begin([ECHO], outcome.set_result, deferred=True)
+            assert pipe.try_send([ECHO], outcome.set_result, deferred=True)
             assert await asyncio.wait_for(outcome, PATIENCE_S) == [text]
         await pipe.close()

@@ -169,7 +169,7 @@ async def test_a_transaction_that_is_begun_while_the_keys_move_is_done_nowhere(c
     assert await pipe.transaction([add(1)]) == [b"1-0"]
     node = cluster.move(TAG)
     outcome: asyncio.Future[object] = asyncio.get_running_loop().create_future()
-    assert pipe.begin([add(2)], outcome.set_result)
+    assert pipe.try_send([add(2)], outcome.set_result)
     error = await asyncio.wait_for(outcome, PATIENCE_S)
     assert isinstance(error, RedisUnreachableError)
     assert str(error).endswith("serves our keys by another node now")
