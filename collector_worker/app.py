@@ -215,8 +215,8 @@ class Worker:
         backfiller = Backfiller(self._rest, self._exchange, instrument, self._publisher, self._clock)
         silence = self._watch_silence(instrument, backfiller)
         self._pipeline = self._make_pipeline(instrument, backfiller)
-        context_it = (self._exchange, self._rest, self._publisher, self._telemetry, self._random)
-        watch = InstrumentWatch(self._config.id, instrument, self._pipeline.book, *context_it)
+        shared = (self._exchange, self._rest, self._publisher, self._telemetry, self._random)
+        watch = InstrumentWatch(self._config.id, instrument, self._pipeline.book, *shared)
         watch.publish()
         self._watch_keys(self._pipeline, watch)
         for stream in self._begun_anew:
@@ -231,7 +231,7 @@ class Worker:
             recorder=self._recorder,
             pipeline=self._pipeline,
             fast_path=self._make_fast_path(instrument, backfiller.trades),
-            pace=self._publisher,
+            back_pressure=self._publisher,
             telemetry=self._telemetry,
             clock=self._clock,
             timing=Timing(),
@@ -266,7 +266,7 @@ class Worker:
             exchange=self._exchange,
             instrument=instrument,
             rest=self._rest,
-            pace=self._publisher,
+            back_pressure=self._publisher,
             telemetry=self._telemetry,
             clock=self._clock,
             last_trade_ts=lambda: self._trades.last_ts,
@@ -282,8 +282,8 @@ class Worker:
             trades = backfiller.trades = TradeFlow(self._trades, stream, track(DataType.TRADE), *context)
         for interval, stream in self._streams.candles.items():
             sequence = self._candles[interval]
-            flow = CandleFlow(sequence, stream, track(DataType.CANDLES, interval), *context)
-            backfiller.candles[interval] = flow
+            candle_flow = CandleFlow(sequence, stream, track(DataType.CANDLES, interval), *context)
+            backfiller.candles[interval] = candle_flow
         tickers = TickerGate(self._config.max_backfill_wait)
         ways = Destinations(trades, backfiller.candles, tickers, track(DataType.ORDERBOOK), track(DataType.TICKER))
         book = BookSync(

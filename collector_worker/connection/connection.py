@@ -29,7 +29,7 @@ from collector_worker.exchanges.adapter import (
 from collector_worker.integrity.book_sync import BookRequest
 from collector_worker.integrity.fast_path import FastPath
 from collector_worker.integrity.router import Router
-from collector_worker.publish.buffer import Pace
+from collector_worker.publish.buffer import BackPressure
 from collector_worker.rest.client import RestClient
 from collector_worker.rest.rate_limits import RateLimiter
 from collector_worker.telemetry.recorder import FrameRecorder
@@ -85,7 +85,7 @@ class ConnectionContext(Struct, frozen=True):
     recorder: FrameRecorder | None
     pipeline: Router
     fast_path: FastPath | None
-    pace: Pace
+    back_pressure: BackPressure
     telemetry: Telemetry
     clock: Clock
     timing: Timing
@@ -157,7 +157,7 @@ class Connection:
                 self._on_only_socket()
             async with asyncio.TaskGroup() as tasks:
                 on_frame = self._on_frame if self._frame_entry is None else self._frame_entry.on_frame
-                tasks.create_task(socket.pump(on_frame, self._context.pace))
+                tasks.create_task(socket.pump(on_frame, self._context.back_pressure))
                 tasks.create_task(self._watch(socket, tasks))
                 for request in self._adapter.subscribe():
                     await self._send(socket, request)
@@ -383,7 +383,7 @@ class Connection:
             now_s = self._now_s()
             if self._frame_entry is not None:
                 self._last_frame_s = max(self._last_frame_s, self._frame_entry.seen_ns / 1e9)
-            if self._context.pace.paused:
+            if self._context.back_pressure.paused:
                 self._excuse(now_s)
             await self._keep_alive(socket, now_s)
             self._check_deadlines(now_s)

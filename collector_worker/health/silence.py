@@ -20,7 +20,7 @@ from math import inf
 from collector_worker.exchanges.adapter import ExchangeCollector, Instrument
 from collector_worker.exchanges.trusted_time import is_ahead
 from collector_worker.health.silence_limits import NS_PER_S, SilenceLimits
-from collector_worker.publish.buffer import Pace
+from collector_worker.publish.buffer import BackPressure
 from collector_worker.rest.client import RestClient
 from collector_worker.telemetry.telemetry import Telemetry
 from common.process.log import Failures, get_logger
@@ -82,7 +82,7 @@ class SilenceWatch:
         exchange: ExchangeCollector,
         instrument: Instrument,
         rest: RestClient,
-        pace: Pace,
+        back_pressure: BackPressure,
         telemetry: Telemetry,
         clock: Clock,
         last_trade_ts: Callable[[], int],
@@ -91,7 +91,7 @@ class SilenceWatch:
     ) -> None:
         self._types = types
         self._exchange, self._instrument, self._rest = exchange, instrument, rest
-        self._pace, self._telemetry, self._clock = pace, telemetry, clock
+        self._back_pressure, self._telemetry, self._clock = back_pressure, telemetry, clock
         self._last_trade_ts, self._fetch_missed, self._settle_s = last_trade_ts, fetch_missed, settle_s
         self._stalled: dict[DataType, float] = {}  # when that was found
         self._asked: list[DataType] = []  # what the last look was about
@@ -108,7 +108,7 @@ class SilenceWatch:
         """Look at all data types."""
         now_s, beat = self._clock.monotonic_s(), self._telemetry.beat
         self._observe(now_s)
-        if self._pace.paused:  # we do not read: what has not come is not the exchange's fault
+        if self._back_pressure.paused:  # we do not read: what has not come is not the exchange's fault
             for usual in self._types.values():
                 usual.excuse(now_s)
             return

@@ -5,8 +5,8 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 
 from collector_worker.exchanges.adapter import ExchangeCollector, Instrument
-from collector_worker.integrity.flows import CandleFlow, Flow, TradeFlow
-from collector_worker.publish.buffer import Pace
+from collector_worker.integrity.flows import CandleFlow, DataFlow, TradeFlow
+from collector_worker.publish.buffer import BackPressure
 from collector_worker.rest.client import RestClient
 from common.process.log import Failures
 from tickfleet._util.clock import Clock
@@ -19,14 +19,19 @@ class Backfiller:
     """Serves the requests of all flows of a collector, one after the other."""
 
     def __init__(
-        self, rest: RestClient, exchange: ExchangeCollector, instrument: Instrument, pace: Pace, clock: Clock
+        self,
+        rest: RestClient,
+        exchange: ExchangeCollector,
+        instrument: Instrument,
+        back_pressure: BackPressure,
+        clock: Clock,
     ) -> None:
         self.trades: TradeFlow | None = None
         self.candles: dict[str, CandleFlow] = {}
         self._rest = rest
         self._exchange = exchange
         self._instrument = instrument
-        self._pace = pace
+        self._back_pressure = back_pressure
         self._clock = clock
         self._attention = asyncio.Event()
         self._failures = Failures()
@@ -37,13 +42,13 @@ class Backfiller:
 
     def probe(self) -> None:
         """Look whether anything was missed, although the numbers show no hole."""
-        for flow in self._flows():
-            flow.probe()
+        for data_flow in self._flows():
+            data_flow.probe()
 
     def pass_time(self) -> None:
         """Let go what has waited long enough, whatever REST does."""
-        for flow in self._flows():
-            flow.pass_time()
+        for data_flow in self._flows():
+            data_flow.pass_time()
 
     async def run(self) -> None:
         """Serve until cancelled."""
@@ -51,25 +56,25 @@ class Backfiller:
             self._attention.clear()
             if self.trades is not None:
                 await self._serve(self.trades, self._fetch_trades)
-            for flow in self.candles.values():
-                await self._serve(flow, partial(self._fetch_candles, flow))
+            for data_flow in self.candles.values():
+                await self._serve(data_flow, partial(self._fetch_candles, data_flow))
             await self._rest_until_needed()
 
-    def _flows(self) -> list[Flow]:
-        trades: list[Flow] = [] if self.trades is None else [self.trades]
+    def _flows(self) -> list[DataFlow]:
+        trades: list[DataFlow] = [] if self.trades is None else [self.trades]
         return [*trades, *self.candles.values()]
 
-    async def _serve(self, flow: Flow, fetch: Callable[[int], Awaitable[None]]) -> None:
-        flow.pass_time()
-        while (number := flow.request()) is not None:
+    async def _serve(self, data_flow: DataFlow, fetch: Callable[[int], Awaitable[None]]) -> None:
+        data_flow.pass_time()
+        while (number := data_flow.request()) is not None:
             try:
                 await fetch(number)
             except ExchangeUnavailableError as error:
-                self._failures.warn("backfill_failed", error, what=flow.name, first=number)
-                flow.failed()
-            flow.pass_time()
-            if self._pace.paused:
-                await self._pace.resumed()
+                self._failures.warn("backfill_failed", error, what=data_flow.name, first=number)
+                data_flow.failed()
+            data_flow.pass_time()
+            if self._back_pressure.paused:
+                await self._back_pressure.resumed()
 
     async def _fetch_trades(self, first_id: int) -> None:
         if self.trades is None:
@@ -81,20 +86,20 @@ class Backfiller:
         more = bool(page) and int(page[-1].trade_id) >= first_id + self._exchange.trades_page - 1
         self.trades.on_page(page, more=more)
 
-    async def _fetch_candles(self, flow: CandleFlow, number: int) -> None:
-        flow.note_missing()
-        interval, now_ns = flow.sequence.interval, self._clock.now_ns()
-        path = self._exchange.candles_path(self._instrument, interval, flow.sequence.opens_at(number), now_ns)
+    async def _fetch_candles(self, data_flow: CandleFlow, number: int) -> None:
+        data_flow.note_missing()
+        interval, now_ns = data_flow.sequence.interval, self._clock.now_ns()
+        path = self._exchange.candles_path(self._instrument, interval, data_flow.sequence.opens_at(number), now_ns)
         answer = await self._rest.fetch(path, self._exchange.rest_units(path))
         page = answer.read(lambda body: self._exchange.read_candles(body, interval, self._clock.now_ns()))
-        last_ns = flow.sequence.opens_at(
+        last_ns = data_flow.sequence.opens_at(
             number + self._exchange.candles_page - 2
         )  # where the last bar of all is running
-        flow.on_page(page, more=bool(page) and page[-1].open_time >= last_ns)
+        data_flow.on_page(page, more=bool(page) and page[-1].open_time >= last_ns)
 
     async def _rest_until_needed(self) -> None:
         """Wait for the next moment that matters."""
-        moments = [at_s for flow in self._flows() if (at_s := flow.next_at_s) is not None]
+        moments = [at_s for data_flow in self._flows() if (at_s := data_flow.next_at_s) is not None]
         pause_s = min(moments, default=self._clock.monotonic_s() + _NEVER_S) - self._clock.monotonic_s()
         try:
             async with asyncio.timeout(max(0.0, pause_s)):

@@ -29,7 +29,7 @@ class FastPath:
         self,
         made_of: Compiled,
         shape: TradeShape,
-        flow: TradeFlow,
+        trade_flow: TradeFlow,
         stream: Stream,
         publisher: Publisher,
         telemetry: Telemetry,
@@ -37,7 +37,7 @@ class FastPath:
         self._made_of = made_of
         self._parser = made_of.parser(shape, stream.key_bytes, *stream.trade_beginnings, stream.bound_every, LAG_EVERY)
         self._beginning = shape.beginning
-        self._flow = flow
+        self._trade_flow = trade_flow
         self._stream = stream
         self._publisher = publisher
         self._telemetry = telemetry
@@ -60,7 +60,7 @@ class FastPath:
 
     def _hand_over(self, frame_entry: "FrameEntry") -> bool:
         self.end()
-        last_id, ids, last_ts = self._flow.can_hand_over_from, self._stream.ids, self._flow.sequence.last_ts
+        last_id, ids, last_ts = self._trade_flow.can_hand_over_from, self._stream.ids, self._trade_flow.sequence.last_ts
         if last_id is None or max(last_id, ids.last_ms, ids.last_n, last_ts) > _MOST:
             return False
         sender = self._publisher.hand_over(self._made_of.sender)
@@ -76,7 +76,7 @@ class FastPath:
         taken, lags_us = parser.take_tally()
         if taken:
             self._stream.passed_by(parser.last_id, parser.last_ms, parser.last_n)
-            self._flow.passed_by(taken, parser.last_id, parser.last_ts, parser.recv_ns)
+            self._trade_flow.passed_by(taken, parser.last_id, parser.last_ts, parser.recv_ns)
             self._telemetry.passed_by(taken, lags_us, parser.recv_ns)
 
     def end(self) -> None:

@@ -24,10 +24,10 @@ ID_RESET = "id_reset"
 REFUSING_S = 10.0
 """What repeats old items for longer than this is no reconnect: nothing new comes any more, or what comes is garbage."""
 
-Tape = TypeVar("Tape", bound=TradeSequence | CandleSequence)
+Sequenced = TypeVar("Sequenced", bound=TradeSequence | CandleSequence)
 
 
-class Flow(Protocol):
+class DataFlow(Protocol):
     """What the backfill needs of a flow."""
 
     name: str
@@ -54,12 +54,12 @@ class Flow(Protocol):
         ...
 
 
-class _FlowOf(ABC, Generic[Tape]):
+class _FlowOf(ABC, Generic[Sequenced]):
     """What both flows share: a sequence decides, its stream and its ledger are told."""
 
     def __init__(
         self,
-        sequence: Tape,
+        sequence: Sequenced,
         stream: Stream,
         track: CoverageTrack,
         publisher: Publisher,
@@ -83,25 +83,25 @@ class _FlowOf(ABC, Generic[Tape]):
             track.continues(*sequence.reached)
 
     def request(self) -> int | None:
-        """See ``Flow``."""
+        """See ``DataFlow``."""
         return self.sequence.sequence.request(self._now_s())
 
     def failed(self) -> None:
-        """See ``Flow``."""
+        """See ``DataFlow``."""
         self.sequence.sequence.failed(self._now_s())
 
     def probe(self) -> None:
-        """See ``Flow``."""
+        """See ``DataFlow``."""
         self.sequence.sequence.probe(self._now_s())
         self._look()
 
     @property
     def next_at_s(self) -> float | None:
-        """See ``Flow``."""
+        """See ``DataFlow``."""
         return self.sequence.next_at_s()
 
     def pass_time(self) -> None:
-        """See ``Flow``."""
+        """See ``DataFlow``."""
         self._pass(self.sequence.due(self._now_s()))
         if self._refused and self._refused[1] - self._refused[0] >= REFUSING_S:
             self._telemetry.trouble(self._about, f"{self.name} arrive, but none continues where their stream ends")
@@ -138,7 +138,7 @@ class _FlowOf(ABC, Generic[Tape]):
         gap = Gap(ts_event=now_ns, ts_recv=now_ns, reason=reason, **bounds)  # type: ignore[arg-type]
         self._publisher.publish(self._stream, gap)
 
-    def _goes_on(self) -> None:
+    def _continues(self) -> None:
         """An item was passed on, after others could not be."""
         self._refused = []
         self._telemetry.settled(self._about)
@@ -164,13 +164,13 @@ class TradeFlow(_FlowOf[TradeSequence]):
     def passed_by(self, taken: int, last_id: int, last_ts: int, recv_ns: int) -> None:
         """Trades went into the stream by another way: how many, the last number, the latest time and receipt (ns)."""
         if self._refused:
-            self._goes_on()
+            self._continues()
         self.sequence.passed_by(last_id, last_ts)
         self._progress.count += taken
         self._track.passed(last_ts, recv_ns, last_id)
 
     def request(self) -> int | None:
-        """See ``Flow``."""
+        """See ``DataFlow``."""
         self._stream.withdraw_ids()
         return self.sequence.request(self._now_s())
 
@@ -223,7 +223,7 @@ class TradeFlow(_FlowOf[TradeSequence]):
 
     def _pass_trade(self, trade: Trade, number: int) -> None:
         if self._refused:
-            self._goes_on()
+            self._continues()
         self.sequence.last_ts = max(time_of(trade), self.sequence.last_ts)
         self._progress.count += 1
         if self._publisher.publish(self._stream, trade) is None:  # the buffer has become full meanwhile
@@ -290,7 +290,7 @@ class CandleFlow(_FlowOf[CandleSequence]):
                 self._track.lost(what, LOST)
                 continue
             if self._refused:
-                self._goes_on()
+                self._continues()
             found_room = self._publish(item)
             if item.closed and found_room:
                 self._track.passed(item.close_time, item.ts_recv)

@@ -19,7 +19,7 @@ _ENTRY_OVERHEAD_BYTES = 160
 _REFILL_BYTES = 4 * 1024 * 1024
 
 
-class Pace(Protocol):
+class BackPressure(Protocol):
     """What is behind the reader, and may need time."""
 
     @property

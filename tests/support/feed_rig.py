@@ -91,7 +91,7 @@ class Rig:
             recorder=None,
             pipeline=self.pipeline,
             fast_path=None,
-            pace=self.publisher,
+            back_pressure=self.publisher,
             telemetry=self.telemetry,
             clock=clock,
             timing=timing,

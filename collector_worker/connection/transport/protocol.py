@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import NoReturn, Protocol
 from urllib.parse import urljoin, urlsplit
 
-from collector_worker.publish.buffer import Pace
+from collector_worker.publish.buffer import BackPressure
 from common.network.http_status import MOVED, meaning_of, seconds
 from tickfleet._util.causes import cause_of
 from tickfleet.errors import InvalidConfigurationError, TurnedAwayError
@@ -35,8 +35,8 @@ _NO_CODE = 1005
 class Socket(Protocol):
     """One open connection."""
 
-    async def pump(self, on_frame: Callable[[bytes], None], pace: Pace) -> NoReturn:
-        """Hand every incoming frame to ``on_frame``, in order, until the connection ends; read no faster than ``pace``.
+    async def pump(self, on_frame: Callable[[bytes], None], back_pressure: BackPressure) -> NoReturn:
+        """Hand every incoming frame to ``on_frame``, in order, until the connection ends, and wait while ``paused``.
 
         A frame is a whole message: fragments come joined, text as its UTF-8. Frames that came before this was called
         come first.

@@ -1,9 +1,9 @@
 """A socket of the ``picows`` library, and the only owner of it.
 
 Frames are handed on inside the event loop's callback that has read them: no task, queue or future per frame. The price
-is that this file does what a queue would do for it. While the pump does not read (before it begins, while ``pace`` asks
-for a pause, after it was cancelled) the transport is paused, and what the library has already parsed of the bytes read
-with the last good frame is held; that is less than one read buffer.
+is that this file does what a queue would do for it. While the pump does not read (before it begins, under back pressure, after it
+was cancelled) the transport is paused, and what the library has already parsed of the bytes read with the last good
+frame is held; that is less than one read buffer.
 
 It builds on the event loop's own transports. Under TLS uvloop's drop what has been received and not handed on when the
 other side ends the connection; what is lost of it is fetched again or begins anew as after any end.
@@ -44,7 +44,7 @@ from collector_worker.connection.transport.protocol import (
     turned_away,
     unreachable,
 )
-from collector_worker.publish.buffer import Pace
+from collector_worker.publish.buffer import BackPressure
 from common.process.log import get_logger
 from tickfleet._util.dial import dial
 from tickfleet.errors import ConnectionLostError
@@ -123,17 +123,17 @@ class PicowsSocket:
         self._close_timeout_s = close_timeout_s
         self._pings = count()
 
-    async def pump(self, on_frame: Callable[[bytes], None], pace: Pace) -> NoReturn:
+    async def pump(self, on_frame: Callable[[bytes], None], back_pressure: BackPressure) -> NoReturn:
         """See ``Socket.pump``."""
         held = self._listener.held
         while True:
             while held:
                 on_frame(held.popleft())
-                if pace.paused:
-                    await pace.resumed()
-            await self._listener.flow(on_frame, pace)
-            if pace.paused:
-                await pace.resumed()
+                if back_pressure.paused:
+                    await back_pressure.resumed()
+            await self._listener.read_frames(on_frame, back_pressure)
+            if back_pressure.paused:
+                await back_pressure.resumed()
 
     async def send(self, text: str) -> None:
         """See ``Socket.send``."""
@@ -176,7 +176,7 @@ class _Listener(WSListener):
         self.pings: dict[bytes, Callable[[], None]] = {}
         """By payload, in the order sent: who waits for an answer."""
         self._on_frame: Callable[[bytes], None] | None = None
-        self._pace: Pace | None = None
+        self._back_pressure: BackPressure | None = None
         self._fragments: bytearray | None = None
         self._lost = ""
         self._failure: BaseException | None = None
@@ -185,14 +185,14 @@ class _Listener(WSListener):
 
     # --- for the socket ------------------------------------------------------------------------------------------
 
-    async def flow(self, on_frame: Callable[[bytes], None], pace: Pace) -> None:
-        """Hand on every frame as it is read, until ``pace`` is paused.
+    async def read_frames(self, on_frame: Callable[[bytes], None], back_pressure: BackPressure) -> None:
+        """Hand on every frame as it is read, until ``back_pressure`` is paused.
 
         Raises:
             ConnectionLostError: The connection has ended, and all that it has brought is handed on.
         """
         if not self._lost and self._failure is None:
-            self._on_frame, self._pace = on_frame, pace
+            self._on_frame, self._back_pressure = on_frame, back_pressure
             self._wake = asyncio.get_running_loop().create_future()
             self.transport.underlying_transport.resume_reading()
             try:
@@ -249,7 +249,7 @@ class _Listener(WSListener):
                     self._put_aside(frame.get_payload_as_bytes())
                     return
                 on_frame(frame.get_payload_as_bytes())
-                if self._pace.paused:  # type: ignore[union-attr]  # it comes with on_frame
+                if self._back_pressure.paused:  # type: ignore[union-attr]  # it comes with on_frame
                     self._hold()
             else:
                 self._on_unusual(transport, frame)
@@ -313,11 +313,11 @@ class _Listener(WSListener):
         if not frame.fin:
             return
         self._fragments = None
-        if self._on_frame is None or self._pace is None:
+        if self._on_frame is None or self._back_pressure is None:
             self._put_aside(bytes(joined))
             return
         self._on_frame(bytes(joined))
-        if self._pace.paused:
+        if self._back_pressure.paused:
             self._hold()
 
     def _on_pong(self, payload: bytes) -> None:

@@ -21,7 +21,7 @@ from collector_worker.connection.transport.protocol import (
     turned_away,
     unreachable,
 )
-from collector_worker.publish.buffer import Pace
+from collector_worker.publish.buffer import BackPressure
 from tickfleet._util.dial import dial
 from tickfleet.errors import ConnectionLostError
 
@@ -89,14 +89,14 @@ class WebsocketsSocket:
     def __init__(self, connection: ClientConnection) -> None:
         self._connection = connection
 
-    async def pump(self, on_frame: Callable[[bytes], None], pace: Pace) -> NoReturn:
+    async def pump(self, on_frame: Callable[[bytes], None], back_pressure: BackPressure) -> NoReturn:
         """See ``Socket.pump``."""
         recv = self._connection.recv
         try:
             while True:
                 on_frame(await recv(decode=False))
-                if pace.paused:
-                    await pace.resumed()
+                if back_pressure.paused:
+                    await back_pressure.resumed()
         except websockets.ConnectionClosed as error:
             raise ConnectionLostError(_how_closed(self._connection, error)) from error
 

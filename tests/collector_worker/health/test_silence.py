@@ -58,7 +58,7 @@ class Rig:
         self.telemetry = Telemetry(config, clock.now_ns())
         self.beat = self.telemetry.beat
         self.rest: Shelf = shelf(*answers)
-        self.pace = Ease()
+        self.back_pressure = Ease()
         self.flowing: set[DataType] = set(self.floors)
         self.last_trade_ts = clock.now_ns()
         self.fetches = 0
@@ -67,7 +67,7 @@ class Rig:
             exchange=BinanceSpot(config),
             instrument=Instrument(symbol="", native="BTCUSDT", state="", tick_size="", lot_size="", min_size=""),
             rest=self.rest,
-            pace=self.pace,
+            back_pressure=self.back_pressure,
             telemetry=self.telemetry,
             clock=clock,
             last_trade_ts=lambda: self.last_trade_ts,
@@ -326,9 +326,9 @@ async def test_there_are_no_looks_without_a_connection_or_while_we_do_not_read(c
         await rig.live(100)
         rig.connect()
         await rig.live(25)
-        rig.pace.paused = True
+        rig.back_pressure.paused = True
         await rig.live(100)
-        rig.pace.paused = False
+        rig.back_pressure.paused = False
         await rig.live(30)
     assert rig.rest.requests == []
 
@@ -369,7 +369,7 @@ async def test_a_new_connection_heals_it() -> None:
             exchange=sockets.exchange,
             instrument=sockets.context.instrument,
             rest=shelf(newer),
-            pace=sockets.publisher,
+            back_pressure=sockets.publisher,
             telemetry=sockets.telemetry,
             clock=clock,
             last_trade_ts=lambda: START_MS * 1_000_000,

@@ -37,7 +37,7 @@ async def loop_turns() -> None:
 
 
 class Ease:
-    """A pace that the test sets."""
+    """A back_pressure that the test sets."""
 
     def __init__(self) -> None:
         self.paused = False
@@ -55,8 +55,8 @@ class Rig(FlowRig):
         self.rest = rest or shelf(*answers)
         exchange = BinanceSpot(ExchangeCollectorConfig("binance", "BTC-USDT", (DataType.TRADE,)))
         exchange.trades_page = 3
-        self.pace = Ease()
-        self.backfiller = Backfiller(self.rest, exchange, INSTRUMENT, self.pace, clock)
+        self.back_pressure = Ease()
+        self.backfiller = Backfiller(self.rest, exchange, INSTRUMENT, self.back_pressure, clock)
         self.on_look = self.backfiller.look
 
     @asynccontextmanager
@@ -225,14 +225,14 @@ async def test_ids_that_jump_where_rest_has_nothing_between(clock: ManualClock) 
 async def test_it_waits_while_redis_is_behind(clock: ManualClock) -> None:
     rig = Rig(clock, trades(11, 12, 13), trades(14, 15))
     trade_flow = rig.backfiller.trades = rig.trades(10)
-    rig.pace.paused = True
+    rig.back_pressure.paused = True
     async with rig.fetching():
         trade_flow.on_live(trade(16))
         await rig.pass_time(0.3)
         await until(lambda: len(rig.ids) == 3)
         await loop_turns()
         assert len(rig.paths) == 1
-        rig.pace.resume.set()
+        rig.back_pressure.resume.set()
         await until(lambda: len(rig.ids) == 6)
 
 

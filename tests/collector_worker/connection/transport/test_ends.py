@@ -178,9 +178,9 @@ async def test_a_farewell_in_the_middle_of_a_pause(each_transport: str) -> None:
     frames: list[bytes] = []
     async with asyncio.timeout(PATIENCE_S), RawServer(script) as server:
         socket = await open_socket(each_transport, server.url, close_timeout_s=0.05)
-        pace = Congestion()
-        pumping = asyncio.ensure_future(socket.pump(frames.append, pace))
-        await pace.awaited.wait()
+        back_pressure = Congestion()
+        pumping = asyncio.ensure_future(socket.pump(frames.append, back_pressure))
+        await back_pressure.awaited.wait()
         pumping.cancel()
         await asyncio.wait([pumping])
         await socket.close()

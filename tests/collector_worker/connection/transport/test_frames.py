@@ -7,7 +7,7 @@ import pytest
 
 from collector_worker.connection.transport import open_socket
 from collector_worker.connection.transport.protocol import MAX_FRAME_BYTES, Socket
-from collector_worker.publish.buffer import Pace
+from collector_worker.publish.buffer import BackPressure
 from tests.support.paces import Congestion, Ease, Hiccups
 from tests.support.raw_ws_server import (
     BINARY,
@@ -30,10 +30,10 @@ CLOSED = "the exchange closed the connection (code 1000)"
 BROKEN = "the connection broke"
 
 
-async def end_of(socket: Socket, on_frame: Callable[[bytes], None], pace: Pace | None = None) -> str:
+async def end_of(socket: Socket, on_frame: Callable[[bytes], None], back_pressure: BackPressure | None = None) -> str:
     """Pump until the connection ends; why it did."""
     with pytest.raises(ConnectionLostError) as lost:
-        await socket.pump(on_frame, pace or Ease())
+        await socket.pump(on_frame, back_pressure or Ease())
     return str(lost.value)
 
 
@@ -174,32 +174,32 @@ MANY = [b"%d" % number for number in range(500)]
 @pytest.mark.parametrize("each", [1, 7, 499])
 async def test_pauses_in_the_middle_of_what_was_read_lose_and_move_nothing(each_transport: str, each: int) -> None:
     frames: list[bytes] = []
-    pace = Hiccups(frames, each)
+    back_pressure = Hiccups(frames, each)
     script = says(b"".join(frame(TEXT, payload) for payload in MANY) + closing(1000))
     async with asyncio.timeout(PATIENCE_S), RawServer(script) as server:
         socket = await open_socket(each_transport, server.url)
-        assert await end_of(socket, frames.append, pace) == CLOSED
+        assert await end_of(socket, frames.append, back_pressure) == CLOSED
         await socket.close()
     assert frames == MANY
-    assert (pace.pauses >= len(MANY) // each, pace.moved) == (True, 0)
+    assert (back_pressure.pauses >= len(MANY) // each, back_pressure.moved) == (True, 0)
 
 
 async def test_a_fragmented_message_may_cause_a_pause_too(each_transport: str) -> None:
     frames: list[bytes] = []
-    pace = Hiccups(frames, 1)
+    back_pressure = Hiccups(frames, 1)
     halves = [frame(TEXT, b"a", fin=False) + frame(CONTINUATION, payload) for payload in MANY[:20]]
     async with asyncio.timeout(PATIENCE_S), RawServer(says(b"".join(halves) + closing(1000))) as server:
         socket = await open_socket(each_transport, server.url)
-        assert await end_of(socket, frames.append, pace) == CLOSED
+        assert await end_of(socket, frames.append, back_pressure) == CLOSED
         await socket.close()
     assert frames == [b"a" + payload for payload in MANY[:20]]
-    assert (pace.pauses >= 20, pace.moved) == (True, 0)
+    assert (back_pressure.pauses >= 20, back_pressure.moved) == (True, 0)
 
 
 async def test_a_pause_reaches_the_server(each_transport: str) -> None:
     """It cannot send without end while nothing is taken from the socket."""
     frames: list[bytes] = []
-    pace = Congestion()
+    back_pressure = Congestion()
     block = b"x" * 100_000
     sent = 0
 
@@ -213,16 +213,16 @@ async def test_a_pause_reaches_the_server(each_transport: str) -> None:
 
     async with asyncio.timeout(PATIENCE_S), RawServer(script) as server, asyncio.TaskGroup() as tasks:
         socket = await open_socket(each_transport, server.url)
-        pumping = tasks.create_task(end_of(socket, lambda each: frames.append(each[:1]), pace))
-        await pace.awaited.wait()
+        pumping = tasks.create_task(end_of(socket, lambda each: frames.append(each[:1]), back_pressure))
+        await back_pressure.awaited.wait()
         before = -1
         while before != sent:  # until it is stuck
             before = sent
             for _ in range(100):
                 await asyncio.sleep(0)
         assert (frames, sent < 1_000) == ([b"x"], True)
-        pace.paused = False
-        pace.granted.set()
+        back_pressure.paused = False
+        back_pressure.granted.set()
         assert await pumping == CLOSED
         await socket.close()
     assert len(frames) == 1_000

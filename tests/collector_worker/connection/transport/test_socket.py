@@ -5,7 +5,7 @@ import pytest
 
 from collector_worker.connection.transport import open_socket
 from collector_worker.connection.transport.protocol import MAX_FRAME_BYTES, Socket
-from collector_worker.publish.buffer import Pace
+from collector_worker.publish.buffer import BackPressure
 from tests.support.paces import Congestion, Ease
 from tests.support.ports import free_port
 from tests.support.proxies import set_dead_proxies
@@ -139,7 +139,7 @@ async def test_close_is_polite(each_transport: str) -> None:
 
 async def test_no_frame_is_read_while_the_pace_asks_for_a_pause(each_transport: str) -> None:
     frames: list[bytes] = []
-    pace = Congestion()
+    back_pressure = Congestion()
 
     async def script(peer: Peer) -> None:
         await peer.send("one", "two", "three")
@@ -147,19 +147,19 @@ async def test_no_frame_is_read_while_the_pace_asks_for_a_pause(each_transport: 
 
     async with asyncio.timeout(PATIENCE_S), ScriptedServer(script) as server, asyncio.TaskGroup() as tasks:
         socket = await open_socket(each_transport, server.url)
-        pumping = tasks.create_task(_lost(socket, frames.append, pace))
-        await pace.awaited.wait()
+        pumping = tasks.create_task(_lost(socket, frames.append, back_pressure))
+        await back_pressure.awaited.wait()
         assert frames == [b"one"]
-        pace.paused = False
-        pace.granted.set()
+        back_pressure.paused = False
+        back_pressure.granted.set()
         await pumping
         await socket.close()
     assert frames == [b"one", b"two", b"three"]
 
 
-async def _lost(socket: Socket, on_frame: Callable[[bytes], None], pace: Pace) -> None:
+async def _lost(socket: Socket, on_frame: Callable[[bytes], None], back_pressure: BackPressure) -> None:
     with pytest.raises(ConnectionLostError):
-        await socket.pump(on_frame, pace)
+        await socket.pump(on_frame, back_pressure)
 
 
 async def test_an_error_of_the_handler_comes_through_as_it_is(each_transport: str) -> None:

@@ -50,15 +50,15 @@ async def says_nothing(peer: RawPeer) -> None:
 @pytest.mark.parametrize("each", [10_000, 7])
 async def test_frames_come_over_tls_at_any_pace(each_transport: str, authority: trustme.CA, each: int) -> None:
     frames: list[bytes] = []
-    pace = Hiccups(frames, each)
+    back_pressure = Hiccups(frames, each)
     tls = certified(authority, "127.0.0.1")
     async with asyncio.timeout(PATIENCE_S), RawServer(talks, tls) as server:
         socket = await open_socket(each_transport, server.url)
         with pytest.raises(ConnectionLostError) as lost:
-            await socket.pump(frames.append, pace)
+            await socket.pump(frames.append, back_pressure)
         await socket.close()
     assert str(lost.value) == "the exchange closed the connection (code 1000)"
-    assert (frames, pace.moved) == ([b"first", *MANY], 0)
+    assert (frames, back_pressure.moved) == ([b"first", *MANY], 0)
 
 
 @pytest.mark.usefixtures("trusted")
