@@ -108,7 +108,7 @@ class Worker:
         )
         self._pipeline: Router | None = None
         self._failures = Failures()
-        self._usual: dict[DataType, SilenceLimits] = {}
+        self._silence_limits: dict[DataType, SilenceLimits] = {}
         self._rest = RestClient(
             config.address.rest, self._rate_limiter, config.rates.rest, self._recorder, self._telemetry
         )
@@ -195,7 +195,9 @@ class Worker:
         if self._by_hand:
             await heed_other(self._pipe, self._config.id, self._telemetry.beat.run_id, ends_it=not self._asks)
         await self._pipe.take_fence(keys.writer(self._config.id))
-        self._usual = self._usual or self._what_is_usual(await read_former(self._pipe, self._config.id))
+        self._silence_limits = self._silence_limits or self._first_limits(
+            await read_former(self._pipe, self._config.id)
+        )
         run = NewRun(
             config=self._config,
             pipe=self._pipe,
@@ -250,19 +252,19 @@ class Worker:
         kept.keep(keys.instrument(self._config.id).encode(), Kept(instrument.publish))
         self._publisher.watch(kept)
 
-    def _what_is_usual(self, former_beat: dict[str, str]) -> dict[DataType, SilenceLimits]:
+    def _first_limits(self, former_beat: dict[str, str]) -> dict[DataType, SilenceLimits]:
         """What an earlier run has learnt, else the floors; it is in every heartbeat of this run."""
         beat, now_s = self._telemetry.beat, self._clock.monotonic_s()
         floors = floors_of(self._config.health_check_interval, self._exchange.feeds())
         former_s = limits_of_former_run(former_beat, beat.config_id)
-        usual = {each: SilenceLimits(floor, now_s, former_s.get(each, 0.0)) for each, floor in floors.items()}
-        for each in usual:
-            beat.progress[each].silence_limit = usual[each].limit_ns
-        return usual
+        limits = {each: SilenceLimits(floor, now_s, former_s.get(each, 0.0)) for each, floor in floors.items()}
+        for each in limits:
+            beat.progress[each].silence_limit = limits[each].limit_ns
+        return limits
 
     def _watch_silence(self, instrument: Instrument, backfiller: Backfiller) -> SilenceWatch:
         return SilenceWatch(
-            self._usual,
+            self._silence_limits,
             exchange=self._exchange,
             instrument=instrument,
             rest=self._rest,
@@ -274,7 +276,7 @@ class Worker:
         )
 
     def _make_pipeline(self, instrument: Instrument, backfiller: Backfiller) -> Router:
-        context = (self._publisher, self._telemetry, self._clock, backfiller.look)
+        context = (self._publisher, self._telemetry, self._clock, backfiller.wake)
         wanted, track = self._config.data_types, self._ledger.track
         trades = None
         if DataType.TRADE in wanted:

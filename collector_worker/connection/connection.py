@@ -433,10 +433,12 @@ class Connection:
         if self._unconfirmed and unanswered and not self._again.waiting:
             names = ", ".join(sorted(channel.name for channel in self._unconfirmed))
             raise SubscriptionTimeoutError(f"the exchange did not confirm the subscription of {names}")
-        mute_s = self._context.telemetry.mute_s
-        mute = [channel.name for channel in self._feed.channels if mute_s.get(channel.data_type, 0.0) > self._opened_s]
-        if mute:
-            raise FeedSilentError(f"the exchange has newer data than it sends ({', '.join(mute)})")
+        stalled_s = self._context.telemetry.stalled_s
+        stalled = [
+            channel.name for channel in self._feed.channels if stalled_s.get(channel.data_type, 0.0) > self._opened_s
+        ]
+        if stalled:
+            raise FeedSilentError(f"the exchange has newer data than it sends ({', '.join(stalled)})")
         silent = [channel for channel, seen_s in self._seen_s.items() if now_s - seen_s > channel.silence_limit_s]
         for channel in silent:
             if channel in self._resubscribed:

@@ -78,9 +78,9 @@ class InstrumentWatch:
             settled = self._traded and not self._known.crossed_is_legal
             pause_s = self._rhythm.every_s if settled else self._rhythm.soon_s
             await asyncio.sleep(pause_s * self._random.uniform(0.75, 1.25))
-            await self._look()
+            await self._refresh()
 
-    async def _look(self) -> None:
+    async def _refresh(self) -> None:
         path = self._exchange.instrument_path(self._known)
         try:
             answer = await self._rest.fetch(path, self._exchange.rest_units(path))

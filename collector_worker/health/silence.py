@@ -1,16 +1,16 @@
-"""Is a feed that brings nothing quiet, or mute? Found out by the worker itself, before anybody restarts it.
+"""Is a feed that brings nothing quiet, or stalled? Found out by the worker itself, before anybody restarts it.
 
-What is silent for longer than usual (``usual``) on a connection that is up:
+What is silent for longer than usual (``silence_limits``) on a connection that is up:
 
 | seen | then |
 | --- | --- |
-| a trade has come, and no book, ticker or bar after it within their limit | mute: each trade moves all three |
-| a promise of the protocol is long broken, resubscribing did not help | mute |
-| REST has a trade that is newer than what the socket brought, and it does not come within seconds either | mute |
+| a trade has come, and no book, ticker or bar after it within their limit | stalled: each trade moves all three |
+| a promise of the protocol is long broken, resubscribing did not help | stalled |
+| REST has a trade that is newer than what the socket brought, and it does not come within seconds either | stalled |
 | REST has nothing newer | the market rests; looked at again later and later, at least every ten minutes |
 
-The sockets that carry a mute data type are connected anew, later and later too, and what was missed is fetched. All of
-this is in the heartbeat: ``rest_look``, ``mute``, ``mute_reconnects``.
+The sockets that carry a stalled data type are connected anew, later and later too, and what was missed is fetched. All
+of this is in the heartbeat: ``rest_look``, ``mute``, ``mute_reconnects``.
 """
 
 import asyncio
@@ -94,9 +94,9 @@ class SilenceWatch:
         self._back_pressure, self._telemetry, self._clock = back_pressure, telemetry, clock
         self._last_trade_ts, self._fetch_missed, self._settle_s = last_trade_ts, fetch_missed, settle_s
         self._stalled: dict[DataType, float] = {}  # when that was found
-        self._asked: list[DataType] = []  # what the last look was about
+        self._looked_for: list[DataType] = []  # what the last look was about
         self._looked_s = -inf
-        first_s = min(usual.floor.limit_s for usual in types.values())
+        first_s = min(limits.floor.limit_s for limits in types.values())
         self._looks = _Paced(GrowingPause(first_s, PAUSE_CAP_S))
         self._finds = _Paced(GrowingPause(first_s, PAUSE_CAP_S))
         self._due = asyncio.Event()
@@ -109,29 +109,29 @@ class SilenceWatch:
         now_s, beat = self._clock.monotonic_s(), self._telemetry.beat
         self._observe(now_s)
         if self._back_pressure.paused:  # we do not read: what has not come is not the exchange's fault
-            for usual in self._types.values():
-                usual.excuse(now_s)
+            for limits in self._types.values():
+                limits.excuse(now_s)
             return
         self._forget_what_is_over(now_s)
         if not beat.connected_since:
             return
-        if self._finds.due(now_s) and (mute := self._proven_stalled(now_s)):
-            self._found_stalled(mute, now_s, "it follows no trade, or the protocol promises more")
+        if self._finds.due(now_s) and (stalled := self._proven_stalled(now_s)):
+            self._found_stalled(stalled, now_s, "it follows no trade, or the protocol promises more")
         elif self._looks.due(now_s) and self._silent(now_s):
             self._due.set()
 
     def _observe(self, now_s: float) -> None:
         self._telemetry.gather()
         beat = self._telemetry.beat
-        for data_type, usual in self._types.items():
+        for data_type, limits in self._types.items():
             progress = beat.progress[data_type]
-            usual.observe(progress.last_event_at, beat.connected_since, now_s)
-            progress.silence_limit = usual.limit_ns
+            limits.observe(progress.last_event_at, beat.connected_since, now_s)
+            progress.silence_limit = limits.limit_ns
         trades = self._types.get(DataType.TRADE)
         if trades is not None and trades.event_s == now_s:
-            for usual in self._types.values():
-                if usual.overtaken_s is None and usual.event_s < now_s:
-                    usual.overtaken_s = now_s
+            for limits in self._types.values():
+                if limits.overtaken_s is None and limits.event_s < now_s:
+                    limits.overtaken_s = now_s
 
     def _forget_what_is_over(self, now_s: float) -> None:
         beat, silent = self._telemetry.beat, self._silent(now_s)
@@ -152,27 +152,27 @@ class SilenceWatch:
                 self._looks.reset()
 
     def _moved_since_look(self) -> bool:
-        reference = [DataType.TRADE] if DataType.TRADE in self._types else self._asked
+        reference = [DataType.TRADE] if DataType.TRADE in self._types else self._looked_for
         return any(self._types[each].event_s > self._looked_s for each in reference)
 
     def _silent(self, now_s: float) -> list[DataType]:
         """What only a look can tell about; where the protocol promises an entry, the connection sees to it itself."""
-        return [each for each, usual in self._types.items() if not usual.floor.promised and usual.is_silent(now_s)]
+        return [each for each, limits in self._types.items() if not limits.floor.promised and limits.is_silent(now_s)]
 
     def _proven_stalled(self, now_s: float) -> list[DataType]:
         """Those that have not followed a trade, and those whose promise is long broken."""
         return [
             each
-            for each, usual in self._types.items()
-            if (usual.overtaken_s is not None and now_s - usual.overtaken_s > usual.limit_s)
-            or (usual.floor.promised and usual.waited_s > PROMISES_BROKEN * usual.floor.limit_s)
+            for each, limits in self._types.items()
+            if (limits.overtaken_s is not None and now_s - limits.overtaken_s > limits.limit_s)
+            or (limits.floor.promised and limits.waited_s > PROMISES_BROKEN * limits.floor.limit_s)
         ]
 
     def _found_stalled(self, types: Iterable[DataType], now_s: float, why: str) -> None:
         """Have the sockets connected anew that carry these, and what was missed fetched."""
         beat = self._telemetry.beat
         for each in types:
-            self._telemetry.mute_s[each] = now_s
+            self._telemetry.stalled_s[each] = now_s
             self._types[each].excuse(now_s)
         self._now_stalled({**dict.fromkeys(types, now_s), **self._stalled})
         beat.mute_reconnects += 1
@@ -180,10 +180,10 @@ class SilenceWatch:
         get_logger().warning("feed_stalled", data_types=beat.mute, why=why, reconnects=beat.mute_reconnects)
         self._fetch_missed()
 
-    def _now_stalled(self, mute: dict[DataType, float]) -> None:
-        self._stalled, beat = mute, self._telemetry.beat
-        beat.mute = _names(mute)
-        if not mute:
+    def _now_stalled(self, stalled: dict[DataType, float]) -> None:
+        self._stalled, beat = stalled, self._telemetry.beat
+        beat.mute = _names(stalled)
+        if not stalled:
             beat.mute_reconnects = 0
 
     # --- looks ---------------------------------------------------------------------------------------------------
@@ -192,16 +192,16 @@ class SilenceWatch:
         """Look where that is due, until cancelled."""
         while True:
             await self._due.wait()
-            await self._look()
+            await self._ask_rest()
             self._due.clear()
 
-    async def _look(self) -> None:
+    async def _ask_rest(self) -> None:
         now_s, beat = self._clock.monotonic_s(), self._telemetry.beat
         silent = self._silent(now_s)
         if not silent:
             return
         self._looks.note_done(now_s)
-        since_s = {each: usual.since_s for each, usual in self._types.items() if each in (*silent, DataType.TRADE)}
+        since_s = {each: limits.since_s for each, limits in self._types.items() if each in (*silent, DataType.TRADE)}
         try:
             newest_ts = await self._newest_trade_ts()
         except ExchangeUnavailableError as error:
@@ -209,9 +209,9 @@ class SilenceWatch:
                 beat.rest_look = RestLook.FAILED
             self._failures.warn("look_failed", error)
             return
-        looked_at, self._looked_s, self._asked = self._clock.now_ns(), self._clock.monotonic_s(), silent
-        behind = self._behind(newest_ts, since_s)
-        if not behind:
+        looked_at, self._looked_s, self._looked_for = self._clock.now_ns(), self._clock.monotonic_s(), silent
+        outdated = self._outdated(newest_ts, since_s)
+        if not outdated:
             beat.rest_looked_at, beat.rest_look = looked_at, RestLook.NOTHING_NEWER
             self._now_stalled({each: at_s for each, at_s in self._stalled.items() if self._types[each].floor.promised})
             get_logger().info("market_rests", data_types=_names(silent))
@@ -219,8 +219,8 @@ class SilenceWatch:
         await asyncio.sleep(self._settle_s)
         now_s = self._clock.monotonic_s()
         self._observe(now_s)
-        still = [each for each in behind if self._types[each].since_s == since_s[each]]
-        if still and (DataType.TRADE in still or DataType.TRADE not in behind):
+        still = [each for each in outdated if self._types[each].since_s == since_s[each]]
+        if still and (DataType.TRADE in still or DataType.TRADE not in outdated):
             beat.rest_looked_at, beat.rest_look = looked_at, RestLook.NEWER
             self._found_stalled(still, now_s, "REST has newer trades")
 
@@ -231,7 +231,7 @@ class SilenceWatch:
         trades = answer.read(lambda body: self._exchange.read_trades(body, self._instrument, self._clock.now_ns()))
         return max((trade.ts_event for trade in trades if not is_ahead(trade.ts_event, trade.ts_recv)), default=0)
 
-    def _behind(self, newest_ts: int, since_s: Mapping[DataType, float]) -> list[DataType]:
+    def _outdated(self, newest_ts: int, since_s: Mapping[DataType, float]) -> list[DataType]:
         """Of these data types, silent since then, those that should have moved with the newest trade."""
         self._telemetry.gather()
         last_ts = self._last_trade_ts()

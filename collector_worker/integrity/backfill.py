@@ -36,7 +36,7 @@ class Backfiller:
         self._attention = asyncio.Event()
         self._failures = Failures()
 
-    def look(self) -> None:
+    def wake(self) -> None:
         """Something may be missing."""
         self._attention.set()
 

@@ -118,7 +118,7 @@ class CoverageTrack:
             self._missing = None
 
     @property
-    def usual(self) -> bool:
+    def is_fast(self) -> bool:
         """Whether there is nothing to note for an item that simply follows."""
         changes = self._broken or self._doubts or self._missing is not None or self._inherited is not None
         return self._opened and not changes
@@ -225,8 +225,8 @@ class CoverageWriter:
         key = (data_type, interval)
         if key not in self._tracks:
             left_open = self._left_open(data_type, interval)
-            around = (self._run_id, self._clock, self._write, left_open)
-            self._tracks[key] = CoverageTrack(data_type, interval, *around, in_doubt=key in self._in_doubt)
+            common = (self._run_id, self._clock, self._write, left_open)
+            self._tracks[key] = CoverageTrack(data_type, interval, *common, in_doubt=key in self._in_doubt)
         return self._tracks[key]
 
     def tick(self, *, now: bool = False) -> None:

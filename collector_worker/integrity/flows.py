@@ -65,7 +65,7 @@ class _FlowOf(ABC, Generic[Sequenced]):
         publisher: Publisher,
         telemetry: Telemetry,
         clock: Clock,
-        look: Callable[[], None],
+        wake_backfill: Callable[[], None],
     ) -> None:
         self.sequence = sequence
         self.name = sequence.name
@@ -75,7 +75,7 @@ class _FlowOf(ABC, Generic[Sequenced]):
         self._publisher = publisher
         self._telemetry = telemetry
         self._clock = clock
-        self._look = look
+        self._wake_backfill = wake_backfill
         self._refused: list[float] = []
         """When the first and the last item arrived of those that could not be passed on, since one could (s)."""
         self._progress = telemetry.beat.progress[stream.data_type]
@@ -93,7 +93,7 @@ class _FlowOf(ABC, Generic[Sequenced]):
     def probe(self) -> None:
         """See ``DataFlow``."""
         self.sequence.sequence.probe(self._now_s())
-        self._look()
+        self._wake_backfill()
 
     @property
     def next_at_s(self) -> float | None:
@@ -110,7 +110,7 @@ class _FlowOf(ABC, Generic[Sequenced]):
     def _pass(self, passed: Sequence[Any]) -> None:
         """Publish what the sequence let pass, and mark what it gave up."""
 
-    def _take(self, passed: Sequence[Any]) -> None:
+    def _pass_live(self, passed: Sequence[Any]) -> None:
         """What a live item set free; nothing: it may wait for something that is to be fetched."""
         if passed:
             self._pass(passed)
@@ -119,7 +119,7 @@ class _FlowOf(ABC, Generic[Sequenced]):
             now_s = self._now_s()
             self._refused = [self._refused[0] if self._refused else now_s, now_s]
         self._note()
-        self._look()
+        self._wake_backfill()
 
     def _leave_out(self) -> None:
         """A live item finds no room: the next one that does shows the hole, and it is fetched."""
@@ -158,8 +158,8 @@ class TradeFlow(_FlowOf[TradeSequence]):
     @property
     def can_hand_over_from(self) -> int | None:
         """The number behind which trades can be taken by another way; None while anything is unusual."""
-        usual = self.sequence.usual and self._track.usual and self._stream.loss is None
-        return self.sequence.last_id if usual else None
+        is_fast = self.sequence.is_fast and self._track.is_fast and self._stream.loss is None
+        return self.sequence.last_id if is_fast else None
 
     def passed_by(self, taken: int, last_id: int, last_ts: int, recv_ns: int) -> None:
         """Trades went into the stream by another way: how many, the last number, the latest time and receipt (ns)."""
@@ -183,7 +183,7 @@ class TradeFlow(_FlowOf[TradeSequence]):
         elif trade.count is None and self.sequence.takes(number := int(trade.trade_id)):
             self._pass_trade(trade, number)
         else:
-            self._take(self.sequence.offer(trade, self._now_s()))
+            self._pass_live(self.sequence.offer(trade, self._now_s()))
 
     def on_page(self, trades: Sequence[Trade], *, more: bool) -> None:
         """Take a page that was fetched; one that finds no room is fetched again later."""
@@ -211,8 +211,8 @@ class TradeFlow(_FlowOf[TradeSequence]):
         for position, item in enumerate(passed):
             if isinstance(item, Lost):  # what is before it may be of another numbering
                 known = [each for each in (*passed[position:], *page) if isinstance(each, Trade)]
-                behind = ((int(each.trade_id), time_of(each)) for each in known if int(each.trade_id) >= item.before)
-                self._lose(item, min(behind, default=(0, self._clock.now_ns()))[1])
+                following = ((int(each.trade_id), time_of(each)) for each in known if int(each.trade_id) >= item.before)
+                self._lose(item, min(following, default=(0, self._clock.now_ns()))[1])
             elif isinstance(item, IdReset):
                 self._renumber(item)
             else:
@@ -257,7 +257,7 @@ class CandleFlow(_FlowOf[CandleSequence]):
         if self._publisher.full:
             self._leave_out()
         else:
-            self._take(self.sequence.offer(candle, self._now_s()))
+            self._pass_live(self.sequence.offer(candle, self._now_s()))
 
     def on_page(self, candles: Sequence[Candle], *, more: bool) -> None:
         """Take a page that was fetched; one that finds no room is fetched again later."""

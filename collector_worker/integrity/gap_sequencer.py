@@ -119,7 +119,7 @@ class GapSequencer(Generic[T]):
         return self.last, self._held[0].first, self._held[0].item
 
     @property
-    def usual(self) -> bool:
+    def is_fast(self) -> bool:
         """Whether nothing is asked of an item but to be the next one."""
         return not self._held and self.last is not None
 

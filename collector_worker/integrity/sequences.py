@@ -110,9 +110,9 @@ class TradeSequence:
         self.sequence.last, self.last_ts = last_id, last_ts
 
     @property
-    def usual(self) -> bool:
+    def is_fast(self) -> bool:
         """Whether nothing is asked of a single trade but to be the next one."""
-        return self.sequence.usual and self._has_one_numbering
+        return self.sequence.is_fast and self._has_one_numbering
 
     @property
     def _has_one_numbering(self) -> bool:

@@ -104,7 +104,7 @@ class Buffer:
     def _move_up(self, spool: Spool, count: int) -> None:
         self._copied = max(0, self._copied - count)
         if not self._entries:
-            taken = spool.take(_REFILL_BYTES)
+            taken = spool.read_next(_REFILL_BYTES)
             self._entries.extend(taken)
             self._bytes += sum(len(entry.command) + _ENTRY_OVERHEAD_BYTES for entry in taken)
             self._copied = len(self._entries)

@@ -52,14 +52,14 @@ class Packed(Struct, frozen=True, gc=False):
     @property
     def id(self) -> bytes:
         """Its entry id: the third word, or the sixth one where the bound is before it."""
-        words = self.command.split(b"\r\n", 13)
-        return words[12] if words[6] == b"MAXLEN" else words[6]
+        parts = self.command.split(b"\r\n", 13)
+        return parts[12] if parts[6] == b"MAXLEN" else parts[6]
 
     @property
     def fields(self) -> list[bytes]:
         """Its names and values in turn."""
-        (words,) = Replies().feed(self.command)
-        return words[3 + _BOUND_WORDS * (words[2] == b"MAXLEN") :] if isinstance(words, list) else []
+        (parts,) = Replies().feed(self.command)
+        return parts[3 + _BOUND_WORDS * (parts[2] == b"MAXLEN") :] if isinstance(parts, list) else []
 
 
 def _framed(packed: Packed) -> bytes:
@@ -208,7 +208,7 @@ class Spool:
         if self.full:
             self._remove()
 
-    def take(self, size_bytes: int) -> list[Packed]:
+    def read_next(self, size_bytes: int) -> list[Packed]:
         """The next records in order, about ``size_bytes`` of them. They stay in the file until ``clear``.
 
         Raises:

@@ -41,8 +41,8 @@ class Telemetry:
         self._lag = LatencyHistogram()
         self._trades = 0
         self._trade_progress = self.beat.progress.get(DataType.TRADE, Progress())
-        self.mute_s: dict[DataType, float] = {}
-        """When data types were found mute (monotonic): a connection that is older is of no more use for them."""
+        self.stalled_s: dict[DataType, float] = {}
+        """When data types were found stalled (monotonic): a connection that is older is of no more use for them."""
         self.gather: Callable[[], None] = _nothing
         """Has those tell what they have counted who do not do so at once."""
         self._feeds: dict[str, WorkerState] = {}
@@ -78,7 +78,7 @@ class Telemetry:
         self.feed_is(feed, WorkerState.CONNECTING, now_ns)
         self.trouble(f"feed {feed}", reason)
 
-    def trouble(self, about: str, phrase: str, *, ours: bool = True) -> None:
+    def trouble(self, about: str, why: str, *, ours: bool = True) -> None:
         """Note that something does not work, until it is ``settled``.
 
         It degrades the state, unless it is the exchange's own affair: then all that can be collected is, and nothing
@@ -87,7 +87,7 @@ class Telemetry:
         ``last_error`` is the newest trouble that there is; where there is none, the one that was over last.
         """
         self._troubles.pop(about, None)
-        self._troubles[about] = self.beat.last_error = phrase
+        self._troubles[about] = self.beat.last_error = why
         (self._ours.add if ours else self._ours.discard)(about)
 
     def banned(self, until_ns: int, why: str) -> None:

@@ -1,9 +1,9 @@
 """A socket of the ``picows`` library, and the only owner of it.
 
 Frames are handed on inside the event loop's callback that has read them: no task, queue or future per frame. The price
-is that this file does what a queue would do for it. While the pump does not read (before it begins, under back pressure, after it
-was cancelled) the transport is paused, and what the library has already parsed of the bytes read with the last good
-frame is held; that is less than one read buffer.
+is that this file does what a queue would do for it. While the pump does not read (before it begins, under back
+pressure, after it was cancelled) the transport is paused, and what the library has already parsed of the bytes read
+with the last good frame is held; that is less than one read buffer.
 
 It builds on the event loop's own transports. Under TLS uvloop's drop what has been received and not handed on when the
 other side ends the connection; what is lost of it is fetched again or begins anew as after any end.
@@ -57,8 +57,8 @@ _PLAIN_RECEIVE_BYTES = 128 * 1024
 read fills it, up to all that the kernel had, and never shrinks; and what comes in one read is handled in one go, while
 Redis waits for work. With TLS the reads are small, whatever the kernel has."""
 
-_MUTE = logging.getLogger("tickfleet.picows")
-_MUTE.setLevel(logging.CRITICAL + 1)
+_SILENCED = logging.getLogger("tickfleet.picows")
+_SILENCED.setLevel(logging.CRITICAL + 1)
 """For the library's own lines, which would stand between ours: what they say of an end is raised or logged here."""
 
 
@@ -98,7 +98,7 @@ async def _connect(url: str, tls: dict[str, Any], dialled: list[socket.socket]) 
             websocket_handshake_timeout=None,  # the whole is limited, not only this part
             max_frame_size=MAX_FRAME_BYTES,
             extra_headers={"User-Agent": USER_AGENT},
-            logger_name=_MUTE,
+            logger_name=_SILENCED,
             socket_factory=dial_at,
             max_redirects=0,
             use_aiofastnet=False,

@@ -260,8 +260,8 @@ async def test_a_connection_ends_only_if_it_is_older_than_the_stall_report(
     async def script(peer: Peer) -> None:
         await acknowledge(peer)
         await peer.settle()
-        rig.telemetry.mute_s[TRADE] = 1e9  # of another socket
-        rig.telemetry.mute_s[TICKER] = clock.monotonic_s() - found_ago_s
+        rig.telemetry.stalled_s[TRADE] = 1e9  # of another socket
+        rig.telemetry.stalled_s[TICKER] = clock.monotonic_s() - found_ago_s
 
     async with ScriptedServer(script) as server:
         rig = Rig(clock, server.url, TICKER)
@@ -269,7 +269,7 @@ async def test_a_connection_ends_only_if_it_is_older_than_the_stall_report(
 
         async def watched() -> None:
             await connection.ready.wait()
-            await until(lambda: TICKER in rig.telemetry.mute_s)
+            await until(lambda: TICKER in rig.telemetry.stalled_s)
             for _ in range(5):
                 await asyncio.sleep(rig.context.timing.tick_s)
 

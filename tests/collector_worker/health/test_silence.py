@@ -120,9 +120,9 @@ class Rig:
         """What the heartbeat says of it."""
         return self.beat.rest_look.value, self.beat.mute, self.beat.mute_reconnects
 
-    def mute_ago(self) -> dict[DataType, float]:
-        """How long ago data types were found mute."""
-        return {each: self.clock.monotonic_s() - at_s for each, at_s in self.telemetry.mute_s.items()}
+    def stalled_ago_s(self) -> dict[DataType, float]:
+        """How long ago data types were found stalled."""
+        return {each: self.clock.monotonic_s() - at_s for each, at_s in self.telemetry.stalled_s.items()}
 
 
 START_MS = ManualClock().now_ns() // 1_000_000
@@ -170,7 +170,7 @@ async def test_a_market_that_rests_is_asked_about_ever_more_rarely(clock: Manual
     assert pauses_s == [30, 60, 120, 240, 480, 600, 600]
     assert set(rig.rest.requests) == {TRADES_PAGE}
     assert rig.said() == ("nothing_newer", "", 0)
-    assert (rig.telemetry.mute_s, rig.fetches) == ({}, 0)
+    assert (rig.telemetry.stalled_s, rig.fetches) == ({}, 0)
     assert clock.now_ns() - rig.beat.rest_looked_at < 600 * S
 
 
@@ -200,14 +200,14 @@ async def test_a_stalled_feed_reconnects_ever_less_often_and_backfills(
     async with rig.looking():
         for second in range(1, 200):
             await rig.live(1)
-            if rig.mute_ago().get(TRADE) == 0.0:
+            if rig.stalled_ago_s().get(TRADE) == 0.0:
                 found_s.append(second)
                 assert rig.said() == ("newer", "trade", len(found_s))
                 rig.disconnect()
                 rig.connect()
     assert found_s == [32, 64, 124]
     assert rig.fetches == 3
-    assert set(rig.telemetry.mute_s) == {TRADE}, "the book's socket is left alone"
+    assert set(rig.telemetry.stalled_s) == {TRADE}, "the book's socket is left alone"
 
 
 async def test_it_is_over_when_the_feed_brings_something(clock: ManualClock) -> None:
@@ -233,7 +233,7 @@ async def test_what_was_fetched_may_show_that_the_market_rests_by_now(clock: Man
         assert rig.said() == ("nothing_newer", "", 0)
 
 
-async def test_a_trade_that_was_on_its_way_is_no_mute_feed(clock: ManualClock) -> None:
+async def test_a_trade_that_was_on_its_way_is_no_stalled_feed(clock: ManualClock) -> None:
     rig = Rig(clock, page(clock.now_ns() + 60 * S), floors={TRADE: FREE})
     rig.flowing = set()
     async with rig.looking():
@@ -244,7 +244,7 @@ async def test_a_trade_that_was_on_its_way_is_no_mute_feed(clock: ManualClock) -
         for _ in range(8):
             await asyncio.sleep(0)
     assert len(rig.rest.requests) == 1
-    assert (rig.said(), rig.telemetry.mute_s) == (("none", "", 0), {})
+    assert (rig.said(), rig.telemetry.stalled_s) == (("none", "", 0), {})
 
 
 async def test_a_look_that_fails_is_made_again(clock: ManualClock) -> None:
@@ -255,7 +255,7 @@ async def test_a_look_that_fails_is_made_again(clock: ManualClock) -> None:
             await rig.live(31)
             said.append(rig.said())
     assert [found for found, _, _ in said] == ["none", "failed", "failed", "nothing_newer"]
-    assert rig.telemetry.mute_s == {}
+    assert rig.telemetry.stalled_s == {}
 
 
 async def test_what_a_look_has_found_outlasts_one_that_fails(clock: ManualClock) -> None:
@@ -266,16 +266,16 @@ async def test_what_a_look_has_found_outlasts_one_that_fails(clock: ManualClock)
     assert (len(rig.rest.requests), rig.beat.rest_look) == (2, RestLook.NOTHING_NEWER)
 
 
-@pytest.mark.parametrize("mute", [BOOK, TICKER, CANDLES])
-async def test_what_follows_no_trade_is_mute_without_a_look(clock: ManualClock, mute: DataType) -> None:
+@pytest.mark.parametrize("stalled", [BOOK, TICKER, CANDLES])
+async def test_what_follows_no_trade_is_stalled_without_a_look(clock: ManualClock, stalled: DataType) -> None:
     rig = Rig(clock)
     await rig.live(5)
-    rig.flowing = set(DataType) - {mute}
+    rig.flowing = set(DataType) - {stalled}
     await rig.live(31)
     assert rig.said() == ("none", "", 0)
     await rig.live(1)
-    assert (rig.said(), rig.fetches) == (("none", mute.value, 1), 1)
-    assert rig.mute_ago() == {mute: 0.0}
+    assert (rig.said(), rig.fetches) == (("none", stalled.value, 1), 1)
+    assert rig.stalled_ago_s() == {stalled: 0.0}
     rig.flowing = set(DataType)
     await rig.live(1)
     assert rig.said() == ("none", "", 0)
@@ -290,7 +290,7 @@ async def test_after_a_long_rest_all_is_given_time_to_follow_the_trade(clock: Ma
         await rig.live(1)
         rig.flowing = set(DataType)
         await rig.live(1)
-    assert rig.telemetry.mute_s == {}
+    assert rig.telemetry.stalled_s == {}
 
 
 async def test_where_an_entry_is_promised_the_connection_has_its_chance_first(clock: ManualClock) -> None:
@@ -349,7 +349,7 @@ async def test_a_new_connection_heals_it() -> None:
     """The whole way: a socket goes mute and still answers pings, REST shows it, another one brings the trades."""
     clock = WatchedClock()
 
-    async def goes_mute(peer: Peer) -> None:
+    async def stalls(peer: Peer) -> None:
         await acknowledge(peer)
         await peer.send(okx_wire.trade(1, ms(clock)))
         while True:
@@ -360,7 +360,7 @@ async def test_a_new_connection_heals_it() -> None:
         await acknowledge(peer)
         await peer.send(okx_wire.trade(2, ms(clock)))
 
-    async with ScriptedServer(goes_mute, brings_trades) as server:
+    async with ScriptedServer(stalls, brings_trades) as server:
         sockets = FeedRig(clock, server.url, TRADE)
         beat, fetches = sockets.telemetry.beat, list[None]()
         newer = okx_wire.rest(json.loads(okx_wire.trade(2, ms(clock) + 9_000))["data"])

@@ -57,7 +57,7 @@ class Rig(FlowRig):
         exchange.trades_page = 3
         self.back_pressure = Ease()
         self.backfiller = Backfiller(self.rest, exchange, INSTRUMENT, self.back_pressure, clock)
-        self.on_look = self.backfiller.look
+        self.on_look = self.backfiller.wake
 
     @asynccontextmanager
     async def fetching(self) -> AsyncIterator[None]:
@@ -72,7 +72,7 @@ class Rig(FlowRig):
 
     async def pass_time(self, seconds: float) -> None:
         self.clock.advance(seconds)
-        self.backfiller.look()
+        self.backfiller.wake()
 
     @property
     def ids(self) -> list[tuple[str, str]]:

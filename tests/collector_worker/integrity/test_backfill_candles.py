@@ -86,7 +86,7 @@ async def test_bars_that_were_missed_are_fetched(
             simulator.faults.start(Rest500(for_ms=100))
             backfiller = Backfiller(free_rest(simulator.rest), adapter, instrument, rig.publisher, clock)
             backfiller.candles[interval] = candle_flow
-            rig.on_look = backfiller.look
+            rig.on_look = backfiller.wake
             fetching = asyncio.create_task(backfiller.run())
             opened = opens_at(interval, running)
             candle_flow.on_live(
@@ -94,11 +94,11 @@ async def test_bars_that_were_missed_are_fetched(
                        open="1", high="1", low="1", close="1", volume="1")
             )  # fmt: skip
             clock.advance(3.0)
-            backfiller.look()
+            backfiller.wake()
             await until(lambda: logs, "the first question, which fails")
             simulator_clock.move(100)
             clock.advance(1.0)
-            backfiller.look()
+            backfiller.wake()
             await until(lambda: len(rig.events) > missing, "all bars")
             fetching.cancel()
             await asyncio.wait([fetching])

@@ -45,17 +45,17 @@ def names(folder: Path) -> list[str]:
 def test_records_come_back_in_order_and_the_file_goes_with_the_last(tmp_path: Path) -> None:
     spool = a_spool(tmp_path)
     assert append(spool, *records(10)) == [True] * 10
-    assert (spool.pending, spool.take(1), spool.take(LIMIT)) == (10, records(1), records(9, 1))
+    assert (spool.pending, spool.read_next(1), spool.read_next(LIMIT)) == (10, records(1), records(9, 1))
     spool.clear()
     assert (spool.pending, names(tmp_path)) == (0, [])
     assert append(spool, *records(2, 50)) == [True] * 2
-    assert spool.take(LIMIT) == records(2, 50)
+    assert spool.read_next(LIMIT) == records(2, 50)
 
 
 def test_what_was_taken_stays_until_it_is_published(tmp_path: Path) -> None:
     spool = a_spool(tmp_path)
     append(spool, *records(3))
-    spool.take(1)
+    spool.read_next(1)
     spool.clear()
     assert held(tmp_path / "c.1.spool") == records(3)
     spool.close()
@@ -66,7 +66,7 @@ def test_copies_stand_in_front_and_are_not_taken(tmp_path: Path) -> None:
     spool = a_spool(tmp_path)
     assert spool.copy(records(4), ENDS) == 4
     assert (spool.pending, append(spool, *records(2, 4)), spool.pending) == (0, [True] * 2, 2)
-    assert spool.take(LIMIT) == records(2, 4)
+    assert spool.read_next(LIMIT) == records(2, 4)
     assert spool.copy(records(1, 6), ENDS) == 1
     assert (spool.pending, held(tmp_path / "c.1.spool")) == (0, records(7))
 
@@ -81,7 +81,7 @@ def test_many_copies_are_written_in_portions(tmp_path: Path, monkeypatch: pytest
 def test_without_a_record_there_is_no_file(tmp_path: Path) -> None:
     spool = a_spool(tmp_path / "deep")
     spool.clear()
-    assert (spool.take(1), spool.copy([], ENDS)) == ([], 0)
+    assert (spool.read_next(1), spool.copy([], ENDS)) == ([], 0)
     spool.close()
     assert names(tmp_path) == []
 
@@ -106,16 +106,16 @@ def test_each_run_has_a_file_of_its_own_and_sees_those_of_the_others(tmp_path: P
 def test_a_run_that_hung_touches_nothing_of_its_successor_s(tmp_path: Path) -> None:
     old, new = a_spool(tmp_path, "1"), a_spool(tmp_path, "2")
     append(old, *records(4))
-    assert old.take(1) == records(1)
+    assert old.read_next(1) == records(1)
     (tmp_path / "c.1.spool").open("wb").close()  # the successor has published it
     (tmp_path / "c.1.spool").unlink()
     append(new, *records(3, 10))
     assert append(old, *records(1, 4)) == [True]  # it wakes up, and does not know yet
     with pytest.raises(SpoolLostError):
-        old.take(LIMIT)
+        old.read_next(LIMIT)
     old.clear()
     old.close()
-    assert new.take(LIMIT) == records(3, 10)
+    assert new.read_next(LIMIT) == records(3, 10)
     assert held(tmp_path / "c.2.spool") == records(3, 10)
 
 
@@ -125,7 +125,7 @@ def test_a_run_that_hung_touches_nothing_of_its_successor_s(tmp_path: Path) -> N
 def test_a_full_file_takes_no_more_and_loses_nothing(tmp_path: Path) -> None:
     spool = a_spool(tmp_path, limit=HEADER_BYTES + 100)
     assert append(spool, *records(10)) == [True] * 2 + [False] * 8
-    assert (spool.full, spool.take(LIMIT)) == (True, records(2))
+    assert (spool.full, spool.read_next(LIMIT)) == (True, records(2))
     spool.clear()
     assert (spool.full, append(spool, *records(1))) == (False, [True])
 
@@ -165,7 +165,7 @@ def test_a_full_disk_takes_whole_records_only(tmp_path: Path, room: int) -> None
     spool = a_spool(tmp_path)
     with a_disk_of(HEADER_BYTES + room):
         assert append(spool, *records(5)) == [True, True, False, False, False]
-    assert (spool.full, held(tmp_path / "c.1.spool"), spool.take(LIMIT)) == (True, records(2), records(2))
+    assert (spool.full, held(tmp_path / "c.1.spool"), spool.read_next(LIMIT)) == (True, records(2), records(2))
     spool.clear()
     assert append(spool, *records(3)) == [True] * 3
 
@@ -226,11 +226,11 @@ def test_a_record_that_cannot_be_read_back_is_no_end_of_the_queue(tmp_path: Path
     """Else what was lost would pass for published."""
     spool = a_spool(tmp_path)
     append(spool, *records(3))
-    assert spool.take(1) == records(1)
+    assert spool.read_next(1) == records(1)
     path = tmp_path / "c.1.spool"
     path.write_bytes(path.read_bytes().replace(b"command-1", b"command-!"))
     with pytest.raises(SpoolLostError, match=r"^the file of the entries that wait for Redis cannot be read back$"):
-        spool.take(LIMIT)
+        spool.read_next(LIMIT)
     assert spool.pending == 2
 
 
@@ -267,10 +267,10 @@ def test_it_is_a_queue(tmp_path: Path, moves: list[bytes | int]) -> None:
             append(spool, record)
             model.append(record)
         else:
-            taken = spool.take(move)
+            taken = spool.read_next(move)
             assert taken == model[: len(taken)]
             assert bool(taken) == bool(model)
             del model[: len(taken)]
-    assert spool.take(LIMIT) == model
+    assert spool.read_next(LIMIT) == model
     spool.clear()
     assert names(tmp_path) == []
