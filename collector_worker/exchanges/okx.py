@@ -447,7 +447,7 @@ class OkxAdapter:
         self._readers = {channel.name: self._reader(channel) for channel in feed.channels}
         self._by_beginning = {self._beginning(channel): self._readers[channel.name] for channel in feed.channels}
         self._requests = 0
-        self._asked: dict[str, Channel] = {}
+        self._unanswered: dict[str, Channel] = {}
         """Our requests for a channel that have no answer yet, by their ids."""
 
     def subscribe(self) -> list[str]:
@@ -462,7 +462,7 @@ class OkxAdapter:
         self._requests += 1
         number = f"r{self._requests}"
         if op == "subscribe":
-            self._asked[number] = channel
+            self._unanswered[number] = channel
         args = [{"channel": channel.name, "instId": self._native}]
         return msgspec.json.encode({"id": number, "op": op, "args": args}).decode()
 
@@ -521,11 +521,11 @@ class OkxAdapter:
         if head.event == "subscribe":
             return self._on_confirmed(head.arg or _Arg())
         if head.event == "error":
-            asked = self._asked.pop(head.id, None)
-            if asked is None and head.id:
+            channel = self._unanswered.pop(head.id, None)
+            if channel is None and head.id:
                 return (Malformed("a refusal of what we did not ask for"),)
             reason = _REFUSALS.get(head.code, f"OKX refuses a request (code {_shown(head.code)})")
-            permanent = asked is not None and head.code in _PERMANENT
+            permanent = channel is not None and head.code in _PERMANENT
             return (Refused(reason, permanent, unlisted=permanent and head.code == _NO_SUCH_CHANNEL),)
         if head.event == "notice":  # 64008, up to 60 s ahead (section 2)
             return (ClosingSoon("the exchange announced that it will close the connection"),)
@@ -535,7 +535,7 @@ class OkxAdapter:
         channel = self._channels.get(arg.channel)
         if channel is None or arg.inst_id != self._native:
             return ()
-        self._asked = {number: asked for number, asked in self._asked.items() if asked != channel}
+        self._unanswered = {number: each for number, each in self._unanswered.items() if each != channel}
         return (Acknowledged(channel),)
 
     def _on_ticker(self, row: _Ticker, _: str, recv_ns: int) -> Ticker:

@@ -46,7 +46,7 @@ class Stream:
         """Its bound, which it may exceed."""
         self.ids = StreamIds()
         self.last_trade_id: str | None = None
-        self._words, self._bound = ("XADD", key), ("MAXLEN", "~", maxlen)
+        self._command, self._bound = ("XADD", key), ("MAXLEN", "~", maxlen)
         self.bound_every = max(1, min(BOUND_EVERY, maxlen // 100))
         """Of so many entries one carries the bound."""
         self._unbounded = 0
@@ -82,7 +82,7 @@ class Stream:
         ids = self.ids
         entry_id = ids.next_marker(event.ts_recv) if marker else ids.next(event.ts_event, event.ts_recv)
         bound = self._bound if self._is_bounded() else ()
-        return entry_id, pack_command((*self._words, *bound, entry_id, *encode(event)))
+        return entry_id, pack_command((*self._command, *bound, entry_id, *encode(event)))
 
     def _is_bounded(self) -> bool:
         """Whether the next entry carries the bound."""

@@ -82,7 +82,7 @@ class Publisher:
         self._refusals = RejectedStreams(self._buffer.ends, telemetry)
         self._kept: KeptKeys | None = None
         self._urgent: dict[str, list[bytes]] = {}
-        self._delivery = Retry(
+        self._retry = Retry(
             *(pipe, telemetry, self._buffer, self._on_away, self._pacing.retry_first_s, self._pacing.retry_cap_s)
         )
         self._busy = True
@@ -216,7 +216,7 @@ class Publisher:
                     raise self._failure
                 if self._in_trouble is not None:
                     transaction, outcome = self._in_trouble
-                    replies = await self._delivery.carry_out(transaction, outcome)
+                    replies = await self._retry.carry_out(transaction, outcome)
                     self._away, self._in_trouble = False, None
                     self._record_latency(transaction.batch)
                     self._confirm(transaction, replies)

@@ -173,7 +173,7 @@ def _is_data(fields: Mapping[str, str]) -> bool:
     return fields["type"] not in ("gap", "feed_status")
 
 
-def phrase(codes: Mapping[bytes, str]) -> str:
+def describe_refusals(codes: Mapping[bytes, str]) -> str:
     """What is said of the streams that refuse entries; by stream, the code that it does so with."""
     names: dict[str, list[str]] = {}
     for key, code in codes.items():
@@ -240,7 +240,7 @@ class RejectedStreams:
             self._codes[key] = _code(reply)
             self._ends.pop(key, None)
         if replies:
-            why = phrase(self._codes)
+            why = describe_refusals(self._codes)
             self._telemetry.trouble("publish", why)
             get_logger().warning("entries_refused", why=why)
 

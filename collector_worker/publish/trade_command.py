@@ -33,11 +33,11 @@ class TradeCommand:
     """
 
     def __init__(self, key: str, maxlen: int) -> None:
-        self._words = ("XADD", key), ("XADD", key, "MAXLEN", "~", maxlen)
+        self._command = ("XADD", key), ("XADD", key, "MAXLEN", "~", maxlen)
         bound = str(maxlen)
-        words = f"$4\r\nXADD\r\n${len(key.encode())}\r\n{key}\r\n$"
+        command = f"$4\r\nXADD\r\n${len(key.encode())}\r\n{key}\r\n$"
         limit = f"6\r\nMAXLEN\r\n$1\r\n~\r\n${len(bound)}\r\n{bound}\r\n$"
-        self.beginnings = f"*19\r\n{words}".encode(), f"*22\r\n{words}{limit}".encode()
+        self.beginnings = f"*19\r\n{command}".encode(), f"*22\r\n{command}{limit}".encode()
         """What comes before the length of the entry id, without the bound and with it."""
 
     def pack(self, entry_id: str, trade: Trade, *, bounded: bool) -> bytes:
@@ -47,7 +47,7 @@ class TradeCommand:
             UnicodeEncodeError: A text is not ASCII; its length in bytes would be another.
         """
         if trade.count is not None or not (_2001 <= trade.ts_event < _2286 and _2001 <= trade.ts_recv < _2286):
-            return pack_command((*self._words[bounded], entry_id, *encode_trade(trade)))
+            return pack_command((*self._command[bounded], entry_id, *encode_trade(trade)))
         trade_id, price, size = trade.trade_id, trade.price, trade.size
         return self.beginnings[bounded] + (
             f"{_TEXT[len(entry_id)]}\r\n{entry_id}\r\n$4\r\ntype\r\n$5\r\ntrade\r\n"

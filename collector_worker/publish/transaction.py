@@ -64,8 +64,8 @@ def transaction_of(
     looks = [pack_command(("XINFO", "STREAM", key)) for key in (*looked_at, *kept)]
     ahead = [command for parts in urgent.values() for command in parts]
     due = {key: hash_ for key, hash_ in ordered.items() if hash_[0] <= done + covers}
-    behind = [packed for _, packed in due.values()]
-    commands = [*looks, *ahead, *[entry.command for entry in batch], *behind]
+    after = [packed for _, packed in due.values()]
+    commands = [*looks, *ahead, *[entry.command for entry in batch], *after]
     return Transaction(dict(urgent), batch, due, commands, looked_at, covers - len(batch), kept)
 
 
@@ -90,13 +90,13 @@ class Barriers:
     def __init__(self) -> None:
         self.places: deque[int] = deque()
         """How many entries have gone into the queue before each."""
-        self._behind = -1
+        self._next_place = -1
 
     def note(self, place: int) -> None:
         """A statement goes into the queue; several in a row go together."""
-        if place != self._behind:
+        if place != self._next_place:
             self.places.append(place)
-        self._behind = place + 1
+        self._next_place = place + 1
 
     def room(self, done: int, entries: int) -> int:
         """How many of at most ``entries`` there can be in the next transaction, where so many are done."""

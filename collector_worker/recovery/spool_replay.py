@@ -30,22 +30,22 @@ _LAST_PASSED = 2_000
 class ResumePoints:
     """Decides of the records of one file, in their order, which are still to be published. Pure.
 
-    Where ``unsettled``, all records have to be shown to ``look`` first: whether the file holds the end of a stream is
-    seen only there.
+    Where ``unsettled``, all records have to be shown to ``find_end`` first: whether the file holds the end of a stream
+    is seen only there.
 
     Args:
-        behind: By stream, the id of the entry behind which the file's entries come.
+        resume_points: By stream, the id of the entry behind which the file's entries come.
         ends: Where the streams end now; None where there is none: whatever comes first begins it, if no other stream
             tells that Redis holds an older state. Of one whose key holds something else nothing is published.
         ledger: The stream that confirms the entries before it in the file. Once one of those has been left out,
             what it says of their stream is, too.
     """
 
-    def __init__(self, behind: Mapping[bytes, bytes], ends: Mapping[bytes, bytes | None], ledger: bytes) -> None:
+    def __init__(self, resume_points: Mapping[bytes, bytes], ends: Mapping[bytes, bytes | None], ledger: bytes) -> None:
         self._ledger = ledger
-        self._known = set(behind)
-        usable = {key: ends.get(key) for key in behind if ends.get(key) != NO_STREAM}
-        self._joined = {key for key, end in usable.items() if behind[key] == (end or NOWHERE)}
+        self._known = set(resume_points)
+        usable = {key: ends.get(key) for key in resume_points if ends.get(key) != NO_STREAM}
+        self._joined = {key for key, end in usable.items() if resume_points[key] == (end or NOWHERE)}
         self._gone = {key for key, end in usable.items() if end is None}
         self._sought = {key: end for key, end in usable.items() if key not in self._joined | self._gone}
         self._incomplete: set[bytes] = set()
@@ -60,7 +60,7 @@ class ResumePoints:
         """Whether the end of a stream may be in the file."""
         return bool(self._sought)
 
-    def look(self, packed: Packed) -> None:
+    def find_end(self, packed: Packed) -> None:
         """See whether a record is the end of its stream."""
         end = self._sought.get(packed.key)
         if end is None:
@@ -112,17 +112,17 @@ class SpoolFile:
         self._path = path
         self._file = file
         first, self._first_at = read_records(file, 0, 1)
-        self.behind: dict[bytes, bytes] = {}
+        self.resume_points: dict[bytes, bytes] = {}
         """By stream, the id of the entry behind which its entries come; empty where the file is none of ours."""
         try:
-            self.behind = resume_points_of(first[0]) if first else {}
+            self.resume_points = resume_points_of(first[0]) if first else {}
         except msgspec.DecodeError:
             get_logger().error("left_over_unreadable", file=path.name)
 
     def batches(self, size_bytes: int) -> Iterator[list[Packed]]:
         """All records in order, about ``size_bytes`` at a time."""
         records, at = read_records(self._file, self._first_at, size_bytes)
-        while records and self.behind:
+        while records and self.resume_points:
             yield records
             records, at = read_records(self._file, at, size_bytes)
         unread = os.fstat(self._file).st_size - at
@@ -178,11 +178,11 @@ class SpoolReplay:
     async def _publish_file(self, file: SpoolFile, ledger: bytes, meanwhile: Callable[[], None]) -> None:
         beat = self._beat
         before = beat.entries_published
-        ends = await read_ends(self._pipe, list(file.behind))
-        resume_points = ResumePoints(file.behind, dict(zip(file.behind, ends, strict=True)), ledger)
+        ends = await read_ends(self._pipe, list(file.resume_points))
+        resume_points = ResumePoints(file.resume_points, dict(zip(file.resume_points, ends, strict=True)), ledger)
         for records in file.batches(self._batch_bytes) if resume_points.unsettled else ():
             for packed in records:
-                resume_points.look(packed)
+                resume_points.find_end(packed)
             meanwhile()
             await self._carry_out([])
         reports: list[bytes] = []

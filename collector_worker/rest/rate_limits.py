@@ -179,7 +179,7 @@ class RateLimiter:
             if pause_s > 0:
                 await asyncio.sleep(pause_s)
                 waited_s += pause_s
-            if not turn.banned and (pause_s <= 0 or not await self._look()):
+            if not turn.banned and (pause_s <= 0 or not await self._is_banned()):
                 return waited_s
 
     async def watch(self) -> NoReturn:
@@ -187,7 +187,7 @@ class RateLimiter:
         while True:
             await self._banned.wait()
             await asyncio.sleep(self._look_pause_s())
-            await self._look()
+            await self._is_banned()
 
     async def ban(self, seconds: float, why: str) -> None:
         """The exchange has turned this address away for a time: nobody of this machine may call until then.
@@ -238,7 +238,7 @@ class RateLimiter:
         left_s = self._left_s()
         return Turn(left_s, banned=True) if left_s > 0 else Turn(max(0.0, pause_s))
 
-    async def _look(self) -> bool:
+    async def _is_banned(self) -> bool:
         """Whether there is a ban; a Redis that cannot tell has kept us waiting long enough."""
         if (shared := await self._ask_of_ban(_BAN, (0, "", 0, 0))) is not None:
             self._shared = shared
@@ -320,13 +320,13 @@ class RateLimiter:
             return [part for part in reply if isinstance(part, bytes)]
         raise RedisUnreachableError("Redis does not run the script of the permits")
 
-    def _note(self, code: str = "", words: str = "") -> None:
+    def _note(self, code: str = "", why: str = "") -> None:
         """Take note whether the limits are shared. One that takes no writes has a trouble of its own."""
         if code in NO_WRITES:
             return
-        if bool(words) is bool(self._unshared):  # of the next key it says the same
+        if bool(why) is bool(self._unshared):  # of the next key it says the same
             return
-        self._unshared = f"Redis {words}" if words else ""
+        self._unshared = f"Redis {why}" if why else ""
         if self._on_unshared is not None:
             self._on_unshared(self._unshared)
         if self._unshared:

@@ -12,8 +12,8 @@ from collector_worker.publish.rejected_streams import (
     GONE_LOOKS,
     ODD_LOOKS,
     RejectedStreams,
+    describe_refusals,
     looks_until_end,
-    phrase,
     subject,
 )
 from collector_worker.publish.spool import Packed, Spool
@@ -72,10 +72,10 @@ def test_of_which_stream_the_ledger_speaks() -> None:
 
 def test_which_streams_refuse_and_why_is_said() -> None:
     both = {TRADE.encode(): "WRONGTYPE", TICKER.encode(): "WRONGTYPE"}
-    assert phrase(both) == f"Redis refuses entries: something else is in the place of {TRADE}, {TICKER}"
+    assert describe_refusals(both) == f"Redis refuses entries: something else is in the place of {TRADE}, {TICKER}"
     odd = {TRADE.encode(): "NOPERM", COVERAGE.encode(): "WRONGTYPE"}
     why = f"Redis refuses entries: NOPERM for {TRADE}; something else is in the place of {COVERAGE}"
-    assert phrase(odd) == why
+    assert describe_refusals(odd) == why
 
 
 LOOKS: dict[str, tuple[Reply, bool, int | None]] = {

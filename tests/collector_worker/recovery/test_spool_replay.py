@@ -32,7 +32,7 @@ def resume_points_of(
     resume_points = ResumePoints(resume_ids, ends, LEDGER)
     if resume_points.unsettled:
         for packed in records:
-            resume_points.look(packed)
+            resume_points.find_end(packed)
     return resume_points
 
 
@@ -131,7 +131,7 @@ def test_a_file_says_what_it_holds_and_goes_when_it_is_done_with(tmp_path: Path)
     path = left(tmp_path, *FILE)
     with opened(path) as file:
         assert file is not None
-        assert file.behind == {b"t": b"5-3"}
+        assert file.resume_points == {b"t": b"5-3"}
         assert [*file.batches(1)] == [[packed] for packed in FILE]
         assert [*file.batches(LIMIT)] == [FILE]
         with path.open("rb") as held:  # by a run that hangs
@@ -160,7 +160,7 @@ def test_a_file_of_something_else_holds_nothing(tmp_path: Path, content: bytes) 
     path.write_bytes(content)
     with capture_logs() as logs, opened(path) as file:
         assert file is not None
-        assert (file.behind, [*file.batches(LIMIT)]) == ({}, [])
+        assert (file.resume_points, [*file.batches(LIMIT)]) == ({}, [])
     assert [line["unread_bytes"] for line in logs] == ([len(content)] if content else [])
 
 
@@ -170,7 +170,7 @@ def test_a_file_whose_first_record_is_none(tmp_path: Path) -> None:
     path.write_bytes(content[16 + len(b'{"t":"5-3"}') :])
     with capture_logs() as logs, opened(path) as file:
         assert file is not None
-        assert (file.behind, [*file.batches(LIMIT)]) == ({}, [])
+        assert (file.resume_points, [*file.batches(LIMIT)]) == ({}, [])
     assert [line["event"] for line in logs] == ["left_over_unreadable"]
 
 
