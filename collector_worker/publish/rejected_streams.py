@@ -199,7 +199,7 @@ class RejectedStreams:
     Args:
         ends: By stream, the id of its last entry; kept up to date. One that refuses entries is taken out: nothing joins
             its end any more, also not what the next run finds in a file that is begun from now on.
-        telemetry: Is told of streams that refuse entries.
+        telemetry: Notes the streams that refuse entries.
     """
 
     def __init__(self, ends: dict[bytes, bytes], telemetry: Telemetry) -> None:

@@ -25,7 +25,7 @@ class RestClient(Struct, frozen=True):
 
     Attributes:
         rate: The exchange's budget for all processes of this machine, in its own units.
-        telemetry: Is told of what fails; it is the exchange's own affair, so it degrades nothing.
+        telemetry: Notes what fails; it is the exchange's own affair, so it degrades nothing.
     """
 
     root: str

@@ -16,8 +16,8 @@ share one (or containers, each with a name of its own), each has to be configure
 Processes with different rates, as while a changed fleet file is rolled out, use one time line too: each permit takes as
 much of it as the rate of the one who asks says, so together they are never faster than the fastest of them.
 
-A Redis that does not run our scripts (no right to EVAL, or it was told to hide it) does not share the limits: that is
-told, as a fleet then calls faster than one process would.
+A Redis that does not run our scripts (no right to EVAL, or it was configured to hide it) does not share the limits:
+that is told, as a fleet then calls faster than one process would.
 
 A Redis that does not answer delays by a random pause and never blocks for ever: a collector that cannot ask for a
 permit cannot publish either, and a reconnect that is a little too early is the smaller harm. A ban that such a Redis
@@ -144,8 +144,8 @@ class RateLimiter:
     """The permits of one exchange for one process.
 
     Args:
-        on_unshared: Is told why the limits are not shared with the other processes, a phrase; empty: they are again.
-        on_ban: Is told until when (ns) and by which answer the exchange has turned us away; 0 and empty: it has not.
+        on_unshared: Gets why the limits are not shared with the other processes, a phrase; empty: they are again.
+        on_ban: Gets until when (ns) and by which answer the exchange has turned us away; 0 and empty: it has not.
     """
 
     def __init__(

@@ -22,7 +22,7 @@ def test_a_tiny_run_gives_a_document(tmp_path: Path, monkeypatch: pytest.MonkeyP
         "picows",
         ["burst", "limit", "books"],
     )
-    rows = [(row["transport"], row["tls"], row["express"]) for row in result["scenarios"]["burst"]["rows"]]
+    rows = [(row["transport"], row["tls"], row["fast_path"]) for row in result["scenarios"]["burst"]["rows"]]
     has = compiled() is not None
     assert rows == [("picows", False, has), *([("picows", False, False)] if has else []), ("picows", True, has)]
     (book,) = result["scenarios"]["books"]["rows"]

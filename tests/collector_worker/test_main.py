@@ -243,7 +243,7 @@ def test_in_the_foreground_a_live_run_is_not_ended_unasked(
         "it starts it again, which ends ours: then manager-cli stop okx:BTC-USDT first; --take-over ends that run "
         "unasked\n",
     )
-    wait_until(lambda: heartbeat(redis_server).beats > first.beats + 1, WAIT_S, "the first one goes on")
+    wait_until(lambda: heartbeat(redis_server).beats > first.beats + 1, WAIT_S, "the first one continues")
     assert heartbeat(redis_server).run_id == first.run_id
     second = Process([*command, "--take-over"], tmp_path / "second.log", {})
     try:

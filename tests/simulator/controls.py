@@ -35,7 +35,7 @@ class Controls:
             "drop": lambda query: self.drop(query.get("id")),
             "gap": lambda query: self.gap(query["instId"], int(query.get("n", "1"))),
             "notice": lambda _: self.notice(),
-            "mute": lambda query: self.mute(on=query.get("on", "1") == "1"),
+            "mute": lambda query: self.stall(on=query.get("on", "1") == "1"),
             "garbage": lambda query: self.garbage(query.get("text", "{")),
             "fault": self._start_fault,
             "calm": lambda _: self._faults.end(),
@@ -62,9 +62,9 @@ class Controls:
         for connection in self._hub.connections.values():
             self._hub.send([connection], [self._source.notice(connection.id)])
 
-    def mute(self, *, on: bool = True) -> None:
+    def stall(self, *, on: bool = True) -> None:
         """Stop or resume all data; pings and requests are still answered."""
-        self._gate.muted = on
+        self._gate.stalled = on
 
     def garbage(self, text: str) -> None:
         """Send a text frame to every connection as it is."""

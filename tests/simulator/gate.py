@@ -40,7 +40,7 @@ class Gate:
     """Lets pass what is said and who connects, as the faults at work leave it. Pure; without faults all passes."""
 
     def __init__(self) -> None:
-        self.muted = False
+        self.stalled = False
         """No data at all, while requests are still answered: a stalled feed behind a living socket."""
         self._frames: dict[Active, tuple[Callable[[str], Effect], dict[str, Effect]]] = {}
         self._refusals: dict[Active, Callable[[str | bytes, str], bytes | None]] = {}
@@ -95,13 +95,13 @@ class Gate:
     @property
     def quiet(self) -> bool:
         """Whether no fault concerns frames: then there is no need to ask for each connection."""
-        return not self.muted and not self._frames
+        return not self.stalled and not self._frames
 
     def frames(self, frame: Frame, conn_id: str, now_ms: int) -> tuple[Frame, ...]:
         """What is sent to a connection now in place of a frame. What is late comes from `due`."""
         if frame.kind is Kind.RAW:
             return (frame,)
-        if self.muted and frame.kind in (Kind.DATA, Kind.BOOK_UPDATE):
+        if self.stalled and frame.kind in (Kind.DATA, Kind.BOOK_UPDATE):
             return ()
         passed = [Passed(frame)]
         for active, (build, effects) in self._frames.items():

@@ -95,7 +95,7 @@ async def test_notice_and_garbage_reach_everyone(simulator: Simulator[OkxSource]
             assert await socket.recv() == '{"a":'
 
 
-async def test_mute_stops_data_but_not_pongs(simulator: Simulator[OkxSource], clock: ManualClock) -> None:
+async def test_a_stall_stops_data_but_not_pongs(simulator: Simulator[OkxSource], clock: ManualClock) -> None:
     async with connect(simulator.ws_public) as socket:
         await _subscribe(simulator, socket, _BOOKS)
         assert _do(simulator, "do/mute", on="1") == _DONE
@@ -191,5 +191,5 @@ async def test_state_is_pushed(simulator: Simulator[OkxSource], clock: ManualClo
         ("nonsense", {}, "404"),
     ],
 )
-async def test_bad_wishes(simulator: Simulator[OkxSource], page: str, query: dict[str, str], code: str) -> None:
+async def test_bad_requests(simulator: Simulator[OkxSource], page: str, query: dict[str, str], code: str) -> None:
     assert _do(simulator, page, **query)["code"] == code

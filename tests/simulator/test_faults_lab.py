@@ -255,7 +255,7 @@ async def test_one_channel_is_silent_and_others_flow(simulator: Simulator[OkxSou
             pass
 
 
-async def test_mute_socket_answers_pings_alone(simulator: Simulator[OkxSource], clock: ManualClock) -> None:
+async def test_a_stalled_socket_answers_pings_alone(simulator: Simulator[OkxSource], clock: ManualClock) -> None:
     async with await _subscribed(simulator) as socket:
         simulator.faults.start(faults.MuteSocket(for_ms=1_000))
         clock.move(500)

@@ -61,9 +61,9 @@ def test_all_passes_without_faults() -> None:
     assert (gate.due(_NOW_MS), gate.next_ms()) == ([], None)
 
 
-def test_mute_stops_data_but_not_replies() -> None:
+def test_a_stall_stops_data_but_not_replies() -> None:
     gate = Gate()
-    gate.muted = True
+    gate.stalled = True
     assert not gate.quiet
     assert _passed(gate, "a", *_ALL) == [_REPLY, _PONG, _RAW]
 

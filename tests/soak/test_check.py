@@ -3,6 +3,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from collector_worker.integrity.coverage_writer import IN_DOUBT
 from tests.simulator.faults_dialect import OTHERS_PRICE
 from tests.soak.check import (
     BookReader,
@@ -169,7 +170,7 @@ def test_the_ledger_ends_in_the_past_and_calls_complete_what_is() -> None:
 
 def test_what_nobody_could_confirm_is_not_known() -> None:
     complete, lost = Interval(0, 10, State.COMPLETE), Interval(10, 20, State.LOST, reason="not_available")
-    in_doubt = Interval(20, 30, State.LOST, reason="not_vouched_for")
+    in_doubt = Interval(20, 30, State.LOST, reason=IN_DOUBT)
     assert ledger_states([complete, lost]) == {State.COMPLETE, State.LOST}
     assert ledger_states([complete, in_doubt]) == {State.COMPLETE, State.UNKNOWN}
 

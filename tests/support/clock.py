@@ -4,7 +4,7 @@ from tests.support.waiting import until
 
 
 class ManualClock:
-    """Stands still until ``advance``; starts at 2026-01-01 00:00 UTC."""
+    """Does not move until ``advance``; starts at 2026-01-01 00:00 UTC."""
 
     def __init__(self, now_ns: int = 1_767_225_600_000_000_000) -> None:
         self._now_ns = now_ns

@@ -128,7 +128,7 @@ class OutboxRig:
         self.other.line.close()
 
 
-class LaneRig(OutboxRig):
+class ParserRig(OutboxRig):
     """A trade parser, behind a trade of a given number."""
 
     def __init__(self, shape: TradeShape, last_id: int, *, maxlen: int = 200_000) -> None:

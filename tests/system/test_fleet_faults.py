@@ -263,7 +263,7 @@ def test_of_two_managers_one_acts_and_the_other_takes_over(fleet: Deployment, tm
     os.kill(first, signal.SIGSTOP)
     wait_until(lambda: silence_s(fleet) > 2, 10, "it was suspended for a while")
     os.kill(first, signal.SIGCONT)
-    wait_until(lambda: silence_s(fleet) < 1, 10, "it goes on")
+    wait_until(lambda: silence_s(fleet) < 1, 10, "it continues")
     assert (leader(fleet), fleet.pids(), journal(fleet, "action")) == (first, before, actions)
 
     os.kill(first, signal.SIGKILL)

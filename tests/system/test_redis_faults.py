@@ -320,7 +320,7 @@ def test_process_faults() -> None:
         stop.start(process.pid)
         wait_until(lambda: state_of(process.pid) == "T", 5, "it is stopped")
         stop.end(process.pid)
-        wait_until(lambda: state_of(process.pid) == "S", 5, "it goes on")
+        wait_until(lambda: state_of(process.pid) == "S", 5, "it continues")
         kill.start(process.pid)
         kill.end(process.pid)
         assert process.wait(PATIENCE_S) == -signal.SIGKILL
@@ -352,11 +352,11 @@ def test_a_blocked_event_loop_does_nothing_while_its_process_lives(tmp_path: Pat
         fault.start(process.pid)
         before = ticks()
         with pytest.raises(AssertionError):  # of twenty ticks in this time, those before the signal has arrived
-            wait_until(lambda: ticks() > before + 20, 0.3, "it goes on")
+            wait_until(lambda: ticks() > before + 20, 0.3, "it continues")
         assert process.exit_code is None
         wait_until(lambda: state_of(process.pid) == "S", 5, "it sleeps, as if it waited for an answer")
         fault.end(process.pid)
-        wait_until(lambda: ticks() > before + 20, 5, "it goes on")
+        wait_until(lambda: ticks() > before + 20, 5, "it continues")
     finally:
         process.stop()
 

@@ -114,7 +114,7 @@ async def replace_for_a_while(site: Site, name: str) -> int:
         both.rename(key, key + ":away").set(key, "somebody's").execute()
     await until(site.dropped, "entries are refused")
     before = site.last_trade()
-    await until(lambda: site.last_trade() > before + 20, "the market goes on")
+    await until(lambda: site.last_trade() > before + 20, "the market continues")
     client.delete(key)
     client.rename(key + ":away", key)
     before, length = site.last_trade(), int(client.xlen(key))
@@ -158,7 +158,7 @@ async def test_what_was_refused_is_fetched_or_told(
     assert runs == 2
 
 
-async def test_a_gap_that_the_ledger_did_not_learn_of_is_not_vouched_for(
+async def test_a_gap_that_the_ledger_did_not_learn_of_is_not_complete(
     redis_server: RedisServer, exchange: Exchange, tmp_path: Path
 ) -> None:
     """As where the run ended before it could say so, or its ledger was refused."""

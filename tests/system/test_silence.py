@@ -1,4 +1,4 @@
-"""A real fleet that gets no data: one that is mute, a market that rests, an exchange that is out."""
+"""A real fleet that gets no data: one that is stalled, a market that rests, an exchange that is out."""
 
 from collections.abc import Iterator
 
@@ -90,7 +90,7 @@ def trade_ids(fleet: Deployment, collector: str) -> list[int]:
     return [int(fields["trade_id"]) for _, fields in entries if fields["type"] == "trade"]
 
 
-def test_a_mute_channel_is_reconnected_then_restarted_and_nobody_else(fleet: Deployment, okx: SimulatorProcess) -> None:
+def test_a_stalled_channel_is_reconnected_then_restarted_nobody_else(fleet: Deployment, okx: SimulatorProcess) -> None:
     before, began, beats = fleet.pids(), now(fleet), list[dict[str, str]]()
 
     def restarted() -> bool:

@@ -28,8 +28,8 @@ What may happen, and what a reader then sees:
 | an entry that is malformed | passed over and counted in ``skipped``; the newest are in ``skipped.aside`` |
 | a key that holds no stream | a warning; it is looked at again later, the other streams go on |
 
-A slow reader slows nobody: it only reads, a millisecond of Redis' time at once, and when retention passes it, it is
-told.
+A slow reader slows nobody: it only reads, a millisecond of Redis' time at once, and what retention removes
+before it was read is reported.
 In a Redis Cluster a reader reads one collector, by name: each collector's streams are on a node of their own.
 """
 

@@ -114,12 +114,12 @@ def _cpu(result: Json) -> Figure | None:
     """CPU per entry by rate: a line for each transport, and what the peer and a bare reader need."""
     steady = at(result, "scenarios", "steady")
     ours = matching(at(steady, "rows"), {})
-    kinds = list(dict.fromkeys((row["transport"], row["tls"], row.get("express")) for row in ours))
+    kinds = list(dict.fromkeys((row["transport"], row["tls"], row.get("fast_path")) for row in ours))
     if not kinds:
         return None
     chart, (axes,) = _axes(7.2, 3.4)
     for transport, tls, fast_path in kinds:
-        kind = {"transport": transport, "tls": tls} | ({} if fast_path is None else {"express": fast_path})
+        kind = {"transport": transport, "tls": tls} | ({} if fast_path is None else {"fast_path": fast_path})
         rows, line = matching(ours, kind), "--" if tls else "-" if fast_path is not False else ":"
         figures = _column(rows, "cpu_us_per_entry")
         axes.plot(_column(rows, "rate"), figures, label=label(kind), color=_colour(kind), linestyle=line)

@@ -40,7 +40,7 @@ def label(row: Json) -> str:
 
 
 def _interpreted(row: Json) -> str:
-    return "" if row.get("express", True) else ", not compiled"
+    return "" if row.get("fast_path", True) else ", not compiled"
 
 
 def _ours(result: Json, scenario: str) -> list[tuple[str, Json]]:

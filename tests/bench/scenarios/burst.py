@@ -19,7 +19,7 @@ def measure(site: Site, plan: Plan) -> Row:
             party = our_trades(transport, fast_path=fast_path)
             rounds[transport, fast_path, tls].append(measuring.burst(site, party, plan.burst_trades, tls=tls))
     rows = [
-        {"transport": transport, "express": fast_path, "tls": tls, **medians(measured), "rounds": measured}
+        {"transport": transport, "fast_path": fast_path, "tls": tls, **medians(measured), "rounds": measured}
         for (transport, fast_path, tls), measured in rounds.items()
     ]
     return {"trades": plan.burst_trades, "rows": rows}

@@ -48,7 +48,7 @@ def measure(site: Site, plan: Plan) -> Row:
         **{who: partial(_turn, site, party, how) for who, party in others.items()},
         _BARE: partial(_bare_turn, site, how),
     }
-    kinds = {_OURS: {"transport": transport, "express": fast_path}}
+    kinds = {_OURS: {"transport": transport, "fast_path": fast_path}}
     turns = in_turns(ways, plan.latency_turns, site.say)
     rows = [{"who": who, **kinds.get(who, {}), **over(taken)} for who, taken in turns.items()]
     return {"rate": RATE, "seconds": plan.latency_s, "rows": rows, **({"missing": missing} if missing else {})}

@@ -27,5 +27,5 @@ def measure(site: Site, plan: Plan) -> Row:
             for transport, fast_path in kinds_of(plan.transports, tls=tls):
                 site.say(f"steady {place} {transport}{'' if fast_path else ' interpreted'}")
                 figures = steady(site, our_trades(transport, fast_path=fast_path), how, tls=tls)
-                rows.append({"rate": rate, "tls": tls, "transport": transport, "express": fast_path, **figures})
+                rows.append({"rate": rate, "tls": tls, "transport": transport, "fast_path": fast_path, **figures})
     return {"seconds": plan.steady_s, "rows": rows, "bare": bare, "floor": floors}

@@ -274,9 +274,9 @@ async def test_a_connection_ends_only_if_it_is_older_than_the_stall_report(
                 await asyncio.sleep(rig.context.timing.tick_s)
 
         if ends:
-            with pytest.raises(FeedSilentError) as mute:
+            with pytest.raises(FeedSilentError) as stalled:
                 await rig.run(connection.run())
-            assert str(mute.value) == "the exchange has newer data than it sends (tickers)"
+            assert str(stalled.value) == "the exchange has newer data than it sends (tickers)"
         else:
             await rig.run(connection.run(), watched())
 

@@ -177,8 +177,8 @@ async def test_garbage_and_a_silent_exchange_do_no_harm(exchange: Simulator[OkxS
     await collect(
         rig,
         (lambda: exchange.controls.garbage("{"), lambda: rig.telemetry.beat.decode_errors == 2),
-        (lambda: exchange.controls.mute(on=True), lambda: True),
-        (lambda: exchange.controls.mute(on=False), more_of(rig, TRADE, 5)),
+        (lambda: exchange.controls.stall(on=True), lambda: True),
+        (lambda: exchange.controls.stall(on=False), more_of(rig, TRADE, 5)),
     )
     assert rig.telemetry.beat.reconnects == 0
 
@@ -191,7 +191,7 @@ async def test_an_exchange_that_sends_no_first_snapshot() -> None:
         async def go() -> None:
             await until(lambda: running(rig) and len(rig.pipeline.book._waiting) > 3, "updates wait")
             clock.advance(5.1)
-            await until(lambda: count(rig, BOOK) > 10, "the book goes on")
+            await until(lambda: count(rig, BOOK) > 10, "the book continues")
             first = rig.book_hash["seq"]
             clock.advance(1)
             await until(lambda: rig.book_hash["seq"] != first, "the hash follows")

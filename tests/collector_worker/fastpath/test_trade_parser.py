@@ -15,7 +15,7 @@ from collector_worker.publish.own_streams import BOUND_EVERY, Stream
 from common.config.collector import ExchangeCollectorConfig
 from tests.support import binance_adapter, okx_adapter
 from tests.support.binance_capture import read_rows
-from tests.support.fast_path_rig import KEY, LaneRig, answer, compiled_or_skip
+from tests.support.fast_path_rig import KEY, ParserRig, answer, compiled_or_skip
 from tickfleet.contract.events import Trade
 from tickfleet.contract.identity import DataType
 
@@ -87,7 +87,7 @@ def damaged(draw: st.DrawFn, frames: st.SearchStrategy[tuple[int, bytes]]) -> tu
 def check(shape: TradeShape | None, adapter: Adapter, number: int, frame: bytes) -> bool:
     """Whether the trade parser takes a frame; if it does, it does with it what all others would."""
     assert shape is not None
-    with closing(LaneRig(shape, number - 1, maxlen=MAXLEN)) as rig:
+    with closing(ParserRig(shape, number - 1, maxlen=MAXLEN)) as rig:
         rig.frame_entry.on_frame(frame)
         if rig.left:
             assert (rig.left, rig.other.is_idle, rig.parser.last_id, rig.parser.take_tally()) == (
@@ -143,7 +143,7 @@ def okx_frame(number: int | str, ts_ms: int = NOW_MS, price: str = "1.5") -> byt
 @pytest.mark.parametrize("number", [7, 6, 9, 10**18, "08", "", "8x", "-8"])
 def test_what_is_not_the_next_number_is_left(number: int | str) -> None:
     assert OKX is not None
-    with closing(LaneRig(OKX, 7)) as rig:
+    with closing(ParserRig(OKX, 7)) as rig:
         rig.frame_entry.on_frame(okx_frame(number))
         assert (rig.left, rig.other.is_idle) == ([okx_frame(number)], True)
 
@@ -151,7 +151,7 @@ def test_what_is_not_the_next_number_is_left(number: int | str) -> None:
 @pytest.mark.parametrize("price", ["-1", "1.", ".5", "1e5", "1,5", "", "1" * 41, "NaN"])
 def test_what_is_no_plain_number_is_left(price: str) -> None:
     assert OKX is not None
-    with closing(LaneRig(OKX, 7)) as rig:
+    with closing(ParserRig(OKX, 7)) as rig:
         rig.frame_entry.on_frame(okx_frame(8, price=price))
         assert rig.left == [okx_frame(8, price=price)]
 
@@ -180,7 +180,7 @@ def test_ids_and_bounds_are_those_of_the_stream() -> None:
     assert OKX is not None
     now_ms = time.time_ns() // 1_000_000
     times = [now_ms, now_ms - 5, now_ms + 7, 10**12, now_ms + 7, now_ms + 30_000, now_ms] * (BOUND_EVERY // 7 + 2)
-    with closing(LaneRig(OKX, 0)) as rig:
+    with closing(ParserRig(OKX, 0)) as rig:
         rig.parser.begin(rig.sender, rig.frame_entry, 0, NOW_MS, 5, 0)
         rig.stream.ids.last_ms, rig.stream.ids.last_n = NOW_MS, 5
         for number, ts_ms in enumerate(times, 1):
@@ -197,7 +197,7 @@ def test_ids_and_bounds_are_those_of_the_stream() -> None:
 @pytest.mark.parametrize("ahead_ms", [90_000, 3_600_000, LAST_MS - NOW_MS])
 def test_a_time_ahead_of_ours_is_left_to_those_who_judge_it(ahead_ms: int) -> None:
     assert OKX is not None
-    with closing(LaneRig(OKX, 0)) as rig:
+    with closing(ParserRig(OKX, 0)) as rig:
         frame = okx_frame(1, min(LAST_MS, time.time_ns() // 1_000_000 + ahead_ms))
         rig.frame_entry.on_frame(frame)
         assert (rig.left, rig.parser.last_id, rig.other.is_idle) == ([frame], 0, True)
@@ -205,7 +205,7 @@ def test_a_time_ahead_of_ours_is_left_to_those_who_judge_it(ahead_ms: int) -> No
 
 def test_it_tells_how_many_it_took_and_of_some_how_old_they_were() -> None:
     assert OKX is not None
-    with closing(LaneRig(OKX, 0)) as rig:
+    with closing(ParserRig(OKX, 0)) as rig:
         for number in range(1, 18):
             rig.frame_entry.on_frame(okx_frame(number))
         taken, lags_us = rig.parser.take_tally()
@@ -215,9 +215,9 @@ def test_it_tells_how_many_it_took_and_of_some_how_old_they_were() -> None:
         assert rig.parser.take_tally() == (0, [])
 
 
-def test_another_connection_and_a_lane_that_has_ended_leave_everything() -> None:
+def test_another_connection_and_a_parser_that_has_ended_leave_everything() -> None:
     assert OKX is not None
-    with closing(LaneRig(OKX, 0)) as rig:
+    with closing(ParserRig(OKX, 0)) as rig:
         others: list[bytes] = []
         other = compiled_or_skip().frame_entry(rig.parser, others.append)
         other.on_frame(okx_frame(1))

@@ -1,4 +1,4 @@
-"""Quiet or mute: what the worker finds out by itself, second by second."""
+"""Quiet or stalled: what the worker finds out by itself, second by second."""
 
 import asyncio
 import json
@@ -219,7 +219,7 @@ async def test_it_is_over_when_the_feed_brings_something(clock: ManualClock) -> 
         rig.flowing = {TRADE}
         await rig.live(1)
         assert rig.said() == ("none", "", 0)
-        assert rig.beat.progress[TRADE].silence_limit == 30 * S, "a pause while it was mute teaches nothing"
+        assert rig.beat.progress[TRADE].silence_limit == 30 * S, "a pause while it was stalled teaches nothing"
 
 
 async def test_what_was_fetched_may_show_that_the_market_rests_by_now(clock: ManualClock) -> None:
@@ -346,7 +346,7 @@ async def test_a_trouble_of_another_kind_hides_nothing(clock: ManualClock) -> No
 
 
 async def test_a_new_connection_heals_it() -> None:
-    """The whole way: a socket goes mute and still answers pings, REST shows it, another one brings the trades."""
+    """The whole way: a socket stalls and still answers pings, REST shows it, another one brings the trades."""
     clock = WatchedClock()
 
     async def stalls(peer: Peer) -> None:

@@ -174,7 +174,7 @@ def numbers_in(server: RedisServer) -> list[int]:
     return numbers
 
 
-async def test_steady_trades_take_the_express(redis_server: RedisServer) -> None:
+async def test_steady_trades_take_the_fast_path(redis_server: RedisServer) -> None:
     desk = Desk(redis_server.config)
     async with desk.sending():
         for number in range(1, 301):
@@ -195,7 +195,7 @@ async def test_steady_trades_take_the_express(redis_server: RedisServer) -> None
     assert ends == (redis_server.client.xrevrange(TRADES, count=1)[0][0], "300")
 
 
-async def test_a_burst_takes_the_express_and_reading_pauses(redis_server: RedisServer) -> None:
+async def test_a_burst_takes_the_fast_path_and_reading_pauses(redis_server: RedisServer) -> None:
     desk = Desk(redis_server.config)
     async with desk.sending():
         for number in range(1, 5_001):

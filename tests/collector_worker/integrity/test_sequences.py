@@ -168,7 +168,7 @@ def test_numbers_may_begin_anew_more_than_once() -> None:
 @pytest.mark.parametrize(
     "between",
     [at(OLD + 1, 5), at(OLD + 90, 5), at(3, 5), at(9 * MAX_JUMP, 5)],
-    ids=["the old numbering goes on", "it continues after a hole", "a number falls", "a number is out of reach"],
+    ids=["the old numbering continues", "it continues after a hole", "a number falls", "a number is out of reach"],
 )
 def test_anything_else_between_them_makes_them_none(between: Trade) -> None:
     made = old_sequence()
@@ -282,7 +282,7 @@ def test_where_trades_are_rarer_than_the_wait_a_new_numbering_is_found_too() -> 
     assert passed == [IdReset(trade_ts(601)), at(8, 601), at(9, 1_201), at(10, 1_801)]
 
 
-@pytest.mark.parametrize("between", [at(OLD + 1, 300), at(5, 300)], ids=["the old numbering goes on", "an id falls"])
+@pytest.mark.parametrize("between", [at(OLD + 1, 300), at(5, 300)], ids=["the old numbering continues", "an id falls"])
 def test_one_that_was_dropped_agrees_with_none_behind_another(between: Trade) -> None:
     made = old_sequence()
     offered(made, [at(7, 1)], 0.0)

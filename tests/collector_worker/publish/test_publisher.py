@@ -243,7 +243,7 @@ async def test_a_file_that_is_lost_ends_the_run_wherever_that_is_found(tmp_path:
         await asyncio.wait_for(desk.publisher.run(), PATIENCE_S)
 
 
-async def test_who_waits_for_relief_is_told_when_the_file_takes_over(tmp_path: Path) -> None:
+async def test_who_waits_until_resumed_learns_when_the_file_takes_over(tmp_path: Path) -> None:
     desk = Desk(buffer_bytes=4_000, spool=Spool(tmp_path, "c", "run", 1_000_000))
     await desk.pipe.connect()
     desk.pipe.working.clear()

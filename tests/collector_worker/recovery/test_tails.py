@@ -392,7 +392,7 @@ async def test_a_stream_that_is_gone_begins_again_above_the_ids_it_had(redis_ser
     assert begun == "101000-4"
     assert place(begun.encode()) > place(old.encode())
     there = restored.streams.of_channel(DataType.CANDLES, "1m")
-    assert there.ids.next(41 * S, 41 * S) == "41000-0", "it is there, and goes on"
+    assert there.ids.next(41 * S, 41 * S) == "41000-0", "it is there, and continues"
     unnamed = restored.streams.of_type(DataType.TICKER)
     assert unnamed.ids.next(41 * S, 41 * S) == "101000-1", "whether it is new cannot be told"
     no_bar_closed = restored.streams.of_channel(DataType.CANDLES, "1h")

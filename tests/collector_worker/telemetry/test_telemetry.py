@@ -89,7 +89,7 @@ def test_a_feed_that_only_confirms_does_not_run_yet(telemetry: Telemetry) -> Non
 
 def test_a_socket_that_confirms_and_sends_nothing_is_told(telemetry: Telemetry) -> None:
     late_ns = START_NS + round(CONFIG.health_check_interval * 1e9) + 1
-    mute = "the exchange has confirmed the subscriptions of the feed {} and sent no data"
+    unheard = "the exchange has confirmed the subscriptions of the feed {} and sent no data"
 
     def told(now_ns: int = late_ns) -> tuple[WorkerState, str, bool]:
         beat = telemetry.snapshot(now_ns, 0.0)
@@ -99,13 +99,13 @@ def test_a_socket_that_confirms_and_sends_nothing_is_told(telemetry: Telemetry) 
         telemetry.feed_is(feed, R, START_NS)
     telemetry.heard("public")
     assert told(late_ns - 1) == (S, "", False)
-    assert told() == (S, mute.format("business"), True)
+    assert told() == (S, unheard.format("business"), True)
     telemetry.beat.rest_look = RestLook.NOTHING_NEWER
-    assert told() == (R, mute.format("business"), False), "the market rests"
+    assert told() == (R, unheard.format("business"), False), "the market rests"
     telemetry.beat.rest_look = RestLook.NONE
-    assert told() == (S, mute.format("business"), True)
+    assert told() == (S, unheard.format("business"), True)
     telemetry.heard("business")
-    assert told() == (R, mute.format("business"), False), "what was amiss last"
+    assert told() == (R, unheard.format("business"), False), "what was amiss last"
 
 
 def test_a_trouble_degrades_a_running_collector_until_it_is_settled(telemetry: Telemetry) -> None:

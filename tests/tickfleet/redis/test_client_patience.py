@@ -34,7 +34,7 @@ async def test_the_outcome_of_a_patient_one_comes_by_itself(redis_server: RedisS
     await pipe.close()
 
 
-async def test_who_hurries_before_the_answer_is_there_is_told_when_it_comes(own_redis: RedisServer) -> None:
+async def test_who_reads_now_before_the_answer_is_there_gets_it_later(own_redis: RedisServer) -> None:
     pipe = RedisPipe(own_redis.config)
     await pipe.connect()
     os.kill(own_redis.pid, signal.SIGSTOP)

@@ -26,7 +26,7 @@ NOTE_EVERY_S = 1.0
 
 
 class GroupStreams:
-    """Takes up streams for a group.
+    """Finds the streams of a group.
 
     Args:
         group: Its name.
@@ -37,7 +37,7 @@ class GroupStreams:
 
     def __init__(self, group: str, selection: Selection, start: Start, clock: Clock) -> None:
         self.names: dict[str, StreamName] = {}
-        """By key, the streams that are taken up."""
+        """By key, the streams that were found."""
         self.absent: set[StreamName] = set(selection.names)
         """Streams that were asked for by name and are not there, as far as we know."""
         self._asked = frozenset(selection.names)

@@ -57,7 +57,7 @@ class RawChunk(Struct, frozen=True):
 
 
 class StreamReader:
-    """Stands somewhere in each stream and reads on from there; opens its connection when it needs one.
+    """Is somewhere in each stream and reads on from there; opens its connection when it needs one.
 
     Args:
         config: Where Redis is.
