@@ -55,7 +55,7 @@ class _NotOursError(Exception):
     """A row names another instrument."""
 
 
-class _Head(Struct, gc=False):
+class _EventHead(Struct, gc=False):
     """A combined frame ``{"stream":…,"data":…}``, an answer with ``id``, or a raw event with ``e`` (sections 1, 3)."""
 
     stream: str = ""
@@ -66,7 +66,7 @@ class _Head(Struct, gc=False):
     event: str = field(default="", name="e")
 
 
-class _Trade(Struct, gc=False):
+class _TradeEvent(Struct, gc=False):
     """Section 4.1. ``m``: the buyer was the maker, so the taker sold."""
 
     event: Literal["trade"] = field(name="e")
@@ -78,7 +78,7 @@ class _Trade(Struct, gc=False):
     buyer_is_maker: bool = field(name="m")
 
 
-class _Ticker(Struct, gc=False):
+class _TickerEvent(Struct, gc=False):
     """Section 4.2, ``24hrTicker``: rolling statistics with the best quotes; what it does not give is left out."""
 
     event: Literal["24hrTicker"] = field(name="e")
@@ -183,18 +183,18 @@ class _ExchangeInfo(Struct):
     symbols: list[_Symbol]
 
 
-class _Time(Struct, rename="camel"):
+class _ServerTime(Struct, rename="camel"):
     server_time: _Ms
 
 
-_head = Decoder(_Head).decode
-_trade = Decoder(_Trade).decode
-_ticker = Decoder(_Ticker).decode
+_head = Decoder(_EventHead).decode
+_trade = Decoder(_TradeEvent).decode
+_ticker = Decoder(_TickerEvent).decode
 _depth = Decoder(_Depth).decode
 _kline = Decoder(_Kline).decode
 _error = Decoder(_Error).decode
 _exchange_info = Decoder(_ExchangeInfo).decode
-_time = Decoder(_Time).decode
+_time = Decoder(_ServerTime).decode
 _rest_book = Decoder(_RestBook).decode
 _rest_trades = Rows(_RestTrade)
 _rest_bars = Rows(_RestBar)
@@ -434,7 +434,7 @@ class BinanceAdapter:
         except _NotOursError:
             return (Malformed("data of another instrument"),)
 
-    def _on_control(self, head: _Head) -> Sequence[Output]:
+    def _on_control(self, head: _EventHead) -> Sequence[Output]:
         if head.event == "serverShutdown" or head.stream == "!serverShutdown":
             return (ClosingSoon("the exchange announced that it will close the connection"),)
         if not isinstance(head.id, int) or head.id not in self._waiting:
@@ -507,7 +507,7 @@ def _level(level: Level) -> Level:
     return level if level.size.strip("0.") or not is_amount(level.size) else Level(level.price, "0")
 
 
-def _ticker_event(row: _Ticker, recv_ns: int) -> Ticker:
+def _ticker_event(row: _TickerEvent, recv_ns: int) -> Ticker:
     return Ticker(
         ts_event=row.time_ms * NS_PER_MS,
         ts_recv=recv_ns,

@@ -62,7 +62,7 @@ class _Arg(Struct, rename="camel", gc=False):
     inst_id: str = ""
 
 
-class _Head(Struct, rename="camel", gc=False):
+class _PushHead(Struct, rename="camel", gc=False):
     """Enough of any frame to know what it is (section 3)."""
 
     arg: _Arg | None = None
@@ -83,7 +83,7 @@ _Reader = tuple[Callable[[bytes], _Push[Any]], Callable[[Any, str, int], Output]
 """Decodes a frame, and makes of a row, the frame's action and the time of receipt what the row means."""
 
 
-class _Trade(Struct, rename="camel", gc=False):
+class _TradeRow(Struct, rename="camel", gc=False):
     """Section 4.1, one match."""
 
     trade_id: str
@@ -94,13 +94,13 @@ class _Trade(Struct, rename="camel", gc=False):
     inst_id: str | None = None
 
 
-class _Aggregate(_Trade, rename="camel", gc=False):
+class _Aggregate(_TradeRow, rename="camel", gc=False):
     """On ``trades``: ``count`` matches merged into one, ``tradeId`` is the last of them."""
 
     count: str | None = None
 
 
-class _Ticker(Struct, rename="camel", gc=False):
+class _TickerRow(Struct, rename="camel", gc=False):
     """Section 4.2. Prices can be "" on empty books; ``volCcy24h`` is quote for spot, base for derivatives."""
 
     ts: _Ms
@@ -173,23 +173,23 @@ class _Envelope(Struct):
     data: Raw = Raw(b"[]")
 
 
-class _Time(Struct):
+class _TimeRow(Struct):
     ts: _Ms
 
 
 # Lax: OKX writes integers as strings ("ts":"1652459225464").
-_head = Decoder(_Head, strict=False).decode
-_trades = Rows(_Trade, strict=False)
+_head = Decoder(_PushHead, strict=False).decode
+_trades = Rows(_TradeRow, strict=False)
 _books = Rows(_Book, strict=False)
 _candles = Rows(_Candle, strict=False)
-_trade_push = Decoder(_Push[_Trade], strict=False).decode
+_trade_push = Decoder(_Push[_TradeRow], strict=False).decode
 _aggregate_push = Decoder(_Push[_Aggregate], strict=False).decode
-_ticker_push = Decoder(_Push[_Ticker], strict=False).decode
+_ticker_push = Decoder(_Push[_TickerRow], strict=False).decode
 _book_push = Decoder(_Push[_Book], strict=False).decode
 _candle_push = Decoder(_Push[_Candle], strict=False).decode
 _envelope = Decoder(_Envelope).decode
 _instruments = Rows(_Instrument)
-_times = Rows(_Time, strict=False)
+_times = Rows(_TimeRow, strict=False)
 
 # --- what OKX calls things ----------------------------------------------------------------------------------------
 
@@ -517,7 +517,7 @@ class OkxAdapter:
         except UNREADABLE:
             return (_UNREADABLE,)
 
-    def _on_event(self, head: _Head) -> Sequence[Output]:
+    def _on_event(self, head: _PushHead) -> Sequence[Output]:
         if head.event == "subscribe":
             return self._on_confirmed(head.arg or _Arg())
         if head.event == "error":
@@ -538,7 +538,7 @@ class OkxAdapter:
         self._unanswered = {number: each for number, each in self._unanswered.items() if each != channel}
         return (Acknowledged(channel),)
 
-    def _on_ticker(self, row: _Ticker, _: str, recv_ns: int) -> Ticker:
+    def _on_ticker(self, row: _TickerRow, _: str, recv_ns: int) -> Ticker:
         return Ticker(
             ts_event=row.ts * NS_PER_MS,
             ts_recv=recv_ns,
@@ -556,12 +556,12 @@ class OkxAdapter:
         )
 
 
-def _is_sound(row: _Trade) -> bool:
+def _is_sound(row: _TradeRow) -> bool:
     """Ids are consecutive integers (section 4.1); more than 18 digits cannot be one of them, nor a stream id."""
     return _is_count(row.trade_id) and is_price(row.px) and is_amount(row.sz)
 
 
-def _on_trade(row: _Trade, _: str, recv_ns: int) -> Output:
+def _on_trade(row: _TradeRow, _: str, recv_ns: int) -> Output:
     return _live(row, recv_ns) if _is_sound(row) else _UNSOUND
 
 
@@ -570,7 +570,7 @@ def _on_aggregate(row: _Aggregate, _: str, recv_ns: int) -> Output:
     return _live(row, recv_ns, row.count) if is_sound else _UNSOUND
 
 
-def _live(row: _Trade, recv_ns: int, count: str | None = None) -> Trade:
+def _live(row: _TradeRow, recv_ns: int, count: str | None = None) -> Trade:
     return Trade(row.ts * NS_PER_MS, recv_ns, row.trade_id, row.px, row.sz, row.side, "live", count)
 
 

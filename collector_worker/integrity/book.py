@@ -11,13 +11,13 @@ MAX_LEVELS = 50_000
 """On a side: more than any book of an exchange is deep, and what bounds our memory to some 30 MiB."""
 
 
-class BadLevelError(ValueError):
+class BookLevelError(ValueError):
     """A price or size is not a plain decimal number of at least 0, such as ``42219.9``."""
 
     reason = "bad_level"
 
 
-class TooManyLevelsError(BadLevelError):
+class TooManyLevelsError(BookLevelError):
     """A side has more than ``MAX_LEVELS``."""
 
     reason = "too_many_levels"
@@ -69,7 +69,7 @@ class Book:
                 have; 0: there are no more.
 
         Raises:
-            BadLevelError: A level is no number, or there are too many; the book is then undefined until it is replaced
+            BookLevelError: A level is no number, or there are too many; the book is then undefined until it is replaced
                 again.
         """
         self._bids, self._asks = _Side(), _Side()
@@ -100,10 +100,10 @@ class Book:
         """Set each level to its new size; size 0 removes it.
 
         Raises:
-            BadLevelError: As ``replace``.
+            BookLevelError: As ``replace``.
         """
         if not (are_amounts(bids) and are_amounts(asks)):
-            raise BadLevelError
+            raise BookLevelError
         for level in bids:
             self._bids.set(level)
         for level in asks:

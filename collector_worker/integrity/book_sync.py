@@ -40,7 +40,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from collector_worker.exchanges.adapter import BookFrame
-from collector_worker.integrity.book import MAX_LEVELS, BadLevelError, Book
+from collector_worker.integrity.book import MAX_LEVELS, Book, BookLevelError
 from tickfleet._util.backoff import GrowingPause
 from tickfleet.contract.events import BookDelta, BookSnapshot, Level
 from tickfleet.contract.health import BookState
@@ -73,7 +73,7 @@ Checksum = Callable[[Sequence[Level], Sequence[Level]], int]
 
 NO_SNAPSHOT = "no snapshot has come"
 
-BAD_LEVEL = BadLevelError.reason
+BAD_LEVEL = BookLevelError.reason
 """The doubt about a book one of whose levels is no number."""
 
 
@@ -283,7 +283,7 @@ class BookSync:
             wider.replace(snapshot.bids, snapshot.asks, cut_at)
             for delta, _ in newer:
                 wider.apply(delta.bids, delta.asks)
-        except BadLevelError:
+        except BookLevelError:
             return NOTHING
         if wider.known_depth == 0 or (wider.crossed and not self.crossed_is_legal):
             return NOTHING
@@ -337,7 +337,7 @@ class BookSync:
     def _on_snapshot(self, snapshot: BookSnapshot, checksum: int | None, cut_at: int = 0) -> BookResult:
         try:
             self.book.replace(snapshot.bids, snapshot.asks, cut_at)
-        except BadLevelError as error:
+        except BookLevelError as error:
             self.book = Book()
             return self._fail(error.reason)
         if self.book.crossed and not self.crossed_is_legal:
@@ -377,7 +377,7 @@ class BookSync:
         self._latest = None if delta.prev_seq is None or delta.seq is None else (delta.prev_seq, delta.seq)
         try:
             self.book.apply(delta.bids, delta.asks)
-        except BadLevelError as error:
+        except BookLevelError as error:
             self.book = Book()
             return self._fail(error.reason)
         if self.book.crossed and not self.crossed_is_legal:

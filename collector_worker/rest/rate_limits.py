@@ -17,7 +17,7 @@ Processes with different rates, as while a changed fleet file is rolled out, use
 much of it as the rate of the one who asks says, so together they are never faster than the fastest of them.
 
 A Redis that does not run our scripts (no right to EVAL, or it was configured to hide it) does not share the limits:
-that is told, as a fleet then calls faster than one process would.
+that is said, as a fleet then calls faster than one process would.
 
 A Redis that does not answer delays by a random pause and never blocks for ever: a collector that cannot ask for a
 permit cannot publish either, and a reconnect that is a little too early is the smaller harm. A ban that such a Redis

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector_worker.integrity.book import BadLevelError, Book
+from collector_worker.integrity.book import Book, BookLevelError
 from tickfleet.contract.events import Level
 
 prices = st.sampled_from(["1", "1.0", "1.00", "2", "2.5", "2.50", "3", "10", "10.0", "0.00000001", "64073.1"])
@@ -127,9 +127,9 @@ BAD = ["", " ", ".", "-", "-1", "-0", "+1", "nan", "inf", "-inf", "1e5", "1_0", 
 def test_a_level_that_is_no_number_is_refused(text: str, place: str) -> None:
     level = Level(text, "1") if place == "price" else Level("1", text)
 
-    with pytest.raises(BadLevelError):
+    with pytest.raises(BookLevelError):
         Book().apply([level], [])
-    with pytest.raises(BadLevelError):
+    with pytest.raises(BookLevelError):
         Book().replace([], [level])
 
 
@@ -138,14 +138,14 @@ def test_any_level_is_taken_or_refused(price: str, size: str) -> None:
     book = Book()
     try:
         book.apply([Level(price, size)], [])
-    except BadLevelError:
+    except BookLevelError:
         return
     assert book.bids() == ([Level(price, size)] if Decimal(size) else [])
 
 
 def test_a_bad_level_does_not_outlive_the_next_whole_book() -> None:
     book = Book()
-    with pytest.raises(BadLevelError):
+    with pytest.raises(BookLevelError):
         book.replace([Level("1", "1"), Level("x", "1")], [])
     book.replace([Level("2", "2")], [])
 
