@@ -1,6 +1,7 @@
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from itertools import pairwise
+from typing import Any
 
 import msgspec
 import pytest
@@ -577,7 +578,7 @@ def test_a_run_that_begins_in_the_future_confirms_nothing_before_that(ahead_ns: 
     assert [(part.state, part.from_ts, part.to_ts) for part in intervals(ledger, DataType.TRADE)] == [
         (State.COMPLETE, began_ns, NOW_NS + 70 * S)
     ]
-    past = {"from_ts": NOW_NS - 90 * S, "to_ts": NOW_NS - 80 * S, "at": NOW_NS}
+    past: dict[str, Any] = {"from_ts": NOW_NS - 90 * S, "to_ts": NOW_NS - 80 * S, "at": NOW_NS}
     earlier = [entry("opened", **past), entry("complete", **past), *ledger]
     assert [(part.state, part.from_ts, part.to_ts) for part in intervals(earlier, DataType.TRADE)] == [
         (State.COMPLETE, NOW_NS - 90 * S, NOW_NS - 80 * S),
