@@ -10,8 +10,10 @@
 
 Only a VALID book publishes deltas. Others wait in a bounded buffer, because a snapshot that comes by REST may be older
 than they are: those that follow each other without a hole, the latest of them. A snapshot by REST is not believed that
-does not reach what the connection has brought already: it comes out of some cache. After any doubt the book is rebuilt
-from a snapshot, never patched.
+does not reach what the connection has brought already: it comes out of some cache. One that is ahead of it waits until
+the connection gets there, for its number may be that of another instrument, which no answer names. Where there are no
+trades it is believed before that if the connection has brought nothing, or if a second answer is the same. After any
+doubt the book is rebuilt from a snapshot, never patched.
 
 Continuity, as the protocol sheets give it: a delta follows iff its ``prev_seq`` is the last applied ``seq``. The first
 one after a REST snapshot, or from a connection that takes over from another, was cut elsewhere: it may overlap what is
@@ -95,6 +97,20 @@ class BookResult(Struct, frozen=True):
 NOTHING = BookResult()
 
 
+class _Answer(Struct, frozen=True):
+    """A snapshot by REST, as ``BookSync.on_rest_snapshot`` gets it."""
+
+    snapshot: BookSnapshot
+    seq: int
+    cut_at: int
+    traded: bool
+
+    def is_same(self, other: "_Answer") -> bool:
+        """Whether both tell the same book."""
+        mine, others = self.snapshot, other.snapshot
+        return (self.seq, mine.bids, mine.asks) == (other.seq, others.bids, others.asks)
+
+
 class BookSync:
     """The state machine of one book.
 
@@ -123,6 +139,7 @@ class BookSync:
         self._held_left: int | None = None  # deltas the book holds already that may still come; None: nor an overlap
         self._reason = "subscribe"
         self._waiting: deque[tuple[BookDelta, int | None]] = deque(maxlen=_BUFFER_FRAMES)
+        self._ahead: _Answer | None = None  # what waits until the socket gets there
         self._fetch_at_s: float | None = None
         self._fetch_pause = GrowingPause(FETCH_PAUSE_S, REST_RETRY_CAP_S)
         self._seed_levels = 0
@@ -210,10 +227,17 @@ class BookSync:
                 self.why = "the snapshot of the socket lacks bids or asks although the market moves"
                 return NOTHING
             return self._on_snapshot(frame.event, frame.checksum)
-        if self.state is not BookState.VALID:
+        if self.state is BookState.VALID:
+            result = self._on_delta(frame.event, frame.checksum)
+        else:
             self._gather(frame.event, frame.checksum)
-            return NOTHING
-        return self._on_delta(frame.event, frame.checksum)
+            result = NOTHING
+        answer = self._ahead
+        if answer is None or result.request is not None or self._is_ahead(answer):
+            return result
+        self._ahead = None
+        seeded = self._on_answer(answer)
+        return replace(seeded, events=result.events + seeded.events)
 
     def _keep(self, delta: BookDelta, checksum: int | None) -> None:
         """Among those that wait; the oldest make room."""
@@ -246,12 +270,30 @@ class BookSync:
         """
         if snapshot.seq is None or self.state is BookState.STALE:
             return NOTHING  # the connection that it was asked for is gone
+        answer, before = _Answer(snapshot, snapshot.seq, cut_at, traded), self._ahead
+        self._ahead = None
+        is_same = before is not None and before.is_same(answer)
+        waits = traded or (bool(self._waiting) and not is_same)
+        if waits and self._is_ahead(answer) and not self._lacks_a_side(snapshot, traded=traded):
+            self._ahead = answer
+            self.why = "the snapshot of REST is ahead of the socket"
+            return NOTHING
+        return self._on_answer(answer)
+
+    def _is_ahead(self, answer: _Answer) -> bool:
+        """Whether the socket has brought neither the number of an answer yet, nor one behind it."""
+        highest = self._last_seq if self.state is BookState.VALID else self._highest
+        return (highest is None or highest < answer.seq) and self._waiting_after(answer.seq) == []
+
+    def _on_answer(self, answer: _Answer) -> BookResult:
+        """Judge an answer of REST by what the socket has brought."""
+        snapshot, seq, cut_at, traded = answer.snapshot, answer.seq, answer.cut_at, answer.traded
         hollow = self._lacks_a_side(snapshot, traded=traded)
         if self.state is BookState.VALID:  # one has come by itself, unless a wider one was asked for
             useful = self._reseeding and not hollow
-            return self._reseed(snapshot, snapshot.seq, cut_at) if useful else NOTHING
-        newer = self._waiting_after(snapshot.seq)
-        reached = snapshot.seq if not newer else newer[-1][0].seq
+            return self._reseed(snapshot, seq, cut_at) if useful else NOTHING
+        newer = self._waiting_after(seq)
+        reached = seq if not newer else newer[-1][0].seq
         if newer is None or (self._highest is not None and reached is not None and reached < self._highest):
             self.why = "the snapshots of REST are older than what the socket has brought"
             return NOTHING
@@ -351,6 +393,7 @@ class BookSync:
         self._unsure = self._is_short(snapshot)
         self._latest = None
         self._held_left = None
+        self._ahead = None
         self._reseeding = False
         self._waiting.clear()
         self._fetch_at_s = None
@@ -442,6 +485,7 @@ class BookSync:
         self._again = 0
         self._unsure = False
         self._held_left = None
+        self._ahead = None
         self._reseeding = False
         self._waiting.clear()
 

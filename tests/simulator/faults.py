@@ -23,6 +23,7 @@ from tests.simulator.faults_hostile import (
     FalseTime,
     FalseTrade,
     RestEmptyBook,
+    RestFalseBook,
     RestFalseRows,
 )
 
@@ -336,6 +337,7 @@ RestFault = (
     | RestLost
     | RestFalseRows
     | RestEmptyBook
+    | RestFalseBook
 )  # and ClockOff
 Fault = ConnectionFault | FrameFault | RestFault
 

@@ -21,7 +21,7 @@ from tests.simulator.faults import (
     Wrongness,
 )
 from tests.simulator.faults_base import FaultError
-from tests.simulator.faults_hostile import EmptySides, FalseBarStyle, FalseBookStyle, FalseRow
+from tests.simulator.faults_hostile import EmptySides, FalseAnswerStyle, FalseBarStyle, FalseBookStyle, FalseRow
 
 BLOCK_MS = 60_000
 """Schedules longer than this are drawn in parts of this length, each with its own budget."""
@@ -147,6 +147,7 @@ _RECIPES: dict[str, _Recipe] = {
     "false_refusal": _Recipe(Harm.NONE, (1_000, 4_000), _pick(count=range(1, 4))),
     "rest_false_rows": _Recipe(Harm.REST, (1_000, 4_000), _pick(style=get_args(FalseRow))),
     "rest_empty_book": _Recipe(Harm.REST, (1_000, 4_000), _pick(sides=get_args(EmptySides))),
+    "rest_false_book": _Recipe(Harm.REST, (1_000, 4_000), _pick(style=get_args(FalseAnswerStyle), levels=(1, 5, 20))),
     "rest_lost": _Recipe(Harm.REST, (500, 2_000), _pick(instrument=_ANY_INSTRUMENT)),
 }
 
@@ -199,7 +200,7 @@ def _draw_block(
             room_ms -= for_ms
         fault = TYPES[kind](at_ms=start_ms + rng.randint(0, room_ms), **values)  # type: ignore[arg-type]
         yield fault
-        if kind == "rest_empty_book" and "sequence_gap" in kinds:
+        if kind in ("rest_empty_book", "rest_false_book") and "sequence_gap" in kinds:
             yield SequenceGap(at_ms=fault.at_ms, for_ms=max(1, fault.length_ms), instrument=rng.choice(instruments))
         elif kind.startswith("rest_") and "trade_gap" in kinds:  # else hardly anybody would ask while REST is at fault
             yield TradeGap(at_ms=fault.at_ms, for_ms=max(1, fault.length_ms), instrument=rng.choice(instruments))

@@ -9,7 +9,7 @@ from tests.simulator import faults_hostile as hostile
 from tests.simulator.faults import Fault
 from tests.simulator.faults_dialect import Dialect, Page, Request, Row
 from tests.simulator.faults_frames import Effect, Passed, Rewrite, Wanted, data_of, is_data
-from tests.simulator.faults_rest import Changed
+from tests.simulator.faults_rest import Ask, Changed
 from tests.simulator.source import Answer, Frame, Kind
 
 TRUE_FIRST = 3
@@ -103,13 +103,22 @@ def _bar(fault: hostile.FalseBar, dialect: Dialect, text: bytes, now_ms: int) ->
             return dialect.false_bar(text, (end_ms - open_ms) // 7, closed=fault.closed)
 
 
-def rest_effect_of(fault: Fault, dialect: Dialect, rng: Random) -> Changed | None:
-    """What a fault does to REST answers; None if it is none of these."""
+def rest_effect_of(fault: Fault, dialect: Dialect, rng: Random, ask: Ask) -> Changed | None:
+    """What a fault does to REST answers; None if it is none of these.
+
+    Args:
+        fault: Any fault.
+        dialect: How the exchange speaks.
+        rng: Source of chance.
+        ask: Asks for the truth.
+    """
     match fault:
         case hostile.RestFalseRows():
             return Changed(lambda request, answer: with_false_row(fault.style, dialect, rng, request, answer))
         case hostile.RestEmptyBook():
             return Changed(lambda request, answer: without_levels(fault.sides, dialect, request, answer))
+        case hostile.RestFalseBook():
+            return Changed(lambda request, answer: false_book(fault, dialect, ask, request, answer))
     return None
 
 
@@ -147,3 +156,18 @@ def without_levels(sides: hostile.EmptySides, dialect: Dialect, request: Request
     if dialect.page(request.path) is not Page.BOOK or not dialect.is_success(answer):
         return answer
     return answer._replace(body=dialect.without_levels(answer, ("bids", "asks") if sides == "both" else (sides,)))
+
+
+def false_book(fault: hostile.RestFalseBook, dialect: Dialect, ask: Ask, request: Request, answer: Answer) -> Answer:
+    """A book that is not the one asked for."""
+    if dialect.page(request.path) is not Page.BOOK or not dialect.is_success(answer):
+        return answer
+    if fault.style == "few":
+        levels = str(fault.levels)
+        return answer._replace(body=dialect.cut_book(answer, {"limit": levels, "sz": levels}))
+    asked = dialect.instrument(request.query).casefold()
+    others = [name for name in dialect.instruments(ask, request.now_ms) if name.casefold() != asked]
+    if not others:
+        return answer
+    other = ask(dialect.whole_book(others[0], request.now_ms))
+    return answer._replace(body=dialect.cut_book(other, request.query)) if dialect.is_success(other) else answer

@@ -128,3 +128,20 @@ class RestEmptyBook(Lasting, frozen=True, kw_only=True):
 
     page: str = ""
     sides: EmptySides = "both"
+
+
+FalseAnswerStyle = Literal["few", "another"]
+
+
+class RestFalseBook(Lasting, frozen=True, kw_only=True):
+    """Books that are not the ones asked for.
+
+    Attributes:
+        page: Only requests whose path contains this.
+        style: ``few`` has the best levels only; ``another`` is that of another instrument, under its numbers.
+        levels: How many a side, of ``few``.
+    """
+
+    page: str = ""
+    style: FalseAnswerStyle = "few"
+    levels: Annotated[int, Meta(ge=1, le=400)] = 5

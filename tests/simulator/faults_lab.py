@@ -160,7 +160,7 @@ class FaultLab:
             self._gate.change_frames(active, build)
         window = (active.from_ms, active.until_ms)
         rest = faults_rest.effect_of(fault, dialect, Random(seed), self._ask, *window)
-        if rest := rest or faults_false.rest_effect_of(fault, dialect, Random(seed)):
+        if rest := rest or faults_false.rest_effect_of(fault, dialect, Random(seed), self._ask):
             self._gate.change_answers(active, rest)
         if isinstance(fault, RefuseSubscription):
             code = fault.code

@@ -24,7 +24,7 @@ def test_every_kind_has_its_name() -> None:
         *("unknown_message", "late_ack", "refuse_subscription", "clock_off"),
         *("false_trade", "false_bar", "false_time", "false_name", "false_book", "false_refusal"),
         *("rest_429", "rest_418", "rest_50011", "rest_slow", "rest_timeout", "rest_500", "rest_wrong"),
-        *("rest_behind", "rest_lost", "rest_false_rows", "rest_empty_book"),
+        *("rest_behind", "rest_lost", "rest_false_rows", "rest_empty_book", "rest_false_book"),
     )
     assert expected == KINDS
     assert set(KINDS) - set(SURVIVABLE) == {"rest_lost"}

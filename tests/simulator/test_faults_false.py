@@ -10,7 +10,15 @@ from tests.simulator.binance_streams import Stream
 from tests.simulator.faults import KINDS, TYPES, Fault
 from tests.simulator.faults_binance import BinanceDialect
 from tests.simulator.faults_dialect import FALSE_PRICE, OTHERS_PRICE, Dialect, Request
-from tests.simulator.faults_false import EARLY_MS, TRUE_FIRST, effect_of, rest_effect_of, with_false_row, without_levels
+from tests.simulator.faults_false import (
+    EARLY_MS,
+    TRUE_FIRST,
+    effect_of,
+    false_book,
+    rest_effect_of,
+    with_false_row,
+    without_levels,
+)
 from tests.simulator.faults_hostile import (
     FalseBar,
     FalseBook,
@@ -20,6 +28,7 @@ from tests.simulator.faults_hostile import (
     FalseTime,
     FalseTrade,
     RestEmptyBook,
+    RestFalseBook,
     RestFalseRows,
 )
 from tests.simulator.faults_okx import OkxDialect
@@ -30,7 +39,13 @@ from tests.simulator.source import Answer, Frame, Kind, envelope
 _NOW_MS = 1_790_000_000_000
 _OPEN_MS = _NOW_MS // 60_000 * 60_000
 _OKX, _BINANCE = OkxDialect(), BinanceDialect()
+_OF_REST = ("rest_false_rows", "rest_empty_book", "rest_false_book")
 _NAME = "BTC-USDT"
+
+
+def _nothing(request: Request) -> Answer:
+    """An exchange that answers nothing."""
+    return Answer(404, b"{}")
 
 
 def _okx(channel: str, *rows: object) -> Frame:
@@ -193,7 +208,7 @@ def test_others_leave_frames_and_answers_alone() -> None:
     for kind in KINDS:
         fault = TYPES[kind]()
         assert kind.startswith("false_") == (effect_of(fault, _OKX, Random(1), lambda: 0) is not None)
-        assert (kind in ("rest_false_rows", "rest_empty_book")) == (rest_effect_of(fault, _OKX, Random(1)) is not None)
+        assert (kind in _OF_REST) == (rest_effect_of(fault, _OKX, Random(1), _nothing) is not None)
 
 
 # --- REST -------------------------------------------------------------------------------------------------------------
@@ -243,7 +258,7 @@ def test_a_malformed_row_stands_among_true_ones(who: str) -> None:
     ],
 )
 def test_what_has_no_rows_stays(answer: Answer, path: str) -> None:
-    effect = rest_effect_of(RestFalseRows(), _BINANCE, Random(1))
+    effect = rest_effect_of(RestFalseRows(), _BINANCE, Random(1), _nothing)
     assert effect is not None
     assert effect.serve(Request(path, {}, 0), lambda _: Served(answer)) == Served(answer)
 
@@ -262,3 +277,46 @@ def test_books_without_levels(sides: Any, expected: tuple[object, object]) -> No
     assert (row["bids"], row["asks"], row["lastUpdateId"]) == (*expected, 7)
     refused = Answer(429, b"{}")
     assert without_levels(fault.sides, _BINANCE, request, refused) == refused
+
+
+def _exchange(dialect: Dialect) -> Any:
+    """An exchange with two instruments, of three levels each."""
+
+    def ask(request: Request) -> Answer:
+        name = dialect.instrument(request.query)
+        first = 100 if name.startswith("BTC") else 7
+        book = {
+            side: [[str(first + by * level), "1"] for level in range(1, 4)] for side, by in (("bids", -1), ("asks", 1))
+        }
+        if dialect is _OKX:
+            if request.path.endswith("instruments"):
+                return envelope([{"instId": "BTC-USDT"}, {"instId": "ETH-USDT"}])
+            return envelope([{**book, "seqId": first}])
+        if request.path.endswith("exchangeInfo"):
+            return Answer(200, b'{"symbols":[{"symbol":"BTCUSDT"},{"symbol":"ETHUSDT"}]}')
+        return Answer(200, json.dumps({**book, "lastUpdateId": first}).encode())
+
+    return ask
+
+
+@pytest.mark.parametrize(
+    ("dialect", "path", "query"),
+    [
+        (_OKX, "/api/v5/market/books", {"instId": "BTC-USDT", "sz": "2"}),
+        (_BINANCE, "/api/v3/depth", {"symbol": "BTCUSDT", "limit": "2"}),
+    ],
+)
+def test_books_that_were_not_asked_for(dialect: Dialect, path: str, query: dict[str, str]) -> None:
+    def answered(fault: RestFalseBook) -> Any:
+        body = json.loads(false_book(fault, dialect, ask, request, true).body)
+        return body["data"][0] if dialect is _OKX else body
+
+    ask, request = _exchange(dialect), Request(path, query, _NOW_MS)
+    true, number = ask(request), "seqId" if dialect is _OKX else "lastUpdateId"
+    assert answered(RestFalseBook(levels=1)) == {"bids": [["99", "1"]], "asks": [["101", "1"]], number: 100}
+    assert answered(RestFalseBook(style="another")) == {
+        "bids": [["6", "1"], ["5", "1"]], "asks": [["8", "1"], ["9", "1"]], number: 7,
+    }  # fmt: skip
+    refused = Answer(429, b"{}")
+    assert false_book(RestFalseBook(), dialect, ask, request, refused) == refused
+    assert false_book(RestFalseBook(style="another"), dialect, _nothing, request, true) == true

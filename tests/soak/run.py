@@ -12,6 +12,7 @@ import msgspec
 from redis.exceptions import RedisError
 
 from tests.simulator.faults import Schedule
+from tests.simulator.faults_hostile import RestFalseBook
 from tests.soak.check import (
     NS_PER_MS,
     Book,
@@ -32,7 +33,9 @@ from tests.soak.check import (
     strange_faults,
     trade_faults,
 )
+from tests.soak.check_readers import handed_faults, live_book_faults
 from tests.soak.plan import NATIVE, Plan, stream_keys
+from tests.soak.readers import SHOWN_LEVELS, Readers
 from tests.soak.report import Report
 from tests.support.fault_player import FaultPlayer
 from tests.support.ports import wait_until
@@ -48,6 +51,7 @@ from tickfleet.reading.selection import StreamName
 HEALTHY_S = 40.0
 SETTLE_S = 90.0
 """``max_backfill_wait``, and what a busy machine takes."""
+READ_S = 30.0
 FRESH_NS = 3_000_000_000
 """A heartbeat that is older tells nothing of now."""
 STALLED_S = 10.0
@@ -109,6 +113,9 @@ class Site:
         fleet.write_text(self._fleet())
         self.collector = Collector(plan, folder, fleet)
         ends.callback(lambda: self.collector.process.stop())
+        url = f"redis://127.0.0.1:{self.redis.proxy.port}/0"
+        self.readers = Readers(plan.collector, url, folder / "readers.log").start()
+        ends.callback(self.readers.stop)
 
     def _fleet(self) -> str:
         base = f"127.0.0.1:{self.exchange.port}"
@@ -162,6 +169,11 @@ class Site:
         _, *later = (ours(part) for part in (*self.redis.deleted.get(key, ()), self.redis.client.xrange(key)))
         return {part[0][0] for part in later if part}
 
+    def newest(self) -> dict[str, str]:
+        """The id of the last entry of each stream, by its key."""
+        ends = {key: self.redis.client.xrevrange(key, count=1) for key in stream_keys(self.plan.collector).values()}
+        return {key: entries[0][0] for key, entries in ends.items() if entries}
+
     def market_faults(self) -> list[dict[str, Any]]:
         """The faults of the exchange as it tells of them."""
         runs: Any = self.ask("faults")
@@ -180,10 +192,12 @@ def run_plan(plan: Plan) -> Report:
             _settle(site)
             if code := site.collector.process.stop():
                 report.complaints.append(f"the collector ended with exit code {code}")
+            wait_until(lambda: site.readers.have_read(site.newest()), READ_S, "the readers have read all")
         except AssertionError as error:
             report.complaints.append(str(error))
         finally:
             site.collector.process.stop()
+            site.readers.stop()
         report.runs = site.collector.runs
         report.hits = [fault["fault"]["kind"] for fault in site.market_faults() if fault["hits"]]
         _check(report, site)
@@ -267,6 +281,7 @@ def _check(report: Report, site: Site) -> None:
         name = StreamName(plan.collector, DataType.TRADE)
         report.complaints += reader_faults(name, site.parts(name.key))
     report.complaints += _check_book(site, streams["orderbook"])
+    report.complaints += _check_readers(site, record)
     report.complaints += candle_faults(streams["candles"], site.record("candles", "&bar=1m"), gaps=gaps)
     now_ns = time.time_ns()
     ledger = [read_entry(fields, now_ns) for _, fields in ours(site.redis.client.xrange(keys.coverage(plan.collector)))]
@@ -294,3 +309,25 @@ def _check_book(site: Site, entries: list[Any]) -> list[str]:
     records = site.record("book", f"&seqId={reader.seq}")
     complaints += book_faults(reader, records[0] if records else None, _DEPTH[site.plan.exchange])
     return complaints + joiner_faults(written, entries, reader)
+
+
+def _check_readers(site: Site, record: list[Any]) -> list[str]:
+    """What the readers were handed meanwhile, against what was in the streams and what the exchange had."""
+    plan, readers, kinds = site.plan, site.readers, {fault.kind for fault in site.plan.redis}
+    parts = site.parts(stream_keys(plan.collector)["trade"])
+    there = {int(fields["trade_id"]) for part in parts for _, fields in part if fields["type"] == "trade"}
+    is_dated = {*plan.shifts_ms} == {0}  # else a trade that comes again has another time
+    complaints = readers.complaints + handed_faults("the subscriber", readers.subscriber, there, record, once=is_dated)
+    complaints += handed_faults("the group", readers.group, there, record, once=is_dated and kinds <= {"foreign"})
+    if not kinds & {"delete", "failover", "restart"}:
+        streams = stream_keys(plan.collector).values()
+        others = sum(len(f.foreign()) for f in plan.redis if f.kind == "foreign" and f.key in streams)
+        if readers.skipped != others:
+            complaints.append(f"the subscriber passed over {readers.skipped} entries, others wrote {others}")
+
+    def book_at(seq: int) -> Any:
+        books = site.record("book", f"&seqId={seq}&sz={SHOWN_LEVELS}")
+        return books[0] if books else None
+
+    few = [fault.levels for fault in plan.market.faults if isinstance(fault, RestFalseBook) and fault.style == "few"]
+    return complaints + live_book_faults(readers.books, book_at, min([SHOWN_LEVELS, *few]))

@@ -1,11 +1,14 @@
 """What others may write into a stream of ours: entries that are none, or might pass for some."""
 
+from collections.abc import Callable
 from random import Random
 
 from tests.support.stream_writer import BTC, BTC_BOOK, BTC_TRADES, delta, levels, snapshot, trade
-from tickfleet.contract.codec import encode
+from tickfleet.contract import coverage
+from tickfleet.contract.codec import decode, encode
 from tickfleet.contract.events import BookSnapshot, Candle, Event, FeedState, FeedStatus, Gap, Ticker
 from tickfleet.contract.identity import DataType
+from tickfleet.errors import UndecodableFrameError
 from tickfleet.reading.selection import StreamName
 
 NAMES = [BTC_TRADES, BTC_BOOK, StreamName(BTC, DataType.TICKER), StreamName(BTC, DataType.CANDLES, "1m")]
@@ -50,3 +53,36 @@ def poison(random: Random) -> list[bytes]:
     for _ in range(random.randint(1, 2)):
         fields[random.randrange(len(fields))] = random.choice(VALUES)
     return fields
+
+
+STATEMENTS = [
+    coverage.LedgerEntry(kind=coverage.LedgerKind.OPENED, at=2, run_id="r", data_type=DataType.TRADE, from_ts=1),
+    coverage.LedgerEntry(
+        kind=coverage.LedgerKind.GAP_FILLED, at=9, run_id="r", data_type=DataType.TRADE, from_ts=1, to_ts=5
+    ),
+    coverage.LedgerEntry(kind=coverage.LedgerKind.COMPLETE, at=9, run_id="r", data_type=DataType.TICKER, to_ts=7),
+]
+
+
+def malformed(random: Random) -> list[bytes]:
+    """Names and values of an entry that is neither an event nor a statement of a ledger, but may look like one."""
+    while True:
+        fields = poison(random) if random.random() < 0.7 else _spoilt_statement(random)
+        texts = [part.decode(errors="replace") for part in fields]
+        named = dict(zip(texts[::2], texts[1::2], strict=True))
+        if not (_is_read(decode, named) or _is_read(coverage.decode, named)):
+            return fields
+
+
+def _spoilt_statement(random: Random) -> list[bytes]:
+    fields = [str(part).encode() for part in coverage.encode(random.choice(STATEMENTS))]
+    fields[random.randrange(1, len(fields), 2)] = random.choice(VALUES)
+    return fields
+
+
+def _is_read(read: Callable[[dict[str, str]], object], fields: dict[str, str]) -> bool:
+    try:
+        read(fields)
+    except UndecodableFrameError:
+        return False
+    return True

@@ -1,12 +1,13 @@
 """What can go wrong between a program and its Redis, as data."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from random import Random
 from typing import Annotated, Literal, get_args
 
 import msgspec
 from msgspec import Meta
 
+from tests.support.poison import malformed
 from tests.support.redis_site import RedisSite
 
 RedisFaultKind = Literal[
@@ -29,13 +30,7 @@ _LENGTHS_MS: dict[RedisFaultKind, tuple[int, int]] = {
 _FAULT_EVERY_MS = 3_000
 FOREIGN_MARK = "foreign"
 """A field that only entries of others have."""
-FOREIGN: tuple[Mapping[str, str | bytes], ...] = (
-    {"note": b"\xff\xfe"},
-    {"type": "trade", "trade_id": "abc", "price": "NaN", "size": "", "side": "?", "ts_event": "x", "ts_recv": "1e999"},
-    {"type": "candle", "closed": "1", "open_time": "9" * 30, "close_time": "-1", "price": "abc"},
-    {"kind": "complete", "at": "9" * 30, "run_id": "", "data_type": "trade", "to_ts": "abc"},
-)
-"""What others write: none of it is an entry of ours."""
+_MOST_FOREIGN = 5
 
 
 class RedisFault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -46,12 +41,12 @@ class RedisFault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         kind: What. ``refuse``: Redis is away, open connections are cut, too. ``restart``: it ends and comes back with
             its data, perhaps without the last seconds of it where it was killed. ``failover``: its replica, which has
             missed what was written for `for_ms`, takes its place. ``delete``: a user deletes a stream.
-            ``foreign``: somebody else writes an entry into a stream that is none.
+            ``foreign``: somebody else writes into a stream what is no entry of ours.
         for_ms: How long; 0 for those of a moment.
         chunk_ms: For ``slow``: what each chunk of up to 64 KiB takes.
         orderly: For ``restart``: it is ordered to end, not killed.
         key: For ``delete`` and ``foreign``.
-        entry: For ``foreign``: which of ``FOREIGN``.
+        drawn_from: For ``foreign``: what the entries are drawn from, and how many there are.
     """
 
     at_ms: Annotated[int, Meta(ge=0)]
@@ -60,7 +55,7 @@ class RedisFault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     chunk_ms: Annotated[int, Meta(ge=0, le=1_000)] = 0
     orderly: bool = False
     key: str = ""
-    entry: Annotated[int, Meta(ge=0, lt=4)] = 0
+    drawn_from: Annotated[int, Meta(ge=0)] = 0
 
     @property
     def end_ms(self) -> int:
@@ -94,7 +89,13 @@ class RedisFault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
             case "delete":
                 site.delete(self.key)
             case "foreign":
-                site.client.xadd(self.key, {**FOREIGN[self.entry], FOREIGN_MARK: "1"})
+                for fields in self.foreign():
+                    site.client.execute_command("XADD", self.key, "*", *fields, FOREIGN_MARK, "1")
+
+    def foreign(self) -> list[list[bytes]]:
+        """Names and values of each entry that somebody else writes."""
+        random = Random(self.drawn_from)
+        return [malformed(random) for _ in range(random.randint(1, _MOST_FOREIGN))]
 
     def end(self, site: RedisSite) -> None:
         """Let it be over."""
@@ -136,11 +137,11 @@ def draw_redis_schedule(
         at_ms = start_ms + rng.randint(0, slot_ms - for_ms)
         chunk_ms = rng.randint(20, 300) if kind == "slow" else 0
         orderly = kind == "restart" and rng.random() < 0.5
-        key, entry = rng.choice(streams) if kind == "delete" else "", 0
+        key, drawn_from = rng.choice(streams) if kind == "delete" else "", 0
         if kind == "foreign":
-            key, entry = rng.choice([*streams, ledger or streams[0]]), rng.randrange(len(FOREIGN))
+            key, drawn_from = rng.choice([*streams, ledger or streams[0]]), rng.randrange(2**32)
         fault = RedisFault(
-            at_ms=at_ms, kind=kind, for_ms=for_ms, chunk_ms=chunk_ms, orderly=orderly, key=key, entry=entry
+            at_ms=at_ms, kind=kind, for_ms=for_ms, chunk_ms=chunk_ms, orderly=orderly, key=key, drawn_from=drawn_from
         )
         faults.append(fault)
     return tuple(faults)

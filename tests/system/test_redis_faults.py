@@ -22,11 +22,14 @@ from tests.support.fault_player import FaultPlayer, steps
 from tests.support.ports import wait_until
 from tests.support.process_faults import BLOCKABLE, ProcessFault, draw_process_schedule
 from tests.support.processes import Process
-from tests.support.redis_faults import FOREIGN, FOREIGN_MARK, RedisFault, RedisFaultKind, draw_redis_schedule
+from tests.support.redis_faults import FOREIGN_MARK, RedisFault, RedisFaultKind, draw_redis_schedule
 from tests.support.redis_proxy import RedisProxy
 from tests.support.redis_server import RedisServer
 from tests.support.redis_site import RedisSite
 from tests.support.waiting import PATIENCE_S
+from tickfleet.contract.codec import decode
+from tickfleet.contract.coverage import decode as read_statement
+from tickfleet.errors import UndecodableFrameError
 
 pytestmark = pytest.mark.system
 DISK_S = 4.0
@@ -264,14 +267,20 @@ def test_what_users_delete_is_remembered(site: RedisSite, through: Any) -> None:
     assert site.deleted == {"s": [[], [("1-1", {"a": "1"})], [("2-1", {"a": "2"})]]}
 
 
-@pytest.mark.parametrize("entry", range(len(FOREIGN)))
-def test_others_write_what_is_no_entry_of_ours(site: RedisSite, entry: int) -> None:
-    RedisFault(at_ms=0, kind="foreign", key="s", entry=entry).start(site)
-    ((_, fields),) = site.client.xrange("s")
-    assert fields.pop(FOREIGN_MARK) == "1"
-    assert {name: value.encode(errors="surrogateescape") for name, value in fields.items()} == {
-        name: value.encode() if isinstance(value, str) else value for name, value in FOREIGN[entry].items()
-    }
+@pytest.mark.parametrize("drawn_from", range(9))
+def test_others_write_what_is_no_entry_of_ours(site: RedisSite, drawn_from: int) -> None:
+    fault = RedisFault(at_ms=0, kind="foreign", key="s", drawn_from=drawn_from)
+    fault.start(site)
+    there = [fields for _, fields in site.client.xrange("s")]
+    assert [fields.pop(FOREIGN_MARK) for fields in there] == ["1"] * len(fault.foreign())
+    assert there == [
+        dict(zip(texts[::2], texts[1::2], strict=True))
+        for texts in ([part.decode(errors="surrogateescape") for part in fields] for fields in fault.foreign())
+    ]
+    for reads in (decode, read_statement):
+        for fields in there:
+            with pytest.raises(UndecodableFrameError):
+                reads(fields)
 
 
 _SEEDS = st.integers(-(2**40), 2**40)

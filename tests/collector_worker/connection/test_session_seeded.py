@@ -180,7 +180,7 @@ async def test_an_answer_that_is_of_no_use_is_told_and_asked_for_again(useless: 
 
 
 async def test_a_book_in_doubt_is_seeded_by_the_second_connection() -> None:
-    stage = Stage(seed(100), NO_ANSWER, seed(110))
+    stage = Stage(seed(100), NO_ANSWER, seed(109))
 
     async def first(peer: Peer) -> None:
         await confirm(peer)
@@ -198,15 +198,15 @@ async def test_a_book_in_doubt_is_seeded_by_the_second_connection() -> None:
         await stage.seeded()
         await peer.send(depth(110, 112))
 
-    rig = await stage.run((BOOK,), first, second, "delta 110 112")
+    rig = await stage.run((BOOK,), first, second, "delta 109 112")
     assert stage.books == [
-        "snapshot 100 subscribe", "delta 100 102", "stale", "snapshot 110 sequence_gap", "resynced", "delta 110 112",
+        "snapshot 100 subscribe", "delta 100 102", "stale", "snapshot 109 sequence_gap", "resynced", "delta 109 112",
     ]  # fmt: skip
     assert (rig.telemetry.beat.resyncs, len(stage.http.requests)) == (1, 3)
 
 
 async def test_a_first_connection_that_never_had_a_book_is_no_hindrance() -> None:
-    stage = Stage(NO_ANSWER, seed(110))
+    stage = Stage(NO_ANSWER, seed(109))
 
     async def first(peer: Peer) -> None:
         await confirm(peer)
@@ -222,8 +222,8 @@ async def test_a_first_connection_that_never_had_a_book_is_no_hindrance() -> Non
         await stage.seeded()
         await peer.send(depth(110, 112))
 
-    await stage.run((BOOK,), first, second, "delta 110 112")
-    assert stage.books == ["snapshot 110 subscribe", "delta 110 112"]
+    await stage.run((BOOK,), first, second, "delta 109 112")
+    assert stage.books == ["snapshot 109 subscribe", "delta 109 112"]
 
 
 async def test_a_book_that_has_become_narrow_is_seeded_anew_while_it_stays_valid() -> None:

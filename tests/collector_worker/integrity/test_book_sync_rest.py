@@ -121,6 +121,61 @@ def test_what_was_sent_again_makes_no_old_answer_good() -> None:
     assert [event.seq for event in desk.ask(answer(106)).events] == [106]
 
 
+# --- ahead of what was seen -------------------------------------------------------------------------------------------
+
+AHEAD = "the snapshot of REST is ahead of the socket"
+
+
+@pytest.mark.parametrize("traded", [True, False])
+def test_an_answer_that_is_ahead_waits_until_the_socket_gets_there(traded: bool) -> None:
+    desk = Desk()
+    desk.push(100, 101)
+    assert desk.ask(answer(105), traded=traded) == NOTHING
+    assert desk.state == (BookState.SYNCING, AHEAD)
+    assert desk.push(101, 104) == NOTHING
+    assert [(event.seq, event.prev_seq) for event in desk.push(104, 106).events] == [(105, None), (106, 105)]
+    assert desk.state == VALID
+
+
+def test_an_answer_of_another_instrument_is_no_book_of_ours() -> None:
+    desk = Desk()
+    desk.push(100, 101)
+    for seq, next_seq in ((101, 102), (102, 103), (103, 104)):
+        assert desk.ask(answer(FAR + seq), traded=True) == NOTHING
+        assert desk.push(seq, next_seq) == NOTHING
+    assert [event.seq for event in desk.ask(answer(103), traded=True).events] == [103, 104]
+    assert desk.state == VALID
+
+
+def test_a_book_that_is_asked_for_again_is_not_replaced_by_that_of_another_instrument() -> None:
+    desk = Desk()
+    assert [event.seq for event in desk.ask(answer(101, 1, 1)).events] == [101]
+    desk.push(101, 102)
+    assert desk.ask(answer(FAR, 3, 3), traded=True) == NOTHING
+    assert [event.seq for event in desk.push(102, 103).events] == [103]
+    assert desk.ask(answer(104), traded=True) == NOTHING
+    assert [(event.seq, type(event)) for event in desk.push(103, 104).events] == [(104, BookDelta), (104, BookSnapshot)]
+    assert len(desk.sync.book.bids()) == CUT
+
+
+def test_what_is_ahead_is_believed_where_a_second_answer_is_the_same_and_nobody_trades() -> None:
+    desk = Desk()
+    desk.push(100, 101)
+    answers = [answer(105), answer(105, 2), answer(106, 2), answer(106, 2)]
+    assert [desk.ask(each, traded=True) for each in answers] == [NOTHING] * 4
+    told = [desk.ask(each) for each in (answer(105), answer(105, 2), answer(106, 2), answer(106, 2))]
+    assert [[event.seq for event in each.events] for each in told] == [[], [], [], [106]]
+
+
+def test_a_doubt_forgets_what_was_ahead() -> None:
+    desk = Desk()
+    desk.push(100, 101)
+    desk.ask(answer(105))
+    desk.sync.disconnected()
+    desk.sync.subscribed(0.0, 0.0, CUT)
+    assert [desk.push(101, 105), desk.push(105, 106)] == [NOTHING, NOTHING]
+
+
 # --- numbers that are garbage -----------------------------------------------------------------------------------------
 
 GARBAGE = {"far ahead": (FAR, FAR + 1), "behind ours": (100, FAR), "low": (3, 5), "reversed": (FAR, 5)}
@@ -199,7 +254,10 @@ def test_a_one_sided_rest_book_is_requested_again_while_the_market_moves(
         desk.push(100, 101, bids=[Level("90", "1")], asks=[Level("110", "1")])
     assert [desk.ask(answer(101, bids, asks), traded=traded) for _ in range(3)] == [NOTHING] * 3
     assert desk.state == (BookState.SYNCING, HOLLOW)
-    assert [event.seq for event in desk.ask(answer(101), traded=traded).events] == [101]
+    found = desk.ask(answer(101), traded=traded)
+    assert traded == (found == NOTHING)  # then it waits until the socket gets there
+    found = desk.push(100, 101) if traded else found
+    assert [event.seq for event in found.events] == [101]
     assert desk.state == VALID
 
 

@@ -31,7 +31,7 @@ Sides = tuple[tuple[Level, ...], tuple[Level, ...]]
 Step = tuple[str, int, Sides]
 sides = st.tuples(bids, asks)
 reached = st.sampled_from(["good", "good", "good", "lost", "again"])
-broken = st.sampled_from(["cut", "killed", "REST is old", "REST is empty", "REST fails"])
+broken = st.sampled_from(["cut", "killed", "REST is old", "REST is empty", "REST is another's", "REST fails"])
 styles = st.sampled_from(
     ["garbage", "another's", "ahead", "far ahead", "far behind", "no number", "crossed", "no beginning"]
 )
@@ -135,6 +135,8 @@ class Market(ABC):
         told = snapshot(self.truth[seq], seq)
         if answer == "REST is empty":
             told = replace(told, bids=[], asks=told.asks if seq % 4 else [])
+        if answer == "REST is another's":
+            told = replace(snapshot(self.truth[FIRST], self.last + 10**6), bids=[Level("7", "1")])
         self.publish(self.sync.on_rest_snapshot(told, self.seed_levels, traded=True))
 
     def check(self) -> None:
