@@ -26,7 +26,7 @@ class Handed:
         self.told = 0
         self.read_to: dict[str, str] = {}
 
-    def take(self, entries: Iterable[Entry]) -> None:
+    def note(self, entries: Iterable[Entry]) -> None:
         """Keep what is to be judged."""
         for entry in entries:
             if isinstance(entry.event, Trade):

@@ -90,7 +90,7 @@ class Readers:
         async with subscriber:
             async for batch in subscriber.batches():
                 self.skipped = subscriber.skipped.malformed + subscriber.skipped.unknown
-                self.subscriber.take(batch.entries)
+                self.subscriber.note(batch.entries)
                 for chunk in batch.chunks:
                     self.subscriber.read_to[chunk.name.key] = chunk.after.id
 
@@ -100,7 +100,7 @@ class Readers:
         )
         try:
             async for work in reader.work():
-                self.group.take(work.entries)
+                self.group.note(work.entries)
                 await reader.done(work)
                 for name, ids in work.ids.items():
                     if ids:

@@ -14,8 +14,8 @@ GONE = missed(BTC_TRADES, 1, "1-1", "1-3", "trimmed", 7)
 
 def handed(*numbers: int, told: bool = False) -> Handed:
     taken = Handed()
-    taken.take(Entry(BTC_TRADES, trade_id(number), trade(number)) for number in numbers)
-    taken.take([GONE] if told else [])
+    taken.note(Entry(BTC_TRADES, trade_id(number), trade(number)) for number in numbers)
+    taken.note([GONE] if told else [])
     return taken
 
 
