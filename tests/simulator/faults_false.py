@@ -165,8 +165,8 @@ def false_book(fault: hostile.RestFalseBook, dialect: Dialect, ask: Ask, request
     if fault.style == "few":
         levels = str(fault.levels)
         return answer._replace(body=dialect.cut_book(answer, {"limit": levels, "sz": levels}))
-    asked = dialect.instrument(request.query).casefold()
-    others = [name for name in dialect.instruments(ask, request.now_ms) if name.casefold() != asked]
+    wanted = dialect.instrument(request.query).casefold()
+    others = [name for name in dialect.instruments(ask, request.now_ms) if name.casefold() != wanted]
     if not others:
         return answer
     other = ask(dialect.whole_book(others[0], request.now_ms))

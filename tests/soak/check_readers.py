@@ -45,7 +45,7 @@ class BookSeen(NamedTuple):
 
 
 def handed_faults(who: str, handed: Handed, there: Iterable[int], record: Iterable[Record], *, once: bool) -> list[str]:
-    """Good trades are delivered in order and as they were; what is not delivered is told.
+    """Good trades are delivered in order and as they were; what is not delivered is reported.
 
     Args:
         who: The reader.

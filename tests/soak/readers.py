@@ -79,7 +79,12 @@ class Readers:
         self._loop.close()
 
     async def _read(self) -> None:
-        reads: list[Callable[[], Coroutine[Any, Any, None]]] = [self._subscribe, self._work, self._look, self._follow]
+        reads: list[Callable[[], Coroutine[Any, Any, None]]] = [
+            self._subscribe,
+            self._work,
+            self._observe,
+            self._follow,
+        ]
         self._tasks = [asyncio.create_task(read()) for read in reads]
         for result in await asyncio.gather(*self._tasks, return_exceptions=True):
             if isinstance(result, Exception):
@@ -108,7 +113,7 @@ class Readers:
         finally:
             await reader.close()
 
-    async def _look(self) -> None:
+    async def _observe(self) -> None:
         name = StreamName(self._collector, DataType.TRADE)
         async with CoverageReader(self._url) as reader:
             while True:

@@ -147,7 +147,7 @@ def test_an_answer_of_another_instrument_is_no_book_of_ours() -> None:
     assert desk.state == VALID
 
 
-def test_a_book_that_is_asked_for_again_is_not_replaced_by_that_of_another_instrument() -> None:
+def test_a_valid_book_is_not_replaced_by_that_of_another_instrument() -> None:
     desk = Desk()
     assert [event.seq for event in desk.ask(answer(101, 1, 1)).events] == [101]
     desk.push(101, 102)
@@ -158,7 +158,7 @@ def test_a_book_that_is_asked_for_again_is_not_replaced_by_that_of_another_instr
     assert len(desk.sync.book.bids()) == CUT
 
 
-def test_what_is_ahead_is_believed_where_a_second_answer_is_the_same_and_nobody_trades() -> None:
+def test_two_equal_answers_ahead_are_believed_where_nobody_trades() -> None:
     desk = Desk()
     desk.push(100, 101)
     answers = [answer(105), answer(105, 2), answer(106, 2), answer(106, 2)]
