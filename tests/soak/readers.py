@@ -113,7 +113,7 @@ class Readers:
         finally:
             await reader.close()
 
-    async def _observe(self) -> None:
+    async def _cover(self) -> None:
         name = StreamName(self._collector, DataType.TRADE)
         async with CoverageReader(self._url) as reader:
             while True:
