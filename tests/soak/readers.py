@@ -82,7 +82,7 @@ class Readers:
         reads: list[Callable[[], Coroutine[Any, Any, None]]] = [
             self._subscribe,
             self._work,
-            self._observe,
+            self._cover,
             self._follow,
         ]
         self._tasks = [asyncio.create_task(read()) for read in reads]
