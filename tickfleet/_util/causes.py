@@ -63,7 +63,7 @@ def cause_of(error: BaseException, otherwise: str = "it failed") -> str:
         otherwise: What to say of errors that are neither of the network nor of TLS.
     """
     codes = [type(error).__name__, *_codes(error)]
-    return f"{_words(error, otherwise)} ({', '.join(codes)})"
+    return f"{_describe(error, otherwise)} ({', '.join(codes)})"
 
 
 def root_of(error: BaseException) -> BaseException:
@@ -92,13 +92,13 @@ def _chain(error: BaseException) -> list[BaseException]:
     return chain
 
 
-def _words(error: BaseException, otherwise: str) -> str:
+def _describe(error: BaseException, otherwise: str) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
         return _CERTIFICATE.get(error.verify_code, "its certificate is not accepted")
     if isinstance(error, socket.gaierror) and error.errno == socket.EAI_AGAIN:
         return _RESOLVER_IS_AWAY
     by_number = "" if isinstance(error, (ssl.SSLError, socket.gaierror)) else _BY_NUMBER.get(_number(error), "")
-    return by_number or next((words for kind, words in _BY_CLASS if isinstance(error, kind)), otherwise)
+    return by_number or next((text for kind, text in _BY_CLASS if isinstance(error, kind)), otherwise)
 
 
 def _codes(error: BaseException) -> list[str]:

@@ -65,29 +65,29 @@ def in_turn(places: Sequence[_Place]) -> list[_Place]:
 
 
 async def _race(places: Iterable[_Place], receive_bytes: int) -> socket.socket:
-    won, troubles, news = list[socket.socket](), [OSError("no address")], asyncio.Event()
+    won, troubles, attempted = list[socket.socket](), [OSError("no address")], asyncio.Event()
 
     async def attempt(place: _Place) -> None:
         try:
             won.append(await _connect(place, receive_bytes))
         except OSError as error:
             troubles.append(error)
-        news.set()
+        attempted.set()
 
     try:
         async with asyncio.TaskGroup() as group:
             attempts = []
             for place in places:
-                news.clear()
+                attempted.clear()
                 attempts.append(group.create_task(attempt(place)))
                 with suppress(TimeoutError):
                     async with asyncio.timeout(ATTEMPT_DELAY_S):
-                        await news.wait()
+                        await attempted.wait()
                 if won:
                     break
             while not won and not all(each.done() for each in attempts):
-                news.clear()
-                await news.wait()
+                attempted.clear()
+                await attempted.wait()
             for each in attempts:
                 each.cancel()
     except BaseException as error:

@@ -28,7 +28,7 @@ _UNIX = re.compile(r"[0-9]+", re.ASCII)
 _UNIX_NS = {10: _NS_PER_S, 13: _NS_PER_MS, 16: 1_000, 19: 1}
 """Nanoseconds in one unit by the number of digits, which tells the unit for every time from 2001 to 2262."""
 
-_WORDS = {NEW: False, "now": False, OLDEST: True, "0": True}
+_KEYWORDS = {NEW: False, "now": False, OLDEST: True, "0": True}
 """Whether it is the beginning, else now. Redis' own commands have 0 for it."""
 
 _ENTRY_ID = re.compile(r"([0-9]{1,20})-[0-9]{1,20}", re.ASCII)
@@ -60,8 +60,8 @@ def not_a_time(text: str, now_ns: int) -> str:
 
 
 def _read(text: str, now_ns: int) -> int | None:
-    if text in _WORDS:
-        return 0 if _WORDS[text] else now_ns
+    if text in _KEYWORDS:
+        return 0 if _KEYWORDS[text] else now_ns
     if found := _AGO.fullmatch(text):
         counts = zip(found.groups(), _UNIT_S.values(), strict=True)
         return now_ns - sum(int(count or 0) * unit_s for count, unit_s in counts) * _NS_PER_S

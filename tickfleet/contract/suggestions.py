@@ -44,10 +44,10 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     rules = (
         [each for each in known if _folded(each) == _folded(name)],
         [each for each in known if _folded(name) in _OTHER_WORDS.get(each, ())],
-        [each for each in known if _words(name) and _words(name) <= _words(each)],
+        [each for each in known if _parts(name) and _parts(name) <= _parts(each)],
         _misspelt(name, known),
     )
-    return _asked(next(filter(None, rules), [])[:2])
+    return _question(next(filter(None, rules), [])[:2])
 
 
 def of_known(name: str, known: Iterable[str]) -> str:
@@ -68,12 +68,12 @@ def interval_of_known(name: str, known: Iterable[str]) -> str:
     length_s = (
         int(found[1]) * _UNITS_S.get(found[2] if len(found[2]) < 3 else found[2].removesuffix("s"), 0) if found else 0
     )
-    return f"{_asked([each for each in known if INTERVAL_S.get(each) == length_s])} ({listed(known)})"
+    return f"{_question([each for each in known if INTERVAL_S.get(each) == length_s])} ({listed(known)})"
 
 
 def same_collector(name: str, ids: Iterable[str]) -> str:
     """As ``did_you_mean`` for the id of a collector: another asset is never proposed, however alike its name is."""
-    return _asked([each for each in ids if _is_same(name, each)])
+    return _question([each for each in ids if _is_same(name, each)])
 
 
 def _is_same(name: str, known: str) -> bool:
@@ -92,7 +92,7 @@ def _is_same(name: str, known: str) -> bool:
     return base == its_base and [*map(_slipless, others)] == [*map(_slipless, its_others)]
 
 
-def _asked(meant: list[str]) -> str:
+def _question(meant: list[str]) -> str:
     return f"; did you mean {' or '.join(map(repr, meant))}?" if meant else ""
 
 
@@ -107,7 +107,7 @@ def _folded(name: str) -> str:
     return re.sub(r"[^a-z0-9]", "", name.lower()).removesuffix("s")
 
 
-def _words(name: str) -> set[str]:
+def _parts(name: str) -> set[str]:
     return {_folded(part) for part in re.split(r"[^A-Za-z0-9]+", name)} - {""}
 
 

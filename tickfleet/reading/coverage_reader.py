@@ -96,16 +96,16 @@ class CoverageReader(Closing):
         now_s = self._clock.monotonic_s()
         known = self._looks.get(name)
         if known is None or now_s >= known[0] + self._every_s:
-            known = self._looks[name] = (now_s, await self._look(name))
+            known = self._looks[name] = (now_s, await self._read(name))
         return known[1]
 
-    async def _look(self, name: StreamName) -> CoverageView:
+    async def _read(self, name: StreamName) -> CoverageView:
         followed = self._followed.setdefault(name.collector, _Followed())
         while True:
             page = pack_command(("XRANGE", keys.coverage(name.collector), followed.last_id, "+", "COUNT", _PAGE))
             ledger, stream = await self._pipe.transaction([page, xinfo(name.key)])
             rows: list[Any] = [] if is_wrong_type(ledger) else accepted(ledger)
-            if not followed.take(rows, self._clock.now_ns()):
+            if not followed.fold(rows, self._clock.now_ns()):
                 followed = self._followed[name.collector] = _Followed()
             elif len(rows) < _PAGE:
                 facts = facts_of(stream)
@@ -133,7 +133,7 @@ class _Followed:
             self._known[data] = self._timelines[data].intervals()
         return self._known.get(data, [])
 
-    def take(self, rows: Sequence[tuple[str, list[str]]], now_ns: int) -> bool:
+    def fold(self, rows: Sequence[tuple[str, list[str]]], now_ns: int) -> bool:
         """Fold what comes next; the first row is the one that was read last.
 
         False where that one is gone, and with it maybe more that was not read, or where the time of an entry has come

@@ -165,13 +165,13 @@ class Batch:
 
     Args:
         chunks: What was read of each stream.
-        around: Where the reader is in all streams; the chunks go on from there.
+        start_marks: Where the reader is in all streams; the chunks continue from there.
     """
 
-    def __init__(self, chunks: Sequence[Chunk] = (), around: Mapping[StreamName, Mark] | None = None) -> None:
+    def __init__(self, chunks: Sequence[Chunk] = (), start_marks: Mapping[StreamName, Mark] | None = None) -> None:
         self.chunks = chunks
         self.entries: list[Entry] = [entry for chunk in chunks for entry in chunk.entries]
-        self._around = {**(around or {})}
+        self._start_marks = {**(start_marks or {})}
 
     @property
     def position(self) -> Position:
@@ -181,11 +181,11 @@ class Batch:
     def position_behind(self, handed: int) -> Position:
         """The position behind the first ``handed`` entries."""
         ends = [*accumulate(len(chunk.entries) for chunk in self.chunks)]
-        marks = {**self._around}
+        after = {**self._start_marks}
         for chunk, end in zip(self.chunks, ends, strict=True):
             begun = handed - (end - len(chunk.entries))
-            marks[chunk.name] = chunk.after if end <= handed else chunk.mark_behind(max(begun, 0))
-        return Position(marks)
+            after[chunk.name] = chunk.after if end <= handed else chunk.mark_behind(max(begun, 0))
+        return Position(after)
 
     def rest(self, handed: int) -> "Batch":
         """What is left of it once the first ``handed`` entries have been handed out."""

@@ -179,8 +179,8 @@ class GroupReader(Closing):
             return None
         found = by_key(reply)
         entries: list[Entry] = []
-        for (key, name), look, groups in zip(names.items(), said[::2], said[1::2], strict=True):
-            facts, mark = facts_of(look), None if is_no_stream(groups) else group_mark(accepted(groups), member.group)
+        for (key, name), info, groups in zip(names.items(), said[::2], said[1::2], strict=True):
+            facts, mark = facts_of(info), None if is_no_stream(groups) else group_mark(accepted(groups), member.group)
             if rewind := await self._streams.rewound(self._pipe, name, facts, mark):
                 place, lost = rewind
                 entries.append(rewound(name, lost.count, lost.end_id, place, self._clock.now_ns()))

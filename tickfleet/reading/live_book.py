@@ -173,7 +173,7 @@ class LiveBook:
         """Keep it up to date until cancelled."""
         pipe = RedisPipe(self._config, text=True)
         try:
-            place = await self._look(pipe)
+            place = await self._read_health(pipe)
             while True:
                 place = await self._follow(pipe, place or "new")
         finally:
@@ -191,14 +191,14 @@ class LiveBook:
             clock=self._clock,
         ) as subscriber:
             async for batch in subscriber.batches(idle_s=_DOUBTFUL_LOOK_EVERY_S):
-                self._take(batch, subscriber)
-                joined = await self._look(pipe)
+                self._apply(batch, subscriber)
+                joined = await self._read_health(pipe)
                 self._tell(changed=bool(batch.entries or joined))
                 if joined:
                     return joined
         raise AssertionError("a subscriber does not end")
 
-    def _take(self, batch: Batch, subscriber: Subscriber) -> None:
+    def _apply(self, batch: Batch, subscriber: Subscriber) -> None:
         self._reads = subscriber.connected
         for entry in batch.entries:
             self.last_known.apply(entry)
@@ -207,7 +207,7 @@ class LiveBook:
             self.last_known.out_of_sync_it("an entry cannot be read", batch.chunks[-1].ids[-1])
         self._passed_over = passed_over
 
-    async def _look(self, pipe: RedisPipe) -> str:
+    async def _read_health(self, pipe: RedisPipe) -> str:
         """Look at the heartbeat where that is due, and where the book is doubtful at its hash.
 
         Returns:

@@ -120,7 +120,7 @@ class Subscriber(Closing):
         self._batch = Batch((), self._reader.marks)
         self._handed = 0
         self._loops = 0
-        self._behind: dict[StreamName, int | None] = {}
+        self._unread: dict[StreamName, int | None] = {}
         self._newest_ns: dict[StreamName, int] = {}
         self.skipped = Skipped()
         """What was passed over."""
@@ -180,7 +180,7 @@ class Subscriber(Closing):
                 self._newest_ns[chunk.name] = chunk.entries[-1].event.ts_event
 
     def _decoded(self, chunk: RawChunk) -> Chunk:
-        self._behind[chunk.name] = chunk.behind
+        self._unread[chunk.name] = chunk.unread
         entries = entries_of(chunk.name, chunk.raw, self.skipped)
         ids = [entry_id for entry_id, _ in chunk.raw]
         again = repeats(chunk.name, chunk.origin, entries)
@@ -225,8 +225,8 @@ class Subscriber(Closing):
         """How far the reader is behind in each stream that has brought something."""
         now_ns = self._clock.now_ns()
         return {
-            name: Lag(behind, (now_ns - self._newest_ns[name]) / 1e9 if name in self._newest_ns else None)
-            for name, behind in self._behind.items()
+            name: Lag(unread, (now_ns - self._newest_ns[name]) / 1e9 if name in self._newest_ns else None)
+            for name, unread in self._unread.items()
         }
 
     async def close(self) -> None:

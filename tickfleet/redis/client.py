@@ -90,7 +90,7 @@ class RedisPipe:
         self._address = self._route.address
         self._line: RedisConnection | None = None
         self._fence: tuple[str, int] | None = None
-        self._behind: list[bytes] = []
+        self._after_exec: list[bytes] = []
         self._ours: bytes | None = None
         """The fencing number, as Redis gives it."""
         self._watching = False
@@ -112,12 +112,12 @@ class RedisPipe:
             RedisUnreachableError: The connection failed, or the server takes no writes now.
         """
         while True:
-            self._fence, self._behind, self._watching = None, [], False
+            self._fence, self._after_exec, self._watching = None, [], False
             _, now = await self.execute([pack_command(("EXISTS", key)), _TIME])
             held = await self._watch(key)
             number = max(held + 1, _time_ms(now))
             if await self._set_watched(key, number):
-                self._fence, self._behind, self._ours = (key, number), _watch_commands(key), b"%d" % number
+                self._fence, self._after_exec, self._ours = (key, number), _watch_commands(key), b"%d" % number
                 return number
 
     async def _watch(self, key: str) -> int:
@@ -209,7 +209,7 @@ class RedisPipe:
             if self._fence is not None and not self._watching:
                 await self._hold_fence()
             # Behind each transaction in the same write: it costs no round trip.
-            sent = [_MULTI, *commands, _EXEC, *self._behind]
+            sent = [_MULTI, *commands, _EXEC, *self._after_exec]
             try:
                 replies = await self.ask(sent)
             except _KeysElsewhereError:  # nothing was done: without a fence nothing is behind EXEC
@@ -240,8 +240,8 @@ class RedisPipe:
         line = self._line
         if line is None or not line.idle or (self._fence is not None and not self._watching):
             return False
-        data = b"".join((_MULTI, *commands, _EXEC, *self._behind))
-        replies = len(commands) + 2 + len(self._behind)
+        data = b"".join((_MULTI, *commands, _EXEC, *self._after_exec))
+        replies = len(commands) + 2 + len(self._after_exec)
         line.post(data, replies, partial(self._judge, len(commands), commands, done), deferred=deferred)
         return True
 
@@ -261,7 +261,7 @@ class RedisPipe:
         if line is None or not (line.idle and line.can_hand_over) or (self._fence is not None and not self._watching):
             return None
         held = b"" if self._ours is None else b"+OK\r\n$%d\r\n%s\r\n" % (len(self._ours), self._ours)
-        tail = b"".join((_EXEC, *self._behind))
+        tail = b"".join((_EXEC, *self._after_exec))
         return Handover(line.file, _MULTI, tail, b"+OK\r\n", held, line.listens, line.listen, line.write)
 
     def hand_over(self, on_answer: Callable[[bytes], None], on_lost: Callable[[], None]) -> None:
@@ -287,7 +287,7 @@ class RedisPipe:
         if self._line is None:
             done(self._translated(LineBrokenError("closed")))
             return
-        replies = commands + 2 + len(self._behind)
+        replies = commands + 2 + len(self._after_exec)
         self._line.withdraw_asked(replies, partial(self._judge, commands, (), done), said, asked_s, deferred=deferred)
 
     def _judge(self, count: int, commands: Sequence[bytes], done: Done, outcome: list[Reply] | FleetError) -> None:

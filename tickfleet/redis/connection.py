@@ -103,7 +103,7 @@ class RedisConnection(asyncio.Protocol):
         self._awaited, self._answered, self.idle = replies, answered, False
         self._heard_s = self._asked_s = asked_s
         if self._watch is None:
-            self._watch = self._loop.call_later(asked_s + ANSWER_TIMEOUT_S - self._loop.time(), self._look)
+            self._watch = self._loop.call_later(asked_s + ANSWER_TIMEOUT_S - self._loop.time(), self._check_overdue)
         self._waits_patiently = deferred and self._can_be_deferred
         if self._waits_patiently is self._reads:
             self.listen(not self._reads)
@@ -261,7 +261,7 @@ class RedisConnection(asyncio.Protocol):
         return LineBrokenError("Redis did not take the connection", first) if isinstance(first, Refusal) else None
 
     def _end_patience(self) -> None:
-        """One timer for many deferred questions, as ``_look``."""
+        """One timer for many deferred questions, as ``_check_overdue``."""
         self._look_again = None
         if not self._waits_patiently:
             return
@@ -271,17 +271,17 @@ class RedisConnection(asyncio.Protocol):
         else:
             self.read_now()
 
-    def _look(self) -> None:
+    def _check_overdue(self) -> None:
         """One timer for many questions: those that are answered in time need none of their own."""
         self._watch = None
         if not self._awaited or self._broken is not None:
             return
         left_s = self._heard_s + ANSWER_TIMEOUT_S - self._loop.time()
         if left_s > 0:
-            self._watch = self._loop.call_later(left_s, self._look)
+            self._watch = self._loop.call_later(left_s, self._check_overdue)
         elif self._overdue != self._heard_s:  # we may be late ourselves: first read what has come
             self._overdue = self._heard_s
-            self._watch = self._loop.call_later(_SECOND_LOOK_S, self._look)
+            self._watch = self._loop.call_later(_SECOND_LOOK_S, self._check_overdue)
         else:
             self._end(_broken_by(TimeoutError(), "no answer"))
 
@@ -371,8 +371,8 @@ def refused(address: Address, cause: Refusal | None, command: str = "") -> Redis
     """The server's refusal of a whole batch, in our own words; ``command`` is what was refused, where that is known."""
     if cause is not None and cause.code in ELSEWHERE and address.kind is not AddressKind.CLUSTER:
         return RedisUnreachableError(f"Redis at {address.shown} is a Cluster: its address begins with redis+cluster://")
-    words = "refuses what we ask" if cause is None else describe(str(cause), command)
-    return RedisUnreachableError(f"Redis at {address.shown} {words}")
+    why = "refuses what we ask" if cause is None else describe(str(cause), command)
+    return RedisUnreachableError(f"Redis at {address.shown} {why}")
 
 
 def broken(address: Address, error: FleetError, trouble: str = UNREACHED) -> RedisUnreachableError:

@@ -57,7 +57,7 @@ class Route:
         """Those of the address, the one that was of use last in front."""
         self._told: deque[Host] = deque(maxlen=_MOST_TOLD)
         """Where our keys are, as nodes of the Cluster have said; the newest in front."""
-        self._asked: Host | None = None
+        self._host: Host | None = None
         """The node of the newest connection."""
 
     async def open(self) -> RedisConnection:
@@ -86,15 +86,15 @@ class Route:
         (https://redis.io/docs/latest/commands/cluster-slots/).
         """
         host, _, port = moved.rpartition(" ")[2].rpartition(":")
-        host = host or ("" if self._asked is None else self._asked[0])
+        host = host or ("" if self._host is None else self._host[0])
         if host not in ("", "?") and port.isdecimal():
             self._forget((host, int(port)))
             self._told.appendleft((host, int(port)))
 
     def _pass_over(self) -> None:
         """Whoever was asked last is of no use now, or has led us to one that is not: others come first."""
-        if self._asked is not None and self._asked in self._told:
-            self._forget(self._asked)
+        if self._host is not None and self._host in self._told:
+            self._forget(self._host)
         else:
             self._hosts.rotate(-1)
 
@@ -103,7 +103,7 @@ class Route:
             self._told.remove(host)
 
     async def _open(self, host: Host | None) -> RedisConnection:
-        self._asked = host
+        self._host = host
         return await open_line(self._config, self.address, host, text=self._text)
 
     async def _first(self, way: Callable[[Host], Awaitable[RedisConnection]]) -> RedisConnection:

@@ -45,19 +45,19 @@ _SECRET = frozenset({"AUTH", "HELLO"})
 
 def name_command(packed: bytes) -> str:
     """A packed command for messages: its name and its first key, ``xinfo stream md:v1:{okx:BTC-USDT}:trade``."""
-    (words,) = Replies(text=True).feed(packed)
-    return name_words(words) if isinstance(words, list) else ""
+    (parts,) = Replies(text=True).feed(packed)
+    return name_words(parts) if isinstance(parts, list) else ""
 
 
-def name_words(words: Sequence[object]) -> str:
+def name_words(parts: Sequence[object]) -> str:
     """As ``name_command``, of a command in words."""
-    if not words:
+    if not parts:
         return ""
-    name = str(words[0]).upper()
-    subcommand = words[1:2] if name in _WITH_SUBCOMMAND else []
-    key_at = _KEY_AT.get(name, 1 + len(subcommand)) or ([*words, "STREAMS"].index("STREAMS") + 1)
-    key = words[key_at : key_at + 1] if name not in _SECRET else []
-    others = (len(words) - key_at) // 2 - 1 if name in _OF_STREAMS else 0  # behind the keys stand as many ids
+    name = str(parts[0]).upper()
+    subcommand = parts[1:2] if name in _WITH_SUBCOMMAND else []
+    key_at = _KEY_AT.get(name, 1 + len(subcommand)) or ([*parts, "STREAMS"].index("STREAMS") + 1)
+    key = parts[key_at : key_at + 1] if name not in _SECRET else []
+    others = (len(parts) - key_at) // 2 - 1 if name in _OF_STREAMS else 0  # behind the keys stand as many ids
     more = [f"(or {others} more)"] if others > 0 else []
     return " ".join([*(str(word).lower() for word in (name, *subcommand)), *map(str, key), *more])
 

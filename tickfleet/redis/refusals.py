@@ -70,7 +70,7 @@ def describe(text: str, command: str = "") -> str:
     if code == NO_RIGHT:
         return f"does not give us a right that we need: {' '.join(filter(None, (NO_RIGHT, command or _named(text))))}"
     if code == "ERR":
-        known = next((words for part, words in _BY_TEXT.items() if part.lower() in text.lower()), "")
+        known = next((known for part, known in _BY_TEXT.items() if part.lower() in text.lower()), "")
         if known:
             return known
     return _BY_CODE.get(code, f"refuses what we ask: {' '.join(filter(None, (code, command)))}")

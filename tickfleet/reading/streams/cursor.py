@@ -130,7 +130,7 @@ def advanced(mark: Mark, read: int, last_id: str, facts: StreamFacts | None) -> 
     return Mark(last_id, mark.added + read)
 
 
-def behind(mark: Mark, facts: StreamFacts) -> int | None:
+def unread(mark: Mark, facts: StreamFacts) -> int | None:
     """How many entries are there that were not read yet; None: not known."""
     if mark.added is None or facts.added is None:
         return None

@@ -40,7 +40,7 @@ class GroupStreams:
         """By key, the streams that were found."""
         self.absent: set[StreamName] = set(selection.names)
         """Streams that were asked for by name and are not there, as far as we know."""
-        self._asked = frozenset(selection.names)
+        self._named = frozenset(selection.names)
         self._group = group
         self._discovery = NewStreams(selection, start, clock)
         self._clock = clock
@@ -72,7 +72,7 @@ class GroupStreams:
                 self._discovery.warn(name, NOT_THERE)
                 self._await(name, first_mark(name, self._discovery.start_of(name), None))
             elif await self._make(pipe, name, await self._first_mark(pipe, name, facts), facts):
-                self._discovery.take(name)
+                self._discovery.note_taken(name)
                 self.names[name.key] = name
                 self.absent.discard(name)
                 taken.append(name)
@@ -99,7 +99,7 @@ class GroupStreams:
     def _await(self, name: StreamName, mark: Mark) -> None:
         """It is not there: when it comes, begin behind the mark."""
         self._discovery.give_back(name, Position({name: mark}))
-        self.absent |= self._asked & {name}
+        self.absent |= self._named & {name}
 
     async def _make(self, pipe: RedisPipe, name: StreamName, mark: Mark, facts: StreamFacts) -> bool:
         """See that the group is in a stream; where it has to be made, it begins behind the mark."""

@@ -63,7 +63,7 @@ class NewStreams:
             self._told.add((name, what))
             LOGGER.warning("%s %s", name, what)
 
-    def take(self, name: StreamName) -> None:
+    def note_taken(self, name: StreamName) -> None:
         """It waits no more."""
         self._told -= {(name, NOT_THERE), (name, NO_STREAM)}
         del self._waiting[name]

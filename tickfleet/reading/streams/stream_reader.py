@@ -42,7 +42,7 @@ class RawChunk(Struct, frozen=True):
         before: The same, with what was lost before the first entry counted in.
         after: Behind the last entry.
         loss: What was removed before the first entry.
-        behind: How many entries there are behind the last one; None: not known.
+        unread: How many entries there are behind the last one; None: not known.
         rewind: What the stream has lost at its end; then there is no entry.
     """
 
@@ -52,7 +52,7 @@ class RawChunk(Struct, frozen=True):
     before: Mark
     after: Mark
     loss: Loss | None = None
-    behind: int | None = None
+    unread: int | None = None
     rewind: Rewind | None = None
 
 
@@ -153,7 +153,7 @@ class StreamReader:
             if facts is not None:
                 lost, before = cursor.loss(origin, facts), cursor.passed_loss(origin, facts)
         after = cursor.advanced(before, len(raw), raw[-1][0], facts) if raw else before
-        return RawChunk(name, raw, origin, before, after, lost, cursor.behind(after, facts) if facts else None)
+        return RawChunk(name, raw, origin, before, after, lost, cursor.unread(after, facts) if facts else None)
 
     async def _read_exactly(self, key: str) -> tuple[Sequence[Any], StreamFacts | None]:
         """The next entries of one stream, and the stream as it was at that very moment."""
@@ -189,7 +189,7 @@ class StreamReader:
             if isinstance(start, Position) and (known := start.marks.get(name)):
                 self._check_end(name, known, facts)
             self._keys[name.key] = name
-            self._discovery.take(name)
+            self._discovery.note_taken(name)
         self._discovery.looked()
 
     async def _put_aside(self) -> None:

@@ -63,18 +63,18 @@ class SegmentFiles:
         Raises:
             InvalidConfigurationError: A file's name is none of ours: to begin anew in silence would repeat entries.
         """
-        marks: dict[StreamName, Mark] = {}
+        read_to: dict[StreamName, Mark] = {}
         for folder in sorted(self._root.glob("*/*/*")):
             for day in sorted(folder.iterdir(), reverse=True):
                 ends = [file.name.removesuffix(self._suffix) for file in day.glob(f"*{self._suffix}")]
                 if ends:
                     try:
                         last = max((end.partition("_")[2] for end in ends), key=id_order)
-                        marks[_stream_of(folder)] = Mark(last)
+                        read_to[_stream_of(folder)] = Mark(last)
                     except ValueError as error:
                         raise InvalidConfigurationError(f"{day} holds a file whose name is none of ours") from error
                     break
-        return Position(marks)
+        return Position(read_to)
 
     def unfinished(self, name: StreamName) -> Path:
         """Where to write the next file of a stream."""

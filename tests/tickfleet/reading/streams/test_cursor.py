@@ -9,11 +9,11 @@ from tickfleet.reading.streams.cursor import (
     Loss,
     StreamFacts,
     advanced,
-    behind,
     is_whole,
     loss,
     passed_loss,
     read_facts,
+    unread,
 )
 
 
@@ -133,8 +133,8 @@ def test_the_mark_behind_two_more_entries(mark: Mark, facts: StreamFacts | None,
     ("mark", "expected"), [(Mark("5-0", 5), 4), (Mark("9-0", 9), 0), (Mark("9-0", 12), 0), (Mark("5-0"), None)]
 )
 def test_how_far_behind_a_mark_is(mark: Mark, expected: int | None) -> None:
-    assert behind(mark, StreamFacts(3, "9-0", "4-0", 9)) == expected
-    assert behind(mark, StreamFacts(3, "9-0", "4-0", None)) is None
+    assert unread(mark, StreamFacts(3, "9-0", "4-0", 9)) == expected
+    assert unread(mark, StreamFacts(3, "9-0", "4-0", None)) is None
 
 
 def test_the_answer_of_an_old_redis_is_read() -> None:
