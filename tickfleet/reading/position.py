@@ -60,18 +60,18 @@ class Position(Struct, frozen=True):
         Raises:
             InvalidConfigurationError: They hold something else.
         """
-        marks: dict[StreamName, Mark] = {}
+        read_to: dict[StreamName, Mark] = {}
         for key, text in fields.items():
             name = StreamName.of_key(key)
             if name is None:
                 raise InvalidConfigurationError(f"a saved position names {key[:80]!r}, which is no stream of data")
             try:
-                marks[name] = msgspec.json.decode(text, type=Mark)
-                id_order(marks[name].id)
-                _check_item(name, marks[name].item)
+                read_to[name] = msgspec.json.decode(text, type=Mark)
+                id_order(read_to[name].id)
+                _check_item(name, read_to[name].item)
             except (msgspec.MsgspecError, UnicodeError, ValueError) as error:
                 raise InvalidConfigurationError(f"the saved position of {name} is damaged") from error
-        return cls(marks)
+        return cls(read_to)
 
     def to_json(self) -> str:
         """As text, for a column or a file of one's own."""

@@ -10,7 +10,7 @@ from tickfleet.redis.client import RedisPipe
 from tickfleet.redis.protocol import pack_command
 
 
-async def test_the_outcome_of_a_patient_one_is_there_when_somebody_asks_for_it(redis_server: RedisServer) -> None:
+async def test_the_outcome_of_a_deferred_one_is_there_when_somebody_asks_for_it(redis_server: RedisServer) -> None:
     pipe = RedisPipe(redis_server.config)
     await pipe.connect()
     outcomes: list[object] = []
@@ -24,7 +24,7 @@ async def test_the_outcome_of_a_patient_one_is_there_when_somebody_asks_for_it(r
     await pipe.close()
 
 
-async def test_the_outcome_of_a_patient_one_comes_by_itself(redis_server: RedisServer) -> None:
+async def test_the_outcome_of_a_deferred_one_comes_by_itself(redis_server: RedisServer) -> None:
     pipe = RedisPipe(redis_server.config)
     await pipe.connect()
     outcome: asyncio.Future[object] = asyncio.get_running_loop().create_future()
@@ -47,7 +47,7 @@ async def test_who_reads_now_before_the_answer_is_there_gets_it_later(own_redis:
     await pipe.close()
 
 
-async def test_a_connection_that_breaks_under_a_patient_one_is_told(own_redis: RedisServer) -> None:
+async def test_a_connection_that_breaks_under_a_deferred_one_is_told(own_redis: RedisServer) -> None:
     pipe = RedisPipe(own_redis.config)
     await pipe.connect()
     os.kill(own_redis.pid, signal.SIGSTOP)
