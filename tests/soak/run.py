@@ -329,5 +329,6 @@ def _check_readers(site: Site, record: list[Any]) -> list[str]:
         books = site.record("book", f"&seqId={seq}&sz={SHOWN_LEVELS}")
         return books[0] if books else None
 
-    few = [fault.levels for fault in plan.market.faults if isinstance(fault, RestFalseBook) and fault.style == "few"]
-    return complaints + live_book_faults(readers.books, book_at, min([SHOWN_LEVELS, *few]))
+    # Of a book that was seeded by few levels only the best prices are certain until a second answer has more.
+    few = any(isinstance(fault, RestFalseBook) and fault.style == "few" for fault in plan.market.faults)
+    return complaints + live_book_faults(readers.books, book_at, 1 if few else SHOWN_LEVELS)
