@@ -101,9 +101,11 @@ def reached(history: Sequence[LedgerEntry], kind: DataType, interval: str = "") 
     known = intervals(history, kind, interval)
     unknown = [index for index, part in enumerate(known) if part.state is State.UNKNOWN]
     newest = known[unknown[-1] + 1 :] if unknown else known
-    being_fetched = next((part for part in newest if part.state is State.OPEN), None)
-    if being_fetched is not None:
-        return being_fetched.from_ts, number_of(being_fetched.from_id)
+    being_fetched = [part for part in newest if part.state is State.OPEN]
+    if being_fetched:
+        found = (number_of(part.from_id) for part in being_fetched)
+        numbers = [number for number in found if number is not None]  # the first in time may have ended with garbage
+        return being_fetched[0].from_ts, min(numbers) if len(numbers) == len(being_fetched) else None
     if newest:
         last = newest[-1]
         number = number_of(last.to_id)

@@ -165,10 +165,16 @@ class Timeline:
             self._first_ts, self._first_id = self._end, self._end_id = ts, number
             return
         between = Span.between(State.UNKNOWN, self._end, ts, self._end_id, number)
-        joins = between.void if between.numbered else ts <= self._end
+        joins = ts <= self._end
+        if self._end_id is not None and number is not None:
+            joins = number in (self._end_id, self._end_id + 1) or (joins and number < self._end_id)
+            if (
+                number < self._end_id
+            ):  # it does not compare with what ended the hole before, which may have been garbage
+                between = Span.between(State.UNKNOWN, self._end, ts, None, None)
         if not (continues or joins):
             self._put(between)
-            self._told_until = max(self._told_until, between.stop)
+            self._told_until = max(self._told_until, min(between.stop, at + 1))
         self._reach(min(ts, at), number)
 
     def complete(self, run_id: str, ts: int, number: int | None) -> None:
@@ -179,6 +185,8 @@ class Timeline:
             ts = ts if number is None else ts + 1
         if run_id != self._run:  # its opening is not in the ledger: it confirms what follows, not for before
             self.open(run_id, ts, number, ts, continues=False)
+        if number is not None and ts >= self._end:  # what ended a hole may have been garbage
+            self._end_id = None
         self._reach(ts, number)
 
     def gap(self, span: Span, at: int) -> None:

@@ -120,6 +120,12 @@ def ids(trade: Trade) -> range:
 @example(sent=[("hostile", 3, 0), ("gone", 0, 0)])
 @example(sent=[("gone", 0, 0), ("good", 0, 0), ("quiet", 0, 0), ("killed", 2, 0), ("killed", 0, 0)])
 @example(sent=[*[("gone", 0, 0), ("good", 0, 0), ("killed", 0, 0)] * 2, ("quiet", 0, 0), ("killed", 3, 0)])
+@example(
+    sent=[
+        ("hostile", 999999999, 0), *[("quiet", 0, 0), ("gone", 0, 0)] * 2, ("killed", 2, 0), ("killed", 3, 0),
+        ("good", 0, 0), ("quiet", 0, 0), ("killed", 3, 0),
+    ]
+)  # fmt: skip
 @example(sent=[("hostile", 14, 0), ("quiet", 0, 0), ("gone", 0, 0), *[("good", 0, 0)] * 10, ("killed", 0, 0)])
 def test_good_trades_are_published_again_and_the_ledger_ends_in_the_past(
     most: int, sent: Sequence[tuple[str, int, int]]

@@ -325,6 +325,14 @@ HISTORIES: dict[str, tuple[list[LedgerEntry], tuple[int, int | None] | None]] = 
     "just begun": (written(passed(3)), (3 * S, 3)),
     "complete": (written(passed(3), passed(7), CoverageTrack.tick), (7 * S, 7)),
     "being fetched": (written(passed(3), lambda track: track.missing(hole(3, 9)), CoverageTrack.tick), (3 * S, 3)),
+    "being fetched twice, once behind garbage": (
+        [
+            *written(passed(3), lambda track: track.missing(replace(hole(3, 900), to_ts=4 * S))),
+            *written(lambda track: track.lost(replace(hole(2, 7), from_ts=5 * S, to_ts=6 * S), "x"))[-1:],
+            *written(lambda track: track.missing(hole(6, 9)))[-1:],
+        ],
+        (4 * S, 6),
+    ),
     "filled": (written(passed(3), lambda track: track.missing(hole(3, 9)), CoverageTrack.filled), (9 * S, 8)),
     "lost": (written(passed(3), lambda track: track.lost(hole(3, 9), "x")), (9 * S + 1, 8)),
     "filled and gone on": (

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
@@ -273,6 +273,16 @@ def test_a_statement_in_times_leaves_the_rest_of_a_hole_its_numbers() -> None:
         == "complete 10-20 [1-None], filled 20-30, open 30-60 [3-9], filled 60-61"
     )
     assert told([*ledger, gap("filled", 30, 61)]) == "complete 10-20 [1-None], filled 20-61"
+
+
+def test_a_number_below_that_of_what_ended_a_hole_joins_nothing_by_that() -> None:
+    """What ended it may have been garbage, or the exchange has numbered anew; only times that overlap join."""
+    ledger = [opened(10, 1), gap("opened", 20, 25, 3, 900), gap("filled", 20, 26)]
+    later = [*ledger, opened(70, 40, "b"), complete(80, 50, "b")]
+    assert told(later) == ("complete 10-20 [1-None], filled 20-26, unknown 26-70 [None-40], complete 70-80 [40-50]")
+    assert told([*ledger, opened(22, 4, "b"), complete(80, 50, "b")]) == (
+        "complete 10-20 [1-None], filled 20-26, complete 26-80 [None-50]"
+    )
 
 
 def states_told(ledger: Sequence[LedgerEntry]) -> set[State]:
@@ -553,6 +563,7 @@ ANY_TIME = st.integers(NOW_NS - 100 * S, NOW_NS + 100 * S) | st.integers(NOW_NS,
 SAYS_MORE = st.sampled_from([LedgerKind.OPENED, LedgerKind.COMPLETE, LedgerKind.COMPLETE, LedgerKind.GAP_FILLED])
 
 
+@settings(max_examples=300)
 @given(st.lists(st.tuples(SAYS_MORE, ANY_TIME, ANY_TIME, ANY_TIME, st.booleans()), min_size=1, max_size=6))
 def test_no_entry_makes_a_time_complete_that_has_not_come(
     drawn: list[tuple[LedgerKind, int, int, int, bool]],
