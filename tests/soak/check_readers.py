@@ -60,7 +60,8 @@ def handed_faults(who: str, handed: Handed, there: Iterable[int], record: Iterab
         f"{who} gets trade {number} as {got}" for number, got in handed.prices.items() if made.get(number) != got
     ]
     if not handed.told:
-        lacking = sorted({*there} - {*handed.trades})
+        began = min(handed.trades, default=0)  # what users had deleted before that was not there for it
+        lacking = sorted(number for number in {*there} - {*handed.trades} if number > began)
         complaints += [f"{who} does not get trade {number}" for number in lacking]
     return complaints
 

@@ -22,6 +22,7 @@ from tickfleet.reading.subscriber import Subscriber
 
 LOOK_EVERY_S = 0.3
 SHOWN_LEVELS = 20
+GROUP = "soak"
 _KINDS = ("trade", "orderbook", "ticker", "candles:1m")
 _END_S = 20.0
 
@@ -101,7 +102,7 @@ class Readers:
 
     async def _work(self) -> None:
         reader = GroupReader(
-            str(self._collector), _KINDS, group="soak", start="oldest", redis=self._url, first_wait_s=inf
+            str(self._collector), _KINDS, group=GROUP, start="oldest", redis=self._url, min_idle_s=2.0, first_wait_s=inf
         )
         try:
             async for work in reader.work():

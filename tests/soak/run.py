@@ -35,7 +35,7 @@ from tests.soak.check import (
 )
 from tests.soak.check_readers import handed_faults, live_book_faults
 from tests.soak.plan import NATIVE, Plan, stream_keys
-from tests.soak.readers import SHOWN_LEVELS, Readers
+from tests.soak.readers import GROUP, SHOWN_LEVELS, Readers
 from tests.soak.report import Report
 from tests.support.fault_player import FaultPlayer
 from tests.support.ports import wait_until
@@ -174,6 +174,14 @@ class Site:
         ends = {key: self.redis.client.xrevrange(key, count=1) for key in stream_keys(self.plan.collector).values()}
         return {key: entries[0][0] for key, entries in ends.items() if entries}
 
+    def pending(self) -> int:
+        """How many entries the group was handed that it has not confirmed: their answer was lost on the way."""
+        found = 0
+        for key in stream_keys(self.plan.collector).values():
+            with suppress(RedisError):  # there is no such stream, or no group
+                found += self.redis.client.xpending(key, GROUP)["pending"]
+        return found
+
     def market_faults(self) -> list[dict[str, Any]]:
         """The faults of the exchange as it tells of them."""
         runs: Any = self.ask("faults")
@@ -192,7 +200,11 @@ def run_plan(plan: Plan) -> Report:
             _settle(site)
             if code := site.collector.process.stop():
                 report.complaints.append(f"the collector ended with exit code {code}")
-            wait_until(lambda: site.readers.have_read(site.newest()), READ_S, "the readers have read all")
+            wait_until(
+                lambda: site.readers.have_read(site.newest()) and not site.pending(),
+                READ_S,
+                "the readers have read all",
+            )
         except AssertionError as error:
             report.complaints.append(str(error))
         finally:

@@ -25,6 +25,8 @@ def handed(*numbers: int, told: bool = False) -> Handed:
         (handed(1, 2, 3), True, []),
         (handed(1, 3), True, ["it does not get trade 2"]),
         (handed(1, 3, told=True), True, []),
+        (handed(2, 3), True, []),
+        (handed(), True, ["it does not get trade 1", "it does not get trade 2", "it does not get trade 3"]),
         (handed(1, 2, 2, 3), True, ["it gets trade 2 behind 2"]),
         (handed(1, 3, 2), True, ["it gets trade 2 behind 3"]),
         (handed(1, 2, 2, 3), False, []),
