@@ -29,7 +29,7 @@ class Environment(Struct, frozen=True, kw_only=True):
         fleet_path: ``TICKFLEET_FLEET``: the fleet file; else ``deploy/fleet.toml`` under the root.
         redis_url: ``TICKFLEET_REDIS_URL``: where Redis is; outranks the fleet file's address.
         redis_password: ``TICKFLEET_REDIS_PASSWORD``: the password of Redis; outranks that of the fleet file.
-        log_level: ``TICKFLEET_LOG_LEVEL``: debug, info (default), warning or error.
+        log_level: ``TICKFLEET_LOG_LEVEL``: debug, info (default), warning (or warn) or error.
         fast_path: ``TICKFLEET_EXPRESS``: ``off`` has collectors do without their compiled part, where they have one.
         metrics_port: ``TICKFLEET_METRICS_PORT``: the loopback port of the manager's figures; ``0`` or ``off`` for none.
         alert_webhook: ``TICKFLEET_ALERT_WEBHOOK``: where alerts go. Whoever knows it can write there: a secret.
@@ -111,7 +111,7 @@ def read_environment(env: Mapping[str, str] = os.environ) -> Environment:
         fleet_path=from_here(fleet, "TICKFLEET_FLEET") if fleet else root / "deploy" / "fleet.toml",
         redis_url=redis_url,
         redis_password=redis_password,
-        log_level=_one_of(env, "TICKFLEET_LOG_LEVEL", "info", _LEVELS),
+        log_level=_one_of(env, "TICKFLEET_LOG_LEVEL", "info", _LEVELS, {"warn": "warning"}),
         fast_path=_one_of(env, "TICKFLEET_EXPRESS", "on", ("on", "off", *_ON[1:], *_OFF[1:])) in _ON,
         metrics_port=(env.get("TICKFLEET_METRICS_PORT") or DEFAULT_METRICS_PORT).lower(),
         alert_webhook=env.get("TICKFLEET_ALERT_WEBHOOK") or None,
@@ -121,9 +121,12 @@ def read_environment(env: Mapping[str, str] = os.environ) -> Environment:
     )
 
 
-def _one_of(env: Mapping[str, str], name: str, default: str, known: Sequence[str]) -> str:
-    """A variable that has one of some values, in lower case."""
+def _one_of(
+    env: Mapping[str, str], name: str, default: str, known: Sequence[str], aliases: Mapping[str, str] | None = None
+) -> str:
+    """A variable that has one of some values, in lower case; ``aliases`` are other names of them."""
     value = (env.get(name) or default).strip().lower()
+    value = (aliases or {}).get(value, value)
     if value not in known:
         raise InvalidConfigurationError(f"{name}={value!r} is not one of its values{of_known(value, known)}")
     return value

@@ -111,8 +111,8 @@ def _manager_heartbeat() -> Schema:
         "no_writes": text(
             "JSON: with which code Redis refuses writes, and since when (ns); empty where it takes them."
         ),
-        "settling": text(
-            "`1` where Redis or the manager was away until a moment ago, so that a missing heartbeat proves nothing."
+        "settling": integer(
+            "1: Redis or the manager was away until a moment ago, so a missing heartbeat proves nothing; else 0."
         ),
         "metrics_port": text("Loopback port of its metrics; empty where it serves none."),
     }

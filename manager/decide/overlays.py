@@ -76,7 +76,7 @@ class Overlays(Struct, frozen=True, kw_only=True):
             "outages": msgspec.json.encode(self.outages).decode(),
             "stood_down": msgspec.json.encode(names).decode(),
             "no_writes": encode(self.no_writes),
-            "settling": "1" if self.settling else "",
+            "settling": str(int(self.settling)),
         }
 
 

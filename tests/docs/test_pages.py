@@ -4,6 +4,7 @@ import ast
 import importlib.util
 import os
 import re
+import shutil
 import subprocess
 import sys
 import unicodedata
@@ -117,8 +118,15 @@ def test_every_file_that_a_page_names_is_there() -> None:
 
 # --- what the operator looks for --------------------------------------------------------------------------------------
 
-_OF_OTHERS = {"Format string", "is badly formatted", "AF_UNIX path too long"}
-"""Messages of supervisord."""
+_OF_SUPERVISORD = {
+    "50%off": ("Format string", "is badly formatted"),
+    'a"quote': ("Unexpected end of key/value pairs",),
+    100 * "d": ("AF_UNIX path too long",),
+    "no-log": ("The directory named as part of the path", "/var/log/supervisord.log does not exist"),
+}
+"""By the name of a folder that no fleet can run in: parts of what supervisord says there, before anything of ours runs."""
+
+_OF_OTHERS = {part for parts in _OF_SUPERVISORD.values() for part in parts}
 
 
 def literals() -> str:
@@ -147,6 +155,23 @@ def test_the_messages_of_the_runbook_are_those_of_the_code() -> None:
     known = literals()
     assert [part for part in quoted if part not in known] == []
     assert len(quoted) > 25
+
+
+@pytest.mark.parametrize("name", _OF_SUPERVISORD)
+def test_the_runbook_has_supervisords_own_words(tmp_path: Path, name: str) -> None:
+    folder = tmp_path / name
+    for part in ("deploy", "var" if name == "no-log" else "var/log"):
+        (folder / part).mkdir(parents=True)
+    shutil.copy(ROOT / "deploy/supervisord.conf", folder / "deploy")
+    run = [Path(sys.executable).with_name("supervisord"), "-n", "-c", folder / "deploy/supervisord.conf"]
+    ended = subprocess.run(run, capture_output=True, text=True, timeout=60, check=False)
+    assert [part for part in _OF_SUPERVISORD[name] if part not in ended.stdout + ended.stderr] == []
+    row = next(row for row in section("docs/operations.md", "When something is wrong").splitlines() if has(row, name))
+    assert row.split("|")[3].count("`make setup`") == 1
+
+
+def has(row: str, name: str) -> bool:
+    return all(part in row for part in _OF_SUPERVISORD[name])
 
 
 def test_the_metrics_of_the_page_are_those_of_the_manager() -> None:

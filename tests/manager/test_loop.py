@@ -288,7 +288,7 @@ async def test_who_has_no_heartbeat_just_after_an_absence_is_called_nothing(
         await stage.round()
         await stage.round()
         assert {each.verdict for each in stage.snapshot.shown.judgements} == {Verdict.HEALTHY}
-        assert stage.manager()["settling"] == ""
+        assert stage.manager()["settling"] == "0"
         assert (called(stage), stage.journal(What.VERDICT_CHANGED)) == ([], before)
 
 

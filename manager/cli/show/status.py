@@ -102,13 +102,13 @@ def manager_line(seen: FleetView) -> str:
     if manager:
         started_at = manager.get("started_at")
         up = f", up {span((seen.at_ns - started_at) / NS_PER_S)}" if isinstance(started_at, int) else ""
-        error = phrase(str(manager.get("last_error", "")))
+        error = trouble or phrase(str(manager.get("last_error", "")))  # the same, with its time in our zone
         line = f"manager: {phrase(str(manager.get('state', 'unknown')))}, pid {manager.get('pid', '?')}{up}" + (
             f" ({error})" if error else ""
         )
     if seen.figures is not None and seen.figures.system.uptime_s is not None:
         line += f"; supervisord up {span(seen.figures.system.uptime_s)}"
-    if trouble and trouble not in line:
+    if trouble and not manager:
         line += f"\n{trouble}"
     for ban in bans_of((each.id, each.pulse) for each in seen.judgements).values():
         line += f"\n{ban.exchange}: {ban} (manager-cli unban {ban.exchange})"

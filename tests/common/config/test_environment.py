@@ -65,8 +65,8 @@ def test_every_variable(tmp_path: Path) -> None:
     [
         (
             "TICKFLEET_LOG_LEVEL",
-            "warn",
-            "'warn' is not one of its values; did you mean 'warning'? (known: debug, info, warning, error)",
+            "warnin",
+            "'warnin' is not one of its values; did you mean 'warning'? (known: debug, info, warning, error)",
         ),
         (
             "TICKFLEET_LOG_LEVEL",
@@ -86,6 +86,13 @@ def test_a_value_that_a_variable_does_not_have_is_refused(name: str, value: str,
     assert str(caught.value) == f"{name}={message}"
 
 
+@pytest.mark.parametrize(
+    ("value", "level"), [("", "info"), ("warn", "warning"), (" WARN ", "warning"), ("Warning", "warning")]
+)
+def test_a_log_level_has_the_names_that_people_use(value: str, level: str) -> None:
+    assert read_environment({"TICKFLEET_LOG_LEVEL": value}).log_level == level
+
+
 @pytest.mark.parametrize(("value", "fast"), [("", True), ("On", True), ("1", True), ("off", False), ("FALSE", False)])
 def test_the_fast_path_is_switched_by_words(value: str, *, fast: bool) -> None:
     assert read_environment({"TICKFLEET_EXPRESS": value}).fast_path is fast
@@ -97,7 +104,7 @@ def test_an_empty_variable_is_not_set(elsewhere: Path) -> None:
         "FLEET",
         "REDIS_URL",
         "REDIS_PASSWORD",
-        "TICKFLEET_LOG_LEVEL",
+        "LOG_LEVEL",
         "METRICS_PORT",
         "ALERT_WEBHOOK",
         "ALERT_WEBHOOK_FILE",

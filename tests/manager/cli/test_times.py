@@ -1,4 +1,5 @@
 import json
+import re
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -10,12 +11,14 @@ from hypothesis import strategies as st
 from manager.cli.times import date_time, length, parse_start, parse_time
 from manager.model.formatting import Zone, clock_time, date_and_time
 from manager.model.processes import ProcessState
+from manager.observe.writes import NoWrites, encode
 from tests.manager.cli.stage import BTC, ETH, CliStage
 from tests.manager.fakes import NOW_NS, S
 from tickfleet.contract import keys
 from tickfleet.errors import UsageError
 
 MS = S // 1000
+_CLOCK = re.compile(r"(?<![+\d:])\d\d:\d\d(?::\d\d)?(?:\.\d+)?(\+\d\d:\d\d| UTC|Z|)")
 LOCAL_COMMANDS = {"list": (), "status": (), "why": (str(BTC), "-n", "9"), "events": ()}
 
 
@@ -68,6 +71,38 @@ def test_a_time_is_shown_with_its_zone(monkeypatch: pytest.MonkeyPatch) -> None:
         "2026-03-29 12:00+02:00",
         "9999-12-31 00:59:59.000+01:00",
     ]
+
+
+@pytest.mark.usefixtures("berlin")
+def test_a_trouble_that_the_manager_tells_too_is_told_once_in_the_local_zone(stage: CliStage) -> None:
+    """The manager's own text of it is in UTC."""
+    stage.all_up()
+    no_writes = NoWrites("OOM", NOW_NS)
+    told = {"pid": 1, "state": "degraded", "last_error": str(no_writes), "no_writes": encode(no_writes)}
+    stage.redis.hset(keys.FLEET_MANAGER, mapping=told)
+    shown = stage.run("status", "--local").stdout
+    assert "(Redis takes no writes: OOM, since 09:00:00+01:00)" in shown
+    assert " UTC" not in shown
+
+
+@pytest.mark.usefixtures("berlin")
+def test_what_the_manager_wrote_names_its_zone_beside_local_times(stage: CliStage) -> None:
+    stage.all_up()
+    written = {"at": NOW_NS, "who": "manager", "collector": str(BTC)}
+    texts = (
+        *(("writes_refused", str(NoWrites("OOM", NOW_NS))), ("redis_back", f"after 9 s, since {clock_time(NOW_NS)}")),
+        *(("parked", f"restarted too often; next try at {clock_time(NOW_NS)}"),),
+        *(("exchange_banned", f"banned until {date_and_time(NOW_NS)}"),),
+    )
+    for what, why in texts:
+        stage.redis.xadd(keys.FLEET_EVENTS, {**written, "what": what, "why": why, "since": NOW_NS})
+    stage.beat(BTC, last_error="banned until 2027-01-15 08:00:00 UTC: HTTP 418")
+    told = {name: stage.run(name, *arguments, "--local").stdout for name, arguments in LOCAL_COMMANDS.items()}
+    times = {name: _CLOCK.findall(text) for name, text in told.items()}
+    assert {name: {zone for zone in zones if zone not in ("+01:00", " UTC")} for name, zones in times.items()} == {
+        name: set() for name in told
+    }
+    assert {*times["events"]} == {*times["why"]} == {"+01:00", " UTC"}
 
 
 @pytest.mark.usefixtures("berlin")

@@ -90,10 +90,10 @@ def test_the_marks_in_the_heartbeat() -> None:
         "outages": f'{{"okx":{{"since_ns":{NOW_NS},"next_probe_ns":{NOW_NS + 30 * S}}}}}',
         "stood_down": '["binance:BTC-USDT","okx:BTC-USDT"]',
         "no_writes": "",
-        "settling": "",
+        "settling": "0",
     }
     assert read_overlays(fields) == OVERLAYS
-    assert NO_OVERLAYS.to_fields() == {"outages": "{}", "stood_down": "[]", "no_writes": "", "settling": ""}
+    assert NO_OVERLAYS.to_fields() == {"outages": "{}", "stood_down": "[]", "no_writes": "", "settling": "0"}
 
 
 def test_while_redis_refuses_writes_heartbeats_prove_nothing() -> None:

@@ -35,7 +35,7 @@ def test_the_hash_of_a_manager_in_trouble() -> None:
         "outages": "{}",
         "stood_down": '["okx:BTC-USDT"]',
         "no_writes": "",
-        "settling": "",
+        "settling": "0",
     }
 
 
