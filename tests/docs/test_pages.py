@@ -124,7 +124,7 @@ _OF_SUPERVISORD = {
     100 * "d": ("AF_UNIX path too long",),
     "no-log": ("The directory named as part of the path", "/var/log/supervisord.log does not exist"),
 }
-"""By the name of a folder that no fleet can run in: parts of what supervisord says there, before anything of ours runs."""
+"""By the name of a folder that no fleet can run in: parts of what supervisord says there, before ours runs."""
 
 _OF_OTHERS = {part for parts in _OF_SUPERVISORD.values() for part in parts}
 
