@@ -163,7 +163,7 @@ def test_the_runbook_has_supervisords_own_words(tmp_path: Path, name: str) -> No
     for part in ("deploy", "var" if name == "no-log" else "var/log"):
         (folder / part).mkdir(parents=True)
     shutil.copy(ROOT / "deploy/supervisord.conf", folder / "deploy")
-    run = [Path(sys.executable).with_name("supervisord"), "-n", "-c", folder / "deploy/supervisord.conf"]
+    run = [str(Path(sys.executable).with_name("supervisord")), "-n", "-c", str(folder / "deploy/supervisord.conf")]
     ended = subprocess.run(run, capture_output=True, text=True, timeout=60, check=False)
     assert [part for part in _OF_SUPERVISORD[name] if part not in ended.stdout + ended.stderr] == []
     row = next(row for row in section("docs/operations.md", "When something is wrong").splitlines() if has(row, name))
