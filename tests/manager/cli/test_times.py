@@ -74,7 +74,7 @@ def test_a_time_is_shown_with_its_zone(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("berlin")
-def test_a_trouble_that_the_manager_tells_too_is_told_once_in_the_local_zone(stage: CliStage) -> None:
+def test_a_trouble_that_the_manager_tells_too_is_told_once(stage: CliStage) -> None:
     """The manager's own text of it is in UTC."""
     stage.all_up()
     no_writes = NoWrites("OOM", NOW_NS)
