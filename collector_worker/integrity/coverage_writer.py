@@ -57,6 +57,8 @@ class CoverageTrack:
         self._opened = False
         self.last_ts = 0
         """Up to when all is there, by the exchange's times, but never behind our own clock (ns)."""
+        self.item_ts = 0
+        """The time of the last item, which may be older than one before it; what is missing behind it may be, too."""
         self._last_id: int | None = None
         self._written_ts = 0
         self._missing: Missing | None = None
@@ -108,7 +110,7 @@ class CoverageTrack:
         elif self._broken:
             self._note(LedgerKind.GAP_LOST, Missing(from_ts=self.last_ts, to_ts=max(ts, self.last_ts)), self._broken)
             self._broken = ""
-        self.last_ts, self._last_id = max(ts, self.last_ts), number
+        self.last_ts, self.item_ts, self._last_id = max(ts, self.last_ts), ts, number
         if self._inherited is not None and self.last_ts > self._inherited.to_ts:  # items come in order: it is there
             self._note(LedgerKind.GAP_FILLED, replace(self._inherited, to_ts=self._inherited.to_ts + 1))
             self._inherited = None
@@ -176,7 +178,7 @@ class CoverageTrack:
 
     def _open(self, ts: int, number: int | None, *, continues: bool) -> None:
         self._opened = True
-        self.last_ts, self._last_id = ts, number
+        self.last_ts, self.item_ts, self._last_id = ts, ts, number
         text = None if number is None else str(number)
         self._write(self._entry(LedgerKind.OPENED, from_ts=ts, from_id=text, continues=continues))
 

@@ -191,7 +191,7 @@ class TradeFlow(_FlowOf[TradeSequence]):
         if self._publisher.full:
             self.failed()
             return
-        after, after_ts = self.sequence.last_id, self._track.last_ts
+        after, after_ts = self.sequence.last_id, self._track.item_ts
         passed = self.sequence.fill(trades, self._now_s(), more=more)
         fetched = [item for item in passed if isinstance(item, Trade) and item.origin == "backfill"]
         if fetched and after is not None:  # a probe found them: nothing was known to be missing yet
@@ -205,7 +205,7 @@ class TradeFlow(_FlowOf[TradeSequence]):
         hole = self.sequence.sequence.hole
         if hole is not None:
             after, before, trade = hole
-            self._track.missing(Missing(from_ts=self._track.last_ts, to_ts=time_of(trade), after=after, before=before))
+            self._track.missing(Missing(from_ts=self._track.item_ts, to_ts=time_of(trade), after=after, before=before))
 
     def _pass(self, passed: Sequence[Trade | Lost | IdReset], page: Sequence[Trade] = ()) -> None:
         for position, item in enumerate(passed):
@@ -228,7 +228,7 @@ class TradeFlow(_FlowOf[TradeSequence]):
         self._progress.count += 1
         if self._publisher.publish(self._stream, trade) is None:  # the buffer has become full meanwhile
             after = number - max(int(trade.count or 1), 1)
-            what = Missing(from_ts=self._track.last_ts, to_ts=self.sequence.last_ts, after=after, before=number + 1)
+            what = Missing(from_ts=self._track.item_ts, to_ts=self.sequence.last_ts, after=after, before=number + 1)
             self._track.lost(what, NO_ROOM)
             return
         self._track.passed(trade.ts_event, trade.ts_recv, number)
@@ -237,12 +237,12 @@ class TradeFlow(_FlowOf[TradeSequence]):
 
     def _lose(self, lost: Lost, to_ts: int) -> None:
         self._mark(LOST, from_id=str(lost.after), to_id=str(lost.before))
-        missing = Missing(from_ts=self._track.last_ts, to_ts=to_ts, after=lost.after, before=lost.before)
+        missing = Missing(from_ts=self._track.item_ts, to_ts=to_ts, after=lost.after, before=lost.before)
         self._track.lost(missing, LOST)
 
     def _renumber(self, item: IdReset) -> None:
         """Ids on both sides of the place do not compare, so it is reported in times."""
-        from_ts = self._track.last_ts
+        from_ts = self._track.item_ts
         span = Missing(from_ts=from_ts, to_ts=max(item.to_ts, from_ts))
         self._mark(ID_RESET, from_ts=span.from_ts, to_ts=span.to_ts)
         self._track.lost(span, ID_RESET)

@@ -126,6 +126,7 @@ def ids(trade: Trade) -> range:
         ("good", 0, 0), ("quiet", 0, 0), ("killed", 3, 0),
     ]
 )  # fmt: skip
+@example(sent=[*[("good", 0, 0)] * 9, ("gone", 0, 0), ("good", 0, 0), ("gone", 0, 0), ("hostile", -4, 0)])
 @example(sent=[("hostile", 14, 0), ("quiet", 0, 0), ("gone", 0, 0), *[("good", 0, 0)] * 10, ("killed", 0, 0)])
 def test_good_trades_are_published_again_and_the_ledger_ends_in_the_past(
     most: int, sent: Sequence[tuple[str, int, int]]
