@@ -242,7 +242,7 @@ class TradeFlow(_FlowOf[TradeSequence]):
 
     def _renumber(self, item: IdReset) -> None:
         """Ids on both sides of the place do not compare, so it is reported in times."""
-        from_ts = self._track.item_ts
+        from_ts = self._track.item_ts if item.from_ts is None else min(item.from_ts, self._track.item_ts)
         span = Missing(from_ts=from_ts, to_ts=max(item.to_ts, from_ts))
         self._mark(ID_RESET, from_ts=span.from_ts, to_ts=span.to_ts)
         self._track.lost(span, ID_RESET)

@@ -48,9 +48,11 @@ class IdReset(Struct, frozen=True):
 
     Attributes:
         to_ts: Time of the first trade that is known of it (ns).
+        from_ts: That of the first one that seemed old a moment ago and may be of it, too; None: there was none.
     """
 
     to_ts: int
+    from_ts: int | None = None
 
 
 class _Kept(NamedTuple):
@@ -74,11 +76,14 @@ class TradeSequence:
         )
         self.last_ts = 0
         """The latest time of those that were passed on, as far as times are believed (ns)."""
+        self._restored_ts = 0
         self._implausible = 0
         self._max_wait_s = max_wait_s
         self._elsewhere: list[_Kept] = []
         self._dropped_alone: Trade | None = None
         """The last one that was kept and dropped because nothing came to agree with it."""
+        self._seemed_old: _Kept | None = None
+        """The first one of a moment ago that was kept and dropped because it was not above the last one."""
         self._former = (0, 0)
         """Where the numbering before this one ended: its last id and time (ns)."""
         self._ask_elsewhere_s = inf
@@ -97,8 +102,8 @@ class TradeSequence:
 
     @property
     def reached(self) -> tuple[int, int | None] | None:
-        """Time (ns) and id of the last trade that the stream holds; None for an empty stream."""
-        return None if self.last_id is None else (self.last_ts, self.last_id)
+        """Own time (ns) and id of the last trade that the stream held at the start; None for an empty stream."""
+        return None if self.last_id is None else (self._restored_ts, self.last_id)
 
     @property
     def waiting(self) -> bool:
@@ -107,7 +112,7 @@ class TradeSequence:
 
     def restore(self, last_id: int, last_ts: int) -> None:
         """What the stream holds already: its last trade's id and time (ns)."""
-        self.sequence.last, self.last_ts = last_id, last_ts
+        self.sequence.last, self.last_ts, self._restored_ts = last_id, last_ts, last_ts
 
     @property
     def is_fast(self) -> bool:
@@ -270,11 +275,16 @@ class TradeSequence:
     def _forget(self) -> None:
         """What was kept is of no numbering: ids out of reach are garbage, low ones were there already."""
         known = self.sequence.last or 0
-        garbage = sum(int(kept.trade.trade_id) > known for kept in self._elsewhere)
-        self._implausible += garbage
-        self.sequence.dropped += len(self._elsewhere) - garbage
+        low = [kept for kept in self._elsewhere if int(kept.trade.trade_id) <= known]
+        self._implausible += len(self._elsewhere) - len(low)
+        self.sequence.dropped += len(low)
+        if low and not self._is_recent(self._seemed_old, low[0].arrived_s):
+            self._seemed_old = low[0]
         self._elsewhere.clear()
         self._dropped_alone = None
+
+    def _is_recent(self, kept: "_Kept | None", now_s: float) -> bool:
+        return kept is not None and now_s - kept.arrived_s <= self._max_wait_s
 
     def _renumber(self, now_s: float) -> list[Trade | Lost | IdReset]:
         kept, self._elsewhere, self._dropped_alone = self._elsewhere, [], None
@@ -282,7 +292,9 @@ class TradeSequence:
         waited = self.sequence.begin_anew(_first_of(kept[0].trade), now_s)
         former = [(int(item.trade_id), time_of(item)) for item in waited if isinstance(item, Trade)]
         self._former = max([known, *(number for number, _ in former)]), max([self.last_ts, *(ts for _, ts in former)])
-        passed: list[Trade | Lost | IdReset] = [*waited, IdReset(time_of(kept[0].trade))]
+        old, self._seemed_old = self._seemed_old, None
+        from_ts = time_of(old.trade) if old is not None and self._is_recent(old, kept[0].arrived_s) else None
+        passed: list[Trade | Lost | IdReset] = [*waited, IdReset(time_of(kept[0].trade), from_ts)]
         for trade, arrived_s in kept:
             passed += self.sequence.offer(trade, _first_of(trade), int(trade.trade_id), arrived_s)
         return passed

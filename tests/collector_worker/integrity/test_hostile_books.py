@@ -25,6 +25,8 @@ UNSENT = 8
 """Entries that Redis has not taken yet at any time."""
 HEALED_S = 130
 """Twice the longest pause between two questions of REST."""
+ANOTHERS = 1_500_000
+"""How far the numbers of another instrument are ahead; no false frame of the socket has the very same by chance."""
 NO_NUMBERS = ["", "abc", "NaN", "Infinity", "1E+999999", "-1", "1_0", "\uff11", "0x1", "1e5"]
 
 Sides = tuple[tuple[Level, ...], tuple[Level, ...]]
@@ -136,7 +138,7 @@ class Market(ABC):
         if answer == "REST is empty":
             told = replace(told, bids=[], asks=told.asks if seq % 4 else [])
         if answer == "REST is another's":
-            told = replace(snapshot(self.truth[FIRST], self.last + 10**6), bids=[Level("7", "1")])
+            told = replace(snapshot(self.truth[FIRST], self.last + ANOTHERS), bids=[Level("7", "1")])
         self.publish(self.sync.on_rest_snapshot(told, self.seed_levels, traded=True))
 
     def check(self) -> None:

@@ -127,6 +127,15 @@ def ids(trade: Trade) -> range:
     ]
 )  # fmt: skip
 @example(sent=[*[("good", 0, 0)] * 9, ("gone", 0, 0), ("good", 0, 0), ("gone", 0, 0), ("hostile", -4, 0)])
+@example(
+    sent=[*[("good", 0, 0)] * 9, ("gone", 0, 0), ("good", 0, 0), ("gone", 0, 0), ("hostile", -4, 0), ("killed", 0, 0)]
+)
+@example(
+    sent=[
+        ("quiet", 0, 0), ("hostile", 999999999, 0), ("gone", 0, 0), ("quiet", 0, 0),
+        ("hostile", 999999999, 0), ("hostile", 999999999, 0),
+    ]
+)  # fmt: skip
 @example(sent=[("hostile", 14, 0), ("quiet", 0, 0), ("gone", 0, 0), *[("good", 0, 0)] * 10, ("killed", 0, 0)])
 def test_good_trades_are_published_again_and_the_ledger_ends_in_the_past(
     most: int, sent: Sequence[tuple[str, int, int]]
