@@ -77,8 +77,8 @@ class SilenceLimits:
         return round(self.limit_s * NS_PER_S)
 
     def is_silent(self, now_s: float) -> bool:
-        """Whether it is silent for longer than usual."""
-        return now_s - self.since_s > self.limit_s
+        """Whether it is silent for longer than usual; what a former run saw excuses none that saw nothing yet."""
+        return now_s - self.since_s > (self.limit_s if self._last_event_at else self.floor.limit_s)
 
     def observe(self, last_event_at: int, connected_since: int, now_s: float) -> None:
         """Look at it, about once a second."""

@@ -188,6 +188,7 @@ class BookSync:
         Args:
             joins: Its deltas join the book that there is; else it brings a snapshot, which will replace it.
         """
+        self._ahead = None  # what waits was compared with what the connection before brought
         if not joins:
             self._reason = "reconnect"
         elif self.state is BookState.VALID:
@@ -255,6 +256,8 @@ class BookSync:
         self._keep(delta, checksum)
         if delta.seq is None or delta.prev_seq is None:
             return
+        if delta.seq < delta.prev_seq:
+            self._ahead = None  # it is of the counter before
         # What is far ahead of all that follows was garbage, or has been followed by a reset of the counter.
         refuted = len(self._waiting) > 1 or delta.seq < delta.prev_seq
         if refuted or self._highest is None or delta.seq > self._highest:

@@ -42,15 +42,13 @@ def judge_flow(config: ExchangeCollectorConfig, heartbeat: Heartbeat, settings: 
         return Verdict.SILENT, f"the exchange has newer data than its socket brings ({phrase(heartbeat.mute)})"
     if state is WorkerState.CATCHING_UP:
         return _catching_up(config, heartbeat, settings)
+    if state is WorkerState.SUBSCRIBING and is_connected(heartbeat):
+        return _unheard(config, heartbeat, settings, error)
     if state in _ON_THE_WAY:
         # A lost connection is given the same time as a start, counted from the last data: frames come on each new
         # connection, also where none lasts.
         newest = (progress.last_event_at for progress in heartbeat.progress.values())
         age_s = _since_s(heartbeat, heartbeat.started_at, *newest)
-        if is_connected(heartbeat) and _since_s(heartbeat, heartbeat.connected_since) > config.health_check_interval:
-            verdict, why = _running(config, heartbeat, settings)
-            if verdict is not Verdict.HEALTHY:
-                return verdict, why
         doing = f"{_ON_THE_WAY[state]} for {span(age_s)}" + (f": {error}" if error else "")
         return (Verdict.STARTING if age_s < settings.start_limit_s else Verdict.SILENT), doing
     if state in (WorkerState.DEGRADED, WorkerState.ERROR):
@@ -75,6 +73,23 @@ def can_be_cured(heartbeat: Heartbeat) -> bool:
     if not is_connected(heartbeat):
         return False
     return not heartbeat.mute or heartbeat.mute_reconnects >= RECONNECTS_BEFORE_RESTART
+
+
+def first_data_limit_s(config: ExchangeCollectorConfig, start_limit_s: float) -> float:
+    """How long a socket that has confirmed may bring nothing before that is judged as any silence."""
+    return max(start_limit_s, config.health_check_interval)
+
+
+def _unheard(
+    config: ExchangeCollectorConfig, heartbeat: Heartbeat, settings: ManagerSettings, error: str
+) -> tuple[Verdict, str]:
+    """All sockets have confirmed, and one of them has brought nothing yet; what it brings may be rare."""
+    age_s = _since_s(heartbeat, heartbeat.connected_since)
+    doing = f"subscribing for {span(age_s)}" + (f": {error}" if error else "")
+    if age_s <= first_data_limit_s(config, settings.start_limit_s):
+        return Verdict.STARTING, doing
+    verdict, why = _running(config, heartbeat, settings)
+    return (Verdict.QUIET, doing) if verdict is Verdict.HEALTHY else (verdict, why)
 
 
 def _catching_up(

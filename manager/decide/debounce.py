@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from msgspec import Struct
 from msgspec.structs import replace
 
+from manager.decide.data_flow import first_data_limit_s, is_connected
 from manager.decide.start_limits import start_limits_s
 from manager.model.formatting import span
 from manager.model.verdicts import Judgement, Verdict
@@ -94,6 +95,8 @@ def _limit_s(judgement: Judgement, heartbeat: Heartbeat, start_limit_s: float) -
     """How long it may be on its way to running, however often it begins anew."""
     if heartbeat.state is WorkerState.CATCHING_UP:
         return 2 * start_limit_s + judgement.config.max_backfill_wait
+    if is_connected(heartbeat):
+        return first_data_limit_s(judgement.config, start_limit_s)
     return start_limit_s
 
 

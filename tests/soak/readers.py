@@ -108,9 +108,9 @@ class Readers:
             async for work in reader.work():
                 self.group.note(work.entries)
                 await reader.done(work)
-                for name, ids in work.ids.items():
-                    if ids:
-                        self.group.read_to[name.key] = ids[-1]
+                for name, ids in work.ids.items():  # those whose answer was lost come again, after later ones
+                    known = self.group.read_to.get(name.key, BEGINNING)
+                    self.group.read_to[name.key] = max(known, *ids, key=id_order)
         finally:
             await reader.close()
 

@@ -52,6 +52,10 @@ HEALTHY_S = 40.0
 SETTLE_S = 90.0
 """``max_backfill_wait``, and what a busy machine takes."""
 READ_S = 30.0
+
+OTHERS_WRITE = "another process writes the streams of this collector"
+"""With these words a run ends whose streams are not as it left them."""
+
 FRESH_NS = 3_000_000_000
 """A heartbeat that is older tells nothing of now."""
 STALLED_S = 10.0
@@ -198,7 +202,7 @@ def run_plan(plan: Plan) -> Report:
             wait_until(site.healthy, HEALTHY_S, "the collector is healthy at first")
             _suffer(site)
             _settle(site)
-            if code := site.collector.process.stop():
+            if code := _stop_collector(site):
                 report.complaints.append(f"the collector ended with exit code {code}")
             wait_until(
                 lambda: site.readers.have_read(site.newest()) and not site.pending(),
@@ -275,6 +279,16 @@ def _settle(site: Site) -> None:
         return bool(numbers) and numbers[0] >= newest
 
     wait_until(caught_up, SETTLE_S, "the collector has caught up")
+
+
+def _stop_collector(site: Site) -> int:
+    """Its exit code. One that is just ending by itself, for what others wrote, goes on as another run first."""
+    code = site.collector.process.stop()
+    if code and OTHERS_WRITE in site.collector.process.text():
+        site.collector.watch()
+        _settle(site)
+        code = site.collector.process.stop()
+    return code
 
 
 def _check(report: Report, site: Site) -> None:

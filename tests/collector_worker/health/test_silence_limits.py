@@ -123,6 +123,15 @@ def test_a_new_run_goes_on_with_the_limit_of_the_one_before(former_s: float, lim
     assert Life(former_limit_s=former_s).limits.limit_s == pytest.approx(limit_s)
 
 
+def test_one_that_has_brought_nothing_yet_is_not_excused_by_the_run_before() -> None:
+    life = Life(former_limit_s=3_000.0)
+    life.wait(31.0)
+    assert life.limits.is_silent(life.now_s)
+    life.bring()
+    life.wait(2_000.0)
+    assert not life.limits.is_silent(life.now_s)
+
+
 @given(st.lists(st.integers(1, 90), max_size=40), st.floats(0.5, 100))
 def test_no_pause_is_unusual_that_was_just_seen(pauses_s: list[int], floor_s: float) -> None:
     life = Life(Floor(floor_s, promised=False))

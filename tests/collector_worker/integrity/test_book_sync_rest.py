@@ -176,6 +176,21 @@ def test_a_doubt_forgets_what_was_ahead() -> None:
     assert [desk.push(101, 105), desk.push(105, 106)] == [NOTHING, NOTHING]
 
 
+def test_a_counter_that_begins_anew_forgets_what_was_ahead() -> None:
+    desk = Desk()
+    desk.push(100, 101)
+    desk.ask(answer(105))
+    assert [desk.push(101, 3), desk.push(3, 104), desk.push(104, 106)] == [NOTHING] * 3
+
+
+def test_another_connection_forgets_what_was_ahead() -> None:
+    desk = Desk()
+    desk.push(100, 101)
+    desk.ask(answer(105))
+    desk.sync.renewed(joins=True)
+    assert [desk.push(101, 104), desk.push(104, 106)] == [NOTHING, NOTHING]
+
+
 # --- numbers that are garbage -----------------------------------------------------------------------------------------
 
 GARBAGE = {"far ahead": (FAR, FAR + 1), "behind ours": (100, FAR), "low": (3, 5), "reversed": (FAR, 5)}

@@ -27,11 +27,12 @@ def silent(*types: DataType, for_s: int = 45) -> Pulse:
     return pulse(replace(beat, progress={**beat.progress, **dict.fromkeys(types, late)}))
 
 
-def still_unheard(*types: DataType) -> Pulse:
-    """Silent for 45 s since it has been connected."""
+def still_unheard(for_s: int, *types: DataType) -> Pulse:
+    """Connected for so long, and silent for 45 s."""
     found = silent(*types)
     assert found.heartbeat is not None
-    return replace(found, heartbeat=replace(found.heartbeat, state=WorkerState.SUBSCRIBING))
+    facts = {"connected_since": NOW_NS - for_s * S, "last_error": "nothing of business"}
+    return replace(found, heartbeat=replace(found.heartbeat, state=WorkerState.SUBSCRIBING, **facts))
 
 
 def looked(rest_result: RestLook, *types: DataType, age_s: int = 60) -> Pulse:
@@ -131,14 +132,11 @@ def judge(pulse: Pulse, found: Process | None, of: ExchangeCollectorConfig | Non
             Verdict.SILENT,
             "no trade for 31 s, no orderbook for 31 s, no ticker for 31 s, no candles for 31 s",
         ),
-        (still_unheard(DataType.TRADE), process(), Verdict.QUIET, "no trade for 45 s; other data flows"),
-        (still_unheard(DataType.CANDLES), process(), Verdict.SILENT, "no candles for 45 s"),
-        (
-            pulse(heartbeat(state=WorkerState.SUBSCRIBING, last_error="nothing of the feed business")),
-            process(),
-            Verdict.STARTING,
-            "subscribing for 1 s: nothing of the feed business",
-        ),
+        (still_unheard(45, DataType.TRADE), process(), Verdict.QUIET, "no trade for 45 s; other data flows"),
+        (still_unheard(45, DataType.CANDLES), process(), Verdict.SILENT, "no candles for 45 s"),
+        # what it brings is rare: a former run has learnt that
+        (still_unheard(25), process(), Verdict.STARTING, "subscribing for 25 s: nothing of business"),
+        (still_unheard(600), process(), Verdict.QUIET, "subscribing for 10 min: nothing of business"),
         (beating(WorkerState.CATCHING_UP, 89), process(), Verdict.STARTING, "fetching missed data for 89 s"),
         (beating(WorkerState.CATCHING_UP, 91), process(), Verdict.SILENT, "fetching missed data for 91 s"),
         (  # a hole in a connection that is days old
