@@ -1,12 +1,12 @@
-"""Reads the streams of a tickfleet: trades, books, bars and tickers of many exchanges, whole or with their gaps told.
+"""Reads the streams of a tickfleet: trades, books, bars and tickers of many exchanges. Missing data is marked.
 
     from tickfleet import trades
 
     async for trade in trades("okx:BTC-USDT"):
         print(trade)
 
-What is named here is what programs outside the fleet may rely on. It is loaded when it is first asked for: a collector,
-which shares the contract, has no use for readers.
+Programs outside the fleet may rely on the names in this module. Each name is loaded at its first use, because a
+collector shares the contract but does not need the readers.
 """
 
 from importlib import import_module

@@ -1,4 +1,4 @@
-"""The one family of errors. A class says what to do about it, its message says what, where and what to mend.
+"""All errors of the project. The class says how to react; the message says what is wrong, where, and what to fix.
 
 FleetError
  +- InvalidConfigurationError    exit 78: the operator must change something, a restart cannot help
@@ -34,7 +34,7 @@ EXIT_BAD_CONFIGURATION = 78  # EX_CONFIG of sysexits.h; supervisord has the orde
 
 
 class Recovery(Enum):
-    """What the one who catches an error should do."""
+    """What the code that catches an error should do."""
 
     SKIP = "skip"
     RETRY = "retry"
@@ -60,7 +60,7 @@ class ExchangeNotSupportedError(InvalidConfigurationError):
 
 
 class UnknownSymbolError(InvalidConfigurationError):
-    """The exchange's instrument list does not hold the symbol, or does not trade it now."""
+    """The exchange's instrument list does not have the symbol, or the exchange does not trade it now."""
 
 
 class SubscriptionRefusedError(InvalidConfigurationError):
@@ -68,7 +68,7 @@ class SubscriptionRefusedError(InvalidConfigurationError):
 
 
 class NotServedHereError(InvalidConfigurationError):
-    """The exchange does not serve the place that this machine calls from, and has said so again."""
+    """The exchange does not serve this machine's location, and has said so twice."""
 
 
 class UsageError(FleetError):
@@ -78,11 +78,11 @@ class UsageError(FleetError):
 
 
 class AlreadyCollectedError(UsageError):
-    """Another run collects the same, and nobody has said that it is to be ended."""
+    """Another run collects the same, and the caller has not asked to end it."""
 
 
 class SupersededError(FleetError):
-    """A newer run of the same collector has begun: this one must write nothing more."""
+    """A newer run of the same collector has begun; this run must not write any more."""
 
 
 class RedisUnreachableError(FleetError):
@@ -119,9 +119,9 @@ class TurnedAwayError(ConnectionLostError):
     """The handshake of a socket was answered with an HTTP status.
 
     Attributes:
-        ban_s: How long nobody of this machine may come again; None: nothing was said of that.
-        moved_to: The WebSocket that it sends us to; empty where it sends us nowhere that may be followed.
-        final: Where it is said again, to come again cannot help.
+        ban_s: How long no process of this machine may connect; None: the answer did not say.
+        moved_to: The WebSocket address of the redirect; empty if there is none that may be followed.
+        final: If the exchange gives this answer twice, another try cannot help.
     """
 
     def __init__(self, message: str, ban_s: float | None = None, moved_to: str = "", *, final: bool = False) -> None:
@@ -140,7 +140,7 @@ class SubscriptionTimeoutError(FeedError):
 
 
 class InstrumentDoubtedError(FeedError):
-    """The exchange says that there is no instrument of which it has sent data: its list of instruments decides."""
+    """The exchange denies an instrument although it has sent its data; its list of instruments decides."""
 
 
 class PlannedReconnect(FeedError):  # noqa: N818 - nothing went wrong: the exchange announced it
@@ -154,15 +154,16 @@ class ExchangeUnavailableError(FleetError):
 
 
 class PlaceRefusedError(ExchangeUnavailableError):
-    """An answer of REST says that the exchange does not serve the place that this machine calls from.
+    """A REST answer says that the exchange does not serve this machine's location.
 
-    One machine of many may be wrong about that, so it ends no run: see ``NotServedHereError``. Later no answer of REST
-    does, however often it says so: the data come by sockets, whose handshake ends a run where it is refused so twice.
+    One of the exchange's servers may be wrong, so one answer does not end a run: see ``NotServedHereError``. After the
+    start, REST answers never end a run: the data come by sockets, and only a handshake that is refused twice for this
+    reason ends it.
     """
 
 
 class NotTradedError(ExchangeUnavailableError):
-    """The exchange lists the symbol but does not trade it now, which may pass.
+    """The exchange lists the symbol but does not trade it now; this may change.
 
     Attributes:
         state: The exchange's own word for it.

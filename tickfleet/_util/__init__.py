@@ -1,4 +1,5 @@
-"""Small tools without a meaning of their own: clocks, pauses, sockets, files that survive a power cut.
+"""Small general tools: clocks, pauses, sockets, files that survive a power cut.
 
-In and out go plain values. Nothing that knows the contract may come in, and nobody outside the project relies on it.
+Inputs and outputs are plain values. No code here may know the contract, and no program outside the project may rely on
+this package.
 """

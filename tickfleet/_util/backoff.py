@@ -1,4 +1,4 @@
-"""Pauses between attempts: exponential with a cap, jittered where a whole fleet would else come back in step."""
+"""Pauses between attempts: exponential with a cap, with jitter so that a whole fleet does not come back in step."""
 
 from collections.abc import Iterator
 from math import inf
@@ -14,10 +14,10 @@ def full_jitter(random: Random, first_s: float, cap_s: float) -> Iterator[float]
 
 
 class GrowingPause:
-    """Pauses of one collector: each twice as long as the one before, up to ``cap_s``.
+    """Pauses of one collector: each pause is twice as long as the last one, up to ``cap_s``.
 
-    Where nothing was attempted for ``cap_s`` beyond the last pause, the next one is ``first_s`` again. Times are those
-    of a monotonic clock, in seconds.
+    If there was no attempt for ``cap_s`` after the last pause, the next pause is ``first_s`` again. Times come from a
+    monotonic clock, in seconds.
     """
 
     def __init__(self, first_s: float, cap_s: float) -> None:
@@ -27,11 +27,11 @@ class GrowingPause:
         self._over_s = inf
 
     def reset(self) -> None:
-        """The next pause is the first one."""
+        """Start again with the first pause."""
         self._next_s = self.first_s
 
     def after_attempt(self, now_s: float) -> float:
-        """An attempt is made now: how long to wait before the next one."""
+        """Note an attempt now; returns how long to wait before the next one."""
         if now_s - self._over_s > self._cap_s:
             self.reset()
         pause_s = self._next_s

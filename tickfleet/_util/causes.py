@@ -1,7 +1,7 @@
-"""Why a connection failed, in our own words, with the error's class and code for whoever searches for it.
+"""Why a connection failed, in our own words, with the error's class and code to search for.
 
-What foreign exceptions say may hold anything, so none of it goes into a heartbeat or an alert; it is in the
-traceback of the log, where the cause is not known or the log's level is debug.
+The text of a foreign exception may hold anything, so it never goes into a heartbeat or an alert. The traceback in the
+log has it, if the cause is not known or the log level is debug.
 """
 
 import errno
@@ -67,14 +67,14 @@ def cause_of(error: BaseException, otherwise: str = "it failed") -> str:
 
 
 def root_of(error: BaseException) -> BaseException:
-    """The error of the network, of TLS or of a file that is behind an error; itself where there is none."""
+    """The network, TLS or file error that caused an error; the error itself if there is none."""
     return next((each for each in reversed(_chain(error)) if isinstance(each, (OSError, EOFError))), error)
 
 
 def known_codes(error: BaseException) -> str:
-    """Class and code of what is behind an error, where that is the network, TLS or a file; else empty.
+    """Class and code of the network, TLS or file error that caused an error; empty if there is none.
 
-    Then no traceback tells more. ``ConnectionRefusedError, ECONNREFUSED``; of an error of ours alone its class.
+    A traceback would tell no more. E.g. ``ConnectionRefusedError, ECONNREFUSED``; for an error of ours only its class.
     """
     if not all(isinstance(each, _KNOWN) or type(each).__module__ == _REDIS for each in _chain(error)):
         return ""
@@ -83,7 +83,7 @@ def known_codes(error: BaseException) -> str:
 
 
 def _chain(error: BaseException) -> list[BaseException]:
-    """An error and what it was raised from."""
+    """An error and the errors that it was raised from."""
     chain = [error]
     while (
         cause := chain[-1].__cause__ or (None if chain[-1].__suppress_context__ else chain[-1].__context__)

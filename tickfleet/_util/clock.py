@@ -1,11 +1,11 @@
-"""The two clocks: wall time in nanoseconds for what is written down, monotonic seconds for what is waited for."""
+"""The two clocks: wall time in nanoseconds for time stamps, monotonic seconds for waits."""
 
 import time
 from typing import Protocol
 
 
 class Clock(Protocol):
-    """Where the time comes from; tests pass one that they move."""
+    """The source of time; tests pass a clock that they move themselves."""
 
     def now_ns(self) -> int:
         """Wall clock, ns since the Unix epoch, UTC. May jump."""
@@ -17,7 +17,7 @@ class Clock(Protocol):
 
 
 class SystemClock:
-    """The machine's clocks. The functions themselves, not methods that call them: each frame asks twice."""
+    """The machine's clocks: the plain functions, without a method around them, as each frame reads the time twice."""
 
     now_ns = staticmethod(time.time_ns)
     """Wall clock, ns since the Unix epoch, UTC."""

@@ -1,4 +1,4 @@
-"""What is to be closed, as a context."""
+"""A context manager for objects that must be closed."""
 
 from abc import ABC, abstractmethod
 from types import TracebackType
@@ -6,11 +6,11 @@ from typing import Self
 
 
 class Closing(ABC):
-    """``async with`` closes it at the end of the block, however that ends."""
+    """``async with`` closes the object at the end of the block, also after an error."""
 
     @abstractmethod
     async def close(self) -> None:
-        """Give back what it holds."""
+        """Release the resources."""
 
     async def __aenter__(self) -> Self:
         return self

@@ -1,9 +1,9 @@
-"""A TCP connection to a name, by whichever of its addresses answers first: RFC 8305, "happy eyeballs".
+"""Connects by TCP to the first address of a host name that answers: RFC 8305, "happy eyeballs".
 
-The addresses of a name are tried in turn, IPv6 and IPv4 alternating, each a quarter of a second after the one before or
-at once where that one has failed; the first that answers is taken. So an address that swallows what is sent to it, as
-where IPv6 is broken, costs that quarter and not all the patience there is. Every connection of ours is made here, but
-those of blocking commands to Redis, where redis-py goes from one address to the next by itself.
+The addresses of a name are tried in turn, IPv6 and IPv4 alternating. Each attempt starts a quarter of a second after
+the previous one, or at once if that one failed; the first address that answers wins. So an address that never answers,
+e.g. because IPv6 is broken, costs a quarter of a second and not the whole timeout. All our connections are made here,
+except those of blocking commands to Redis: there redis-py tries one address after the other by itself.
 """
 
 import asyncio
@@ -36,12 +36,12 @@ async def dial(host: str, port: int, *, receive_bytes: int = 0) -> socket.socket
     Args:
         host: Its name or address.
         port: Its port.
-        receive_bytes: Bound of what the operating system holds for us unread; 0: its own choice.
+        receive_bytes: Limit of unread bytes that the operating system buffers for us; 0: its own choice.
 
     Raises:
-        OSError: None does; the error of the last one that tells something of the host. A ``gaierror`` where the name is
-            not resolved, also not in time.
-        ValueError: The host is no name that can be looked up.
+        OSError: No address answers: the last error that tells something about the host. A ``gaierror`` if the name
+            cannot be resolved, or not in time.
+        ValueError: The host is not a name that can be looked up.
     """
     places = in_turn(await _look_up(host, port))
     if len(places) == 1:
@@ -58,7 +58,7 @@ async def _look_up(host: str, port: int) -> list[_Place]:
 
 
 def in_turn(places: Sequence[_Place]) -> list[_Place]:
-    """The resolver's order, in which the families alternate (RFC 8305, section 4)."""
+    """The resolver's order, with the address families alternating (RFC 8305, section 4)."""
     families = list(dict.fromkeys(place[0] for place in places))
     rows = [[place for place in places if place[0] == family] for family in families]
     return [place for place in chain.from_iterable(zip_longest(*rows)) if place is not None]

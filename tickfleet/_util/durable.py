@@ -1,11 +1,11 @@
-"""Files that are there after a power cut: what they hold, and their names in their folders, are brought to the disk."""
+"""Files that survive a power cut: their content, and their names in their folders, are synced to the disk."""
 
 import os
 from pathlib import Path
 
 
 def sync(path: Path) -> None:
-    """Wait until what a file or a folder holds is on the disk.
+    """Wait until the content of a file or a folder is on the disk.
 
     Raises:
         OSError: It cannot be.
@@ -18,7 +18,7 @@ def sync(path: Path) -> None:
 
 
 def make_folder(path: Path) -> None:
-    """Make a folder, and those above it, where they are not there.
+    """Make a folder, and its parents, if they do not exist.
 
     Raises:
         OSError: It cannot be made.
@@ -30,7 +30,7 @@ def make_folder(path: Path) -> None:
 
 
 def put_in_place(temporary: Path, path: Path) -> None:
-    """Give a whole file its name, on the same disk: at any time there is nothing, or all of it, under that name.
+    """Rename a complete file, on the same disk: at any time the new name has no file or the complete one.
 
     Raises:
         OSError: It cannot be done.

@@ -1,10 +1,10 @@
-"""The one error that counts of those that ended a group of tasks."""
+"""Picks the most important of the errors that ended a group of tasks."""
 
 from tickfleet.errors import FleetError, Recovery
 
 
 def worst_of(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """The error of a group that says most: a bug before one of ours, and of ours one that ends the process."""
+    """The most important error of a group: first a bug, then an error of ours that ends the process."""
     return min(_leaves(group), key=_mildness)
 
 

@@ -1,4 +1,4 @@
-"""Points in time as people type them: one grammar, for every command and for the start of every reader. Pure.
+"""Points in time as people type them: one grammar for every command and for the start of every reader. Pure.
 
 | typed | means |
 | --- | --- |
@@ -45,7 +45,7 @@ _TIME_OF_DAY = re.compile(r"[0-9]{1,2}:[0-9]{2}(:[0-9]{2})?", re.ASCII)
 
 
 def read_time(text: str, now_ns: int) -> int | None:
-    """A point in time, ns since the epoch; None where the text is none, or one before 1970 or after 2262."""
+    """A point in time, ns since the epoch; None if the text is not a time, or is before 1970 or after 2262."""
     try:
         at_ns = _read(text.strip(), now_ns)
     except (ValueError, OverflowError):  # a date that does not exist
@@ -54,7 +54,7 @@ def read_time(text: str, now_ns: int) -> int | None:
 
 
 def not_a_time(text: str, now_ns: int) -> str:
-    """What is wrong with a text that is no time, and what may have been meant."""
+    """The message for a text that is not a time, with a suggestion."""
     hint = _meant(text.strip(), now_ns)
     return f"{text.strip()[:40]!r} is not a time{hint} (known: {KNOWN_FORMS})"
 

@@ -1,5 +1,5 @@
-"""What is in Redis: events, keys, health and coverage, and the words for who publishes what.
+"""What is in Redis: events, keys, health and coverage, and the names of collectors and data types.
 
-In come the fields of an entry, out comes a typed value, and the other way round. Nothing that does I/O or knows how
-Redis is reached may come in.
+This package turns the fields of an entry into a typed value and back. Code that does I/O, or knows how to reach Redis,
+does not belong here.
 """

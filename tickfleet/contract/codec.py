@@ -1,11 +1,11 @@
 """Events to stream entries and back.
 
-An entry is flat: field, value, field, value, readable with redis-cli and in any language. Lists of levels are JSON
-arrays in one field. A field that the exchange did not give is absent. Fields always come in the same order, because
-a stream stores the names of its first entry once and later entries that repeat them cost only their values.
+An entry is a flat list of fields and values, readable with redis-cli and in any language. Lists of levels are JSON
+arrays in one field. A field that the exchange did not give is absent. Fields always come in the same order: a stream
+stores the field names once, and later entries with the same names store only their values.
 
-Readers must skip fields they do not know: new ones may come with any version. ``decode`` does. Whatever it returns can
-be reckoned with, written to a table and printed: times and numbers fit into 64 bits, decimals are of the grammar of
+Readers must skip fields they do not know: new ones may come with any version. ``decode`` does. Its results are safe to
+calculate with, to write to a table and to print: times and numbers fit into 64 bits, decimals follow the grammar of
 ``tickfleet.contract.decimals``, texts are UTF-8.
 """
 
@@ -50,7 +50,7 @@ _levels_from_json = msgspec.json.Decoder(list[Level]).decode
 
 
 def encode_trade(trade: Trade) -> Fields:
-    """The fields of a trade, written out by hand: this is the hottest line of the system."""
+    """The fields of a trade, written out by hand because this is the hottest line of the system."""
     fields: Fields = [
         "type", "trade", "ts_event", trade.ts_event, "ts_recv", trade.ts_recv, "trade_id", trade.trade_id,
         "price", trade.price, "size", trade.size, "side", trade.side, "origin", trade.origin,
@@ -75,7 +75,7 @@ def _encode_book(event: BookSnapshot | BookDelta) -> Fields:
 
 
 def _encode_by_name(event: Struct) -> Fields:
-    """The fields of a struct in the order of their definition, leaving out what is None."""
+    """The fields of a struct in the order of their definition, without those that are None."""
     fields: Fields = ["type", str(event.__struct_config__.tag)]
     for name in event.__struct_fields__:
         value = getattr(event, name)
@@ -100,7 +100,7 @@ def encode(event: Event) -> Fields:
 
 
 def _array(price: str, size: str) -> str:
-    """The pattern of levels as ``encode_levels`` writes them."""
+    """The pattern of levels in the form that ``encode_levels`` writes."""
     level = rf'\["{price}","{size}"\]'
     return rf"\[(?:{level}(?:,{level})*)?\]"
 
@@ -172,10 +172,10 @@ class _Way(Struct, frozen=True):
     """How entries of one type that have the same fields are read.
 
     Attributes:
-        event_type, make: What they become, and how.
-        texts_of: The texts to be looked at.
-        are_usual: Whether these, one on a line, are what they nearly always are: sound, all of them, in one go.
-        checks: Of the fields of the event, one by one, where they are not.
+        event_type, make: The event class, and the function that makes the event.
+        texts_of: Picks the texts to check.
+        are_usual: One fast check of all these texts, one per line: whether all are sound, as nearly always.
+        checks: The slow checks, field by field, for when the fast one fails.
     """
 
     event_type: type[Event]
@@ -187,7 +187,7 @@ class _Way(Struct, frozen=True):
 
 @lru_cache(maxsize=64)
 def _way(kind: str, *names: str) -> _Way | None:
-    """Made once for each set of fields, of which exchanges and versions give few; None: it is unknown."""
+    """Made once per set of fields (exchanges and versions produce few of them); None: unknown type."""
     if kind not in _TYPES:
         return None
     event_type, make = _TYPES[kind]

@@ -1,7 +1,7 @@
-"""The completeness ledger of a collector: what is in its streams, what is missing, what is being fetched.
+"""The completeness ledger of a collector: which data its streams hold, which is missing, which is being fetched.
 
-A consumer asks it before he uses a span of time: ``is_complete(intervals(entries, DataType.TRADE), ten, eleven)``.
-The collector appends entries (a Redis stream, see ``keys.coverage``), a reader folds them into intervals:
+A consumer checks it before using a span of time: ``is_complete(intervals(entries, DataType.TRADE), ten, eleven)``. The
+collector appends entries (a Redis stream, see ``keys.coverage``), a reader folds them into intervals:
 
 | kind | says |
 | --- | --- |
@@ -11,10 +11,10 @@ The collector appends entries (a Redis stream, see ``keys.coverage``), a reader 
 | ``gap_filled`` | it is in the stream now; a gap may be filled in several pieces |
 | ``gap_lost`` | it is missing for good, with the ``reason`` |
 
-Times are the exchange's, ns since the epoch. Ids are those of numbered items: the first item for ``opened``, the last
-one for ``complete``; of a gap they are the items on either side, which are not missing, and its times are theirs. A gap
-of numbered items that has no ids (reason ``id_reset``) is where the exchange began to number anew: ids on its two
-sides do not compare.
+Times are the exchange's, ns since the epoch. Ids exist for numbered items only: ``opened`` has the id of the first
+item, ``complete`` of the last one. A gap has the ids and times of the items on its two sides, which are not missing
+themselves. If a gap of numbered items has no ids (reason ``id_reset``), the exchange began to number anew: do not
+compare ids across it.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -74,16 +74,16 @@ class LedgerEntry(Struct, frozen=True, kw_only=True):
         kind: What it says.
         at: When it was written, the collector's own clock, ns since the Unix epoch.
         run_id: The run that wrote it.
-        data_type: Of which data.
+        data_type: The data type that the entry is about.
         interval: Of candles, e.g. ``1m``; empty for other data.
         from_ts: From when, ns since the Unix epoch; ``opened`` and the gaps have it.
         to_ts: Up to when, ns since the Unix epoch; ``complete`` and the gaps have it.
-        from_id, to_id: The numbered items that belong to these times.
+        from_id, to_id: The ids of the numbered items at these times.
         reason: Why something is lost.
         continues: Only for ``opened``: nothing is missing behind what was complete.
 
     Raises:
-        ValueError: A time that this kind needs is not there.
+        ValueError: A time that this kind needs is missing.
     """
 
     kind: LedgerKind
@@ -105,7 +105,7 @@ class LedgerEntry(Struct, frozen=True, kw_only=True):
 
 
 def encode(entry: LedgerEntry) -> Fields:
-    """The entry as it goes into XADD: names and values in turn, without what does not apply."""
+    """The entry for XADD: names and values in turn, without fields that do not apply."""
     fields: Fields = ["kind", entry.kind.value, "at", entry.at, "run_id", entry.run_id]
     fields += ("data_type", entry.data_type.value, "interval", entry.interval)
     for name in ("from_ts", "to_ts", "from_id", "to_id"):
@@ -124,7 +124,7 @@ _CONTINUES = {"0": False, "1": True}
 
 
 def decode(fields: Mapping[str, str]) -> LedgerEntry:
-    """The entry in the fields of a stream entry; unknown fields are skipped.
+    """The ledger entry from the fields of a stream entry; unknown fields are skipped.
 
     Raises:
         UndecodableFrameError: Unknown ``kind``, or a field is missing or malformed.
@@ -143,16 +143,16 @@ def decode(fields: Mapping[str, str]) -> LedgerEntry:
 
 
 def read_entry(fields: Mapping[str, str], now_ns: int) -> LedgerEntry:
-    """The entry as whoever relies on a ledger reads it; ``decode`` is for what one has written oneself.
+    """As ``decode``, for readers of a ledger; ``decode`` is for the collector that wrote it.
 
-    An entry is believed up to its own time, so that one must have come.
+    An entry is believed up to its own time, so this time must not lie in the future.
 
     Args:
         fields: See ``decode``.
         now_ns: The reader's clock, ns since the Unix epoch.
 
     Raises:
-        UndecodableFrameError: As ``decode``; or it says that it was written further ahead than clocks differ.
+        UndecodableFrameError: As ``decode``; or the entry's time is further in the future than clocks may differ.
     """
     entry = decode(fields)
     if now_ns < believed_from(entry):
@@ -161,27 +161,27 @@ def read_entry(fields: Mapping[str, str], now_ns: int) -> LedgerEntry:
 
 
 def believed_from(entry: LedgerEntry) -> int:
-    """From when on, by the reader's clock (ns), an entry does not lie in the future."""
+    """The first time, by the reader's clock (ns), at which an entry does not lie in the future."""
     return entry.at - MAX_CLOCK_DIFFERENCE_NS
 
 
 def _is_reversed(entry: LedgerEntry) -> bool:
-    """Whether the items that bound a gap are in the wrong order: it would pass for one in which nothing is missing.
+    """Whether the ids that bound a gap are in the wrong order: such a gap would look as if nothing were missing.
 
-    Times may be: an exchange's clock can go back from one item to the next.
+    Only ids are checked. Times may be in the wrong order: an exchange's clock can go back between two items.
     """
     from_id, to_id = number_of(entry.from_id), number_of(entry.to_id)
     return entry.kind in _GAP_STATES and from_id is not None and to_id is not None and from_id >= to_id
 
 
 def intervals(entries: Iterable[LedgerEntry], data_type: DataType, interval: str = "") -> list[Interval]:
-    """What is known of one data type, from the oldest time to the newest, without a hole between two intervals.
+    """What is known about one data type, from the oldest time to the newest, with no hole between two intervals.
 
-    The intervals are half-open, sorted and do not overlap; neighbours differ in state or reason. Where the beginning
-    of the ledger was trimmed away, they begin with the first time that what is left confirms.
+    The intervals are half-open, sorted and do not overlap; neighbours differ in state or reason. If the beginning of
+    the ledger was trimmed away, they begin with the first time that the remaining entries confirm.
 
     Args:
-        entries: The ledger in its order; entries of other data are passed over.
+        entries: The ledger in its order; entries about other data are skipped.
         data_type: Whose coverage.
         interval: Of candles, e.g. ``1m``.
     """
@@ -193,9 +193,9 @@ def intervals(entries: Iterable[LedgerEntry], data_type: DataType, interval: str
 
 
 def note(timeline: Timeline, entry: LedgerEntry) -> None:
-    """Tell a timeline the next entry of its data; for readers who follow a ledger.
+    """Add the next ledger entry to the timeline of its data; for readers that follow a ledger.
 
-    Nobody can confirm a time that had not come yet: what an entry says of times behind its own is not believed.
+    Nobody can confirm a time in the future: times after the entry's own time are not believed.
     """
     # ``LedgerEntry`` has checked that the times are there.
     from_ts, to_ts = entry.from_ts or 0, entry.to_ts or 0
@@ -215,10 +215,10 @@ def complete_up_to(entries: Iterable[LedgerEntry], data_type: DataType, interval
 
 
 def up_to(known: Sequence[Interval]) -> int:
-    """Up to when (exclusive, ns) a reader who follows the stream has everything that he will ever get; 0: unknown.
+    """The time (exclusive, ns) up to which a reader of the stream has all it will ever get; 0: unknown.
 
-    The newest stretch is what follows the last ``unknown`` interval, or all where there is none. The answer is the
-    start of its first ``open`` interval, else its end. What is lost does not hold it back: waiting brings it no more.
+    Look at the intervals after the last ``unknown`` one, or at all of them if none is ``unknown``. The answer is the
+    start of the first ``open`` interval there, else their end. Lost data does not hold the answer back: it never comes.
     """
     unknown = [index for index, part in enumerate(known) if part.state is State.UNKNOWN]
     newest = known[unknown[-1] + 1 :] if unknown else known
@@ -227,14 +227,14 @@ def up_to(known: Sequence[Interval]) -> int:
 
 
 def is_complete(known: Iterable[Interval], from_ts: int, to_ts: int) -> bool:
-    """Whether every item whose time is in ``[from_ts, to_ts)`` is in the stream. No time at all is never complete."""
+    """Whether every item with a time in ``[from_ts, to_ts)`` is in the stream; False for an empty span."""
     parts = clip(known, from_ts, to_ts)
     covered = bool(parts) and parts[0].from_ts == from_ts and parts[-1].to_ts == to_ts
     return covered and all(part.state in _GOOD for part in parts)
 
 
 def clip(known: Iterable[Interval], from_ts: int, to_ts: int) -> list[Interval]:
-    """The intervals within ``[from_ts, to_ts)``. Where one is cut, the id at that side is not known."""
+    """The intervals within ``[from_ts, to_ts)``. If an interval is cut, the id on that side is unknown."""
     return [
         replace(
             part,

@@ -1,8 +1,8 @@
-"""Pure: the statements of a completeness ledger, laid out on the line of time.
+"""Turns the entries of a completeness ledger into intervals on a time line. Pure.
 
-What is missing is reckoned in ids wherever items are numbered, since many trades share one time: a gap that is filled
-in pieces loses exactly the items of each piece. Only the result is reported in times, and there the doubt counts: an
-item that is missing between two others may bear the time of either, so a hole covers both times in full.
+If items are numbered, missing items are tracked by id, because many trades share one time: filling a piece of a gap
+removes exactly the items of that piece. Only the result is given in times, and it is cautious: an item that is missing
+between two others may have the time of either, so a hole covers both times in full.
 """
 
 from bisect import bisect_left, insort
@@ -23,7 +23,7 @@ _MOST_IN_ONE_PLACE = 30
 
 
 class State(Enum):
-    """What is known of a span of time."""
+    """What is known about a span of time."""
 
     COMPLETE = "complete"
     FILLED = "filled"  # complete, because it was fetched afterwards
@@ -39,8 +39,9 @@ _RANK = {state: rank for rank, state in enumerate(State)}
 class Interval(Struct, frozen=True):
     """The state of the times ``[from_ts, to_ts)``, ns of the exchange.
 
-    ``from_id`` and ``to_id`` are the items at its edges, where they are numbered and known. They belong to a
-    ``complete`` interval; of any other they are the neighbours, outside. Not every item between them need be missing.
+    ``from_id`` and ``to_id`` are the items at its edges, if they are numbered and known. In a ``complete`` interval
+    they are the first and last item inside; in any other they are the neighbours outside. Some items between the
+    neighbours may be present.
     """
 
     from_ts: int
@@ -52,7 +53,7 @@ class Interval(Struct, frozen=True):
 
 
 class Span(Struct, frozen=True):
-    """A piece of the line: the times ``[start, stop)``, and the ids on either side, which do not belong to it."""
+    """A piece of the time line: the times ``[start, stop)``, and the ids on its two sides, which lie outside it."""
 
     state: State
     start: int
@@ -65,9 +66,9 @@ class Span(Struct, frozen=True):
     def between(
         cls, state: State, from_ts: int, to_ts: int, from_id: int | None, to_id: int | None, reason: str = ""
     ) -> "Span":
-        """What lies between two items (see the module), or, where there are no numbers, from one time to another.
+        """The span between two items (see the module), or between two times if there are no numbers.
 
-        It is never without length: what happened within one and the same time is reported too.
+        It is never empty: a hole within one single time is reported too.
         """
         start, stop = min(from_ts, to_ts), max(from_ts, to_ts)
         numbered = from_id is not None and to_id is not None
@@ -80,11 +81,11 @@ class Span(Struct, frozen=True):
 
     @property
     def void(self) -> bool:
-        """Whether there is no number between its two ids."""
+        """Whether no number lies between its two ids."""
         return self.from_id is not None and self.to_id is not None and self.to_id - self.from_id <= 1
 
     def shares_items(self, other: "Span") -> bool:
-        """Whether both are bounded by ids and there is a number between those of both."""
+        """Whether both spans are bounded by ids and have at least one number in common."""
         if self.from_id is None or self.to_id is None or other.from_id is None or other.to_id is None:
             return False
         return max(self.from_id, other.from_id) + 1 < min(self.to_id, other.to_id)
@@ -99,14 +100,14 @@ class Span(Struct, frozen=True):
         return rests
 
     def _without_times(self, piece: "Span") -> "list[Span]":
-        """What is left of it where times are told alone: they do not say which of its items are there."""
+        """What is left of it if only times are known: they do not tell which of its items are there."""
         if self.state is State.LOST and self.numbered and piece.state is State.FILLED:
             return [self]
         rests = self._beside(piece)
         return [*rests[:-1], *(replace(last, from_id=self.from_id, to_id=self.to_id) for last in rests[-1:])]
 
     def without(self, piece: "Span") -> "Iterator[Span]":
-        """What is left of it, before and after the piece."""
+        """What is left of it before and after the given piece."""
         if not piece.numbered:
             yield from self._without_times(piece)
             return
@@ -127,7 +128,7 @@ class Span(Struct, frozen=True):
 
 
 def number_of(text: str | None) -> int | None:
-    """The number that an id is, or None for one that is none."""
+    """The id as a number, or None if it is not a number."""
     is_number = text is not None and text.isascii() and text.isdecimal() and len(text) <= _MOST_DIGITS
     return int(text) if text is not None and is_number else None
 
@@ -137,7 +138,7 @@ def _place(span: Span) -> tuple[int, int]:
 
 
 class Timeline:
-    """Takes the statements of one data type in the ledger's order; ``intervals`` tells what they come to."""
+    """Takes the ledger entries of one data type in their order; ``intervals`` gives the result."""
 
     def __init__(self) -> None:
         self._run: str | None = None
@@ -154,9 +155,9 @@ class Timeline:
         self._filled: list[Span] = []
 
     def open(self, run_id: str, ts: int, number: int | None, at: int, *, continues: bool) -> None:
-        """A run collects from ``ts`` on. What lies between that and all before is unknown, unless the two join.
+        """A run collects from ``ts`` on. The time from earlier data to ``ts`` is unknown, unless the run continues it.
 
-        Where ``ts`` lies behind the time at which that was noted, ``at``, nothing of the times between is confirmed.
+        If ``ts`` is later than ``at``, when this was noted, nothing between the two times is confirmed.
         """
         if self._run is not None and run_id != self._run:
             self._past_runs.add(self._run)
@@ -178,7 +179,7 @@ class Timeline:
         self._reach(min(ts, at), number)
 
     def complete(self, run_id: str, ts: int, number: int | None) -> None:
-        """All is there up to ``ts``, as far as this run can tell."""
+        """Everything is there up to ``ts``, as far as this run can tell."""
         if run_id in self._past_runs:
             return  # it woke up late, and has been replaced
         if self._first_ts is None:  # the beginning was trimmed; others of the same time may have been in a gap
@@ -190,11 +191,11 @@ class Timeline:
         self._reach(ts, number)
 
     def gap(self, span: Span, at: int) -> None:
-        """Something is missing, or no longer. What went before it is there: a run notes each gap when it finds it.
+        """Note a gap, or that it is closed. All data before it is there: a run notes each gap when it finds it.
 
         Args:
-            span: Where.
-            at: When that was noted (ns). Where the exchange's clock is ahead the span may lie behind that.
+            span: Where the gap is.
+            at: When it was noted (ns). If the exchange's clock is ahead, the span may be later than this.
         """
         self._put(span)
         if self._first_ts is None:
@@ -207,7 +208,7 @@ class Timeline:
             self._told_until = max(self._told_until, min(span.stop, at + 1))
 
     def _put(self, span: Span) -> None:
-        """Note a span in place of what was known of its items."""
+        """Replace what was known about the items of a span."""
         for hole in self._shared(span):  # also at other times: the exchange's clock was wrong when it was seen
             first = bisect_left(self._holes, _place(hole), key=_place)
             at = self._holes.index(hole, first)
@@ -234,7 +235,7 @@ class Timeline:
         return [hole for hole in self._open[first:last] if hole.shares_items(span)]
 
     def _replace(self, first: int, last: int, holes: list[Span]) -> None:
-        """Put holes in the place of some others."""
+        """Replace some holes by others."""
         for hole in filter(_is_open, self._holes[first:last]):
             del self._open[self._open.index(hole, bisect_left(self._open, _from_id(hole), key=_from_id))]
         del self._holes[first:last]
@@ -251,7 +252,7 @@ class Timeline:
         self._end = max(self._end, ts)
 
     def intervals(self) -> list[Interval]:
-        """The line of time from the first time that something is known of to the last."""
+        """The time line from the first time about which something is known to the last."""
         if self._first_ts is None:
             return []
         first_ts = self._first_ts
@@ -266,7 +267,7 @@ class Timeline:
         return self._with_ids(_merged(_told([span for span in spans if span.start < span.stop])))
 
     def _with_ids(self, spans: list[Span]) -> list[Interval]:
-        """Give the complete spans, which have no ids yet, those of their neighbours, or of the line's ends."""
+        """Give ids to the complete spans, which have none yet: those of their neighbours or of the ends of the line."""
         told = []
         for index, span in enumerate(spans):
             from_id, to_id = span.from_id, span.to_id
@@ -278,7 +279,7 @@ class Timeline:
 
 
 class _Active:
-    """The spans of one state that hold at a place which moves on: each goes in once and comes out once."""
+    """The spans of one state that cover a moving point: each is added once and removed once."""
 
     def __init__(self) -> None:
         self._first: list[tuple[int, int, Span]] = []
@@ -286,7 +287,7 @@ class _Active:
         self._highest: list[tuple[int, int, Span]] = []
 
     def add(self, number: int, span: Span) -> None:
-        """One that begins here."""
+        """Add a span that begins here."""
         heappush(self._first, (number, number, span))
         if span.from_id is not None:
             heappush(self._lowest, (span.from_id, number, span))
@@ -294,7 +295,7 @@ class _Active:
             heappush(self._highest, (-span.to_id, number, span))
 
     def at(self, start: int, stop: int) -> Span | None:
-        """What they come to between two edges; None where there is none."""
+        """The state between two edges; None if no span covers it."""
         first, lowest, highest = (_head(heap, start) for heap in (self._first, self._lowest, self._highest))
         if first is None:
             return None
@@ -303,14 +304,14 @@ class _Active:
 
 
 def _head(heap: list[tuple[int, int, Span]], start: int) -> Span | None:
-    """The head of a heap, once those that have ended are out."""
+    """The head of a heap, after the ended spans are removed."""
     while heap and heap[0][2].stop <= start:
         heappop(heap)
     return heap[0][2] if heap else None
 
 
 def _told(spans: list[Span]) -> Iterator[Span]:
-    """The spans cut at each other's edges, of those that overlap only the one that promises least."""
+    """The spans, cut at each other's edges; where spans overlap, only the one that promises least."""
     spans = sorted(spans, key=lambda span: span.start)
     edges = sorted({edge for span in spans for edge in (span.start, span.stop)})
     active = {state: _Active() for state in reversed(State)}
@@ -323,7 +324,7 @@ def _told(spans: list[Span]) -> Iterator[Span]:
 
 
 def _merged(spans: Iterator[Span]) -> list[Span]:
-    """Neighbours of one state and reason as one."""
+    """Joins neighbours that have the same state and reason."""
     merged: list[Span] = []
     for span in spans:
         if merged and (merged[-1].state, merged[-1].reason) == (span.state, span.reason):
@@ -342,7 +343,7 @@ def _from_id(span: Span) -> int:
 
 
 def _merge(holes: list[Span]) -> Span:
-    """Many holes as one, which promises no more than any of them; nothing that comes later takes it back."""
+    """Merges many holes into one, which promises no more than any of them; no later entry removes it."""
     state = max((hole.state for hole in holes), key=_RANK.__getitem__)
     start, stop = min(hole.start for hole in holes), max(hole.stop for hole in holes)
     return Span(state, start, stop, None, None, "too_many_gaps")

@@ -1,7 +1,7 @@
-"""Decimal numbers as exchanges write them and streams carry them, such as ``42219.9``: the one grammar of all readers.
+"""Decimal numbers in the form of exchanges and streams, e.g. ``42219.9``: one grammar for all readers.
 
-Digits, and digits behind a point where there is one. Not what ``float`` and ``Decimal`` would also read (``1_0``,
-spaces, ``NaN``, exponents, digits of other scripts), and no bare point: a text without a digit is malformed, not 0.
+Digits, optionally a point and more digits. Other forms that ``float`` and ``Decimal`` accept are malformed (``1_0``,
+spaces, ``NaN``, exponents, digits of other scripts). So is a bare point: a text without a digit is not 0.
 """
 
 MOST_CHARACTERS = 40
@@ -22,7 +22,7 @@ USUAL_PRICE = f"-?+{USUAL_AMOUNT}"
 
 
 def is_amount(text: str) -> bool:
-    """Whether a text is a number of at least 0: a size, a volume, a price of what cannot be worth less than nothing."""
+    """Whether a text is a number of at least 0: a size, a volume, or a price that cannot be negative."""
     return (
         text.isascii()
         and text.replace(".", "", 1).isdecimal()
@@ -33,5 +33,5 @@ def is_amount(text: str) -> bool:
 
 
 def is_price(text: str) -> bool:
-    """Whether a text is a number, perhaps below 0."""
+    """Whether a text is a number; it may be negative."""
     return is_amount(text) or (text[:1] == "-" and len(text) <= MOST_CHARACTERS and is_amount(text[1:]))

@@ -1,11 +1,11 @@
-"""The normalised events: what goes into the streams, and what each word means.
+"""The normalised events in the streams, and the meaning of each field.
 
 Every event: ``ts_event`` is the exchange's time, ``ts_recv`` the moment the frame was read from the socket, both
 integer nanoseconds since the Unix epoch, UTC. Prices and sizes are decimal strings with the exchange's own digits.
 ``None`` means that the exchange did not say; such a field is left out of the entry.
 
 Sizes are in the exchange's unit: the base currency for spot, contracts for derivatives (the ``:instrument`` hash
-holds the contract value). ``side`` is the taker's side. A level whose size is ``"0"`` is to be removed.
+holds the contract value). ``side`` is the taker's side. A size of ``"0"`` means: remove the level.
 """
 
 from enum import Enum
@@ -60,11 +60,11 @@ class Trade(Struct, frozen=True, tag="trade", tag_field="type", gc=False):
     """One match (or one aggregate of ``count`` matches of one taker order, where the channel gives those).
 
     Attributes:
-        trade_id: The exchange's own id; where ids are numbers, it is the second half of the entry's id too.
+        trade_id: The exchange's own id; if ids are numbers, it is also the second half of the entry's id.
         size: In the exchange's unit: the base currency for spot, contracts for derivatives.
         side: The taker's: a ``buy`` was matched at the ask.
-        origin: ``backfill`` where it was missed at first and fetched afterwards.
-        count: How many matches the exchange has merged into this one, where it does.
+        origin: ``backfill`` if the trade was missed at first and fetched later.
+        count: How many matches the exchange has merged into this trade, if it merges any.
     """
 
     ts_event: ExchangeNs
@@ -78,14 +78,14 @@ class Trade(Struct, frozen=True, tag="trade", tag_field="type", gc=False):
 
 
 class BookSnapshot(Struct, frozen=True, kw_only=True, tag="book_snapshot", tag_field="type"):
-    """The whole book. It replaces all that was known.
+    """The whole book. It replaces the book before.
 
     Attributes:
         bids, asks: All levels, best price first.
         reason: ``subscribe`` (first one of a run), ``reconnect``, ``sequence_gap``, ``checksum``, ``crossed``,
-            ``bad_level``, ``too_many_levels``, ``out_of_range`` and ``reseed`` (few of the levels that it began with
-            are left), ``buffer_full`` (deltas before it found no room while Redis was away), or ``push`` on channels
-            that always send the whole book.
+            ``bad_level``, ``too_many_levels``, ``out_of_range`` and ``reseed`` (few of the book's first levels are
+            left), ``buffer_full`` (there was no room for the deltas before it while Redis was away), or ``push`` on
+            channels that always send the whole book.
         seq: The exchange's number of this state, where it gives one.
         prev_seq: The exchange's number of the state before.
     """
@@ -105,7 +105,7 @@ class BookDelta(Struct, frozen=True, kw_only=True, tag="book_delta", tag_field="
     Attributes:
         bids, asks: Changed levels, best price first; a size of ``"0"`` removes the level.
         seq: The exchange's number of the state after the change, where it gives one.
-        prev_seq: That of the state before: the ``seq`` of the entry before, or something is missing.
+        prev_seq: The number of the state before. If it is not the ``seq`` of the entry before, something is missing.
     """
 
     ts_event: ExchangeNs
@@ -143,16 +143,16 @@ class Ticker(Struct, frozen=True, kw_only=True, tag="ticker", tag_field="type", 
 
 
 class Candle(Struct, frozen=True, kw_only=True, tag="candle", tag_field="type", gc=False):
-    """One bar; the running one may come many times before it is closed.
+    """One bar; a running bar may come many times before it is closed.
 
     Attributes:
-        ts_event: The exchange's time of the push, ns since the Unix epoch; the bar's open time where it gives none.
+        ts_event: The exchange's time of the push, ns since the Unix epoch; the bar's open time if it gives none.
         interval: ``1m``, ``5m``, ``1h`` and so on.
         open_time: Start of the bar, ns since the Unix epoch.
         close_time: End of the bar, exclusive: the next bar's start, ns since the Unix epoch.
         volume: In the unit of sizes.
         quote_volume: In the quote currency.
-        closed: The bar is final; it comes so once.
+        closed: The bar is final; a closed bar comes once.
     """
 
     ts_event: ExchangeNs
@@ -170,12 +170,12 @@ class Candle(Struct, frozen=True, kw_only=True, tag="candle", tag_field="type", 
 
 
 def closes_early_ns(length_ns: int) -> int:
-    """How long before its end a bar of that length may be called closed: none is closed before it opens."""
+    """How long before its end a bar of this length may be marked closed; never before it opens."""
     return min(CLOSES_EARLY_NS, length_ns // 2)
 
 
 class Gap(Struct, frozen=True, kw_only=True, tag="gap", tag_field="type"):
-    """Data that is missing for good, in its place in the stream: between two trade ids, or between two times.
+    """Marks data that is missing for good, at its place in the stream: between two trade ids or two times.
 
     Attributes:
         ts_event, ts_recv: When it was written, by the collector's own clock, ns since the Unix epoch.
@@ -194,7 +194,7 @@ class Gap(Struct, frozen=True, kw_only=True, tag="gap", tag_field="type"):
 
 
 class FeedState(Enum):
-    """State of a feed as a reader of the stream should see it."""
+    """The state of a feed, for readers of the stream."""
 
     CONNECTED = "connected"
     DISCONNECTED = "disconnected"
@@ -206,8 +206,8 @@ class FeedStatus(Struct, frozen=True, kw_only=True, tag="feed_status", tag_field
     """A change in the state of the feed, in its place in the stream.
 
     Attributes:
-        ts_event, ts_recv: When it was noticed by the collector's own clock, ns since the Unix epoch.
-        state: While it is ``disconnected`` or ``stale`` what was read before is old, and a book is not to be believed.
+        ts_event, ts_recv: When the collector noticed it, by its own clock, ns since the Unix epoch.
+        state: While it is ``disconnected`` or ``stale``, earlier data is old: do not rely on a book.
         reason: What happened, in a word.
     """
 

@@ -1,4 +1,4 @@
-"""The exchanges whose streams there may be, and how each spells an asset. What it can do is the fleet's to know."""
+"""The known exchanges, and how each spells assets. What an exchange offers is in the fleet's configuration package."""
 
 import unicodedata
 from string import ascii_lowercase
@@ -12,11 +12,11 @@ MAX_ASSET_CHARACTERS = 20
 
 
 class AssetGrammar(Struct, frozen=True):
-    """How an exchange spells the names of assets, within what the contract admits. Which there are, it lists itself.
+    """How an exchange spells asset names, within the contract's limits. Its own list says which assets exist.
 
     Attributes:
-        never: Characters that stand in no name of it.
-        all_capitals: No letter of any script is a small one.
+        never: Characters that appear in none of its names.
+        all_capitals: Names have no lower-case letter of any script.
     """
 
     never: str = ""
@@ -25,8 +25,8 @@ class AssetGrammar(Struct, frozen=True):
     def admits(self, asset: str) -> bool:
         """Whether an asset may have this name.
 
-        The contract admits letters, digits and marks of any script, ``_`` and ``.``: all that means something in an
-        id, a key of Redis or a pattern is outside of it.
+        The contract admits letters, digits and marks of any script, ``_`` and ``.``. It admits no character that has a
+        meaning in an id, a Redis key or a pattern.
         """
         return (
             len(asset) <= MAX_ASSET_CHARACTERS
@@ -37,7 +37,7 @@ class AssetGrammar(Struct, frozen=True):
 
     @property
     def capitals(self) -> bool:
-        """Whether names have no small ``a`` to ``z``, so that ``btc`` can only mean ``BTC``."""
+        """Whether names have no lower-case ``a`` to ``z``, so that ``btc`` can only mean ``BTC``."""
         return not self.admits("a")
 
 
@@ -56,12 +56,12 @@ EXCHANGES = tuple(ASSETS)
 
 
 def assets_of(exchange: str) -> AssetGrammar:
-    """How an exchange spells assets; of one that is not known here, all that the contract admits."""
+    """How an exchange spells assets; for an unknown exchange, everything that the contract admits."""
     return ASSETS.get(exchange, ANY_ASSET)
 
 
 def require_exchange(name: str) -> None:
-    """See that there is such an exchange here.
+    """Check that the exchange is known here.
 
     Raises:
         ExchangeNotSupportedError: There is none.

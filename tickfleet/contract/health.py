@@ -1,4 +1,4 @@
-"""The heartbeat: what a collector says of itself each second, and the words for the state it is in.
+"""The heartbeat: what a collector reports about itself each second, and the names of its states.
 
 Liveness and freshness are two answers. ``beat_at`` moves while the worker's loop turns; ``last_frame_at`` and the
 ``<type>_last_event_at`` move while data flows. A reader judges each by its own limit.
@@ -36,7 +36,7 @@ class BookState(Enum):
 
 
 class RestLook(Enum):
-    """What REST was found to have during a silence."""
+    """What REST had during a silence."""
 
     NONE = "none"  # there is no silence, or nobody has looked yet
     FAILED = "failed"  # no answer
@@ -49,7 +49,7 @@ class Progress(Struct, kw_only=True):
 
     Attributes:
         count: Entries so far.
-        last_event_at: When the last one was received from the socket (ns); what was fetched by REST does not count.
+        last_event_at: When the last entry was received from the socket (ns); data fetched by REST does not count.
         silence_limit: A longer silence (ns) is unusual for this feed.
     """
 
@@ -64,34 +64,35 @@ class Heartbeat(Struct, kw_only=True):
     Attributes:
         collector: Its id, ``exchange:SYMBOL``.
         host: Name of the machine.
-        machine: Digest that tells machines and containers of one name apart; it changes when the machine boots. Empty
-            where the system tells nothing.
+        machine: Digest that tells apart machines and containers with the same name; it changes when the machine boots.
+            Empty if the system gives no id.
         run_id: Random name of this run of the process; a restart has another.
         config_id: Fingerprint of the configuration that the run was started with.
-        last_error: What is amiss, else what was amiss last. A phrase of ours; never the text of a foreign exception.
+        last_error: What is wrong now, else what was wrong last. Always our own words, never the text of a foreign
+            exception.
         exit_code: Set in the last heartbeat of a run that ended by itself.
         beat_at: When the worker's loop turned last; each second.
         beats: How often it has turned.
-        connected_since: Since when all of its sockets have been connected; 0 while one is not.
-        catching_up_since: Since when live data waits behind data that was missed; 0 where none does.
+        connected_since: Since when all sockets have been connected; 0 while any of them is not.
+        catching_up_since: Since when live data waits for missed data to be fetched; 0: none waits.
         entries_published: Entries that Redis has confirmed.
         entries_buffered: Entries that wait for Redis now.
         entries_dropped: Entries that were not published: the buffer was full, or their stream refuses entries.
-        express_trades: Trades that took the compiled way; it does not move where that could not be built, or the
-            exchange has changed its spelling.
+        express_trades: Trades that took the compiled fast path. It does not grow if the fast path could not be built,
+            or if the exchange has changed its spelling.
         latency_p50_us, latency_p99_us: From the frame's receipt to Redis' confirmation, over the last minute.
         lag_p50_ms, lag_p99_ms: From the exchange's time of a live trade to its receipt, both by the exchange's clock,
             over the last minute.
         clock_offset_ms: The exchange's clock minus ours.
         loop_lag_ms: How late the worker's loop was at the last beat.
-        banned_until: Until when the exchange has turned this machine away, as far as it knows; 0: it has not.
-        banned_why: By which answer.
+        banned_until: Until when the exchange has banned this machine, as far as the collector knows; 0: no ban.
+        banned_why: The answer that meant the ban.
         limits_unshared: Why the exchange's limits are not shared with the other collectors; empty while they are.
-        keys_lost: What was in its keys and somebody removed from Redis, for ten minutes; empty: nothing.
-        rest_looked_at: When REST last answered whether the market trades; it is asked because of a silence.
+        keys_lost: Which of its keys somebody removed from Redis in the last ten minutes; empty: none.
+        rest_looked_at: When REST last answered whether the market trades; a silence is the reason to ask.
         rest_look: What was found, while the silence lasts.
         mute: Data types, with commas, that the exchange has but the socket does not bring.
-        mute_reconnects: How often it was connected anew for that; the last time may still help.
+        mute_reconnects: How often the sockets were reconnected because of that; the last reconnect may still help.
         book_state: Absent where no order book is collected.
     """
 
@@ -156,7 +157,7 @@ class Heartbeat(Struct, kw_only=True):
 
 
 def read_heartbeat(fields: Mapping[str, str]) -> Heartbeat | None:
-    """The heartbeat in a hash, or None where there is none or it is not one of ours. Unknown fields are skipped."""
+    """The heartbeat in a hash; None if there is none, or it is not one of ours. Unknown fields are skipped."""
     progress = {
         data_type: {name: fields.get(f"{data_type.value}_{name}", "0") for name in Progress.__struct_fields__}
         for data_type in DataType

@@ -1,9 +1,9 @@
 """Who publishes what: collector ids, data types, and the spelling of symbols.
 
 A symbol is spelt the same for every exchange: ``BASE-QUOTE`` (spot), ``BASE-QUOTE-PERP`` (perpetual swap) or
-``BASE-QUOTE-YYMMDD`` (future, its expiry in UTC). Base and quote are the exchange's own names of them, in any script:
-what it lists can be collected, and only its instrument list knows that. Its own spelling is found there too. Two ids
-may differ in nothing but capitals (``kPEPE``, ``KPEPE``): so may the files and the programs that are named after them.
+``BASE-QUOTE-YYMMDD`` (future, its expiry in UTC). Base and quote are the exchange's own asset names, in any script.
+Only the exchange's instrument list tells what can be collected, and how the exchange itself spells the symbol. Two ids
+may differ only in upper and lower case (``kPEPE``, ``KPEPE``), and so may the files and programs named after them.
 """
 
 import re
@@ -35,7 +35,7 @@ class DataType(Enum):
 
 
 class ProductKind(Enum):
-    """What a symbol names, read off its shape."""
+    """The kind of product, given by the form of the symbol."""
 
     SPOT = "spot"
     PERPETUAL = "perpetual"
@@ -43,7 +43,7 @@ class ProductKind(Enum):
 
 
 class Symbol(Struct, frozen=True):
-    """A symbol taken apart. ``expiry`` is YYMMDD for a future, else empty."""
+    """The parts of a symbol. ``expiry`` is YYMMDD for a future, else empty."""
 
     base: str
     quote: str
@@ -55,7 +55,7 @@ class Symbol(Struct, frozen=True):
         """Read ``BTC-USDT``, ``BTC-USDT-PERP`` or ``BTC-USDT-270326``, with assets as its exchange spells them.
 
         Raises:
-            InvalidConfigurationError: The text has none of these shapes, or the expiry is no date.
+            InvalidConfigurationError: The text has none of these forms, or the expiry is not a date.
         """
         shape = _SHAPE.fullmatch(text)
         if shape is None or not (
@@ -85,9 +85,9 @@ def _misspelt(text: str, assets: AssetGrammar) -> str:
 
 
 def _respelt(text: str, assets: AssetGrammar) -> str:
-    """The symbol that it is in the spelling of others (``btc/usdt``, ``BTC_USDT``, ``BTCUSDT``); else empty.
+    """The symbol that a foreign spelling means (``btc/usdt``, ``BTC_USDT``, ``BTCUSDT``); else empty.
 
-    Where an exchange lists small letters, ``kPEPE`` is not taken for ``KPEPE``, which may be another asset.
+    If an exchange lists lower-case letters, ``kPEPE`` does not count as ``KPEPE``, which may be another asset.
     """
     spelt = text.strip()
     spelt = spelt.upper() if assets.capitals else _TAIL.sub(lambda found: found[0].upper(), spelt)
@@ -106,7 +106,7 @@ _GLUED = re.compile("^([A-Z0-9]{2,})(USDT|USDC|FDUSD|USD|EUR)$")
 
 
 def _is_tail(text: str) -> bool:
-    """Whether it is what follows a quote. So no quote may look so: a program's name is read from its end."""
+    """Whether a part is one that follows the quote. No quote may look like one: program names are read from the end."""
     return text == _PERPETUAL or _EXPIRY.fullmatch(text) is not None
 
 
@@ -124,7 +124,7 @@ _ESCAPED = re.compile(r"u[0-9a-f]{4}|v[0-9a-f]{6}")
 
 
 def _safe(symbol: str) -> str:
-    """A symbol in characters that every file system, terminal and supervisord's files take as they are.
+    """A symbol in characters that are safe in every file system, terminal and supervisord file.
 
     ``u`` and four digits, or ``v`` and six, stand for every other character, the letters ``u`` and ``v`` among them.
     """
@@ -155,7 +155,7 @@ class CollectorId(Struct, frozen=True, order=True):
 
     @property
     def file_name(self) -> str:
-        """The symbol as it is in the names of files: itself, other scripts as code points; see ``of_file_name``."""
+        """The symbol in file names, with other scripts as code points; see ``of_file_name``."""
         return _safe(self.symbol)
 
     @classmethod
@@ -163,7 +163,7 @@ class CollectorId(Struct, frozen=True, order=True):
         """Read ``exchange:SYMBOL``.
 
         Raises:
-            InvalidConfigurationError: No colon, or one of the parts is not spelt as that exchange spells it.
+            InvalidConfigurationError: There is no colon, or a part is not spelt as the exchange spells it.
         """
         exchange, colon, symbol = text.partition(":")
         if not colon or not _EXCHANGE.fullmatch(exchange):
@@ -173,10 +173,10 @@ class CollectorId(Struct, frozen=True, order=True):
 
     @classmethod
     def of_file_name(cls, exchange: str, file_name: str) -> "CollectorId":
-        """Whose ``file_name`` it is.
+        """The collector with this ``file_name``.
 
         Raises:
-            InvalidConfigurationError: It is that of no symbol.
+            InvalidConfigurationError: No symbol has this file name.
         """
         try:
             found = cls.parse(f"{exchange}:{_from_safe(file_name)}")
@@ -188,10 +188,10 @@ class CollectorId(Struct, frozen=True, order=True):
 
     @classmethod
     def of_program(cls, program: str) -> "CollectorId":
-        """Whose ``program`` it is.
+        """The collector with this ``program``.
 
         Raises:
-            InvalidConfigurationError: It is no collector's.
+            InvalidConfigurationError: No collector has this program name.
         """
         if not program.startswith(PROGRAM_PREFIX):
             raise InvalidConfigurationError(f"{program!r} is no collector's program")

@@ -1,8 +1,8 @@
 """Candle intervals by their common names, and where their bars begin: at UTC boundaries, weeks on Monday at 00:00 UTC.
 
-Months have no fixed length and are not offered. Both exchanges begin their bars there under the names that we ask for:
-Binance without an offset in the name (sheet, section 4.4), OKX by ``utc`` in the name of six hours and more (sheet,
-section 4.4; without it they begin at midnight of UTC+8).
+Months have no fixed length and are not offered. Both exchanges begin their bars at these boundaries for the interval
+names that we use: Binance without an offset in the name (sheet, section 4.4), OKX with ``utc`` in the names of six
+hours and longer (sheet, section 4.4; without it, bars begin at midnight of UTC+8).
 """
 
 NS_PER_S = 1_000_000_000
@@ -35,12 +35,12 @@ def length_ns(interval: str) -> int:
 
 
 def number_at(interval: str, ts: int) -> int:
-    """The number of the bar that holds a time (ns since the epoch); bars of an interval are numbered in their order."""
+    """The number of the bar that contains a time (ns since the epoch); bars of an interval are numbered in order."""
     return (ts - _FIRST_OPENS_S.get(interval, 0) * NS_PER_S) // length_ns(interval)
 
 
 def opens_at(interval: str, number: int) -> int:
-    """When the bar of a number opens (ns since the epoch)."""
+    """When the bar with this number opens (ns since the epoch)."""
     return number * length_ns(interval) + _FIRST_OPENS_S.get(interval, 0) * NS_PER_S
 
 

@@ -1,4 +1,4 @@
-"""Every name in Redis, with its lifetime. No other module contains a key literal.
+"""All key names in Redis, with their lifetimes. No other module contains a key literal.
 
 All keys of a collector carry the same hash tag ``{exchange:SYMBOL}``, so they share one slot of a Redis Cluster.
 A changed meaning of an entry means a new version segment (``md:v2:``), never a silent change.
@@ -44,12 +44,12 @@ def stream(collector: CollectorId, data_type: DataType, interval: str = "") -> s
 
 
 def book(collector: CollectorId) -> str:
-    """Hash with the current book and the stream id it corresponds to."""
+    """Hash with the current book and the id of the stream entry that it corresponds to."""
     return _of(collector, "book")
 
 
 def heartbeat(collector: CollectorId) -> str:
-    """Hash with the liveness and the facts of the collector's process; it expires when nobody writes it."""
+    """Hash with the liveness and the facts of the collector's process; it expires if nobody writes it."""
     return _of(collector, "heartbeat")
 
 
@@ -77,7 +77,7 @@ FLEET_PROBE = f"{_PREFIX}fleet:probe"
 
 
 def fleet_probe(tag: str) -> str:
-    """The same in the slot of a Cluster that ``tag`` is in, for the node that has it."""
+    """The same for a Cluster, in the slot of ``tag``, to reach the node that has this slot."""
     return f"{FLEET_PROBE}:{{{tag}}}"
 
 
@@ -103,18 +103,18 @@ def coverage(collector: CollectorId) -> str:
 
 
 def stream_of_ledger(ledger: str, data_type: DataType, interval: str = "") -> str:
-    """The data stream that an entry of a ledger speaks of, which is of the same collector; see ``stream``."""
+    """The data stream that a ledger entry is about, of the same collector; see ``stream``."""
     suffix = f":{interval}" if interval else ""
     return f"{ledger.rpartition(':')[0]}:{data_type.value}{suffix}"
 
 
 def rate_limiter(scope: str, kind: str) -> str:
-    """Time line of the permits of one kind; ``scope`` is exchange and host, e.g. ``okx@web-1``."""
+    """Time line of the rate limiter for one kind of call; ``scope`` is exchange and host, e.g. ``okx@web-1``."""
     return f"{_PREFIX}permits:{{{scope}}}:{kind}"
 
 
 def ban(scope: str) -> str:
-    """Hash: until when (us) an exchange has turned a host away, why, and how often that was lifted."""
+    """Hash: until when (us) an exchange has banned a host, why, and how often such bans were lifted."""
     return f"{_PREFIX}permits:{{{scope}}}:banned"
 
 
@@ -124,7 +124,7 @@ def streams_like(collectors: str, data_types: str) -> str:
 
 
 def read_stream(key: str) -> tuple[CollectorId, DataType, str] | None:
-    """Whose data stream a key names: collector, data type and interval; None where it names no data stream."""
+    """Collector, data type and interval of the data stream that a key names; None if it names none."""
     found = _STREAM.fullmatch(key)
     if found is None:
         return None
@@ -140,7 +140,7 @@ _STREAM = re.compile(rf"{_PREFIX}\{{(?P<collector>[^{{}}]+)\}}:(?P<type>[a-z]+)(
 
 
 def is_reserved(key: str) -> bool:
-    """Whether a key belongs to the collectors and the manager; a service that publishes takes another prefix."""
+    """Whether a key belongs to the collectors and the manager; services that publish must use another prefix."""
     return key.startswith(_RESERVED)
 
 
@@ -153,7 +153,7 @@ def position(reader: str) -> str:
 
 
 def acknowledged(collector: CollectorId, group: str) -> str:
-    """Hash of a consumer group: stream key to the id up to which all is done, for a group that has to be made again."""
+    """Hash of a consumer group: stream key to the id up to which all is done, used to create the group again."""
     return _of(collector, f"acknowledged:{group}")
 
 

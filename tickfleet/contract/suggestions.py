@@ -1,4 +1,4 @@
-"""What somebody may have meant by a name that is not known: the nearest known one that means the same."""
+"""Suggestions for an unknown name: the nearest known name that means the same."""
 
 import difflib
 import re
@@ -39,7 +39,7 @@ _SMALLEST_LIKENESS = 0.75
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """``"; did you mean 'x'?"``, or nothing where no known name comes close: for names that we have given."""
+    """``"; did you mean 'x'?"``, or empty if no known name is close; for names that we have defined."""
     known = list(known)
     rules = (
         [each for each in known if _folded(each) == _folded(name)],
@@ -51,13 +51,13 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 
 
 def of_known(name: str, known: Iterable[str]) -> str:
-    """As ``did_you_mean``, with all the known names behind it."""
+    """As ``did_you_mean``, followed by all known names."""
     known = list(known)
     return f"{did_you_mean(name, known)} ({listed(known)})"
 
 
 def listed(known: Iterable[str]) -> str:
-    """``known: x, y``, or that there is none."""
+    """``known: x, y``, or a text that there is none."""
     return f"known: {', '.join(known) or 'none'}"
 
 
@@ -72,14 +72,15 @@ def interval_of_known(name: str, known: Iterable[str]) -> str:
 
 
 def same_collector(name: str, ids: Iterable[str]) -> str:
-    """As ``did_you_mean`` for the id of a collector: another asset is never proposed, however alike its name is."""
+    """As ``did_you_mean`` for the id of a collector; it never suggests another asset, even if its name is similar."""
     return _question([each for each in ids if _is_same(name, each)])
 
 
 def _is_same(name: str, known: str) -> bool:
-    """Whether it means that collector: with other signs, without its exchange, or with a slip.
+    """Whether a text means that collector: with other separators, without the exchange, or with a typing error.
 
-    A slip is one only where no other collector can be meant by it: in the exchange, or in what the asset is quoted in.
+    A difference counts as a typing error only in the exchange, or behind the base asset: elsewhere it could mean
+    another collector.
     """
     exchange, colon, symbol = name.partition(":")
     its_exchange, _, its_symbol = known.partition(":")
@@ -97,13 +98,13 @@ def _question(meant: list[str]) -> str:
 
 
 def _misspelt(name: str, known: list[str]) -> list[str]:
-    """The one that is alike and about as long: what is much longer is rather another thing (``binanceus``)."""
+    """The similar name of about the same length: a much longer name is probably another thing (``binanceus``)."""
     near = [each for each in known if abs(len(each) - len(name)) <= max(1, len(each) // 5)]
     return difflib.get_close_matches(name, near, n=1, cutoff=_SMALLEST_LIKENESS)
 
 
 def _folded(name: str) -> str:
-    """The same for what differs in capitals, signs and the plural only."""
+    """One form for names that differ only in case, separators and plural."""
     return re.sub(r"[^a-z0-9]", "", name.lower()).removesuffix("s")
 
 
@@ -112,10 +113,10 @@ def _parts(name: str) -> set[str]:
 
 
 def _signless(name: str) -> str:
-    """A symbol's letters and digits, with our word for what exchanges call a swap."""
+    """The letters and digits of a symbol, with our word ``PERP`` for a swap."""
     return "".join(filter(str.isalnum, re.sub(r"\bSWAP$", "PERP", name.upper())))
 
 
 def _slipless(word: str) -> str:
-    """The same for two letters in the wrong order, and for a letter that was typed twice; no digit of a date is one."""
+    """One form for texts with two letters swapped or a letter typed twice; digits of a date do not count."""
     return "".join(sorted(re.sub(r"(.)\1", r"\1", word))) if word.isalpha() else word
