@@ -1,5 +1,5 @@
-"""The readers: subscriber, groups, live book, coverage, and what they hand out.
+"""The readers: subscriber, groups, live book, coverage, and the entries that they return.
 
-In comes what is in the streams, out come typed entries, each once and in order, with what is missing in its place.
-Nothing that only a collector or the manager needs may come in.
+This package turns streams into typed entries: each once, in order, with missing data marked at its place. Code that
+only a collector or the manager needs does not belong here.
 """

@@ -1,10 +1,10 @@
-"""The completeness ledgers, followed by a service that acts on them.
+"""Follows completeness ledgers, for services that act on them.
 
     async with CoverageReader() as coverage:
         look = await coverage.look(StreamName(CollectorId("okx", "BTC-USDT"), DataType.TRADE))
 
-What a look confirms is in the stream, but a reader may not have come so far: it is to be believed by who has read
-the stream up to ``look.read_to``. Both are of one moment, so the pair is exact.
+What a look confirms is in the stream, but the caller may not have read so far. Rely on it once you have read the stream
+up to ``look.read_to``. Both values are from the same moment, so they fit together exactly.
 """
 
 from bisect import bisect_left, bisect_right
@@ -35,16 +35,16 @@ _PAGE = 5_000
 _NEVER_NS = 2**63 - 1
 
 UNKNOWN, UNREADABLE = State.UNKNOWN.value, "ledger_unreadable"
-"""What ``CoverageView.lacks`` says where nothing is known, and where the ledger cannot be trusted."""
+"""What ``CoverageView.lacks`` says if nothing is known, and where the ledger cannot be trusted."""
 
 
 class CoverageView(Struct, frozen=True):
-    """What the ledger says of one stream at one moment.
+    """What the ledger says about one stream at one moment.
 
     Attributes:
         known: See ``tickfleet.contract.coverage.intervals``.
-        read_to: The newest entry of the stream; ``0-0`` where there is none.
-        unreadable: Entries of the ledger that cannot be read or lie in the future, and might tell of gaps.
+        read_to: The newest entry of the stream; ``0-0`` if there is none.
+        unreadable: Ledger entries that cannot be read or lie in the future; they might report gaps.
     """
 
     known: Sequence[Interval]
@@ -69,7 +69,7 @@ class CoverageView(Struct, frozen=True):
         return worst.reason or worst.state.value if worst else UNKNOWN
 
     def known_from(self, ts: int) -> int:
-        """The first time (ns) from there on of which something is known; ``up_to`` where nothing is."""
+        """The first known time (ns) from the given time on; ``up_to`` if nothing is known."""
         after = bisect_right(self.known, ts, key=lambda part: part.to_ts)
         known = (part.from_ts for part in self.known[after:] if part.state is not State.UNKNOWN)
         return max(next(known, self.up_to), ts)
@@ -80,7 +80,7 @@ class CoverageReader(Closing):
 
     Args:
         redis: Address of Redis; else ``TICKFLEET_REDIS_URL``, else this machine. While it is away, ``look`` waits.
-        every_s: How old an answer may be: a stream is not looked at more often than that.
+        every_s: How old an answer may be, seconds: no stream is read more often than that.
         clock: The time.
     """
 
@@ -92,7 +92,7 @@ class CoverageReader(Closing):
         self._looks: dict[StreamName, tuple[float, CoverageView]] = {}
 
     async def look(self, name: StreamName) -> CoverageView:
-        """What is known of a stream: now, or up to ``every_s`` ago."""
+        """What is known about a stream, now or up to ``every_s`` ago."""
         now_s = self._clock.monotonic_s()
         known = self._looks.get(name)
         if known is None or now_s >= known[0] + self._every_s:
@@ -134,10 +134,10 @@ class _Followed:
         return self._known.get(data, [])
 
     def fold(self, rows: Sequence[tuple[str, list[str]]], now_ns: int) -> bool:
-        """Fold what comes next; the first row is the one that was read last.
+        """Fold the next rows; the first row is the last one that was read before.
 
-        False where that one is gone, and with it maybe more that was not read, or where the time of an entry has come
-        that lay in the future, by a clock that was behind: begin anew.
+        False: begin again from the start. Either that first row is gone, and maybe unread ones with it; or an earlier
+        entry lay in the future, because our clock was behind, and its time has come now.
         """
         if now_ns >= self._anew_ns:
             return False

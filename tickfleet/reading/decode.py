@@ -1,7 +1,7 @@
-"""Raw entries to events. What is no event of ours is skipped and counted, never an error: the reader continues.
+"""Raw entries to events. Other entries are skipped and counted; they are never an error, the reader continues.
 
-Fields that a newer version has added are passed over, entries of a type that it has added are counted as ``unknown``.
-A changed meaning would stand under other keys (``md:v2:``), which this version does not read.
+Fields that a newer version has added are ignored; entries of a new type are counted as ``unknown``. A changed meaning
+would use other keys (``md:v2:``), which this version does not read.
 """
 
 import re
@@ -38,8 +38,8 @@ class Skipped(Struct):
     Attributes:
         unknown: Of a type that this version does not know.
         malformed: A field is missing or malformed.
-        last: Where the last one is and what is wrong with it.
-        aside: The malformed ones as Redis gave them, to be looked at: stream, id, fields; the newest 20.
+        last: The place of the last skipped entry, and what is wrong with it.
+        aside: The newest 20 malformed entries as Redis returned them: stream, id, fields.
     """
 
     unknown: int = 0
@@ -59,7 +59,7 @@ def entries_of(name: StreamName, raw: Sequence[RawEntry], skipped: Skipped) -> l
 
 
 def _trade(fields: list[str]) -> Trade | None:
-    """The usual trade, without a detour, for half of what it costs otherwise; None for all else."""
+    """The usual trade, decoded directly at half the usual cost; None for all other entries."""
     if fields[::2] != _TRADE_FIELDS or fields[1] != "trade" or not (_TIME(fields[3]) and _TIME(fields[5])):
         return None
     side, origin = _SIDES.get(fields[13]), _ORIGINS.get(fields[15])

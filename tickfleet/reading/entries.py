@@ -1,4 +1,4 @@
-"""What a reader hands out: entries one by one, or batches of them with the position behind them."""
+"""What a reader returns: single entries, or batches with the position behind them."""
 
 from collections.abc import Collection, Mapping, Sequence
 from itertools import accumulate
@@ -17,17 +17,17 @@ MissedReason = Literal["trimmed", "restarted", "left_behind"]
 
 
 class Missed(Struct, frozen=True, kw_only=True, tag="missed", tag_field="type"):
-    """Entries that this reader will never see, in their place. It is no entry of the stream: the reader says it.
+    """Marks entries that this reader will never see, at their place. The reader makes it; it is not in the stream.
 
     Attributes:
         ts_event, ts_recv: When it was noticed, the reader's own clock (ns since the epoch).
         count: How many entries; None: not known, and maybe none (``tickfleet.reading.streams.cursor``).
         after_id: The last entry before them that was read.
-        before_id: The first one behind them.
-        reason: ``trimmed``: retention has removed them; ``restarted``: the stream was deleted and begun anew (trades
-            and closed bars that were read do not come again: ``tickfleet.reading.repeats``);
-            ``left_behind``: retention has removed them while they were pending for a consumer that is dead
-            (``tickfleet.reading.groups``); the ids are then those of the first and the last of them.
+        before_id: The first entry behind them.
+        reason: ``trimmed``: retention has removed them; ``restarted``: the stream was deleted and started again (trades
+            and closed bars that were read do not come again: ``tickfleet.reading.repeats``); ``left_behind``: retention
+            has removed them while they were pending for a dead consumer (``tickfleet.reading.groups``); the ids are
+            then those of the first and the last removed entry.
     """
 
     ts_event: int
@@ -39,16 +39,17 @@ class Missed(Struct, frozen=True, kw_only=True, tag="missed", tag_field="type"):
 
 
 class Rewound(Struct, frozen=True, kw_only=True, tag="rewound", tag_field="type"):
-    """The stream ends before what this reader has read: Redis came back empty, or older. The reader says it.
+    """The stream ends before the reader's place: Redis came back empty or with older data. The reader makes it.
 
-    The collector fetches what it can of that and publishes it again, mostly under the same ids. What has an id up to
-    ``read_to`` is passed over, and so is what numbers prove to have come (``tickfleet.reading.repeats``): it comes only
-    once. What the collector cannot fetch is not in the stream any more.
+    The collector fetches what it can of the lost entries and publishes them again, mostly under the same ids. The
+    reader skips entries with ids up to ``read_to``, and items whose numbers prove that they were read before
+    (``tickfleet.reading.repeats``), so each comes only once. What the collector cannot fetch is no longer in the
+    stream.
 
     Attributes:
         ts_event, ts_recv: When it was noticed, the reader's own clock (ns since the epoch).
         count: How many entries the stream has lost; None: not known.
-        after_id: The last entry that is there; ``0-0`` where there is none.
+        after_id: The last entry that is there; ``0-0`` if there is none.
         read_to: The entry that was read last.
     """
 
@@ -64,11 +65,11 @@ Told = Missed | Rewound
 
 
 class Unreadable(Struct, frozen=True, tag="unreadable", tag_field="type"):
-    """An entry of a type that this version does not know, or malformed; only ``Chunk.whole`` tells of it."""
+    """An entry of an unknown type, or a malformed one; only ``Chunk.whole`` returns it."""
 
 
 class Entry(Struct, frozen=True, gc=False):
-    """One entry of a stream. ``id`` is the entry's; of what the reader says it is that of the last entry before."""
+    """One entry of a stream with its ``id``. ``Missed`` and ``Rewound`` have the id of the entry before them."""
 
     stream: StreamName
     id: str
@@ -81,7 +82,7 @@ class Entry(Struct, frozen=True, gc=False):
 
     @property
     def data_type(self) -> DataType:
-        """The data type of its stream; ``gap`` and ``feed_status`` stand in the stream that they are about."""
+        """The data type of its stream; ``gap`` and ``feed_status`` are in the stream that they are about."""
         return self.stream.data_type
 
     @property
@@ -93,14 +94,14 @@ class Entry(Struct, frozen=True, gc=False):
 def missed(
     name: StreamName, count: int | None, after_id: str, before_id: str, reason: MissedReason, now_ns: int
 ) -> Entry:
-    """The entry that tells of entries that are gone; it is logged, too."""
+    """Make and log the entry that reports missed entries."""
     event = Missed(ts_event=now_ns, ts_recv=now_ns, count=count, after_id=after_id, before_id=before_id, reason=reason)
     LOGGER.warning("%s: missed %s entries (%s)", name, "some" if count is None else count, reason)
     return Entry(name, after_id, event)
 
 
 def rewound(name: StreamName, count: int | None, after_id: str, read_to: str, now_ns: int) -> Entry:
-    """The entry that tells of a stream that ends before what was read; it is logged, too."""
+    """Make and log the entry that reports that a stream ends before the reader's place."""
     event = Rewound(ts_event=now_ns, ts_recv=now_ns, count=count, after_id=after_id, read_to=read_to)
     LOGGER.warning("%s: ends at %s, before %s, which was read: Redis came back older", name, after_id, read_to)
     return Entry(name, after_id, event)
@@ -111,12 +112,12 @@ class Chunk(Struct, frozen=True):
 
     Attributes:
         name: The stream.
-        ids: Of all entries that were read, in order, also of those that are not handed out.
+        ids: The ids of all entries that were read, in order, including those that are not returned.
         entries: What is handed out.
         origin: Where the reader stood.
-        before: The same, once it has been told what was missed before the first entry.
+        before: The same place, after missed entries before the first entry were reported.
         after: Behind the last entry.
-        repeats: Those of ``ids`` that were handed out before, under other ids; they are not handed out again.
+        repeats: Those of ``ids`` whose items were returned before, under other ids; they are not returned again.
     """
 
     name: StreamName
@@ -128,7 +129,7 @@ class Chunk(Struct, frozen=True):
     repeats: Collection[str] = frozenset()
 
     def whole(self) -> list[Entry]:
-        """What is handed out, and in its place, as ``Unreadable``, what cannot be."""
+        """The returned entries, and ``Unreadable`` at the place of each entry that cannot be read."""
         told = [entry for entry in self.entries if isinstance(entry.event, Told)]
         if len(told) + len(self.ids) == len(self.entries):
             return [*self.entries]
@@ -138,7 +139,7 @@ class Chunk(Struct, frozen=True):
         return [*told, *(known.get(entry_id) or Entry(self.name, entry_id, unreadable) for entry_id in ids)]
 
     def mark_behind(self, handed: int) -> Mark:
-        """The mark once only the first ``handed`` entries, less than all, have been handed out."""
+        """The mark after only the first ``handed`` entries (fewer than all) were returned."""
         if handed == 0:
             return self.origin
         last = self.entries[handed - 1]
@@ -149,23 +150,23 @@ class Chunk(Struct, frozen=True):
         return Mark(last.id, added, item=item_behind(self.name, self.before, newest_first, last.id))
 
     def rest(self, handed: int) -> "Chunk":
-        """What is left once the first ``handed`` entries, at least one and less than all, have been handed out."""
+        """What is left after the first ``handed`` entries (at least one, fewer than all) were returned."""
         mark, last = self.mark_behind(handed), self.entries[handed - 1]
         return Chunk(
             self.name, self.ids[self._passed(last) :], self.entries[handed:], mark, mark, self.after, self.repeats
         )
 
     def _passed(self, last: Entry) -> int:
-        """How many of ``ids`` are behind us with ``last``."""
+        """How many of ``ids`` are done once ``last`` is done."""
         return 0 if isinstance(last.event, Told) else self.ids.index(last.id) + 1
 
 
 class Batch:
-    """Entries of one or more streams; those of one stream are together and in order. Empty: nothing has come.
+    """Entries of one or more streams, grouped by stream and in order. An empty batch: nothing has come.
 
     Args:
         chunks: What was read of each stream.
-        start_marks: Where the reader is in all streams; the chunks continue from there.
+        start_marks: The reader's places in all streams before the batch; the chunks continue from there.
     """
 
     def __init__(self, chunks: Sequence[Chunk] = (), start_marks: Mapping[StreamName, Mark] | None = None) -> None:
@@ -175,7 +176,7 @@ class Batch:
 
     @property
     def position(self) -> Position:
-        """The position behind the batch: save it together with what was made of the entries."""
+        """The position behind the batch: save it together with your output."""
         return self.position_behind(len(self.entries))
 
     def position_behind(self, handed: int) -> Position:
@@ -188,7 +189,7 @@ class Batch:
         return Position(after)
 
     def rest(self, handed: int) -> "Batch":
-        """What is left of it once the first ``handed`` entries have been handed out."""
+        """The rest of the batch after its first ``handed`` entries."""
         left: list[Chunk] = []
         for chunk in self.chunks:
             if handed <= 0:
@@ -200,12 +201,12 @@ class Batch:
 
 
 class Work(Struct, frozen=True):
-    """Entries that a member of a group has to deal with, and confirms afterwards (``tickfleet.reading.groups``).
+    """Entries that a member of a group must process and then confirm (``tickfleet.reading.groups``).
 
     Attributes:
         entries: In order; ``Missed`` where some are gone for good.
-        ids: What is confirmed, by stream: also entries that are no events of ours.
-        tries: How often they have been handed out, this time included.
+        ids: The ids to confirm, by stream; they include entries that are not our events.
+        tries: How often they have been delivered, including this time.
     """
 
     entries: Sequence[Entry]

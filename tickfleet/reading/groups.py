@@ -5,27 +5,28 @@
             store(work.entries)
             await reader.done(work)
 
-What was handed out and is not ``done`` is pending. It is handed out again
+An entry that was delivered and is not ``done`` is pending. It is delivered again
 
 - to the same consumer when it comes back under the same name,
-- to any consumer of the group after ``min_idle_s``: the one that had it is dead, or has failed. So ``min_idle_s`` must
-  be longer than any piece of work takes; one that takes longer is done twice.
+- to any consumer of the group after ``min_idle_s``: its consumer is dead, or has failed. So ``min_idle_s`` must be
+  longer than any piece of work takes; work that takes longer is done twice.
 
-What was handed out ``max_tries`` times goes to the dead letters (``keys.dead``): a stream with the entry as it was and
-``dead_stream``, ``dead_id``, ``dead_tries`` before it. A batch that failed twice is handed out entry by entry, so that
-one bad entry does not take its neighbours along.
+An entry that was delivered ``max_tries`` times goes to the dead letters (``keys.dead``): a stream with the unchanged
+entry, and ``dead_stream``, ``dead_id``, ``dead_tries`` in front of its fields. A batch that failed twice is delivered
+entry by entry, so that a bad entry does not take its neighbours along.
 
-A group that is gone (the stream was deleted, or the group was) is made again where all is known to be done; that is
-noted every second beside the stream (``keys.acknowledged``), so a few entries may come twice. A new group, which has no
-such note, begins at ``start``. Entries that retention removed before they were handed out, or before they could be
-taken over, are told of as ``Missed``.
+If the stream or the group was deleted, the group is created again at the place up to which all is known to be done.
+That place is saved every second beside the stream (``keys.acknowledged``), so a few entries may come twice. A new group
+has no saved place and begins at ``start``. If retention removed entries before they were delivered, or before another
+consumer could take them over, ``Missed`` reports them.
 
-Where Redis comes back empty or older, ``Rewound`` says so, and the group continues after all that is known to be done:
-what comes again up to there is passed over. So are trades that a stream which was deleted brings again under other ids
-(``tickfleet.reading.repeats``), where this consumer knows that they are done; what others have done within the last
-second it may not know, and of candles nothing.
+If Redis comes back empty or with older data, ``Rewound`` reports it, and the group continues after all that is known to
+be done: repeated entries up to there are skipped. A deleted stream may bring trades again under other ids
+(``tickfleet.reading.repeats``). They are skipped too, if this consumer knows that they are done. It may not know what
+other consumers did in the last second, and it knows nothing about candles.
 
-Errors and waiting are those of ``Subscriber``; a stream that is not there is waited for, its key is not made.
+Errors and waiting are those of ``Subscriber``; the reader waits for a stream that does not exist, and does not create
+its key.
 """
 
 import asyncio
@@ -68,7 +69,7 @@ _NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 
 class GroupReader(Closing):
-    """One consumer of a group. One loop over ``work`` at a time; ``done`` may be called from any task.
+    """One consumer of a group. Run one loop over ``work`` at a time; any task may call ``done``.
 
     Args:
         collectors: As for ``Subscriber``.
@@ -77,9 +78,9 @@ class GroupReader(Closing):
         consumer: Name of this consumer, unique among the living; by default a new one.
         start: Where a new group begins; as for ``Subscriber``.
         redis: Likewise.
-        at_once: Entries handed out together at most.
-        min_idle_s: When an entry that is pending counts as left behind.
-        max_tries: So often an entry is handed out before it goes to the dead letters.
+        at_once: Largest number of entries delivered together.
+        min_idle_s: After so many seconds another consumer may take over a pending entry.
+        max_tries: How often an entry is delivered before it goes to the dead letters.
         first_wait_s: How long Redis may take to answer at first.
         clock: The time.
 
@@ -125,7 +126,7 @@ class GroupReader(Closing):
 
     @property
     def absent(self) -> frozenset[StreamName]:
-        """Streams that were asked for by name and are not there, as far as is known."""
+        """Streams that were requested by name and do not exist, as far as is known."""
         return frozenset(self._streams.absent)
 
     @property
@@ -136,7 +137,7 @@ class GroupReader(Closing):
     # --- what there is to do -------------------------------------------------------------------------------------
 
     async def work(self) -> AsyncIterator[Work]:
-        """Piece by piece, for ever: first what was left behind, then what is new."""
+        """Yields work for ever: first entries that a consumer left behind, then new ones."""
         while True:
             work = await self._next()
             if work is not None and work.entries:
@@ -162,7 +163,7 @@ class GroupReader(Closing):
         return work
 
     async def _new(self) -> Work | None:
-        """Entries that nobody had yet."""
+        """Entries that no consumer has had yet."""
         names = {**self._streams.names}
         if not names:
             await asyncio.sleep(_TURN_S)
@@ -195,13 +196,13 @@ class GroupReader(Closing):
         return Work(entries, ids) if entries or ids else None
 
     def _removed(self, name: StreamName, facts: StreamFacts, mark: Mark) -> list[Entry]:
-        """What retention removed before anybody had it."""
+        """Entries that retention removed before any consumer had them."""
         lost = cursor.loss(mark, facts)
         now_ns = self._clock.now_ns()
         return [missed(name, lost.count, mark.id, facts.first_id or "", lost.reason, now_ns)] if lost else []
 
     def _not_done(self, name: StreamName, entries: Sequence[Entry]) -> list[Entry]:
-        """Without trades that come again under other ids, and are known to be done."""
+        """The entries without trades that come again under other ids and are known to be done."""
         return [entry for entry in entries if not self._is_done(name, entry)]
 
     def _is_done(self, name: StreamName, entry: Entry) -> bool:
@@ -216,7 +217,7 @@ class GroupReader(Closing):
     # --- what is done --------------------------------------------------------------------------------------------
 
     async def done(self, work: Work) -> None:
-        """Confirm a piece of work; waits for a Redis that is away, for ever."""
+        """Confirm a piece of work; while Redis is away this waits, without limit."""
         group = self._member.group
         commands = [pack_command(("XACK", name.key, group, *ids)) for name, ids in work.ids.items() if ids]
         async with self._done_lock:
@@ -243,7 +244,7 @@ class GroupReader(Closing):
         return True
 
     async def close(self) -> None:
-        """Drop the connections; a consumer that leaves nothing behind is forgotten."""
+        """Drop the connections; a consumer with no pending entries is removed from the group."""
         with suppress(RedisUnreachableError):
             await self._done_pipe.connect()
             for name in self._streams.names.values():

@@ -1,22 +1,23 @@
-"""An order book, live: join at any moment, follow, and know at every moment whether to believe it.
+"""A live order book: join at any moment, follow it, and know at every moment whether to trust it.
 
     async with LiveBook("okx:BTC-USDT") as book:
         async for _ in book.changes():
             if book.valid:
                 print(book.best_bid, book.best_ask, book.mid)
 
-``valid`` is false, with the ``reason``, whenever there is a doubt, and then there are no prices either: nobody trades
-on a doubtful book by mistake. What is known nevertheless, for a display, is in ``last_known``. Doubts are:
+``valid`` is false, with a ``reason``, whenever there is a doubt. Then there are no prices either, so nobody trades on a
+doubtful book by mistake. For a display, ``last_known`` still has the last levels. Doubts are:
 
 - not joined yet; the chain of the deltas is broken; entries were missed or cannot be read; a level is no number;
-- somebody bids as much as somebody else asks, and the instrument is not in an auction, where that is legal;
+- the book is crossed (a bid is at least as high as an ask), and the instrument is not in an auction, where that is
+  legal;
 - the collector says so: its feed is stale or disconnected, something is missing, its book is not valid;
-- the collector does not run, does not beat any more, or has started anew; its book is silent for longer than is usual;
-- what it has read does not get here, Redis does not answer, or this process has not looked for some seconds.
+- the collector does not run, has no heartbeat any more, or was restarted; its book is silent for longer than usual;
+- the collector's data does not arrive here, Redis does not answer, or this process has not read for some seconds.
 
-After a doubt it joins again by itself: by the next snapshot in the stream, or by the ``:book`` hash, where the stream
-holds the entry that the hash names. Entries of a type that this version does not know are passed over. For a Redis or a
-collector that is away it waits, for ever.
+After a doubt the book joins again by itself: from the next snapshot in the stream, or from the ``:book`` hash if the
+stream has the entry that the hash names. Entries of an unknown type are skipped. While Redis or the collector is away,
+it waits without limit.
 """
 
 import asyncio
@@ -57,15 +58,15 @@ def _hgetall(key: str) -> bytes:
 
 
 def _hash_of(reply: Reply) -> dict[str, str]:
-    """The fields of a hash; none where the key is not there, or holds something else."""
+    """The fields of a hash; none if the key does not exist, or holds something else."""
     return {} if is_wrong_type(reply) else hash_of(reply)
 
 
 class LiveBook:
     """The book of one collector.
 
-    It is kept up to date inside ``async with``, or by a task of one's own that awaits ``run``; what is read of it
-    without an ``await`` in between belongs together.
+    It is kept up to date inside ``async with``, or by your own task that awaits ``run``. Values that you read without
+    an ``await`` in between belong to the same moment.
 
     Args:
         collector: ``exchange:SYMBOL``.
@@ -99,7 +100,7 @@ class LiveBook:
 
     @property
     def valid(self) -> bool:
-        """Whether the book is the market's, as far as anybody here can know."""
+        """Whether the book is the market's, as far as this program can know."""
         return not self.reason
 
     @property
@@ -112,28 +113,28 @@ class LiveBook:
 
     @property
     def best_bid(self) -> Level | None:
-        """The best bid; None where there is none, or the book is not valid."""
+        """The best bid; None if there is none, or the book is not valid."""
         return self.last_known.bids.best if self.valid else None
 
     @property
     def best_ask(self) -> Level | None:
-        """The best ask; None where there is none, or the book is not valid."""
+        """The best ask; None if there is none, or the book is not valid."""
         return self.last_known.asks.best if self.valid else None
 
     @property
     def mid(self) -> Decimal | None:
-        """Half way between the best prices; None where one of them is missing."""
+        """Half way between the best prices; None if one of them is missing."""
         bid, ask = self.best_bid, self.best_ask
         return (decimal_of(bid.price) + decimal_of(ask.price)) / 2 if bid and ask else None
 
     @property
     def spread(self) -> Decimal | None:
-        """From the best bid to the best ask; None where one of them is missing."""
+        """From the best bid to the best ask; None if one of them is missing."""
         bid, ask = self.best_bid, self.best_ask
         return decimal_of(ask.price) - decimal_of(bid.price) if bid and ask else None
 
     def depth(self, levels: int | None = None) -> tuple[list[Level], list[Level]]:
-        """The best bids and asks (all where None), best first; none where the book is not valid."""
+        """The best ``depth`` bids and asks (None: all), best first; none if the book is not valid."""
         if not self.valid:
             return [], []
         return self.last_known.bids.top(levels), self.last_known.asks.top(levels)
@@ -141,9 +142,9 @@ class LiveBook:
     # --- waiting for changes -------------------------------------------------------------------------------------
 
     async def changes(self) -> AsyncIterator[Self]:
-        """This book, each time that it has changed or has become valid or doubtful.
+        """Yields this book each time it changes, or becomes valid or doubtful.
 
-        Whoever is slow gets the latest state, not each one.
+        A slow caller gets the latest state, not every state.
         """
         seen = 0
         while True:
@@ -159,7 +160,7 @@ class LiveBook:
                 return
 
     def _tell(self, *, changed: bool) -> None:
-        """Wake up who waits for changes."""
+        """Wake the tasks that wait for changes."""
         reason = self.reason
         if changed or reason != self._told:
             self._told = reason
@@ -180,7 +181,7 @@ class LiveBook:
             await pipe.close()
 
     async def _follow(self, pipe: RedisPipe, place: str) -> str:
-        """Follow the stream behind an entry until it was joined anew; returns the entry to follow it behind then."""
+        """Follow the stream behind an entry until the book joins again; returns the entry to continue behind."""
         self._passed_over = 0
         async with Subscriber(
             str(self._collector),
@@ -208,7 +209,7 @@ class LiveBook:
         self._passed_over = passed_over
 
     async def _read_health(self, pipe: RedisPipe) -> str:
-        """Look at the heartbeat where that is due, and where the book is doubtful at its hash.
+        """Read the heartbeat if it is due and, while the book is doubtful, the book's hash.
 
         Returns:
             The entry that the hash corresponds to, if the book was joined by it; else empty.
@@ -240,7 +241,7 @@ class LiveBook:
         return found.stream_id
 
     async def _is_in_stream(self, pipe: RedisPipe, found: BookHash) -> bool:
-        """Whether the stream holds the entry that a hash names: it must be possible to follow it from there."""
+        """Whether the stream has the entry that a hash names, so that it can be followed from there."""
         key = StreamName(self._collector, DataType.ORDERBOOK).key
         (reply,) = await pipe.execute([pack_command(("XRANGE", key, found.stream_id, found.stream_id))])
         if is_wrong_type(reply):

@@ -1,12 +1,12 @@
-"""Streams of a service's own, made from those of the collectors, with every entry once whatever happens to it.
+"""A service's own output streams, made from the collectors' streams: each entry once, whatever happens.
 
     outputs = OutputStreams()
     last = await outputs.last("app:v1:{okx:BTC-USDT}:bars:1m")     # go on behind what that says
     await outputs.add("app:v1:{okx:BTC-USDT}:bars:1m", [("1767225600000-0", {"close": "42219.9"})])
 
-The ids follow from what the entries are about, e.g. a bar's time, and rise. So an entry that is added again, after a
-lost answer, by a service that was killed, or by a second copy of it, is refused by Redis and counts as done. What is
-needed to go on (the place in the input) is in the entry itself: there is no other state.
+Ids are derived from the content, e.g. a bar's time, and rise. So Redis refuses an entry that is added a second time
+(after a lost answer, by a service that was killed and restarted, or by a second copy of it), and the entry counts as
+done. The place in the input, which is needed to continue, is in the entry itself: there is no other state.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -32,11 +32,11 @@ _AT_ONCE = 500
 
 
 class OutputStreams(Closing):
-    """Writes to streams of one's own; one call at a time. While Redis is away it waits. ``async with`` closes it.
+    """Writes to a service's own streams; one call at a time. While Redis is away it waits. ``async with`` closes it.
 
     Args:
         redis: Address of Redis; else ``TICKFLEET_REDIS_URL``, else this machine.
-        maxlen: Entries that are kept in each stream, approximately; None: all.
+        maxlen: How many entries each stream keeps, approximately; None: all.
     """
 
     def __init__(self, redis: RedisPlace = None, *, maxlen: int | None = None) -> None:
@@ -44,7 +44,7 @@ class OutputStreams(Closing):
         self._trim: tuple[Scalar, ...] = () if maxlen is None else ("MAXLEN", "~", maxlen)
 
     async def last(self, key: str) -> tuple[str, dict[str, str]] | None:
-        """The newest entry: id and fields; None where there is none.
+        """The newest entry: id and fields; None if there is none.
 
         Raises:
             FleetError: The key holds something else.
@@ -54,7 +54,7 @@ class OutputStreams(Closing):
         return (found[0][0], dict(zip(found[0][1][::2], found[0][1][1::2], strict=True))) if found else None
 
     async def add(self, key: str, entries: Iterable[OutputEntry]) -> int:
-        """Add entries, in their order and 500 at once; how many of them were not there yet.
+        """Add entries in order, 500 at a time; returns how many of them were new.
 
         Raises:
             InvalidConfigurationError: The key is one of the collectors'.
@@ -74,7 +74,7 @@ class OutputStreams(Closing):
         return ("XADD", key, *self._trim, entry_id, *parts)
 
     async def inputs(self, collectors: str | Iterable[str], data_type: str | DataType) -> set[StreamName]:
-        """The streams of the collectors that there are now; arguments as of ``Subscriber``."""
+        """The collectors' streams that exist now; arguments as for ``Subscriber``."""
         return await self._pipe.streams(collectors, data_type)
 
     async def close(self) -> None:

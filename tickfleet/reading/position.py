@@ -1,7 +1,7 @@
-"""A position: up to where each stream has been read. A value that is saved with what was made of the entries.
+"""A position says how far each stream has been read. Save it together with the output.
 
-Saved together with the output, in one transaction or one file, it makes the output hold every entry once, whatever
-happens to the process: what was written is behind the position, what was not is read again.
+If both are saved in one transaction or one file, the output has every entry once, whatever happens to the process:
+written entries are before the position, and all others are read again.
 """
 
 from collections.abc import Mapping
@@ -27,12 +27,12 @@ class Mark(Struct, frozen=True, omit_defaults=True, gc=False):
     """How far one stream has been read.
 
     Attributes:
-        id: Of the last entry that was read, or passed over by the choice of the start.
-        added: How many entries the stream had ever got when that was its last one; what is missing later shows in
-            it. None: not known (``tickfleet.reading.streams.cursor`` says when).
-        chosen: Somebody named it as the start: it need not be that of an entry.
-        item: What ``id`` does not say of the last item that was handed out (``tickfleet.reading.repeats``): of trades
-            the entry id, of candles the opening (ns) of the bar, plus 1 where it was closed.
+        id: The id of the last entry that was read, or that the chosen start skipped.
+        added: How many entries had ever been added to the stream when this entry was the last one; with it, later
+            losses are detected. None: not known (see ``tickfleet.reading.streams.cursor``).
+        chosen: The caller chose this id as the start: it need not be the id of an entry.
+        item: The last item that was returned, if ``id`` does not tell it (``tickfleet.reading.repeats``): for trades
+            the entry id, for candles the opening (ns) of the bar, plus 1 if it was closed.
     """
 
     id: str
@@ -42,7 +42,7 @@ class Mark(Struct, frozen=True, omit_defaults=True, gc=False):
 
 
 class Position(Struct, frozen=True):
-    """How far each stream has been read; false where nothing is known. ``marks`` is not to be changed."""
+    """How far each stream has been read; false if nothing is known. Do not change ``marks``."""
 
     marks: Mapping[StreamName, Mark] = {}
 
@@ -50,7 +50,7 @@ class Position(Struct, frozen=True):
         return bool(self.marks)
 
     def fields(self) -> dict[str, str]:
-        """As the fields of a Redis hash: key of the stream to JSON."""
+        """The position as fields of a Redis hash: stream key to JSON."""
         return {name.key: msgspec.json.encode(mark).decode() for name, mark in self.marks.items()}
 
     @classmethod
@@ -74,7 +74,7 @@ class Position(Struct, frozen=True):
         return cls(read_to)
 
     def to_json(self) -> str:
-        """As text, for a column or a file of one's own."""
+        """The position as text, for a column or file of your own."""
         return msgspec.json.encode(self.fields()).decode()
 
     @classmethod
@@ -91,7 +91,7 @@ class Position(Struct, frozen=True):
         return cls.from_fields(fields)
 
     def save(self, path: Path) -> None:
-        """Write it to a file, which holds either the old position or the new one at any time, power cuts included.
+        """Write it to a file. At any time, even after a power cut, the file has either the old or the new position.
 
         Raises:
             OSError: It cannot be written.
@@ -102,10 +102,10 @@ class Position(Struct, frozen=True):
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """Read such a file; where there is none, the position that knows nothing.
+        """Read the file of ``save``; an empty position if there is no file.
 
         Raises:
-            InvalidConfigurationError: It holds something else: to begin anew in silence would repeat or lose entries.
+            InvalidConfigurationError: The file has other content: to start again silently would repeat or lose entries.
             OSError: It cannot be read.
         """
         try:
@@ -125,7 +125,7 @@ def _check_item(name: StreamName, item: str) -> None:
 
 
 def id_order(entry_id: str) -> tuple[int, int]:
-    """What entry ids are compared by.
+    """Sort key for entry ids.
 
     Raises:
         ValueError: It is no id.
@@ -137,6 +137,6 @@ def id_order(entry_id: str) -> tuple[int, int]:
 
 
 def numbered(entry_id: str) -> tuple[int, int] | None:
-    """Time (ms) and number of a trade by its entry id; None for one that is no trade's."""
+    """Time (ms) and number of a trade from its entry id; None if the id is not a trade's."""
     place = id_order(entry_id)
     return None if place[1] in (0, LAST_OF_A_MS) else place

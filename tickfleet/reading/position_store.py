@@ -1,4 +1,4 @@
-"""Positions in Redis: where there is no transaction with the output, or no disk."""
+"""Positions saved in Redis, for services that cannot save them with their output or on a disk."""
 
 from tickfleet._util.closing import Closing
 from tickfleet.contract import keys
@@ -26,11 +26,11 @@ class PositionStore(Closing):
         self._pipe = RedisPipe(redis_config(redis), text=True)
 
     async def load(self) -> Position:
-        """The position that was saved last; one that knows nothing where none was."""
+        """The position that was saved last; an empty one if there is none."""
         return Position.from_fields(hash_of(*await self._execute(pack_command(("HGETALL", self._key)))))
 
     async def save(self, position: Position) -> None:
-        """Save a position in place of the last one: all of it or nothing."""
+        """Replace the saved position: completely or not at all."""
         fields = [part for pair in position.fields().items() for part in pair]
         if fields:
             accepted(*await self._execute(pack_command(("HSET", self._key, *fields))))

@@ -1,13 +1,14 @@
-"""What a stream brings a second time, under other entry ids. Pure.
+"""Finds items that a stream brings a second time, under other entry ids. Pure.
 
-A stream that was deleted, or that Redis has lost, is filled again by the collector: with what it cannot prove to have
-published, so with up to ten seconds of trades or closed bars that a reader may have had. Their numbers prove it: trades
-rise until the exchange numbers anew, where a ``gap`` (``id_reset``) is; bars rise by their opening. Such a gap may
-have been deleted, too, so a trade counts as had only where it is also not later than the last one. (So it comes twice
-where the exchange's clock is more than a minute ahead of the collector's.)
+After a stream was deleted, or lost by Redis, the collector fills it again with all that it cannot prove to have
+published. That includes up to ten seconds of trades or closed bars that a reader may have had. Numbers tell which:
+trade ids rise until the exchange numbers anew, and a ``gap`` (``id_reset``) marks that place; bars rise by their
+opening. Such a gap may have been deleted too, so a trade counts as had only if it is also not later than the last one.
+(A trade comes twice if the exchange's clock is more than a minute ahead of the collector's.)
 
-In a stream of trades an entry id ends with the number of the trade, and begins with its time or a later one
-(``docs/contract.md``). That of a ``gap`` or ``feed_status`` says nothing of trades: the ``Mark`` keeps the last one's.
+In a stream of trades an entry id ends with the trade's number, and begins with its time or a later one
+(``docs/contract.md``). The id of a ``gap`` or ``feed_status`` tells nothing about trades, so the ``Mark`` keeps the id
+of the last trade.
 """
 
 from collections.abc import Iterable
@@ -37,7 +38,7 @@ class Item(Protocol):
 
 
 def repeats(name: StreamName, mark: Mark, entries: Iterable[Item]) -> frozenset[str]:
-    """The ids of those entries that were handed out before, under other ids.
+    """The ids of the entries whose items were returned before, under other ids.
 
     Args:
         name: The stream.
@@ -58,8 +59,8 @@ def item_behind(name: StreamName, mark: Mark, entries: Iterable[Item], last_id: 
     Args:
         name: The stream.
         mark: Where its reader stood.
-        entries: What was handed out since, the newest first.
-        last_id: The last entry since, handed out or not; without one, ``mark.id``.
+        entries: The entries returned since then, newest first.
+        last_id: The last entry read since then, returned or not; ``mark.id`` if there is none.
     """
     if name.data_type is DataType.TRADE:
         return _trade_behind(mark, entries, last_id)
@@ -69,18 +70,18 @@ def item_behind(name: StreamName, mark: Mark, entries: Iterable[Item], last_id: 
 
 
 def trade_place(mark: Mark) -> tuple[int, int] | None:
-    """Time (ms) and number of the last trade before a mark; None: not known."""
+    """Time (ms) and number of the last trade up to a mark; None: not known."""
     return numbered(mark.item or mark.id)
 
 
 def is_had(trade: Trade, entry_id: str, last: tuple[int, int]) -> bool:
-    """Whether a trade is not behind the last one, by number and by time."""
+    """Whether a trade was had before: neither its number nor its time is above the last one's."""
     place = numbered(entry_id)
     return place is not None and place[1] <= last[1] and trade.ts_event // NS_PER_MS <= last[0]
 
 
 def numbers_anew(entry: Item) -> bool:
-    """Whether the exchange numbers its trades anew behind the entry."""
+    """Whether the exchange begins a new numbering of trades behind the entry."""
     return isinstance(entry.event, Gap) and entry.event.reason == ID_RESET
 
 
@@ -119,7 +120,7 @@ def _trade_behind(mark: Mark, entries: Iterable[Item], last_id: str) -> str:
 
 
 def _bar_behind(entries: Iterable[Item]) -> str:
-    """From which opening on a bar is new: a running one comes again and again, until it is closed."""
+    """The opening from which on a bar is new; a running bar comes again and again until it is closed."""
     for entry in entries:
         if isinstance(entry.event, Candle):
             bar = entry.event
@@ -129,10 +130,10 @@ def _bar_behind(entries: Iterable[Item]) -> str:
 
 
 def _is_due(bar: Candle, entry_ms: int) -> bool:
-    """Whether the time of a bar had come when it was written; one from the future proves nothing.
+    """Whether the time of a bar had come when it was written; a bar from the future proves nothing.
 
-    The entry's time is the exchange's, of which some give only the opening, or that of the receipt, or a later one:
-    that of the receipt is at most so far ahead of it as clocks differ.
+    The entry's time is the exchange's time of the push (some exchanges give only the bar's opening), the time of the
+    receipt, or a later one. So the receipt may be later than the entry's time by no more than clocks differ.
     """
     if min(bar.ts_event, bar.ts_recv) // NS_PER_MS > entry_ms:
         return False

@@ -1,9 +1,9 @@
-"""Which streams are meant: collectors and data types as a person writes them, to keys and patterns of Redis.
+"""Turns collectors and data types, as people write them, into keys and patterns of Redis.
 
 | written | means |
 | --- | --- |
 | ``okx:BTC-USDT`` | that collector; a stream that is not there yet is waited for |
-| ``okx:*``, ``*:BTC-*``, ``*`` | every collector that fits; new ones are taken up when they appear |
+| ``okx:*``, ``*:BTC-*``, ``*`` | every collector that matches; new ones are added when they appear |
 | ``trade``, ``orderbook``, ``ticker`` | that data type |
 | ``candles:1m`` | bars of that interval |
 | ``candles`` | bars of every interval there is |
@@ -28,7 +28,7 @@ _ANY = "*"
 
 
 class StreamName(Struct, frozen=True):
-    """One stream of data. ``interval`` is that of candles, else empty."""
+    """One stream of data. ``interval`` is the interval of candles, else empty."""
 
     collector: CollectorId
     data_type: DataType
@@ -44,7 +44,7 @@ class StreamName(Struct, frozen=True):
 
     @classmethod
     def of_key(cls, key: str) -> "StreamName | None":
-        """The stream that a key names; None where it names none of ours."""
+        """The stream that a key names; None if it is not one of ours."""
         found = keys.read_stream(key)
         return cls(*found) if found else None
 
@@ -54,7 +54,7 @@ class Selection(Struct, frozen=True):
 
     Attributes:
         names: Streams that are known by name.
-        patterns: What the keys of further ones look like, for SCAN.
+        patterns: Key patterns of further streams, for SCAN.
     """
 
     names: tuple[StreamName, ...]
@@ -62,7 +62,7 @@ class Selection(Struct, frozen=True):
 
 
 def select(collectors: str | Iterable[str], data_types: str | DataType | Iterable[str | DataType]) -> Selection:
-    """Read what a person wrote; see the module.
+    """The selection for what a person wrote; see the module.
 
     Raises:
         ExchangeNotSupportedError: There is no such exchange.
@@ -87,7 +87,7 @@ def select(collectors: str | Iterable[str], data_types: str | DataType | Iterabl
 
 
 def _collector(text: str) -> CollectorId | str:
-    """A collector, or the pattern of some."""
+    """One collector, or a pattern for several."""
     if not _GLOB.search(text):
         collector = CollectorId.parse(text)
         require_exchange(collector.exchange)

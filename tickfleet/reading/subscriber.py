@@ -1,11 +1,11 @@
-"""The streams, read: typed events of one or many collectors, in order, none twice, nothing missed in silence.
+"""Reads streams: typed events of one or many collectors, in order, none twice, nothing missed silently.
 
     from tickfleet.reading.subscriber import Subscriber
 
     async for entry in Subscriber("okx:BTC-USDT", "trade"):
         print(entry.id, entry.event)
 
-For speed, and for output that holds every entry once whatever happens to the process::
+For speed, and for output that has each entry once, whatever happens to the process::
 
     async with Subscriber(["okx:*", "binance:BTC-USDT"], ["trade", "ticker"], start=saved or "oldest") as subscriber:
         async for batch in subscriber.batches():
@@ -19,7 +19,7 @@ What may happen, and what a reader then sees:
 | nobody collects it (yet) | it waits; ``absent`` names the stream, and a warning is logged once |
 | Redis does not answer at first | ``RedisUnreachableError`` after ``first_wait_s`` |
 | Redis goes away later | it tries again for ever and continues at the same place; ``connected`` is false meanwhile |
-| retention removed entries that were not read yet | ``Missed`` in their place, with their number where it is known |
+| retention removed entries that were not read yet | ``Missed`` in their place, with their number if it is known |
 | the stream was deleted and begun anew | ``Missed`` with the reason ``restarted``, then what is behind the place |
 | Redis came back empty or older: the stream ends before the place | ``Rewound`` |
 | after either, trades and bars come again that were read | passed over (``tickfleet.reading.repeats``) |
@@ -28,9 +28,9 @@ What may happen, and what a reader then sees:
 | an entry that is malformed | passed over and counted in ``skipped``; the newest are in ``skipped.aside`` |
 | a key that holds no stream | a warning; it is looked at again later, the other streams go on |
 
-A slow reader slows nobody: it only reads, a millisecond of Redis' time at once, and what retention removes
-before it was read is reported.
-In a Redis Cluster a reader reads one collector, by name: each collector's streams are on a node of their own.
+A slow reader slows nobody: it only reads, and takes a millisecond of Redis' time per read. If retention removes entries
+before they were read, the reader reports it. In a Redis Cluster a reader reads one collector, by name: each collector's
+streams are on a node of their own.
 """
 
 import asyncio
@@ -66,11 +66,11 @@ _TURN_S = 2.0
 
 
 class Lag(Struct, frozen=True):
-    """How far a reader is behind, as of what it was handed last.
+    """How far a reader is behind, at the last entry that it returned.
 
     Attributes:
-        entries: How many entries were in the stream behind that; None: not known.
-        seconds: The age of that: now minus its ``ts_event``, by two machines' clocks; None: nothing was handed out.
+        entries: How many entries were in the stream behind that entry; None: not known.
+        seconds: The age of that entry: now minus its ``ts_event``, by two machines' clocks; None: nothing was returned.
     """
 
     entries: int | None
@@ -80,8 +80,8 @@ class Lag(Struct, frozen=True):
 class Subscriber(Closing):
     """Reads streams for ever: ``async for entry in subscriber``, or ``async for batch in subscriber.batches()``.
 
-    One after the other: not by two tasks at the same time. A loop that was left continues where it was in the next one.
-    ``async with`` closes the connection at the end; without it the end of the loop does.
+    Run only one loop at a time, and not in two tasks. If you leave a loop, the next loop continues at the same place.
+    ``async with`` closes the connection at its end; without it, the end of the loop does.
 
     Args:
         collectors: ``okx:BTC-USDT``, a pattern such as ``okx:*``, or several of them.
@@ -89,8 +89,8 @@ class Subscriber(Closing):
         start: ``new``, ``oldest``, an entry id, a time (also ``10m``: so long ago) or a saved position
             (``tickfleet.reading.streams.start``).
         redis: Address of Redis; else ``TICKFLEET_REDIS_URL``, else this machine.
-        at_once: Entries that are read in one go, of all streams together, and so are in memory at most; by default
-            1,000, with books 200. Of each of many streams at least 20 are read.
+        at_once: How many entries are read at a time, from all streams together, and so the most that are in memory; by
+            default 1,000, with books 200. With many streams, at least 20 are read from each.
         first_wait_s: How long Redis may take to answer at first.
         clock: The time.
 
@@ -128,7 +128,7 @@ class Subscriber(Closing):
     # --- reading -------------------------------------------------------------------------------------------------
 
     async def __aiter__(self) -> AsyncIterator[Entry]:
-        """Entry by entry. ``position`` counts the one that was handed out last as done."""
+        """Yields entry by entry. ``position`` counts the last yielded entry as done."""
         async with self._loop():
             while True:
                 entries = self._batch.entries
@@ -138,10 +138,10 @@ class Subscriber(Closing):
                 await self._fetch(_TURN_S)
 
     async def batches(self, *, idle_s: float | None = None) -> AsyncGenerator[Batch, None]:
-        """Batch by batch, for speed, and for output that is saved together with ``batch.position``.
+        """Yields batch by batch, for speed, and for output that is saved together with ``batch.position``.
 
         Args:
-            idle_s: When nothing has come for so long, an empty batch; None: wait for ever.
+            idle_s: After so many seconds without an entry, yield an empty batch; None: wait for ever.
         """
         async with self._loop():
             self._batch, self._handed = self._batch.rest(self._handed), 0
@@ -155,7 +155,7 @@ class Subscriber(Closing):
 
     @asynccontextmanager
     async def _loop(self) -> AsyncIterator[None]:
-        """A loop that is left ends some time later: it must not take the connection from the one that followed it."""
+        """The context of one loop: closes the connection at its end, unless a newer loop already uses it."""
         self._loops += 1
         mine = self._loops
         try:
@@ -165,7 +165,7 @@ class Subscriber(Closing):
                 await self.close()
 
     async def _fetch(self, wait_s: float) -> None:
-        """Read the next batch; an empty one where nothing came, or Redis is away."""
+        """Read the next batch; an empty one if nothing came, or Redis is away."""
         try:
             chunks = await self._reader.read(wait_s)
         except RedisUnreachableError as error:
@@ -203,7 +203,7 @@ class Subscriber(Closing):
 
     @property
     def position(self) -> Position:
-        """The position behind the last entry, or batch, that was handed out."""
+        """The position behind the last entry or batch that was returned."""
         return self._batch.position_behind(self._handed)
 
     @property
@@ -218,7 +218,7 @@ class Subscriber(Closing):
 
     @property
     def absent(self) -> frozenset[StreamName]:
-        """Streams that were asked for by name and are not there, as far as is known."""
+        """Streams that were requested by name and do not exist, as far as is known."""
         return frozenset(self._reader.absent)
 
     def lag(self) -> dict[StreamName, Lag]:

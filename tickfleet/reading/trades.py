@@ -1,4 +1,4 @@
-"""The usual case in one line: the trades of some collectors, with what is missing in its place."""
+"""The usual case in one line: the trades of some collectors, with missing ones marked at their place."""
 
 import asyncio
 import sys
@@ -17,11 +17,10 @@ from tickfleet.redis.config import RedisPlace
 class trades:  # noqa: N801 - it is called as a function is: trades("okx:BTC-USDT")
     """Trades in their order, each once, for ever: ``async for trade in trades("okx:BTC-USDT")``.
 
-    Where something is missing, a ``Gap`` is in its place (the collector lost it) or a ``Missed`` (this program was
-    slower than retention). ``for trade in trades(...)`` works too, in a notebook as well.
+    If trades are missing, a ``Gap`` (the collector lost them) or a ``Missed`` (this program was slower than retention)
+    is at their place. ``for trade in trades(...)`` works too, also in a notebook.
 
-    Whoever wants to know of reconnects (``FeedStatus``), to save how far he has read, or other data than trades, takes
-    a ``Subscriber``.
+    Use a ``Subscriber`` for reconnects (``FeedStatus``), to save a position, or for other data than trades.
 
     Args:
         collectors: ``okx:BTC-USDT``, a pattern such as ``okx:*``, or several of them.
@@ -31,8 +30,8 @@ class trades:  # noqa: N801 - it is called as a function is: trades("okx:BTC-USD
 
     Raises:
         InvalidConfigurationError: Something is misspelt.
-        RedisUnreachableError: In the loop, where Redis does not answer at first; later it is waited for.
-        RuntimeError: In the loop, where another loop of the other kind, or in another thread, has the connection.
+        RedisUnreachableError: In the loop, if Redis does not answer at first; later the loop waits for Redis.
+        RuntimeError: In the loop, if a loop of the other kind, or in another thread, uses the connection.
     """
 
     def __init__(
@@ -50,7 +49,7 @@ class trades:  # noqa: N801 - it is called as a function is: trades("okx:BTC-USD
         """Whose the connection is: in another event loop it would be waited for for ever."""
 
     async def __aiter__(self) -> AsyncIterator[Trade | Gap | Missed]:
-        """One after the other. A loop that was left continues where it was with the next one."""
+        """Yields one trade after the other. If you leave a loop, the next loop continues at the same place."""
         self._claim(asyncio.get_running_loop())
         while self._left:
             yield self._left.popleft()
@@ -59,7 +58,7 @@ class trades:  # noqa: N801 - it is called as a function is: trades("okx:BTC-USD
                 yield entry.event
 
     def __iter__(self) -> Iterator[Trade | Gap | Missed]:
-        """The same without ``async``: the reading is done by a thread, so that a loop may run in this one already."""
+        """The same without ``async``: another thread reads, so it works even if an event loop runs in this thread."""
         loop = asyncio.new_event_loop()
         try:
             self._claim(loop)
@@ -71,7 +70,7 @@ class trades:  # noqa: N801 - it is called as a function is: trades("okx:BTC-USD
                 loop.close()
 
     def _claim(self, loop: asyncio.AbstractEventLoop) -> None:
-        """A loop over trades begins, which reads in this event loop."""
+        """Note that a loop over trades begins, which reads in this event loop."""
         owner = self._owner
         if owner is not None and owner is not loop and not owner.is_closed():
             raise RuntimeError(
@@ -106,9 +105,9 @@ async def _next(batches: AsyncIterator[Batch]) -> Batch:
 
 
 async def _end(batches: AsyncGenerator[Batch, None]) -> None:
-    """End the loop over batches, which closes the connection, once what was being read is at its end.
+    """End the loop over batches after its present read; this closes the connection.
 
-    The loop's own threads, which look up names, end here too: its ``close`` would not wait for them.
+    The event loop's own threads, which look up host names, end here too: its ``close`` would not wait for them.
     """
     if reading := asyncio.all_tasks() - {asyncio.current_task()}:
         await asyncio.wait(reading)

@@ -1,4 +1,4 @@
-"""An order book as its stream tells it, and whether it may be believed.
+"""An order book built from its stream, and whether it can be trusted.
 
-In come entries and a heartbeat, out come levels or a reason not to believe them. No I/O may come in.
+Inputs are entries and a heartbeat; outputs are levels, or a reason not to trust them. No I/O here.
 """

@@ -1,4 +1,4 @@
-"""A book that is followed from its stream, and whether it may be believed. Pure.
+"""Follows a book in its stream, and says whether it can be trusted. Pure.
 
 | state | on | becomes |
 | --- | --- | --- |
@@ -7,8 +7,8 @@
 | sure | entries that were missed, lost by Redis or cannot be read, a level that is no number | doubtful |
 | sure | somebody bids as much as somebody else asks, where that is not legal | doubtful |
 
-Deltas that come while it is doubtful are passed over. That the collector lives and the stream is up to date is judged
-apart (``tickfleet.reading.book.book_watch``).
+Deltas that come while the book is doubtful are skipped. ``tickfleet.reading.book.book_watch`` checks separately that
+the collector lives and the stream is up to date.
 """
 
 from collections.abc import Mapping
@@ -30,14 +30,14 @@ _BAD_STATES = (FeedState.STALE, FeedState.DISCONNECTED)
 
 
 class BookHash(Struct, frozen=True):
-    """What the ``:book`` hash says: the book right after the entry ``stream_id``."""
+    """The content of the ``:book`` hash: the book right after the entry ``stream_id``."""
 
     stream_id: str
     book: BookSnapshot
 
 
 def read_book_hash(fields: Mapping[str, str]) -> BookHash | None:
-    """The book in the ``:book`` hash; None where it says that it is not valid, or is damaged."""
+    """The book in the ``:book`` hash; None if the hash is marked as not valid, or is damaged."""
     if fields.get("state") != BookState.VALID.value:
         return None
     values = {**fields, "type": "book_snapshot", "reason": "join"}
@@ -53,7 +53,7 @@ def read_book_hash(fields: Mapping[str, str]) -> BookHash | None:
 
 
 def is_of(known: BookHash, fields: Mapping[str, str]) -> bool:
-    """Whether the entry that a hash names, as it is in the stream, is the one that the hash was written with."""
+    """Whether the stream's entry with the hash's ``stream_id`` is the entry that the hash was written for."""
     try:
         event = decode(fields)
     except UndecodableFrameError:
@@ -64,12 +64,12 @@ def is_of(known: BookHash, fields: Mapping[str, str]) -> bool:
 
 
 class FollowedBook:
-    """The levels as they are known, and what is amiss with them.
+    """The known levels, and what is wrong with them.
 
     Attributes:
-        out_of_sync: Why it is not to be believed; empty: it is.
+        out_of_sync: Why the book cannot be trusted; empty: it can.
         stream_id: The entry that it corresponds to.
-        seq: The exchange's number of that entry, where it gives one.
+        seq: The exchange's number of that entry, if it gives one.
         ts_event, ts_recv: The times of that entry.
         based_at: ``ts_recv`` of the snapshot that it was built from.
         crossed_is_legal: Whether bids may be as high as asks: in an auction before trading begins.
@@ -89,14 +89,14 @@ class FollowedBook:
         self._out_of_sync_at = BEGINNING
 
     def join(self, known: BookHash) -> bool:
-        """Begin with what the hash says; False where that is older than the doubt, and so may be wrong itself."""
+        """Begin with the hash; False if the hash is older than the doubt, and so may be wrong itself."""
         if id_order(known.stream_id) < id_order(self._out_of_sync_at):
             return False
         self._replace(known.stream_id, known.book)
         return not self.out_of_sync
 
     def out_of_sync_it(self, reason: str, read_to: str = "") -> None:
-        """Believe it no more from here on; ``read_to`` is the last entry that was looked at, if that was no event."""
+        """Stop trusting the book from here on; ``read_to`` is the last entry that was read, if it was not an event."""
         self._read_to = read_to or self._read_to
         self.out_of_sync, self._out_of_sync_at = reason, self._read_to
 

@@ -1,6 +1,6 @@
-"""Whether a book that was followed faithfully is also the market's now, judged by the collector's heartbeat. Pure.
+"""Whether a correctly followed book is also current, judged by the collector's heartbeat. Pure.
 
-Times of the collector are compared with each other only, and so are ours: no two machines' clocks.
+Clocks of two machines are never compared: the collector's times only with each other, and so are ours.
 """
 
 from tickfleet.contract.health import BookState, Heartbeat, Progress
@@ -17,7 +17,7 @@ LATE_S = 0.5
 
 
 class BookWatch:
-    """Notes each look at the heartbeat; times are those of a monotonic clock, in seconds."""
+    """Records each reading of the heartbeat; times come from a monotonic clock, in seconds."""
 
     def __init__(self) -> None:
         self._beat: Heartbeat | None = None
@@ -31,7 +31,7 @@ class BookWatch:
         return self._beat.started_at if self._beat else 0
 
     def note(self, beat: Heartbeat | None, now_s: float) -> None:
-        """The heartbeat as it is now; None where there is none."""
+        """Note the heartbeat as it is now; None if there is none."""
         before = self._beat
         if beat is None or before is None or (beat.run_id, beat.beats) != (before.run_id, before.beats):
             self._moved_s = now_s
@@ -40,7 +40,7 @@ class BookWatch:
         self._seen_s = now_s
 
     def out_of_sync(self, now_s: float, ts_recv: int) -> str:
-        """Why a book may not be the market's; empty: it is.
+        """Why the book may differ from the market's; empty: no reason.
 
         Args:
             now_s: Now.

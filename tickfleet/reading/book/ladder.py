@@ -17,11 +17,11 @@ class Ladder:
     """The levels of one side.
 
     Args:
-        levels: What is in it at first.
+        levels: The first levels.
         highest_first: Whether the highest price is the best one, as for bids.
 
     Raises:
-        BadLevelError: Of the constructor and ``apply``: the ladder is then undefined.
+        BadLevelError: From the constructor and ``apply``; the ladder is undefined afterwards.
     """
 
     __slots__ = ("_highest_first", "_levels", "_prices")
@@ -58,12 +58,12 @@ class Ladder:
 
     @property
     def best(self) -> Level | None:
-        """The best level; None where there is none."""
+        """The best level; None if there is none."""
         return self._levels[self._prices[-1 if self._highest_first else 0]] if self._prices else None
 
     @property
     def best_price(self) -> Decimal | None:
-        """The price of the best level; None where there is none."""
+        """The price of the best level; None if there is none."""
         return self._prices[-1 if self._highest_first else 0] if self._prices else None
 
 

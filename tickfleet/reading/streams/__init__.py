@@ -1,4 +1,4 @@
-"""How streams are followed: where to begin, which have appeared, what retention removed, members of a group.
+"""Follows streams: where to begin, new streams, entries removed by retention, members of a group.
 
-In come names of streams, out come raw entries with the place behind them. No type of event may come in.
+Inputs are stream names; outputs are raw entries and the place behind them. No code here knows event types.
 """

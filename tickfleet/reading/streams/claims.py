@@ -1,4 +1,4 @@
-"""Takes over what a member of a group left behind, and gives up on what fails again and again."""
+"""Takes over entries that a member of a group left behind, and gives up on entries that fail again and again."""
 
 from collections.abc import Sequence
 
@@ -21,14 +21,14 @@ _LEFT_FOR_GOOD_MS = 86_400_000
 
 
 class Member(Struct, frozen=True):
-    """Who asks: one consumer of a group.
+    """The consumer of a group that asks.
 
     Attributes:
         group: Name of the group.
         consumer: Name of the consumer.
-        at_once: Entries handed out together at most.
-        min_idle_ms: When an entry that is pending counts as left behind.
-        max_tries: So often an entry is handed out.
+        at_once: Largest number of entries delivered together.
+        min_idle_ms: After so many milliseconds a pending entry counts as left behind.
+        max_tries: How often an entry is delivered.
     """
 
     group: str
@@ -39,11 +39,11 @@ class Member(Struct, frozen=True):
 
 
 class Claims:
-    """What is pending for a member that will not deal with it.
+    """Pending entries of a member that will not process them.
 
     Args:
         member: Who takes it over.
-        skipped: Where entries are counted that are no events.
+        skipped: Counts entries that are not events.
         clock: The time.
     """
 
@@ -57,19 +57,19 @@ class Claims:
         self._look_at_s = 0.0
 
     async def join(self, pipe: RedisPipe, name: StreamName) -> None:
-        """A stream is taken up: what this member left there in an earlier life comes first."""
+        """Add a stream: entries that an earlier run of this member left there come first."""
         self._own_after[name] = BEGINNING
         await self._forget(pipe, name, idle_ms=_LEFT_FOR_GOOD_MS)
 
     async def leave(self, pipe: RedisPipe, name: StreamName) -> None:
-        """The member ends; it is forgotten where it leaves nothing behind."""
+        """The member ends; it is removed from the group if it has nothing pending."""
         await self._forget(pipe, name, idle_ms=None)
 
     async def next(self, pipe: RedisPipe, names: Sequence[StreamName]) -> Work | None:
-        """The next piece of work; None where nothing was left behind, as far as is known.
+        """The next piece of work; None if nothing is known to be left behind.
 
         Raises:
-            RedisUnreachableError: What was taken over is pending for this member now.
+            RedisUnreachableError: Redis does not answer; entries that were taken over are pending for this member now.
         """
         while self._own_after:
             name, after = next(iter(self._own_after.items()))
@@ -96,12 +96,12 @@ class Claims:
         return None
 
     async def _pending(self, pipe: RedisPipe, name: StreamName, *range_: str | int) -> list[Pending]:
-        """Entries that are pending; none where the group is gone, which the next read notices."""
+        """Pending entries; none if the group is gone, which the next read notices."""
         (reply,) = await pipe.execute([pack_command(("XPENDING", name.key, self._member.group, *range_))])
         return [] if is_no_group(reply) or is_wrong_type(reply) else read_pending(accepted(reply))
 
     async def _claim(self, pipe: RedisPipe, name: StreamName, run: Sequence[Pending], *, idle_ms: int) -> Work | None:
-        """Take over entries that are still as idle; those that were tried too often go to the dead letters."""
+        """Take over entries that are still idle; those that were tried too often go to the dead letters."""
         wanted = [each.id for each in run]
         who = (self._member.group, self._member.consumer)
         (reply,) = await pipe.execute([pack_command(("XCLAIM", name.key, *who, idle_ms, *wanted))])
@@ -120,7 +120,7 @@ class Claims:
         return Work(entries, {name: [entry_id for entry_id, _ in raw]}, tries + 1) if raw or told else None
 
     async def _confirm_gone(self, pipe: RedisPipe, name: StreamName, ids: Sequence[str]) -> list[str]:
-        """Those of the entries, which nobody got, that retention has removed; they are pending no more."""
+        """Confirm the entries that retention has removed, and return them; they are no longer pending."""
         if not ids:
             return []
         replies = await pipe.execute([pack_command(("XRANGE", name.key, each, each)) for each in ids])
@@ -140,7 +140,7 @@ class Claims:
         LOGGER.warning("%s %s: given up after %s tries", name, entry_id, tries)
 
     async def _forget(self, pipe: RedisPipe, name: StreamName, *, idle_ms: int | None) -> None:
-        """Forget members that have nothing pending: others that were idle for so long, or (None) this one."""
+        """Remove members with nothing pending: others that were idle for that long, or (None) this one."""
         group, own = self._member.group, self._member.consumer
         (reply,) = await pipe.execute([pack_command(("XINFO", "CONSUMERS", name.key, group))])
         for row in reply if isinstance(reply, list) else ():

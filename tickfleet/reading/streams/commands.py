@@ -1,4 +1,4 @@
-"""Commands of Redis that more than one kind of reader sends, and what their answers mean."""
+"""Redis commands that several kinds of readers send, and the meaning of their answers."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -17,10 +17,10 @@ _ONE_CHARACTER = re.compile(r"\?|\[[^\]]*\]")
 
 
 def accepted(reply: Reply) -> Any:
-    """An answer that is no refusal.
+    """The answer, if it is not a refusal.
 
     Raises:
-        RedisUnreachableError: It is one: Redis does not let us do what a reader does.
+        RedisUnreachableError: It is a refusal: Redis does not let us do what a reader does.
     """
     if isinstance(reply, Refusal):
         raise RedisUnreachableError(f"Redis {describe(str(reply), reply.command)}") from reply
@@ -28,7 +28,7 @@ def accepted(reply: Reply) -> Any:
 
 
 def hash_of(reply: Reply) -> dict[str, str]:
-    """The fields of a hash; none where there is no such key. Errors as in ``accepted``."""
+    """The fields of a hash; none if the key does not exist. Errors as in ``accepted``."""
     said = accepted(reply)
     return dict(zip(said[::2], said[1::2], strict=True))
 
@@ -39,7 +39,7 @@ def xinfo(key: str) -> bytes:
 
 
 def facts_of(reply: Reply) -> StreamFacts | None:
-    """The answer to ``xinfo``; None where there is no stream.
+    """The answer to ``xinfo``; None if there is no stream.
 
     Raises:
         RedisUnreachableError: As ``accepted``.
@@ -57,7 +57,7 @@ def by_key(reply: Reply) -> dict[str, list[Any]]:
 
 
 async def find(pipe: RedisPipe, patterns: Iterable[str]) -> set[StreamName]:
-    """The streams of data that there are under some patterns.
+    """The data streams that exist and match some patterns.
 
     Raises:
         RedisUnreachableError: Redis does not answer, or refuses.
@@ -75,7 +75,7 @@ async def find(pipe: RedisPipe, patterns: Iterable[str]) -> set[StreamName]:
 
 
 def _wider(pattern: str) -> str:
-    """For Redis ``?`` and ``[…]`` are one byte, and a letter of another script has several."""
+    """A wider pattern: in Redis ``?`` and ``[…]`` match one byte, but a letter of another script has several."""
     return _ONE_CHARACTER.sub("*", pattern)
 
 

@@ -1,4 +1,4 @@
-"""Which Redis a reader speaks to, and how long it continues when that is away."""
+"""Which Redis a reader connects to, and how long it retries while Redis is away."""
 
 import logging
 from math import inf
@@ -19,11 +19,11 @@ _PAUSE_CAP_S = 2.0
 
 
 def within_reach(selection: Selection, config: RedisConfig) -> Selection:
-    """The same, if one reader can read it all.
+    """The given selection, if one reader can read all of it.
 
     Raises:
-        InvalidConfigurationError: Redis is a Cluster, where a reader has a connection to the one node that has the keys
-            of its collector.
+        InvalidConfigurationError: Redis is a Cluster. There a reader reads one collector, because it connects only to
+            the node with that collector's keys.
     """
     collectors = {name.collector for name in selection.names}
     if read_address(config.url).kind is AddressKind.CLUSTER and (selection.patterns or len(collectors) > 1):
@@ -39,7 +39,7 @@ class RetryState:
 
     Args:
         clock: The time.
-        first_wait_s: How long a first answer may take; after it a reader continues for ever.
+        first_wait_s: How long the first answer may take; after that a reader retries without limit.
     """
 
     def __init__(self, clock: Clock, first_wait_s: float) -> None:
@@ -62,10 +62,11 @@ class RetryState:
                 LOGGER.info("Redis answers again")
 
     def pause_s(self, error: RedisUnreachableError) -> float:
-        """Redis has not answered: how long to wait before it is asked again (full jitter).
+        """Redis has not answered: returns how long to wait before the next attempt (full jitter).
 
         Raises:
-            RedisUnreachableError: The one given, where Redis has never answered in the time allowed for that.
+            RedisUnreachableError: The given error, if Redis has never answered and the time for the first answer is
+                over.
         """
         now_s = self._clock.monotonic_s()
         if self._give_up_at_s is None:

@@ -1,19 +1,19 @@
-"""Whether retention has gone past a reader, and how many entries that cost him. Pure.
+"""Whether retention has overtaken a reader, and how many entries the reader lost. Pure.
 
-Redis (since 7.0) counts the entries that a stream ever got, ``added``. The reader's ``Mark`` holds what that counter
-was at his place. So, where the oldest entry that is left lies behind his place::
+Redis (since 7.0) counts all entries that were ever added to a stream, ``added``. The reader's ``Mark`` has the value of
+that counter at the reader's place. If the oldest remaining entry lies behind that place::
 
     missed = removed - mark.added        removed = added - length: all that is not there any more
 
-because of what is gone, just as many as ``mark.added`` were before his place. This is exact however entries were
-removed (MAXLEN, MINID, XDEL). The mark's number is known from the start for ``new``, ``oldest``, a saved position and a
-stream that was not there, and from the first time that the reader gets to the end for any other start. Redis 6.2 has no
-such counter: there, and before that first time, the number of what was missed is not known, and may be 0.
+because exactly ``mark.added`` of the removed entries were before that place. This is exact for any way of removal
+(MAXLEN, MINID, XDEL). The mark's number is known at once for the starts ``new``, ``oldest``, a saved position and a
+stream that did not exist. For any other start it is known once the reader has reached the end of the stream. Until
+then, and with Redis 6.2, which has no such counter, the number of missed entries is unknown and may be 0.
 
-A stream that was deleted and begun anew counts from 0. Where that shows, the number is not known either. It shows by
-the counts, and, where the mark has none, by the entry that was read last: it is not there, and nothing was removed.
+A stream that was deleted and started again counts from 0. If this is detected, the number is unknown, too. The counts
+show it. If the mark has no count, the last read entry shows it: it is missing although nothing was removed.
 
-A stream that ends before the reader's place has lost entries that he has read: Redis came back empty or older.
+If a stream ends before the reader's place, it has lost entries that were read: Redis came back empty or older.
 """
 
 from typing import Any, Literal
@@ -24,7 +24,7 @@ from tickfleet.reading.position import BEGINNING, LAST_OF_A_MS, Mark, id_order
 
 
 class StreamFacts(Struct, frozen=True):
-    """What XINFO STREAM says. ``first_id`` is None where nothing is in it, ``added`` where Redis does not count."""
+    """Facts from XINFO STREAM. ``first_id`` is None if the stream is empty, ``added`` if Redis does not count."""
 
     length: int
     last_id: str
@@ -33,7 +33,7 @@ class StreamFacts(Struct, frozen=True):
 
     @property
     def removed(self) -> int | None:
-        """Entries that were in it and are no more."""
+        """How many entries were removed from it."""
         return None if self.added is None else self.added - self.length
 
 
@@ -50,10 +50,10 @@ class Loss(Struct, frozen=True):
 
 
 class Rewind(Struct, frozen=True):
-    """Entries that were read and are not in the stream any more, as it ends before them.
+    """Entries that were read and that the stream no longer has: it ends before them.
 
     Attributes:
-        end_id: The last entry that is there; ``0-0`` where there is none.
+        end_id: The last entry that is there; ``0-0`` if there is none.
         count: How many are gone; None: not known.
     """
 
@@ -71,7 +71,7 @@ def read_facts(reply: list[Any]) -> StreamFacts:
 
 
 def is_whole(mark: Mark, read: int, facts: StreamFacts) -> bool:
-    """Whether ``read`` entries that were read behind a mark surely are the next ones.
+    """Whether ``read`` entries, read behind a mark, are certainly the next ones.
 
     Args:
         mark: Where the reader stood.
@@ -88,7 +88,7 @@ def is_whole(mark: Mark, read: int, facts: StreamFacts) -> bool:
 
 
 def loss(mark: Mark, facts: StreamFacts) -> Loss | None:
-    """What was removed between a mark and the oldest entry that is there."""
+    """The entries removed between a mark and the oldest entry of the stream."""
     if not _is_behind(mark, facts):
         return None
     if facts.removed is None:
@@ -103,7 +103,7 @@ def loss(mark: Mark, facts: StreamFacts) -> Loss | None:
 
 
 def rewind(mark: Mark, facts: StreamFacts | None) -> Rewind | None:
-    """What of the entries up to a mark the stream has lost at its end; ``facts`` None: it is not there at all."""
+    """The entries up to a mark that the stream has lost at its end; ``facts`` None: the stream does not exist."""
     if mark.id == BEGINNING:
         return None
     if facts is None:
@@ -117,12 +117,12 @@ def rewind(mark: Mark, facts: StreamFacts | None) -> Rewind | None:
 
 
 def passed_loss(mark: Mark, facts: StreamFacts) -> Mark:
-    """The mark once ``loss`` has been told: all that is there is behind it, where that is so."""
+    """The mark after ``loss`` was reported: all removed entries count as passed."""
     return Mark(mark.id, facts.removed, item=mark.item) if _is_behind(mark, facts) else mark
 
 
 def advanced(mark: Mark, read: int, last_id: str, facts: StreamFacts | None) -> Mark:
-    """The mark after ``read`` entries, the last of them ``last_id``; ``facts`` are those of a moment after that."""
+    """The mark after ``read`` more entries, the last one ``last_id``; ``facts`` are from some moment after the read."""
     if facts is not None and facts.last_id == last_id:
         return Mark(last_id, facts.added)
     if mark.added is None or (facts is not None and facts.added is not None and facts.added < mark.added + read):
@@ -131,18 +131,18 @@ def advanced(mark: Mark, read: int, last_id: str, facts: StreamFacts | None) -> 
 
 
 def unread(mark: Mark, facts: StreamFacts) -> int | None:
-    """How many entries are there that were not read yet; None: not known."""
+    """How many entries of the stream are not read yet; None: not known."""
     if mark.added is None or facts.added is None:
         return None
     return max(facts.added - mark.added, 0)
 
 
 def _is_of_an_entry(mark: Mark) -> bool:
-    """Whether a mark surely is the place of an entry, not the beginning, or one that was chosen (a group: a time)."""
+    """Whether a mark is certainly the place of an entry: neither the beginning nor a chosen place (a group: a time)."""
     place = id_order(mark.id)
     return not mark.chosen and place != id_order(BEGINNING) and place[1] != LAST_OF_A_MS
 
 
 def _is_behind(mark: Mark, facts: StreamFacts) -> bool:
-    """Whether the oldest entry that is there lies behind the mark, so that some before it may have been removed."""
+    """Whether the oldest entry of the stream is behind the mark, so that earlier ones may have been removed."""
     return facts.first_id is not None and id_order(facts.first_id) > id_order(mark.id)

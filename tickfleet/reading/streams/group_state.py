@@ -1,4 +1,4 @@
-"""What Redis says of a consumer group, and what follows from it. Pure."""
+"""Reads what Redis says about a consumer group, and decides what follows from it. Pure."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,7 +9,7 @@ from tickfleet.reading.position import BEGINNING, LAST_OF_A_MS, Mark, id_order
 
 
 class Pending(Struct, frozen=True):
-    """An entry that was delivered and is not done. ``deliveries`` is how often it was."""
+    """An entry that was delivered and is not done. ``deliveries`` says how often it was delivered."""
 
     id: str
     consumer: str
@@ -23,10 +23,10 @@ def read_pending(reply: Sequence[Any]) -> list[Pending]:
 
 
 def next_run(pending: Sequence[Pending]) -> list[Pending]:
-    """Which of the entries that somebody left behind to hand out together, from the first on.
+    """The left-behind entries to deliver together, beginning with the first one.
 
-    A batch that failed once is handed out whole. Of one that failed again nobody knows which entry did it, so from then
-    on each goes alone: the one at fault cannot drag the others along to the dead letters.
+    A batch that failed once is delivered whole again. If it fails again, nobody knows which entry is the cause. From
+    then on each entry goes alone, so that the bad entry cannot take the others along to the dead letters.
     """
     if not pending or pending[0].deliveries > 1:
         return [*pending[:1]]
@@ -35,7 +35,7 @@ def next_run(pending: Sequence[Pending]) -> list[Pending]:
 
 
 def group_mark(groups: Sequence[Sequence[Any]], group: str) -> Mark | None:
-    """Up to where a group has been handed out, from the answer to XINFO GROUPS; None where there is no such group."""
+    """Up to where a group's entries were delivered, from the answer to XINFO GROUPS; None if there is no such group."""
     for row in groups:
         said = dict(zip(row[::2], row[1::2], strict=True))
         if said["name"] == group:
@@ -44,11 +44,11 @@ def group_mark(groups: Sequence[Sequence[Any]], group: str) -> Mark | None:
 
 
 def done_up_to(delivered: Mark, first_pending: str | None) -> str:
-    """The id up to which a group is done with all.
+    """The id up to which a group has done all entries.
 
     Args:
-        delivered: Up to where it had been handed out at some moment.
-        first_pending: The first entry that was pending at a later one.
+        delivered: The last delivered id at some moment.
+        first_pending: The first entry that was pending at a later moment.
     """
     return delivered.id if first_pending is None else min(delivered.id, id_before(first_pending), key=id_order)
 

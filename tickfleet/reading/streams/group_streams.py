@@ -1,4 +1,4 @@
-"""The streams of a consumer group: the group is made in each, and made again where it is gone."""
+"""The streams of a consumer group: creates the group in each stream, and again if it is gone."""
 
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
@@ -55,10 +55,10 @@ class GroupStreams:
         self._note_at_s = 0.0
 
     async def take_up(self, pipe: RedisPipe) -> list[StreamName]:
-        """Look for streams where that is due, and see that the group is in each; those that are new.
+        """Look for streams if it is due, and ensure that each has the group; returns the new streams.
 
         Raises:
-            RedisUnreachableError: It will be looked again at once.
+            RedisUnreachableError: The search failed; the next call repeats it at once.
         """
         if not self._discovery.due:
             return []
@@ -81,13 +81,13 @@ class GroupStreams:
         return taken
 
     async def _first_mark(self, pipe: RedisPipe, name: StreamName, facts: StreamFacts) -> Mark:
-        """Where a group begins that is not there: where it was before, if it ever was, else where it was asked to."""
+        """Where a missing group begins: at its place from before if it existed, else at the requested start."""
         done = await self._known_done(pipe, name)
         start = self._discovery.start_of(name) if done == BEGINNING else Position({name: Mark(done)})
         return first_mark(name, start, facts)
 
     async def restore(self, pipe: RedisPipe) -> None:
-        """The group, or a stream, is gone somewhere: make the group again where it was done with all."""
+        """The group or a stream is gone: create the group again at the place up to which all is done."""
         for name in [*self.names.values()]:
             mark = Mark(await self._known_done(pipe, name))
             (reply,) = await pipe.execute([xinfo(name.key)])
@@ -97,12 +97,12 @@ class GroupStreams:
                 self._await(name, mark)
 
     def _await(self, name: StreamName, mark: Mark) -> None:
-        """It is not there: when it comes, begin behind the mark."""
+        """The stream does not exist: when it appears, begin behind the mark."""
         self._discovery.give_back(name, Position({name: mark}))
         self.absent |= self._named & {name}
 
     async def _make(self, pipe: RedisPipe, name: StreamName, mark: Mark, facts: StreamFacts) -> bool:
-        """See that the group is in a stream; where it has to be made, it begins behind the mark."""
+        """Ensure that a stream has the group; a new group begins behind the mark."""
         counted = ("ENTRIESREAD", mark.added) if mark.added is not None and facts.added is not None else ()
         (reply,) = await pipe.execute([pack_command(("XGROUP", "CREATE", name.key, self._group, mark.id, *counted))])
         if is_group_there(reply):
@@ -118,12 +118,12 @@ class GroupStreams:
     async def rewound(
         self, pipe: RedisPipe, name: StreamName, facts: StreamFacts | None, group: Mark | None
     ) -> tuple[str, Rewind] | None:
-        """Whether a stream ends before what this member has got of it: that place, and what it has lost; told once.
+        """Where a stream ends before this member's place: that place, and what was lost; reported once.
 
-        The group then continues after what all its members are known to have done.
+        The group then continues behind the entries that all its members are known to have done.
 
         Raises:
-            RedisUnreachableError: It will be looked at again.
+            RedisUnreachableError: It could not be checked; the next call tries again.
         """
         place = self._handed.get(name)
         if place is None or facts is None:
@@ -143,7 +143,7 @@ class GroupStreams:
         return place.id, found
 
     def handed_out(self, name: StreamName, last_id: str) -> None:
-        """This member has got the entries of a stream up to that one."""
+        """This member has received the entries of a stream up to this one."""
         known = self._handed.get(name, Mark(BEGINNING))
         if id_order(last_id) > id_order(known.id):
             self._handed[name] = Mark(last_id, known.added)
@@ -160,7 +160,7 @@ class GroupStreams:
             self._forget_first(name, known)
 
     def _forget_first(self, name: StreamName, known: OrderedDict[str, None]) -> tuple[int, int] | None:
-        """Forget what this member did first; if that was a trade, its time (ms) and number."""
+        """Forget the first entry that this member did; returns its time (ms) and number if it was a trade."""
         entry_id, _ = known.popitem(last=False)
         place = numbered(entry_id) if name.data_type is DataType.TRADE else None
         if place is not None:
@@ -168,24 +168,24 @@ class GroupStreams:
         return place
 
     def _all_did(self, name: StreamName, place: tuple[int, int] | None) -> None:
-        """All are done with the trades up to this one."""
+        """All members have done the trades up to this one."""
         if place is not None and place[1] > self._last_trade.get(name, (0, 0))[1]:
             self._last_trade[name] = place
 
     def done_trades(self, name: StreamName, number: int) -> Iterator[tuple[int, int]]:
-        """Trades that are known to be done, by time (ms) and number: the last of all, and the one of that number."""
+        """Trades known to be done, by time (ms) and number: the last that all have done, and ours with this number."""
         if name in self._last_trade:
             yield self._last_trade[name]
         if (ms := self._done_numbers.get(name, {}).get(number)) is not None:
             yield ms, number
 
     def numbered_anew(self, name: StreamName) -> None:
-        """The exchange numbers its trades anew: the old numbers say nothing of them."""
+        """The exchange began a new numbering: the old numbers tell nothing about new trades."""
         self._last_trade.pop(name, None)
         self._done_numbers.pop(name, None)
 
     def is_done(self, name: StreamName, entry_id: str) -> bool:
-        """Whether an entry, which an older Redis hands out again, is known to be done."""
+        """Whether an entry that Redis delivers again, after it came back with older data, is known to be done."""
         return self._below(name, entry_id) or entry_id in self._confirmed.get(name, ())
 
     def _below(self, name: StreamName, entry_id: str) -> bool:
@@ -194,10 +194,10 @@ class GroupStreams:
     # --- up to where all is done ---------------------------------------------------------------------------------
 
     async def note_done(self, pipe: RedisPipe) -> None:
-        """Note beside each stream up to where the group is done with all, where that is due.
+        """Save beside each stream up to where the group has done all entries, if it is due.
 
         Raises:
-            RedisUnreachableError: It is still due.
+            RedisUnreachableError: It was not saved; it is still due.
         """
         now_s = self._clock.monotonic_s()
         if now_s < self._note_at_s:
@@ -232,7 +232,7 @@ class GroupStreams:
                     self._all_did(name, numbered(self._done[name]))
 
     async def _known_done(self, pipe: RedisPipe, name: StreamName) -> str:
-        """The highest id that this process or another one knows to be done."""
+        """The highest id up to which this process, or another one, knows all to be done."""
         command = pack_command(("HGET", keys.acknowledged(name.collector, self._group), name.key))
         noted = accepted(*await pipe.execute([command]))
         done = max(noted or BEGINNING, self._done.get(name, BEGINNING), key=id_order)

@@ -1,4 +1,4 @@
-"""Which streams a reader has not taken up yet, and where it will begin in each."""
+"""The streams that a reader has found but not begun to read, and where to begin in each."""
 
 from tickfleet._util.clock import Clock
 from tickfleet.reading.position import BEGINNING, Mark, Position
@@ -16,11 +16,11 @@ NO_STREAM = "cannot be read: its key holds something that is no stream"
 
 
 class NewStreams:
-    """Looks for streams now and then; those that are found wait until they are taken up.
+    """Looks for streams now and then; found streams wait until the reader begins with them.
 
     Args:
         selection: What to look for.
-        start: Where to begin in the streams that are there at first.
+        start: Where to begin in the streams that exist at first.
         clock: The time.
     """
 
@@ -39,7 +39,7 @@ class NewStreams:
         return self._next_s is None or self._clock.monotonic_s() >= self._next_s
 
     async def waiting(self, pipe: RedisPipe) -> list[StreamName]:
-        """Look for streams; all that wait to be taken up. Call ``looked`` once they have been dealt with.
+        """Look for streams; returns all waiting ones. Call ``looked`` after handling them.
 
         Raises:
             RedisUnreachableError: Redis does not answer, or refuses.
@@ -50,7 +50,7 @@ class NewStreams:
         return sorted(self._waiting, key=str)
 
     def looked(self) -> None:
-        """It is due again in ``DISCOVER_EVERY_S``; what is found from now on has appeared meanwhile."""
+        """Look again in ``DISCOVER_EVERY_S``; streams found from now on are new since the start."""
         self._next_s = self._clock.monotonic_s() + DISCOVER_EVERY_S
 
     def start_of(self, name: StreamName) -> Start:
@@ -58,23 +58,23 @@ class NewStreams:
         return self._waiting[name]
 
     def warn(self, name: StreamName, what: str) -> None:
-        """Log why a stream cannot be read now: once, until it was taken up."""
+        """Log once why a stream cannot be read now; logs again only after the stream was read."""
         if (name, what) not in self._told:
             self._told.add((name, what))
             LOGGER.warning("%s %s", name, what)
 
     def note_taken(self, name: StreamName) -> None:
-        """It waits no more."""
+        """The stream no longer waits."""
         self._told -= {(name, NOT_THERE), (name, NO_STREAM)}
         del self._waiting[name]
         self._taken.add(name)
 
     def give_back(self, name: StreamName, start: Start) -> None:
-        """It cannot be read now, or is not there: it waits, and will begin at ``start``."""
+        """The stream cannot be read now, or does not exist: it waits, and will begin at ``start``."""
         self._taken.discard(name)
         self._waiting[name] = start
 
 
 def whole(name: StreamName) -> Position:
-    """The start of a stream that appears later: all that ever was in it is new."""
+    """The start of a stream that appears later: all its entries are new."""
     return Position({name: Mark(BEGINNING, 0)})

@@ -1,4 +1,4 @@
-"""A connection for questions, and for commands that may be carried out twice: it asks until Redis has answered."""
+"""A connection for queries, and for commands that may run twice: it retries until Redis has answered."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 
 class RetryingPipe:
-    """Not safe for concurrent use. While Redis is away it waits, for ever; cancel it to end that.
+    """Not safe for concurrent use. While Redis is away it waits without limit; cancel the call to end the wait.
 
     Args:
         redis: Address of Redis; else ``TICKFLEET_REDIS_URL``, else this machine.
@@ -31,7 +31,7 @@ class RetryingPipe:
         self._perseverance = RetryState(SystemClock(), inf)
 
     async def do(self, work: Callable[[RedisPipe], Awaitable[T]]) -> T:
-        """Do some work on the connection, from its beginning whenever Redis fails meanwhile."""
+        """Run some work on the connection; if Redis fails meanwhile, run it again from its beginning."""
         while True:
             try:
                 await self._pipe.connect()
@@ -53,7 +53,7 @@ class RetryingPipe:
     async def streams(
         self, collectors: str | Iterable[str], data_types: str | DataType | Iterable[str | DataType]
     ) -> set[StreamName]:
-        """The streams that there are now, of those that a ``Subscriber`` with these arguments would read.
+        """The streams that exist now and that a ``Subscriber`` with these arguments would read.
 
         Raises:
             InvalidConfigurationError: Something is misspelt.

@@ -8,8 +8,8 @@
 | a ``datetime``, or a time as text (``10m``: so long ago) | with the first entry of that time or later |
 | a ``Position`` | behind it; streams that it does not know with their oldest entry |
 
-Times as text are those of ``tickfleet._util.times``. A stream that appears later, or is not there yet, is read from its
-beginning: all in it is new.
+See ``tickfleet._util.times`` for times as text. A stream that appears later, or does not exist yet, is read from its
+beginning: all its entries are new.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -29,11 +29,11 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def check_start(start: Start, now_ns: int | None = None) -> Start:
-    """The start, if it is one; a time as text becomes a ``datetime``.
+    """The checked start; a time as text becomes a ``datetime``.
 
     Args:
         start: What was asked for.
-        now_ns: From when on ``10m`` is reckoned; else now.
+        now_ns: The time from which ``10m`` counts back; else now.
 
     Raises:
         InvalidConfigurationError: It is none.
@@ -56,7 +56,7 @@ def check_start(start: Start, now_ns: int | None = None) -> Start:
 
 
 def _is_id(text: str) -> bool:
-    """Redis itself takes a number alone for an id, too; from a person, 5 may be anything."""
+    """Whether a text is a full id. Redis also accepts a bare number, but from a person a 5 may mean anything."""
     try:
         parts = id_order(text.strip())
     except ValueError:
@@ -70,7 +70,7 @@ def first_mark(name: StreamName, start: Start, facts: StreamFacts | None) -> Mar
     Args:
         name: The stream.
         start: What was asked for.
-        facts: The stream as it is; None where it is not there.
+        facts: The stream as it is; None if it does not exist.
     """
     if isinstance(start, Position):
         known = start.marks.get(name)
@@ -83,7 +83,7 @@ def first_mark(name: StreamName, start: Start, facts: StreamFacts | None) -> Mar
 
 
 def _still_true(mark: Mark, facts: StreamFacts | None) -> Mark:
-    """The mark, with what the stream as it is tells of it."""
+    """The mark, corrected by the present facts of the stream."""
     if facts is None or id_order(mark.id) < id_order(facts.last_id):
         return mark
     if id_order(mark.id) == id_order(facts.last_id):
@@ -94,6 +94,6 @@ def _still_true(mark: Mark, facts: StreamFacts | None) -> Mark:
 
 
 def _id_before(time: datetime) -> str:
-    """The highest id before those of a time. Ids have ms; what is asked for with µs begins with its millisecond."""
+    """The highest id before a time. Ids have ms, so a time with µs begins with its millisecond."""
     ms = (time - _EPOCH) // timedelta(milliseconds=1)
     return f"{ms - 1}-{LAST_OF_A_MS}"

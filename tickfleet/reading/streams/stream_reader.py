@@ -1,7 +1,7 @@
-"""Reads streams: the next entries of each, never one twice, and what was removed before it could be read.
+"""Reads streams: the next entries of each, never one twice, and which were removed before they could be read.
 
-After each XREAD the streams that brought something are looked at (XINFO). That is later, so it can only prove that
-nothing was removed; where it does not, what was read is dropped and read again together with XINFO in one transaction.
+After each XREAD it sends XINFO for the streams that had entries. XINFO comes later, so it can prove only that nothing
+was removed. If it does not prove this, the entries are dropped and read again, together with XINFO in one transaction.
 """
 
 import asyncio
@@ -37,13 +37,13 @@ class RawChunk(Struct, frozen=True):
     """What was read of one stream.
 
     Attributes:
-        raw: Entries as Redis gives them: id, and names and values in turn.
+        raw: Entries as Redis returns them: id, and names and values in turn.
         origin: Where the reader stood.
         before: The same, with what was lost before the first entry counted in.
         after: Behind the last entry.
-        loss: What was removed before the first entry.
+        loss: Entries removed before the first entry.
         unread: How many entries there are behind the last one; None: not known.
-        rewind: What the stream has lost at its end; then there is no entry.
+        rewind: Entries that the stream has lost at its end; then ``raw`` is empty.
     """
 
     name: StreamName
@@ -57,14 +57,14 @@ class RawChunk(Struct, frozen=True):
 
 
 class StreamReader:
-    """Is somewhere in each stream and reads on from there; opens its connection when it needs one.
+    """Keeps a place in each stream and reads on from there; opens its connection when needed.
 
     Args:
         config: Where Redis is.
         selection: Which streams.
         start: Where to begin in each.
         clock: The time.
-        at_once: How many entries to read in one go, of all streams together; None: by their size.
+        at_once: How many entries to read at a time, from all streams together; None: depends on their size.
     """
 
     def __init__(
@@ -86,7 +86,7 @@ class StreamReader:
         await self._pipe.close()
 
     async def read(self, wait_s: float) -> list[RawChunk]:
-        """The next entries of all streams that have some; waits about ``wait_s`` for the first one.
+        """The next entries of all streams that have new ones; waits about ``wait_s`` for the first entry.
 
         Cancel safety: a cancelled call has read nothing; the connection is closed.
 
@@ -114,7 +114,7 @@ class StreamReader:
         return chunks
 
     async def _look_back(self) -> None:
-        """After Redis was away: does each stream still hold what was read of it?"""
+        """After Redis was away: check that each stream still has the entries that were read."""
         names = [*self._keys.values()]
         replies = await self._pipe.execute([xinfo(name.key) for name in names]) if names else []
         for name, reply in zip(names, replies, strict=True):
@@ -122,7 +122,7 @@ class StreamReader:
                 self._check_end(name, self.marks[name], facts_of(reply))
 
     def _check_end(self, name: StreamName, mark: Mark, facts: StreamFacts | None) -> None:
-        """Have it told, once, where a stream ends before what was read of it."""
+        """Report, once, each stream that ends before the reader's place."""
         found = cursor.rewind(mark, facts)
         if found is None:
             return
@@ -170,7 +170,7 @@ class StreamReader:
     # --- which streams there are ---------------------------------------------------------------------------------
 
     async def _take_up(self) -> None:
-        """Begin with the streams that wait for it, except where a key holds something else."""
+        """Begin with the waiting streams, except those whose keys hold something else."""
         if not self._discovery.due:
             return
         names = await self._discovery.waiting(self._pipe)
@@ -193,7 +193,7 @@ class StreamReader:
         self._discovery.looked()
 
     async def _put_aside(self) -> None:
-        """Some key holds something else now, and Redis does not say which: go on with the others."""
+        """Some key no longer holds a stream, and Redis does not say which: find it, and continue with the others."""
         keys = list(self._keys)
         replies = await self._pipe.execute([pack_command(("XLEN", key)) for key in keys])
         for key, reply in zip(keys, replies, strict=True):

@@ -1,4 +1,4 @@
-"""Arrow tables and Parquet files of what was read; needs ``pyarrow``, the extra ``parquet``. No other file knows it.
+"""Arrow tables and Parquet files of entries; needs ``pyarrow`` (extra ``parquet``). No other file uses pyarrow.
 
     from tickfleet.reading.tables.arrow import ParquetFile, schema, table
 
@@ -11,7 +11,7 @@ The columns are those of ``tickfleet.reading.tables.layout``. Times are ``timest
 | decimals | type |
 | --- | --- |
 | ``text`` | ``string``: the exchange's own digits |
-| ``decimal`` | ``decimal128(38, 18)``: exact, and to be reckoned with; what does not fit is an error |
+| ``decimal`` | ``decimal128(38, 18)``: exact, for calculations; a number that does not fit is an error |
 | ``float`` | ``double``: fast, and rounded |
 """
 
@@ -45,7 +45,7 @@ def _arrow() -> Any:
 def to_arrow(columns: Mapping[str, Any]) -> Any:
     """``tickfleet.reading.tables.columns`` as a ``pyarrow.Table``.
 
-    Tables of one kind of event have one schema, also where a column holds nothing.
+    All tables of one event class have the same schema, even if a column is empty.
 
     Raises:
         ModuleNotFoundError: pyarrow is not installed.
@@ -78,11 +78,11 @@ def schema(kind: DataType, *, decimals: Decimals = "text") -> Any:
 
 
 def table(entries: Sequence[Entry], kind: DataType, *, decimals: Decimals = "text") -> Any:
-    """Entries of streams of one data type, all of them, as a ``pyarrow.Table`` of that ``schema``.
+    """All entries of streams of one data type as a ``pyarrow.Table`` with that ``schema``.
 
     Raises:
         ModuleNotFoundError: pyarrow is not installed.
-        ValueError: A decimal cannot be held in this way, or a number is beyond 64 bits.
+        ValueError: A decimal does not fit the chosen type, or a number needs more than 64 bits.
     """
     arrow = _arrow()
     columns = stream_columns(entries, kind)
@@ -108,12 +108,12 @@ def _array(arrow: Any, name: str, values: list[Any], decimals: Decimals) -> Any:
 
 
 def _decimal_array(arrow: Any, values: list[str | None], kind: Any) -> Any:
-    """Numbers from their texts, by Arrow itself: it refuses what would be rounded where ``kind`` is a decimal."""
+    """Numbers from texts, converted by Arrow: if ``kind`` is a decimal, it refuses to round."""
     return arrow.array(values, type=arrow.string()).cast(kind)
 
 
 def _levels_array(arrow: Any, values: list[list[Level] | None], kind: Any, decimals: Decimals) -> Any:
-    """All levels one after the other, and where each list begins: some times faster than object by object."""
+    """All levels in one array, and the offset of each list: several times faster than object by object."""
     levels, starts = list[Level](), list[int | None]()
     for value in values:
         starts.append(None if value is None else len(levels))
@@ -130,7 +130,7 @@ class ParquetFile:
     """A Parquet file (zstd) that grows by row groups; ``with``. A file that was not closed cannot be read.
 
     Args:
-        path: Where; what is there is overwritten.
+        path: Where to write; an existing file is overwritten.
         kind: The data type of the streams.
         decimals: See the module.
 

@@ -1,8 +1,8 @@
-"""Entries as columns, and columns as the tables of pandas or polars, where one of those is installed.
+"""Entries as columns, and columns as pandas or polars tables, if pandas or polars is installed.
 
-Decimals stay text, with the exchange's own digits, unless floats are asked for. Times are ns since the epoch in columns
-and time stamps in tables. Levels of a book are one JSON text per side, as in the stream.
-For Arrow and Parquet see ``tickfleet.reading.tables.arrow``.
+Decimals stay text, with the exchange's own digits, unless you ask for floats. Times are ns since the epoch in columns,
+and time stamps in tables. Book levels are one JSON text per side, as in the stream. For Arrow and Parquet see
+``tickfleet.reading.tables.arrow``.
 """
 
 from array import array
@@ -24,15 +24,15 @@ Columns = dict[str, "list[Any] | array[float]"]
 def columns(
     entries: Iterable[Entry], kind: type[Event | Missed], *, decimals: Literal["text", "float"] = "text"
 ) -> Columns:
-    """The entries of one kind, the others are passed over.
+    """The entries of one event class as columns; other entries are skipped.
 
     Args:
-        entries: As handed out, e.g. those of a batch.
+        entries: Entries from a reader, e.g. of a batch.
         kind: The class of the events, e.g. ``Trade``.
-        decimals: ``float``: prices and sizes as an array of doubles, NaN where the exchange said nothing.
+        decimals: ``float``: prices and sizes as an array of doubles, NaN if the exchange gave none.
 
     Raises:
-        ValueError: A decimal that should be a float is none.
+        ValueError: A decimal cannot be converted to a float.
     """
     wanted = [entry for entry in entries if type(entry.event) is kind]
     events = [entry.event for entry in wanted]
@@ -47,7 +47,7 @@ def columns(
 
 
 def _collectors(entries: list[Entry]) -> list[str]:
-    """Their collectors; entries of one stream come together, so its name is made once for them."""
+    """The collectors of the entries. Entries of one stream come together, so its name is made once for all of them."""
     names: list[str] = []
     stream, name = None, ""
     for entry in entries:
@@ -103,7 +103,7 @@ def to_polars(table: Mapping[str, Any]) -> Any:
 
 
 def kind_of(name: str, values: Any) -> str:
-    """What a column holds: by its name, so that it does not depend on what happens to stand in it."""
+    """The kind of a column, from its name, so that it does not depend on the column's values."""
     if name in TIMES:
         return "time"
     if isinstance(values, array):

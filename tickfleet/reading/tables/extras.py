@@ -1,4 +1,4 @@
-"""Libraries that come with an extra of this one: loaded when they are first needed, or a line says what to install."""
+"""Optional libraries (extras), loaded at first use; if one is missing, a message says what to install."""
 
 import importlib
 from typing import Any

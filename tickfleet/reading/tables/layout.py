@@ -1,9 +1,9 @@
-"""A stream as one table: which columns it has, and what is in them. Pure.
+"""A stream as one table: its columns and their content. Pure.
 
-Every entry is a row, in the order of the stream; ``type`` says which fields it has, the others are empty. So what the
-collector says of its data (``gap``, ``feed_status``) is in its place between the data, and a table cannot be taken
-for whole that is not. ``missed`` is what the reader says: entries that retention had removed before they were read.
-So is ``rewound``: here Redis came back older; the rows before it stay, and what comes again of them has no second row.
+Every entry is a row, in the order of the stream; ``type`` says which fields it has, the other columns are empty.
+``gap`` and ``feed_status`` from the collector are at their places between the data, so an incomplete table never looks
+complete. The reader itself adds two types. ``missed``: retention had removed entries before they were read.
+``rewound``: Redis came back with older data; the rows before it stay, and repeated entries have no second row.
 
 | columns | of |
 | --- | --- |
@@ -12,10 +12,10 @@ So is ``rewound``: here Redis came back older; the rows before it stay, and what
 | ``reason`` | ``book_snapshot``, ``gap``, ``feed_status``, ``missed`` |
 | ``state`` | ``feed_status`` |
 | ``from_id to_id from_ts to_ts`` | ``gap`` |
-| ``missed`` | ``missed``: how many entries, empty where that is not known; its ``entry_id`` is that of the row before |
+| ``missed`` | ``missed``: how many entries, empty if unknown; its ``entry_id`` is that of the row before |
 
-``entry_id`` is unique among the rows of a stream that are neither ``missed`` nor ``rewound``. An entry that this
-version cannot read is ``unreadable``, where a reader asks for those (``Chunk.whole``), and has no fields at all.
+``entry_id`` is unique among all rows of a stream except ``missed`` and ``rewound``. If a reader asks for them
+(``Chunk.whole``), entries that this version cannot read have the type ``unreadable`` and no fields at all.
 """
 
 from collections.abc import Sequence
@@ -44,7 +44,7 @@ def names(kind: DataType) -> tuple[str, ...]:
 def stream_columns(entries: Sequence[Entry], kind: DataType) -> dict[str, list[Any]]:
     """The entries of streams of one data type as columns.
 
-    Decimals are text, times integers (ns since the epoch), levels as in the event, and None where there is nothing.
+    Decimals are text, times integers (ns since the epoch), levels as in the event; None if a value is missing.
     """
     return {name: _column(name, entries) for name in names(kind)}
 

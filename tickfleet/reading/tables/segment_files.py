@@ -1,12 +1,12 @@
-"""Files of a stream's entries whose names say which: written by a reader that may be killed, each entry in one of them.
+"""Files of a stream's entries, with their ids in the file names. Each entry is in one file, also after a kill.
 
     root/okx/BTC-USDT/trade/2026-01-01/1767225600012-7_1767225899871-512.parquet
 
-A file gets its name, that of its first and its last entry, once it is whole and on the disk. So **the names are the
-position**: a new reader continues after the newest, and what the one before had not finished is read again.
+A file is named after its first and its last entry, and gets this name once it is complete and on the disk. So **the
+names are the position**: a new reader continues after the newest file, and reads entries of an unfinished file again.
 
-The day is that of the entries' ids in UTC. Ids never go back, as ``ts_event`` may, so neither files nor days of a
-stream overlap; a trade of the seconds around midnight may stand in the day beside that of its ``ts_event``.
+The day comes from the entries' ids, in UTC. Ids never go back (``ts_event`` may), so neither files nor days of a stream
+overlap. A trade within seconds of midnight may be in the day before or after that of its ``ts_event``.
 """
 
 import fcntl
@@ -24,15 +24,15 @@ _LAST_S = int(datetime(9999, 12, 31, tzinfo=UTC).timestamp())
 
 
 def day_of(entry_id: str) -> str:
-    """The UTC day of an id, ``2026-01-01``; what is later than all dates belongs to the last one."""
+    """The UTC day of an id, ``2026-01-01``; a time beyond the last possible date belongs to that date."""
     return datetime.fromtimestamp(min(id_order(entry_id)[0] // 1_000, _LAST_S), UTC).date().isoformat()
 
 
 class SegmentFiles:
-    """The files below a folder. One process at a time; what a killed one left unfinished is removed.
+    """The files below a folder. One process at a time; unfinished files of a killed process are removed.
 
     Args:
-        root: The folder; it is made where it is not there.
+        root: The folder; it is made if it does not exist.
         suffix: Of the files, e.g. ``.parquet``.
 
     Raises:
@@ -61,7 +61,7 @@ class SegmentFiles:
         """Behind the newest file of each stream.
 
         Raises:
-            InvalidConfigurationError: A file's name is none of ours: to begin anew in silence would repeat entries.
+            InvalidConfigurationError: A file has a foreign name: to start again silently would repeat entries.
         """
         read_to: dict[StreamName, Mark] = {}
         for folder in sorted(self._root.glob("*/*/*")):
@@ -81,7 +81,7 @@ class SegmentFiles:
         return self._unfinished / (_folder_of(name).replace("/", "_") + self._suffix)
 
     def finish(self, name: StreamName, first: str, last: str) -> Path:
-        """Bring the ``unfinished`` file to the disk and to its name; both ids are of one day.
+        """Sync the ``unfinished`` file to the disk and give it its name; both ids are of one day.
 
         Raises:
             OSError: It cannot be done.
@@ -91,7 +91,7 @@ class SegmentFiles:
         return path
 
     def close(self) -> None:
-        """Let another process have the folder."""
+        """Release the folder for other processes."""
         os.close(self._lock)
 
 
