@@ -1,4 +1,4 @@
-"""Batches of packed commands to Redis, their replies in order, in transactions that a newer writer can fence off."""
+"""Sends batches of packed commands to Redis, in transactions that a newer writer can fence off."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -31,17 +31,17 @@ Done = Callable[[list[Reply] | RedisUnreachableError | None], None]
 
 
 class Handover(Struct, frozen=True):
-    """What somebody needs who sends transactions by himself; see ``RedisPipe.handover``.
+    """All that other code needs to send transactions itself; see ``RedisPipe.handover``.
 
     Attributes:
         file: Descriptor of the socket.
         head: Comes before the commands of a transaction.
         tail: Comes behind them.
-        answer_head: What Redis answers to ``head``, as bytes. To each command it then answers ``+QUEUED``, and to all
-            of them at once with an array of their replies.
-        answer_tail: What it answers to the rest of ``tail`` while the fence is ours.
+        answer_head: What Redis answers to ``head``, as bytes. Then it answers ``+QUEUED`` to each command, and at the
+            end one array with all replies.
+        answer_tail: What Redis answers to the rest of ``tail`` while we hold the fence.
         listens: Whether the event loop reads.
-        listen: Have it read, or not.
+        listen: Turns this reading on or off.
         write: Send what the socket did not take at once.
     """
 
@@ -56,21 +56,21 @@ class Handover(Struct, frozen=True):
 
 
 class _KeysElsewhereError(RedisUnreachableError):
-    """Another node of the Cluster has our keys. The next connection leads to it where it is known."""
+    """Another node of the Cluster has our keys. The next connection goes there, if the node is known."""
 
 
 def _number(reply: Reply) -> int:
-    """What a key holds that should hold a number; 0 for anything else."""
+    """The number that a key holds; 0 for any other content."""
     return int(reply) if isinstance(reply, bytes) and reply.isdigit() and len(reply) <= _MOST_DIGITS else 0
 
 
 def _watch_commands(key: str) -> list[bytes]:
-    """Watch a key and look at it."""
+    """The commands that watch and read a key."""
     return [pack_command(("WATCH", key)), pack_command(("GET", key))]
 
 
 def _time_ms(reply: Reply) -> int:
-    """The answer to TIME, as ms since the epoch; 0 where it is refused."""
+    """The answer to TIME, as ms since the epoch; 0 if TIME is refused."""
     return int(reply[0]) * 1000 + int(reply[1]) // 1000 if isinstance(reply, list) else 0
 
 
@@ -82,7 +82,7 @@ class RedisPipe:
     Args:
         config: Where Redis is.
         text: Replies hold ``str``, for readers; else ``bytes``, which a fence needs.
-        route: The way there as another one has found it, for who connects again and again.
+        route: A route that another pipe has found, for callers that connect again and again.
     """
 
     def __init__(self, config: RedisConfig, *, text: bool = False, route: Route | None = None) -> None:
@@ -96,14 +96,14 @@ class RedisPipe:
         self._watching = False
 
     async def take_fence(self, key: str) -> int:
-        """Become the one writer: take the next number of ``key`` and carry out transactions only while it holds it.
+        """Become the only writer: take the next number of ``key``; transactions run only while the key has this number.
 
-        The key is watched, so a newer run that takes the next number makes the transaction fail that would have come
-        after it: there is no moment in which both write.
+        The key is watched. When a newer run takes the next number, our next transaction fails, so there is no moment in
+        which both write.
 
-        A number is above the one before it and not below the time of Redis' clock (ms since the epoch), so it is
-        higher than all earlier ones also where Redis has been restored to a state in which it held a lower number, or
-        none. A run that finds a lower number than its own is the newer one, and writes its own again.
+        A new number is above the last one and not below the time of Redis' clock (ms since the epoch). So it is higher
+        than all earlier numbers, even if Redis was restored to a state with a lower number or none. A run that finds a
+        number lower than its own is the newer run, and writes its own number again.
 
         Returns:
             The number.
@@ -129,7 +129,7 @@ class RedisPipe:
         return _number(replies[1])
 
     async def _set_watched(self, key: str, number: int) -> bool:
-        """Set a key that is being watched; False where somebody else wrote it meanwhile."""
+        """Set a watched key; False if another client wrote it meanwhile."""
         commands = [_MULTI, pack_command(("SET", key, number)), _EXEC]
         replies = await self.ask(commands)
         if isinstance(replies[-1], Exception):
@@ -138,11 +138,11 @@ class RedisPipe:
 
     @property
     def connected(self) -> bool:
-        """Whether there is a connection. One that broke stays one until ``close``: whoever uses it is to learn that."""
+        """Whether there is a connection. A broken one counts until ``close``, so that its user learns that it broke."""
         return self._line is not None
 
     async def connect(self) -> None:
-        """Open the connection where there is none.
+        """Open the connection if there is none.
 
         Raises:
             RedisUnreachableError: Nobody answers there, or it does not let us in.
@@ -151,10 +151,10 @@ class RedisPipe:
             self._line = await self._route.open()
 
     async def execute(self, commands: Sequence[bytes]) -> list[Reply]:
-        """Send packed commands in one write and return their replies; a refusal is a reply, not raised.
+        """Send packed commands in one write and return their replies; a refusal is returned as a reply, not raised.
 
-        Where a Cluster has their keys on another node, they are sent again there, unless there is a fence: who holds
-        one knows things of the server that it was taken from, and has to look again at another.
+        If another node of a Cluster has the keys, the commands are sent again there. With a fence they are not: what
+        its holder knows is true for one server only, and must be read again on another.
 
         Cancel safety: a cancelled call leaves the connection in the middle of a reply; close it then.
 
@@ -169,10 +169,10 @@ class RedisPipe:
         return await self.ask(commands)
 
     async def ask(self, commands: Sequence[bytes]) -> list[Reply]:
-        """As ``execute``, on this connection alone.
+        """As ``execute``, but only on this connection.
 
         Raises:
-            RedisUnreachableError: As there, or the keys are elsewhere.
+            RedisUnreachableError: As ``execute``, or the keys are on another node.
         """
         if self._line is None:
             self._line = await self._route.open()
@@ -191,7 +191,7 @@ class RedisPipe:
         return replies
 
     def _see_that_here_are(self, replies: Sequence[Reply], commands: Sequence[bytes]) -> None:
-        """Raises: _KeysElsewhereError: A node of a Cluster says that it does not have our keys."""
+        """Raise ``_KeysElsewhereError`` if a node of a Cluster says that it does not have our keys."""
         for reply in replies:
             if isinstance(reply, Refusal) and reply.code in ELSEWHERE:
                 raise self._refused(replies, commands)
@@ -228,13 +228,13 @@ class RedisPipe:
             self._watching = False  # somebody wrote the fence: look who
 
     def try_send(self, commands: Sequence[bytes], done: Done, *, deferred: bool = False) -> bool:
-        """Send a transaction now; False where that takes more than a write: then ``transaction`` does it.
+        """Send a transaction now; False if one write is not enough: then use ``transaction``.
 
         Args:
             commands: Packed.
-            done: Called from the event loop with the reply of each; or with ``None`` where nothing was done because
-                somebody wrote the fence, so that ``transaction`` must look who; or with the error that ``transaction``
-                would raise. Must not raise.
+            done: Called from the event loop, with one of: the reply of each command; ``None`` if nothing was done
+                because the fence was written, so that ``transaction`` must check by whom; the error that
+                ``transaction`` would raise. Must not raise.
             deferred: Nothing waits for the outcome, until ``read_now``; see ``RedisConnection``.
         """
         line = self._line
@@ -246,17 +246,17 @@ class RedisPipe:
         return True
 
     def read_now(self) -> None:
-        """Something waits for the outcome of a deferred transaction. ``done`` may be called at once."""
+        """Read the outcome of a deferred transaction, because something waits for it now. May call ``done`` at once."""
         if self._line is not None:
             self._line.read_now()
 
     @property
     def can_hand_over(self) -> bool:
-        """Whether the connection is one that somebody else can write to."""
+        """Whether other code can write to the connection."""
         return self._line is not None and self._line.can_hand_over
 
     def handover(self) -> Handover | None:
-        """What is needed to use the connection; None where ``try_send`` could not send now."""
+        """All that other code needs to use the connection; None if ``try_send`` could not send now."""
         line = self._line
         if line is None or not (line.idle and line.can_hand_over) or (self._fence is not None and not self._watching):
             return None
@@ -265,17 +265,17 @@ class RedisPipe:
         return Handover(line.file, _MULTI, tail, b"+OK\r\n", held, line.listens, line.listen, line.write)
 
     def hand_over(self, on_answer: Callable[[bytes], None], on_lost: Callable[[], None]) -> None:
-        """Let who has the handover send transactions until ``withdraw``."""
+        """Let the holder of the handover send transactions until ``withdraw``."""
         if self._line is not None:
             self._line.hand_over(on_answer, on_lost)
 
     def withdraw(self, said: bytes) -> None:
-        """The end of a handover, with no transaction under way; ``said`` is what Redis has said unasked."""
+        """End a handover with no transaction under way; ``said`` is what Redis has sent unasked."""
         if self._line is not None:
             self._line.withdraw(said)
 
     def withdraw_begun(self, commands: int, done: Done, said: bytes, asked_s: float, *, deferred: bool) -> None:
-        """The end of a handover with a transaction under way, which continues as if ``try_send`` had sent it.
+        """End a handover with a transaction under way; it continues as if ``try_send`` had sent it.
 
         Args:
             commands: How many it holds.
@@ -303,7 +303,7 @@ class RedisPipe:
             done(self._refused(outcome, (_MULTI, *commands)))
 
     async def _hold_fence(self) -> None:
-        """Watch the fence and see that it is still ours."""
+        """Watch the fence and check that it is still ours."""
         while self._fence is not None and not self._watching:
             key, number = self._fence
             held = await self._watch(key)
@@ -315,7 +315,7 @@ class RedisPipe:
                 self._watching = True
 
     def _refused(self, replies: Sequence[Reply], commands: Sequence[bytes]) -> RedisUnreachableError:
-        """EXEC itself only says that something went wrong before; the command that did says what."""
+        """The refusal that made EXEC fail: EXEC says only that an earlier command failed, that command says why."""
         at, cause = next(((n, reply) for n, reply in enumerate(replies) if isinstance(reply, Refusal)), (0, None))
         error = refused(self._address, cause, name_command(commands[at]) if at < len(commands) else "")
         if cause is not None:
@@ -325,13 +325,13 @@ class RedisPipe:
         return error
 
     def _translated(self, error: FleetError) -> RedisUnreachableError:
-        """What became of the connection, as those see it who use it."""
+        """The error for users of the connection."""
         translated = broken(self._address, error)
         translated.__cause__ = error
         return translated
 
     async def close(self) -> None:
-        """Drop the connection; what was sent and not answered is unknown."""
+        """Drop the connection; the outcome of unanswered commands is unknown."""
         self._watching = False
         line, self._line = self._line, None
         if line is not None:

@@ -1,4 +1,4 @@
-"""Where Redis is, checked on construction: as given, as the environment says, or on this machine."""
+"""The address of Redis, checked on construction: as given, from the environment, or this machine."""
 
 import os
 from collections.abc import Mapping
@@ -41,10 +41,10 @@ class MaxLen(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class RedisConfig(Struct, frozen=True, kw_only=True):
-    """Where Redis is. ``password`` is kept out of ``url``, so that the address may be shown.
+    """The address of Redis. ``url`` has no ``password``, so that it may be shown.
 
     Attributes:
-        password_file: The file of its own that the password was read from; empty where it came from elsewhere.
+        password_file: The file that the password was read from; empty if it came from elsewhere.
     """
 
     url: str = DEFAULT_REDIS_URL
@@ -69,7 +69,7 @@ RedisPlace = RedisConfig | str | None
 
 
 def redis_config(place: RedisPlace) -> RedisConfig:
-    """Where Redis is: as given, else ``TICKFLEET_REDIS_URL`` and ``TICKFLEET_REDIS_PASSWORD``, else this machine.
+    """The address of Redis: as given, else ``TICKFLEET_REDIS_URL`` and ``TICKFLEET_REDIS_PASSWORD``, else this machine.
 
     Raises:
         InvalidConfigurationError: It is not an address of Redis.

@@ -1,7 +1,7 @@
-"""One connection to Redis: bytes out, replies in, in order. Opens it in all the ways that an address can ask for.
+"""One connection to Redis: sends bytes, receives replies in order. Supports every kind of address.
 
-Without a client library: a collector writes batches that are packed already, and the ways through a client cost more
-CPU per entry, and more memory per process, than all the rest of a collector.
+It uses no client library: a collector writes batches that are already packed, and a client would cost more CPU per
+entry, and more memory per process, than all the rest of a collector.
 """
 
 import asyncio
@@ -36,11 +36,11 @@ NO_SENTINEL = "no Sentinel answers"
 
 
 class LineBrokenError(FleetError):
-    """The connection has ended, or Redis is silent; what was sent last may have been carried out or not.
+    """The connection has ended, or Redis is silent; the last commands may or may not have been executed.
 
     Attributes:
-        refusal: Where Redis did not take the connection at all, what it said of that (it has too many, or is in
-            protected mode): it says so before anything is asked, and closes.
+        refusal: Why Redis refused the whole connection (it has too many, or is in protected mode). It says so before
+            any command, and closes.
     """
 
     def __init__(self, message: str, refusal: Refusal | None = None) -> None:
@@ -53,14 +53,14 @@ Answered = Callable[[list[Reply] | FleetError], None]
 
 
 class RedisConnection(asyncio.Protocol):
-    """An open connection. One question at a time; a question that was cancelled leaves a line to be closed.
+    """An open connection. One question at a time; after a cancelled question the connection must be closed.
 
-    To be woken for an answer costs more CPU than everything else that is done for one entry. Where nothing waits for
-    it, a question can be deferred: its answer stays with the operating system until the next one, or ``DEFERRED_S``.
+    Waking up for an answer costs more CPU than all other work for an entry. If nothing waits for the answer, a question
+    can be deferred: the answer stays in the operating system until the next question, or for ``DEFERRED_S``.
 
     Args:
         text: See ``Replies``.
-        deferred: Whether questions can be: not so under TLS, where what arrives is not yet an answer.
+        deferred: Whether questions can be deferred. Not with TLS, where arriving bytes are not yet an answer.
     """
 
     def __init__(self, *, text: bool, deferred: bool = False) -> None:
@@ -93,7 +93,7 @@ class RedisConnection(asyncio.Protocol):
         Args:
             data: The commands.
             replies: How many they bring, at least one.
-            answered: Gets them, a refusal among them is a reply.
+            answered: Gets the replies; a refusal is a reply, too.
             deferred: Nothing waits for them, until ``read_now``.
         """
         self._await(replies, answered, self._loop.time(), deferred=deferred)
@@ -111,7 +111,7 @@ class RedisConnection(asyncio.Protocol):
             self._look_again = self._loop.call_later(DEFERRED_S, self._end_patience)
 
     def read_now(self) -> None:
-        """Something waits for the answer to a deferred question: take it where it is there, else be woken for it."""
+        """Something waits for the answer to a deferred question: read it if it has arrived, else wake up for it."""
         if not self._waits_patiently:
             return
         self._waits_patiently = False
@@ -130,7 +130,7 @@ class RedisConnection(asyncio.Protocol):
         return self._reads
 
     def listen(self, wanted: bool) -> None:
-        """Have the event loop read, or not."""
+        """Let the event loop read, or stop it."""
         if wanted is not self._reads:
             self._reads = wanted
             (self._transport.resume_reading if wanted else self._transport.pause_reading)()
@@ -140,7 +140,7 @@ class RedisConnection(asyncio.Protocol):
 
         Raises:
             LineBrokenError: The connection has ended, or nothing was heard for ``ANSWER_TIMEOUT_S``.
-            NotRedisError: Who answers there is no Redis.
+            NotRedisError: The server is not a Redis.
         """
         if self._broken is not None:
             raise self._broken
@@ -163,23 +163,23 @@ class RedisConnection(asyncio.Protocol):
 
     @property
     def can_hand_over(self) -> bool:
-        """Whether somebody else can write to it: not so under TLS, where what is written is not what is sent."""
+        """Whether other code can write to it. Not with TLS, which encrypts what is written."""
         return self._can_be_deferred
 
     def hand_over(self, on_answer: Callable[[bytes], None], on_lost: Callable[[], None]) -> None:
-        """Let somebody else ask and hear, by ``file`` and ``write``, until ``withdraw``.
+        """Let other code send and receive, by ``file`` and ``write``, until ``withdraw``.
 
-        Only where it ``can_hand_over`` and is ``idle``. Nobody watches meanwhile whether answers come: whoever hands it
-        over withdraws it now and then, as a collector does at each heartbeat.
+        Only if it ``can_hand_over`` and is ``idle``. Meanwhile nobody checks whether answers come. So the caller must
+        withdraw it now and then, as a collector does at each heartbeat.
 
         Args:
-            on_answer: Gets what comes while ``listen`` is on; else the holder reads it himself.
+            on_answer: Gets incoming bytes while ``listen`` is on; else the holder reads them itself.
             on_lost: Called when the connection has ended.
         """
         self._holder, self.idle = (on_answer, on_lost), False
 
     def withdraw(self, said: bytes) -> None:
-        """The end of a handover, with no question under way; ``said`` is what came without one."""
+        """End a handover with no question under way; ``said`` is what came unasked."""
         self._holder, self.idle = None, self._broken is None
         if said:
             self.data_received(said)
@@ -187,7 +187,7 @@ class RedisConnection(asyncio.Protocol):
     def withdraw_asked(
         self, replies: int, answered: Answered, said: bytes, asked_s: float, *, deferred: bool = False
     ) -> None:
-        """The end of a handover with a question under way, which continues as if ``post`` had sent it.
+        """End a handover with a question under way; it continues as if ``post`` had sent it.
 
         Args:
             replies: As for ``post``.
@@ -206,11 +206,11 @@ class RedisConnection(asyncio.Protocol):
 
     @property
     def file(self) -> int:
-        """The socket's descriptor, for who holds the connection."""
+        """The socket's descriptor, for the holder of the connection."""
         return self._file
 
     def write(self, data: bytes) -> None:
-        """Send what the socket did not take at once from who holds the connection."""
+        """Send bytes of the holder that the socket did not take at once."""
         self._transport.write(data)
 
     async def close(self) -> None:
@@ -256,12 +256,12 @@ class RedisConnection(asyncio.Protocol):
         self._end(self._turned_away() or _broken_by(exc or EOFError(), "the connection broke"))
 
     def _turned_away(self) -> LineBrokenError | None:
-        """The end of a connection on which the first that was said is a refusal, where more or nothing was asked."""
+        """The error of a connection whose first reply was a refusal of the whole connection; else None."""
         first = self._replies[0] if self._replies and not self._taken else None
         return LineBrokenError("Redis did not take the connection", first) if isinstance(first, Refusal) else None
 
     def _end_patience(self) -> None:
-        """One timer for many deferred questions, as ``_check_overdue``."""
+        """One timer serves many deferred questions, as in ``_check_overdue``."""
         self._look_again = None
         if not self._waits_patiently:
             return
@@ -272,7 +272,7 @@ class RedisConnection(asyncio.Protocol):
             self.read_now()
 
     def _check_overdue(self) -> None:
-        """One timer for many questions: those that are answered in time need none of their own."""
+        """One timer serves many questions, so that a question answered in time needs no timer of its own."""
         self._watch = None
         if not self._awaited or self._broken is not None:
             return
@@ -301,12 +301,12 @@ class RedisConnection(asyncio.Protocol):
 
 
 async def open_line(config: RedisConfig, address: Address, host: Host | None, *, text: bool) -> RedisConnection:
-    """Connect, within ``CONNECT_TIMEOUT_S``, and be let in, within ``ANSWER_TIMEOUT_S``.
+    """Connect within ``CONNECT_TIMEOUT_S``, and log in within ``ANSWER_TIMEOUT_S``.
 
     Args:
         config: Holds the password.
-        address: How to be let in.
-        host: Where, of all that the address names; None for its unix socket.
+        address: How to log in.
+        host: Which host of the address; None for its unix socket.
         text: See ``Replies``.
 
     Raises:
@@ -325,7 +325,7 @@ async def open_line(config: RedisConfig, address: Address, host: Host | None, *,
 
 
 async def connect(address: Address, host: Host | None, *, text: bool, trouble: str = UNREACHED) -> RedisConnection:
-    """As ``open_line``, without being let in; ``trouble`` says for messages that nobody answers."""
+    """As ``open_line``, without the login; ``trouble`` is the text for messages if nobody answers."""
     try:
         async with asyncio.timeout(CONNECT_TIMEOUT_S):
             return await _connect(address, host, text=text)
@@ -361,14 +361,14 @@ async def _enter(line: RedisConnection, address: Address, password: str | None) 
 
 
 def authentication(address: Address, password: str | None) -> list[tuple[Scalar, ...]]:
-    """The command that tells who we are; none where nothing was configured."""
+    """The login command; none if no login is configured."""
     if password is None and not address.user:
         return []
     return [("AUTH", *([address.user] if address.user else []), password or "")]
 
 
 def refused(address: Address, cause: Refusal | None, command: str = "") -> RedisUnreachableError:
-    """The server's refusal of a whole batch, in our own words; ``command`` is what was refused, where that is known."""
+    """The server's refusal of a whole batch, in our own words; ``command`` is the refused command, if known."""
     if cause is not None and cause.code in ELSEWHERE and address.kind is not AddressKind.CLUSTER:
         return RedisUnreachableError(f"Redis at {address.shown} is a Cluster: its address begins with redis+cluster://")
     why = "refuses what we ask" if cause is None else describe(str(cause), command)
@@ -376,7 +376,7 @@ def refused(address: Address, cause: Refusal | None, command: str = "") -> Redis
 
 
 def broken(address: Address, error: FleetError, trouble: str = UNREACHED) -> RedisUnreachableError:
-    """The end of a connection, as those see it who use it; ``error`` is ``LineBrokenError`` or ``NotRedisError``."""
+    """The error for users of an ended connection; ``error`` is ``LineBrokenError`` or ``NotRedisError``."""
     if not isinstance(error, LineBrokenError):
         return RedisUnreachableError(f"Redis at {address.shown} does not work for us as it is")
     if error.refusal is not None:
@@ -385,13 +385,13 @@ def broken(address: Address, error: FleetError, trouble: str = UNREACHED) -> Red
 
 
 def unreached(address: Address, error: BaseException | None, trouble: str = UNREACHED) -> RedisUnreachableError:
-    """That no connection could be had, or that it broke; ``error`` is why, None where we ended it ourselves."""
+    """The error of a connection that failed or broke; ``error`` is the reason, None if we ended it ourselves."""
     why = "" if error is None else f": {cause_of(error)}"
     return RedisUnreachableError(f"Redis at {address.shown} {file_trouble(address) or f'{trouble}{why}'}")
 
 
 def _broken_by(error: BaseException, message: str) -> LineBrokenError:
-    """The end of a connection, and what ended it."""
+    """The error of an ended connection, with its cause."""
     broke = LineBrokenError(message)
     broke.__cause__ = error
     return broke

@@ -1,4 +1,4 @@
-"""The way to the server that has our keys: an address names it, or those who know it: Sentinels, nodes of a Cluster."""
+"""Finds the server with our keys: the address names it, or Sentinels or Cluster nodes that know it."""
 
 import asyncio
 from collections import deque
@@ -38,11 +38,11 @@ _SILENT = f"{UNREACHED}: {NO_SENTINEL}"
 
 
 class _SilentError(RedisUnreachableError):
-    """A Sentinel does not answer: what another one has answered says more."""
+    """A Sentinel does not answer: another one's answer says more."""
 
 
 class Route:
-    """Opens connections, and remembers who was of use.
+    """Opens connections, and remembers which hosts were useful.
 
     Args:
         config: Holds the address and the password.
@@ -64,7 +64,7 @@ class Route:
         """A connection to the server.
 
         Raises:
-            RedisUnreachableError: Nobody answers, or lets us in, or nobody knows where the server is.
+            RedisUnreachableError: No host answers, or none accepts our login, or none knows where the server is.
         """
         if self.address.kind is AddressKind.SENTINEL:
             return await self._first(self._open_master)
@@ -73,16 +73,16 @@ class Route:
         return await self._open(next(iter(self.address.hosts), None))
 
     def heed(self, refusal: Refusal) -> None:
-        """What a refusal says of the way: the next connection had better lead elsewhere."""
+        """Learn from a refusal that the next connection should go elsewhere."""
         if refusal.code == "MOVED":
             self._follow(str(refusal))
         elif refusal.code in _OF_NO_USE:
             self._pass_over()
 
     def _follow(self, moved: str) -> None:
-        """A node says who has our keys: ``MOVED 3999 10.0.0.7:6381``.
+        """A node says which node has our keys: ``MOVED 3999 10.0.0.7:6381``.
 
-        An empty host is that of the node which was asked; ``?`` is one that it does not know
+        An empty host means the asked node itself; ``?`` means a host that it does not know
         (https://redis.io/docs/latest/commands/cluster-slots/).
         """
         host, _, port = moved.rpartition(" ")[2].rpartition(":")
@@ -92,7 +92,7 @@ class Route:
             self._told.appendleft((host, int(port)))
 
     def _pass_over(self) -> None:
-        """Whoever was asked last is of no use now, or has led us to one that is not: others come first."""
+        """The last asked host is not useful now, or has named one that is not: try others first."""
         if self._host is not None and self._host in self._told:
             self._forget(self._host)
         else:
@@ -107,7 +107,7 @@ class Route:
         return await open_line(self._config, self.address, host, text=self._text)
 
     async def _first(self, way: Callable[[Host], Awaitable[RedisConnection]]) -> RedisConnection:
-        """By the first host of the address that leads to a server; those that do not are asked last next time."""
+        """Connect by the first host of the address that leads to a server; hosts that fail are asked last next time."""
         failure: RedisUnreachableError | None = None
         for _ in range(min(len(self._hosts), _MOST_TRIED)):
             try:
@@ -122,7 +122,7 @@ class Route:
         raise failure or unreached(self.address, None)
 
     async def _open_node(self) -> RedisConnection:
-        """To the node that has our keys as far as we know; any other one will say who has them."""
+        """Connect to the node that has our keys, as far as we know; any other node will say which one has them."""
         while self._told:
             try:
                 return await self._open(self._told[0])
@@ -133,7 +133,7 @@ class Route:
     # --- Sentinels (https://redis.io/docs/latest/develop/reference/sentinel-clients/) -----------------------------
 
     async def _open_master(self, sentinel: Host) -> RedisConnection:
-        """To the master that a Sentinel names, if it is one: one that was cut off may name the one that was."""
+        """Connect to the master that a Sentinel names, and check it: a cut-off Sentinel may name the former master."""
         line = await self._open(await self._ask_sentinel(sentinel))
         (role,) = await self._answers(line, [("ROLE",)])
         if isinstance(role, list) and role[0] not in (b"master", "master"):

@@ -1,4 +1,4 @@
-"""What is said to Redis and what it answers, as bytes and values. Does no I/O; the only owner of ``hiredis``."""
+"""Redis' protocol: commands to bytes, bytes to replies. Does no I/O; the only owner of ``hiredis``."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -10,22 +10,22 @@ from tickfleet.redis.refusals import code_of
 
 
 class Refusal(Exception):  # noqa: N818 - an answer, which is raised nowhere
-    """The server says no; the text is its own, with the error code first: ``WRONGTYPE Operation against a key …``.
+    """An error reply; the text is the server's, with the error code first: ``WRONGTYPE Operation against a key …``.
 
     Attributes:
-        command: What was refused, as ``name_command`` has it; empty where whoever asked has not noted it.
+        command: The refused command, in the form of ``name_command``; empty if the caller has not noted it.
     """
 
     command = ""
 
     @property
     def code(self) -> str:
-        """The first word, ``ERR`` where the server has no better one."""
+        """The first word; ``ERR`` if the server has no better one."""
         return code_of(str(self))
 
 
 class NotRedisError(FleetError):
-    """Somebody answers who does not speak Redis' protocol."""
+    """The other side does not speak Redis' protocol."""
 
 
 Reply = bytes | int | list[Any] | str | None | Exception
@@ -44,13 +44,13 @@ _SECRET = frozenset({"AUTH", "HELLO"})
 
 
 def name_command(packed: bytes) -> str:
-    """A packed command for messages: its name and its first key, ``xinfo stream md:v1:{okx:BTC-USDT}:trade``."""
+    """The name of a packed command for messages, with its first key, ``xinfo stream md:v1:{okx:BTC-USDT}:trade``."""
     (parts,) = Replies(text=True).feed(packed)
     return name_words(parts) if isinstance(parts, list) else ""
 
 
 def name_words(parts: Sequence[object]) -> str:
-    """As ``name_command``, of a command in words."""
+    """As ``name_command``, for a command as words."""
     if not parts:
         return ""
     name = str(parts[0]).upper()
@@ -63,11 +63,11 @@ def name_words(parts: Sequence[object]) -> str:
 
 
 class Replies:
-    """Takes bytes as they come and gives whole replies, in order; parsed in C.
+    """Takes bytes as they come and returns complete replies, in order; parsed in C.
 
     Args:
-        text: Strings are ``str``, with a mark in place of what is no UTF-8: a foreign value in one of our keys is read
-            as damaged text and does not break the reply that it is in. Else they are ``bytes``.
+        text: Strings are ``str``; bytes that are not UTF-8 are replaced by a mark, so that a foreign value in one of
+            our keys is damaged text and does not break its reply. If false, strings are ``bytes``.
     """
 
     def __init__(self, *, text: bool = False) -> None:

@@ -1,8 +1,8 @@
-"""What Redis says no with, in our own words: the one place that knows its codes.
+"""Redis' refusals in our own words; the only place that knows their codes.
 
-A refusal begins with a code (``OOM command not allowed when …``). ``ERR`` is the code of all that has none of its own,
-so it says nothing by itself: of such a refusal the text is looked at, and one that is not known stays "ERR". Nothing of
-a text is repeated, as it may hold anything.
+A refusal begins with a code (``OOM command not allowed when …``). ``ERR`` is used for all refusals without their own
+code, so it says nothing by itself. For these the text is checked; if the text is unknown, the code stays "ERR". The
+text is never repeated, as it may hold anything.
 """
 
 from collections.abc import Mapping
@@ -52,17 +52,17 @@ _NO_ID = ("exhausted the last possible ID", "Invalid stream ID")
 
 
 def code_of(text: str) -> str:
-    """The code of a refusal: its first word where that is one; else ``ERR``."""
+    """The code of a refusal: its first word if that is a code, else ``ERR``."""
     word = text.partition(" ")[0]
     return word if word.isascii() and word.isalpha() and word.isupper() else "ERR"
 
 
 def describe(text: str, command: str = "") -> str:
-    """What a refusal means, to stand behind "Redis at HOST".
+    """The meaning of a refusal, as the text behind "Redis at HOST".
 
     Args:
         text: The refusal as Redis gave it.
-        command: What was refused, ``xadd KEY``, where that is known.
+        command: The refused command, e.g. ``xadd KEY``, if it is known.
     """
     code = code_of(text)
     if code in NO_WRITES:
@@ -77,12 +77,12 @@ def describe(text: str, command: str = "") -> str:
 
 
 def takes_no_writes(code: str) -> str:
-    """The words for a server that answers and takes no writes."""
+    """The text for a server that answers but takes no writes."""
     return f"takes no writes: {code}"
 
 
 def because(text: str, command: str) -> str:
-    """For behind a message that says itself that a key cannot be used: `` (NOPERM xrange KEY)``; else empty."""
+    """The end of a message that says that a key cannot be used: `` (NOPERM xrange KEY)``; else empty."""
     code = code_of(text)
     if has_no_id_left(text):
         return " (somebody has written the highest id that there can be: rename the key)"
@@ -90,11 +90,11 @@ def because(text: str, command: str) -> str:
 
 
 def has_no_id_left(text: str) -> bool:
-    """Whether XADD was refused because no id is left above a stream's last one; only a foreign entry does that."""
+    """Whether XADD was refused because no id is left above a stream's last one; only a foreign entry causes that."""
     return any(part in text for part in _NO_ID)
 
 
 def _named(text: str) -> str:
-    """The command that a refusal for want of a right names: ``… no permissions to run the 'xinfo|stream' command``."""
+    """The command named in a refusal for a missing right: ``… no permissions to run the 'xinfo|stream' command``."""
     name = text.partition("'")[2].partition("'")[0]
     return name.replace("|", " ") if name.replace("|", "").replace(".", "").isalnum() else ""

@@ -1,4 +1,4 @@
-"""TLS to Redis: the context that the options of an address ask for, and what is wrong with the files that they name."""
+"""TLS to Redis: the context for the options of an address, and errors in the files that the options name."""
 
 import os
 import ssl
@@ -9,7 +9,7 @@ _RULES = {"none": ssl.CERT_NONE, "optional": ssl.CERT_OPTIONAL, "required": ssl.
 
 
 def context_of(address: Address) -> ssl.SSLContext:
-    """What the options ask for; the system's authorities, and the name of the host where nothing else is asked.
+    """The context for the options; by default it trusts the system's authorities and checks the host's name.
 
     Raises:
         OSError: A file cannot be used, see ``file_trouble``.
@@ -27,7 +27,7 @@ def context_of(address: Address) -> ssl.SSLContext:
 
 
 def file_trouble(address: Address) -> str:
-    """Why a connection cannot even be tried: which file, where it is looked for, what to do; else empty."""
+    """Why no connection can be tried: which file, where it is searched, what to do; empty if nothing is wrong."""
     options = address.tls or {}
     for name in TLS_FILES:
         if name in options:

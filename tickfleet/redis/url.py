@@ -1,7 +1,7 @@
-"""The address of Redis, taken apart before anybody connects: what may be shown of it, and the secret that may not.
+"""Splits the address of Redis before any connection into the part that may be shown and the secret.
 
-What redis-py would pass over in silence (a database that is no number) or stumble on later (an unknown option) is an
-error here. No message repeats a part of the address: with an unescaped character in a password any part may be secret.
+Errors that redis-py would ignore (a database that is not a number) or meet only later (an unknown option) are errors
+here. No message repeats a part of the address: if a password has an unescaped character, any part may be secret.
 """
 
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ Host = tuple[str, int]
 
 
 class AddressKind(Enum):
-    """What is at an address."""
+    """What kind of server an address leads to."""
 
     SERVER = ""
     SENTINEL = "sentinel"
@@ -54,16 +54,16 @@ _ESCAPES = "(in a user or password write / ? # @ % as %2F %3F %23 %40 %25)"
 
 
 def split_secret(url: str, name: str, folder: Path | None = None) -> tuple[str, str | None]:
-    """The address without its password, spelt in one way only, and the password, or None where it holds none.
+    """The address without its password, in one normal form, and the password, or None if there is none.
 
-    Every address goes through here once, and nobody else reads it from its text: see ``read_address``.
+    Every address goes through here once; no other code parses its text (see ``read_address``).
 
     Args:
         url: ``redis[s]://[user[:password]@]host[:port][/db]``, ``unix://[user[:password]@]/path[?db=n]``,
             ``redis[s]+sentinel://[user[:password]@]host[:port],…/service[/db]`` or
             ``redis[s]+cluster://[user[:password]@]host[:port],…``.
         name: What messages call it.
-        folder: From where the files that it names are seen; None: from the current one.
+        folder: The folder for relative paths in it; None: the current folder.
 
     Raises:
         InvalidConfigurationError: It is not an address of Redis.
@@ -87,12 +87,12 @@ def _with_files_in(folder: Path, query: str) -> str:
 
 
 class Address(Struct, frozen=True):
-    """Where Redis is, of an address that ``split_secret`` has let pass.
+    """The parts of an address that ``split_secret`` has checked.
 
     Attributes:
         hosts: A server, some Sentinels or some nodes of a Cluster; none for a unix socket.
         path: Of a unix socket; empty for hosts.
-        service: What the Sentinels call the servers that are ours.
+        service: The name of our servers at the Sentinels.
         login_at_sentinels: Whether the Sentinels ask for the user and password, too.
         tls: Its options as they stand in the address; None without TLS.
     """
@@ -108,17 +108,17 @@ class Address(Struct, frozen=True):
 
     @property
     def is_local(self) -> bool:
-        """Whether the server is surely on this machine; of Sentinels and a Cluster that is not said."""
+        """Whether the server is certainly on this machine; False for Sentinels and a Cluster."""
         return self.kind is AddressKind.SERVER and all(host in _LOOPBACK for host, _ in self.hosts)
 
     @property
     def checks_names(self) -> bool:
-        """With TLS, whether a server must prove to be the host that was asked for."""
+        """With TLS, whether a server must prove that it is the requested host."""
         return (self.tls or {}).get("ssl_check_hostname", "").lower() not in _FALSE
 
     @property
     def shown(self) -> str:
-        """For messages: no user, no password."""
+        """The address for messages: no user, no password."""
         hosts = self.path or ",".join(
             f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in self.hosts
         )
@@ -149,7 +149,7 @@ def _kind(parts: SplitResult) -> AddressKind:
 
 
 def _hosts(parts: SplitResult) -> tuple[Host, ...]:
-    """Raises: ValueError: One is not written as a host."""
+    """The hosts; raises ``ValueError`` if one is not a valid host."""
     kind = _kind(parts)
     found = [urlsplit(f"//{text}") for text in _host(parts).split(",")]
     if kind is not AddressKind.SERVER and not all(each.hostname for each in found):
@@ -160,7 +160,7 @@ def _hosts(parts: SplitResult) -> tuple[Host, ...]:
 
 
 def _in_path(parts: SplitResult) -> tuple[str, str]:
-    """Of an address of Sentinels: the service, and the number of the database as it is there."""
+    """From an address of Sentinels: the service, and the database number as it is written there."""
     service, _, database = parts.path[1:].partition("/")
     return unquote(service), database
 
@@ -182,7 +182,7 @@ def _split(url: str, name: str) -> SplitResult:
 
 
 def _beginning_meant(url: str) -> str:
-    """How it should begin; only what is before ``://`` is looked at, and none of it repeated."""
+    """How the address should begin; only the part before ``://`` is checked, and it is never repeated."""
     scheme, mark, _ = url.partition("://")
     if not mark:
         return _NO_SCHEME if url else ""
@@ -268,7 +268,7 @@ def _host(parts: SplitResult) -> str:
 
 
 def _who(parts: SplitResult) -> str:
-    """User and password as they stand in the address."""
+    """User and password as they are written in the address."""
     return parts.netloc.rpartition("@")[0]
 
 
