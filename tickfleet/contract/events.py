@@ -86,7 +86,7 @@ class BookSnapshot(Struct, frozen=True, kw_only=True, tag="book_snapshot", tag_f
             ``bad_level``, ``too_many_levels``, ``out_of_range`` and ``reseed`` (few of the book's first levels are
             left), ``buffer_full`` (there was no room for the deltas before it while Redis was away), or ``push`` on
             channels that always send the whole book.
-        seq: The exchange's number of this state, where it gives one.
+        seq: The exchange's number of this state, if it gives one.
         prev_seq: The exchange's number of the state before.
     """
 
@@ -104,7 +104,7 @@ class BookDelta(Struct, frozen=True, kw_only=True, tag="book_delta", tag_field="
 
     Attributes:
         bids, asks: Changed levels, best price first; a size of ``"0"`` removes the level.
-        seq: The exchange's number of the state after the change, where it gives one.
+        seq: The exchange's number of the state after the change, if it gives one.
         prev_seq: The number of the state before. If it is not the ``seq`` of the entry before, something is missing.
     """
 
