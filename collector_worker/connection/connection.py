@@ -1,7 +1,7 @@
 """One connection from its opening to its end: subscribe, confirm, pump, watch. It ends only by an error.
 
-Frames are handled where they are read, without a task or a timer per frame; a watch that looks once a second does all
-that depends on time.
+Frames are handled where they are read, without a task or a timer per frame. A check once a second does all that depends
+on time.
 """
 
 import asyncio
@@ -62,7 +62,7 @@ needs ten times the memory of its text, so each is bounded: all of it is below 5
 
 
 class Timing(Struct, frozen=True, kw_only=True):
-    """Patience of a connection, seconds."""
+    """Timeouts of a connection, seconds."""
 
     open_s: float = OPEN_TIMEOUT_S
     close_s: float = CLOSE_TIMEOUT_S
@@ -94,9 +94,9 @@ class ConnectionContext(Struct, frozen=True):
 class Connection:
     """The life of one socket of a feed.
 
-    A successor (``held``) opens while its predecessor still works: what it reads is held back until ``take_over``, then
-    passed on in order; the gates let through only what the predecessor has not brought. Where the predecessor ends
-    before that, ``follow`` makes of it the connection that comes after any loss.
+    A successor (``held``) opens while its predecessor still works. What it reads is held back until ``take_over``, then
+    passed on in order; later checks drop all that the predecessor has already brought. If the predecessor ends before
+    that, ``follow`` makes the successor an ordinary reconnect after a loss.
     """
 
     def __init__(self, feed: Feed, context: ConnectionContext, *, held: bool = False) -> None:
@@ -171,7 +171,7 @@ class Connection:
         await self._context.rate_limiter.acquire("connect", self._context.connect_rate)
 
     async def _open(self) -> Socket:
-        """The socket; an exchange that turns us away for a time turns all processes of this machine away."""
+        """Open the socket; if the exchange bans us for a time, the ban holds for all processes of this machine."""
         transport, timing = self._context.transport, self._context.timing
         try:
             socket = await open_socket(transport, self._feed.url, timing.open_s, timing.close_s, permit=self._permit)
@@ -183,18 +183,18 @@ class Connection:
         return socket
 
     def retire(self) -> None:
-        """A successor is about to take over: pass nothing on any more."""
+        """A successor is about to take over: stop passing data on."""
         self._retired = True
         if self._fast_path is not None:
             self._fast_path.end()
 
     @property
     def reached_streams(self) -> bool:
-        """Whether readers of the streams have seen anything of this connection, so that its end concerns them."""
+        """Whether readers of the streams have seen data of this connection, so that they must know of its end."""
         return self._delivered or (self._held is None and self.ready.is_set())
 
     def take_over(self, predecessor: "Connection") -> None:
-        """From now on this is the feed's connection: pass on what was held back, in order."""
+        """Become the feed's connection: pass on what was held back, in order."""
         predecessor.retire()
         held, self._held = self._held, None
         if not predecessor.ready.is_set():
@@ -206,7 +206,7 @@ class Connection:
         get_logger().info("feed_renewed", feed=self._feed.name)
 
     def follow(self) -> None:
-        """The predecessor has ended, and readers know: from now on this is the feed's connection, however far it is."""
+        """Become the feed's connection, ready or not: the predecessor has ended, and readers know."""
         held, self._held = self._held or [], None
         if not self._opened:
             return
@@ -227,7 +227,7 @@ class Connection:
         self._context.telemetry.heard(self._feed.name)
 
     def _on_only_socket(self) -> None:
-        """The socket is open and the only one: the book on it starts from nothing."""
+        """The socket is open and the only one: its book starts from nothing."""
         self._note(WorkerState.SUBSCRIBING)
         if self._book_channel is not None:
             self._context.pipeline.book.connected()
@@ -414,7 +414,7 @@ class Connection:
             self._say_why()
 
     def _excuse(self, now_s: float) -> None:
-        """We do not read for the moment: what has not arrived is not the exchange's fault."""
+        """Restart the timeouts: we are not reading at the moment, so missing data is not the exchange's fault."""
         self._last_frame_s, self._pinged_s = now_s, None
         self._seen_s = dict.fromkeys(self._seen_s, now_s)
 

@@ -1,4 +1,4 @@
-"""Which channels of a connection shall be asked for again, and when. Pure: time comes in."""
+"""Decides which channels of a connection to subscribe again, and when. Pure: the time is an argument."""
 
 from collections.abc import Collection
 
@@ -7,7 +7,7 @@ from tickfleet._util.backoff import GrowingPause
 
 
 class Resubscriptions:
-    """Each time a little later, until a calm time makes the pause short again: exchanges count such requests.
+    """Each pause is a little longer, until a calm time makes it short again: exchanges count such requests.
 
     Args:
         first_s, cap_s: The shortest and the longest pause, seconds.
@@ -24,16 +24,16 @@ class Resubscriptions:
         return bool(self._at_s)
 
     def ask(self, channels: Collection[Channel], now_s: float) -> None:
-        """Ask for channels again: at once where that has not happened lately."""
+        """Ask for channels again; at once if there was no such request lately."""
         self._plan(channels, now_s, at_once=True)
 
     def refused(self, channels: Collection[Channel], now_s: float) -> None:
-        """The exchange has refused one of these for the moment, and does not say which: ask after a pause."""
+        """The exchange has refused one of these for now, and does not say which: ask after a pause."""
         self._refused |= set(channels)
         self._plan(channels, now_s, at_once=False)
 
     def confirmed(self, channel: Channel) -> None:
-        """A channel works: a refusal meant another one."""
+        """A channel works, so a refusal meant another one."""
         if channel in self._refused:
             self._refused.discard(channel)
             self._at_s.pop(channel, None)

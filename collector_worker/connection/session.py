@@ -1,7 +1,7 @@
 """Keeps one feed alive for months: connect, and after every end back off and connect again.
 
-An end that the exchange announces is met in advance: a second connection is made ready while the first one still
-works, then takes over without a hole. Where the first one ends before that, the second one is simply the next one.
+If the exchange announces an end, a second connection is prepared while the first one still works, and then takes over
+without a hole. If the first one ends before that, the second one is simply the next connection.
 """
 
 import asyncio
@@ -34,15 +34,15 @@ class BackoffLimits(Struct, frozen=True, kw_only=True):
     """How long a session waits for what, seconds.
 
     Attributes:
-        steady_s: A connection that held this long was a good one: the next pause starts small again. One that is
-            accepted and dropped at once never gets there, so its pauses keep growing.
-        take_over_s: For a successor to be ready once it may connect; the exchange closes a connection 30 to 60 s after
-            its notice (OKX sheet, section 2).
-        denied_s: At least, before an exchange is asked again that says it does not serve this place.
-        overlap_s: That both connections go on side by side, where what one brings is not brought again: the old one
-            may lag behind the new one, and what is under way on it was sent before the new one was subscribed.
-        again_s: Before the next successor, after one that failed and after one that itself is to be replaced although
-            it is young; longer each time. Binance leaves an hour for it.
+        steady_s: After a connection that lasted this long, the pauses start small again. If connections are accepted
+            and dropped at once, they never last so long, and the pauses keep growing.
+        take_over_s: For a successor to get ready, from the moment it may connect. The exchange closes a connection 30
+            to 60 s after its notice (OKX sheet, section 2).
+        denied_s: The shortest pause after the exchange said that it does not serve this location.
+        overlap_s: How long both connections run side by side, for data that is not sent again. The old one may lag
+            behind, and data under way on it may have been sent before the new one was subscribed.
+        again_s: Before the next successor, if one failed, or if a young one must itself be replaced; longer each time.
+            Binance leaves an hour for it.
     """
 
     first_pause_s: float = 0.5
@@ -59,7 +59,7 @@ _BROUGHT_ONCE = frozenset({DataType.TRADE, DataType.CANDLES})
 
 
 class _Running(NamedTuple):
-    """A connection and its life, which ends with the reason why."""
+    """A connection and its running task, which returns the reason of its end."""
 
     connection: Connection
     work: asyncio.Task[FeedError]
@@ -84,7 +84,7 @@ class Session:
 
         Raises:
             SubscriptionRefusedError: The exchange refuses a channel for good.
-            NotServedHereError: It does not serve this place, as it says to two connections in a row.
+            NotServedHereError: It said on two connections in a row that it does not serve this location.
         """
         try:
             async with asyncio.TaskGroup() as tasks:
@@ -126,7 +126,7 @@ class Session:
                 await asyncio.sleep(pause_s)
 
     async def _see_listed(self, refusal: InstrumentDoubtedError) -> None:
-        """Look whether the exchange still lists the instrument; where it cannot be asked, the next refusal asks again.
+        """Check whether the exchange still lists the instrument; if it cannot be asked, the next refusal asks again.
 
         Raises:
             SubscriptionRefusedError: It does not.
@@ -148,8 +148,8 @@ class Session:
     async def _relay(self, current: _Running, tasks: asyncio.TaskGroup) -> tuple[_Running, _Running | None]:
         """Run a connection and the successors that take over from it, until one ends.
 
-        Returns that one and its successor, if there is one that was not ready: it has a place in the queue of those who
-        may connect, or a socket already, and to ask anew would mean to queue behind everybody again.
+        Returns that connection and its successor, if there is one that was not ready. The successor already has a place
+        in the queue for connects, or a socket; a new one would have to queue behind all others again.
         """
         clock, steady_s = self._context.clock, self._patience.steady_s
         again = GrowingPause(self._patience.again_s, self._patience.pause_cap_s)
@@ -174,7 +174,7 @@ class Session:
         return current, None
 
     async def _can_take_over(self, successor: _Running, current: _Running, tasks: asyncio.TaskGroup) -> bool:
-        """Wait until a successor is ready and both have gone on side by side; False where it must not take over."""
+        """Wait until a successor is ready and both have run side by side; False if it must not take over."""
         both = (current.work, successor.work)
         if not await _happens(successor.connection.permitted, tasks, *both):
             return False
@@ -190,7 +190,7 @@ class Session:
 async def _happens(
     event: asyncio.Event, tasks: asyncio.TaskGroup, *works: asyncio.Task[FeedError], timeout_s: float | None = None
 ) -> bool:
-    """Wait for an event; False where one of the works ends before it, or the time."""
+    """Wait for an event; False if one of the tasks, or the time, ends before it."""
     notice = tasks.create_task(event.wait())
     await asyncio.wait({notice, *works}, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
     notice.cancel()
@@ -198,7 +198,7 @@ async def _happens(
 
 
 async def _until_lost(connection: Connection) -> FeedError:
-    """Run a connection; why it ended."""
+    """Run a connection; returns why it ended."""
     try:
         await connection.run()
     except FeedError as error:

@@ -1,7 +1,7 @@
-"""The exchanges we speak, one file each, in an explicit registry.
+"""The supported exchanges, one file each, in an explicit registry.
 
-In come frames and bodies of REST, out come events, requests and refusals. No I/O, no clock and no other exchange may
-come in.
+Inputs are frames and REST bodies; outputs are events, requests and refusals. An exchange's file has no I/O and no
+clock, and uses no other exchange.
 """
 
 from collections.abc import Callable, Iterable
@@ -27,11 +27,11 @@ listed in ``common.config.exchanges``; a test compares the two."""
 
 
 class ExchangeFactory:
-    """Makes the exchange's half of a collector from its configuration."""
+    """Makes the exchange-specific part of a collector from its configuration."""
 
     @staticmethod
     def create_collector(config: ExchangeCollectorConfig) -> ExchangeCollector:
-        """The exchange's half of one collector; pure, nothing is connected.
+        """The exchange-specific part of one collector; pure, it opens no connection.
 
         Raises:
             ExchangeNotSupportedError: There is no such exchange here.
@@ -43,7 +43,7 @@ class ExchangeFactory:
 
     @staticmethod
     def create_multiple_collectors(configs: Iterable[ExchangeCollectorConfig]) -> list[ExchangeCollector]:
-        """One for each configuration, in their order.
+        """One collector part per configuration, in the same order.
 
         Raises:
             ExchangeNotSupportedError: As ``create_collector``.
@@ -57,10 +57,10 @@ class ExchangeFactory:
 
     @staticmethod
     def validate_config(config: ExchangeCollectorConfig) -> tuple[bool, list[str]]:
-        """Whether a collector can be made of the configuration, and if not, why.
+        """Whether a collector can be made from the configuration, and if not, why.
 
-        A configuration checks itself on construction, so one that exists fails here only where its exchange has been
-        taken out of the registry.
+        A configuration checks itself on construction, so it fails here only if its exchange was removed from the
+        registry.
         """
         try:
             ExchangeFactory.create_collector(config)

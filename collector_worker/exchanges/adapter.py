@@ -1,9 +1,9 @@
-"""What an exchange must answer, and the words in which it answers. Nothing here does any I/O.
+"""The interface of an exchange, and the types of its outputs. No I/O here.
 
-Two parts. ``ExchangeCollector`` knows one symbol at one exchange: which sockets and REST calls there are. An
-``Adapter`` speaks the protocol of one connection: it gets frames and a receive time and returns outputs; when it
-needs the outside, the output is a request, which the session performs. A new connection gets a new adapter, so
-nothing stale survives a reconnect.
+It has two parts. ``ExchangeCollector`` knows one symbol at one exchange: its sockets and REST calls. An ``Adapter``
+speaks the protocol of one connection: it gets frames with their receive times and returns outputs. If it needs I/O, the
+output is a request, and the session performs it. A new connection gets a new adapter, so no old state survives a
+reconnect.
 """
 
 import re
@@ -27,13 +27,13 @@ class Channel(Struct, frozen=True):
         interval: Of candles; empty otherwise.
         name: The exchange's own name of the channel.
         silence_limit_s: The protocol promises a frame within this time, however quiet the market; 0: no promise.
-        snapshot_wait_s: Of an order book: how long after the confirmation a snapshot is asked for by REST, where none
-            has come by itself; infinite where every frame is one.
-        seed_levels: Of an order book whose channel sends changes only: it begins with a snapshot by REST, which is cut
-            at so many levels a side. Such changes also join a book that was built from another connection. 0: the
-            channel sends its own snapshots.
-        full_levels: Of an order book: how many levels a side has in a snapshot, unless there are no more; a snapshot
-            with far fewer may be half of one. 0: any number of levels is the whole book.
+        snapshot_wait_s: For an order book: how long after the confirmation to ask REST for a snapshot, if none has come
+            by itself; infinite if every frame is a snapshot.
+        seed_levels: For an order book whose channel sends only changes: the book begins with a REST snapshot, cut at so
+            many levels per side. Such changes also fit a book that was built from another connection. 0: the channel
+            sends its own snapshots.
+        full_levels: For an order book: how many levels per side a snapshot has, unless the book has fewer; a snapshot
+            with far fewer may be incomplete. 0: any number of levels is the whole book.
     """
 
     data_type: DataType
@@ -46,10 +46,10 @@ class Channel(Struct, frozen=True):
 
 
 class Feed(Struct, frozen=True):
-    """One socket: its address and what is subscribed there.
+    """One socket: its address and its subscriptions.
 
     Attributes:
-        max_life_s: The exchange cuts a connection that is older; 0: it does not.
+        max_life_s: The exchange closes older connections; 0: no limit.
     """
 
     name: str
@@ -59,7 +59,7 @@ class Feed(Struct, frozen=True):
 
 
 class KeepAlive(Struct, frozen=True):
-    """After ``idle_s`` without any incoming frame send ``frame``; anything must then come in within ``answer_s``.
+    """After ``idle_s`` without an incoming frame, send ``frame``; then some frame must arrive within ``answer_s``.
 
     An empty ``frame`` means a ping of the WebSocket protocol.
     """
@@ -70,12 +70,12 @@ class KeepAlive(Struct, frozen=True):
 
 
 class Instrument(Struct, frozen=True, kw_only=True):
-    """What the exchange says of the symbol; texts as it gives them, empty where it gives none.
+    """What the exchange says about the symbol; its own texts, empty if it gives none.
 
     Attributes:
         native: The exchange's own spelling.
         state: The exchange's word, e.g. ``live``.
-        crossed_is_legal: The state is one in which bid above ask is no corruption (call auction).
+        crossed_is_legal: In this state a bid above an ask is not an error (call auction).
     """
 
     symbol: str
@@ -112,7 +112,7 @@ class Refused(Struct, frozen=True):
 
     Attributes:
         permanent: Asking again cannot help.
-        unlisted: There is no such instrument, it says; where it has sent data of that, its list of instruments decides.
+        unlisted: It says that there is no such instrument; if it has sent data of it, its list of instruments decides.
     """
 
     reason: str
@@ -136,11 +136,11 @@ _PART_NAME = re.compile("<([a-z_]+)>")
 
 
 class TradePart(IntEnum):
-    """What is in a frame between its fixed parts. The numbers are those of ``fastpath/trade_parser.pyx``.
+    """The variable parts of a frame. The numbers are the same as in ``fastpath/trade_parser.pyx``.
 
     ``TRADE_ID`` is a whole number without leading zeros of at most 18 digits; ``PRICE`` and ``SIZE`` are plain decimal
-    numbers without a sign; ``TIME_MS`` has thirteen digits; ``NUMBER`` is a whole number that is not used, and
-    ``MEMBERS`` are any further members of the object, of text or whole numbers, that are not, each of another name.
+    numbers without a sign; ``TIME_MS`` has thirteen digits; ``NUMBER`` is an unused whole number. ``MEMBERS`` are any
+    other unused members of the object: texts or whole numbers, each with a different name.
     """
 
     TRADE_ID = 1
@@ -153,14 +153,14 @@ class TradePart(IntEnum):
 
 
 class TradeShape(Struct, frozen=True):
-    """How the exchange spells the frame of a single live trade, to the byte.
+    """The exact bytes of a frame with a single live trade.
 
-    A frame that is spelt so must mean to the adapter one ``Trade`` of what is in these places; all others, right or
-    wrong, are for the adapter. So an exchange that changes its spelling costs speed and nothing else.
+    For a frame of this form, the adapter must return exactly one ``Trade`` with the values at these places. The adapter
+    handles all other frames, valid or not. So if an exchange changes its form, only speed is lost.
 
     Attributes:
-        beginning: What all such frames begin with.
-        pieces: What is behind that: parts that differ, and what is fixed between them.
+        beginning: The beginning of all such frames.
+        pieces: What follows: variable parts, and the fixed text between them.
         buy: The word at ``SIDE`` where the taker bought.
         sell: The word where he sold.
     """
@@ -172,7 +172,7 @@ class TradeShape(Struct, frozen=True):
 
     @classmethod
     def spelt(cls, text: str, *, buy: str, sell: str) -> "TradeShape":
-        """A shape from a frame in which ``<trade_id>``, ``<price>`` and so on stand for what differs."""
+        """A shape from a frame with ``<trade_id>``, ``<price>`` and so on at the variable parts."""
         beginning, *others = _PART_NAME.split(text)
         pieces = [TradePart[each.upper()] if place % 2 == 0 else each.encode() for place, each in enumerate(others)]
         return cls(beginning.encode(), tuple(piece for piece in pieces if piece != b""), buy.encode(), sell.encode())
@@ -191,14 +191,14 @@ class Adapter(Protocol):
         ...
 
     def resubscribe(self, channel: Channel) -> list[str]:
-        """The frames that make the exchange start a channel anew, with a snapshot where it has one.
+        """The frames that make the exchange start a channel again, with a snapshot if it has one.
 
-        None at all where a new beginning takes only a snapshot by REST.
+        No frames if a new beginning needs only a REST snapshot.
         """
         ...
 
     def on_frame(self, frame: bytes, recv_ns: int) -> Sequence[Output]:
-        """Read one frame. Never raises: what cannot be read is a ``Malformed``.
+        """Read one frame. Never raises: an unreadable frame gives a ``Malformed``.
 
         Args:
             frame: The payload of a text or binary frame.
@@ -211,11 +211,11 @@ class ExchangeCollector(Protocol):
     """One symbol at one exchange: what to connect to, what to ask, how to read the answers. Pure."""
 
     def instruments_path(self) -> str:
-        """REST path of the instrument list that holds the symbol."""
+        """REST path of the instrument list with the symbol."""
         ...
 
     def instrument_path(self, instrument: Instrument) -> str:
-        """REST path of a short list that holds this instrument as long as the exchange lists it."""
+        """REST path of a short list that has this instrument as long as the exchange lists it."""
         ...
 
     def read_instruments(self, body: bytes) -> Instrument:
@@ -229,7 +229,7 @@ class ExchangeCollector(Protocol):
         ...
 
     def time_path(self) -> str:
-        """REST path that answers the exchange's time."""
+        """REST path for the exchange's time."""
         ...
 
     def read_time_ms(self, body: bytes) -> int:
@@ -245,15 +245,15 @@ class ExchangeCollector(Protocol):
         ...
 
     def read_book(self, body: bytes, instrument: Instrument, recv_ns: int) -> BookSnapshot:
-        """The snapshot in an answer; its ``reason`` is empty, the one who asked knows it.
+        """The snapshot in an answer; its ``reason`` is empty, because only the caller knows it.
 
         Raises:
-            ExchangeUnavailableError: The answer is an error, or holds no book of this instrument.
+            ExchangeUnavailableError: The answer is an error, or has no book of this instrument.
         """
         ...
 
     def trades_path(self, instrument: Instrument, first_id: int) -> str:
-        """REST path of a page of trades that begins with the one of this id."""
+        """REST path of a page of trades that begins with this id."""
         ...
 
     def newest_trades_path(self, instrument: Instrument) -> str:
@@ -261,7 +261,7 @@ class ExchangeCollector(Protocol):
         ...
 
     def read_trades(self, body: bytes, instrument: Instrument, recv_ns: int) -> list[Trade]:
-        """The trades of a page, ascending by id, each marked as ``backfill``; rows that are none are left out.
+        """The trades of a page, ascending by id, each marked as ``backfill``; rows that are not trades are left out.
 
         Raises:
             ExchangeUnavailableError: The answer is an error, or not a page of trades of this symbol.
@@ -274,13 +274,13 @@ class ExchangeCollector(Protocol):
         ...
 
     def candles_path(self, instrument: Instrument, interval: str, open_ns: int, now_ns: int) -> str:
-        """REST path of a page of bars that begins with the one that opens at ``open_ns``."""
+        """REST path of a page of bars that begins with the bar that opens at ``open_ns``."""
         ...
 
     def read_candles(self, body: bytes, interval: str, recv_ns: int) -> list[Candle]:
-        """The closed bars of a page, ascending; rows that are none are left out.
+        """The closed bars of a page, ascending; rows that are not bars are left out.
 
-        Where a later row is all that speaks for the end of a bar, it is for the reader to look at the time.
+        If only a later row shows that a bar has ended, the caller must also check the time.
 
         Raises:
             ExchangeUnavailableError: The answer is an error, or not a page of bars.
@@ -293,7 +293,7 @@ class ExchangeCollector(Protocol):
         ...
 
     def rest_units(self, path: str) -> float:
-        """What a call costs of the exchange's budget (``ExchangeProfile.rest``)."""
+        """How many units of the exchange's budget a call costs (``ExchangeProfile.rest``)."""
         ...
 
     def feeds(self) -> tuple[Feed, ...]:
@@ -305,7 +305,7 @@ class ExchangeCollector(Protocol):
         ...
 
     def trade_shape(self, instrument: Instrument) -> TradeShape | None:
-        """How its live trades are spelt in the channel that is collected; None: trades take the adapter's way only."""
+        """The form of live trades in the collected channel; None: all trades go through the adapter."""
         ...
 
     def book_checksum(self, bids: Sequence[Level], asks: Sequence[Level]) -> int:

@@ -1,8 +1,9 @@
 """Binance spot: market data over combined streams, and the REST calls around it.
 
-In the order of the data: wire structs, the symbol's exchange half, requests, frames. Section numbers refer to the
-protocol sheet of Binance (facts as of 2026-07; official pages https://github.com/binance/binance-spot-api-docs). It is
-long because an exchange is one file: who mends or adds one has all of its words before him, and nothing of another's.
+In the order of the data: wire structs, the exchange-specific part of the symbol, requests, frames. Section numbers
+refer to the protocol sheet of Binance (facts as of 2026-07; official pages
+https://github.com/binance/binance-spot-api-docs). It is long because an exchange is one file: whoever fixes or adds an
+exchange sees all about it, and nothing about another.
 """
 
 from collections.abc import Callable, Sequence
@@ -79,7 +80,7 @@ class _TradeEvent(Struct, gc=False):
 
 
 class _TickerEvent(Struct, gc=False):
-    """Section 4.2, ``24hrTicker``: rolling statistics with the best quotes; what it does not give is left out."""
+    """Section 4.2, ``24hrTicker``: rolling statistics with the best quotes; absent figures are left out."""
 
     event: Literal["24hrTicker"] = field(name="e")
     symbol: str = field(name="s")
@@ -152,7 +153,7 @@ class _RestTrade(Struct, rename="camel", gc=False):
 
 
 class _RestBar(Struct, array_like=True, gc=False):
-    """A row of ``klines`` (section 6): there is no word on whether the bar is closed."""
+    """A row of ``klines`` (section 6): it does not say whether the bar is closed."""
 
     open_ms: _Ms
     open: _Number
@@ -240,15 +241,15 @@ class BinanceSpot:
         self._symbol = Symbol.parse(config.symbol)
 
     def instruments_path(self) -> str:
-        """The one symbol that base and quote make up if Binance has it: the whole list weighs 12 MB (section 8)."""
+        """Asks only for the symbol made of base and quote, because the whole list has 12 MB (section 8)."""
         return f"/api/v3/exchangeInfo?symbol={_in_url(self._symbol.base + self._symbol.quote)}"
 
     def instrument_path(self, instrument: Instrument) -> str:
-        """The same: it is the list of one."""
+        """The same path: its list has only this instrument."""
         return self.instruments_path()
 
     def read_instruments(self, body: bytes) -> Instrument:
-        """Believed only where its base and quote assets are ours."""
+        """The answer is accepted only if its base and quote assets are ours."""
         if _code_of(body) == _BAD_SYMBOL:
             raise UnknownSymbolError(f"Binance lists no instrument for symbol {self._config.symbol}")
         info = _read(body, _exchange_info)
@@ -283,7 +284,7 @@ class BinanceSpot:
         return f"/api/v3/depth?symbol={_in_url(instrument.native)}&limit={_BOOK_LIMIT}"
 
     def read_book(self, body: bytes, instrument: Instrument, recv_ns: int) -> BookSnapshot:
-        """Section 5.1. The answer carries no name, and no time, so the time of its receipt is used instead."""
+        """Section 5.1. The answer has no name and no time, so the time of its receipt is used."""
         book = _read(body, _rest_book)
         return BookSnapshot(
             ts_event=recv_ns, ts_recv=recv_ns, bids=book.bids, asks=book.asks, seq=book.last_update_id, reason=""
@@ -313,7 +314,7 @@ class BinanceSpot:
         return f"/api/v3/klines?symbol={_in_url(instrument.native)}&interval={interval}&{start}"
 
     def read_candles(self, body: bytes, interval: str, recv_ns: int) -> list[Candle]:
-        """All but the latest bar: it may be running, and a row does not say whether it is (section 6)."""
+        """All bars except the latest: it may be running, and a row does not say so (section 6)."""
         bars = {
             open_ns: row for row in _read(body, _rest_bars) if is_opening(interval, open_ns := row.open_ms * NS_PER_MS)
         }
@@ -409,9 +410,9 @@ class BinanceAdapter:
         return [_request("SUBSCRIBE", list(self._channels), _SUBSCRIPTION)]
 
     def resubscribe(self, channel: Channel) -> list[str]:
-        """Nothing for the book, whose snapshot is fetched and whose updates go on; else a new beginning.
+        """No frame for a book: its snapshot is fetched by REST, and its updates continue. Else subscribe again.
 
-        A book that was refused brings no updates yet.
+        A refused book has no updates yet, so it is subscribed again, too.
         """
         if channel.data_type is DataType.ORDERBOOK and channel not in self._refused:
             return []
@@ -488,7 +489,7 @@ def _side(buyer_is_maker: bool) -> Literal["buy", "sell"]:
 
 
 def _delta(row: _Depth, recv_ns: int) -> BookDelta:
-    """``U == previous u + 1`` (section 5.1, step 6) in the words of the contract: ``prev_seq`` is ``U - 1``."""
+    """``U == previous u + 1`` (section 5.1, step 6) in the terms of the contract: ``prev_seq`` is ``U - 1``."""
     return BookDelta(
         ts_event=row.time_ms * NS_PER_MS,
         ts_recv=recv_ns,
@@ -502,7 +503,7 @@ def _delta(row: _Depth, recv_ns: int) -> BookDelta:
 def _level(level: Level) -> Level:
     """Spot writes a removed level as ``0.00000000`` (section 4.3); the streams write ``0``.
 
-    What is no number stays as it is: the book meets it and is in doubt.
+    A text that is not a number is kept: the book detects it and resynchronises.
     """
     return level if level.size.strip("0.") or not is_amount(level.size) else Level(level.price, "0")
 
@@ -548,9 +549,9 @@ def _candle(row: _Kline, channel: Channel, recv_ns: int) -> Output:
 
 
 def _read(body: bytes, decode: Callable[[bytes], _Answer]) -> _Answer:
-    """An answer of REST; errors are objects with a negative ``code`` (section 3).
+    """A REST answer; errors are objects with a negative ``code`` (section 3).
 
-    A symbol that is not known is trouble like any other here: it was listed when the run began.
+    An unknown symbol is an error like any other here: it was listed when the run began.
     """
     try:
         return decode(body)

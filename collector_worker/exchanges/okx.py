@@ -1,8 +1,8 @@
 """OKX API v5: public market data over ``/public`` and ``/business``, and the REST calls around it.
 
-In the order of the data: wire structs, the symbol's exchange half, requests, frames. Section numbers refer to the
-protocol sheet of OKX (facts as of 2026-11; official pages https://www.okx.com/docs-v5/en/). It is long because an
-exchange is one file: who mends or adds one has all of its words before him, and nothing of another's.
+In the order of the data: wire structs, the exchange-specific part of the symbol, requests, frames. Section numbers
+refer to the protocol sheet of OKX (facts as of 2026-11; official pages https://www.okx.com/docs-v5/en/). It is long
+because an exchange is one file: whoever fixes or adds an exchange sees all about it, and nothing about another.
 """
 
 import zlib
@@ -63,7 +63,7 @@ class _Arg(Struct, rename="camel", gc=False):
 
 
 class _PushHead(Struct, rename="camel", gc=False):
-    """Enough of any frame to know what it is (section 3)."""
+    """The part of any frame that tells its kind (section 3)."""
 
     arg: _Arg | None = None
     event: str = ""
@@ -72,7 +72,7 @@ class _PushHead(Struct, rename="camel", gc=False):
 
 
 class _Push(Struct, Generic[_Row], gc=False):
-    """A frame with the data of a known channel; one with an ``event`` is none."""
+    """A frame with data of a known channel; a frame with an ``event`` is not a push."""
 
     data: list[_Row]
     action: str = ""
@@ -264,15 +264,15 @@ class Okx:
         self._symbol = Symbol.parse(config.symbol)
 
     def instruments_path(self) -> str:
-        """The whole list of the symbol's kind; OKX' own spelling is looked up there, not guessed."""
+        """The whole list for the symbol's kind of product; OKX' own spelling is looked up there, not guessed."""
         return f"/api/v5/public/instruments?instType={_INST_TYPE[self._symbol.kind]}"
 
     def instrument_path(self, instrument: Instrument) -> str:
-        """The list of one; for a spelling that is not listed any more it is an error (section 3)."""
+        """A list of one instrument; for a spelling that is no longer listed, the answer is an error (section 3)."""
         return f"{self.instruments_path()}&instId={_in_url(instrument)}"
 
     def read_instruments(self, body: bytes) -> Instrument:
-        """The symbol's own row, where it is traded."""
+        """The symbol's own row, if it is traded."""
         if _code_of(body) == _NO_SUCH_INSTRUMENT:
             raise UnknownSymbolError(f"OKX lists no instrument for symbol {self._config.symbol}")
         rows = _rest_rows(body, _instruments)
@@ -304,7 +304,7 @@ class Okx:
         )
 
     def _find(self, rows: list[_Instrument]) -> _Instrument | None:
-        """By its id, which is whole from the announcement on; else by what the other fields say of it."""
+        """Finds a row by its id, which is complete from the announcement on; else by its other fields."""
         kind = [row for row in rows if row.inst_type == _INST_TYPE[self._symbol.kind]]
         by_id = next((row for row in kind if row.inst_id == self._usual_id()), None)
         return by_id or next((row for row in kind if self._is_ours(row)), None)
@@ -346,14 +346,14 @@ class Okx:
         return _snapshot(rows[0], recv_ns, reason="")
 
     def trades_path(self, instrument: Instrument, first_id: int) -> str:
-        """``after`` means older than: the page of consecutive ids that begins here ends before ``first_id + 100``."""
+        """``after`` means "older than": a page of consecutive ids from ``first_id`` on ends before ``first_id + 100``."""
         after = first_id + self.trades_page
         return (
             f"/api/v5/market/history-trades?instId={_in_url(instrument)}&type=1&after={after}&limit={self.trades_page}"
         )
 
     def newest_trades_path(self, instrument: Instrument) -> str:
-        """Newest first on the wire, and the page without a bound is the newest (section 6)."""
+        """Newest first on the wire; without a bound, the page is the newest one (section 6)."""
         return f"/api/v5/market/history-trades?instId={_in_url(instrument)}&type=1&limit={self.trades_page}"
 
     def read_trades(self, body: bytes, instrument: Instrument, recv_ns: int) -> list[Trade]:
@@ -368,7 +368,7 @@ class Okx:
         return sorted(trades, key=lambda trade: int(trade.trade_id))
 
     def candles_path(self, instrument: Instrument, interval: str, open_ns: int, now_ns: int) -> str:
-        """Recent bars and old ones live at two paths (section 6)."""
+        """Recent and old bars have different paths (section 6)."""
         recent = open_ns > now_ns - (_RECENT_BARS - self.candles_page) * length_ns(interval)
         path = "candles" if recent and interval not in _ONLY_IN_HISTORY else "history-candles"
         after = (open_ns + self.candles_page * length_ns(interval)) // NS_PER_MS
@@ -382,7 +382,7 @@ class Okx:
         return sorted(closed, key=lambda bar: bar.open_time)
 
     def rest_units(self, path: str) -> float:
-        """Each endpoint has a limit of its own; the budget keeps to the lowest of those that we use (section 6)."""
+        """Each endpoint has its own limit; our budget keeps the lowest of those that we use (section 6)."""
         return 1.0
 
     def feeds(self) -> tuple[Feed, ...]:
@@ -495,14 +495,14 @@ class OkxAdapter:
         return self._on_any(frame, recv_ns) if push.event else self._on_rows(push, read, recv_ns)
 
     def _on_rows(self, push: _Push[Any], read: Callable[[Any, str, int], Output], recv_ns: int) -> Sequence[Output]:
-        """What the rows of a frame mean. Each speaks for itself: its own name counts, where it has one."""
+        """The outputs for the rows of a frame. If a row names an instrument, that name counts."""
         return [
             read(row, push.action, recv_ns) if row.inst_id is None or row.inst_id == self._native else _NOT_OURS
             for row in push.data
         ]
 
     def _on_any(self, frame: bytes, recv_ns: int) -> Sequence[Output]:
-        """A frame of any form."""
+        """Reads a frame of any form."""
         if frame == b"pong":  # plain text, not JSON (section 2)
             return ()
         try:
@@ -634,19 +634,19 @@ def _in_url(instrument: Instrument) -> str:
 
 
 def _expiry(expires_at_ms: str) -> str:
-    """The expiry of a future as YYMMDD in UTC, the way a symbol spells it."""
+    """The expiry of a future as YYMMDD in UTC, as in a symbol."""
     if not expires_at_ms.isdecimal() or len(expires_at_ms) > _MS_DIGITS:
         return ""
     return datetime.fromtimestamp(int(expires_at_ms) / 1000, UTC).strftime("%y%m%d")
 
 
 def _shown(code: str) -> str:
-    """An error code as it may stand in a message: digits, or our own word."""
+    """An error code for a message: its digits, or our own word."""
     return code if code.isascii() and code.isdecimal() and len(code) <= 6 else "unreadable"
 
 
 def _code_of(body: bytes) -> str:
-    """The code of a REST answer, empty where there is none."""
+    """The code of a REST answer, empty if there is none."""
     try:
         return _envelope(body).code
     except UNREADABLE:
@@ -654,7 +654,7 @@ def _code_of(body: bytes) -> str:
 
 
 def _rest_rows(body: bytes, decode: Callable[[Raw], list[_Row]]) -> list[_Row]:
-    """The rows of a REST answer; failures are told apart in section 3."""
+    """The rows of a REST answer; section 3 lists the failures."""
     try:
         envelope = _envelope(body)
         if envelope.code != "0":

@@ -1,4 +1,4 @@
-"""Lists of rows in the answers of an exchange's REST: one row that cannot be read costs no other."""
+"""Reads lists of rows in REST answers: an unreadable row does not affect the others."""
 
 from typing import Generic, TypeVar
 
@@ -15,8 +15,8 @@ class Rows(Generic[_Row]):
     """Reads lists of rows of one type.
 
     Args:
-        row: What a row is.
-        strict: Whether a text of digits is no number.
+        row: The type of a row.
+        strict: Whether numbers in quotes are refused.
     """
 
     def __init__(self, row: type[_Row], *, strict: bool = True) -> None:
@@ -27,7 +27,8 @@ class Rows(Generic[_Row]):
         """The rows that can be read.
 
         Raises:
-            MsgspecError: It is no list, or no row of it can be read; likewise the others of ``UNREADABLE``.
+            MsgspecError: It is not a list, or none of its rows can be read; likewise the other errors of
+                ``UNREADABLE``.
         """
         try:
             return self._all(body)

@@ -1,14 +1,14 @@
-"""The fast path: the way of a trade that is usual in every respect, compiled.
+"""The fast path: compiled code for trades that are usual in every respect.
 
-A process that is woken for one frame runs cold: what counts is how much code and data it touches, and Python touches
-hundreds of cache lines where twenty would do. So the trade that is simply the next one, in the spelling that the
-exchange always uses, while Redis answers as it always does, is taken from its frame to Redis' socket by two small
-compiled modules: ``trade_parser.pyx`` and ``sender.pyx``. All else takes the way through adapter, sequence, stream and
-publisher, which is also the only way where the modules are not there: they need a C compiler at the installation. Both
-ways give the same entries.
+A process that wakes up for one frame runs with cold caches. What counts is how much code and data it touches, and
+Python touches hundreds of cache lines where twenty are enough. So two small compiled modules, ``trade_parser.pyx`` and
+``sender.pyx``, take a usual trade from its frame to Redis' socket. A trade is usual if it is simply the next one, its
+frame has the exchange's usual form, and Redis answers as usual. Everything else goes through adapter, sequence, stream
+and publisher. Without the modules, which need a C compiler at the installation, this is the only way. Both ways give
+the same entries.
 
-Two things are handed over, apart from each other: the publisher hands its connection to the outbox, and the trades
-their position (numbers, ids) to the trade parser.
+Two things are handed over, independently: the publisher hands its connection to the outbox, and the trades' position
+(numbers, ids) goes to the trade parser.
 
   handed over   while nothing is unusual (``Publisher.hand_over``, ``FastPath.takes``); entries of all streams then go
                 into the outbox, those that are no usual trades packed by Python

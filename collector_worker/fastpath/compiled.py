@@ -1,4 +1,4 @@
-"""The compiled modules, where they could be built."""
+"""The compiled modules, if they could be built."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, NamedTuple
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 class Compiled(NamedTuple):
-    """What is in them."""
+    """The classes in them."""
 
     frame_entry: "type[FrameEntry]"
     parser: "type[TradeParser]"
@@ -17,7 +17,7 @@ class Compiled(NamedTuple):
 
 
 def compiled() -> Compiled | None:
-    """The compiled classes; None where there was no C compiler at the installation."""
+    """The compiled classes; None if there was no C compiler at the installation."""
     try:
         parser, sender = (import_module(f"{__package__}.{name}") for name in ("trade_parser", "sender"))
     except ImportError:

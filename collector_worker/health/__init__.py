@@ -1,5 +1,4 @@
-"""Whether the feed is alive and true, and the saying of it: heartbeat, silence, clocks, the instrument.
+"""Checks and reports whether the feed is alive and correct: heartbeat, silence, clocks, the instrument.
 
-In come telemetry and answers of REST, out go the heartbeat and requests for a reconnect. Nothing that touches items
-may come in.
+Inputs are telemetry and REST answers; outputs are the heartbeat and requests to reconnect. No code here handles items.
 """

@@ -1,9 +1,9 @@
-"""How far the exchange's clock is ahead of ours, asked now and then by REST.
+"""How far the exchange's clock is ahead of ours, measured now and then by REST.
 
-The exchange stamps its answer somewhere between our question and its arrival, so half of the round trip is the most
-that the middle can be wrong. Hence only the question is timed, on a connection that is open already, and of several the
-quickest counts. An answer that took long, as on a busy machine, tells little: what is known holds, unless it cannot be
-true beside that answer.
+The exchange puts a time stamp on its answer somewhere between our question and the arrival of the answer. We assume the
+middle; it is wrong by at most half of the round trip. So we time only the question, on an open connection, and use the
+quickest of several. A slow answer, e.g. on a busy machine, tells little: the known offset stays, unless that answer
+proves it wrong.
 """
 
 import asyncio
@@ -40,17 +40,17 @@ _SOON = 10
 
 
 class Sample(Struct, frozen=True):
-    """One answer: the exchange's clock minus ours in the middle of the round trip (ms), and its length."""
+    """One answer: the exchange's clock minus ours in the middle of the round trip (ms), and the length of the trip."""
 
     offset_ms: int
     round_trip_s: float
 
 
 def offset_of(samples: Sequence[Sample], known_ms: int) -> int | None:
-    """The offset (ms) to go by; None where the samples tell nothing better than what is known.
+    """The offset (ms) to use; None if the samples are no better than the known offset.
 
-    A quick sample counts also where what is known could be true beside it: what is known may be as old as the last
-    time, and a clock that has drifted since is followed only so. It is wrong by 150 ms at most (half of ``QUICK_S``).
+    A quick sample is used even if it does not contradict the known offset: that one is from the last measurement, and
+    the clock may have drifted since. A quick sample is wrong by 150 ms at most (half of ``QUICK_S``).
     """
     best = min(samples, key=lambda sample: sample.round_trip_s)
     if best.round_trip_s <= QUICK_S:
@@ -63,7 +63,7 @@ class ClockOffset:
     """Keeps ``clock_offset_ms`` true; see the module.
 
     Args:
-        every_s: How often it is measured.
+        every_s: Seconds between measurements.
     """
 
     def __init__(
@@ -88,7 +88,7 @@ class ClockOffset:
         """Measure once.
 
         Raises:
-            ExchangeUnavailableError: There was no answer, or none that was quick enough.
+            ExchangeUnavailableError: There was no answer, or no quick enough one.
         """
         samples: list[Sample] = []
         try:

@@ -1,4 +1,4 @@
-"""Writes the heartbeat each second, from the loop that does the work: a loop that is blocked does not beat."""
+"""Writes the heartbeat each second, from the event loop that does the work: a blocked loop sends no heartbeat."""
 
 import asyncio
 
@@ -16,7 +16,7 @@ BEAT_EVERY_S = 1.0
 
 
 async def read_former(pipe: Reader, collector: CollectorId) -> dict[str, str]:
-    """The heartbeat that an earlier run has left; empty where it has expired, or the key is not what it should be.
+    """The heartbeat of an earlier run; empty if it has expired, or the key is not a hash.
 
     Raises:
         RedisUnreachableError: Redis went away.
@@ -26,7 +26,7 @@ async def read_former(pipe: Reader, collector: CollectorId) -> dict[str, str]:
 
 
 def parse_hash(reply: Reply) -> dict[str, str]:
-    """The fields in an answer to HGETALL; none where the key is no hash."""
+    """The fields in an answer to HGETALL; none if the key is no hash."""
     if not isinstance(reply, list):
         return {}
     texts = [part.decode(errors="replace") for part in reply if isinstance(part, bytes)]
@@ -45,7 +45,7 @@ class HeartbeatWriter:
         self._due_s = 0.0
 
     def beat_if_due(self) -> None:
-        """Beat where that was a while ago: while a run takes over, and its other parts do not run yet."""
+        """Beat if the last beat is a while ago; used while a run takes over and its other parts do not run yet."""
         if self._clock.monotonic_s() >= self._due_s:
             self._due_s = self._clock.monotonic_s() + BEAT_EVERY_S
             self.beat()

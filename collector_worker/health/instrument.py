@@ -1,7 +1,7 @@
 """Keeps the ``:instrument`` hash true for months: tick size, lot size and state change while a collector runs.
 
-A symbol that is suspended or delisted is reported in the hash, in the heartbeat and once in the log. It does not
-end the collector: a suspension passes, and a subscription that is refused for good ends it anyway.
+A suspended or delisted symbol is reported in the hash, in the heartbeat and once in the log. It does not end the
+collector: a suspension ends, and for a delisted symbol the final refusal of the subscription ends the collector.
 """
 
 import asyncio
@@ -25,11 +25,11 @@ DELISTED = "delisted"
 
 
 class Rhythm(Struct, frozen=True, kw_only=True):
-    """How often to look, seconds; each pause is drawn from three quarters to five quarters of it.
+    """How often to check, seconds; each pause is random, between three and five quarters of the value.
 
     Attributes:
         every_s: While the instrument is traded.
-        soon_s: While it is not, or before its market opens.
+        soon_s: While it is not traded, or before its market opens.
     """
 
     every_s: float = 3600.0
@@ -37,11 +37,11 @@ class Rhythm(Struct, frozen=True, kw_only=True):
 
 
 class InstrumentWatch:
-    """The facts of one instrument, published anew each hour.
+    """The facts of one instrument, published again each hour.
 
     Args:
         instrument: What was found at the start.
-        book: Its order book, which is judged by the state that was found last.
+        book: Its order book; the last known state decides how it is checked.
     """
 
     def __init__(
@@ -69,11 +69,11 @@ class InstrumentWatch:
         self._failures = Failures()
 
     def publish(self) -> None:
-        """Write what is known now, all of it: the hash may have been lost."""
+        """Write all known facts: the hash may have been lost."""
         self._publisher.set_hash(self._key, _facts(self._known))
 
     async def run(self) -> None:
-        """Look now and then, until cancelled."""
+        """Check now and then, until cancelled."""
         while True:
             settled = self._traded and not self._known.crossed_is_legal
             pause_s = self._rhythm.every_s if settled else self._rhythm.soon_s
@@ -112,5 +112,5 @@ class InstrumentWatch:
 
 
 def _facts(instrument: Instrument) -> dict[str, str]:
-    """What the exchange says; how its books are to be judged is a matter of this process."""
+    """The exchange's facts, without how to check its books: only this process needs that."""
     return {name: value for name, value in asdict(instrument).items() if name != "crossed_is_legal"}

@@ -1,8 +1,8 @@
-"""The last words of a run that cannot begin: the reason reaches Redis without the configuration or the exchange's half.
+"""Reports in Redis why a run cannot begin, without its configuration and the exchange's part.
 
-supervisord keeps no exit code of a run shorter than ``startsecs``, so the manager has nothing else to know it by. Where
-Redis is away, waiting for it makes the run long enough for supervisord to keep the code; so there is no other witness,
-such as a file.
+supervisord keeps no exit code of a run shorter than ``startsecs``, so the manager has no other way to learn the reason.
+If Redis is away, waiting for it makes the run long enough for supervisord to keep the code. So no other record, such as
+a file, is needed.
 """
 
 import asyncio
@@ -33,9 +33,9 @@ REDIS_WAIT_S = 10.0
 
 
 async def leave(environment: Environment, refusal: InvalidConfigurationError, wait_s: float = REDIS_WAIT_S) -> None:
-    """Say in the heartbeat, for a day, why the run ends; nothing where the manager did not start us.
+    """Write to the heartbeat, for a day, why the run ends; does nothing if the manager did not start us.
 
-    Takes ``wait_s`` where Redis does not come, or nothing tells where it is.
+    Takes ``wait_s`` if Redis does not answer, or if its address is unknown.
     """
     exchange, _, symbol = environment.collector.partition(":")
     if not symbol:

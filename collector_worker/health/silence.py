@@ -1,16 +1,16 @@
-"""Is a feed that brings nothing quiet, or stalled? Found out by the worker itself, before anybody restarts it.
+"""Finds out whether a silent feed is quiet or stalled. The worker does this itself, before anybody restarts it.
 
-What is silent for longer than usual (``silence_limits``) on a connection that is up:
+For a data type that is silent for longer than usual (``silence_limits``) on an open connection:
 
 | seen | then |
 | --- | --- |
 | a trade has come, and no book, ticker or bar after it within their limit | stalled: each trade moves all three |
-| a promise of the protocol is long broken, resubscribing did not help | stalled |
-| REST has a trade that is newer than what the socket brought, and it does not come within seconds either | stalled |
-| REST has nothing newer | the market rests; looked at again later and later, at least every ten minutes |
+| a promise of the protocol has been broken for long, and resubscribing did not help | stalled |
+| REST has a newer trade than the socket, and the socket does not bring it within seconds | stalled |
+| REST has nothing newer | the market is quiet; checked again with growing pauses, at least every ten minutes |
 
-The sockets that carry a stalled data type are connected anew, later and later too, and what was missed is fetched. All
-of this is in the heartbeat: ``rest_look``, ``mute``, ``mute_reconnects``.
+The sockets of a stalled data type are reconnected, with growing pauses, and missed data is fetched. The heartbeat
+reports all this: ``rest_look``, ``mute``, ``mute_reconnects``.
 """
 
 import asyncio
@@ -46,32 +46,32 @@ NS_PER_MS = 1_000_000
 
 
 class _Paced:
-    """Something that is done again and again, ever more rarely."""
+    """An action that is repeated with growing pauses."""
 
     def __init__(self, pause: GrowingPause) -> None:
         self._pause, self._next_s = pause, -inf
 
     def due(self, now_s: float) -> bool:
-        """Whether it may be done."""
+        """Whether the action may be done."""
         return now_s >= self._next_s
 
     def note_done(self, now_s: float) -> None:
-        """It is done now."""
+        """The action is done now."""
         self._next_s = now_s + self._pause.after_attempt(now_s)
 
     def reset(self) -> None:
-        """There is no need for it now; the next time it may be done at once."""
+        """The action is not needed now; the next time it may be done at once."""
         self._next_s = -inf
         self._pause.reset()
 
 
 class SilenceWatch:
-    """Finds out whether a feed that brings nothing is quiet or stalled, and has a stalled one reconnected.
+    """Finds out whether a silent feed is quiet or stalled, and has a stalled feed reconnected.
 
     Args:
         types: The data types that are collected.
-        last_trade_ts: The exchange's time (ns) of the last trade that is in the stream; 0 where there is none.
-        fetch_missed: Has what was missed fetched.
+        last_trade_ts: The exchange's time (ns) of the last trade that is in the stream; 0 if there is none.
+        fetch_missed: Requests that missed data is fetched.
         settle_s: How long a trade may be on its way.
     """
 
@@ -156,11 +156,11 @@ class SilenceWatch:
         return any(self._types[each].event_s > self._looked_s for each in reference)
 
     def _silent(self, now_s: float) -> list[DataType]:
-        """What only a look can tell about; where the protocol promises an entry, the connection sees to it itself."""
+        """Silent data types that need a check by REST; the connection itself checks what the protocol promises."""
         return [each for each, limits in self._types.items() if not limits.floor.promised and limits.is_silent(now_s)]
 
     def _proven_stalled(self, now_s: float) -> list[DataType]:
-        """Those that have not followed a trade, and those whose promise is long broken."""
+        """Data types that did not follow a trade, and those whose promise has been broken for long."""
         return [
             each
             for each, limits in self._types.items()
@@ -169,7 +169,7 @@ class SilenceWatch:
         ]
 
     def _found_stalled(self, types: Iterable[DataType], now_s: float, why: str) -> None:
-        """Have the sockets connected anew that carry these, and what was missed fetched."""
+        """Have the sockets of these data types reconnected, and missed data fetched."""
         beat = self._telemetry.beat
         for each in types:
             self._telemetry.stalled_s[each] = now_s
@@ -189,7 +189,7 @@ class SilenceWatch:
     # --- looks ---------------------------------------------------------------------------------------------------
 
     async def run(self) -> None:
-        """Look where that is due, until cancelled."""
+        """Check by REST when it is due, until cancelled."""
         while True:
             await self._due.wait()
             await self._ask_rest()
@@ -225,14 +225,14 @@ class SilenceWatch:
             self._found_stalled(still, now_s, "REST has newer trades")
 
     async def _newest_trade_ts(self) -> int:
-        """The exchange's time (ns) of the newest trade at REST, as far as it is believed; 0 where there is none."""
+        """The exchange's time (ns) of the newest trade at REST, as far as it is trusted; 0 if there is none."""
         path = self._exchange.newest_trades_path(self._instrument)
         answer = await self._rest.fetch(path, self._exchange.rest_units(path))
         trades = answer.read(lambda body: self._exchange.read_trades(body, self._instrument, self._clock.now_ns()))
         return max((trade.ts_event for trade in trades if not is_ahead(trade.ts_event, trade.ts_recv)), default=0)
 
     def _outdated(self, newest_ts: int, since_s: Mapping[DataType, float]) -> list[DataType]:
-        """Of these data types, silent since then, those that should have moved with the newest trade."""
+        """Those of the silent data types that should have changed with the newest trade."""
         self._telemetry.gather()
         last_ts = self._last_trade_ts()
         if last_ts:

@@ -1,10 +1,10 @@
-"""What is usual for a feed: how long it may bring nothing before that is worth a look.
+"""How long a feed may be silent before it is checked.
 
-Each data type has a limit of its own: three times the longest pause between its entries of late, where what is an hour
-old counts half. It is at least ``health_check_interval`` and what the protocol promises, and at most an hour, unless
-those are longer. Pauses are measured once a second, so an entry costs nothing. A pause without a connection, or while
-the feed was mute, teaches nothing. A new run continues with the limits in the heartbeat of the one before, if that is
-still there.
+Each data type has its own limit: three times the longest recent pause between its entries; a pause counts half after an
+hour. The limit is at least ``health_check_interval`` and the time that the protocol promises, and at most an hour,
+unless those are longer. Pauses are measured once a second, so entries cost nothing. Pauses without a connection, or
+while the feed was mute, do not count. A new run continues with the limits in the last run's heartbeat, if that still
+exists.
 """
 
 from collections.abc import Iterable, Mapping
@@ -23,14 +23,14 @@ NS_PER_S = 1_000_000_000
 
 
 class Floor(Struct, frozen=True):
-    """The least that the limit of a data type may be, and whether the protocol promises an entry within that time."""
+    """The smallest limit of a data type, and whether the protocol promises an entry within that time."""
 
     limit_s: float
     promised: bool
 
 
 def floors_of(health_check_interval_s: float, feeds: Iterable[Feed]) -> dict[DataType, Floor]:
-    """The floors of all data types of a collector; of several channels the longest counts."""
+    """The floors of all data types of a collector; with several channels, the longest counts."""
     floors: dict[DataType, Floor] = {}
     for channel in (channel for feed in feeds for channel in feed.channels):
         limit_s = max(health_check_interval_s, channel.silence_limit_s)
@@ -49,7 +49,7 @@ def limits_of_former_run(fields: Mapping[str, str], config_id: str) -> dict[Data
 
 
 class SilenceLimits:
-    """One data type: what is usual for it, and for how long it has been silent. Times are monotonic seconds."""
+    """One data type: its usual pauses, and how long it has been silent. Times are monotonic seconds."""
 
     def __init__(self, floor: Floor, now_s: float, former_limit_s: float = 0.0) -> None:
         self.floor = floor
@@ -68,7 +68,7 @@ class SilenceLimits:
 
     @property
     def limit_s(self) -> float:
-        """A longer silence is unusual."""
+        """A silence longer than this is unusual."""
         return max(self.floor.limit_s, min(TIMES_LONGEST * self._longest_s, LIMIT_CAP_S))
 
     @property
@@ -81,7 +81,7 @@ class SilenceLimits:
         return now_s - self.since_s > (self.limit_s if self._last_event_at else self.floor.limit_s)
 
     def observe(self, last_event_at: int, connected_since: int, now_s: float) -> None:
-        """Look at it, about once a second."""
+        """Measure the silence; call it about once a second."""
         if last_event_at != self._last_event_at:
             faded_s = self._longest_s * 2.0 ** -((now_s - self.event_s) / HALF_LIFE_S)
             self._longest_s = max(faded_s, self._idle_s)
@@ -97,5 +97,5 @@ class SilenceLimits:
         self._seen_s = now_s
 
     def excuse(self, now_s: float) -> None:
-        """Nothing can come, or we have done something about it: count anew."""
+        """Restart the count: nothing can come, or we have already reacted."""
         self.since_s, self._idle_s, self.overtaken_s = now_s, 0.0, None

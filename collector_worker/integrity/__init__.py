@@ -1,5 +1,5 @@
-"""What may pass into the streams: each item once, in order, or a gap in its place.
+"""Decides what goes into the streams: each item once, in order, or a gap at its place.
 
-In come events of adapters and the answers of REST, out go events to the publisher and statements to the ledger. No
-socket may come in; time is handed in.
+Inputs are adapters' events and REST answers; outputs are events for the publisher and entries for the ledger. No
+sockets here; the time is an argument.
 """

@@ -1,4 +1,4 @@
-"""Fetches by REST what the flows miss. Runs beside the sockets and outlives them: a hole stays one over a reconnect."""
+"""Fetches missing items by REST. It runs beside the sockets and outlives them: a reconnect does not close a hole."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -41,12 +41,12 @@ class Backfiller:
         self._attention.set()
 
     def probe(self) -> None:
-        """Look whether anything was missed, although the numbers show no hole."""
+        """Check whether anything was missed, although the numbers show no hole."""
         for data_flow in self._flows():
             data_flow.probe()
 
     def pass_time(self) -> None:
-        """Let go what has waited long enough, whatever REST does."""
+        """Release items that have waited long enough, whatever REST does."""
         for data_flow in self._flows():
             data_flow.pass_time()
 

@@ -1,4 +1,4 @@
-"""Price levels of one book, kept in order: what the sanity checks, the checksum and the ``:book`` hash need."""
+"""Price levels of one book in order, for the sanity checks, the checksum and the ``:book`` hash."""
 
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ class TooManyLevelsError(BookLevelError):
 class _Side:
     """One side: the levels by price, and the prices in ascending order.
 
-    Prices are compared as floats: exact to 15 digits, more than any price has; the texts are kept as they came.
+    Prices are compared as floats, exact to 15 digits, which is more than any price has. The texts are kept unchanged.
     """
 
     __slots__ = ("levels", "prices")
@@ -65,8 +65,8 @@ class Book:
         Args:
             bids: Levels in any order.
             asks: Likewise.
-            cut_at: A side with so many levels has more, of which only changes will be known, and one with fewer may
-                have; 0: there are no more.
+            cut_at: The snapshot was cut at so many levels per side. A side with so many has more levels, known only
+                when they change; a side with fewer may have more, too. 0: there are no more.
 
         Raises:
             BookLevelError: A level is no number, or there are too many; the book is then undefined until it is replaced
@@ -81,13 +81,13 @@ class Book:
             self._known_ask = self._asks.prices[-1] if self._asks.prices else -inf
 
     def believe(self) -> None:
-        """Sides that began with fewer levels than they were cut at have no more."""
+        """Note that sides that began with fewer levels than the cut have no further levels."""
         bids, asks = self._began_with
         self._known_bid = self._known_bid if bids >= self._cut_at else None
         self._known_ask = self._known_ask if asks >= self._cut_at else None
 
     def has_prices_of(self, other: "Book") -> bool:
-        """Whether both have levels at the same prices."""
+        """Whether both books have levels at the same prices."""
         mine, others = (self._bids.prices, self._asks.prices), (other._bids.prices, other._asks.prices)
         return mine == others
 
@@ -111,16 +111,16 @@ class Book:
 
     @property
     def crossed(self) -> bool:
-        """Whether somebody bids as much as somebody else asks, which a working market never shows."""
+        """Whether the best bid is at least as high as the best ask, which never happens in a working market."""
         bids, asks = self._bids.prices, self._asks.prices
         return bool(bids and asks and bids[-1] >= asks[0])
 
     @property
     def known_depth(self) -> int | None:
-        """How many levels from the best on are certain, on the side with fewer; None where all levels are.
+        """How many levels, counted from the best, are certain on the side with fewer; None if all are.
 
-        Up to the worst price of a snapshot that was cut every level is there; beyond it resting orders that never
-        change are not (Binance sheet, section 5.3). A side that began without any does not count while it has none.
+        Up to the worst price of a cut snapshot every level is known. Beyond it, resting orders that never change are
+        not (Binance sheet, section 5.3). A side that began empty does not count while it is empty.
         """
         depths = []
         if self._known_bid is not None and (self._bids.prices or self._known_bid < inf):
@@ -130,12 +130,12 @@ class Book:
         return min(depths, default=None)
 
     def bids(self, depth: int | None = None) -> list[Level]:
-        """The best ``depth`` bids (all where None), highest price first."""
+        """The best ``depth`` bids (None: all), highest price first."""
         prices, levels = self._bids.prices, self._bids.levels
         wanted = prices if depth is None else prices[max(len(prices) - depth, 0) :]
         return [levels[price] for price in reversed(wanted)]
 
     def asks(self, depth: int | None = None) -> list[Level]:
-        """The best ``depth`` asks (all where None), lowest price first."""
+        """The best ``depth`` asks (None: all), lowest price first."""
         levels = self._asks.levels
         return [levels[price] for price in self._asks.prices[:depth]]

@@ -8,28 +8,28 @@
   STALE      subscription acknowledged                       SYNCING (a new connection starts from nothing)
   VALID      little is left of what is known                 VALID, asks for a snapshot by REST
 
-Only a VALID book publishes deltas. Others wait in a bounded buffer, because a snapshot that comes by REST may be older
-than they are: those that follow each other without a hole, the latest of them. A snapshot by REST is not believed that
-does not reach what the connection has brought already: it comes out of some cache. One that is ahead of it waits until
-the connection gets there, for its number may be that of another instrument, which no answer names. Where there are no
-trades it is believed before that if the connection has brought nothing, or if a second answer is the same. After any
-doubt the book is rebuilt from a snapshot, never patched.
+Only a VALID book publishes deltas. In the other states the latest deltas that follow each other without a hole wait in
+a bounded buffer, because a REST snapshot may be older than they are. A REST snapshot that ends before the deltas of the
+connection is refused: it comes from a cache. A snapshot ahead of the connection waits until the connection gets there:
+answers name no instrument, so its number may belong to another one. If there are no trades, it is accepted earlier: if
+the connection has brought nothing, or if a second answer is the same. After any doubt the book is rebuilt from a
+snapshot, never patched.
 
-Continuity, as the protocol sheets give it: a delta follows iff its ``prev_seq`` is the last applied ``seq``. The first
-one after a REST snapshot, or from a connection that takes over from another, was cut elsewhere: it may overlap what is
-known (``prev_seq < last < seq``), and those before it, which the book holds already, are dropped. Sizes are absolute,
-so it takes the book from ``last`` to ``seq``, and that is what it says when it is published: in the stream each delta's
-``prev_seq`` is the ``seq`` before it. A ``seq`` below ``prev_seq`` is a reset of the exchange's counter and is accepted
-by the same rule. Where a book is seeded by REST the numbers only rise: a delta that the book has had is sent again, and
-ignored (Binance sheet, section 5.1, step 6). Frames of old recordings carry no numbers: they are taken in order and
-judged by their checksum alone.
+Continuity follows the protocol sheets: a delta follows if and only if its ``prev_seq`` is the last applied ``seq``. The
+first delta after a REST snapshot, or from a connection that takes over, may overlap the known book (``prev_seq < last <
+seq``); earlier deltas, which the book already has, are dropped. Sizes are absolute, so an overlapping delta takes the
+book from ``last`` to ``seq``. It is published with these numbers, so in the stream each delta's ``prev_seq`` is the
+``seq`` before it. A ``seq`` below ``prev_seq`` is a reset of the exchange's counter and is accepted by the same rule.
+In a book seeded by REST the numbers only rise: a delta that the book already has is a repetition and is ignored
+(Binance sheet, section 5.1, step 6). Frames of old recordings have no numbers: they are applied in order and checked
+only by their checksum.
 
-What is known: a snapshot by REST is cut at some number of levels, and what rests beyond it and never changes is not
-known (Binance sheet, section 5.3). Where less than a quarter of that number is left on a side, a new snapshot is asked
-for; what the socket brings meanwhile is put on top of it, and it is published in the place of the old book. Where
-nothing is left, the best price is uncertain: a doubt. A side that has fewer levels than it could have may be
-all there is, or half of a snapshot, from wherever it came: that is known as soon as an answer of REST agrees. One
-without any bid or ask is not believed at all while the market shows that there are some.
+Known levels: a REST snapshot is cut at some number of levels, and resting levels beyond the cut that never change are
+unknown (Binance sheet, section 5.3). If less than a quarter of that number is left on a side, a new snapshot is
+requested; deltas that come meanwhile are applied on top of it, and it is published and replaces the old book. If
+nothing is left, the best price is uncertain: this is a doubt. A side with fewer levels than the cut may be complete, or
+the snapshot may have been incomplete, from any source; a REST answer that agrees decides it. A snapshot without any bid
+or ask is refused while the market shows that there are some.
 """
 
 from collections import deque
@@ -87,7 +87,7 @@ class BookRequest(Enum):
 
 
 class BookResult(Struct, frozen=True):
-    """What became of a frame: the events to publish in order, and what is needed from outside."""
+    """The result of a frame: the events to publish, in order, and requests to the outside."""
 
     events: tuple[BookSnapshot | BookDelta, ...] = ()
     request: BookRequest | None = None
@@ -98,7 +98,7 @@ NOTHING = BookResult()
 
 
 class _Answer(Struct, frozen=True):
-    """A snapshot by REST, as ``BookSync.on_rest_snapshot`` gets it."""
+    """A REST snapshot, with the arguments of ``BookSync.on_rest_snapshot``."""
 
     snapshot: BookSnapshot
     seq: int
@@ -106,7 +106,7 @@ class _Answer(Struct, frozen=True):
     traded: bool
 
     def is_same(self, other: "_Answer") -> bool:
-        """Whether both tell the same book."""
+        """Whether both describe the same book."""
         mine, others = self.snapshot, other.snapshot
         return (self.seq, mine.bids, mine.asks) == (other.seq, others.bids, others.asks)
 
@@ -115,11 +115,11 @@ class BookSync:
     """The state machine of one book.
 
     Attributes:
-        why: While the book is not VALID: what it lacks.
-        book: The levels now; another object after each new seed.
-        checksum_unusable: Snapshots fail their own checksum: it means something else now, and nothing is judged by it
-            until one holds again.
-        crossed_is_legal: The instrument's state is one in which bid above ask is no corruption.
+        why: Why the book is not VALID.
+        book: The present levels; a new object after each new seed.
+        checksum_unusable: Snapshots fail their own checksum, so its meaning has changed: it is not used until a
+            snapshot passes again.
+        crossed_is_legal: In the instrument's state, a bid above an ask is not an error.
     """
 
     def __init__(self, checksum: Checksum, checksum_depth: int, *, crossed_is_legal: bool = False) -> None:
@@ -152,7 +152,7 @@ class BookSync:
     # --- connections ---------------------------------------------------------------------------------------------
 
     def subscribed(self, now_s: float, snapshot_wait_s: float, full_levels: int = 0) -> None:
-        """The channel was acknowledged: a snapshot should come by itself within ``snapshot_wait_s``.
+        """The subscription was confirmed: a snapshot should come by itself within ``snapshot_wait_s``.
 
         Args:
             now_s: Monotonic time.
@@ -166,12 +166,12 @@ class BookSync:
             self._fetch_at_s = now_s + snapshot_wait_s
 
     def disconnected(self) -> None:
-        """The socket is gone: whatever comes next is a new beginning."""
+        """The socket is gone: the next data is a new beginning."""
         self._out_of_sync("reconnect")
         self._forget_connection()
 
     def connected(self) -> None:
-        """A connection begins: nothing that an earlier one brought counts."""
+        """A connection begins: data of earlier connections does not count."""
         reason = self._reason
         self._out_of_sync(reason)
         self._forget_connection()
@@ -186,7 +186,7 @@ class BookSync:
         """A second connection takes over without a hole.
 
         Args:
-            joins: Its deltas join the book that there is; else it brings a snapshot, which will replace it.
+            joins: Its deltas continue the present book; else it brings a snapshot, which will replace the book.
         """
         self._ahead = None  # what waits was compared with what the connection before brought
         if not joins:
@@ -199,9 +199,9 @@ class BookSync:
     # --- frames and snapshots ------------------------------------------------------------------------------------
 
     def due(self, now_s: float) -> BookRequest | None:
-        """What the passing of time asks for: a snapshot by REST, each time after a longer pause.
+        """The requests that are due now: a REST snapshot, each time after a longer pause.
 
-        Where none came by itself, and where the book has become narrow.
+        It is requested if none came by itself, or if few known levels are left.
         """
         if self.state is BookState.VALID:
             return self._reseed_due(now_s)
@@ -222,7 +222,7 @@ class BookSync:
         return BookRequest.FETCH_SNAPSHOT
 
     def on_frame(self, frame: BookFrame, *, traded: bool = False) -> BookResult:
-        """Judge a frame from the socket; ``traded`` as in ``on_rest_snapshot``."""
+        """Check and apply a frame from the socket; ``traded`` as in ``on_rest_snapshot``."""
         if isinstance(frame.event, BookSnapshot):
             if self._full_levels and self._lacks_a_side(frame.event, traded=traded):
                 self.why = "the snapshot of the socket lacks bids or asks although the market moves"
@@ -241,14 +241,14 @@ class BookSync:
         return replace(seeded, events=result.events + seeded.events)
 
     def _keep(self, delta: BookDelta, checksum: int | None) -> None:
-        """Among those that wait; the oldest make room."""
+        """Add a delta to the waiting ones; the oldest make room."""
         self._waiting.append((delta, checksum))
         kept = sum(map(_size, self._waiting))
         while kept > _BUFFER_LEVELS:
             kept -= _size(self._waiting.popleft())
 
     def _gather(self, delta: BookDelta, checksum: int | None) -> None:
-        """Keep a delta for the snapshot to come, with those before it that it follows."""
+        """Keep a delta for the coming snapshot, with the earlier ones that it follows."""
         if self._waiting and delta.prev_seq != self._waiting[-1][0].seq:
             if any((known.prev_seq, known.seq) == (delta.prev_seq, delta.seq) for known, _ in self._waiting):
                 return  # it is sent again
@@ -264,12 +264,12 @@ class BookSync:
             self._highest = delta.seq
 
     def on_rest_snapshot(self, snapshot: BookSnapshot, cut_at: int = 0, *, traded: bool = False) -> BookResult:
-        """Judge a snapshot that was asked for; where it is of no use it is asked for again (`due`), and `why` says it.
+        """Check a requested snapshot; if it is not usable, `due` requests another and `why` has the reason.
 
         Args:
             snapshot: The answer of REST.
-            cut_at: The exchange has cut it at so many levels a side; 0: it is all that the channel speaks of.
-            traded: There were trades a moment ago, so there are bids and asks.
+            cut_at: The exchange has cut it at so many levels per side; 0: it has all levels of the channel.
+            traded: There were trades a moment ago, so bids and asks must exist.
         """
         if snapshot.seq is None or self.state is BookState.STALE:
             return NOTHING  # the connection that it was asked for is gone
@@ -284,12 +284,12 @@ class BookSync:
         return self._on_answer(answer)
 
     def _is_ahead(self, answer: _Answer) -> bool:
-        """Whether the socket has brought neither the number of an answer yet, nor one behind it."""
+        """Whether the answer's number is ahead: the socket has brought neither it nor a later one."""
         highest = self._last_seq if self.state is BookState.VALID else self._highest
         return (highest is None or highest < answer.seq) and self._waiting_after(answer.seq) == []
 
     def _on_answer(self, answer: _Answer) -> BookResult:
-        """Judge an answer of REST by what the socket has brought."""
+        """Check a REST answer against the data of the socket."""
         snapshot, seq, cut_at, traded = answer.snapshot, answer.seq, answer.cut_at, answer.traded
         hollow = self._lacks_a_side(snapshot, traded=traded)
         if self.state is BookState.VALID:  # one has come by itself, unless a wider one was asked for
@@ -316,7 +316,7 @@ class BookSync:
         return replace(result, events=tuple(events))
 
     def _reseed(self, snapshot: BookSnapshot, seq: int, cut_at: int) -> BookResult:
-        """Take the answer and what has come since for the book; a useless answer harms nothing, `due` asks again."""
+        """Rebuild the book from the answer and later deltas; a useless answer does no harm, `due` asks again."""
         newer = self._waiting_after(seq)
         if newer is None:
             return NOTHING
@@ -348,28 +348,28 @@ class BookSync:
         return BookResult((replace(snapshot, bids=wider.bids(), asks=wider.asks(), seq=reached, reason="reseed"),))
 
     def _believe(self) -> None:
-        """A second answer agrees with the book: there are no more levels."""
+        """Note that a second answer agrees with the book: there are no more levels."""
         self.book.believe()
         self._unsure = self._reseeding = False
         self._waiting.clear()
 
     def _lacks_a_side(self, snapshot: BookSnapshot, *, traded: bool) -> bool:
-        """Whether a side is empty of which the market shows that it is not."""
+        """Whether a side is empty although the market shows that it cannot be."""
         told = [delta for delta, _ in self._waiting]
         bids = traded or _leaves_levels(delta.bids for delta in told)
         asks = traded or _leaves_levels(delta.asks for delta in told)
         return (not snapshot.bids and bids) or (not snapshot.asks and asks)
 
     def _is_short(self, snapshot: BookSnapshot) -> bool:
-        """Whether a side has so much fewer levels than it could have that it may be half of one.
+        """Whether a side has so few levels that the snapshot may be incomplete.
 
-        That is not asked of what carries no number, to which no answer of REST compares.
+        Not checked for books without numbers: they cannot be compared with a REST answer.
         """
         levels = min(len(snapshot.bids), len(snapshot.asks))
         return snapshot.seq is not None and levels * _NARROW < max(self._seed_levels, self._full_levels)
 
     def _waiting_after(self, seq: int) -> list[tuple[BookDelta, int | None]] | None:
-        """The buffered deltas that a snapshot does not hold yet; None where there is a hole between it and them."""
+        """The buffered deltas behind a snapshot; None if there is a hole between it and them."""
         waiting = list(self._waiting)
         if waiting and waiting[-1][0].seq == seq:
             return []
@@ -403,10 +403,11 @@ class BookSync:
         return BookResult((event,))
 
     def _is_believable(self, checksum: int) -> bool:
-        """Whether a snapshot may be used, by its own checksum.
+        """Whether a snapshot may be used, judged by its own checksum.
 
-        One that fails is no fault of our bookkeeping. Once it may have been spoilt on the way, so it is asked for
-        again; from then on the checksum means something else, and to go on asking would resync for ever.
+        A failure is not an error of our bookkeeping. The first time, the data may have been damaged on the way, so the
+        snapshot is requested again. After that the checksum's meaning must have changed, and more requests would resync
+        for ever.
         """
         self._bad_snapshots = 0 if self._matches(checksum) else self._bad_snapshots + 1
         self.checksum_unusable = self._bad_snapshots >= _BAD_SNAPSHOTS
@@ -440,7 +441,7 @@ class BookSync:
         return BookResult((delta,))
 
     def _is_held_already(self, delta: BookDelta) -> bool:
-        """Whether the book, which may be ahead of the socket, holds the delta (OKX sheet, section 5, rule 7)."""
+        """Whether the book, which may be ahead of the socket, already has the delta (OKX sheet, section 5, rule 7)."""
         if self._held_left is None or delta.seq is None or self._last_seq is None:
             return False
         if delta.seq > self._last_seq or delta.prev_seq == self._last_seq:
@@ -449,11 +450,11 @@ class BookSync:
         return self._held_left >= 0
 
     def _came_again(self, delta: BookDelta) -> bool:
-        """Whether a delta of numbers that only rise tells of changes that the book has (Binance sheet, 5.1, step 6).
+        """Whether a delta repeats changes that the book has, with numbers that only rise (Binance sheet, 5.1, step 6).
 
-        Two kinds end the belief in the book instead. Of one that begins where the last one did and ends within it, the
-        last was garbage, or this is. And so many that follow each other are not sent again, but of a counter that has
-        begun anew: to ignore on would leave an old book that looks valid.
+        Two cases are no repetition and make the book doubtful. First, a delta that begins where the last one began but
+        ends before its end: one of the two is garbage. Second, a long row of such deltas that follow each other: the
+        counter has begun anew, and ignoring them would leave an old book that looks valid.
         """
         if not self._seed_levels or self._latest is None or delta.seq is None or delta.prev_seq is None:
             return False
@@ -499,6 +500,6 @@ def _size(waiting: tuple[BookDelta, int | None]) -> int:
 
 
 def _leaves_levels(sides: Iterable[Sequence[Level]]) -> bool:
-    """Whether a level that deltas have set is there after the last one."""
+    """Whether, after the last delta, a level that the deltas have set is left."""
     net = {level.price: level.size for side in sides for level in side}
     return any(size.strip("0.") for size in net.values())

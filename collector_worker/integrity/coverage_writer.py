@@ -1,4 +1,4 @@
-"""Writes the completeness ledger: from when to when this collector has everything, and what it is missing."""
+"""Writes the completeness ledger: the times for which this collector has everything, and its gaps."""
 
 from collections.abc import Callable, Collection, Sequence
 
@@ -17,7 +17,7 @@ IN_DOUBT = "not_vouched_for"
 
 
 class Missing(Struct, frozen=True, kw_only=True):
-    """What is missing: times (ns) of the items on both sides, and their numbers (exclusive) where they have numbers."""
+    """A missing range: times (ns) of the items on both sides, and their numbers (exclusive) if they have numbers."""
 
     from_ts: int
     to_ts: int
@@ -25,13 +25,13 @@ class Missing(Struct, frozen=True, kw_only=True):
     before: int | None = None
 
     def begins_before(self, other: "Missing") -> bool:
-        """Whether items before ``other`` belong to this."""
+        """Whether this range has items before ``other``."""
         if self.after is None or other.after is None:
             return self.from_ts < other.from_ts
         return self.after < other.after
 
     def ends_behind(self, other: "Missing") -> bool:
-        """Whether items behind ``other`` belong to this."""
+        """Whether this range has items behind ``other``."""
         if self.before is None or other.before is None:
             return self.to_ts > other.to_ts
         return self.before > other.before
@@ -71,10 +71,11 @@ class CoverageTrack:
         self._broken = ""
 
     def continues(self, ts: int, number: int | None) -> None:
-        """An earlier run ended with this item; this one continues after it and will note what is missing.
+        """An earlier run ended with this item; this run continues after it and will note missing items.
 
-        What that run was still fetching is there as far as the stream reaches: it was passed on in order. Where the
-        ledger is in doubt, what lies between the two is unknown, and what was being fetched counts as lost.
+        Items that the earlier run was still fetching are there up to the end of the stream, because they were passed on
+        in order. If the ledger is in doubt, the time between the two runs is unknown, and items that were being fetched
+        count as lost.
         """
         self._open(ts, number, continues=not self._in_doubt)
         kind, reason = (LedgerKind.GAP_LOST, IN_DOUBT) if self._in_doubt else (LedgerKind.GAP_FILLED, "")
@@ -95,10 +96,10 @@ class CoverageTrack:
                 self._inherited = replace(gap, from_ts=min(gap.to_ts - 1, ts), after=None, before=None)
 
     def passed(self, event_ns: int, recv_ns: int, number: int | None = None) -> None:
-        """An item went into the stream: everything up to it is there, except for what was noted.
+        """An item went into the stream: everything up to it is there, except the noted gaps.
 
         Args:
-            event_ns: Its time. What lies behind our own clock nobody can confirm.
+            event_ns: Its time. Times later than our own clock cannot be confirmed.
             recv_ns: When it was received.
             number: Its number, where items are numbered.
         """
@@ -121,12 +122,12 @@ class CoverageTrack:
 
     @property
     def is_fast(self) -> bool:
-        """Whether there is nothing to note for an item that simply follows."""
+        """Whether nothing must be noted for an item that simply follows."""
         changes = self._broken or self._doubts or self._missing is not None or self._inherited is not None
         return self._opened and not changes
 
     def missing(self, what: Missing) -> None:
-        """Items are missing and are being fetched; saying it again changes nothing."""
+        """Items are missing and are being fetched; a repeated call changes nothing."""
         if self._missing is None:
             self._missing = what
             self._note(LedgerKind.GAP_OPENED, what)
@@ -152,25 +153,25 @@ class CoverageTrack:
         self._doubts.clear()
 
     def filled(self) -> None:
-        """Nothing is missing any more: what was being fetched is there."""
+        """Nothing is missing any more: the fetched items are there."""
         if self._missing is not None:
             self._note(LedgerKind.GAP_FILLED, self._missing)
             self._missing = None
 
     def nothing_was_missing(self) -> None:
-        """Only garbage spoke for what was being fetched. Its number ends nothing, so it is reported in times."""
+        """The gap being fetched came only from garbage. No item has the garbage's number, so the entry has times."""
         if self._missing is not None:
             span = Missing(from_ts=self._missing.from_ts, to_ts=max(self._missing.from_ts, self._missing.to_ts) + 1)
             self._note(LedgerKind.GAP_FILLED, span)
             self._missing = None
 
     def broke(self, reason: str) -> None:
-        """Data without numbers stopped; what comes next does not join."""
+        """Data without numbers stopped; later data does not continue it."""
         if self._opened:
             self._broken = reason
 
     def tick(self) -> None:
-        """Write how far everything is there, where that has moved."""
+        """Write up to when everything is there, if that has changed."""
         if self._opened and self.last_ts > self._written_ts:
             self._written_ts = self.last_ts
             number = None if self._last_id is None else str(self._last_id)
@@ -206,16 +207,16 @@ class CoverageWriter:
         self._due_s = 0.0
 
     def remember(self, history: Sequence[LedgerEntry], in_doubt: Collection[tuple[DataType, str]] = ()) -> None:
-        """What earlier runs wrote; to be called before the first track is asked for.
+        """Load the entries of earlier runs; call it before the first ``track``.
 
         Args:
             history: Their entries, oldest first.
-            in_doubt: Data of which they may not have said all that is lost; see ``recovery/coverage_check.py``.
+            in_doubt: Data for which the ledger may not have all losses; see ``recovery/coverage_check.py``.
         """
         self._history, self._in_doubt = history, in_doubt
 
     def _left_open(self, data_type: DataType, interval: str) -> list[Missing]:
-        """What earlier runs were still fetching."""
+        """The gaps that earlier runs were still fetching."""
         return [
             Missing(from_ts=each.from_ts, to_ts=each.to_ts, after=_number(each.from_id), before=_number(each.to_id))
             for each in intervals(self._history, data_type, interval)
@@ -232,7 +233,7 @@ class CoverageWriter:
         return self._tracks[key]
 
     def tick(self, *, now: bool = False) -> None:
-        """Write what has moved, each ten seconds or at once."""
+        """Write what has changed, every ten seconds or at once."""
         now_s = self._clock.monotonic_s()
         if now or now_s >= self._due_s:
             self._due_s = now_s + WRITE_EVERY_S

@@ -1,4 +1,4 @@
-"""Hands the trades of a collector over to the compiled trade parser while all is usual, and withdraws them."""
+"""Hands a collector's trades over to the compiled trade parser while all is usual, and takes them back."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -22,7 +22,7 @@ class FastPath:
 
     Args:
         made_of: The compiled classes.
-        shape: How live trades are spelt.
+        shape: The form of live trades in frames.
     """
 
     def __init__(
@@ -44,14 +44,14 @@ class FastPath:
         telemetry.gather = self.settle
 
     def frame_entry(self, otherwise: Callable[[bytes], None]) -> "FrameEntry":
-        """Where a connection's frames come in; those that are not for the trade parser go ``otherwise``."""
+        """The entry for a connection's frames; those that are not for the trade parser go to ``otherwise``."""
         return self._made_of.frame_entry(self._parser, otherwise)
 
     def takes(self, frame_entry: "FrameEntry", frame: bytes) -> bool:
-        """Whether a frame that was not taken can be taken after all, now that everything may be usual again.
+        """Whether the parser can take a frame after all, now that everything may be usual again.
 
         Args:
-            frame_entry: Of the one connection whose trades are published.
+            frame_entry: The frame entry of the one connection whose trades are published.
             frame: One of its frames.
         """
         if frame_entry.open or not self._publisher.can_hand_over or not frame.startswith(self._beginning):
@@ -71,7 +71,7 @@ class FastPath:
         return True
 
     def settle(self) -> None:
-        """Report the trades that the parser has taken meanwhile: all is as if they had passed these."""
+        """Report the trades that the parser has taken, so that all parts are as if the trades had passed them."""
         parser = self._parser
         taken, lags_us = parser.take_tally()
         if taken:
@@ -80,7 +80,7 @@ class FastPath:
             self._telemetry.passed_by(taken, lags_us, parser.recv_ns)
 
     def end(self) -> None:
-        """Withdraw the trades, where they are handed over."""
+        """Take the trades back, if they are handed over."""
         self.settle()
         self._parser.end()
         self._stream.on_withdraw = None

@@ -1,4 +1,4 @@
-"""Trades and bars on their way into their streams: each once, in order, fetched where missed, marked where lost."""
+"""Passes trades and bars into their streams: each once, in order; missed items are fetched, lost ones marked."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
@@ -28,7 +28,7 @@ Sequenced = TypeVar("Sequenced", bound=TradeSequence | CandleSequence)
 
 
 class DataFlow(Protocol):
-    """What the backfill needs of a flow."""
+    """What the backfill needs from a flow."""
 
     name: str
 
@@ -41,11 +41,11 @@ class DataFlow(Protocol):
         ...
 
     def pass_time(self) -> None:
-        """Let go what has waited long enough."""
+        """Release items that have waited long enough."""
         ...
 
     def probe(self) -> None:
-        """A connection was made: look whether something was missed."""
+        """A connection was made: check whether something was missed."""
         ...
 
     @property
@@ -55,7 +55,7 @@ class DataFlow(Protocol):
 
 
 class _FlowOf(ABC, Generic[Sequenced]):
-    """What both flows share: a sequence decides, its stream and its ledger are told."""
+    """The common part of both flows: a sequence decides, and the stream and the ledger get the result."""
 
     def __init__(
         self,
@@ -108,10 +108,10 @@ class _FlowOf(ABC, Generic[Sequenced]):
 
     @abstractmethod
     def _pass(self, passed: Sequence[Any]) -> None:
-        """Publish what the sequence let pass, and mark what it gave up."""
+        """Publish the items that the sequence passed, and mark those that it gave up."""
 
     def _pass_live(self, passed: Sequence[Any]) -> None:
-        """What a live item set free; nothing: it may wait for something that is to be fetched."""
+        """Pass on what a live item released; if nothing, it may wait for items that must be fetched."""
         if passed:
             self._pass(passed)
             return
@@ -122,16 +122,16 @@ class _FlowOf(ABC, Generic[Sequenced]):
         self._wake_backfill()
 
     def _leave_out(self) -> None:
-        """A live item finds no room: the next one that does shows the hole, and it is fetched."""
+        """There is no room for a live item: the next one with room shows the hole, and the item is fetched."""
         self._telemetry.beat.entries_dropped += 1
 
     def _publish(self, event: Event) -> bool:
-        """Whether it found room: the buffer may have become full since the sequence let the event pass."""
+        """Publish an event; False if there was no room: the buffer may be full by now."""
         self._progress.count += 1
         return self._publisher.publish(self._stream, event) is not None
 
     def _mark(self, reason: str, **bounds: str | int) -> None:
-        """Say in the stream that something is missing for good."""
+        """Write to the stream that something is missing for good."""
         self._telemetry.beat.gaps += 1
         get_logger().warning("data_lost", what=self.name, reason=reason, **bounds)
         now_ns = self._clock.now_ns()
@@ -139,7 +139,7 @@ class _FlowOf(ABC, Generic[Sequenced]):
         self._publisher.publish(self._stream, gap)
 
     def _continues(self) -> None:
-        """An item was passed on, after others could not be."""
+        """An item was passed on, after others could not."""
         self._refused = []
         self._telemetry.settled(self._about)
 
@@ -157,12 +157,12 @@ class TradeFlow(_FlowOf[TradeSequence]):
 
     @property
     def can_hand_over_from(self) -> int | None:
-        """The number behind which trades can be taken by another way; None while anything is unusual."""
+        """The number behind which the fast path can take trades; None while anything is unusual."""
         is_fast = self.sequence.is_fast and self._track.is_fast and self._stream.loss is None
         return self.sequence.last_id if is_fast else None
 
     def passed_by(self, taken: int, last_id: int, last_ts: int, recv_ns: int) -> None:
-        """Trades went into the stream by another way: how many, the last number, the latest time and receipt (ns)."""
+        """The fast path put trades into the stream: how many, the last number, the latest time and receipt (ns)."""
         if self._refused:
             self._continues()
         self.sequence.passed_by(last_id, last_ts)
@@ -241,7 +241,7 @@ class TradeFlow(_FlowOf[TradeSequence]):
         self._track.lost(missing, LOST)
 
     def _renumber(self, item: IdReset) -> None:
-        """Ids on both sides of the place do not compare, so it is reported in times."""
+        """Mark a new numbering. Ids on both sides cannot be compared, so it is reported in times."""
         from_ts = self._track.item_ts if item.from_ts is None else min(item.from_ts, self._track.item_ts)
         span = Missing(from_ts=from_ts, to_ts=max(item.to_ts, from_ts))
         self._mark(ID_RESET, from_ts=span.from_ts, to_ts=span.to_ts)

@@ -1,18 +1,18 @@
-"""Puts numbered items in order and finds what is missing between them. Pure: time comes in, requests go out.
+"""Puts numbered items in order and finds missing ones. Pure: the time is an argument, requests are results.
 
-Trades carry consecutive ids; bars of candles are consecutive by their opening times. Both promise the same: each number
-once and in order. What arrives above a hole waits until the hole is filled from elsewhere, or until it is clear that it
-never will be; then the hole is reported and the rest continues.
+Trades have consecutive ids; candle bars have consecutive opening times. So each number comes once and in order. An item
+above a hole waits until the hole is filled from elsewhere, or until it is clear that it never will be. Then the hole is
+reported and the rest continues.
 
   last      highest number passed on or given up
   held      items above a hole, by number
   hole      last + 1 .. the first held number - 1, while something is held
   probe     a look for items above ``last`` although nothing above them has arrived: after a connection was made again
 
-What is held is not believed against better knowledge, once it has waited long enough. Where items below it went on
-arriving and the next one does not follow it, it is dropped, and nothing is reported as lost. Where the exchange's
-answers never knew of it and nothing is above it, it is set aside until another item comes above it, which speaks for
-both; it is forgotten where items below went on arriving.
+A held item that has waited long enough is not trusted if other facts speak against it. If items below it continued to
+arrive and the next one does not follow it, it is dropped, and nothing is reported as lost. If the exchange's answers
+never had it and nothing is above it, it is set aside. Another item above it then confirms both; if instead items below
+it continue to arrive, it is forgotten.
 """
 
 from bisect import bisect_left, bisect_right
@@ -44,12 +44,12 @@ PROBES_S = (0.0, 3.0, 15.0)
 
 
 class WaitLimits(Struct, frozen=True, kw_only=True):
-    """How long to wait for what.
+    """Limits of waiting.
 
     Attributes:
         max_wait_s: No item waits longer than this, however many holes are below it.
-        grace_s: Time for late items to arrive by themselves before they are asked for; less than ``max_wait_s``, or
-            they would be given up unasked.
+        grace_s: Time for late items to arrive by themselves before they are fetched. It is less than ``max_wait_s``;
+            otherwise they would be given up before a fetch.
         max_held: Items held at most; more end the wait at once.
     """
 
@@ -108,23 +108,23 @@ class GapSequencer(Generic[T]):
 
     @property
     def aside(self) -> T | None:
-        """What was set aside, if anything was."""
+        """The item that was set aside, if any."""
         return None if self._aside is None else self._aside[0].item
 
     @property
     def hole(self) -> tuple[int, int, T] | None:
-        """What is missing, both bounds exclusive, and the item behind it; None where nothing is held."""
+        """The missing numbers, both bounds exclusive, and the item behind them; None if nothing is held."""
         if not self._held or self.last is None:
             return None
         return self.last, self._held[0].first, self._held[0].item
 
     @property
     def is_fast(self) -> bool:
-        """Whether nothing is asked of an item but to be the next one."""
+        """Whether an item only has to be the next one to pass."""
         return not self._held and self.last is not None
 
     def takes(self, number: int) -> bool:
-        """Whether an item of one number is simply the next one, with nothing waiting: ``offer`` would pass it on."""
+        """Whether an item with one number is simply the next one and nothing waits: ``offer`` would pass it on."""
         if self._held or self.last is None or number != self.last + 1:
             return False
         self.last = number
@@ -138,8 +138,8 @@ class GapSequencer(Generic[T]):
             first: Lowest number.
             last: Highest number.
             now_s: Monotonic time.
-            advances: False for an item that may come again (a running bar): it needs everything below it, but is
-                not the last word on its own number.
+            advances: False for an item that may come again (a running bar): it needs everything below it, but does not
+                complete its own number.
         """
         if self.last is None:
             self.last = first - 1
@@ -180,7 +180,7 @@ class GapSequencer(Generic[T]):
         return ready
 
     def fill(self, items: Iterable[tuple[int, T]], now_s: float, *, more: bool) -> list[T | Lost]:
-        """Take items that were asked for; returns what may be passed on now, in order.
+        """Take fetched items; returns what may be passed on now, in order.
 
         Args:
             items: Number and item, ascending.
@@ -220,11 +220,11 @@ class GapSequencer(Generic[T]):
             self._ask_at_s = None if self._aside is None else now_s + ASIDE_RETRY_S
 
     def probe(self, now_s: float) -> None:
-        """A connection was made again: look soon whether something above ``last`` was missed."""
+        """A reconnect happened: check soon whether something above ``last`` was missed."""
         self._probes_s = [now_s + after_s for after_s in PROBES_S]
 
     def request(self, now_s: float) -> int | None:
-        """The number from which to fetch now, or None where there is nothing to fetch yet."""
+        """The number from which to fetch now, or None if there is nothing to fetch yet."""
         if self.last is None:
             return None
         if self._ask_at_s is not None and now_s >= self._ask_at_s:
@@ -236,7 +236,7 @@ class GapSequencer(Generic[T]):
         return None
 
     def ask(self, now_s: float) -> None:
-        """Something speaks for items above ``last``: look soon."""
+        """There may be items above ``last``: check soon."""
         if self._ask_at_s is None:
             self._ask_at_s = now_s + self._patience.grace_s
 
@@ -252,7 +252,7 @@ class GapSequencer(Generic[T]):
         return min(moments, default=None)
 
     def due(self, now_s: float) -> list[T | Lost]:
-        """What the passing of time sets free: the holes below what has waited long enough are given up."""
+        """What may be passed on because of the time: holes below items that have waited long enough are given up."""
         ready: list[T | Lost] = []
         self._look_aside()
         while self._arrivals and now_s >= self._arrivals[0].arrived_s + self._patience.max_wait_s:
@@ -270,12 +270,12 @@ class GapSequencer(Generic[T]):
         return ready
 
     def _is_followed(self, held: _Held[T]) -> bool:
-        """Whether the item is held that comes next."""
+        """Whether the item that follows is held."""
         place = bisect_right(self._held, held.last, key=_first)
         return place < len(self._held) and self._held[place].first == held.last + 1
 
     def _last_word(self, held: _Held[T]) -> _Held[T]:
-        """What says most of all that is held of the same number: a closed bar rather than a running one."""
+        """The best of the held items with the same number: a closed bar rather than a running one."""
         return next((each for each in self._held[self._places(held.first)] if each.advances), held)
 
     def _places(self, number: int) -> slice:
@@ -283,7 +283,7 @@ class GapSequencer(Generic[T]):
         return slice(bisect_left(self._held, number, key=_first), bisect_right(self._held, number, key=_first))
 
     def _let_go(self, held: _Held[T]) -> int:
-        """Take an item that is held away, with all of the same number; returns how many these are."""
+        """Remove a held item and all with the same number; returns how many were removed."""
         places = self._places(held.first)
         for each in self._held[places]:
             each.waits = False
@@ -295,7 +295,7 @@ class GapSequencer(Generic[T]):
         return int(count)
 
     def _look_aside(self) -> None:
-        """Forget what was set aside where it has come after all, or was overtaken."""
+        """Forget the item set aside if it has come after all, or was overtaken."""
         if self._aside is None or self.last is None:
             return
         aside, last_then = self._aside
@@ -306,7 +306,7 @@ class GapSequencer(Generic[T]):
             self.implausible += 1
 
     def _hold_again(self, aside: _Held[T], following: _Held[T], now_s: float) -> None:
-        """Hold what was set aside again, now that another item is above it."""
+        """Hold the item set aside again, now that another item is above it."""
         if aside.last < following.first:
             self._aside = None
             again = _Held(aside.first, aside.last, aside.item, aside.advances, now_s, is_believed=True)
@@ -315,7 +315,7 @@ class GapSequencer(Generic[T]):
             self._arrivals.append(again)
 
     def begin_anew(self, first: int, now_s: float) -> list[T | Lost]:
-        """The numbers go on with ``first``, whatever came before: what waits behind holes is passed on."""
+        """Continue the numbers with ``first``, whatever came before: items behind holes are passed on."""
         ready: list[T | Lost] = []
         while self._held:
             ready += self._give_up(now_s)
@@ -343,7 +343,7 @@ class GapSequencer(Generic[T]):
         return [lost, *self._release(now_s)]
 
     def _release(self, now_s: float) -> list[T | Lost]:
-        """Pass on what is held and no longer behind a hole."""
+        """Pass on held items that are no longer behind a hole."""
         ready: list[T | Lost] = []
         done = 0
         wished = False

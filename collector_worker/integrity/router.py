@@ -1,4 +1,4 @@
-"""The way of the data inside a collector: what an adapter read -> integrity -> streams. Decides, sends nothing."""
+"""Routes data inside a collector: adapter outputs -> integrity -> streams. It decides and sends nothing."""
 
 from collections.abc import Callable, Sequence
 
@@ -39,7 +39,7 @@ CHECKSUM_UNUSABLE = "the checksum of the exchange does not match its own snapsho
 
 
 class Destinations(Struct):
-    """What each kind of data passes on its way; all of it outlives the connections. None: it is not collected.
+    """The parts that each kind of data passes; all of them outlive the connections. None: not collected.
 
     Attributes:
         book_track: The ledger of the order book.
@@ -89,7 +89,7 @@ class Router:
     # --- data ----------------------------------------------------------------------------------------------------
 
     def on_event(self, event: Trade | Ticker | Candle | BookFrame) -> BookRequest | None:
-        """Pass one event on; returns what the order book needs, if it needs something."""
+        """Pass one event on; returns the order book's requests, if any."""
         if isinstance(event, Trade):
             self.on_trade(event)
         elif isinstance(event, BookFrame):
@@ -121,13 +121,13 @@ class Router:
         return self.on_result(self.book.on_frame(frame, traded=hollow and self.trades_flow()))
 
     def trades_flow(self) -> bool:
-        """Whether there were trades a moment ago, so that there are bids and asks."""
+        """Whether there were trades a moment ago, so that bids and asks must exist."""
         self._telemetry.gather()
         trades = self._telemetry.beat.progress.get(DataType.TRADE)
         return trades is not None and self._clock.now_ns() - trades.last_event_at < TRADES_FLOW_NS
 
     def on_result(self, result: BookResult) -> BookRequest | None:
-        """Publish what the book let pass, and note its doubts."""
+        """Publish the events that the book passed, and note its doubts."""
         stream = self._streams.of_type(DataType.ORDERBOOK)
         for event in result.events:
             event = self._whole_book(event) if self._book_hole and isinstance(event, BookDelta) else event
@@ -153,7 +153,7 @@ class Router:
         return result.request
 
     def _whole_book(self, delta: BookDelta) -> BookSnapshot:
-        """The book after a delta, in its place: the entries before it found no room, so readers need it whole."""
+        """The whole book in place of a delta: there was no room for earlier entries, so readers need all of it."""
         return BookSnapshot(
             ts_event=delta.ts_event,
             ts_recv=delta.ts_recv,
@@ -190,9 +190,9 @@ class Router:
         self.write_book_hash()
 
     def write_book_hash(self) -> None:
-        """Bring the ``:book`` hash up to date, unless that was done a moment ago.
+        """Update the ``:book`` hash, unless that was done a moment ago.
 
-        While what changed the book last finds no room, no entry shows the book, and the hash stays as it is.
+        If there was no room for the last change of the book, no entry shows the book, and the hash stays as it is.
         """
         now_s = self._clock.monotonic_s()
         if self._book_entry is None or now_s < self._book_hash_due_s:
@@ -219,7 +219,7 @@ class Router:
     # --- the feed's state ----------------------------------------------------------------------------------------
 
     def on_connected(self, feed: Feed) -> None:
-        """All subscriptions of a socket are confirmed: say so in its streams."""
+        """All subscriptions of a socket are confirmed: write this to its streams."""
         reason = "reconnect" if feed.name in self._connected_before else "start"
         self._connected_before.add(feed.name)
         self._connected[feed.name] = feed
@@ -227,7 +227,7 @@ class Router:
         self._status_of(feed.channels, FeedState.CONNECTED, reason)
 
     def on_disconnected(self, feed: Feed, reason: str) -> None:
-        """A socket that was connected is gone; the order book on it starts from nothing again."""
+        """A connected socket is gone; its order book starts from nothing again."""
         self._connected.pop(feed.name, None)
         self._status_of(feed.channels, FeedState.DISCONNECTED, reason)
         kinds = {channel.data_type for channel in feed.channels}
@@ -239,7 +239,7 @@ class Router:
             self._note_book_state()
 
     def begun_anew(self, stream: Stream) -> None:
-        """A stream holds nothing of what was in it: say so there, and how its feed is."""
+        """A stream has lost its content: write this to it, with the state of its feed."""
         channels = [channel for feed in self._connected.values() for channel in feed.channels]
         connected = any(stream is self._streams.of_channel(each.data_type, each.interval) for each in channels)
         put_out_of_sync = stream.data_type is DataType.ORDERBOOK and self._book_put_out_of_sync
@@ -247,12 +247,12 @@ class Router:
         self._status(stream, state if connected else FeedState.DISCONNECTED, BEGUN_ANEW)
 
     def stop(self) -> None:
-        """The run ends: say so in every stream that still counts as connected."""
+        """The run ends: write this to every stream that still counts as connected."""
         for feed in list(self._connected.values()):
             self.on_disconnected(feed, "stopped")
 
     def _probe(self, feed: Feed) -> None:
-        """Look whether anything was missed while the socket was not there, without waiting for the next trade."""
+        """Check whether anything was missed without the socket, before the next trade comes."""
         for channel in feed.channels:
             if channel.data_type is DataType.TRADE and self._ways.trades is not None:
                 self._ways.trades.probe()

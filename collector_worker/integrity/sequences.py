@@ -154,7 +154,7 @@ class TradeSequence:
         return self.sequence.offer(trade, first, last, now_s)
 
     def request(self, now_s: float) -> int | None:
-        """The number from which to fetch now, or None where there is nothing to fetch yet."""
+        """The number from which to fetch now, or None if there is nothing to fetch yet."""
         number = self.sequence.request(now_s)
         self._asked_elsewhere = number is None and bool(self._elsewhere) and now_s >= self._ask_elsewhere_s
         if not self._asked_elsewhere:

@@ -1,4 +1,4 @@
-"""Tickers, never backwards: what may pass beside what is numbered (``sequences``) and books (``book_sync``)."""
+"""Passes tickers on, never backwards in time; see ``sequences`` for numbered items, ``book_sync`` for books."""
 
 from tickfleet.contract.events import Ticker
 
@@ -10,15 +10,15 @@ ENOUGH = 3
 
 
 class TickerGate:
-    """Lets no ticker through that is older than the last one: the latest wins.
+    """Refuses tickers that are older than the last one: the latest wins.
 
-    The time of one that is ahead of the exchange's clock says nothing, and the moment of its arrival is taken instead.
-    So one ticker of the future costs none of those that follow it. Where the clock of an exchange goes back, or ours
-    was wrong, all that arrive are older than the last one: after ``max_wait_s`` of that the last one is forgotten. Two
-    that were late are no such clock, however long it is quiet between them.
+    If a ticker's time is ahead of the exchange's clock, the time of its arrival is used instead, so that one ticker
+    from the future does not block those after it. If the exchange's clock goes back, or ours was wrong, all arriving
+    tickers are older than the last one: after ``max_wait_s`` of this, the last one is forgotten. Two late tickers do
+    not count as such a case, however long the quiet time between them.
 
     Args:
-        max_wait_s: No ticker is refused for longer than this, where all that arrive are.
+        max_wait_s: If all arriving tickers are refused, this ends after so many seconds.
     """
 
     __slots__ = ("_last_ns", "_max_wait_s", "_refused", "_refused_since_s", "starts_anew")
@@ -32,11 +32,11 @@ class TickerGate:
         """Whether the ticker that was admitted last does not follow on those before it."""
 
     def admits(self, ticker: Ticker, exchange_ns: int, now_s: float) -> bool:
-        """Whether the ticker is at least as new as the last one, or may be passed on all the same.
+        """Whether the ticker is at least as new as the last one, or may be passed on anyway.
 
         Args:
             ticker: What arrived.
-            exchange_ns: The exchange's clock at its receipt, as far as it was measured (ns since the epoch).
+            exchange_ns: The exchange's clock at the receipt, as far as it was measured (ns since the epoch).
             now_s: Monotonic time.
         """
         time_ns = exchange_ns if ticker.ts_event > exchange_ns + AHEAD_NS else ticker.ts_event
@@ -51,5 +51,5 @@ class TickerGate:
         return True
 
     def refused_for_s(self, now_s: float) -> float:
-        """For how long tickers have arrived of which none was admitted (s)."""
+        """How long tickers have arrived without one being admitted (s)."""
         return 0.0 if self._refused_since_s is None else now_s - self._refused_since_s

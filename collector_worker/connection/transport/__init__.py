@@ -1,7 +1,7 @@
-"""The way to an exchange's socket: one small protocol, two libraries that can stand behind it.
+"""Sockets to an exchange: one small protocol, implemented by two libraries.
 
-Only the chosen library is imported, when the first socket is opened: each costs every process about 4 MiB. In come
-bytes, out come whole messages; nothing that knows what they mean may come in.
+Only the chosen library is imported, when the first socket is opened: each costs every process about 4 MiB. Bytes come
+in, whole messages come out; no code here knows what they mean.
 """
 
 from collections.abc import Awaitable, Callable
@@ -15,7 +15,7 @@ _REDIRECTS = 3
 
 
 async def _free() -> None:
-    """Nobody counts connections."""
+    """A permit that is always free: connections are not counted."""
 
 
 async def open_socket(
@@ -28,19 +28,19 @@ async def open_socket(
 ) -> Socket:
     """Connect, within ``open_timeout_s``; ``close`` will later take ``close_timeout_s`` at most.
 
-    Without compression: it would cost 50 KiB and several times the CPU per frame. Without pings of the library: each
-    exchange has a keep-alive of its own. Without the proxies of the environment, as REST: both go where the fleet file
-    says. A ``wss`` address must show a certificate that the system's authorities have signed.
+    Compression is off: it would cost 50 KiB, and several times the CPU per frame. The library's pings are off: each
+    exchange has its own keep-alive. Proxies of the environment are ignored, as for REST: both connect to the address in
+    the fleet file. A ``wss`` server needs a certificate signed by the system's authorities.
 
     Args:
         transport: One of ``common.config.collector.TRANSPORTS``.
         url: ``ws://`` or ``wss://``.
         open_timeout_s: From the lookup of the name to the end of the handshake.
         close_timeout_s: See ``Socket.close``.
-        permit: Waits until one more connection may be made: each redirect that is followed is one.
+        permit: Waits until one more connection may be made; each followed redirect is one more.
 
     Raises:
-        ConnectionLostError: Nobody there, or the handshake was turned away.
+        ConnectionLostError: No server answers, or it refused the handshake.
         InvalidConfigurationError: ``url`` is not an address.
     """
     for _ in range(_REDIRECTS):

@@ -1,4 +1,4 @@
-"""What a connection needs of a socket, whichever library is behind it."""
+"""What a connection needs from a socket, for any library."""
 
 from collections.abc import Callable, Mapping
 from typing import NoReturn, Protocol
@@ -36,13 +36,13 @@ class Socket(Protocol):
     """One open connection."""
 
     async def pump(self, on_frame: Callable[[bytes], None], back_pressure: BackPressure) -> NoReturn:
-        """Hand every incoming frame to ``on_frame``, in order, until the connection ends, and wait while ``paused``.
+        """Pass every incoming frame to ``on_frame``, in order, until the connection ends; wait while ``paused``.
 
-        A frame is a whole message: fragments come joined, text as its UTF-8. Frames that came before this was called
-        come first.
+        A frame is a whole message: fragments are joined, text is its UTF-8. Frames that arrived before this call come
+        first.
 
         Raises:
-            ConnectionLostError: It ended. Errors of ``on_frame`` come through as they are.
+            ConnectionLostError: The connection ended. Errors of ``on_frame`` are raised unchanged.
         """
         ...
 
@@ -63,7 +63,7 @@ class Socket(Protocol):
         ...
 
     async def close(self) -> None:
-        """Close politely, within the time given to ``open_socket``; a connection that has ended stays so."""
+        """Close with a handshake, within the time given to ``open_socket``; no effect on an ended connection."""
         ...
 
 
@@ -94,10 +94,10 @@ def _without_secrets(url: str) -> str:
 
 
 def unreachable(host: str, error: BaseException, *, connected: bool) -> str:
-    """Why there is no connection: nobody there, or somebody who does not speak WebSocket.
+    """The error of a failed connection: no server answers, or it does not speak WebSocket.
 
     Args:
-        host: Who.
+        host: The server.
         error: What was raised.
         connected: Whether there was a TCP connection.
     """
@@ -107,7 +107,7 @@ def unreachable(host: str, error: BaseException, *, connected: bool) -> str:
 
 
 def turned_away(url: str, status: int, headers: Mapping[str, str]) -> TurnedAwayError:
-    """Why there is no connection: the handshake was answered with an HTTP status. Names of headers in any case."""
+    """The error of a handshake that was answered with an HTTP status. Header names may be in any case."""
     host, known = host_of(url), {name.lower(): value for name, value in headers.items()}
     location = known.get("location", "")
     meaning = meaning_of(host, status, seconds(known.get("retry-after", "")), url, location)
@@ -118,7 +118,7 @@ def turned_away(url: str, status: int, headers: Mapping[str, str]) -> TurnedAway
 
 
 def _followable(url: str, location: str) -> str:
-    """Where a redirect leads; empty where that is no WebSocket, or one without the TLS that was asked for."""
+    """The target of a redirect; empty if it is not a WebSocket, or lacks the TLS of the first address."""
     try:
         target = urljoin(url, location)
         host_of(target)
@@ -129,5 +129,5 @@ def _followable(url: str, location: str) -> str:
 
 
 def closed(code: int) -> str:
-    """Why a connection ended: the exchange said goodbye; ``code`` is 0 where it gave none."""
+    """The error of a connection that the exchange closed; ``code`` is 0 if it gave none."""
     return f"the exchange closed the connection (code {code or _NO_CODE})"

@@ -1,12 +1,12 @@
 """A socket of the ``picows`` library, and the only owner of it.
 
-Frames are handed on inside the event loop's callback that has read them: no task, queue or future per frame. The price
-is that this file does what a queue would do for it. While the pump does not read (before it begins, under back
-pressure, after it was cancelled) the transport is paused, and what the library has already parsed of the bytes read
-with the last good frame is held; that is less than one read buffer.
+Frames are passed on inside the event loop's callback that has read them: no task, queue or future per frame. So this
+file must do the work of a queue. While the pump does not read (before it begins, under back pressure, after it was
+cancelled) the transport is paused. Frames that the library has already parsed from the last read are held; they are
+less than one read buffer.
 
-It builds on the event loop's own transports. Under TLS uvloop's drop what has been received and not handed on when the
-other side ends the connection; what is lost of it is fetched again or begins anew as after any end.
+It uses the event loop's own transports. With TLS, uvloop's transport drops received bytes that were not passed on yet
+when the other side ends the connection. That loss is handled as after any end: data is fetched again or begins anew.
 """
 
 import asyncio
@@ -80,10 +80,10 @@ async def open_picows(url: str, open_timeout_s: float, close_timeout_s: float) -
 
 
 async def _connect(url: str, tls: dict[str, Any], dialled: list[socket.socket]) -> "_Listener":
-    """Connect and shake hands; nothing stays open where that fails or is cancelled.
+    """Connect and do the handshake; nothing stays open if that fails or is cancelled.
 
-    The library hands out nothing that could be closed before the handshake has succeeded, so the TCP connection is made
-    here, and put among the ``dialled``.
+    The library gives us nothing to close before the handshake has succeeded. So the TCP connection is made here, and
+    added to ``dialled``.
     """
     listener = _Listener()
 
@@ -166,7 +166,7 @@ class PicowsSocket:
 
 
 class _Listener(WSListener):
-    """What the library calls. No error leaves it: the library would log and drop it."""
+    """The callbacks for the library. No error leaves them: the library would log and drop it."""
 
     transport: WSTransport
 
@@ -186,10 +186,10 @@ class _Listener(WSListener):
     # --- for the socket ------------------------------------------------------------------------------------------
 
     async def read_frames(self, on_frame: Callable[[bytes], None], back_pressure: BackPressure) -> None:
-        """Hand on every frame as it is read, until ``back_pressure`` is paused.
+        """Pass on every frame as it is read, until ``back_pressure`` is paused.
 
         Raises:
-            ConnectionLostError: The connection has ended, and all that it has brought is handed on.
+            ConnectionLostError: The connection has ended, and all its frames were passed on.
         """
         if not self._lost and self._failure is None:
             self._on_frame, self._back_pressure = on_frame, back_pressure
@@ -205,30 +205,30 @@ class _Listener(WSListener):
             self.check_open()
 
     def check_open(self) -> None:
-        """Raise ``ConnectionLostError`` where the connection has ended."""
+        """Raise ``ConnectionLostError`` if the connection has ended."""
         if self._lost:
             raise ConnectionLostError(self._lost)
 
     def check_connected(self) -> None:
-        """Raise ``ConnectionResetError`` where the server has gone within the handshake, which the library hides."""
+        """Raise ``ConnectionResetError`` if the server closed during the handshake, which the library hides."""
         if not hasattr(self, "transport"):
             raise ConnectionResetError("closed within the handshake")
 
     def discard(self) -> None:
-        """Nobody wants frames any more."""
+        """Drop all further frames."""
         self._discarding = True
         self._on_frame = None
         self.held.clear()
 
     def abort(self) -> None:
-        """End the connection at once, where there is one."""
+        """End the connection at once, if there is one."""
         if hasattr(self, "transport"):
             self.transport.disconnect(graceful=False)
 
     # --- for the library -----------------------------------------------------------------------------------------
 
     def on_ws_connected(self, transport: WSTransport) -> None:
-        """The handshake is done; the same bytes may hold frames already."""
+        """The handshake is done; the same bytes may already have frames."""
         self.transport = transport
         transport.underlying_transport.set_write_buffer_limits(high=MAX_UNSENT_BYTES)
         self._hold()
@@ -262,7 +262,7 @@ class _Listener(WSListener):
         self._end(BROKEN)
 
     def pause_writing(self) -> None:
-        """More waits to be sent than we ever send: the peer pings, and does not read."""
+        """More bytes wait than we ever send: the peer sends pings but does not read."""
         self._end(UNREAD)
         self.transport.disconnect(graceful=False)
 
@@ -272,7 +272,7 @@ class _Listener(WSListener):
     # --- inside --------------------------------------------------------------------------------------------------
 
     def _hold(self) -> None:
-        """Hand on nothing for now, and read no more (but for the answer to our farewell)."""
+        """Pass on nothing for now, and stop reading (except for the answer to our close frame)."""
         self._on_frame = None
         if not self._discarding:
             self.transport.underlying_transport.pause_reading()
@@ -288,7 +288,7 @@ class _Listener(WSListener):
         self._hold()
 
     def _on_unusual(self, transport: WSTransport, frame: WSFrame) -> None:
-        """A control frame, a fragment, or what no server may send; a ping is answered by the library."""
+        """A control frame, a fragment, or a forbidden frame; the library answers pings."""
         kind = frame.msg_type
         if frame.rsv1 or frame.rsv2 or frame.rsv3:  # of extensions, and there are none
             self._refuse(transport, WSCloseCode.PROTOCOL_ERROR)
@@ -321,7 +321,7 @@ class _Listener(WSListener):
             self._hold()
 
     def _on_pong(self, payload: bytes) -> None:
-        """An answer counts for those to earlier pings too (RFC 6455, 5.5.3); one that answers nothing is allowed."""
+        """A pong also answers all earlier pings (RFC 6455, 5.5.3); a pong without a ping is allowed."""
         if payload not in self.pings:
             return
         for sent in list(self.pings):

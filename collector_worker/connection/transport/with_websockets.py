@@ -40,7 +40,7 @@ async def open_websockets(url: str, open_timeout_s: float, close_timeout_s: floa
 
 
 async def _connect(url: str, dialled: list[socket.socket], close_timeout_s: float) -> ClientConnection:
-    """Connect and shake hands; the TCP connection is made here, and put among the ``dialled``."""
+    """Connect and do the handshake; the TCP connection is made here, and added to ``dialled``."""
     place = parse_uri(url)
     dialled.append(await dial(place.host, place.port))
     try:
@@ -64,7 +64,7 @@ async def _connect(url: str, dialled: list[socket.socket], close_timeout_s: floa
 
 
 class _Connect(connect):
-    """Follows no redirect: a connection has to be permitted."""
+    """Follows no redirect, because each connection needs a permit."""
 
     def process_redirect(self, exc: Exception) -> Exception | str:
         """See the library."""
@@ -72,12 +72,12 @@ class _Connect(connect):
 
 
 class _Connection(ClientConnection):
-    """Ends where the peer does not read."""
+    """Ends if the peer does not read."""
 
     unread = False
 
     def pause_writing(self) -> None:
-        """More waits to be sent than we ever send: the peer pings, and does not read."""
+        """More bytes wait than we ever send: the peer sends pings but does not read."""
         super().pause_writing()
         self.unread = True
         self.transport.abort()
