@@ -1,5 +1,5 @@
 """One collector: one exchange, one symbol, one process.
 
-In come frames and REST answers of one exchange, out go entries of its streams and a heartbeat. Here are only the
-process' entry, its settings and its building; what it does is in the rooms.
+Inputs are frames and REST answers of one exchange; outputs are stream entries and a heartbeat. Only the process' entry
+point, its settings and its assembly are here; the work is done in the subpackages.
 """

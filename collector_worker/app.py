@@ -1,4 +1,4 @@
-"""Builds the parts of a worker, runs them, and takes them down in order: the only place that knows them all."""
+"""Builds the parts of a worker, runs them, and stops them in order; the only place that knows all of them."""
 
 import asyncio
 from functools import partial
@@ -63,10 +63,11 @@ class RunLimits(Struct, frozen=True, kw_only=True):
     """How long a worker waits for what, seconds.
 
     Attributes:
-        redis_wait_s: At the start supervisord brings up Redis and the collectors together; after this long it will
-            not come by itself.
-        denied_pause_s: Before an exchange is asked again that does not list the symbol, or does not serve this place.
-        flush_s: At the end. With the second that closing a socket may take, an exit stays below five.
+        redis_wait_s: For Redis at the start. supervisord starts Redis and the collectors together; after this time
+            Redis will not come by itself.
+        denied_pause_s: Before the exchange is asked again after it did not list the symbol, or did not serve this
+            location.
+        flush_s: For the flush at the end. Closing a socket may take one more second, so an exit takes less than five.
     """
 
     redis_wait_s: float = 10.0
@@ -119,7 +120,7 @@ class Worker:
         """Collect until cancelled; flush what is buffered in any case.
 
         Raises:
-            AlreadyCollectedError: Another run collects the same, and is not to be ended unasked.
+            AlreadyCollectedError: Another run collects the same, and must not be ended unasked.
             InvalidConfigurationError: The exchange does not know the symbol or refuses a subscription.
             RedisUnreachableError: There is no Redis at the start.
             SupersededError: A newer run of the same collector has begun.
@@ -150,7 +151,7 @@ class Worker:
             sending.cancel()
 
     async def _end(self, sending: asyncio.Task[None], state: WorkerState, error: str = "", code: int = 0) -> None:
-        """Publish what is buffered and the last words, within ``flush_s``; keep for the next run what cannot be."""
+        """Publish buffered entries and the last heartbeat within ``flush_s``; save the rest for the next run."""
         if not sending.done():
             if self._pipeline is not None:
                 self._pipeline.stop()
@@ -174,7 +175,7 @@ class Worker:
     # --- start ---------------------------------------------------------------------------------------------------
 
     async def _reach_redis(self) -> None:
-        """Reach Redis and take over; what earlier runs left stays in their files where that fails."""
+        """Connect to Redis and take over; if that fails, the files of earlier runs stay as they are."""
         pauses_s = full_jitter(self._random, 0.1, 1.0)
         deadline_s = self._clock.monotonic_s() + self._limits.redis_wait_s
         while True:
@@ -191,7 +192,7 @@ class Worker:
                 return
 
     async def _take_over_streams(self) -> None:
-        """Become the one writer, and continue where earlier runs ended."""
+        """Become the only writer, and continue where earlier runs ended."""
         if self._by_hand:
             await heed_other(self._pipe, self._config.id, self._telemetry.beat.run_id, ends_it=not self._asks)
         await self._pipe.take_fence(keys.writer(self._config.id))
@@ -244,7 +245,7 @@ class Worker:
         await run_together(*sessions, backfiller.run(), watch.run(), silence.run(), clock.run(), housekeeping)
 
     def _watch_keys(self, pipeline: Router, instrument: InstrumentWatch) -> None:
-        """See that what is written stays: the streams, the ledger, and what is written too rarely to come back."""
+        """Watch that keys stay in Redis: the streams, the ledger, and keys that are written too rarely to come back."""
         kept = KeptKeys(self._telemetry)
         for stream in self._streams.all():
             kept.keep(stream.key_bytes, Kept(partial(pipeline.begun_anew, stream), stream.maxlen))
@@ -253,7 +254,7 @@ class Worker:
         self._publisher.watch(kept)
 
     def _first_limits(self, former_beat: dict[str, str]) -> dict[DataType, SilenceLimits]:
-        """What an earlier run has learnt, else the floors; it is in every heartbeat of this run."""
+        """The silence limits that an earlier run learnt, else the floors; every heartbeat of this run has them."""
         beat, now_s = self._telemetry.beat, self._clock.monotonic_s()
         floors = floors_of(self._config.health_check_interval, self._exchange.feeds())
         former_s = limits_of_former_run(former_beat, beat.config_id)
@@ -294,7 +295,7 @@ class Worker:
         return Router(self._config, self._streams, ways, book, self._publisher, self._telemetry, self._clock)
 
     def _make_fast_path(self, instrument: Instrument, trades: TradeFlow | None) -> FastPath | None:
-        """The fast path; None where it is not compiled or not wanted, or someone must see each frame or the time."""
+        """The fast path; None if it is not compiled or not wanted, or if other code must see each frame or the time."""
         native, shape = compiled(), self._exchange.trade_shape(instrument)
         if native is None or shape is None or trades is None or not self._expressly or self._recorder is not None:
             return None
@@ -302,7 +303,7 @@ class Worker:
         return FastPath(native, shape, trades, stream, self._publisher, self._telemetry)
 
     async def _housekeeping(self, backfiller: Backfiller, silence: SilenceWatch) -> None:
-        """What must happen each second, whatever the exchange and its REST do."""
+        """Work that must happen each second, whatever the exchange and its REST do."""
         while True:
             await asyncio.sleep(HOUSEKEEPING_S)
             self._telemetry.gather()
@@ -317,8 +318,8 @@ class Worker:
         """Ask the exchange for its spelling of the symbol, until it answers.
 
         Raises:
-            UnknownSymbolError: It lists no such symbol, and says so again: one answer may come out of some cache.
-            NotServedHereError: It does not serve this place, and says so again.
+            UnknownSymbolError: Two answers do not list the symbol; a single answer may come from a cache.
+            NotServedHereError: The exchange says twice that it does not serve this location.
         """
         pauses_s = full_jitter(self._random, self._limits.rest_pause_first_s, self._limits.rest_pause_cap_s)
         path = self._exchange.instruments_path()
@@ -350,5 +351,5 @@ class Worker:
 
 
 async def _mirror(task: asyncio.Task[None]) -> None:
-    """End as the task ends, but do not cancel it: it must outlive the others to flush."""
+    """Wait for the task and end as it ends, but never cancel it: it must outlive the others to flush."""
     await asyncio.shield(task)

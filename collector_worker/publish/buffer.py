@@ -67,7 +67,7 @@ class Buffer:
         return [] if self._spool is None else self._spool.others
 
     def append(self, entry: Packed) -> bool:
-        """Take an entry; False where there is no room."""
+        """Take an entry; False if there is no room."""
         if self._bytes < self._memory_bytes and (self._spool is None or not self._spool.pending):
             self._entries.append(entry)
             self._bytes += len(entry.command) + _ENTRY_OVERHEAD_BYTES

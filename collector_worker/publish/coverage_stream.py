@@ -130,7 +130,7 @@ def folded(entries: Sequence[LedgerEntry], most: int = MOST_WAITING) -> list[Led
 
 
 def _joined(earlier: LedgerEntry, later: LedgerEntry) -> LedgerEntry | None:
-    """One entry in place of two that follow each other; None where there is none that says the same."""
+    """One entry in place of two that follow each other; None if there is none that says the same."""
     if earlier.kind is not later.kind or earlier.run_id != later.run_id:
         return None
     if later.kind is LedgerKind.COMPLETE:

@@ -125,7 +125,7 @@ class Publisher:
     # --- buffering: called from the frame handler, never waits ---------------------------------------------------
 
     def publish(self, stream: Stream, event: Event) -> str | None:
-        """Buffer one event; returns its entry id, or None where the buffer is full and the event is lost.
+        """Buffer one event; returns its entry id, or None if the buffer is full and the event is lost.
 
         What its stream would refuse is left out and has an id all the same: no want of room is to be marked.
         """
@@ -152,7 +152,7 @@ class Publisher:
         return None
 
     def _mark_loss(self, stream: Stream, following: Event) -> bool:
-        """Put the entry that marks a loss in its place; False where it finds no room itself."""
+        """Put the entry that marks a loss in its place; False if it finds no room itself."""
         gap = stream.loss_before(following, self._clock.now_ns())
         if gap is None:
             return True
@@ -164,7 +164,7 @@ class Publisher:
         return True
 
     def append(self, command: bytes, recv_ns: int) -> bool:
-        """Buffer a packed XADD that confirms what went before it, or marks a loss; False where it found no room.
+        """Buffer a packed XADD that confirms what went before it, or marks a loss; False if it found no room.
 
         What must not be sent is left out, as by ``publish``.
         """
@@ -379,7 +379,7 @@ class Publisher:
         return self._runs and not unusual and little and self._idle.is_set() and self._pipe.can_hand_over
 
     def hand_over(self, made_of: "type[Sender]") -> "Sender | None":
-        """Hand the sending over to who can do it faster, as long as it is usual; None where it is not now.
+        """Hand the sending over to who can do it faster, as long as it is usual; None if it is not now.
 
         Entries of all streams then go into the outbox, until ``withdraw``; it begins to send when what went before
         them is done.
@@ -393,7 +393,7 @@ class Publisher:
         return self._sender
 
     def _begin_handover(self) -> bool:
-        """Have the outbox send, now that nothing of ours is left; False where there is none, or it cannot."""
+        """Have the outbox send, now that nothing of ours is left; False if there is none, or it cannot."""
         handover = None if self._sender is None else self._pipe.handover()
         if self._sender is None or handover is None:
             return False

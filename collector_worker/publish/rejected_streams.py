@@ -52,7 +52,7 @@ _REASONS = {
 
 
 def subject(packed: Packed) -> bytes | None:
-    """The stream that a ledger's entry speaks of; None where that is not said: it is no such entry."""
+    """The stream that a ledger's entry speaks of; None if that is not said: it is no such entry."""
     if packed.stream:  # said by whoever made it, so it is data
         return None
     try:
@@ -143,7 +143,7 @@ def _gap(refused: Sequence[Mapping[str, str]], taken: Sequence[Mapping[str, str]
 def _in_ledger(
     key: bytes, gap: Gap, refused: Sequence[Mapping[str, str]], taken: Sequence[Mapping[str, str]], run_id: str
 ) -> list[bytes]:
-    """The command that says the same in the ledger; none where the key is no stream of a collector."""
+    """The command that says the same in the ledger; none if the key is no stream of a collector."""
     named = keys.read_stream(key.decode())
     if named is None:
         return []

@@ -25,7 +25,7 @@ class Pipe(Protocol):
     """What a publisher needs of a connection to Redis; see ``RedisPipe``."""
 
     async def connect(self) -> None:
-        """Open the connection where there is none."""
+        """Open the connection if there is none."""
         ...
 
     def try_send(self, commands: Sequence[bytes], done: Done, *, deferred: bool = False) -> bool:
@@ -142,7 +142,7 @@ class Retry:
     async def _lost_replies(self, batch: list[Packed]) -> list[Reply] | None:
         """Redis was away: see that the streams end as we left them, or with the batch whose answer was lost.
 
-        Returns the replies to that batch, as they must have been; None where it was not carried out.
+        Returns the replies to that batch, as they must have been; None if it was not carried out.
         """
         known, sent = self._buffer.ends, {entry.key: entry.id for entry in batch}
         streams = list(known | sent)

@@ -145,7 +145,7 @@ class Spool:
         return sorted(set(self._folder.glob(self._pattern)) - {self._path})
 
     def append(self, packed: Packed, ends: Mapping[bytes, bytes]) -> bool:
-        """Write one record; False where the file has reached its limit or the disk is full.
+        """Write one record; False if the file has reached its limit or the disk is full.
 
         Args:
             packed: What to write.

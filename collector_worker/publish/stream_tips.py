@@ -59,7 +59,7 @@ def place(entry_id: bytes) -> tuple[int, int]:
 
 
 async def read_ends(pipe: Reader, keys: Sequence[bytes | str]) -> list[bytes | None]:
-    """The end of each stream; None where there is no such key, ``NO_STREAM`` where it holds something else.
+    """The end of each stream; None if there is no such key, ``NO_STREAM`` where it holds something else.
 
     Raises:
         RedisUnreachableError: Redis went away, or does not let us read now.

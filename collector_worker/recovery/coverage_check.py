@@ -82,7 +82,7 @@ class CoverageCheck:
         return self._ts if self._number is None else self._number
 
     def by(self, events: Iterable[Event]) -> bool | None:
-        """Look at what comes next; None where it does not decide it."""
+        """Look at what comes next; None if it does not decide it."""
         for event in events:
             before, last = self._bounds(event)
             if last is None:
@@ -97,7 +97,7 @@ class CoverageCheck:
         return None
 
     def _bounds(self, event: Event) -> tuple[int, int | None]:
-        """Behind what an item or a gap begins, and with what it ends, by number or time; None where it is neither."""
+        """Behind what an item or a gap begins, and with what it ends, by number or time; None if it is neither."""
         numbered = self._number is not None
         match event:
             case Trade() if numbered and (number := number_of(event.trade_id)) is not None:

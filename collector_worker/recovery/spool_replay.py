@@ -35,7 +35,7 @@ class ResumePoints:
 
     Args:
         resume_points: By stream, the id of the entry behind which the file's entries come.
-        ends: Where the streams end now; None where there is none: whatever comes first begins it, if no other stream
+        ends: Where the streams end now; None if there is none: whatever comes first begins it, if no other stream
             tells that Redis holds an older state. Of one whose key holds something else nothing is published.
         ledger: The stream that confirms the entries before it in the file. Once one of those has been left out,
             what it says of their stream is, too.
@@ -113,7 +113,7 @@ class SpoolFile:
         self._file = file
         first, self._first_at = read_records(file, 0, 1)
         self.resume_points: dict[bytes, bytes] = {}
-        """By stream, the id of the entry behind which its entries come; empty where the file is none of ours."""
+        """By stream, the id of the entry behind which its entries come; empty if the file is none of ours."""
         try:
             self.resume_points = resume_points_of(first[0]) if first else {}
         except msgspec.DecodeError:
@@ -229,7 +229,7 @@ def parted(records: Iterable[Packed], ledger: bytes) -> Iterator[list[Packed]]:
 
 @contextmanager
 def opened(path: Path) -> Iterator[SpoolFile | None]:
-    """A file for the length of a block; None where it is gone or cannot be read."""
+    """A file for the length of a block; None if it is gone or cannot be read."""
     try:
         file = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     except OSError as error:

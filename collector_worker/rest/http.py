@@ -40,7 +40,7 @@ class HttpAnswer(Struct, frozen=True):
 
     Attributes:
         retry_after_s: Where it asks to stay away for a time.
-        location: Where it sends us; empty where it does not.
+        location: Where it sends us; empty if it does not.
     """
 
     status: int

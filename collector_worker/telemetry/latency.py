@@ -23,7 +23,7 @@ class LatencyHistogram:
             self._turned_s = now_s
 
     def percentile(self, share: float) -> int:
-        """The latency (µs) that ``share`` (0 to 1) of all recorded ones do not exceed; 0 where there are none."""
+        """The latency (µs) that ``share`` (0 to 1) of all recorded ones do not exceed; 0 if there are none."""
         counts = [a + b for a, b in zip(self._current, self._previous, strict=True)]
         wanted = share * sum(counts)
         seen = 0

@@ -131,7 +131,7 @@ class FrameRecorder:
 
 
 def _size(path: Path) -> int:
-    """0 where somebody has tidied up in the same moment: that is no reason to stop recording."""
+    """0 if somebody has tidied up in the same moment: that is no reason to stop recording."""
     try:
         return path.stat().st_size
     except FileNotFoundError:

@@ -84,7 +84,7 @@ class Telemetry:
         It degrades the state, unless it is the exchange's own affair: then all that can be collected is, and nothing
         that anybody does to this process would help.
 
-        ``last_error`` is the newest trouble that there is; where there is none, the one that was over last.
+        ``last_error`` is the newest trouble that there is; if there is none, the one that was over last.
         """
         self._troubles.pop(about, None)
         self._troubles[about] = self.beat.last_error = why
@@ -100,7 +100,7 @@ class Telemetry:
             self.settled("ban")
 
     def limits_are_unshared(self, why: str) -> None:
-        """Note why the exchange's limits are not shared with other collectors; empty where they are."""
+        """Note why the exchange's limits are not shared with other collectors; empty if they are."""
         self.beat.limits_unshared = why
         if why:
             self.trouble("limits", f"the exchange's limits are not shared: {why}", ours=False)
