@@ -1,4 +1,4 @@
-"""What one worker is given: its arguments, the environment, and its part of the fleet file or a file of its own."""
+"""The settings of one worker, from its arguments, the environment, and the fleet file or its own file."""
 
 import argparse
 from collections.abc import Sequence
@@ -43,8 +43,8 @@ class WorkerSettings(Struct, frozen=True):
     """Everything a worker needs to know.
 
     Attributes:
-        by_hand: It runs in the foreground.
-        asks: Another run that collects the same must not be ended unasked.
+        by_hand: The worker runs in the foreground.
+        asks: The worker must ask before it ends another run that collects the same.
     """
 
     collector: ExchangeCollectorConfig

@@ -346,7 +346,7 @@ class Okx:
         return _snapshot(rows[0], recv_ns, reason="")
 
     def trades_path(self, instrument: Instrument, first_id: int) -> str:
-        """``after`` means "older than": a page of consecutive ids from ``first_id`` on ends before ``first_id + 100``."""
+        """``after`` means "older than": a page of consecutive ids from ``first_id`` ends before ``first_id + 100``."""
         after = first_id + self.trades_page
         return (
             f"/api/v5/market/history-trades?instId={_in_url(instrument)}&type=1&after={after}&limit={self.trades_page}"

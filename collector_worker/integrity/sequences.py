@@ -1,14 +1,14 @@
-"""Trades by their ids and bars by their times, each once and in order; see ``sequencer`` for how.
+"""Trades by their ids and bars by their times, each once and in order; see ``gap_sequencer`` for how.
 
-An exchange may begin to count its trades anew, below the old numbers or out of reach above them; and where garbage was
-believed, the true numbers are below it. One such trade may itself be garbage and is only kept, and the exchange's REST
-is asked for it: an answer that has the very same trade decides. ``ELSEWHERE_TRADES`` of them in a row, with ids that
-rise and none of the old numbering between them, do so as well: what is held is passed on, then ``IdReset``, then
-those that were kept. Where trades are rare and REST knows nothing, two that agree are enough once the first of them has
-waited for as long as any trade may wait. One that is alone by then is dropped; the next one is still compared with it,
-or where a trade is rarer than that wait none would ever be believed. An old trade that is sent again never counts: its
-time is not later than that of the last trade that was passed on. The time of one that lies ahead of ours says nothing:
-such trades are kept where their ids are far from the old ones, and only the answer of REST decides.
+An exchange may start a new numbering of trades, below the old numbers or far above them. Also, if garbage was believed,
+the true numbers are below it. A single trade with such a number may itself be garbage, so it is only kept, and REST is
+asked for it. A new numbering is accepted if the REST answer has exactly the same trade, or if ``ELSEWHERE_TRADES`` such
+trades come in a row, with rising ids and no trade of the old numbering between them. Then held trades are passed on,
+then ``IdReset``, then the kept trades. If trades are rare and REST knows nothing, two trades that agree are enough,
+once the first has waited as long as any trade may wait. If it is still alone then, it is dropped, but the next trade is
+still compared with it: otherwise, with trades rarer than that wait, none would ever be accepted. A repeated old trade
+never counts: its time is not later than that of the last passed trade. A time ahead of ours tells nothing: such trades
+are kept if their ids are far from the old ones, and only the REST answer decides.
 """
 
 from collections.abc import Sequence
@@ -44,11 +44,12 @@ MOST_AHEAD = 100
 
 
 class IdReset(Struct, frozen=True):
-    """From here on ids are those of a new numbering, which do not compare with the old ones.
+    """From here on ids belong to a new numbering; do not compare them with the old ones.
 
     Attributes:
-        to_ts: Time of the first trade that is known of it (ns).
-        from_ts: That of the first one that seemed old a moment ago and may be of it, too; None: there was none.
+        to_ts: Time of the first known trade of the new numbering (ns).
+        from_ts: Time of the first trade that seemed old a moment ago but may belong to the new numbering; None: no such
+            trade.
     """
 
     to_ts: int
@@ -61,7 +62,7 @@ class _Kept(NamedTuple):
 
 
 def time_of(trade: Trade) -> int:
-    """When a trade was, as far as its time is believed (ns)."""
+    """The time of a trade, as far as it is trusted (ns)."""
     return not_ahead(trade.ts_event, trade.ts_recv)
 
 
@@ -92,12 +93,12 @@ class TradeSequence:
 
     @property
     def implausible(self) -> int:
-        """How many trades could not be what they claimed."""
+        """How many trades were implausible."""
         return self._implausible + self.sequence.implausible
 
     @property
     def last_id(self) -> int | None:
-        """The highest id that was passed on or given up; None while there is none."""
+        """The highest id that was passed on or given up; None if there is none yet."""
         return self.sequence.last
 
     @property
@@ -107,31 +108,31 @@ class TradeSequence:
 
     @property
     def waiting(self) -> bool:
-        """Whether trades are kept back. A single one out of reach is garbage until a second one agrees with it."""
+        """Whether trades are held back. A single trade far above counts as garbage until a second one agrees."""
         return self.sequence.waiting or len(self._elsewhere) > 1
 
     def restore(self, last_id: int, last_ts: int) -> None:
-        """What the stream holds already: its last trade's id and time (ns)."""
+        """Set the last trade that the stream already has: its id and time (ns)."""
         self.sequence.last, self.last_ts, self._restored_ts = last_id, last_ts, last_ts
 
     @property
     def is_fast(self) -> bool:
-        """Whether nothing is asked of a single trade but to be the next one."""
+        """Whether a single trade only has to be the next one to pass."""
         return self.sequence.is_fast and self._has_one_numbering
 
     @property
     def _has_one_numbering(self) -> bool:
-        """Whether numbers alone tell: there was no other numbering, and nothing speaks for one."""
+        """Whether numbers alone decide: there was no other numbering, and there is no sign of one."""
         return not (self._elsewhere or self._dropped_alone or self._former[0])
 
     def passed_by(self, last_id: int, last_ts: int) -> None:
-        """Trades were passed on by another way, while all was ``usual``: the last number, and the latest time (ns)."""
+        """The fast path passed trades on while ``is_fast``: the last number and the latest time (ns)."""
         self.sequence.last, self.last_ts = last_id, last_ts
 
     def takes(self, number: int) -> bool:
-        """Whether a single trade is simply the next one, with nothing waiting: then it is passed on, and noted as such.
+        """Whether a single trade is simply the next one and nothing waits; if so, note it as passed on.
 
-        Nearly all are. The others, and aggregates, are for ``offer``.
+        This is the case for nearly all trades. Use ``offer`` for the others, and for aggregates.
         """
         return self._has_one_numbering and self.sequence.takes(number)
 
@@ -163,7 +164,7 @@ class TradeSequence:
         return _first_of(self._elsewhere[0].trade)
 
     def fill(self, trades: Sequence[Trade], now_s: float, *, more: bool) -> list[Trade | Lost | IdReset]:
-        """Take a page of trades that was fetched."""
+        """Take a fetched page of trades."""
         if self._asked_elsewhere:
             self._asked_elsewhere = False
             if self._is_old_numbering(trades) or (more and self._only_rest_decides):
@@ -180,9 +181,9 @@ class TradeSequence:
         return [*self.sequence.fill([(int(trade.trade_id), trade) for trade in trades], now_s, more=more)]
 
     def _is_old_numbering(self, page: Sequence[Trade]) -> bool:
-        """Whether a page from the first trade that is kept on has trades that were there before it came.
+        """Whether a page from the first kept trade on has trades of the old numbering: their times were passed before.
 
-        Where times say nothing a full page may be of either numbering: then the next trade that is kept begins anew.
+        If times tell nothing, a full page may belong to either numbering: then the next kept trade begins again.
         """
         first = int(self._elsewhere[0].trade.trade_id) if self._elsewhere else 0
         return any(int(trade.trade_id) > first and time_of(trade) <= self.last_ts for trade in page)
@@ -212,7 +213,7 @@ class TradeSequence:
         return self._elsewhere[0].arrived_s + self._max_wait_s if self._elsewhere else None
 
     def _agree(self) -> bool:
-        """Whether at least two trades in a row speak for a new numbering: their ids rise, and their times with them."""
+        """Whether at least two kept trades confirm a new numbering: their ids and their times rise."""
         if self._only_rest_decides:
             return False
         row = [kept.trade for kept in self._elsewhere]
@@ -223,11 +224,11 @@ class TradeSequence:
         return len(row) > 1 and times == sorted(times)
 
     def _is_later(self, trade: Trade) -> bool:
-        """Whether a trade was after all that were passed on."""
+        """Whether a trade is later than all trades that were passed on."""
         return trade.ts_event > self.last_ts
 
     def _is_of_another(self, trade: Trade, number: int, known: int) -> bool:
-        """Whether a trade that is not above the last one may be of another numbering: it is later, or far below."""
+        """Whether a trade not above the last one may belong to another numbering: it is later, or its id far below."""
         if _says_no_time(trade):
             return number < known - NEAR
         if not self._is_later(trade):
@@ -235,16 +236,16 @@ class TradeSequence:
         return not self._elsewhere or number < known - NEAR or int(self._elsewhere[0].trade.trade_id) >= known - NEAR
 
     def _goes_on_elsewhere(self, number: int) -> bool:
-        """Whether a number rises from that of the trade that was kept last."""
+        """Whether a number is above that of the last kept trade."""
         return 0 < number - int(self._elsewhere[-1].trade.trade_id) <= MAX_JUMP
 
     def _is_former(self, number: int, ts: int) -> bool:
-        """Whether a trade of the numbering before this one is sent again."""
+        """Whether a trade is a repetition from the previous numbering."""
         former_id, former_ts = self._former
         return number <= former_id and ts <= former_ts and number > (self.last_id or 0)
 
     def _keep(self, trade: Trade, now_s: float) -> Sequence[Trade | Lost | IdReset]:
-        """Keep a trade that may be of another numbering, until enough of them tell."""
+        """Keep a trade that may belong to another numbering, until enough trades decide."""
         if any(kept.trade.trade_id == trade.trade_id for kept in self._elsewhere):
             self.sequence.dropped += 1
             return []
@@ -269,11 +270,11 @@ class TradeSequence:
 
     @property
     def _only_rest_decides(self) -> bool:
-        """Whether the times of those that are kept say nothing; all of them are alike in this."""
+        """Whether the times of the kept trades tell nothing; this is the same for all of them."""
         return bool(self._elsewhere) and _says_no_time(self._elsewhere[0].trade)
 
     def _forget(self) -> None:
-        """What was kept is of no numbering: ids out of reach are garbage, low ones were there already."""
+        """Drop the kept trades, which belong to no numbering: ids far above are garbage, low ones are repetitions."""
         known = self.sequence.last or 0
         low = [kept for kept in self._elsewhere if int(kept.trade.trade_id) <= known]
         self._implausible += len(self._elsewhere) - len(low)
@@ -301,17 +302,17 @@ class TradeSequence:
 
 
 def _first_of(trade: Trade) -> int:
-    """The first id that a trade covers; the last one is its own."""
+    """The first id that a trade covers; the last one is its own id."""
     return int(trade.trade_id) - max(int(trade.count or 1), 1) + 1
 
 
 def _says_no_time(trade: Trade) -> bool:
-    """Whether a trade's time lies further ahead of ours than clocks differ."""
+    """Whether a trade's time is further ahead of ours than clocks may differ."""
     return is_ahead(trade.ts_event, trade.ts_recv)
 
 
 def _content(trade: Trade) -> tuple[str, int, str, str, str]:
-    """What is the same of a trade wherever it comes from."""
+    """The fields of a trade that are the same from any source."""
     return trade.trade_id, trade.ts_event, trade.price, trade.size, trade.side
 
 
@@ -332,12 +333,12 @@ class CandleSequence:
 
     @property
     def implausible(self) -> int:
-        """How many bars could not be what they claimed."""
+        """How many bars were implausible."""
         return self._implausible + self.sequence.implausible
 
     @property
     def reached(self) -> tuple[int, int | None] | None:
-        """When the first bar opens that the stream does not hold as closed (ns); None for an empty stream."""
+        """The opening (ns) of the first bar that the stream does not have as closed; None for an empty stream."""
         return None if self.sequence.last is None else (self.opens_at(self.sequence.last + 1), None)
 
     @property
@@ -346,13 +347,13 @@ class CandleSequence:
         return self.sequence.waiting
 
     def restore(self, closed_until: int) -> None:
-        """Bars that open before ``closed_until`` (ns) are in the stream as closed."""
+        """Set that the stream has, as closed, all bars that open before ``closed_until`` (ns)."""
         self.sequence.last = self._number(closed_until) - 1
 
     def offer(self, candle: Candle, now_s: float) -> list[Candle | Lost]:
         """Take a live bar; a running one may come many times, a closed one once.
 
-        One from the future is not taken, but REST is asked: a closed one of which both say the same is passed on.
+        A bar from the future is not taken, but REST is asked: if both agree on a closed bar, it is passed on.
         """
         number = self._number(candle.open_time)
         if self._is_from_the_future(candle):
@@ -362,10 +363,10 @@ class CandleSequence:
         return self.sequence.offer(candle, number, number, now_s, advances=candle.closed)
 
     def fill(self, candles: Sequence[Candle], now_s: float, *, more: bool) -> list[Candle | Lost]:
-        """Take a page of closed bars that was fetched.
+        """Take a fetched page of closed bars.
 
-        One whose end has not come yet, as our clock goes, is taken where the socket called it closed, too. There is no
-        tolerance here: what REST has may be asked for again.
+        A bar that ends in the future by our clock is taken only if the socket marked it closed, too. There is no
+        tolerance here: REST can be asked again.
         """
         rows = [(self._number(candle.open_time), candle) for candle in candles]
         believed = [row for row in rows if row[1].close_time <= row[1].ts_recv or self._is_what_was_said(*row)]
@@ -382,12 +383,12 @@ class CandleSequence:
         self.sequence.ask(now_s)
 
     def _is_what_was_said(self, number: int, candle: Candle) -> bool:
-        """Whether the socket called this bar closed, too, with the same figures."""
+        """Whether the socket also marked this bar closed, with the same figures."""
         said = self._ahead.get(number)
         return said is not None and said.closed and _figures(said) == _figures(candle)
 
     def _is_from_the_future(self, candle: Candle) -> bool:
-        """Whether it is called closed before its end, or opens later than clocks differ."""
+        """Whether a bar is marked closed before its end, or opens further in the future than clocks may differ."""
         early = candle.closed and candle.close_time - candle.ts_recv > self._closes_early_ns
         return early or is_ahead(candle.open_time, candle.ts_recv)
 
@@ -400,7 +401,7 @@ class CandleSequence:
         return self.sequence.due(now_s)
 
     def opens_at(self, number: int) -> int:
-        """When the bar of a number opens (ns)."""
+        """When the bar with this number opens (ns)."""
         return opens_at(self.interval, number)
 
     def _number(self, ts: int) -> int:
@@ -408,5 +409,5 @@ class CandleSequence:
 
 
 def _figures(candle: Candle) -> tuple[str, str, str, str, str]:
-    """What is the same of a closed bar wherever it comes from."""
+    """The fields of a closed bar that are the same from any source."""
     return candle.open, candle.high, candle.low, candle.close, candle.volume

@@ -1,5 +1,5 @@
-"""From events to Redis: buffer, transactions, ids, what is refused, what waits.
+"""From events to Redis: buffer, transactions, ids, refused entries, waiting entries.
 
-In come packed entries, out go transactions, in order, none lost or doubled. Nothing that knows what is missing on the
-exchange's side may come in.
+Inputs are packed entries; outputs are transactions, in order, none lost or doubled. No code here knows what is missing
+on the exchange's side.
 """

@@ -1,8 +1,8 @@
-"""What waits for Redis: bounded memory first, then a bounded file, in one order.
+"""Entries that wait for Redis: first in bounded memory, then in a bounded file, in one order.
 
-The file always holds a beginning of the queue: before the first entry that finds no room in memory, those in memory
-are copied there. So a run that is killed leaves a queue that is too short, and never one with a hole in it; the end of
-the streams then tells the next run from where to fetch.
+The file always has the beginning of the queue: before it takes the first entry without room in memory, all entries in
+memory are copied to it. So a killed run may leave a queue that is too short, but never one with a hole. The ends of the
+streams then tell the next run from where to fetch.
 """
 
 from collections import deque
@@ -20,7 +20,7 @@ _REFILL_BYTES = 4 * 1024 * 1024
 
 
 class BackPressure(Protocol):
-    """What is behind the reader, and may need time."""
+    """The consumers behind the reader, which may need time."""
 
     @property
     def paused(self) -> bool:
@@ -33,7 +33,7 @@ class BackPressure(Protocol):
 
 
 class Buffer:
-    """A queue of packed entries. Once some are in the file alone, later ones follow them there until it is empty."""
+    """A queue of packed entries. Once entries are only in the file, later ones also go there until it is empty."""
 
     def __init__(self, memory_bytes: int = DEFAULT_MEMORY_BYTES, spool: Spool | None = None) -> None:
         self._memory_bytes = memory_bytes
@@ -58,7 +58,7 @@ class Buffer:
 
     @property
     def spooled(self) -> int:
-        """Entries in the file alone."""
+        """Entries that are only in the file."""
         return 0 if self._spool is None else self._spool.pending
 
     @property
@@ -91,7 +91,7 @@ class Buffer:
         return batch
 
     def drop_head(self, count: int) -> None:
-        """Forget the oldest entries, which are published; the file moves up."""
+        """Forget the oldest entries, which are published, and load further ones from the file."""
         popleft = self._entries.popleft
         for _ in range(count):
             self._bytes -= len(popleft().command) + _ENTRY_OVERHEAD_BYTES
@@ -116,16 +116,16 @@ class Buffer:
         self.full = not in_memory and (self._spool is None or self._spool.full)
 
     def save(self) -> int:
-        """At the end of a run: leave everything in the file; how many entries found no room there."""
+        """At the end of a run: write everything to the file; returns how many entries had no room there."""
         return len(self._entries) if self._spool is None else self._copy(self._spool)
 
     def close(self) -> None:
-        """Close the file; one that holds something stays for the next run."""
+        """Close the file; a file with entries stays for the next run."""
         if self._spool is not None:
             self._spool.close()
 
     def _copy(self, spool: Spool) -> int:
-        """Copy to the file what is in memory alone; how many entries found no room there."""
+        """Copy entries that are only in memory to the file; returns how many had no room there."""
         if not spool.pending:
             self._copied += spool.copy(list(islice(self._entries, self._copied, None)), self.ends)
         return len(self._entries) - self._copied

@@ -1,8 +1,7 @@
-"""The ``:coverage`` stream: ledger entries with ids of their own, through the same buffer as the data.
+"""The ``:coverage`` stream: ledger entries with their own ids, through the same buffer as the data.
 
-What finds no room there waits here and is written in its order once there is room, so the ledger never says that
-something is complete before it has said what is lost of it. Of what waits, entries that say the same are folded into
-one.
+Entries without room in the buffer wait here and are written in order once there is room. So the ledger never confirms
+data as complete before it has reported the losses in it. Waiting entries that say the same are folded into one.
 """
 
 from collections import deque
@@ -46,16 +45,16 @@ class CoverageStream:
         """The newest entries of earlier runs, oldest first; after ``restore``."""
 
     async def restore(self, pipe: Reader, now_ns: int, wanted: Collection[Subject] = ()) -> set[bytes]:
-        """Go on behind the last entry, and read back until there is a statement of everything wanted.
+        """Continue behind the last entry, and read back until there is an entry about everything wanted.
 
         Args:
             pipe: The way to Redis.
             now_ns: Our clock.
-            wanted: Data of which it is to be known how far they were. Of a bar of a day the last word is a day old; of
-                what never came there is none, and all of the ledger is read: half a second.
+            wanted: Data whose progress must be known. For daily bars the last entry is a day old. For data that never
+                came there is no entry, and the whole ledger is read: half a second.
 
         Returns:
-            The ledger's key, where it holds something else; it counts as empty then.
+            The ledger's key, if it holds something else; then the ledger counts as empty.
 
         Raises:
             RedisUnreachableError: Redis went away, or does not let us read now.
@@ -81,7 +80,7 @@ class CoverageStream:
             self._waiting = deque(folded(self._waiting))
 
     def settle(self) -> None:
-        """Write what found no room so far, as far as there is room now."""
+        """Write the waiting entries, as far as there is room now."""
         while self._waiting and self._write(self._waiting[0]):
             self._waiting.popleft()
 
@@ -92,7 +91,7 @@ class CoverageStream:
 
 
 def _entries(page: Sequence[tuple[str, Mapping[str, str]]], now_ns: int) -> list[LedgerEntry]:
-    """Entries of a page that is newest first, oldest first."""
+    """The entries of a newest-first page, oldest first."""
     entries = []
     for _, fields in reversed(page):
         with suppress(UndecodableFrameError):  # somebody else's, or of a version to come
@@ -101,7 +100,7 @@ def _entries(page: Sequence[tuple[str, Mapping[str, str]]], now_ns: int) -> list
 
 
 def silent(history: Iterable[LedgerEntry], wanted: Collection[Subject]) -> set[Subject]:
-    """Of what is wanted, that of which entries do not say how far it was."""
+    """The wanted data whose progress the entries do not tell."""
     return {*wanted} - {_subject(entry) for entry in history if entry.kind in (LedgerKind.OPENED, LedgerKind.COMPLETE)}
 
 
@@ -110,10 +109,10 @@ def _subject(entry: LedgerEntry) -> Subject:
 
 
 def folded(entries: Sequence[LedgerEntry], most: int = MOST_WAITING) -> list[LedgerEntry]:
-    """The same in fewer entries: of what follows each other of one kind of data, equal statements become one.
+    """The same in fewer entries: entries of one data type that follow each other and say the same become one.
 
-    Never more than ``most``: beyond that each kind of data has one entry left, which says that all of it is lost.
-    It never promises more than the entries that it is made of.
+    The result has at most ``most`` entries: beyond that, each data type keeps one entry, which says that all of it is
+    lost. The result never promises more than the original entries.
     """
     told: list[LedgerEntry] = []
     newest: dict[Subject, int] = {}
@@ -130,7 +129,7 @@ def folded(entries: Sequence[LedgerEntry], most: int = MOST_WAITING) -> list[Led
 
 
 def _joined(earlier: LedgerEntry, later: LedgerEntry) -> LedgerEntry | None:
-    """One entry in place of two that follow each other; None if there is none that says the same."""
+    """One entry in place of two that follow each other; None if no single entry says the same."""
     if earlier.kind is not later.kind or earlier.run_id != later.run_id:
         return None
     if later.kind is LedgerKind.COMPLETE:
@@ -155,7 +154,7 @@ def _span(entry: LedgerEntry) -> Span:
 
 
 def _all_lost(entries: Sequence[LedgerEntry]) -> list[LedgerEntry]:
-    """That a run has begun, and one entry for all else that it says of each kind of data."""
+    """An entry that a run has begun, and one for all its other entries per data type."""
     told = [entry for entry in entries if entry.kind is LedgerKind.OPENED]
     by_subject: dict[Subject, list[LedgerEntry]] = {}
     for entry in entries:

@@ -1,8 +1,8 @@
-"""Sees that Redis still holds what this run has written there. Nobody tells a writer that a key was deleted or evicted.
+"""Checks that Redis still has the keys of this run. Redis does not tell a writer that a key was deleted or evicted.
 
-A stream that is begun anew holds nothing of before, and does not say so: a new reader would take its first entry for
-the first that there was. So a ``feed_status`` says it there. The ledger stays as it is: it says what was published,
-not what is kept. A hash that is written once an hour is written at once.
+A stream that was started again does not show that earlier entries are gone: a new reader would think that its first
+entry was the first ever. So a ``feed_status`` entry reports it there. The ledger does not change: it says what was
+published, not what is kept. A hash that is normally written once an hour is written again at once.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -29,12 +29,13 @@ _TRIMMED = "somebody removed all its entries (XTRIM, XDEL)"
 
 
 class Kept(Struct):
-    """What must be there.
+    """A key that must exist.
 
     Attributes:
-        on_loss: Called when it is not there any more; of a stream, when it has entries again.
+        on_loss: Called when the key is gone; for a stream, when it has entries again.
         bound: Entries that a stream keeps at least; 0: it is no stream.
-        last_id: Of the last entry when it was seen last; of what is no stream, any id. Empty: it was not there.
+        last_id: Id of the last entry at the last check; any id for a key that is not a stream. Empty: the key did not
+            exist.
     """
 
     on_loss: Callable[[], None]
@@ -43,7 +44,7 @@ class Kept(Struct):
 
 
 class KeptKeys:
-    """Knows the keys that must be there, and reports once what has gone from Redis."""
+    """Knows the keys that must exist, and reports each loss once."""
 
     def __init__(self, telemetry: Telemetry) -> None:
         self._telemetry = telemetry
@@ -53,16 +54,16 @@ class KeptKeys:
         self._losses = 0
 
     def keep(self, key: bytes, kept: Kept) -> None:
-        """Look at this key, too."""
+        """Check this key, too."""
         self._kept[key] = kept
 
     def due(self) -> Sequence[bytes]:
-        """The keys to ask XINFO STREAM about with this heartbeat: of any key it tells whether there is one."""
+        """The keys to check by XINFO STREAM with this heartbeat; it tells for any key whether it exists."""
         self._calls += 1
         return [*self._kept] if self._calls % LOOK_EVERY == 0 else ()
 
     def see(self, keys: Iterable[bytes], replies: Iterable[Reply]) -> None:
-        """Take note of the answers."""
+        """Process the answers."""
         found = dict(zip(keys, replies, strict=True))
         lost = [key for key, reply in found.items() if self._is_lost(self._kept[key], reply)]
         for key in lost:
@@ -98,7 +99,7 @@ class KeptKeys:
 
 
 def _is_trimmed(reply: Reply) -> bool:
-    """Whether it is the same stream as before: one that was deleted and begun anew has lost none of its entries."""
+    """Whether retention trimmed the same stream: one that was deleted and started again has no removed entries."""
     if not isinstance(reply, list):
         return False
     facts = dict(zip(reply[::2], reply[1::2], strict=True))

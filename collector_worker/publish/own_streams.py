@@ -1,4 +1,4 @@
-"""The collector's streams: the key, the bound and the ids of each, and what was lost on the way into it."""
+"""The collector's streams: key, bound and ids of each, and the entries lost on the way into it."""
 
 from collections.abc import Callable, Mapping
 
@@ -26,7 +26,7 @@ often."""
 
 
 class RejectedRun(Struct):
-    """A run of events that found no room: ``after_id`` is the last trade before it, times are ns."""
+    """A row of events without room in the buffer: ``after_id`` is the last trade before it, times are ns."""
 
     after_id: str | None
     from_ts: int
@@ -59,16 +59,16 @@ class Stream:
 
     @property
     def trade_beginnings(self) -> tuple[bytes, bytes]:
-        """What comes before the length of the id in the command of a trade, without the bound and with it."""
+        """The bytes before the id's length in a trade's command, without and with the bound."""
         return self._trade_command.beginnings
 
     def withdraw_ids(self) -> None:
-        """From now on the ids of this stream are made here."""
+        """Make the ids of this stream here again."""
         if self.on_withdraw is not None:
             self.on_withdraw()
 
     def passed_by(self, last_id: int, last_ms: int, last_n: int) -> None:
-        """Trades went into the stream by another way: the last one's number and entry id."""
+        """The fast path put trades into the stream: number and entry id of the last one."""
         self.ids.last_ms, self.ids.last_n = last_ms, last_n
         self.last_trade_id = str(last_id)
 
@@ -90,7 +90,7 @@ class Stream:
         return self._unbounded == self.bound_every - 1
 
     def lose(self, event: Event) -> None:
-        """Note that an event found no room; of a marker nobody misses the content."""
+        """Note that there was no room for an event; the content of a marker is no loss."""
         if isinstance(event, FeedStatus):
             return
         from_ts = to_ts = event.ts_event
@@ -101,7 +101,7 @@ class Stream:
         self.loss.to_ts = to_ts
 
     def loss_before(self, following: Event, now_ns: int) -> Gap | None:
-        """The entry that marks what was lost before ``following``; the same until ``loss_is_marked``."""
+        """The entry that marks the loss before ``following``; the same entry until ``loss_is_marked``."""
         loss = self.loss
         if loss is None:
             return None
@@ -111,7 +111,7 @@ class Stream:
         return replace(gap, from_ts=loss.from_ts, to_ts=loss.to_ts)
 
     def loss_is_marked(self) -> None:
-        """The entry of ``loss_before`` has found room."""
+        """The entry of ``loss_before`` is in the buffer."""
         self.loss = None
 
 

@@ -1,13 +1,13 @@
 """From events to Redis Streams: a bounded buffer, batches in transactions, explicit ids, no loss over a restart.
 
-While nothing is under way an entry goes out at once, from the frame handler that brought it; what comes before the
-answer waits and goes out together, as one MULTI/EXEC in one write. A server that refuses (loading, out of memory,
-read-only) refuses the whole transaction, so no later entry can overtake an earlier one; a batch whose answer was lost
-is sent again as it was, and Redis refuses the ids it already has. Entries wait in bounded memory, then in a bounded
-file. What fits neither while Redis is away is counted, and a ``gap`` entry takes its place.
+If nothing is under way, an entry is sent at once, from the frame handler that brought it. Entries that come before the
+answer wait and are sent together, as one MULTI/EXEC in one write. A server that refuses (loading, out of memory,
+read-only) refuses the whole transaction, so no later entry can overtake an earlier one. A batch whose answer was lost
+is sent again unchanged, and Redis refuses the ids that it already has. Entries wait in bounded memory, then in a
+bounded file. Entries that fit into neither while Redis is away are counted, and a ``gap`` entry takes their place.
 
-It is long because sending and handover (see ``fast_path``) share the same few facts: what is under way, how much
-waits, and whether the answer is looked for.
+The module is long because sending and handover (see ``fast_path``) share the same few facts: what is under way, how
+much waits, and whether the answer is awaited.
 """
 
 import asyncio
@@ -41,13 +41,14 @@ _SAMPLE_EVERY_NS = _NS_PER_S
 
 
 class Pacing(Struct, frozen=True, kw_only=True):
-    """How much at a time, and how often.
+    """Sizes of transactions, and limits of waiting entries.
 
     Attributes:
-        batch_entries: Of one transaction, which so holds Redis up for about a millisecond at most.
-        paused_entries: With Redis at work, reading from the exchange pauses above this many waiting entries (and
-            TCP holds the sender back), so that a burst is never dropped. With Redis away reading continues and the
-            whole buffer is used.
+        batch_entries: Largest number of entries per transaction, so that one transaction blocks Redis for about a
+            millisecond at most.
+        paused_entries: If Redis works and more entries than this wait, reading from the exchange pauses (and TCP slows
+            the sender), so that a burst is never dropped. If Redis is away, reading continues and the whole buffer is
+            used.
         resume_entries: Reading continues at this many.
     """
 
@@ -60,7 +61,7 @@ class Pacing(Struct, frozen=True, kw_only=True):
 
 
 class Publisher:
-    """The one writer of a collector's keys. ``publish`` and the ``set_…`` only buffer; ``run`` does the sending."""
+    """The only writer of a collector's keys. ``publish`` and the ``set_…`` methods only buffer; ``run`` sends."""
 
     def __init__(
         self,
@@ -119,7 +120,7 @@ class Publisher:
 
     @property
     def full(self) -> bool:
-        """Whether what is published now would be lost."""
+        """Whether an entry published now would be lost."""
         return self._buffer.full
 
     # --- buffering: called from the frame handler, never waits ---------------------------------------------------
@@ -127,7 +128,7 @@ class Publisher:
     def publish(self, stream: Stream, event: Event) -> str | None:
         """Buffer one event; returns its entry id, or None if the buffer is full and the event is lost.
 
-        What its stream would refuse is left out and has an id all the same: no want of room is to be marked.
+        An event that its stream would refuse is left out but still gets an id, so that no lack of room is marked.
         """
         stream.withdraw_ids()
         if self._sender is not None:
@@ -152,7 +153,7 @@ class Publisher:
         return None
 
     def _mark_loss(self, stream: Stream, following: Event) -> bool:
-        """Put the entry that marks a loss in its place; False if it finds no room itself."""
+        """Buffer the entry that marks a loss at its place; False if there is no room for it."""
         gap = stream.loss_before(following, self._clock.now_ns())
         if gap is None:
             return True
@@ -164,9 +165,9 @@ class Publisher:
         return True
 
     def append(self, command: bytes, recv_ns: int) -> bool:
-        """Buffer a packed XADD that confirms what went before it, or marks a loss; False if it found no room.
+        """Buffer a packed XADD that confirms earlier entries, or marks a loss; False if there is no room.
 
-        What must not be sent is left out, as by ``publish``.
+        An entry that must not be sent is left out, as in ``publish``.
         """
         self.withdraw()
         entry = Packed(command, recv_ns)
@@ -181,13 +182,13 @@ class Publisher:
         return True
 
     def set_hash(self, key: str, fields: Mapping[str, Scalar]) -> None:
-        """Set fields of a hash behind all entries buffered so far; of several for one key only the latest is sent."""
+        """Set fields of a hash after all entries buffered so far; of several calls for a key only the last is sent."""
         self.withdraw()
         self._ordered[key] = (self._appended, hset(key, fields))
         self._hasten()
 
     def set_expiring_hash(self, key: str, fields: Mapping[str, Scalar], ttl_s: int, *, fresh: bool = False) -> None:
-        """Set fields of a hash that expires, ahead of the entries; ``fresh`` first removes what was there."""
+        """Set fields of a hash that expires, before the entries; ``fresh`` first deletes the old hash."""
         self.withdraw()
         remove = pack_command(("DEL", key))
         fresh = fresh or remove in self._urgent.get(key, ())  # the one that is replaced has not been sent
@@ -202,9 +203,9 @@ class Publisher:
         Raises:
             StreamTakenError: Somebody else writes these streams.
             StreamRolledBackError: Redis came back without what it had.
-            StreamReturnedError: A stream takes entries again that had refused some.
+            StreamReturnedError: A stream that had refused entries takes them again.
             SupersededError: A newer run of this collector has begun.
-            SpoolLostError: What waited in the file is gone.
+            SpoolLostError: The entries in the file are gone.
         """
         try:
             self._runs = True
@@ -239,13 +240,13 @@ class Publisher:
                 self._relieve()
 
     def _read_now(self) -> None:
-        """The answer to the last one is there by now, or must be waited for."""
+        """Read the answer to the last transaction, or wait for it."""
         self._deferred, self._found = False, True
         self._pipe.read_now()
         self._found = False
 
     def _send(self) -> None:
-        """Send what is buffered, with nothing under way; what takes more than a write is for ``run``."""
+        """Send buffered entries, with nothing under way; if one write is not enough, ``run`` does it."""
         if self._refusals.streams:
             self._pass_over()
         if self._appended == self._done and not self._ordered and not self._urgent:
@@ -266,7 +267,7 @@ class Publisher:
             self._ask_for_help(transaction, None)
 
     def _pass_over(self) -> None:
-        """Forget what was buffered and must not be sent, as far as that has come to the head."""
+        """Forget buffered entries at the head that must not be sent."""
         pacing = self._pacing
         while count := self._refusals.barred(self._buffer.head(pacing.batch_entries, pacing.batch_bytes)):
             self._forget(Transaction({}, [], {}, [], passed_over=count))
@@ -284,7 +285,7 @@ class Publisher:
         return transaction_of(self._urgent, batch, self._ordered, looked_at, kept, done=self._done, covers=len(head))
 
     def _on_outcome(self, transaction: Transaction, outcome: Outcome) -> None:
-        """Called from the event loop. Written flat: a process that is woken for one entry pays for each call."""
+        """Called from the event loop. It makes few calls: a process that wakes up for one entry pays for each."""
         batch, prompt, self._deferred = transaction.batch, not (self._deferred or self._found), False
         try:
             if not isinstance(outcome, list):
@@ -329,14 +330,14 @@ class Publisher:
         self._resume.set()
 
     def _confirm(self, transaction: Transaction, replies: Sequence[Reply]) -> None:
-        """Take note of answers of any kind."""
+        """Process answers of any kind."""
         taken = self._refusals.note(transaction.batch, replies)
         self._telemetry.beat.entries_published += taken
         self._telemetry.beat.entries_dropped += len(replies) - taken
         self._forget(transaction)
 
     def _forget(self, transaction: Transaction) -> None:
-        """It has been carried out."""
+        """Forget a transaction that was carried out."""
         count = len(transaction.batch) + transaction.passed_over
         if count:
             self._telemetry.beat.entries_dropped += transaction.passed_over
@@ -364,14 +365,14 @@ class Publisher:
         await self._idle.wait()
 
     def save(self) -> int:
-        """At the end of the run: leave what is buffered to the next one; how many entries found no room."""
+        """At the end of the run: save buffered entries for the next run; returns how many had no room."""
         return self._buffer.save()
 
     # --- handover ------------------------------------------------------------------------------------------------
 
     @property
     def can_hand_over(self) -> bool:
-        """Whether ``hand_over`` would: all is usual, and so little waits that there is room for it to come back."""
+        """Whether ``hand_over`` would work: all is usual, and few entries wait, so there is room for their return."""
         unusual = (
             self._refusals.streams or self._in_trouble or self._failure or self._buffer.spooled or self._buffer.full
         )
@@ -379,10 +380,10 @@ class Publisher:
         return self._runs and not unusual and little and self._idle.is_set() and self._pipe.can_hand_over
 
     def hand_over(self, made_of: "type[Sender]") -> "Sender | None":
-        """Hand the sending over to who can do it faster, as long as it is usual; None if it is not now.
+        """Hand the sending over to the faster compiled code while all is usual; None if it is not usual now.
 
-        Entries of all streams then go into the outbox, until ``withdraw``; it begins to send when what went before
-        them is done.
+        Entries of all streams then go into the outbox, until ``withdraw``. The outbox begins to send when all earlier
+        entries are done.
         """
         if self._sender is None and self.can_hand_over:
             self._sender = made_of(self._pacing, self._on_sender_trouble, self._on_paused, self._relieve)
@@ -393,7 +394,7 @@ class Publisher:
         return self._sender
 
     def _begin_handover(self) -> bool:
-        """Have the outbox send, now that nothing of ours is left; False if there is none, or it cannot."""
+        """Let the outbox send, after all our entries are sent; False if there is no outbox, or it cannot send."""
         handover = None if self._sender is None else self._pipe.handover()
         if self._sender is None or handover is None:
             return False
@@ -402,7 +403,7 @@ class Publisher:
         return True
 
     def withdraw(self) -> None:
-        """End a handover of the sending; what is under way continues as if it had been sent from here."""
+        """End a handover; a transaction under way continues as if it had been sent from here."""
         sender, self._sender = self._sender, None
         if sender is None:
             return
@@ -444,17 +445,17 @@ class Publisher:
     # --- before the first entry ----------------------------------------------------------------------------------
 
     def follow(self, ends: Mapping[bytes, bytes], refused: Collection[bytes] = ()) -> None:
-        """Where the streams end that we are going to write: what is buffered comes behind that.
+        """Set where our streams end: buffered entries come behind these ends.
 
         Args:
             ends: By stream, the id of its last entry.
-            refused: Those whose keys hold something else: nothing is sent for them.
+            refused: Streams whose keys hold something else: nothing is sent for them.
         """
         self._buffer.ends.update(ends)
         self._refusals.start_run(refused)
 
     def watch(self, kept: KeptKeys) -> None:
-        """From now on see that these keys stay."""
+        """From now on, check that these keys stay."""
         self._kept = kept
 
     @property
@@ -463,7 +464,7 @@ class Publisher:
         return self._pacing.batch_bytes
 
     async def carry_out(self, commands: list[bytes]) -> list[Reply]:
-        """Carry out commands behind what is urgent; their replies."""
+        """Execute commands after the urgent ones; returns their replies."""
         urgent = dict(self._urgent)
         ahead = [command for parts in urgent.values() for command in parts]
         if not ahead and not commands:

@@ -1,9 +1,9 @@
-"""Streams that refuse entries, mostly because their keys hold something else, and what is not sent because of that.
+"""Streams that refuse entries, mostly because their keys hold something else, and the entries not sent to them.
 
-Redis refuses such entries one by one: the transaction is carried out, and what else it holds is taken. An entry that
-came later, when the key holds the stream again, would stand behind a hole that nobody sees. So from its first refusal
-on nothing is sent for that stream any more, nor what the ledger would say of it. When it takes entries again the run
-ends: the next one reads the stream's tail, and fetches what is missing behind it.
+Redis refuses such entries one by one: the transaction is executed, and its other entries are taken. If the key holds
+the stream again later, a later entry would follow a hole that nobody sees. So after its first refusal nothing is sent
+for that stream any more, and no ledger entries about it. When it takes entries again, the run ends: the next run reads
+the stream's tail, and fetches what is missing behind it.
 """
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
@@ -52,7 +52,7 @@ _REASONS = {
 
 
 def subject(packed: Packed) -> bytes | None:
-    """The stream that a ledger's entry speaks of; None if that is not said: it is no such entry."""
+    """The stream that a ledger entry is about; None if it is not a ledger entry."""
     if packed.stream:  # said by whoever made it, so it is data
         return None
     try:
@@ -70,10 +70,10 @@ def _fields(packed: Packed) -> dict[str, str]:
 def reports_of_refused(batch: Sequence[Packed], replies: Sequence[Reply], run_id: str) -> list[bytes]:
     """The commands that report entries which Redis refused although it took later ones of the same stream.
 
-    This happens where another program has written an id between ours. A new run continues after what was taken, and
+    This happens if another program has written an id between ours. A new run continues after the taken entries, and
     would never know. A ``gap`` reports refused data, in its stream and in the ledger: if one of them takes nothing, the
-    other tells. Refused gaps are sent again, and statements of the ledger with those behind them: what they say
-    depends on their order.
+    other has the report. Refused gaps are sent again. So are refused ledger entries, together with those behind them,
+    because their meaning depends on their order.
 
     Args:
         batch: Entries in their order.
@@ -99,7 +99,7 @@ def reports_of_refused(batch: Sequence[Packed], replies: Sequence[Reply], run_id
 
 
 async def carry_out_reports(carry_out: Callable[[list[bytes]], Awaitable[list[Reply]]], reports: list[bytes]) -> None:
-    """Send reports, and log what not even they could say: of data, its stream and the ledger take them independently.
+    """Send reports, and log those that fail; the stream and the ledger take reports independently.
 
     Raises:
         RedisUnreachableError: Redis went away, or takes no writes now.
@@ -115,14 +115,14 @@ def _anew(key: bytes, fields: Mapping[str, str]) -> bytes:
 
 
 def _late(gap: Mapping[str, str]) -> dict[str, str]:
-    """A refused gap as it is sent again: it does not say how far the stream has come, as it follows later data."""
+    """A refused gap, to be sent again; it does not tell the stream's progress, because it follows later data."""
     return {**gap, "reason": REDIS_REFUSED}
 
 
 def _gap(refused: Sequence[Mapping[str, str]], taken: Sequence[Mapping[str, str]], now_ns: int) -> Gap | None:
-    """What is missing between the data that was refused and what was taken; None: the next run fetches it.
+    """The gap for refused data before taken data; None: the next run fetches the data.
 
-    It does so where nothing was taken that says how far the stream has come: data, a running bar, a gap.
+    The next run does so if no taken entry tells the stream's progress: data, a running bar, a gap.
     """
     missing = _lost(refused)
     following = next(filter(_is_data, taken), None)
@@ -143,7 +143,7 @@ def _gap(refused: Sequence[Mapping[str, str]], taken: Sequence[Mapping[str, str]
 def _in_ledger(
     key: bytes, gap: Gap, refused: Sequence[Mapping[str, str]], taken: Sequence[Mapping[str, str]], run_id: str
 ) -> list[bytes]:
-    """The command that says the same in the ledger; none if the key is no stream of a collector."""
+    """The command for the same report in the ledger; none if the key is not a collector's stream."""
     named = keys.read_stream(key.decode())
     if named is None:
         return []
@@ -165,7 +165,7 @@ def _in_ledger(
 
 
 def _lost(refused: Sequence[Mapping[str, str]]) -> list[Mapping[str, str]]:
-    """Of refused entries the data that is missed: of a running bar the next one says as much."""
+    """The refused entries that are a loss; a running bar is none, as the next one says as much."""
     return [fields for fields in refused if _is_data(fields) and fields.get("closed") != "0"]
 
 
@@ -174,7 +174,7 @@ def _is_data(fields: Mapping[str, str]) -> bool:
 
 
 def describe_refusals(codes: Mapping[bytes, str]) -> str:
-    """What is said of the streams that refuse entries; by stream, the code that it does so with."""
+    """The message about streams that refuse entries, from each stream's error code."""
     names: dict[str, list[str]] = {}
     for key, code in codes.items():
         names.setdefault(_REASONS.get(code, f"{code} for"), []).append(key.decode())
@@ -182,11 +182,11 @@ def describe_refusals(codes: Mapping[bytes, str]) -> str:
 
 
 def looks_until_end(reply: Reply, *, odd: bool) -> int | None:
-    """How many answers like this one to XINFO, in a row, end the run; None: the stream still refuses entries.
+    """How many such XINFO answers in a row end the run; None: the stream still refuses entries.
 
     Args:
-        reply: What XINFO says of a stream that refuses entries.
-        odd: Whether it does so for another reason than that its key holds something else.
+        reply: The XINFO answer for a stream that refuses entries.
+        odd: Whether its reason is not that its key holds something else.
     """
     if isinstance(reply, list):
         return ODD_LOOKS if odd else 1
@@ -197,8 +197,8 @@ class RejectedStreams:
     """Which streams refuse entries.
 
     Args:
-        ends: By stream, the id of its last entry; kept up to date. One that refuses entries is taken out: nothing joins
-            its end any more, also not what the next run finds in a file that is begun from now on.
+        ends: By stream, the id of its last entry; kept up to date. A stream that refuses entries is removed: nothing
+            may follow its end any more, not even entries of a file begun from now on that the next run finds.
         telemetry: Notes the streams that refuse entries.
     """
 
@@ -211,14 +211,14 @@ class RejectedStreams:
         self._telemetry = telemetry
 
     def start_run(self, streams: Collection[bytes]) -> None:
-        """A run begins, and finds that these hold something else."""
+        """A run begins and finds that these keys hold something else."""
         self.streams.clear()
         self._codes.clear()
         self._telemetry.settled("publish")
         self._refuse(dict.fromkeys(streams, REFUSED))
 
     def note(self, batch: Sequence[Packed], replies: Sequence[Reply]) -> int:
-        """Take note of the replies to entries, as ``settled_replies`` gives them; how many were taken."""
+        """Process the replies to entries, as from ``settled_replies``; returns how many entries were taken."""
         taken, refused = 0, dict[bytes, Reply]()
         for entry, reply in zip(batch, replies, strict=True):
             if isinstance(reply, bytes):
@@ -232,8 +232,8 @@ class RejectedStreams:
     def _refuse(self, replies: Mapping[bytes, Reply]) -> None:
         """From now on nothing is sent for these streams.
 
-        Also not where the key need not hold something else: there is a hole now in any case, and what came behind it
-        would be confirmed.
+        This is also true if the key may still hold the stream: there is a hole in any case, and entries behind it would
+        be confirmed.
         """
         for key, reply in replies.items():
             self.streams[key] = 0
@@ -245,19 +245,19 @@ class RejectedStreams:
             get_logger().warning("entries_refused", why=why)
 
     def bars(self, entry: Packed) -> bool:
-        """Whether an entry must not be sent: it is for such a stream, or the ledger's about one."""
+        """Whether an entry must not be sent: it is for such a stream, or a ledger entry about one."""
         return entry.key in self.streams or subject(entry) in self.streams
 
     def barred(self, batch: Sequence[Packed]) -> int:
-        """How many at the beginning must not be sent."""
+        """How many entries at the beginning must not be sent."""
         return len(list(takewhile(self.bars, batch)))
 
     def free(self, batch: Sequence[Packed]) -> list[Packed]:
-        """Those that may be sent."""
+        """The entries that may be sent."""
         return [entry for entry in batch if not self.bars(entry)]
 
     def see(self, streams: Sequence[bytes], replies: Sequence[Reply]) -> None:
-        """Take note of what XINFO says of some of them.
+        """Process XINFO answers for some of the streams.
 
         Raises:
             StreamReturnedError: One of them takes entries again.
@@ -278,5 +278,5 @@ def _code(reply: Reply) -> str:
 
 
 def _last_id(facts: Sequence[Any]) -> bytes:
-    """The last id that a stream ever had, in an answer to XINFO."""
+    """The last id that a stream ever had, from an XINFO answer."""
     return bytes(facts[facts.index(b"last-generated-id") + 1])

@@ -1,4 +1,4 @@
-"""How a transaction gets through that met trouble: Redis is away, refuses, or its answer was lost."""
+"""Completes a transaction after trouble: Redis is away, refuses, or its answer was lost."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -22,39 +22,39 @@ Outcome = list[Reply] | RedisUnreachableError | None
 
 
 class Pipe(Protocol):
-    """What a publisher needs of a connection to Redis; see ``RedisPipe``."""
+    """What a publisher needs from a connection to Redis; see ``RedisPipe``."""
 
     async def connect(self) -> None:
         """Open the connection if there is none."""
         ...
 
     def try_send(self, commands: Sequence[bytes], done: Done, *, deferred: bool = False) -> bool:
-        """Send a transaction where that takes only a write; else False."""
+        """Send a transaction if one write is enough; else False."""
         ...
 
     @property
     def can_hand_over(self) -> bool:
-        """Whether there can be a handover at all."""
+        """Whether a handover is possible at all."""
         ...
 
     def handover(self) -> Handover | None:
-        """What is needed to send transactions by oneself, where ``try_send`` could now."""
+        """All that other code needs to send transactions itself, if ``try_send`` could send now."""
         ...
 
     def hand_over(self, on_answer: Callable[[bytes], None], on_lost: Callable[[], None]) -> None:
-        """Let who has the handover do so."""
+        """Let the holder of the handover send."""
         ...
 
     def withdraw(self, said: bytes) -> None:
-        """The end of a handover with nothing under way."""
+        """End a handover with nothing under way."""
         ...
 
     def withdraw_begun(self, commands: int, done: Done, said: bytes, asked_s: float, *, deferred: bool) -> None:
-        """The end of a handover with a transaction under way."""
+        """End a handover with a transaction under way."""
         ...
 
     def read_now(self) -> None:
-        """Something waits for the outcome of a deferred one."""
+        """Read the outcome of a deferred transaction, because something waits for it now."""
         ...
 
     async def transaction(self, commands: Sequence[bytes]) -> list[Reply]:
@@ -98,7 +98,7 @@ class Retry:
         """What must be said before the run ends, because another process has written between our entries."""
 
     async def carry_out(self, transaction: Transaction, outcome: Outcome) -> list[Reply]:
-        """The replies to the entries of a transaction, which was begun with the given outcome.
+        """Complete a transaction that was begun with the given outcome; returns the replies to its entries.
 
         Raises:
             StreamTakenError: Somebody else writes these streams.
@@ -140,9 +140,9 @@ class Retry:
         return list(replies) if all_ids(replies) else await self._settled(transaction.batch, replies)
 
     async def _lost_replies(self, batch: list[Packed]) -> list[Reply] | None:
-        """Redis was away: see that the streams end as we left them, or with the batch whose answer was lost.
+        """Redis was away: check that the streams end as we left them, or with the batch whose answer was lost.
 
-        Returns the replies to that batch, as they must have been; None if it was not carried out.
+        Returns the replies to that batch, derived from the streams; None if it was not carried out.
         """
         known, sent = self._buffer.ends, {entry.key: entry.id for entry in batch}
         streams = list(known | sent)
@@ -159,7 +159,7 @@ class Retry:
         return replies if any(isinstance(reply, bytes) for reply in replies) else None
 
     async def _settled(self, batch: list[Packed], replies: Sequence[Reply]) -> list[Reply]:
-        """The replies, once it is sure that nobody has written an id between those of this batch."""
+        """The replies, after a check that nobody has written an id between those of this batch."""
         settled = await settled_replies(self._pipe, batch, replies)
         if any(map(is_stale_id, settled)):
             self._reports = reports_of_refused(batch, settled, self._telemetry.beat.run_id)
@@ -167,6 +167,6 @@ class Retry:
         return settled
 
     async def _report(self) -> NoReturn:
-        """Say what was refused, and end the run; where Redis is away for that, the next attempt does so."""
+        """Report refused entries, and end the run; if Redis is away, the next attempt does it."""
         await carry_out_reports(self._pipe.transaction, self._reports)
         raise StreamTakenError("another process writes the streams of this collector")

@@ -1,11 +1,11 @@
-"""Entries that found no room in memory while Redis is away: a bounded file, read back in the order of writing.
+"""Entries without room in memory while Redis is away: a bounded file, read back in the order of writing.
 
-Each run writes a file of its own, so one that hung and continues later touches nothing of its successor's. What a run
-leaves behind is published by the next one; see ``spool_files``. There is a file only while it holds something.
+Each run writes its own file, so a run that hung and continues later cannot change its successor's file. The next run
+publishes the entries that a run leaves behind; see ``spool_files``. A file exists only while it has entries.
 
-A record is its length, its checksum and its receive time, then the packed command. Where one is cut off (the process
-was killed) or damaged (the machine lost its power), the file ends. The first one says behind which entries of the
-streams those of the file come.
+A record is its length, its checksum and its receive time, then the packed command. At a record that is cut off (the
+process was killed) or damaged (the machine lost its power), the file ends. The first record says, for each stream,
+behind which entry the file's entries come.
 """
 
 import os
@@ -30,14 +30,14 @@ _BOUND_WORDS = 3
 
 
 class SpoolLostError(FleetError):
-    """The disk has failed, or a successor has emptied the file. A new run fetches what is missing."""
+    """The disk has failed, or a successor has emptied the file. A new run fetches the missing data."""
 
 
 class Packed(Struct, frozen=True, gc=False):
     """One packed XADD, as ``Stream.pack`` makes it, and when its event was received (ns).
 
     Attributes:
-        stream: Key of the stream that it goes to, where whoever made it said so.
+        stream: Key of its stream, if the caller gave it.
     """
 
     command: bytes
@@ -46,12 +46,12 @@ class Packed(Struct, frozen=True, gc=False):
 
     @property
     def key(self) -> bytes:
-        """The stream that it goes to: else it is the second word of the command, in Redis' protocol."""
+        """The key of its stream; if not given, the second word of the command."""
         return self.stream or self.command.split(b"\r\n", 5)[4]
 
     @property
     def id(self) -> bytes:
-        """Its entry id: the third word, or the sixth one where the bound is before it."""
+        """Its entry id: the third word, or the sixth if the bound is before it."""
         parts = self.command.split(b"\r\n", 13)
         return parts[12] if parts[6] == b"MAXLEN" else parts[6]
 
@@ -73,7 +73,7 @@ def _checksum(command: bytes, recv_ns: int) -> int:
 def read_records(file: int, at: int, size_bytes: int) -> tuple[list[Packed], int]:
     """The records from an offset on, about ``size_bytes`` of them but at least one, and the offset behind them.
 
-    None at the end of the file, and where it or the disk is damaged.
+    None at the end of the file, or if the file or the disk is damaged.
 
     Args:
         file: Descriptor of an open file.
@@ -101,10 +101,10 @@ def read_records(file: int, at: int, size_bytes: int) -> tuple[list[Packed], int
 
 
 def resume_points_of(first: Packed) -> dict[bytes, bytes]:
-    """By stream, the id of the entry behind which a file's entries come: the content of its first record.
+    """The content of a file's first record: by stream, the id of the entry behind which the file's entries come.
 
     Raises:
-        msgspec.DecodeError: It is no first record.
+        msgspec.DecodeError: It is not a first record.
     """
     names = msgspec.json.decode(first.command, type=dict[str, str])
     return {key.encode(): end.encode() for key, end in names.items()}
@@ -119,10 +119,10 @@ class Spool:
     """The file of one run. Writes reach the operating system at once: they survive the process, not the machine.
 
     Args:
-        folder: Where the files lie; made when needed.
+        folder: The folder of the files; made when needed.
         collector: Name of the collector.
-        run: Name of this run; by name, those of later runs come behind it.
-        limit_bytes: Of all files of the collector together.
+        run: Name of this run; the names of later runs sort after it.
+        limit_bytes: Limit for all files of the collector together.
     """
 
     def __init__(self, folder: Path, collector: str, run: str, limit_bytes: int) -> None:
@@ -149,16 +149,16 @@ class Spool:
 
         Args:
             packed: What to write.
-            ends: By stream, the id of the entry behind which all that is here comes; a file is begun with it.
+            ends: By stream, the id of the entry behind which the entries here come; a new file begins with it.
         """
         written = self._write([_framed(packed)], ends)
         self.pending += written
         return bool(written)
 
     def copy(self, records: Sequence[Packed], ends: Mapping[bytes, bytes]) -> int:
-        """Write records that stay in memory, too, so they are not to be taken; how many found room.
+        """Write records that also stay in memory, so ``read_next`` must not return them; returns how many had room.
 
-        All that the file held before must have been taken.
+        All earlier records of the file must have been read.
         """
         written = 0
         for frames in _portions(records):
@@ -170,7 +170,7 @@ class Spool:
         return written
 
     def _write(self, frames: list[bytes], ends: Mapping[bytes, bytes]) -> int:
-        """Write as many frames as find room, in order; how many. Half a frame is cut off again."""
+        """Write as many frames as there is room for, in order; returns how many. A partial frame is cut off again."""
         if self._file is None and not self.full:
             self._make_file(ends)
         if self._file is None or self.full:
@@ -192,7 +192,7 @@ class Spool:
         return kept
 
     def _make_file(self, ends: Mapping[bytes, bytes]) -> None:
-        """Make the file, where that can be."""
+        """Make the file, if possible."""
         first = _first_record(ends)
         self._read_at = self._size = len(first)
         self._room_bytes = self._limit_bytes - sum(map(_size_of, self.others))
@@ -212,7 +212,7 @@ class Spool:
         """The next records in order, about ``size_bytes`` of them. They stay in the file until ``clear``.
 
         Raises:
-            SpoolLostError: They are not there any more.
+            SpoolLostError: The records are gone.
         """
         if self._file is None or not self.pending:
             return []
@@ -223,7 +223,7 @@ class Spool:
         return taken
 
     def clear(self) -> None:
-        """All that was taken is published: begin anew."""
+        """All read records are published: empty the file."""
         if not self.pending:
             self._remove()
             self.full = False
@@ -248,7 +248,7 @@ def _size_of(path: Path) -> int:
 
 
 def _portions(records: Sequence[Packed]) -> Iterator[list[bytes]]:
-    """The frames of records, about as many at a time as are written at once."""
+    """The frames of records, in portions of the size of one write."""
     frames: list[bytes] = []
     size = 0
     for packed in records:

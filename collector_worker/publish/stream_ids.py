@@ -1,7 +1,8 @@
-"""Entry ids: explicit, strictly rising, computed once per entry, so that a retried publish cannot duplicate.
+"""Entry ids: explicit, strictly rising, computed once per entry, so that a retried publish cannot duplicate entries.
 
-An id is ``<ms>-<n>``. ``ms`` is the event's time; where it would fall it is raised to the previous id's; where the
-exchange's clock is more than a minute from ours, ours is used. For trades with numeric ids ``n`` is the trade id.
+An id is ``<ms>-<n>``. ``ms`` is the event's time. If it is lower than in the previous id, the previous ``ms`` is used;
+if the exchange's clock is more than a minute from ours, our time is used. For trades with numeric ids, ``n`` is the
+trade id.
 """
 
 from collector_worker.exchanges.trusted_time import trusted_ns
@@ -11,7 +12,7 @@ NS_PER_MS = 1_000_000
 
 
 class StreamIds:
-    """The id allocator of one stream; starts behind the stream's last id."""
+    """Makes the ids of one stream; starts behind the stream's last id."""
 
     __slots__ = ("last_ms", "last_n")
 
@@ -34,7 +35,7 @@ class StreamIds:
         return f"{self.last_ms}-{self.last_n}"
 
     def next_numbered(self, number: int, event_ns: int, recv_ns: int) -> str:
-        """The id of a trade; numbers rise, until an exchange begins to count anew."""
+        """The id of a trade; numbers rise until the exchange begins a new numbering."""
         trusted = (
             -MAX_CLOCK_DIFFERENCE_NS <= event_ns - recv_ns <= MAX_CLOCK_DIFFERENCE_NS
         )  # no call: each trade is here

@@ -1,11 +1,11 @@
-"""Where streams end in Redis, and what they hold of the entries that were sent. Ids are Redis' own text.
+"""Where streams end in Redis, and which sent entries they have. Ids are Redis' own text.
 
-The end is the highest id that a stream ever had: it stays when the entries are trimmed away or deleted, and goes only
-with the key (https://redis.io/docs/latest/commands/xinfo-stream/, ``last-generated-id``).
+The end is the highest id that a stream ever had. It remains when entries are trimmed or deleted, and is lost only with
+the key (https://redis.io/docs/latest/commands/xinfo-stream/, ``last-generated-id``).
 
-A transaction is carried out whole or not at all, but each XADD of it is judged by itself: where another program has
-written an id between ours, some are refused and later ones taken. So neither the end of a stream nor a refused id tells
-of all entries: where no answer does, each is looked up by its id.
+A transaction is executed completely or not at all, but each of its XADDs can be refused by itself: if another program
+has written an id between ours, some are refused and later ones are taken. So neither the end of a stream nor a refused
+id tells about all entries. If there is no answer, each entry is looked up by its id.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -33,7 +33,7 @@ STALE = Refusal("ERR The ID specified in XADD is equal or smaller than the targe
 
 
 class StreamTakenError(FleetError):
-    """Redis holds ids above ours that we did not write: another writer. A new run reads the tail and continues."""
+    """Redis has ids above ours from another writer. A new run reads the tail and continues."""
 
 
 class StreamRolledBackError(FleetError):
@@ -45,7 +45,7 @@ class StreamReturnedError(FleetError):
 
 
 class Reader(Protocol):
-    """What is needed of a connection to Redis; see ``RedisPipe``."""
+    """What is needed from a connection to Redis; see ``RedisPipe``."""
 
     async def execute(self, commands: Sequence[bytes]) -> list[Reply]:
         """Carry out packed commands; a refusal is a reply."""
@@ -79,15 +79,15 @@ def _end(key: bytes | str, reply: Reply) -> bytes | None:
 
 
 def check_ends(known: Mapping[bytes, bytes], sent: Mapping[bytes, bytes], found: Mapping[bytes, bytes | None]) -> None:
-    """Redis was away: see that it still holds what it had confirmed, and nothing that is not ours.
+    """Redis was away: check that it still has all confirmed entries, and none that are not ours.
 
-    A stream that is gone while others are there was deleted by somebody; it begins anew with the next entry. A key that
-    holds something else now says nothing.
+    If one stream is gone and others are there, somebody deleted it; it begins again with the next entry. A key that
+    holds something else now is ignored.
 
     Args:
         known: By stream, the last id that Redis has confirmed.
-        sent: The last ids of the transaction whose answer was lost: all of it has been carried out or nothing, but for
-            what was refused.
+        sent: The last ids of the transaction whose answer was lost: all of it was executed or nothing, except refused
+            entries.
         found: Where all these streams end now.
 
     Raises:
@@ -107,7 +107,7 @@ def check_ends(known: Mapping[bytes, bytes], sent: Mapping[bytes, bytes], found:
 
 
 async def settled_replies(pipe: Reader, batch: Sequence[Packed], replies: Sequence[Reply]) -> list[Reply]:
-    """Replies of which each refused id is really one: a server that hung may have taken the entry before.
+    """The replies, with each refused id checked: a server that hung may have taken the entry before.
 
     Raises:
         RedisUnreachableError: As ``read_replies``.
@@ -118,9 +118,9 @@ async def settled_replies(pipe: Reader, batch: Sequence[Packed], replies: Sequen
 
 
 async def read_replies(pipe: Reader, batch: Sequence[Packed]) -> list[Reply]:
-    """What the replies to entries must have been that were sent, by what their streams hold.
+    """The replies that sent entries must have had, derived from the content of their streams.
 
-    ``REFUSED`` means that a stream has not come to an entry: its key held something else, or the entry was not sent.
+    ``REFUSED`` means that a stream never reached an entry: its key held something else, or the entry was not sent.
 
     Raises:
         RedisUnreachableError: Redis went away, or does not let us read now.
@@ -141,7 +141,7 @@ async def read_replies(pipe: Reader, batch: Sequence[Packed]) -> list[Reply]:
 
 
 def _holds(rows: Reply, entry: Packed) -> bool:
-    """Whether an answer to XRANGE is the entry itself, and not another program's of the same id."""
+    """Whether an answer to XRANGE is our entry, and not another program's entry with the same id."""
     if is_wrong_type(rows):
         return False
     if not isinstance(rows, list):
@@ -150,7 +150,7 @@ def _holds(rows: Reply, entry: Packed) -> bool:
 
 
 def _bounds(key: bytes, reply: Reply, ours: set[tuple[bytes, bytes]]) -> tuple[bytes, bytes]:
-    """Of a stream the end, and the entry below which retention has removed ours; empty: there is no such thing."""
+    """The end of a stream, and the entry below which retention has removed ours; each empty if there is none."""
     if is_no_stream(reply):
         return b"", b""
     if not isinstance(reply, list):
@@ -178,12 +178,12 @@ Page = list[tuple[str, dict[str, str]]]
 async def read_backwards(
     pipe: Reader, first: Mapping[str, int], enough: Callable[[str, Page], bool], page: int = PAGE
 ) -> set[bytes]:
-    """Show what streams hold, newest first, until it is enough of each, or there is no more of it.
+    """Read streams, newest first, until the caller has enough of each, or there are no more entries.
 
     Args:
         pipe: The way to Redis.
-        first: By the streams' keys, how many entries to read at first; 1 means that no more are to be read.
-        enough: Called with a key and its next entries; whether they are enough.
+        first: By stream key, how many entries to read at first; 1: read no more than this.
+        enough: Called with a key and its next entries; returns whether they are enough.
         page: How many entries to read at a time after that.
 
     Returns:

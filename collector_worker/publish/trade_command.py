@@ -9,7 +9,7 @@ _2001, _2286 = 10**18, 10**19
 
 
 class _Texts(dict[int, str]):
-    """Small numbers as texts: looking one up takes half as long as formatting it."""
+    """Small numbers as texts: a lookup takes half the time of formatting."""
 
     def __missing__(self, number: int) -> str:
         return str(number)
@@ -41,10 +41,10 @@ class TradeCommand:
         """What comes before the length of the entry id, without the bound and with it."""
 
     def pack(self, entry_id: str, trade: Trade, *, bounded: bool) -> bytes:
-        """The command, the same as ``pack_command`` makes of ``encode_trade``; ``bounded``: with the stream's bound.
+        """The command, equal to ``pack_command`` of ``encode_trade``; ``bounded``: with the stream's bound.
 
         Raises:
-            UnicodeEncodeError: A text is not ASCII; its length in bytes would be another.
+            UnicodeEncodeError: A text is not ASCII, so its length in bytes would differ.
         """
         if trade.count is not None or not (_2001 <= trade.ts_event < _2286 and _2001 <= trade.ts_recv < _2286):
             return pack_command((*self._command[bounded], entry_id, *encode_trade(trade)))

@@ -1,4 +1,4 @@
-"""What goes to Redis in one transaction: urgent commands, entries in their order, and the hashes that name them."""
+"""The content of one transaction: urgent commands, entries in order, and the hashes that name these entries."""
 
 from collections import deque
 from collections.abc import Mapping, Sequence
@@ -16,13 +16,13 @@ class Transaction(Struct, frozen=True):
     """One transaction.
 
     Attributes:
-        urgent: By key, the commands that go ahead of the entries.
+        urgent: By key, the commands before the entries.
         batch: The entries, which stay at the head of the buffer until they are confirmed.
-        ordered: By key, the hashes that stand behind these entries.
+        ordered: By key, the hashes after these entries.
         commands: All of it, in the order of sending.
-        looks: Keys of streams that refuse entries, whose looks stand ahead of all; see ``Refusals``.
-        passed_over: How many entries stand between those of the batch, or at their side, and are not sent.
-        kept: Keys whose looks stand behind those; see ``KeptKeys``.
+        looks: Keys of streams that refuse entries; their checks come first of all (see ``RejectedStreams``).
+        passed_over: How many entries between those of the batch, or beside them, are not sent.
+        kept: Keys whose checks follow those; see ``KeptKeys``.
     """
 
     urgent: Mapping[str, list[bytes]]
@@ -34,7 +34,7 @@ class Transaction(Struct, frozen=True):
     kept: Sequence[bytes] = ()
 
     def of_entries(self, replies: list[Reply]) -> list[Reply]:
-        """Of the replies to all commands, those to the entries."""
+        """The replies to the entries, from the replies to all commands."""
         first = len(self.commands) - len(self.ordered) - len(self.batch)
         return replies[first : first + len(self.batch)]
 
@@ -54,12 +54,12 @@ def transaction_of(
     Args:
         urgent: All that is urgent.
         batch: The entries.
-        ordered: All such hashes, and how many entries go ahead of each. One that names a stream id must not be seen
-            before that entry.
+        ordered: All such hashes, and how many entries come before each. A hash that names a stream id must not be
+            visible before that entry.
         looked_at: Keys of streams that refuse entries.
         kept: Keys that must be there.
         done: How many entries are confirmed already.
-        covers: How many the batch covers, with those that are left out of it.
+        covers: How many entries the batch covers, including those left out.
     """
     looks = [pack_command(("XINFO", "STREAM", key)) for key in (*looked_at, *kept)]
     ahead = [command for parts in urgent.values() for command in parts]
@@ -70,7 +70,7 @@ def transaction_of(
 
 
 def drop_sent(held: dict[str, Sent], sent: Mapping[str, Sent]) -> None:
-    """Drop by key what was sent, except where something else has come in its place."""
+    """Drop what was sent, by key, except keys that have a newer value."""
     for key, each in sent.items():
         if held[key] is each:
             del held[key]
@@ -82,9 +82,10 @@ def hset(key: str, fields: Mapping[str, Scalar]) -> bytes:
 
 
 class Barriers:
-    """Places in the queue where a transaction has to begin: before statements of the ledger.
+    """Places in the queue where a new transaction must begin: before ledger entries.
 
-    So they are sent when what they confirm is confirmed; of one transaction Redis could take them, and refuse that.
+    So ledger entries are sent after Redis has confirmed the entries that they are about. In one transaction Redis could
+    take a ledger entry and refuse those entries.
     """
 
     def __init__(self) -> None:
@@ -93,18 +94,18 @@ class Barriers:
         self._next_place = -1
 
     def note(self, place: int) -> None:
-        """A statement goes into the queue; several in a row go together."""
+        """A ledger entry goes into the queue; several in a row share one place."""
         if place != self._next_place:
             self.places.append(place)
         self._next_place = place + 1
 
     def room(self, done: int, entries: int) -> int:
-        """How many of at most ``entries`` there can be in the next transaction, where so many are done."""
+        """How many entries, at most ``entries``, fit into the next transaction after ``done`` ones."""
         while self.places and self.places[0] <= done:
             self.places.popleft()
         return min(entries, self.places[0] - done) if self.places else entries
 
 
 def all_ids(replies: Sequence[Reply]) -> TypeGuard[Sequence[bytes]]:
-    """Whether every entry was taken: nearly always, so this is quick."""
+    """Whether every entry was taken. This is nearly always so, so the check is quick."""
     return set(map(type, replies)) <= {bytes}

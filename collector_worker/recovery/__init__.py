@@ -1,4 +1,4 @@
-"""What a new run does before its first entry: take the fence, replay the spool, read how far it was.
+"""What a new run does before its first entry: take the fence, replay the spool, read the progress.
 
-In comes what Redis and the disk hold, out comes where to go on. Nothing that runs later may come in.
+Inputs are the contents of Redis and the disk; the output is where to continue. No code here runs later.
 """

@@ -1,9 +1,9 @@
-"""Whether the ledger knows of all that is lost in the streams that a new run continues after.
+"""Checks whether the ledger has all losses of the streams that a new run continues.
 
-What is lost for good is in the stream as a ``gap``, and then in the ledger. That can be without the second: the run
-was killed in between, the ledger's key held something else for a while, or its entries in a left-over file did not
-join. So before a run says that nothing is missing behind what was complete, it reads what is behind that. Where
-that was deleted, its gaps were, too, and nothing is said.
+A final loss is written first to the stream as a ``gap``, then to the ledger. The second write may be missing: the run
+was killed in between, the ledger's key held something else for a while, or its entries in an old spool file did not
+continue the ledger. So before a run says that nothing is missing after the complete part, it reads the entries behind
+that part. If they were deleted, their gaps were deleted, too, and the run says nothing.
 """
 
 from collections.abc import Iterable, Sequence
@@ -23,14 +23,14 @@ MOST_PAGES = 50
 
 
 def fetchable(streams: Streams) -> dict[Subject, Stream]:
-    """The streams of trades and bars, which are fetched where missed, by what the ledger calls them."""
+    """The streams of trades and bars, by their names in the ledger; missed trades and bars are fetched."""
     found = {(DataType.CANDLES, interval): stream for interval, stream in streams.candles.items()}
     found |= {(stream.data_type, ""): stream for stream in streams.all() if stream.data_type is DataType.TRADE}
     return found
 
 
 async def unconfirmed(pipe: Reader, streams: Streams, history: Sequence[LedgerEntry]) -> set[Subject]:
-    """Of trades and bars, those of which the ledger may not know all that is lost. Without a ledger there are none.
+    """The trades and bars for which the ledger may not have all losses; none without a ledger.
 
     Raises:
         RedisUnreachableError: Redis went away, or takes no commands from us now.
@@ -60,10 +60,10 @@ async def _is_confirmed(pipe: Reader, stream: Stream, known: tuple[int, int | No
 
 
 class CoverageCheck:
-    """Decides of the events of one stream, newest first, whether the ledger knows of all gaps among them. Pure.
+    """Decides from a stream's events, newest first, whether the ledger has all their gaps. Pure.
 
     Args:
-        ts: Time of the last item that it confirms, ns.
+        ts: Time of the last item that the ledger confirms, ns.
         number: Its number, where items are numbered.
     """
 
@@ -74,7 +74,7 @@ class CoverageCheck:
 
     @property
     def from_the_beginning(self) -> bool:
-        """Whether it knows of all, where there are no more entries: the oldest item joins what it confirms."""
+        """The decision if there are no more entries: whether the oldest item continues the confirmed part."""
         return self._oldest is None or self._oldest <= self._mark
 
     @property

@@ -1,7 +1,7 @@
-"""A run in the foreground does not end one that collects the same, unless it is ordered to.
+"""A run in the foreground does not end another run of the same collector, unless it is ordered to.
 
-Under supervisord there is one process per collector, and what is there beside it is to be ended. By hand one may only
-want to look, and would take the fence from the live one.
+Under supervisord there is one process per collector, and any other must end. A run started by hand may be only for a
+look, and would take the fence from the live run.
 """
 
 import os
@@ -23,10 +23,10 @@ FRESH_S = 3.0
 
 
 async def heed_other(pipe: Reader, collector: CollectorId, run_id: str, *, ends_it: bool) -> None:
-    """Begin only where no other run lives, unless that one is to be ended; then say what a manager makes of that.
+    """Begin only if no other run lives, or if it shall be ended; then say how a manager will react.
 
     Raises:
-        AlreadyCollectedError: One does, and it is not.
+        AlreadyCollectedError: Another run lives and shall not be ended.
         RedisUnreachableError: Redis went away.
     """
     key = keys.heartbeat(collector)
@@ -42,7 +42,7 @@ async def heed_other(pipe: Reader, collector: CollectorId, run_id: str, *, ends_
 
 
 def confirmed(error: AlreadyCollectedError) -> bool:
-    """Ask on a terminal whether the other run is to be ended; without one nobody is there to say so."""
+    """Ask on the terminal whether to end the other run; False without a terminal."""
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         return False
     sys.stderr.write(f"collector-worker: {error}\nEnd that run and take over? [y/N] ")
@@ -54,15 +54,15 @@ def confirmed(error: AlreadyCollectedError) -> bool:
 
 
 def _is_fresh(lifetime: Reply) -> bool:
-    """By what is left of its lifetime in ms, so that no clock of another machine matters."""
+    """Judged by the remaining lifetime in ms, so that no other machine's clock matters."""
     return not isinstance(lifetime, int) or lifetime < 0 or lifetime > (keys.HEARTBEAT_TTL_S - FRESH_S) * 1000
 
 
 def _is_gone(beat: Heartbeat) -> bool:
-    """Whether its process was one of this machine, and is not there any more; as where we have its number now.
+    """Whether its process was on this machine and has ended, e.g. because our process has its number now.
 
-    Copies of an image and containers share names: the number of another one's process says nothing here. A machine that
-    tells nothing, or an older version, leaves only the name.
+    Copies of an image and containers share names, and process numbers of another machine tell nothing here. If a
+    machine gives no id, or the run is of an older version, only the name is compared.
     """
     ours = machine_id()
     here = beat.machine == ours if beat.machine and ours else beat.host == socket.gethostname()

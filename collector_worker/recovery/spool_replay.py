@@ -1,10 +1,10 @@
-"""What earlier runs left in their files, published by the next run where it joins what Redis holds.
+"""Publishes entries that earlier runs left in their files, if they continue the streams in Redis.
 
-A file is read by whoever has the fencing number: all other runs cannot publish any more, so it needs no lock, whether
-its run is dead or hangs. And it is harmless in the wrong hands, at the wrong time and twice: of each stream only those
-entries are published that come right behind its end. What does not join would hide a hole that nobody fetches (Redis
-has been restored to an older state), or stand there twice (another run has gone on meanwhile); it is left out, and the
-stream's tail tells what to fetch instead.
+The run with the fencing number reads a file. No other run can publish any more, so the file needs no lock, whether its
+run is dead or hangs. Reading a wrong or old file, or reading it twice, does no harm: for each stream, only entries
+right behind its end are published. Others would hide a hole that nobody fetches (Redis was restored to an older state),
+or be there twice (another run has continued meanwhile). They are left out, and the stream's tail tells what to fetch
+instead.
 """
 
 import os
@@ -28,17 +28,16 @@ _LAST_PASSED = 2_000
 
 
 class ResumePoints:
-    """Decides of the records of one file, in their order, which are still to be published. Pure.
+    """Decides which records of a file, in their order, must still be published. Pure.
 
-    Where ``unsettled``, all records have to be shown to ``find_end`` first: whether the file holds the end of a stream
-    is seen only there.
+    If ``unsettled``, first pass all records to ``find_end``: only this tells whether the file has the end of a stream.
 
     Args:
         resume_points: By stream, the id of the entry behind which the file's entries come.
         ends: Where the streams end now; None if there is none: whatever comes first begins it, if no other stream
             tells that Redis holds an older state. Of one whose key holds something else nothing is published.
-        ledger: The stream that confirms the entries before it in the file. Once one of those has been left out,
-            what it says of their stream is, too.
+        ledger: The stream that confirms the entries before it in the file. After one of those entries was left out,
+            ledger entries about its stream are left out, too.
     """
 
     def __init__(self, resume_points: Mapping[bytes, bytes], ends: Mapping[bytes, bytes | None], ledger: bytes) -> None:
@@ -61,7 +60,7 @@ class ResumePoints:
         return bool(self._sought)
 
     def find_end(self, packed: Packed) -> None:
-        """See whether a record is the end of its stream."""
+        """Check whether a record is the end of its stream."""
         end = self._sought.get(packed.key)
         if end is None:
             return
@@ -71,15 +70,15 @@ class ResumePoints:
             del self._sought[packed.key]
 
     def last_published(self) -> list[list[Packed]]:
-        """Of each stream whose end is in the file the entries up to that: the answer to them may not have come."""
+        """For each stream with its end in the file, the entries up to that end: their answer may not have come."""
         return [list(self._passed[key]) for key in self._inside]
 
     def end_is_foreign(self, key: bytes) -> None:
-        """The entry at the stream's end has the id of one of the file, but another program wrote it."""
+        """Note that another program wrote the entry at the stream's end, although its id is also in the file."""
         self._foreign.add(key)
 
     def admits(self, packed: Packed) -> bool:
-        """Whether the record is to be published now."""
+        """Whether to publish the record now."""
         key = packed.key
         if key in self._inside:  # it was published before
             if self._inside[key] == packed.id:
@@ -94,7 +93,7 @@ class ResumePoints:
         return False
 
     def _holds(self, statement: Packed) -> bool:
-        """Whether all is there that an entry of the ledger confirms; where it does not say of what, all must be."""
+        """Whether all that a ledger entry confirms is there; if it names no stream, all streams must be whole."""
         about = subject(statement)
         return not self._incomplete if about is None else about in self._known - self._incomplete
 
@@ -130,7 +129,7 @@ class SpoolFile:
             get_logger().error("left_over_damaged", file=self._path.name, unread_bytes=unread)
 
     def remove(self) -> None:
-        """All of it is published, or not worth it. A run that hangs and has it open keeps no disk space by it."""
+        """Remove the file: all is published, or useless. It also frees the disk space if a hanging run has it open."""
         os.ftruncate(self._file, 0)
         self._path.unlink(missing_ok=True)
 
@@ -139,9 +138,9 @@ class SpoolReplay:
     """Publishes what earlier runs left in their files.
 
     Args:
-        pipe: Where the streams can be looked at.
+        pipe: The connection to read the streams.
         telemetry: Counts what was published and what was not.
-        carry_out: Carries out commands, all of them or none; their replies.
+        carry_out: Executes commands, all or none; returns their replies.
         batch_bytes: About how much at a time.
     """
 
@@ -158,12 +157,12 @@ class SpoolReplay:
         self._batch_bytes = batch_bytes
 
     async def publish(self, paths: Iterable[Path], ledger: bytes, meanwhile: Callable[[], None]) -> None:
-        """Publish them and remove them, one after the other, before anything else is known of the streams.
+        """Publish and remove the files, one after the other, before anything else is read from the streams.
 
         Args:
             paths: The files.
             ledger: Key of the ledger that confirms what is in the streams.
-            meanwhile: Called again and again: a GiB takes half a minute.
+            meanwhile: Called repeatedly, because a GiB takes half a minute.
 
         Raises:
             RedisUnreachableError: Redis went away, or takes no writes now; the files stay as they are.
@@ -201,7 +200,7 @@ class SpoolReplay:
         get_logger().info("left_over_published", published=published, left_out=resume_points.left_out)
 
     async def _publish_part(self, part: list[Packed], resume_points: ResumePoints) -> list[bytes]:
-        """Publish what is admitted; the commands that report what was refused of it between taken entries."""
+        """Publish admitted entries; returns the commands that report entries refused between taken ones."""
         admitted = [packed for packed in part if resume_points.admits(packed)]
         answered = await self._carry_out([packed.command for packed in admitted])
         replies = answered if all_ids(answered) else await settled_replies(self._pipe, admitted, answered)
@@ -217,7 +216,7 @@ class SpoolReplay:
 
 
 def parted(records: Iterable[Packed], ledger: bytes) -> Iterator[list[Packed]]:
-    """The records in portions, so that what the ledger says goes when what it confirms is confirmed."""
+    """The records in portions, so that ledger entries are sent after the entries that they confirm."""
     part: list[Packed] = []
     for packed in records:
         if part and packed.key == ledger != part[-1].key:

@@ -1,4 +1,4 @@
-"""What the streams already hold: the only state that a new run needs."""
+"""Reads what the streams already have: the only state that a new run needs."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -24,9 +24,9 @@ behind a closed bar the pushes of the running one."""
 async def read_tails(
     pipe: Reader, streams: Streams, trades: TradeSequence, candles: Mapping[str, CandleSequence], now_ns: int
 ) -> set[bytes]:
-    """Set every stream's ids behind its last entry, and tell the sequence what was already published.
+    """Set every stream's ids behind its last entry, and tell the sequences what is already published.
 
-    Entries that are not ours are passed over, bars from the future too; a key that is not a stream counts as empty.
+    Foreign entries and bars from the future are skipped; a key that is not a stream counts as empty.
 
     Returns:
         The keys that hold something else.
@@ -57,9 +57,9 @@ async def read_tails(
 def recall(
     history: Sequence[LedgerEntry], streams: Streams, trades: TradeSequence, candles: Mapping[str, CandleSequence]
 ) -> None:
-    """Where a stream says nothing of how far it had come, the ledger does: somebody has emptied it.
+    """Take the progress from the ledger if a stream does not tell it, because somebody emptied the stream.
 
-    The ledger may be some seconds behind; what is fetched again for that comes into an empty stream.
+    The ledger may be some seconds behind; data fetched again for this reason goes into an empty stream.
     """
     for stream in streams.all():
         known = reached(history, DataType.TRADE) if stream.data_type is DataType.TRADE else None
@@ -73,18 +73,18 @@ def recall(
 
 
 def ahead_of_time(streams: Streams, now_ns: int) -> list[str]:
-    """The keys of streams whose last id lies further ahead than clocks differ: their later ids can only follow it."""
+    """The keys of streams whose last id is further in the future than clocks may differ; later ids must follow it."""
     latest_ms = (now_ns + MAX_CLOCK_DIFFERENCE_NS) // NS_PER_MS
     return [stream.key for stream in streams.all() if stream.ids.last_ms > latest_ms]
 
 
 def begin_later(history: Iterable[LedgerEntry], streams: Streams, now_ns: int) -> list[Stream]:
-    """A stream that is not there, though a run has collected before, begins again above its old ids.
+    """Start a deleted stream again above its old ids, if a run has collected before.
 
-    Its readers wait for what follows the last of those. They are not known any more, but none was further above the
-    clock of then than clocks differ, and that is below the clock of now. That holds also where the ledger does not name
-    the data: it does so with the first closed bar, and a running one is in the stream before. Of data that is really
-    new the first ids lie a minute ahead; nothing is lost by that.
+    Readers wait for ids above the last old one. The old ids are unknown now, but none was further ahead of the clock at
+    that time than clocks may differ, and that clock was below the present one. This is also done if the ledger does not
+    name the data: the ledger names bars from the first closed one on, but a running bar is in the stream before. If the
+    data is really new, its first ids are a minute ahead, which does no harm.
 
     Returns:
         The streams that were deleted, as far as the ledger shows.
@@ -97,7 +97,7 @@ def begin_later(history: Iterable[LedgerEntry], streams: Streams, now_ns: int) -
 
 
 def reached(history: Sequence[LedgerEntry], kind: DataType, interval: str = "") -> tuple[int, int | None] | None:
-    """Time and number of the last item below which nothing is being fetched or unknown; None: nothing is known."""
+    """Time and number of the last item below which nothing is unknown or being fetched; None: no such item is known."""
     known = intervals(history, kind, interval)
     unknown = [index for index, part in enumerate(known) if part.state is State.UNKNOWN]
     newest = known[unknown[-1] + 1 :] if unknown else known
@@ -121,10 +121,10 @@ def reached(history: Sequence[LedgerEntry], kind: DataType, interval: str = "") 
 
 
 def own_events(page: Page) -> list[Event]:
-    """The events of those entries that we can have written: others are passed over, as readers do.
+    """The events of entries that we can have written; others are skipped, as readers do.
 
-    A trade's number is the second half of its entry's id, so one that another program added under an id of the time
-    does not say how far the stream has come.
+    A trade's number is the second half of its entry's id. So a trade that another program added under an automatic id
+    does not tell the stream's progress.
     """
     events = []
     for entry_id, fields in page:
@@ -139,7 +139,7 @@ def own_events(page: Page) -> list[Event]:
 def _restores(
     stream: Stream, event: Event, trades: TradeSequence, candles: Mapping[str, CandleSequence], now_ns: int
 ) -> bool:
-    """Whether the event says how far the stream has come; if so, the sequence of its kind knows now."""
+    """Restore the sequence from an event; False if the event does not tell the stream's progress."""
     match stream.data_type, event:
         case DataType.TRADE, Trade() if (number := number_of(event.trade_id)) is not None:
             _restore_trades(stream, trades, number, event, now_ns)
@@ -161,12 +161,12 @@ def _restores(
 
 
 def _restore_trades(stream: Stream, trades: TradeSequence, number: int, event: Trade | Gap, now_ns: int) -> None:
-    """Entries come newest first: the first one has the number, the last one the time."""
+    """Entries come newest first: the first entry has the number, the last entry has the time."""
     last_id = number if trades.last_id is None else trades.last_id
     trades.restore(last_id, _time_of(event, now_ns))
     stream.last_trade_id = str(last_id)
 
 
 def _time_of(event: Trade | Gap, now_ns: int) -> int:
-    """When the item of an entry was, as far as its time is believed (ns)."""
+    """The time of an entry's item, as far as it is trusted (ns)."""
     return not_ahead(event.ts_event, min(now_ns, event.ts_recv))

@@ -1,4 +1,4 @@
-"""What a new run does before its first entry, from top to bottom."""
+"""The steps of a new run before its first entry, from top to bottom."""
 
 from collections.abc import Callable
 
@@ -27,7 +27,7 @@ class NewRun(Struct, frozen=True, kw_only=True):
     """The parts of a run that continue what earlier runs began.
 
     Attributes:
-        beat_if_due: Sends a heartbeat where the last one is a second old: a long spool takes its time.
+        beat_if_due: Sends a heartbeat if the last one is a second old, because a long spool takes time.
     """
 
     config: ExchangeCollectorConfig
@@ -42,7 +42,7 @@ class NewRun(Struct, frozen=True, kw_only=True):
 
 
 class Restored(Struct, frozen=True):
-    """What earlier runs left: how far trades and candles (by interval) were, and the streams that are deleted since."""
+    """The state from earlier runs: progress of trades and candles (by interval), and streams deleted since then."""
 
     trades: TradeSequence
     candles: dict[str, CandleSequence]
@@ -50,9 +50,9 @@ class Restored(Struct, frozen=True):
 
 
 async def take_over(run: NewRun, now_ns: int) -> Restored:
-    """Publish what earlier runs left in files, and see where streams and ledger end. The run holds the fence by now.
+    """Publish the files of earlier runs, and read where streams and ledger end. The run already holds the fence.
 
-    May be called again where it failed: nothing is kept of an attempt, which may have read another Redis.
+    May be called again after a failure: a failed attempt keeps nothing, as it may have read another Redis.
 
     Raises:
         RedisUnreachableError: Redis went away, or takes no commands from us now.

@@ -1,5 +1,5 @@
-"""REST with manners: within the limits that all processes of a machine share.
+"""REST within the limits that all processes of a machine share.
 
-In comes a request of an adapter, out comes the body or an error that says whether to ask again. Nothing that knows
-what a body holds may come in.
+The input is a request of an adapter; the output is the body, or an error that says whether to ask again. No code here
+knows the content of a body.
 """

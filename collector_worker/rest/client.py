@@ -1,4 +1,4 @@
-"""REST as a collector uses it: with a permit, within the exchange's limits, and recorded where that is wished."""
+"""REST for a collector: with a permit, within the exchange's limits, and recorded if configured."""
 
 import asyncio
 
@@ -25,7 +25,7 @@ class RestClient(Struct, frozen=True):
 
     Attributes:
         rate: The exchange's budget for all processes of this machine, in its own units.
-        telemetry: Notes what fails; it is the exchange's own affair, so it degrades nothing.
+        telemetry: Notes failures; they are the exchange's own problem and do not degrade the state.
     """
 
     root: str
@@ -36,12 +36,12 @@ class RestClient(Struct, frozen=True):
     _forbidden: GrowingPause = field(default_factory=lambda: GrowingPause(FORBIDDEN_FIRST_S, DEFAULT_BAN_S[FORBIDDEN]))
 
     async def fetch(self, path: str, units: float = 1.0) -> rest.HttpAnswer:
-        """An answer that is worth reading; one with an error code of the exchange is.
+        """A readable answer; an answer with an error code of the exchange counts as readable.
 
         Raises:
-            ExchangeUnavailableError: No answer, a server error, no JSON, or we were turned away; in the last case every
-                process of this machine stays away for as long as the exchange asks.
-            PlaceRefusedError: See there.
+            ExchangeUnavailableError: No answer, a server error, no JSON, or a ban; after a ban no process of this
+                machine calls for as long as the exchange asks.
+            PlaceRefusedError: See the class.
         """
         await self.rate_limiter.acquire("rest", self.rate, units)
         try:
@@ -58,7 +58,7 @@ class RestClient(Struct, frozen=True):
         return answer
 
     async def heed(self, answer: rest.HttpAnswer) -> None:
-        """Obey an answer that was got another way; it is worth reading if that raises nothing.
+        """Obey an answer that came another way; if this raises nothing, the answer is readable.
 
         Raises:
             FleetError: As ``fetch``.
@@ -83,7 +83,7 @@ class RestClient(Struct, frozen=True):
 
 
 def _instead_of_json(body: bytes) -> str | None:
-    """What an answer holds, where that is no JSON object or list."""
+    """What an answer has instead of a JSON object or list."""
     beginning = body[:_BEGINNING].lstrip()
     if beginning.startswith((b"{", b"[")):
         return None

@@ -1,7 +1,7 @@
-"""REST GETs: HTTP/1.1 through h11, a connection for each question, or for some that belong together.
+"""REST GETs: HTTP/1.1 through h11, one connection per request, or for several requests that belong together.
 
-A collector asks a handful of times in its life, so there is no pool and no client with one. The environment's proxies
-are not used: an exchange that is reached through another host has that host's address in the fleet file.
+A collector makes a few requests in its life, so it needs no connection pool. The environment's proxies are not used: to
+reach an exchange through another host, put that host's address into the fleet file.
 """
 
 import asyncio
@@ -39,7 +39,7 @@ class HttpAnswer(Struct, frozen=True):
     """Status and body of an answer, whatever the status.
 
     Attributes:
-        retry_after_s: Where it asks to stay away for a time.
+        retry_after_s: For how long the answer asks to stay away.
         location: Where it sends us; empty if it does not.
     """
 
@@ -49,10 +49,10 @@ class HttpAnswer(Struct, frozen=True):
     location: str = ""
 
     def read(self, reader: Callable[[bytes], _Found]) -> _Found:
-        """What a reader of the exchange finds in the body; where it refuses the body, the status is said as well.
+        """The result of the exchange's reader for the body; if the reader refuses it, its error gets the status added.
 
         Raises:
-            ExchangeUnavailableError: The reader's own: ``OKX answered with error code 50011 (HTTP 400)``.
+            ExchangeUnavailableError: The reader's own error: ``OKX answered with error code 50011 (HTTP 400)``.
         """
         try:
             return reader(self.body)
@@ -79,7 +79,7 @@ async def get(root: str, path: str, timeout_s: float = TIMEOUT_S) -> HttpAnswer:
 
 
 class HttpConnection:
-    """An open connection, for one call after the other."""
+    """An open connection for calls one after the other."""
 
     def __init__(self, address: _Address, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._address, self._reader, self._writer = address, reader, writer
@@ -108,7 +108,7 @@ class HttpConnection:
 
     @property
     def goes_on(self) -> bool:
-        """Whether one more question can be asked."""
+        """Whether one more request can be sent."""
         return self._http.our_state is h11.IDLE
 
     def close(self) -> None:
@@ -118,14 +118,14 @@ class HttpConnection:
 
 @asynccontextmanager
 async def opened(root: str, timeout_s: float = TIMEOUT_S) -> AsyncIterator[HttpConnection]:
-    """A connection; it is closed at the end.
+    """A connection that is closed at the end.
 
     Args:
         root: As for ``get``.
-        timeout_s: For opening it and all that is done with it.
+        timeout_s: For opening it and for all its requests.
 
     Raises:
-        ExchangeUnavailableError: As ``get``, also where that happens later.
+        ExchangeUnavailableError: As ``get``, also if it happens later.
         InvalidConfigurationError: As ``get``.
     """
     address = _parse(root)

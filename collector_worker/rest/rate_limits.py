@@ -1,27 +1,27 @@
 """Permits to connect and to call REST, shared by all processes of a machine through Redis.
 
-Exchanges count connections and requests per IP address, and a fleet is many processes behind one. Each permit is a
-reservation on one time line per exchange, host and kind (the generic cell rate algorithm): whoever asks gets the next
-free moment and waits for it, so nobody overtakes, nobody starves, and a waiting process holds nothing. One that dies
-while it waits leaves its moment unused.
+Exchanges count connections and requests per IP address, and a fleet has many processes behind one address. Each permit
+is a reservation on one time line per exchange, host and kind (the generic cell rate algorithm). Each caller gets the
+next free moment and waits for it. So no caller overtakes another or starves, and a waiting process holds no lock. If a
+process dies while it waits, its moment stays unused.
 
-A ban (HTTP 403, 418 or 429) holds for everybody: while it lasts there are no reservations, and whoever waits looks
-again now and then. One that lasts is probed: after ``PROBE_FIRST_S``, then ever more rarely, one call is let through,
-and an answer to it that is no ban ends the ban. ``manager-cli unban`` ends it too. Who met a ban that Redis does not
-know of (it was away, or has lost it) tells it again.
+A ban (HTTP 403, 418 or 429) holds for all processes: while it lasts there are no reservations, and waiting processes
+check again now and then. A long ban is probed: after ``PROBE_FIRST_S``, then with growing pauses, one call is allowed.
+If its answer is not a ban, the ban ends. ``manager-cli unban`` ends it, too. If Redis does not know of a ban (it was
+away, or has lost it), the process that met the ban reports it again.
 
-The host's name is used for its address. Machines with addresses of their own do not hinder each other; where several
-share one (or containers, each with a name of its own), each has to be configured to take its part of the limits.
+The host's name stands for its IP address. Machines with their own addresses do not limit each other. If several
+machines share an address (or containers, each with its own name), configure each to use its part of the limits.
 
-Processes with different rates, as while a changed fleet file is rolled out, use one time line too: each permit takes as
-much of it as the rate of the one who asks says, so together they are never faster than the fastest of them.
+Processes with different rates, e.g. during the rollout of a changed fleet file, use the same time line: each permit
+takes as much of it as the caller's rate says. So together they are never faster than the fastest of them.
 
-A Redis that does not run our scripts (no right to EVAL, or it was configured to hide it) does not share the limits:
-that is said, as a fleet then calls faster than one process would.
+If Redis does not run our scripts (no right to EVAL, or EVAL is hidden by configuration), the limits are not shared.
+This is reported, because the whole fleet then calls faster than one process may.
 
-A Redis that does not answer delays by a random pause and never blocks for ever: a collector that cannot ask for a
-permit cannot publish either, and a reconnect that is a little too early is the smaller harm. A ban that such a Redis
-was not told of holds for the process that met it.
+If Redis does not answer, a caller waits for a random pause and never for ever: without Redis a collector cannot publish
+either, and a reconnect that is a little too early is the smaller harm. A ban that Redis could not store holds only for
+the process that met it.
 """
 
 import asyncio
@@ -113,13 +113,13 @@ return {'0', '0', redis.call('HGET', KEYS[1], 'lifts'), ''}
 
 
 class Ban(Struct, frozen=True):
-    """What is known of a ban.
+    """The facts of a ban.
 
     Attributes:
         until_ns: When it ends, ns since the epoch.
         ends_s: The same by the loop's clock.
-        lifts: How often bans of this exchange had been lifted when it was met; None: Redis could not tell.
-        why: By which answer.
+        lifts: How often bans of this exchange had been lifted before this ban was met; None: Redis could not tell.
+        why: The answer that meant the ban.
     """
 
     until_ns: int
@@ -133,7 +133,7 @@ class Turn(Struct, frozen=True):
 
     Attributes:
         pause_s: How long to wait.
-        banned: Because of a ban: nothing is reserved.
+        banned: The pause is because of a ban; nothing is reserved.
     """
 
     pause_s: float
@@ -144,8 +144,9 @@ class RateLimiter:
     """The permits of one exchange for one process.
 
     Args:
-        on_unshared: Gets why the limits are not shared with the other processes, a phrase; empty: they are again.
-        on_ban: Gets until when (ns) and by which answer the exchange has turned us away; 0 and empty: it has not.
+        on_unshared: Called with the reason why the limits are not shared with other processes; empty: they are shared
+            again.
+        on_ban: Called with the end (ns) and the answer of a ban; 0 and empty: no ban.
     """
 
     def __init__(
@@ -183,18 +184,18 @@ class RateLimiter:
                 return waited_s
 
     async def watch(self) -> NoReturn:
-        """Keep what is reported of a ban true, also while nobody asks for a permit; run until cancelled."""
+        """Keep the reported ban up to date, also while nobody asks for a permit; runs until cancelled."""
         while True:
             await self._banned.wait()
             await asyncio.sleep(self._look_pause_s())
             await self._is_banned()
 
     async def ban(self, seconds: float, why: str) -> None:
-        """The exchange has turned this address away for a time: nobody of this machine may call until then.
+        """The exchange has banned this address for a time: no process of this machine may call until then.
 
         Args:
             seconds: For how long.
-            why: By which answer, a phrase.
+            why: The answer, as a short text.
         """
         get_logger().error("exchange_banned_us", scope=self._scope, seconds=seconds, why=why)
         self._probing = False
@@ -207,7 +208,7 @@ class RateLimiter:
         self._tell()
 
     async def answered(self) -> None:
-        """The exchange has answered, and that is no ban: where that was a probe, the ban is over for everybody."""
+        """The exchange has answered without a ban: if the call was a probe, the ban is over for all processes."""
         if not self._probing:
             return
         self._probing = False
@@ -239,7 +240,7 @@ class RateLimiter:
         return Turn(left_s, banned=True) if left_s > 0 else Turn(max(0.0, pause_s))
 
     async def _is_banned(self) -> bool:
-        """Whether there is a ban; a Redis that cannot tell has kept us waiting long enough."""
+        """Whether there is a ban; if Redis cannot tell, the facts known here decide."""
         if (shared := await self._ask_of_ban(_BAN, (0, "", 0, 0))) is not None:
             self._shared = shared
             await self._compare()
@@ -247,7 +248,7 @@ class RateLimiter:
         return self._left_s() > 0
 
     async def _compare(self) -> None:
-        """Hold what we have met ourselves against what Redis has just said: was it lifted, or does Redis not know?"""
+        """Compare our own ban with Redis' answer: was it lifted, or does Redis not know of it?"""
         met, shared = self._met, self._shared
         if met is not None and shared is not None and self._left_s(met) > 0:
             if met.lifts is not None and shared.lifts is not None and shared.lifts > met.lifts:
@@ -277,7 +278,7 @@ class RateLimiter:
         return Ban(int(until_us) * 1000, ends_s, int(lifts), why.decode(errors="replace"))
 
     def _left_s(self, *bans: Ban | None) -> float:
-        """How long it lasts; without an argument: what we know of."""
+        """How long a ban still lasts; without an argument, our own ban."""
         known = [ban for ban in bans or (self._met, self._shared) if ban is not None]
         return max((ban.ends_s - self._now_s() for ban in known), default=0.0)
 
@@ -303,7 +304,7 @@ class RateLimiter:
         return asyncio.get_running_loop().time()
 
     async def _eval(self, script: str, script_keys: tuple[str, ...], arguments: tuple[float | str, ...]) -> list[bytes]:
-        """Run a script on a connection of its own: permits are rare, and the publisher's must not wait for them."""
+        """Run a script on a separate connection: permits are rare, and the publisher must not wait for them."""
         pipe = RedisPipe(self._config, route=self._route)
         try:
             async with asyncio.timeout(ASK_TIMEOUT_S):
@@ -321,7 +322,7 @@ class RateLimiter:
         raise RedisUnreachableError("Redis does not run the script of the permits")
 
     def _note(self, code: str = "", why: str = "") -> None:
-        """Take note whether the limits are shared. One that takes no writes has a trouble of its own."""
+        """Note whether the limits are shared. A Redis that takes no writes is reported elsewhere."""
         if code in NO_WRITES:
             return
         if bool(why) is bool(self._unshared):  # of the next key it says the same

@@ -1,5 +1,4 @@
-"""What a run notes of itself: facts for the heartbeat, latencies, raw frames.
+"""What a run records about itself: facts for the heartbeat, latencies, raw frames.
 
-In come facts from where they happen, out come the fields of a heartbeat and files of frames. Nothing that decides may
-come in.
+Inputs are facts from the parts where they happen; outputs are heartbeat fields and files of frames. No decisions here.
 """

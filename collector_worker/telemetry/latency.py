@@ -1,4 +1,4 @@
-"""Percentiles of the last minute at a fixed cost: a histogram with steps of an eighth."""
+"""Percentiles of the last minute at a fixed cost, from a histogram with steps of one eighth."""
 
 _SUB = 8
 _WINDOW_S = 30.0
@@ -13,7 +13,7 @@ class LatencyHistogram:
         self._turned_s = 0.0
 
     def record(self, us: int) -> None:
-        """Count one latency; below 0 counts as 0, above 50 days as that."""
+        """Count one latency; a value below 0 counts as 0, one above 50 days as 50 days."""
         self._current[_bucket(us)] += 1
 
     def turn(self, now_s: float) -> None:
@@ -35,7 +35,7 @@ class LatencyHistogram:
 
 
 def _bucket(us: int) -> int:
-    """Values below 8 have a bucket each, then every doubling has eight."""
+    """Each value below 8 has its own bucket; above, every doubling has eight buckets."""
     if us < _SUB:
         return max(us, 0)
     exponent = us.bit_length() - 4

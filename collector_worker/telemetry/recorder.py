@@ -1,9 +1,9 @@
 """Records raw frames in the format of real captures: gzip-compressed JSON Lines, one object per frame.
 
 ``{"ns":…,"kind":"ws_open"|"ws_in"|"ws_out"|"http","url":…,"text":…}`` in the order in which things happened, so that
-the simulator can replay them. Each second what was recorded so far is made readable in the file: a SIGKILL costs at
-most the last second, and a file that was cut off is read up to there. Files turn at a size and at midnight UTC; the
-oldest go when all of one collector's together pass their bound.
+the simulator can replay them. Each second, the frames recorded so far become readable in the file. So a SIGKILL costs
+at most the last second, and a cut-off file can be read up to there. A new file begins at a certain size and at midnight
+UTC. The oldest files are removed when all files of a collector together exceed their limit.
 """
 
 import gzip
@@ -57,7 +57,7 @@ class FrameRecorder:
         self._write({"ns": self._clock.now_ns(), "kind": "ws_out", "text": text})
 
     def received(self, frame: bytes, recv_ns: int) -> None:
-        """The exchange sent a frame; bytes that are no text are kept with their offenders replaced."""
+        """The exchange sent a frame; bytes that are not valid text are replaced."""
         self._write({"ns": recv_ns, "kind": "ws_in", "text": frame.decode(errors="replace")})
 
     def answered(self, url: str, body: bytes) -> None:
@@ -66,7 +66,7 @@ class FrameRecorder:
         self._write({"ns": self._clock.now_ns(), "kind": "http", "url": url, "text": text})
 
     def _write(self, row: dict[str, int | str]) -> None:
-        """Recording must never cost data: a disk that is full or gone ends it, once, with a line in the log."""
+        """Write, but never at the cost of data: if the disk is full or gone, recording ends with one log line."""
         if self._broken:
             return
         try:
@@ -103,7 +103,7 @@ class FrameRecorder:
             self._raw.flush()
 
     def tick(self) -> None:
-        """Make readable what a quiet market has left unflushed; call it about once a second."""
+        """Flush frames that a quiet market has left unflushed; call it about once a second."""
         if not self._broken:
             try:
                 self._flush()
@@ -120,7 +120,7 @@ class FrameRecorder:
             path.unlink(missing_ok=True)
 
     def close(self) -> None:
-        """Finish the present file."""
+        """Finish the current file."""
         if self._gzip is not None and self._raw is not None:
             try:
                 self._gzip.close()

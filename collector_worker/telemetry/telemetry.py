@@ -1,4 +1,4 @@
-"""The facts of this run, gathered where they happen and read by the heartbeat."""
+"""The facts of this run, recorded where they happen and read by the heartbeat."""
 
 import os
 import resource
@@ -69,29 +69,29 @@ class Telemetry:
             self.beat.connected_since = now_ns
 
     def heard(self, feed: str) -> None:
-        """One socket has brought data: it does more than to confirm."""
+        """One socket has brought data, so it does more than confirm."""
         self._unheard.discard(feed)
         self.settled(_first_data(feed))
 
     def feed_lost(self, feed: str, reason: str, now_ns: int) -> None:
-        """One socket has ended; the reason is a trouble until it runs again."""
+        """One socket has ended; the reason counts as a trouble until it runs again."""
         self.feed_is(feed, WorkerState.CONNECTING, now_ns)
         self.trouble(f"feed {feed}", reason)
 
     def trouble(self, about: str, why: str, *, ours: bool = True) -> None:
         """Note that something does not work, until it is ``settled``.
 
-        It degrades the state, unless it is the exchange's own affair: then all that can be collected is, and nothing
-        that anybody does to this process would help.
+        A trouble degrades the state, unless it is the exchange's own problem: then we already collect all that is
+        possible, and no change to this process would help.
 
-        ``last_error`` is the newest trouble that there is; if there is none, the one that was over last.
+        ``last_error`` is the newest present trouble; if there is none, the one that ended last.
         """
         self._troubles.pop(about, None)
         self._troubles[about] = self.beat.last_error = why
         (self._ours.add if ours else self._ours.discard)(about)
 
     def banned(self, until_ns: int, why: str) -> None:
-        """Note until when (ns) and by which answer the exchange has turned this machine away; 0: it has not."""
+        """Note the end (ns) and the answer of the exchange's ban of this machine; 0: no ban."""
         self.beat.banned_until, self.beat.banned_why = until_ns, why
         if until_ns:
             until = f"{datetime.fromtimestamp(until_ns // 1_000_000_000, UTC):%Y-%m-%d %H:%M:%S} UTC"
@@ -127,22 +127,22 @@ class Telemetry:
                 self.beat.catching_up_since = 0  # the next hole is another one, also where it comes before the beat
 
     def dropped(self, what: str, count: int) -> None:
-        """Note how many repeated items of a kind were dropped so far."""
+        """Note how many repeated items of a data type were dropped so far."""
         self.beat.duplicates_dropped += count - self._dropped.get(what, 0)
         self._dropped[what] = count
 
     def garbled(self, what: str, count: int) -> None:
-        """Note how many items of a kind could not be what they claimed."""
+        """Note how many items of a data type were implausible."""
         self.beat.decode_errors += count - self._garbled.get(what, 0)
         self._garbled[what] = count
 
     @property
     def has_data(self) -> bool:
-        """Whether the exchange has sent anything in this run, as of the last beat where the fast path takes it."""
+        """Whether the exchange has sent anything in this run; with the fast path, as of the last beat."""
         return any(progress.last_event_at for progress in self.beat.progress.values())
 
     def seen(self, data_type: DataType, recv_ns: int) -> None:
-        """Note that the feed has brought something of a data type, whatever becomes of it."""
+        """Note that the feed has brought something of a data type, published or not."""
         self.beat.progress[data_type].last_event_at = recv_ns
 
     def event(self, data_type: DataType, recv_ns: int) -> None:
@@ -152,14 +152,14 @@ class Telemetry:
         progress.last_event_at = recv_ns
 
     def traded(self, event_ns: int, recv_ns: int) -> None:
-        """Note a live trade, and how long it took from the exchange: some of them are enough for a percentile."""
+        """Note a live trade, and how long it took from the exchange; a sample is enough for a percentile."""
         self._trade_progress.last_event_at = recv_ns
         if self._trades % LAG_EVERY == 0:
             self._lag.record((recv_ns - event_ns) // 1000 + self.beat.clock_offset_ms * 1000)
         self._trades += 1
 
     def clock_is(self, offset_ms: int) -> None:
-        """Note the exchange's clock minus ours. The lags so far were counted by another one, so they are forgotten."""
+        """Note the exchange's clock minus ours. Earlier lags used another offset, so they are forgotten."""
         if offset_ms == self.beat.clock_offset_ms:
             return
         self.gather()
@@ -167,7 +167,7 @@ class Telemetry:
         self._lag = LatencyHistogram()
 
     def passed_by(self, taken: int, lags_us: Sequence[int], recv_ns: int) -> None:
-        """Trades were taken by another way: how many, how long some took from the exchange, and when the last came."""
+        """The fast path took trades: how many, how long some took from the exchange, and when the last came."""
         self._trade_progress.last_event_at = recv_ns
         self.beat.last_frame_at = max(recv_ns, self.beat.last_frame_at)  # meanwhile others came in the usual way
         self.beat.express_trades += taken
@@ -197,9 +197,9 @@ class Telemetry:
         return beat
 
     def _waits(self, now_ns: int) -> bool:
-        """Whether a feed has confirmed and brought nothing, unless REST has nothing newer either: the market rests.
+        """Whether a feed has confirmed but brought nothing; False if REST has nothing newer either (a quiet market).
 
-        Once this has lasted so long that it counts as silence, ``last_error`` says so, too.
+        Once this has lasted long enough to count as silence, ``last_error`` says so, too.
         """
         rests = self.beat.rest_look is RestLook.NOTHING_NEWER
         young = now_ns - self.beat.connected_since <= self._first_data_ns
@@ -212,9 +212,9 @@ class Telemetry:
         return bool(self._unheard) and not rests
 
     def _state(self, now_ns: int) -> WorkerState:
-        """The least advanced feed decides while nothing runs yet; one that falls behind later degrades.
+        """Before anything runs, the least advanced feed decides; later, a feed that falls behind degrades the state.
 
-        A feed that has only confirmed is not yet one that runs: an exchange confirms what it will never send, too.
+        A feed that has only confirmed does not run yet: an exchange also confirms channels that it will never send.
         """
         states = list(self._feeds.values())
         if not states:
@@ -231,16 +231,16 @@ class Telemetry:
 
 
 def _first_data(feed: str) -> str:
-    """What a trouble is about where a feed has confirmed and brings nothing."""
+    """The subject of the trouble that a feed has confirmed but brings nothing."""
     return f"first data of {feed}"
 
 
 def _nothing() -> None:
-    """All is reported at once."""
+    """A settle function that does nothing: all is reported at once."""
 
 
 def _rss_bytes() -> int:
-    """Resident memory now (Linux), or its peak where /proc is not there (macOS gives bytes)."""
+    """Resident memory now (Linux), or its peak without /proc (macOS gives bytes)."""
     try:
         with open("/proc/self/statm", encoding="ascii") as statm:
             return int(statm.read().split()[1]) * _PAGE_BYTES
