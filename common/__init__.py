@@ -1,4 +1,4 @@
-"""What only the two processes share: configuration, Redis as its operator sees it, how a process lives.
+"""Code that only the two processes share: configuration, administration of Redis, the life of a process.
 
-Nothing that a reader of the streams needs may come in: that is ``tickfleet``.
+Code that readers of the streams need belongs into ``tickfleet``.
 """

@@ -1,5 +1,5 @@
-"""What a fleet is to be: the fleet file, exchanges' profiles, the environment, the folders.
+"""The configuration of a fleet: the fleet file, exchanges' profiles, the environment, the folders.
 
-In come texts of an operator, out come frozen values that can work, or one line that says what to mend. No connection
-may come in.
+Inputs are texts of an operator; outputs are frozen values that can work, or one line that says what to fix. No
+connections here.
 """

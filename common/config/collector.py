@@ -1,4 +1,4 @@
-"""The configuration of one collector and of Redis, checked on construction: what exists can be started."""
+"""The configuration of one collector, checked on construction: every existing object can be started."""
 
 import hashlib
 from collections.abc import Mapping
@@ -32,8 +32,8 @@ class ExchangeCollectorConfig(Struct, frozen=True):
         health_check_interval: Seconds without data before a feed counts as silent; the floor of the adaptive limit.
         store_raw_data: Record the raw frames.
         custom_params: Settings that only this exchange knows.
-        candle_intervals: The bars to collect, where ``data_types`` names ``candles``.
-        max_backfill_wait: Seconds that live trades may wait for missed ones.
+        candle_intervals: The bars to collect, if ``data_types`` has ``candles``.
+        max_backfill_wait: How many seconds live trades may wait for missed ones.
         enabled: ``false``: the collector stays in the file and does not run.
         transport: The library that reads the exchange's socket, ``picows`` or ``websockets``.
         endpoints: Addresses to use instead of the exchange's own, each may be empty.
@@ -92,7 +92,7 @@ class ExchangeCollectorConfig(Struct, frozen=True):
 
     @property
     def rates(self) -> Limits:
-        """The rates to keep: the exchange's own, lowered where that is configured."""
+        """The rates to keep: the exchange's own, lowered if configured."""
         return self.limits.of(profile(self.exchange).limits)
 
     def param(self, name: str) -> str:
@@ -100,7 +100,7 @@ class ExchangeCollectorConfig(Struct, frozen=True):
         return (self.custom_params or {}).get(name, profile(self.exchange).custom_params[name][0])
 
     def fingerprint(self) -> str:
-        """Short digest of all settings that a running worker depends on; equal settings, equal digest."""
+        """Short digest of all settings that a running worker depends on; equal settings give equal digests."""
         facts = msgspec.to_builtins(self)
         for manager_only in ("enabled", "auto_restart"):
             facts.pop(manager_only)
@@ -148,11 +148,11 @@ def _check_params(params: Mapping[str, str], known: ExchangeProfile) -> None:
 
 
 def check_exchange(exchange: str, endpoints: Endpoints, limits: LowerLimits) -> None:
-    """See that what is configured for all collectors of an exchange can work.
+    """Check that the settings for all collectors of an exchange can work.
 
     Raises:
         ExchangeNotSupportedError: There is no such exchange here.
-        InvalidConfigurationError: Something that is no address, or more than the exchange allows.
+        InvalidConfigurationError: An address is not valid, or a rate is higher than the exchange allows.
     """
     known = profile(exchange)
     _check_endpoints(endpoints, known)

@@ -1,4 +1,4 @@
-"""The environment, read in one place, and the folders that follow from it."""
+"""The environment variables, read in one place, and the folders derived from them."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -30,12 +30,13 @@ class Environment(Struct, frozen=True, kw_only=True):
         redis_url: ``TICKFLEET_REDIS_URL``: where Redis is; outranks the fleet file's address.
         redis_password: ``TICKFLEET_REDIS_PASSWORD``: the password of Redis; outranks that of the fleet file.
         log_level: ``TICKFLEET_LOG_LEVEL``: debug, info (default), warning (or warn) or error.
-        fast_path: ``TICKFLEET_EXPRESS``: ``off`` has collectors do without their compiled part, where they have one.
+        fast_path: ``TICKFLEET_EXPRESS``: ``off``: collectors do not use their compiled part, if they have one.
         metrics_port: ``TICKFLEET_METRICS_PORT``: the loopback port of the manager's figures; ``0`` or ``off`` for none.
-        alert_webhook: ``TICKFLEET_ALERT_WEBHOOK``: where alerts go. Whoever knows it can write there: a secret.
-        alert_webhook_file: ``TICKFLEET_ALERT_WEBHOOK_FILE``: a file of its owner alone that holds that address.
+        alert_webhook: ``TICKFLEET_ALERT_WEBHOOK``: where alerts go. It is a secret, because whoever knows it can write
+            there.
+        alert_webhook_file: ``TICKFLEET_ALERT_WEBHOOK_FILE``: a file with that address, readable only by its owner.
         collector, config_id: ``TICKFLEET_COLLECTOR``, ``TICKFLEET_CONFIG_ID``: a worker's id and the fingerprint of its
-            configuration, as the manager knows them; also where the worker cannot read that.
+            configuration, from the manager; available even if the worker cannot read its configuration.
     """
 
     root: Path
@@ -51,7 +52,7 @@ class Environment(Struct, frozen=True, kw_only=True):
     config_id: str = ""
 
     def at_fit_place(self) -> "Environment":
-        """The same, where the fleet can be started.
+        """The same environment, after a check that the fleet can be started there.
 
         Raises:
             InvalidConfigurationError: It cannot; the message says where it could.
@@ -62,7 +63,7 @@ class Environment(Struct, frozen=True, kw_only=True):
 
     @property
     def var(self) -> Path:
-        """Where a run writes."""
+        """The folder that a run writes to."""
         return self.root / "var"
 
     @property
@@ -77,7 +78,7 @@ class Environment(Struct, frozen=True, kw_only=True):
 
     @property
     def applied(self) -> Path:
-        """Folder of the collectors' configurations as the manager has applied them, one file each."""
+        """Folder with the collectors' configurations that the manager has applied, one file each."""
         return self.var / "applied"
 
     @property
@@ -95,11 +96,11 @@ class Environment(Struct, frozen=True, kw_only=True):
 def read_environment(env: Mapping[str, str] = os.environ) -> Environment:
     """The settings of this process; an empty variable counts as not set.
 
-    A relative path is seen from the current folder, which under supervisord is the one it was started in.
+    A relative path starts at the current folder; under supervisord this is the folder where supervisord was started.
 
     Raises:
-        InvalidConfigurationError: A path is relative, and the current folder is gone; or a value is none of those that
-            the variable has.
+        InvalidConfigurationError: A path is relative, and the current folder is gone; or a variable has an unknown
+            value.
     """
     given = env.get("TICKFLEET_ROOT")
     root = from_here(given, "TICKFLEET_ROOT") if given else _default_root()
@@ -124,7 +125,7 @@ def read_environment(env: Mapping[str, str] = os.environ) -> Environment:
 def _one_of(
     env: Mapping[str, str], name: str, default: str, known: Sequence[str], aliases: Mapping[str, str] | None = None
 ) -> str:
-    """A variable that has one of some values, in lower case; ``aliases`` are other names of them."""
+    """The value of a variable with fixed values, in lower case; ``aliases`` are other names for values."""
     value = (env.get(name) or default).strip().lower()
     value = (aliases or {}).get(value, value)
     if value not in known:
@@ -133,10 +134,10 @@ def _one_of(
 
 
 def from_here(path: str | Path, name: str) -> Path:
-    """A path seen from the current folder, spelt in full.
+    """The absolute path of a path relative to the current folder.
 
     Raises:
-        InvalidConfigurationError: It is relative, and the current folder is gone. ``name`` is what messages call it.
+        InvalidConfigurationError: It is relative, and the current folder is gone. ``name`` is its name in messages.
     """
     try:
         return Path(path).absolute()
@@ -147,7 +148,7 @@ def from_here(path: str | Path, name: str) -> Path:
 
 
 def _default_root() -> Path:
-    """The deployment around the current folder, where that can be looked at."""
+    """The deployment at the current folder, if this folder can be read."""
     try:
         here = Path.cwd()
     except OSError:

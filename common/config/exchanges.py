@@ -1,6 +1,6 @@
-"""What each exchange can do, as data: the fleet file is checked against it before any process starts.
+"""The abilities of each exchange, as data: the fleet file is checked against it before any process starts.
 
-The adapters that do it live with the worker; a test holds the two lists together.
+The adapters are in the worker's package; a test keeps the two lists equal.
 """
 
 from msgspec import Struct
@@ -17,7 +17,7 @@ class Endpoints(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     Attributes:
         ws_public: WebSocket of the public channels.
-        ws_business: WebSocket of the business channels, where the exchange has such.
+        ws_business: WebSocket of the business channels, if the exchange has them.
         rest: The root of its REST.
     """
 
@@ -26,17 +26,17 @@ class Endpoints(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     rest: str = ""
 
     def over(self, others: "Endpoints") -> "Endpoints":
-        """These, and those of ``others`` where these are empty."""
+        """These addresses; for empty ones, those of ``others``."""
         names = Endpoints.__struct_fields__
         return Endpoints(**{name: getattr(self, name) or getattr(others, name) for name in names})
 
 
 class Region(Struct, frozen=True, kw_only=True):
-    """Where an exchange serves one part of the world. Addresses rot, so each says when it was looked at last.
+    """The addresses of an exchange for one part of the world. Addresses become stale, so each region has a check date.
 
     Attributes:
         checked: The month in which the addresses were last compared with ``source``, ``YYYY-MM``.
-        spares: Other addresses of the same, which take the place of some of ``endpoints``.
+        spares: Alternative addresses for some of ``endpoints``.
     """
 
     endpoints: Endpoints
@@ -46,32 +46,32 @@ class Region(Struct, frozen=True, kw_only=True):
 
 
 class Rate(Struct, frozen=True):
-    """Units per second in the long run, and how many may come at once after a quiet time."""
+    """Units per second in the long run, and how many are allowed at once after a quiet time."""
 
     per_s: float
     burst: float = 1.0
 
 
 class Limits(Struct, frozen=True, kw_only=True):
-    """What an exchange allows one address: new connections, and REST calls in its own units."""
+    """The limits of an exchange per IP address: new connections, and REST calls in its own units."""
 
     connect: Rate
     rest: Rate
 
 
 class LowerLimits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a fleet file may lower, e.g. where others call from the same address; None leaves it as it is.
+    """Limits that a fleet file may lower, e.g. if other programs call from the same address; None: not lowered.
 
     Attributes:
         connects_per_s: New connections per second.
-        rest_units_per_s: REST in the exchange's own units per second; ``ExchangeProfile.rest_unit`` names them.
+        rest_units_per_s: REST calls in the exchange's own units per second; ``ExchangeProfile.rest_unit`` names them.
     """
 
     connects_per_s: float | None = None
     rest_units_per_s: float | None = None
 
     def of(self, limits: Limits) -> Limits:
-        """``limits`` with what is lowered; what may come at once shrinks in proportion, down to one unit."""
+        """``limits``, lowered; the burst shrinks in proportion, down to one unit."""
         return Limits(
             connect=_lowered(limits.connect, self.connects_per_s), rest=_lowered(limits.rest, self.rest_units_per_s)
         )
@@ -85,16 +85,16 @@ class ExchangeProfile(Struct, frozen=True, kw_only=True):
     """Abilities and defaults of one exchange.
 
     Attributes:
-        regions: By the name that a fleet file may choose, the usual one first.
-        ws_path: What follows the address of a socket when it is opened.
-        ws_other_paths: What the exchange has there beside it, for frames of another shape: we do not read those.
-        time_path: The REST call that costs least.
-        limits: Kept by all processes of a machine together; below what the exchange states.
-        rest_unit: What the exchange counts of REST.
-        kinds: What it trades, as far as we collect it.
-        assets: How it spells the assets of a symbol. Readers keep to it too, so it is the contract's.
+        regions: By name, as a fleet file chooses them; the default region is first.
+        ws_path: The path added to the address of a socket.
+        ws_other_paths: Other paths of the exchange, for frames of another form, which we do not read.
+        time_path: The cheapest REST call.
+        limits: Kept by all processes of a machine together; lower than the exchange's stated limits.
+        rest_unit: The exchange's unit for REST calls.
+        kinds: The kinds of products that we collect there.
+        assets: How it spells the assets of a symbol. It comes from the contract, because readers use it, too.
         custom_params: Allowed names with their allowed values, the default first.
-        start_connects, start_rest_units: What the start of one collector takes at most where nothing was missed.
+        start_connects, start_rest_units: The most that the start of one collector uses, if nothing was missed.
     """
 
     name: str
@@ -114,7 +114,7 @@ class ExchangeProfile(Struct, frozen=True, kw_only=True):
 
     @property
     def endpoints(self) -> Endpoints:
-        """The addresses of the usual region."""
+        """The addresses of the default region."""
         return next(iter(self.regions.values())).endpoints
 
     def region(self, name: str) -> Region:
@@ -129,7 +129,7 @@ class ExchangeProfile(Struct, frozen=True, kw_only=True):
 
 
 def _okx(host: str, rest: str) -> Region:
-    """The socket's port is the usual one: OKX closed 8443 on 2026-10-31."""
+    """The socket uses the default port: OKX closed 8443 on 2026-10-31."""
     return Region(
         endpoints=Endpoints(
             ws_public=f"wss://{host}/ws/v5/public", ws_business=f"wss://{host}/ws/v5/business", rest=f"https://{rest}"

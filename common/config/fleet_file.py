@@ -1,4 +1,4 @@
-"""The fleet file: which collectors there should be. Decoded strictly, so that a typo cannot pass for a setting."""
+"""The fleet file lists the wanted collectors. It is decoded strictly, so that a typo is never ignored."""
 
 import hashlib
 import re
@@ -24,11 +24,11 @@ from tickfleet.redis.url import split_secret
 
 
 class _Redis(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What may stand in ``[redis]``.
+    """The settings in ``[redis]``.
 
     Attributes:
-        url: Where Redis is; ``TICKFLEET_REDIS_URL`` outranks it. Sentinels and a Cluster have schemes of their own.
-        password_file: A file of its owner alone that holds the password; its path is seen from the fleet file.
+        url: Where Redis is; ``TICKFLEET_REDIS_URL`` outranks it. Sentinels and a Cluster have their own schemes.
+        password_file: A file with the password, readable only by its owner; the path is relative to the fleet file.
         maxlen: Entries kept per stream of each data type.
     """
 
@@ -38,7 +38,7 @@ class _Redis(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class _Options(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What may stand in ``[defaults]``, and in every collector too."""
+    """The settings in ``[defaults]``, and in every collector."""
 
     data_types: tuple[DataType, ...] | UnsetType = UNSET
     candle_intervals: tuple[str, ...] | UnsetType = UNSET
@@ -51,7 +51,7 @@ class _Options(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     custom_params: dict[str, str] | UnsetType = UNSET
 
     def given(self) -> dict[str, Any]:
-        """The settings that the file makes."""
+        """The settings that the file gives."""
         names = _Options.__struct_fields__
         return {name: getattr(self, name) for name in names if getattr(self, name) is not UNSET}
 
@@ -62,12 +62,12 @@ class _Collector(_Options, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 class _Exchange(Endpoints, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What may stand in ``[exchanges.NAME]``: the fields of ``Endpoints`` and of ``LowerLimits`` (one base only).
+    """The settings in ``[exchanges.NAME]``: the fields of ``Endpoints`` and of ``LowerLimits`` (one base only).
 
     Attributes:
-        region: Whose addresses to use where the file names none of its own.
-        connects_per_s: New connections per second that all collectors of a machine take together.
-        rest_units_per_s: The same of REST calls, in the exchange's own units.
+        region: The region whose addresses to use, if the file gives none.
+        connects_per_s: New connections per second for all collectors of a machine together.
+        rest_units_per_s: The same for REST calls, in the exchange's own units.
     """
 
     region: str | None = None
@@ -75,7 +75,7 @@ class _Exchange(Endpoints, frozen=True, kw_only=True, forbid_unknown_fields=True
     rest_units_per_s: float | None = None
 
     def endpoints_of(self, known: ExchangeProfile) -> Endpoints:
-        """The addresses that are to be used instead of the usual ones.
+        """The addresses to use instead of the default ones.
 
         Raises:
             InvalidConfigurationError: There is no such region.
@@ -97,14 +97,14 @@ class _File(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Ground(Struct, frozen=True):
-    """What the file says for every collector, also for those that are added at run time."""
+    """The settings for every collector, including those added at run time."""
 
     defaults: _Options = field(default_factory=_Options)
     exchanges: dict[str, _Exchange] = {}
 
 
 class Fleet(Struct, frozen=True, kw_only=True):
-    """The fleet that is wanted, every setting resolved; ``tuning`` is the manager's own."""
+    """The wanted fleet, with every setting resolved; ``tuning`` is for the manager."""
 
     redis: RedisConfig
     collectors: tuple[ExchangeCollectorConfig, ...]
@@ -112,23 +112,23 @@ class Fleet(Struct, frozen=True, kw_only=True):
     tuning: Tuning = field(default_factory=Tuning)
 
     def find(self, collector: CollectorId) -> ExchangeCollectorConfig | None:
-        """The configuration of one collector, or None where the fleet has no such."""
+        """The configuration of one collector, or None if the fleet does not have it."""
         return next((config for config in self.collectors if config.id == collector), None)
 
     def fingerprint(self) -> str:
-        """Short digest of what is to be collected, and how; equal fleets, equal digest.
+        """Short digest of what to collect and how; equal fleets give equal digests.
 
-        Where Redis is does not count: each host may have a name of its own for it.
+        The address of Redis does not count: each host may use its own name for it.
         """
         collectors = sorted(self.collectors, key=lambda config: config.id)
         facts = msgspec.to_builtins((self.redis.maxlen, collectors, self.ground, self.tuning))
         return hashlib.sha256(msgspec.json.encode(facts, order="sorted")).hexdigest()[:12]
 
     def resolve(self, table: Mapping[str, Any]) -> ExchangeCollectorConfig:
-        """The configuration that a table under ``[[collectors]]`` would make in this fleet's file.
+        """The configuration that a table under ``[[collectors]]`` in this fleet's file would give.
 
         Raises:
-            InvalidConfigurationError: It would be refused there, for the reason that the message names.
+            InvalidConfigurationError: The fleet file would refuse the table; the message gives the reason.
         """
         given = _decode("", dict(table), _Collector)
         return _resolve(self.ground, given)
@@ -139,7 +139,7 @@ def load_fleet(path: Path, environment: Environment, also: CollectorId | None = 
 
     Args:
         path: The file.
-        environment: What of it the environment outranks.
+        environment: The environment, which outranks some of the file's settings.
         also: A collector that the fleet should hold even where the file does not list it; it then takes the defaults.
 
     Raises:
@@ -169,7 +169,7 @@ def load_fleet(path: Path, environment: Environment, also: CollectorId | None = 
 
 
 def load_wanted_fleet(path: Path, environment: Environment) -> Fleet:
-    """As ``load_fleet``, for those who make the fleet so: a file that lists nothing would stop everything.
+    """As ``load_fleet``, for callers that apply the file: an empty list would stop all collectors.
 
     Raises:
         InvalidConfigurationError: As ``load_fleet``, or there is no collector in the file (cut off while written?).
@@ -233,14 +233,14 @@ def _parse(raw: dict[str, Any]) -> _File:
 
 
 def _place(index: int, table: object) -> str:
-    """Which of the collectors: by its number, and its id as far as it has one."""
+    """The name of a collector in messages: its number, and its id as far as it has one."""
     named = (table.get("exchange"), table.get("symbol")) if isinstance(table, dict) else ()
     known = ":".join(part for part in named if isinstance(part, str))
     return f"collectors[{index}]" + (f" ({known})" if known else "")
 
 
 def _decode(place: str, table: object, struct: type[_T]) -> _T:
-    """A table as its struct; each refusal names the place, what is there, and what may."""
+    """A table as its struct; each refusal names the place, the found value, and the allowed ones."""
     if not isinstance(table, dict):
         raise InvalidConfigurationError(f"{place}: is {_kind(table)}, must be a table")
     _refuse_unknown(place, table, struct.__struct_fields__)
@@ -268,7 +268,7 @@ def _refuse_unknown(place: str, table: Mapping[str, Any], known: tuple[str, ...]
 
 
 def _misfit(name: str, value: Any, says: str) -> str:
-    """What msgspec says of a setting, in our words, of the one of its values that it is about."""
+    """A message of msgspec about a setting, in our words, for the single value that it is about."""
     says, _, inner = says.partition(" - at `$")
     if inner and isinstance(value, list):
         index = int(inner.strip("[]`"))
@@ -286,7 +286,7 @@ def _misfit(name: str, value: Any, says: str) -> str:
 
 
 def _kind(value: object) -> str:
-    """What is there: as it is written where that is short."""
+    """The found value, as it is written if it is short."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, (int, float)):
@@ -331,7 +331,7 @@ def _collectors(ground: Ground, tables: tuple[_Collector, ...]) -> tuple[Exchang
 
 
 def _by_defaults(ground: Ground, given: _Collector) -> str:
-    """``defaults for `` where it is they that are at fault: without them the collector could work."""
+    """``defaults for `` if the defaults are the cause: without them the collector could work."""
     try:
         _resolve(Ground(exchanges=ground.exchanges), given)
     except FleetError:
@@ -351,7 +351,7 @@ def _resolve(ground: Ground, given: _Collector) -> ExchangeCollectorConfig:
 
 @contextmanager
 def _told_at(place: object) -> Iterator[None]:
-    """What is refused within is reported with its place in front."""
+    """A context that puts the place in front of errors raised inside."""
     try:
         yield
     except FleetError as error:

@@ -9,9 +9,9 @@ Times = Annotated[int, Meta(ge=1, le=1_000)]
 
 
 class Tuning(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """See ``manager.settings`` for what each means; what is not set keeps its default there.
+    """See ``manager.settings`` for the meaning and the defaults.
 
-    The lower bounds keep a typo from turning the manager against the fleet: a heartbeat comes each second.
+    The lower bounds protect the fleet from a typo: a heartbeat comes each second.
     """
 
     hung_after_s: Annotated[float, Meta(ge=3, le=86_400)] | UnsetType = UNSET
@@ -34,5 +34,5 @@ class Tuning(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     probe_max_s: Seconds | UnsetType = UNSET
 
     def given(self) -> dict[str, Any]:
-        """The settings that the file makes."""
+        """The settings that the file gives."""
         return {name: getattr(self, name) for name in self.__struct_fields__ if getattr(self, name) is not UNSET}

@@ -1,4 +1,4 @@
-"""Reads the files that an operator writes for us: UTF-8 that nobody else can change, nor read where it is secret."""
+"""Reads an operator's files: UTF-8 that nobody else can change and, if they are secret, nobody else can read."""
 
 import os
 import shlex
@@ -13,7 +13,7 @@ _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 
 
 def read_own(path: Path, *, secret: bool = False) -> str:
-    """The text of a file, without the mark of its encoding that some editors put in front.
+    """The text of a file, without the byte order mark that some editors put in front.
 
     Raises:
         InvalidConfigurationError: It cannot be read, is not UTF-8, or others may change it (with ``secret``: read it).
@@ -38,10 +38,10 @@ def read_own(path: Path, *, secret: bool = False) -> str:
 
 
 def refuse_readable(path: Path) -> None:
-    """See that nobody else can read a file in which a secret has been found.
+    """Check that nobody else can read a file with a secret.
 
     Raises:
-        InvalidConfigurationError: Others can.
+        InvalidConfigurationError: Others can read it.
     """
     try:
         _refuse_readable(path, path.stat().st_mode)

@@ -1,6 +1,6 @@
-"""Whether a deployment can live in a folder, and who may look into it.
+"""Checks whether a deployment can be in a folder, and who can read the folder.
 
-Standard library only: set-up asks before anything is installed.
+Standard library only: set-up uses it before anything is installed.
 """
 
 import stat
@@ -22,7 +22,7 @@ _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
 def unfit(root: Path) -> str:
-    """Why no fleet can run in this folder; empty where one can."""
+    """Why no fleet can run in this folder; empty if one can."""
     text = str(root)
     sign = next((sign for sign in _SIGNS if sign in text), None)
     if sign is not None or not text.isprintable():
@@ -38,12 +38,12 @@ def unfit(root: Path) -> str:
 
 
 def close_to_others(folder: Path) -> bool:
-    """Let nobody else look into a folder of ours; whether others could.
+    """Close a folder of ours to other users; returns whether it was open to them.
 
-    What supervisord itself writes there while it stays in the foreground has the modes of its caller's umask.
+    In the foreground, files that supervisord itself writes there get their modes from the caller's umask.
 
     Raises:
-        OSError: The folder is not there, or not ours.
+        OSError: The folder does not exist, or is not ours.
     """
     mode = stat.S_IMODE(folder.stat().st_mode)
     if not mode & _OTHERS:

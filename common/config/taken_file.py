@@ -1,7 +1,7 @@
-"""The fleet file as the manager has taken it: what holds, whatever is in the fleet file meanwhile.
+"""The fleet file as the manager has accepted it. It is valid even if the fleet file has changed meanwhile.
 
-Beside the workers' files, which have the run-time changes in them, so that the commands see the fleet that the manager
-sees. As there, no secret is in it.
+It is stored beside the workers' files, which have the run-time changes, so that the commands see the same fleet as the
+manager. Like those, it has no secret.
 """
 
 import os
@@ -22,7 +22,7 @@ from tickfleet.redis.config import MaxLen, RedisConfig
 
 
 class TakenFile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What it says: the fields of ``Fleet``; ``path`` is that of the fleet file."""
+    """The content: the fields of ``Fleet``; ``path`` is the path of the fleet file."""
 
     path: str
     redis: RedisPlace
@@ -32,7 +32,7 @@ class TakenFile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 def write_taken(fleet: Fleet, environment: Environment) -> None:
-    """Write it down.
+    """Write the file.
 
     Raises:
         OSError: The folder cannot be written.
@@ -53,7 +53,7 @@ def write_taken(fleet: Fleet, environment: Environment) -> None:
 
 
 def read_taken(fleet_path: Path, environment: Environment) -> Fleet | None:
-    """The fleet as a manager has taken it from this file; None where none has, or that cannot be read (any more)."""
+    """The fleet that a manager has accepted from this file; None if no manager has, or it cannot be read (any more)."""
     try:
         content = msgspec.json.decode(read_own(_path(environment)), type=TakenFile)
         if Path(content.path).resolve() != fleet_path.resolve():
@@ -65,7 +65,7 @@ def read_taken(fleet_path: Path, environment: Environment) -> Fleet | None:
 
 
 class _Place(Struct, frozen=True):
-    """What is needed of ``RedisPlace`` to find Redis, whatever else a file holds or lacks."""
+    """The part of ``RedisPlace`` that is needed to find Redis, whatever else a file has or lacks."""
 
     redis_url: str
     password_file: str = ""
@@ -73,15 +73,15 @@ class _Place(Struct, frozen=True):
 
 
 class _Around(Struct, frozen=True):
-    """The fleet's file has it in a table, a worker's does not."""
+    """The fleet's file has it in a table; a worker's file does not."""
 
     redis: _Place
 
 
 def find_redis(program: str, environment: Environment) -> RedisConfig | None:
-    """Where Redis is, for a worker that cannot use its own file: by what is left of the manager's, or the environment.
+    """The address of Redis for a worker that cannot use its own file: from the manager's file, or the environment.
 
-    None where nothing tells.
+    None if neither has it.
     """
     places = [_place(environment.applied / f"{program}.json", _Place), _place(_path(environment), _Around)]
     if environment.redis_url:

@@ -1,7 +1,7 @@
-"""The file that the manager hands to a worker: its configuration as applied.
+"""The file that the manager gives to a worker: its configuration as applied.
 
-A worker that restarts by itself continues with what was applied, whatever is in the fleet file meanwhile. No secret
-is in it: the password of Redis is found where the fleet file's readers find it.
+A worker that restarts by itself continues with the applied configuration, even if the fleet file has changed. The file
+has no secret: a worker finds the password of Redis in the same place as the readers of the fleet file.
 """
 
 import tomllib
@@ -19,12 +19,12 @@ from tickfleet.redis.url import split_secret
 
 
 class RedisPlace(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Where Redis is, and where its password is found.
+    """The address of Redis, and where to find its password.
 
     Attributes:
         redis_url: The address without its password; ``TICKFLEET_REDIS_URL`` outranks it, as everywhere.
-        password_file: Where the password has a file of its own, else empty.
-        fleet_file: Set only where the password is in the address in the fleet file.
+        password_file: The file of the password, if it has its own file, else empty.
+        fleet_file: Set only if the password is part of the address in the fleet file.
     """
 
     redis_url: str
@@ -34,13 +34,13 @@ class RedisPlace(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class WorkerFile(RedisPlace, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What the file says."""
+    """The content of the file."""
 
     collector: ExchangeCollectorConfig
 
 
 def redis_place(redis: RedisConfig, environment: Environment) -> RedisPlace:
-    """Redis as it may be written down; ``environment`` is that of those who read it, too."""
+    """The address of Redis without secrets; ``environment`` must be the readers' environment, too."""
     by_environment = environment.redis_password is not None or environment.redis_url is not None
     in_fleet_file = redis.password is not None and not redis.password_file and not by_environment
     return RedisPlace(
@@ -52,7 +52,7 @@ def redis_place(redis: RedisConfig, environment: Environment) -> RedisPlace:
 
 
 def worker_file(collector: ExchangeCollectorConfig, redis: RedisConfig, environment: Environment) -> WorkerFile:
-    """What a worker has to be told so that it needs no fleet file; ``environment`` is the workers' too."""
+    """All that a worker needs in place of the fleet file; ``environment`` must be the workers' environment, too."""
     return WorkerFile(collector=collector, **msgspec.structs.asdict(redis_place(redis, environment)))
 
 
@@ -66,7 +66,7 @@ def decode(path: Path) -> WorkerFile:
 
     Raises:
         InvalidConfigurationError: It cannot be read, others may change it, or it is not such a file.
-        FleetError: It is not there.
+        FleetError: It does not exist.
     """
     try:
         text = read_own(path)
@@ -89,11 +89,11 @@ def _spoilt(path: Path, what: str) -> InvalidConfigurationError:
 
 
 def redis_of(content: RedisPlace, environment: Environment) -> RedisConfig:
-    """Where Redis is, with its password.
+    """The address of Redis, with its password.
 
     Raises:
         InvalidConfigurationError: ``TICKFLEET_REDIS_URL`` is not an address.
-        FleetError: The password cannot be read from its file now; it may be there again at the next try.
+        FleetError: The password cannot be read from its file now; the next try may succeed.
     """
     url, secret = split_secret(environment.redis_url or content.redis_url, "TICKFLEET_REDIS_URL")
     password = environment.redis_password

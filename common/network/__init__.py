@@ -1,4 +1,4 @@
-"""Why a host could not be reached or did not serve us, in words.
+"""Texts for why a host could not be reached or did not serve us.
 
-In come errors and HTTP statuses, out come short texts without secrets. No socket may come in.
+Inputs are errors and HTTP statuses; outputs are short texts without secrets. No sockets here.
 """

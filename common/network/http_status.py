@@ -1,4 +1,4 @@
-"""What the status of an exchange's HTTP answer means: for REST, the handshake of a WebSocket, and doctor alike. Pure.
+"""The meaning of an HTTP status from an exchange, for REST, WebSocket handshakes and doctor. Pure.
 
 | status | what follows |
 | --- | --- |
@@ -40,12 +40,12 @@ _SAID = {
 
 
 class Meaning(Struct, frozen=True):
-    """What a status says of us.
+    """What a status means for us.
 
     Attributes:
         why: For people: who, what, where to.
-        ban_s: How long nobody of this machine may call or connect; None: it is no ban.
-        fatal: Where it is said again, asking cannot help.
+        ban_s: How long no process of this machine may call or connect; None: not a ban.
+        fatal: If the status comes again, further requests cannot help.
     """
 
     why: str
@@ -54,14 +54,14 @@ class Meaning(Struct, frozen=True):
 
 
 def meaning_of(who: str, status: int, retry_after_s: float | None, asked: str, location: str) -> Meaning | None:
-    """What a status means; None where it says nothing against the answer.
+    """What a status means; None if it says nothing against the answer.
 
     Args:
-        who: Who answered.
-        status: Of the answer.
-        retry_after_s: What it asks for, where it does.
+        who: The server that answered.
+        status: The status of the answer.
+        retry_after_s: The requested pause, if any.
         asked: The address that was asked.
-        location: Where it sends us, where it does.
+        location: The target of a redirect, if any.
     """
     said = said_by(status, asked, location)
     if status == NOT_SERVED_HERE:
@@ -75,7 +75,7 @@ def meaning_of(who: str, status: int, retry_after_s: float | None, asked: str, l
 
 
 def said_by(status: int, asked: str, location: str) -> str:
-    """What a status says against the answer, a verb with what belongs to it; empty where it says nothing.
+    """What a status says against the answer, a verb with what belongs to it; empty if it says nothing.
 
     The arguments are those of ``meaning_of``.
     """
@@ -83,7 +83,7 @@ def said_by(status: int, asked: str, location: str) -> str:
 
 
 def place_of(asked: str, location: str) -> str:
-    """Scheme and host of where an answer sends us; empty where it is none. Never a user, a path or a query."""
+    """Scheme and host of where an answer sends us; empty if it is none. Never a user, a path or a query."""
     try:
         parts = urlsplit(urljoin(asked, location))
     except ValueError:
@@ -94,5 +94,5 @@ def place_of(asked: str, location: str) -> str:
 
 
 def seconds(text: str) -> float | None:
-    """A ``Retry-After`` in seconds; its other form, a date, is not what exchanges send."""
+    """A ``Retry-After`` in seconds; exchanges do not send its other form, a date."""
     return float(text) if text.isascii() and text.isdigit() and len(text) < 10 else None

@@ -1,4 +1,4 @@
-"""How a process of ours lives: event loop, logs, signals, its end.
+"""The life of a process: event loop, logs, signals, exit.
 
-In comes the coroutine that is to run, out comes an exit code. Nothing of markets or health may come in.
+The input is a coroutine to run; the output is an exit code. No code here knows markets or health.
 """

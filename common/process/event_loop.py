@@ -1,14 +1,14 @@
-"""The event loop of a process that must be able to end at any time, also while a name is being looked up.
+"""The event loop of a process that must be able to end at any time, even during a name lookup.
 
-Collectors and the manager run in it, and the commands that wait for several things at once. All of its connections to
-names are made by ``tickfleet._util.dial``, also those of libraries.
+Collectors and the manager run in it, and so do commands that wait for several things at once. All its connections to
+host names go through ``tickfleet._util.dial``, including those of libraries.
 
-uvloop: a process that is woken for one frame at a time runs its code cold each time, and there is a third of it to run
-(docs/adr/0012-uvloop.md).
+Why uvloop: a process that wakes up for each frame runs with cold caches each time, and uvloop has only a third of the
+code to run (docs/adr/0012-uvloop.md).
 
-Loops hand lookups to threads, and wait for these when they end (asyncio before Python 3.12 without a limit, libuv
-always), so a resolver that hangs would keep the process until it is killed. Here they run in daemon threads, which
-nobody waits for. No other work of ours goes to the threads of a collector.
+Event loops do lookups in threads, and wait for these threads at their end (asyncio before Python 3.12 without a limit,
+libuv always). So a hanging resolver would keep the process until it is killed. Here lookups run in daemon threads, and
+nothing waits for them. A collector uses threads for nothing else.
 """
 
 import asyncio
@@ -29,9 +29,9 @@ _Answer = list[Any]
 
 
 class EventLoop(uvloop.Loop):
-    """uvloop's, but for the lookups.
+    """uvloop's event loop with its own lookups.
 
-    A name that is being looked up is not asked for a second time: there are never more threads than names.
+    A name that is already being looked up is not looked up again: there are never more threads than names.
     """
 
     def __init__(self) -> None:
@@ -41,7 +41,7 @@ class EventLoop(uvloop.Loop):
     async def create_connection(
         self, protocol_factory: Any, host: str | None = None, port: int | None = None, **options: Any
     ) -> Any:
-        """See ``asyncio.loop.create_connection``. uvloop's own looks names up past ``getaddrinfo``."""
+        """See ``asyncio.loop.create_connection``. uvloop's own version looks names up without ``getaddrinfo``."""
         if host is None or port is None or options.get("sock") is not None:
             return await super().create_connection(protocol_factory, host, port, **options)  # type: ignore[arg-type]
         if options.get("ssl") and not options.get("server_hostname"):
@@ -71,7 +71,7 @@ class EventLoop(uvloop.Loop):
         return lookup.result()
 
     def _look_up(self, question: _Question, lookup: "asyncio.Future[_Answer]") -> None:
-        """In a thread."""
+        """Looks a name up in a thread."""
         answer: _Answer | Exception
         try:
             answer = socket.getaddrinfo(*question)
@@ -90,7 +90,7 @@ class EventLoop(uvloop.Loop):
 
 
 def _literal(host: str, port: int, wanted: int, kind: int, protocol: int) -> _Answer:
-    """An address needs no resolver, which might hang; nothing for a name, or where a link is part of the address."""
+    """The answer for a literal address, which needs no resolver; None for a name, or an address with a link."""
     for family, place in ((socket.AF_INET, (host, port)), (socket.AF_INET6, (host, port, 0, 0))):
         with suppress(OSError, ValueError):  # ValueError: not even a text for an address
             socket.inet_pton(family, host)
@@ -100,6 +100,6 @@ def _literal(host: str, port: int, wanted: int, kind: int, protocol: int) -> _An
 
 
 def run(main: Coroutine[Any, Any, None]) -> None:
-    """``asyncio.run`` in such a loop."""
+    """``asyncio.run`` in this event loop."""
     with asyncio.Runner(loop_factory=EventLoop) as runner:
         runner.run(main)

@@ -1,4 +1,4 @@
-"""How a process lives until it is ordered to stop: one main task, two signals, no orphan tasks."""
+"""Runs a process until it is told to stop: one main task, two signals, no orphan tasks."""
 
 import asyncio
 import signal
@@ -36,13 +36,13 @@ async def run_until_signal(main: Callable[[], Coroutine[Any, Any, None]]) -> Non
 
 
 def heed_cancellation() -> None:
-    """Raise the cancellation that this task was asked for and a library has swallowed.
+    """Raise a cancellation of this task that a library has swallowed.
 
-    Before Python 3.12 ``asyncio.wait_for`` does so where what it waits for is done at the same moment (cpython issue
-    86296), and redis-py writes by it. A loop that waits for such a library asks here once a turn.
+    Before Python 3.12 ``asyncio.wait_for`` swallows it if the awaited work ends at the same moment (cpython issue
+    86296), and redis-py uses it for writes. A loop that waits for such a library calls this once per turn.
 
     Raises:
-        asyncio.CancelledError: It was.
+        asyncio.CancelledError: This task was cancelled.
     """
     task = asyncio.current_task()
     if task is not None and task.cancelling():

@@ -1,8 +1,9 @@
 """Logging, configured once: JSON lines on stdout for machines, colour on a terminal for people.
 
-An event is one fixed snake_case phrase, noun then past verb (``feed_connected``); every value is a field. No log call
-per message of the market: what repeats is counted. Errors carry ``exc_info``; what comes of it where ``why`` says it
-all, as the cause is the network, TLS or a file, is one field: ``cause``. Level debug has the traceback of these, too.
+An event is one fixed snake_case phrase, noun then past verb (``feed_connected``); every value is a field. Market
+messages are never logged one by one: repeated events are counted. Errors have ``exc_info``. If the cause is the
+network, TLS or a file, ``why`` says enough, and the traceback becomes one field, ``cause``. Level debug has these
+tracebacks, too.
 """
 
 import importlib
@@ -17,9 +18,9 @@ if TYPE_CHECKING:
 
 
 def _import_structlog() -> ModuleType:
-    """The library loads rich where it finds it, for tracebacks in colour: 4 MiB and 30 ms for each process of a fleet.
+    """Import structlog. It imports rich, if installed, for tracebacks in colour: 4 MiB and 30 ms per process.
 
-    So it is not found where nobody will see colours; whoever wants it later finds it.
+    So rich is hidden during the import if nobody will see colours; later imports find it.
     """
     if sys.stdout.isatty() or "rich" in sys.modules:
         return importlib.import_module("structlog")
@@ -43,7 +44,7 @@ _traceback_for_people = (
 
 
 def _traceback(exc_info: Any) -> Any:
-    """The frames of an exception. They are named by absolute paths, which cannot be had in a folder that is gone."""
+    """The frames of an exception. Their absolute paths are not available if the current folder is gone."""
     try:
         return _frames(exc_info)
     except OSError:
@@ -51,7 +52,7 @@ def _traceback(exc_info: Any) -> Any:
 
 
 def _shorten(_logger: object, _method: str, fields: "structlog.typing.EventDict") -> "structlog.typing.EventDict":
-    """A traceback of several screens hides the line that says why."""
+    """Shortens a traceback: one of several screens hides the line with the reason."""
     error = fields.get("exc_info")
     error = sys.exc_info()[1] if error is True else error
     if "why" in fields and isinstance(error, BaseException):
@@ -68,7 +69,7 @@ Logger = structlog.typing.FilteringBoundLogger
 
 
 class _Sink:
-    """A stream for lines that may be lost: a full disk, or nobody at the other end, must not end the process."""
+    """A stream that may lose lines: a full disk, or a closed pipe, must not end the process."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -87,7 +88,7 @@ class _Sink:
 
 
 def configure_logging(level: str = "info", **bound: Any) -> None:
-    """Set up logging for this process; ``bound`` fields stand on every line. An unknown level means info."""
+    """Set up logging for this process; ``bound`` fields are on every line. An unknown level means info."""
     terminal = sys.stdout.isatty()
     renderer: list[Any] = (
         [structlog.dev.ConsoleRenderer(exception_formatter=_traceback_for_people)]
@@ -117,7 +118,7 @@ def get_logger() -> Logger:
 
 
 class Failures:
-    """Warns of what fails again and again: each time why, and with the traceback where the reason has changed."""
+    """Warns of repeated failures: each time with the reason, and with the traceback if the reason has changed."""
 
     def __init__(self) -> None:
         self._reasons: dict[str, str] = {}

@@ -1,4 +1,4 @@
-"""Which machine this is, where its name does not tell: copies of an image, and containers, share names."""
+"""An id for this machine, because names are not unique: copies of an image, and containers, share names."""
 
 import hmac
 import os
@@ -13,10 +13,10 @@ _PROCESSES = "/proc/self/ns/pid"
 
 
 def machine_id() -> str:
-    """A digest that all processes which see each other on a machine share until it boots, and no others.
+    """A digest shared only by processes that see each other on one machine; it changes when the machine boots.
 
-    The id of a machine must not be shown as it is, only hashed with a key of the program (``man machine-id``).
-    Empty where the system tells nothing: then the name has to do.
+    The machine id itself must not be shown, only hashed with a key of the program (``man machine-id``). Empty if the
+    system gives no id: then only the name is used.
     """
     told = list[str]()
     for path in _FILES:

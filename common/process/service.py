@@ -1,4 +1,4 @@
-"""What a service that reads the streams needs around it: where the fleet's Redis is, and an end in order.
+"""Runs a service that reads the streams: finds the fleet's Redis, and stops in order.
 
 def main() -> int:
     return run_service("archiver", lambda redis: archive(Subscriber("okx:*", "trade", redis=redis)))
@@ -22,20 +22,20 @@ LOG = logging.getLogger("tickfleet.service")
 
 
 def fleet_in_force(fleet_path: Path, environment: Environment) -> Fleet:
-    """The fleet as the manager has taken it; the file as it is where no manager has.
+    """The fleet that the manager has accepted; the fleet file itself if no manager has accepted one.
 
     Raises:
-        InvalidConfigurationError: No manager has, and the file cannot be used.
+        InvalidConfigurationError: No manager has accepted a fleet, and the file cannot be used.
     """
     return read_taken(fleet_path, environment) or load_fleet(fleet_path, environment)
 
 
 def fleet_redis(environment: Environment) -> RedisConfig:
-    """The fleet's Redis, found as the commands find it: ``TICKFLEET_REDIS_URL``, else what the fleet file names.
+    """The address of the fleet's Redis, as for the commands: ``TICKFLEET_REDIS_URL``, else the fleet file's address.
 
     Raises:
-        InvalidConfigurationError: Neither says where it is. Nothing is guessed: what listens on this machine may be
-            another program's.
+        InvalidConfigurationError: Neither gives an address. Nothing is guessed: a Redis on this machine may belong to
+            another program.
     """
     try:
         return fleet_in_force(environment.fleet_path, environment).redis
@@ -47,7 +47,7 @@ def fleet_redis(environment: Environment) -> RedisConfig:
 
 
 def run_service(name: str, work: Callable[[RedisConfig], Coroutine[Any, Any, None]]) -> int:
-    """Run ``work`` with the fleet's Redis until SIGTERM or Ctrl-C; the exit code.
+    """Run ``work`` with the fleet's Redis until SIGTERM or Ctrl-C; returns the exit code.
 
     An error of ours is reported in one line, with its exit code. Logs go to stderr.
     """

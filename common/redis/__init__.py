@@ -1,4 +1,4 @@
-"""Redis as its operator sees it: the client for commands, all servers, rights, the append-only file.
+"""Administration of Redis: the client for commands, all servers, rights, the append-only file.
 
-In come questions of manager and commands, out come answers and findings. Nothing of the way of the data may come in.
+Inputs are questions of the manager and the commands; outputs are answers and findings. No code of the data path here.
 """

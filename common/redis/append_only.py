@@ -1,14 +1,15 @@
-"""The append-only file of an embedded Redis or Valkey: is its end whole, and how a damaged end is cut off.
+"""The append-only file of an embedded Redis or Valkey: checks its end, and cuts off a damaged end.
 
-A power cut may leave zeros, rubbish or half a command behind what was written last; the server then does not load the
-file at all. What is before is whole, so the file is cut behind its last whole command, and what is cut off is kept
-beside it: a copy of all of it finds no room on the disk whose filling up was the damage. Damage with whole commands
-behind it is something else: nothing is cut there unless a person says so.
+A power cut may leave zeros, garbage or half a command behind the last write; then the server does not load the file at
+all. The part before is intact, so the file is cut behind its last complete command. The cut-off part is kept beside it;
+a copy of the whole file may not fit, if a full disk caused the damage. If there are complete commands behind the
+damage, nothing is cut unless a person orders it.
 
 Since Redis 7.0 the file is a folder: a base, then files with what came later, in the order that a manifest gives
-(https://redis.io/docs/latest/operate/oss_and_stack/management/persistence/). Before, it is one file. Commands stand in
-it as clients send them, with lines between that begin with ``#``. ``redis-check-aof`` is of no use for this: the wheel
-with the embedded server has none, and that of Valkey 9 takes a sound base for a broken one, which ``--fix`` empties.
+(https://redis.io/docs/latest/operate/oss_and_stack/management/persistence/). In older versions it is one file. It has
+commands as clients send them, and lines that begin with ``#`` between them. ``redis-check-aof`` cannot be used here:
+the wheel with the embedded server does not have it, and the one of Valkey 9 reports an intact base as broken, and
+``--fix`` empties it.
 """
 
 import mmap
@@ -42,17 +43,17 @@ Knows = Callable[[bytes, bytes], bool]
 
 
 class DamagedError(FleetError):
-    """The append-only file is damaged where nothing can be cut off without losing what is whole."""
+    """The append-only file is damaged, and nothing can be cut off without losing intact commands."""
 
 
 class Cut(Struct, frozen=True, kw_only=True):
-    """What was cut off the end of a file.
+    """The part that was cut off the end of a file.
 
     Attributes:
         at_ns: When.
         file: Its name.
-        copy: Where what was cut off is kept; behind the file it makes it what it was.
-        kept_bytes, lost_bytes: What is left of the file, and what is not.
+        copy: The file with the cut-off part; appended to the file, it restores the old content.
+        kept_bytes, lost_bytes: The sizes of the remaining and of the cut-off part.
     """
 
     at_ns: int
@@ -69,13 +70,13 @@ class Cut(Struct, frozen=True, kw_only=True):
 
 
 class Scan(Struct, frozen=True):
-    """How far a sequence of commands is whole.
+    """How far a sequence of commands is intact.
 
     Attributes:
-        end: Behind the last whole command that is in no open transaction.
-        bad: Where the next command, or line, is not whole; the length where all are.
-        goes_on: Whether a whole command is somewhere behind that.
-        unknown: Of a command that is whole and that the server does not have, which is at ``bad``: its word.
+        end: The offset behind the last complete command outside an open transaction.
+        bad: The offset of the first incomplete command or line; the length if all are complete.
+        goes_on: Whether there is a complete command somewhere behind that offset.
+        unknown: The name of the command at ``bad``, if it is complete but the server does not know it.
     """
 
     end: int
@@ -88,7 +89,7 @@ class Scan(Struct, frozen=True):
 
 
 def scan(data: _Bytes, start: int = 0, knows: Knows | None = None) -> Scan:
-    """Read commands from ``start`` on as far as they are whole. A transaction counts once its EXEC is there."""
+    """Read commands from ``start`` on as far as they are complete. A transaction counts once its EXEC is there."""
     end = bad = start
     opened = False
     while bad < len(data) and (found := _item(data, bad)):
@@ -104,13 +105,13 @@ def scan(data: _Bytes, start: int = 0, knows: Knows | None = None) -> Scan:
 
 
 def scan_end(tail: bytes) -> Scan | None:
-    """The same of the last bytes of a file, from the first whole command in them on; None: there is none."""
+    """The same for the last bytes of a file, from their first complete command on; None if there is none."""
     begins = (match.start() for match in _COMMAND.finditer(tail))
     return next((found for begin in begins if (found := scan(tail, begin)).bad > begin), None)
 
 
 def _item(data: _Bytes, at: int) -> tuple[int, tuple[bytes, bytes]] | None:
-    """The end of the command and its first two words, or of the line that begins with ``#``; None: it is not whole."""
+    """The end of a command and its first two words, or the end of a ``#`` line; None if it is incomplete."""
     line_end = data.find(b"\r\n", at, at + 1024)
     if line_end < 0:
         return None
@@ -148,7 +149,7 @@ def files_of(manifest: str) -> list[str]:
 
 
 def files(folder: Path) -> list[Path]:
-    """The files that the server in this folder will load, in order; none where it has none yet.
+    """The files that the server in this folder will load, in order; none if it has none yet.
 
     Raises:
         OSError: They cannot be read.
@@ -160,7 +161,7 @@ def files(folder: Path) -> list[Path]:
 
 
 def state(folder: Path) -> str:
-    """What the files are, by name, size and time: the same text as long as nobody has written to them."""
+    """A text from the files' names, sizes and times; it stays the same as long as nobody writes to them."""
     stats = [(path.name, path.stat()) for path in files(folder) if path.is_file()]
     return "".join(f"{name} {stat.st_size} {stat.st_mtime_ns}\n" for name, stat in stats)
 
@@ -168,18 +169,19 @@ def state(folder: Path) -> str:
 def mend(
     folder: Path, now_ns: int, *, dump_end: DumpEnd | None = None, knows: Knows | None = None, forced: bool = False
 ) -> list[Cut]:
-    """Cut off a damaged end, so that the server loads the rest; what was cut, none where nothing is wrong.
+    """Cut off a damaged end, so that the server loads the rest; what was cut, none if nothing is wrong.
 
     Args:
         folder: The server's.
         now_ns: The time.
-        dump_end: Where the dump at the beginning of a file ends; raises ``DamagedError`` where that is damaged. With
-            it all is looked at, which takes longer than loading it; without it the end of what was written last.
-        knows: With it, too, a command that the server does not have counts as damage, where all is looked at.
-        forced: Cut at the first damage wherever it is, and empty the files that follow it.
+        dump_end: Returns where the dump at the beginning of a file ends; raises ``DamagedError`` if the dump is
+            damaged. If given, everything is checked, which takes longer than loading it; else only the end of the last
+            written file is.
+        knows: If given, and everything is checked, a command that the server does not know counts as damage, too.
+        forced: Cut at the first damage, wherever it is, and empty the files behind it.
 
     Raises:
-        DamagedError: It is damaged elsewhere; nothing was changed.
+        DamagedError: The damage is not at the end; nothing was changed.
         OSError: It cannot be read, copied or written.
     """
     paths = files(folder)
@@ -200,7 +202,7 @@ def mend(
 
 
 def _look(path: Path, dump_end: DumpEnd | None, knows: Knows | None) -> Scan | None:
-    """How far a file is whole; None: nothing in it, or nothing to be seen at its end."""
+    """How far a file is intact; None: it is empty, or its end shows no complete command."""
     if not path.stat().st_size:
         return None
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
@@ -212,10 +214,10 @@ def _look(path: Path, dump_end: DumpEnd | None, knows: Knows | None) -> Scan | N
 
 
 def _cut(folder: Path, path: Path, end: int, now_ns: int) -> Cut:
-    """Put aside and write down first, then cut, then tell: a power cut in between loses nothing.
+    """First save the part and write a note, then cut, then report: a power cut in between loses nothing.
 
     Raises:
-        OSError: It is not possible, as on a full disk; nothing was changed, and nothing half is left.
+        OSError: The cut is not possible, e.g. on a full disk; nothing was changed, and no partial file is left.
     """
     kept = damaged(folder) / f"{path.name}.{now_ns}"
     note = kept.with_name(f"{kept.name}{_NOTE}.new")
@@ -252,22 +254,22 @@ _NOTE, _TOLD = ".cut", ".told"
 
 
 def refused(folder: Path) -> Path:
-    """Holds why the server is not started on these files, as long as it is not."""
+    """The file with the reason why the server is not started on these files; it exists as long as this is so."""
     return folder / "refused"
 
 
 def damaged(folder: Path) -> Path:
-    """Where it is kept what was cut off, each piece with a note."""
+    """The folder of cut-off parts, each with a note."""
     return folder / "damaged"
 
 
 def cuts(folder: Path) -> list[Cut]:
-    """All cuts whose copy is still kept, oldest first."""
+    """All cuts whose cut-off part is still kept, oldest first."""
     return [cut for path in [*_notes(folder, _NOTE), *_notes(folder, _TOLD)] for cut in _read(path)]
 
 
 def take_cuts(folder: Path) -> Iterator[Cut]:
-    """The cuts that this was not called for yet; each counts as told once the next one is asked for.
+    """Yields the cuts that were not reported yet; each counts as reported once the next one is requested.
 
     Raises:
         OSError: A note cannot be marked.

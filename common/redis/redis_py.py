@@ -70,7 +70,7 @@ _NO_MASTER = (redis.sentinel.MasterNotFoundError, redis.asyncio.sentinel.MasterN
 
 
 def _cause_of(error: BaseException) -> str:
-    """Why no connection could be had, or why it broke. Of its end redis-py makes an error with nothing behind it."""
+    """Why a connection failed or broke. For a closed connection, redis-py's error has no cause."""
     otherwise = next((words for kind, words in _ENDS.items() if isinstance(error, kind)), "it failed")
     return cause_of(root_of(error), otherwise)
 
@@ -83,7 +83,7 @@ _ENDS: Mapping[type[Exception], str] = {
 
 
 def refusal_of(error: object) -> str:
-    """The refusal of Redis behind an error, as Redis gave it; empty where it is none: redis-py takes the code off."""
+    """The refusal of Redis behind an error, as Redis gave it; empty if it is none: redis-py takes the code off."""
     text = str(error).rpartition(_IN_PIPELINE)[2].removeprefix("('").removesuffix("',)")  # in asyncio it is a tuple
     if isinstance(error, redis.ConnectionError) and any(part in text for part in _TURNED_AWAY):
         return f"ERR {text}"
@@ -92,12 +92,12 @@ def refusal_of(error: object) -> str:
 
 
 def why_refused(reply: object, command: str) -> str:
-    """As ``because``, of a reply of redis-py."""
+    """As ``because``, for a reply of redis-py."""
     return because(refusal_of(reply), command)
 
 
 def _command_of(error: Exception) -> str:
-    """What was refused, by a pipeline's error or as ``_noted`` has noted it; empty where neither tells."""
+    """What was refused, by a pipeline's error or as ``_noted`` has noted it; empty if neither tells."""
     if _IN_PIPELINE in str(error):
         return name_words(str(error).partition(_IN_PIPELINE)[0].partition("(")[2].removesuffix(")").split())
     return next(iter(getattr(error, "__notes__", ())), "")
@@ -105,7 +105,7 @@ def _command_of(error: Exception) -> str:
 
 @contextmanager
 def _noted(name: object, *args: object) -> Iterator[None]:
-    """Note on a refusal which command it is of; redis-py has names of two words: ``XINFO STREAM``."""
+    """Add the refused command to a refusal; redis-py has names of two words: ``XINFO STREAM``."""
     try:
         yield
     except redis.ResponseError as refusal:
@@ -137,10 +137,10 @@ _CODES: Sequence[tuple[type[Exception], str]] = (
 
 
 def check_serves(replies: Iterable[object]) -> None:
-    """See that Redis works, in replies of a pipeline that does not raise; a refusal of one key alone stays where it is.
+    """Check by a pipeline's replies (which do not raise) that Redis works; a refusal of a single key is ignored.
 
     Raises:
-        redis.RedisError: One says that the server as a whole does not; see ``translated_errors``.
+        redis.RedisError: A reply says that the whole server does not work; see ``translated_errors``.
     """
     for reply in replies:
         if isinstance(reply, _OF_THE_SERVER):
@@ -163,7 +163,7 @@ _AS_TEXT: dict[str, Any] = {"decode_responses": True, "encoding_errors": "replac
 
 
 class _AsyncServer(AsyncRedis):
-    """A client whose refusals tell what was refused."""
+    """A client whose refusals name the refused command."""
 
     async def execute_command(self, *args: Any, **options: Any) -> Any:
         with _noted(*args):
@@ -179,7 +179,7 @@ class _SyncServer(SyncRedis):
 
 
 class _AsyncNodes(redis.asyncio.cluster.RedisCluster):
-    """The one of a Cluster."""
+    """The client of a Cluster."""
 
     async def execute_command(self, *args: Any, **options: Any) -> Any:
         with _noted(*args):
@@ -187,7 +187,7 @@ class _AsyncNodes(redis.asyncio.cluster.RedisCluster):
 
 
 class _SyncNodes(redis.cluster.RedisCluster):
-    """The blocking one of a Cluster."""
+    """The blocking client of a Cluster."""
 
     def execute_command(self, *args: Any, **options: Any) -> Any:
         with _noted(*args):
@@ -195,10 +195,10 @@ class _SyncNodes(redis.cluster.RedisCluster):
 
 
 class _AsyncSentinel(AsyncRedis):
-    """A client of a Sentinel; redis-py keeps only the text of why one did not answer.
+    """A client of a Sentinel; redis-py keeps only the text of the reason why it did not answer.
 
     Attributes:
-        lost: Why it has not answered when it was last asked; None where it has.
+        lost: Why it has not answered when it was last asked; None if it has.
     """
 
     lost: Exception | None = None
@@ -229,7 +229,7 @@ def _kept(sentinel: _AsyncSentinel | _SyncSentinel) -> Iterator[None]:
 
 
 class _AsyncSentinels(redis.asyncio.sentinel.Sentinel):
-    """Those that know the master."""
+    """The Sentinels that know the master."""
 
     async def discover_master(self, service_name: str) -> tuple[str, int]:
         with _explained(self.sentinels):
@@ -237,7 +237,7 @@ class _AsyncSentinels(redis.asyncio.sentinel.Sentinel):
 
 
 class _SyncSentinels(redis.sentinel.Sentinel):
-    """The blocking ones."""
+    """The blocking Sentinels."""
 
     def discover_master(self, service_name: str) -> tuple[str, int]:
         with _explained(self.sentinels):
@@ -246,7 +246,7 @@ class _SyncSentinels(redis.sentinel.Sentinel):
 
 @contextmanager
 def _explained(sentinels: Iterable[Any]) -> Iterator[None]:
-    """Give the error that nobody told of a master its cause, where that is that none of them answered."""
+    """Add its cause to the error that no master was found, if the cause is that no Sentinel answered."""
     try:
         yield
     except _NO_MASTER as error:
@@ -255,7 +255,7 @@ def _explained(sentinels: Iterable[Any]) -> Iterator[None]:
 
 
 class _AsyncMaster(_AsyncServer):
-    """A client of the master that Sentinels name; it ends with its connections to them."""
+    """A client of the master that Sentinels name; closing it also closes its connections to them."""
 
     sentinels: Sequence[AsyncRedis] = ()
 
@@ -277,7 +277,7 @@ class _SyncMaster(_SyncServer):
 
 
 class _SyncCluster:
-    """A client of a Cluster that looks for its nodes at its first use; redis-py's own does so when it is made."""
+    """A client of a Cluster that finds its nodes at its first use; redis-py's own client does so on construction."""
 
     def __init__(self, make: Callable[[], redis.cluster.RedisCluster]) -> None:
         self._make = make
@@ -300,7 +300,7 @@ class _SyncCluster:
 
 
 def async_client(config: RedisConfig) -> AsyncRedis:
-    """A client for asyncio that answers or fails within seconds; text in and out is str."""
+    """An asyncio client that answers or fails within seconds; its texts are str."""
     address = read_address(config.url)
     if address.kind is AddressKind.SENTINEL:
         arguments = _sentinels(config, address, AsyncRetry), _options_of_master(config, address, AsyncRetry)
@@ -318,7 +318,7 @@ def async_client(config: RedisConfig) -> AsyncRedis:
 
 
 def sync_client(config: RedisConfig) -> SyncRedis:
-    """A blocking client for commands that run and end."""
+    """A blocking client for short-lived commands."""
     address = read_address(config.url)
     if address.kind is AddressKind.SENTINEL:
         arguments = _sentinels(config, address, Retry), _options_of_master(config, address, Retry)
@@ -336,7 +336,7 @@ def sync_client(config: RedisConfig) -> SyncRedis:
 
 
 def answer_of(client: SyncRedis, words: Sequence[str]) -> Any:
-    """The answer to any command; a refusal is one, too. Errors of the connection are redis-py's."""
+    """The answer to any command; a refusal is an answer, too. Raises redis-py's errors of the connection."""
     asks: Any = client  # redis-py types answers as awaitable too
     try:
         return asks.execute_command(*words)
@@ -345,7 +345,7 @@ def answer_of(client: SyncRedis, words: Sequence[str]) -> Any:
 
 
 async def read_info(client: AsyncRedis, section: str) -> dict[str, Any]:
-    """The answer to INFO; empty where it is refused. Of a Cluster see ``_of_all``."""
+    """The answer to INFO; empty if it is refused. Of a Cluster see ``_of_all``."""
     try:
         if isinstance(client, redis.asyncio.cluster.RedisCluster):
             return _of_all(await client.info(section, target_nodes=client.PRIMARIES))
@@ -355,7 +355,7 @@ async def read_info(client: AsyncRedis, section: str) -> dict[str, Any]:
 
 
 def read_facts(client: SyncRedis, *settings: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The answers to INFO and to CONFIG GET, of a Cluster those of one node; empty where they are refused."""
+    """The answers to INFO and to CONFIG GET, of a Cluster those of one node; empty if they are refused."""
     asks: Any = client  # redis-py types answers as awaitable too
     info: dict[str, Any] = {}
     config: dict[str, Any] = {}
@@ -397,7 +397,7 @@ def _name(info: Mapping[str, Any]) -> str:
 
 
 def maxmemory_of_nodes(client: SyncRedis) -> dict[str, int]:
-    """``maxmemory`` of each master of a Cluster by ``host:port``; those are missing that do not tell."""
+    """``maxmemory`` of each master of a Cluster by ``host:port``, without masters that do not tell it."""
     asks: Any = client
     found = dict[str, int]()
     for node in asks.get_primaries():
@@ -407,24 +407,24 @@ def maxmemory_of_nodes(client: SyncRedis) -> dict[str, int]:
 
 
 def node_of(client: SyncRedis, key: str) -> str:
-    """``host:port`` of the node of a Cluster that a key is on."""
+    """``host:port`` of the Cluster node with a key."""
     asks: Any = client
     return str(asks.get_node_from_key(key).name)
 
 
 def queue_write(pipe: Any) -> None:
-    """Put a write into a pipeline that is refused where writes are, and that changes nothing; see ``code_of_write``."""
+    """Put a write into a pipeline that changes nothing, and is refused if writes are; see ``code_of_write``."""
     pipe.set(keys.FLEET_PROBE, 1, xx=True)
 
 
 def code_of_write(reply: object) -> str:
-    """The code with which ``queue_write`` was refused; empty where it was not."""
+    """The code with which ``queue_write`` was refused; empty if it was not."""
     refusal = refusal_of(reply)
     return code_of(refusal) if refusal else ""
 
 
 async def count_refusals(client: AsyncRedis) -> dict[str, int] | None:
-    """How often Redis has refused a command, by code, all nodes of a Cluster together; None where it does not tell.
+    """How often Redis has refused a command, by code, all nodes of a Cluster together; None if it does not tell.
 
     It counts them from its start on, or from ``CONFIG RESETSTAT``.
     """
@@ -445,12 +445,12 @@ async def count_refusals(client: AsyncRedis) -> dict[str, int] | None:
 
 
 def _is_many(answer: Mapping[str, Any]) -> bool:
-    """Whether an answer to INFO is of several nodes, by node; of one redis-py gives the facts alone."""
+    """Whether an answer to INFO is from several nodes, by node; for one node, redis-py returns only its facts."""
     return bool(answer) and not any(name.startswith("errorstat_") for name in answer)
 
 
 def _of_all(nodes: Mapping[str, Any]) -> dict[str, Any]:
-    """The facts of one node of a Cluster, with the memory of all together."""
+    """The facts of one Cluster node, with the total memory of all nodes."""
     if not all(isinstance(each, Mapping) for each in nodes.values()):  # of one node redis-py gives the facts alone
         return dict(nodes)
     facts = dict(next(iter(nodes.values())))
@@ -461,12 +461,12 @@ def _of_all(nodes: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class KeyRefusedError(FleetError):
-    """Redis works, but does not let us use this one key: it holds something else, or takes nothing."""
+    """Redis works, but does not let us use this one key: it holds something else, or refuses writes."""
 
 
 @contextmanager
 def refused_keys(key: str, command: str) -> Iterator[None]:
-    """Turn a refusal of one key by a Redis that works into ours; what says that it does not work stays as it is.
+    """Turn a refusal of one key into our error; errors that say that Redis does not work stay as they are.
 
     Args:
         key: The key that is used.
@@ -480,12 +480,12 @@ def refused_keys(key: str, command: str) -> Iterator[None]:
 
 
 async def claim(client: AsyncRedis, key: str, token: str, ttl_ms: int) -> str | None:
-    """Take a key that expires, or renew it; whose token it holds now. None where others were at it at the same time.
+    """Take a key that expires, or renew it; whose token it holds now. None if others were at it at the same time.
 
     The key is watched, so there is no moment in which two believe that it is theirs.
 
     Raises:
-        KeyRefusedError: See there. Errors of the connection are redis-py's, see ``translated_errors``.
+        KeyRefusedError: See the class. Errors of the connection are redis-py's, see ``translated_errors``.
     """
     async with client.pipeline(transaction=True) as pipe:
         try:
@@ -503,7 +503,7 @@ async def claim(client: AsyncRedis, key: str, token: str, ttl_ms: int) -> str | 
 
 
 async def disclaim(client: AsyncRedis, key: str, token: str) -> None:
-    """Give up a key where it is still ours. Errors as in ``claim``."""
+    """Give up a key if it is still ours. Errors as in ``claim``."""
     async with client.pipeline(transaction=True) as pipe:
         with suppress(redis.WatchError), refused_keys(key, "set"):
             await pipe.watch(key)
@@ -524,7 +524,7 @@ def _options(config: RedisConfig) -> dict[str, Any]:
 
 
 def _options_of_hosts(config: RedisConfig, address: Address) -> dict[str, Any]:
-    """Of connections to what an address names."""
+    """The options of connections to the hosts of an address."""
     options = _options(config)
     if address.user:
         options["username"] = address.user
@@ -541,7 +541,7 @@ _Retry = type[Retry | AsyncRetry]
 
 
 def _sentinels(config: RedisConfig, address: Address, retry: _Retry) -> tuple[Sequence[Host], dict[str, Any]]:
-    """Where they are, and the options of connections to them."""
+    """The Sentinels' addresses, and the options of connections to them."""
     options = _options_of_hosts(config, address)
     if not address.login_at_sentinels:
         for name in ("username", "password"):
@@ -550,7 +550,7 @@ def _sentinels(config: RedisConfig, address: Address, retry: _Retry) -> tuple[Se
 
 
 def _options_of_server(config: RedisConfig, address: Address, retry: _Retry) -> dict[str, Any]:
-    """Of the one server that an address names."""
+    """The connection options for an address of a single server."""
     place = (
         {"unix_socket_path": address.path} if address.path else dict(zip(("host", "port"), *address.hosts, strict=True))
     )

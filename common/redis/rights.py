@@ -1,8 +1,8 @@
-"""What each part of a fleet does in Redis, hence the least rights that its login needs; and whether it has them.
+"""The commands of each part of a fleet, so the least rights that its login needs; checks whether it has them.
 
-Whether a command is allowed is asked without carrying it out: queued in a transaction that cannot be executed, as its
-first command is none. Redis refuses what the user may not do when it is queued, before it looks whether it has the key
-or is a replica (https://valkey.io/topics/transactions/, https://valkey.io/topics/acl/). Users are no data: each node of
+The check executes nothing. It queues the command in a transaction that cannot be executed, because its first command
+does not exist. Redis refuses a forbidden command when it is queued, before it checks whether it has the key or is a
+replica (https://valkey.io/topics/transactions/, https://valkey.io/topics/acl/). Users are not replicated: each node of
 a Cluster and each server behind Sentinels has its own, so each is asked.
 """
 
@@ -30,7 +30,7 @@ _NEVER_QUEUED: tuple[Command, ...] = (("MULTI",), ("EXEC",), ("DISCARD",), ("WAT
 
 
 class Login(Enum):
-    """Whose login it is."""
+    """The part of the fleet that a login is for."""
 
     FLEET = "fleet"  # one for all
     COLLECTORS = "collectors"
@@ -59,13 +59,13 @@ def needs(
     host: str,
     kind: AddressKind = AddressKind.SERVER,
 ) -> list[Command]:
-    """The commands that a login has to be allowed, with the keys of these collectors on this host.
+    """The commands that a login needs, with the keys of these collectors on this host.
 
     Args:
         login: Whose.
-        collectors: Have streams.
-        host: They share the limits of their exchange by it.
-        kind: A Cluster needs more than one server.
+        collectors: The collectors with streams.
+        host: The host name by which they share their exchange's limits.
+        kind: The kind of address; a Cluster needs more commands than one server.
     """
     collectors = list(collectors)
     finds = _FINDS_NODES if kind is AddressKind.CLUSTER else ()
@@ -86,7 +86,7 @@ def needs(
 
 
 def rule(login: Login, collectors: Iterable[ExchangeCollectorConfig], kind: AddressKind = AddressKind.SERVER) -> str:
-    """What ``ACL SETUSER name on >password`` gives such a login: its keys, and its commands by name."""
+    """The rules for ``ACL SETUSER name on >password``: the login's keys, and its commands by name."""
     names = {_rule_name(command) for command in (*_NEVER_QUEUED, *needs(login, collectors, "host", kind))}
     return " ".join(("resetkeys", "resetchannels", "-@all", *PATTERNS[login], *(f"+{name}" for name in sorted(names))))
 
@@ -97,16 +97,17 @@ def _rule_name(command: Command) -> str:
 
 
 async def missing(config: RedisConfig, commands: Sequence[Command], hosts: Sequence[Host] = ()) -> list[str]:
-    """Of these commands those that this login is not allowed, or that Redis does not know: ``xinfo stream KEY``.
+    """The commands that this login may not use, or that Redis does not know: ``xinfo stream KEY``.
 
     Args:
         config: The address and the login.
         commands: What to try.
-        hosts: All servers to ask, of a Cluster or behind Sentinels; none: the one that the address leads to. What only
-            some of them refuse names them: ``xinfo stream KEY at 10.0.0.7:6379``.
+        hosts: All servers to ask, of a Cluster or behind Sentinels; none: only the server of the address. If only some
+            refuse a command, they are named: ``xinfo stream KEY at 10.0.0.7:6379``.
 
     Raises:
-        RedisUnreachableError: One does not answer, or has no transactions for this login: it was not looked at.
+        RedisUnreachableError: A server does not answer, or refuses transactions to this login: nothing was checked
+            there.
     """
     if not hosts:
         route = Route(config, text=True)
@@ -126,7 +127,7 @@ async def missing(config: RedisConfig, commands: Sequence[Command], hosts: Seque
 
 
 async def _refused(line: RedisConnection, name: str, commands: Sequence[Command]) -> list[str]:
-    """As ``missing``, of the server at the other end; ``name`` is for messages."""
+    """As ``missing``, for the connected server; ``name`` is for messages."""
     (begun,) = await line.ask(pack_command(("MULTI",)), 1)
     if isinstance(begun, Refusal):
         raise RedisUnreachableError(f"Redis at {name} gives no right to transactions ({begun.code})")
@@ -136,7 +137,7 @@ async def _refused(line: RedisConnection, name: str, commands: Sequence[Command]
 
 
 def _is_missing(reply: Reply) -> bool:
-    """EXEC is answered by EXECABORT in any case, which says why."""
+    """Whether a reply means a missing right; EXEC always answers EXECABORT, with the reason."""
     return isinstance(reply, Refusal) and any(part in str(reply) for part in (NO_RIGHT, "unknown command"))
 
 

@@ -1,6 +1,6 @@
-"""All servers behind an address of Sentinels or of a Cluster, each asked by itself: what it is, and whom it follows.
+"""All servers behind an address of Sentinels or a Cluster: asks each for its role, and whom it follows.
 
-The fleet needs one of them at a time; the others are those that it needs next
+The fleet needs one of them at a time; the others are the ones that it may need next
 (https://redis.io/docs/latest/operate/oss_and_stack/management/sentinel/,
 https://redis.io/docs/latest/commands/cluster-nodes/).
 """
@@ -27,11 +27,11 @@ _Said = TypeVar("_Said")
 
 
 class ServerRow(Struct, frozen=True, kw_only=True):
-    """One node in the eyes of another.
+    """One node as another node sees it.
 
     Attributes:
-        node_id: By this the nodes know each other.
-        host: Where; None where that is not known.
+        node_id: The id by which the nodes know each other.
+        host: Where; None if that is not known.
         flags: ``master``, ``slave``, ``fail`` and others.
         slots: The first and the last of each range.
     """
@@ -47,10 +47,10 @@ class SentinelSays(Struct, frozen=True, kw_only=True):
 
     Attributes:
         host: Where it is.
-        trouble: Why it could not be asked; then nothing else is known of it.
-        info: Its answer to INFO; empty where it is refused.
-        master: Where it says that the master is; None where it names none.
-        no_failover: Why the Sentinels could not agree on another master now; empty where they could.
+        trouble: Why it could not be asked; then nothing else is known about it.
+        info: Its answer to INFO; empty if it is refused.
+        master: Where it says that the master is; None if it names none.
+        no_failover: Why the Sentinels could not agree on another master now; empty if they could.
         replicas: The other servers that it knows.
         others: The other Sentinels that it knows, by the id of their run.
     """
@@ -69,8 +69,8 @@ class ServerSays(Struct, frozen=True, kw_only=True):
 
     Attributes:
         host, trouble, info: As above.
-        refusal: Of a master: the refusal of a write that changes nothing; empty where it was not refused.
-        rows: Of a Cluster: all nodes in its eyes, itself with the flag ``myself``; none where it does not tell.
+        refusal: Of a master: the refusal of a write that changes nothing; empty if it was not refused.
+        rows: Of a Cluster: all nodes in its eyes, itself with the flag ``myself``; none if it does not tell.
     """
 
     host: Host
@@ -81,19 +81,19 @@ class ServerSays(Struct, frozen=True, kw_only=True):
 
     @property
     def row(self) -> ServerRow | None:
-        """Itself, as a node of a Cluster."""
+        """Its own row, as a node of a Cluster."""
         return next((row for row in self.rows if "myself" in row.flags), None)
 
 
 class Servers(Struct, frozen=True, kw_only=True):
-    """All that were found; see the module."""
+    """All servers that were found; see the module."""
 
     sentinels: tuple[SentinelSays, ...] = ()
     servers: tuple[ServerSays, ...] = ()
 
 
 def shown(host: Host) -> str:
-    """For messages."""
+    """The address for messages."""
     return f"[{host[0]}]:{host[1]}" if ":" in host[0] else f"{host[0]}:{host[1]}"
 
 
@@ -101,7 +101,7 @@ def shown(host: Host) -> str:
 
 
 def read_rows(text: str, asked: Host) -> tuple[ServerRow, ...]:
-    """The answer to ``CLUSTER NODES``; a node that does not know its own address is where it was asked."""
+    """The answer to ``CLUSTER NODES``; for a node that does not know its own address, the asked address is used."""
     return tuple(_row(line.split(), asked) for line in text.splitlines() if len(line.split()) >= _ROW_FIELDS)
 
 
@@ -148,7 +148,7 @@ def _host(fields: Mapping[str, str]) -> Host | None:
 
 
 def _pairs(reply: Reply) -> list[dict[str, str]]:
-    """A list of flat lists of names and values, as Sentinels answer."""
+    """Dicts from a list of flat lists of names and values, the form of Sentinels' answers."""
     rows = [row for row in reply if isinstance(row, list)] if isinstance(reply, list) else []
     return [dict(zip(map(str, row[::2]), map(str, row[1::2]), strict=False)) for row in rows]
 
@@ -157,7 +157,7 @@ def _pairs(reply: Reply) -> list[dict[str, str]]:
 
 
 async def look(config: RedisConfig) -> Servers:
-    """Ask all of them, each for a few seconds at most; of one server alone there is nothing to be found."""
+    """Ask all servers, each for a few seconds at most; for a single server nothing is asked."""
     address = read_address(config.url)
     if address.kind is AddressKind.SENTINEL:
         return await _behind_sentinels(config, address.hosts)
@@ -244,7 +244,7 @@ async def _ask_server(config: RedisConfig, host: Host, *, cluster: bool = False)
 async def connected(
     config: RedisConfig, host: Host, ask: Callable[[RedisConnection], Awaitable[_Said]], *, login: bool = True
 ) -> _Said:
-    """What one of them says, over a connection of its own, with the login of the address or none.
+    """The answers of one server, over a separate connection, with the login of the address or none.
 
     Raises:
         RedisUnreachableError: It does not answer, or does not let us in.
@@ -266,5 +266,5 @@ async def _replies(line: RedisConnection, *commands: tuple[Scalar, ...]) -> list
 
 
 def _short(error: RedisUnreachableError, host: Host) -> str:
-    """Without the address, which is in front of it already."""
+    """The text without the address, which is already in front of it."""
     return str(error).removeprefix(f"Redis at {shown(host)} ")
