@@ -202,7 +202,7 @@ def mend(
 
 
 def _look(path: Path, dump_end: DumpEnd | None, knows: Knows | None) -> Scan | None:
-    """How far a file is intact; None: it is empty, or its end shows no complete command."""
+    """How far a file is intact; None: it is empty, or is a dump that was not to be checked."""
     if not path.stat().st_size:
         return None
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
