@@ -10,7 +10,7 @@ check again now and then. A long ban is probed: after ``PROBE_FIRST_S``, then wi
 If its answer is not a ban, the ban ends. ``manager-cli unban`` ends it, too. If Redis does not know of a ban (it was
 away, or has lost it), the process that met the ban reports it again.
 
-The host's name stands for its IP address. Machines with their own addresses do not limit each other. If several
+The host's name is used for its IP address. Machines with their own addresses do not limit each other. If several
 machines share an address (or containers, each with its own name), configure each to use its part of the limits.
 
 Processes with different rates, e.g. during the rollout of a changed fleet file, use the same time line: each permit

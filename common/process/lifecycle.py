@@ -1,4 +1,4 @@
-"""Runs a process until it is told to stop: one main task, two signals, no orphan tasks."""
+"""Runs a process until it is ordered to stop: one main task, two signals, no orphan tasks."""
 
 import asyncio
 import signal
