@@ -282,7 +282,7 @@ def _settle(site: Site) -> None:
 
 
 def _stop_collector(site: Site) -> int:
-    """Its exit code. One that is just ending by itself, for what others wrote, goes on as another run first."""
+    """Its exit code. One that is just ending by itself, for what others wrote, continues as another run first."""
     code = site.collector.process.stop()
     if code and OTHERS_WRITE in site.collector.process.text():
         site.collector.watch()
