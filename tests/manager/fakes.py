@@ -21,7 +21,7 @@ ALL_TYPES = (DataType.TRADE, DataType.ORDERBOOK, DataType.TICKER, DataType.CANDL
 
 
 class ManualClock:
-    """Stands still until moved; both clocks move together unless told otherwise."""
+    """A clock that a test moves; wall and monotonic time move together unless a test sets one."""
 
     def __init__(self) -> None:
         self.wall_ns, self.passed_s = NOW_NS, 1000.0

@@ -7,7 +7,7 @@ from tests.manager.fakes import FakeSupervisor, ManualClock
 
 
 class FilingSupervisor(FakeSupervisor):
-    """See the module. A program whose section has changed shows as changed until it is taken up anew."""
+    """A supervisord that reads program files. A program whose section has changed shows so until it is added anew."""
 
     def __init__(self, clock: ManualClock, folder: Path) -> None:
         super().__init__(clock)

@@ -106,7 +106,7 @@ class _Worker(Struct):
 
 
 class World:
-    """See the module. ``fleet`` are symbols at one exchange."""
+    """A fleet that is simulated second by second. ``fleet`` are symbols at one exchange."""
 
     def __init__(self, size: int, settings: ManagerSettings = BRISK) -> None:
         self.clock = ManualClock()

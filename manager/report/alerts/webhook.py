@@ -27,7 +27,7 @@ class Webhook:
 
     Args:
         name: Of the machine and the fleet, for the messages.
-        count: Is told how many alerts were sent, and how many given up.
+        count: Gets how many alerts were sent, and how many given up.
         first_pause_s: Before the second attempt; each further pause is twice as long.
     """
 

@@ -27,7 +27,7 @@ from tickfleet.contract.health import WorkerState
 
 
 class ManagedStage(CliStage):
-    """See the module. The manager has a round each second; collectors run as the files say that it has written.
+    """manager-cli beside a manager that has a round each second; collectors run as the files say that it has written.
 
     Attributes:
         manager: None while it is down.

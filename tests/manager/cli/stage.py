@@ -38,7 +38,7 @@ BTC, ETH, SOL = (CollectorId("okx", symbol) for symbol in ("BTC-USDT", "ETH-USDT
 
 
 class CliStage:
-    """See the module. ``on_wait`` are called one by one as the command waits; after the last it gets Ctrl-C."""
+    """A fleet in memory. ``on_wait`` are called one by one as the command waits; after the last it gets Ctrl-C."""
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.clock = folder, ManualClock()

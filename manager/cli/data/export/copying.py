@@ -54,7 +54,7 @@ class Copier:
         name: The stream.
         span: The range.
         file: Gets the entries.
-        progress: Is told how much is done, 0 to 1.
+        progress: Gets the share that is done, 0 to 1.
         clock: The time, for the patience.
     """
 
