@@ -148,7 +148,7 @@ def test_the_managers_heartbeat_is_allowed_and_has_no_field_unknown() -> None:
     assert check("manager_heartbeat", {**fields, "parked": "[]"}) != []
 
 
-def test_a_wish_is_allowed() -> None:
+def test_an_override_is_allowed() -> None:
     override = desired.Override(who="alice", at=1, state=desired.OverrideState.ENABLED, config={"exchange": "okx"})
     assert check("fleet_desired", {str(BTC): desired.encode(override)}) == []
     (fault,) = check("fleet_desired", {str(BTC): '{"who":"alice","at":1}'})

@@ -102,7 +102,7 @@ def test_what_the_file_lists_by_now_has_the_files_settings(
     assert desired.overrides == ({} if left is None else {BTC.id: left})
 
 
-def test_a_wish_for_what_the_file_no_longer_lists_rests() -> None:
+def test_an_override_of_what_the_file_no_longer_lists_rests() -> None:
     desired = merged(GONE_USDT=override("disabled"), LEFT_USDT=override("removed"))
     assert (desired.fleet, desired.overrides, desired.spent, desired.troubles) == (FILE, {}, {}, ())
 
@@ -149,7 +149,7 @@ def test_a_disabled_collector_is_explained_and_no_other() -> None:
         (override("removed", who="a\nb", why="\x1b[31m"), "removed by a b at 2026-03-29 10:00 UTC: [31m"),
     ],
 )
-def test_a_wish_as_a_sentence(given: Override, told: str) -> None:
+def test_an_override_as_a_sentence(given: Override, told: str) -> None:
     assert given.sentence() == told
 
 

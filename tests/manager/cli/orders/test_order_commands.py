@@ -129,7 +129,7 @@ def test_one_that_does_not_come_up_is_given_up(managed: ManagedStage) -> None:
 
 
 @pytest.mark.parametrize("command", ["stop", "disable", "enable", "start"])
-def test_without_the_manager_the_wish_is_kept_and_carried_out_later(managed: ManagedStage, command: str) -> None:
+def test_without_the_manager_the_order_is_kept_and_carried_out_later(managed: ManagedStage, command: str) -> None:
     if command in ("enable", "start"):
         managed.run("stop", BTC)
     before, running = managed.pids(), command in ("enable", "start")
