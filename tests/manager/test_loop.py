@@ -730,7 +730,7 @@ async def test_each_round_is_on_the_board(stage: Stage) -> None:
         assert (shown.rounds, shown.redis_trouble) == (5, REDIS_AWAY)
 
 
-MUTE = {"mute": "trade", "mute_reconnects": 2}
+STALLED = {"mute": "trade", "mute_reconnects": 2}
 
 
 def called(stage: Stage) -> list[tuple[str, str]]:
@@ -740,7 +740,7 @@ def called(stage: Stage) -> list[tuple[str, str]]:
 
 async def test_a_stalled_collector_is_restarted_and_stood_down_when_that_fails(stage: Stage) -> None:
     async with running(stage):
-        stage.symptoms[BTC.id] = MUTE
+        stage.symptoms[BTC.id] = STALLED
         for _ in range(62):
             await stage.round()
         assert called(stage) == []
@@ -755,7 +755,7 @@ async def test_in_an_outage_a_new_manager_goes_on_with_the_probes(stage: Stage) 
     async with running(stage):
         for _ in range(round(ManagerSettings().settle_s)):
             await stage.round()
-        stage.symptoms = {BTC.id: MUTE, ETH.id: MUTE}
+        stage.symptoms = {BTC.id: STALLED, ETH.id: STALLED}
         for _ in range(5):
             await stage.round()
         assert (stage.manager()["exchange_outage"], called(stage)) == ("2", [])
@@ -790,7 +790,7 @@ async def test_while_redis_is_away_all_is_unknown_to_those_who_ask(stage: Stage)
 
 async def test_the_limits_of_a_changed_fleet_file_hold_at_once(stage: Stage) -> None:
     async with running(stage):
-        stage.symptoms[BTC.id] = MUTE
+        stage.symptoms[BTC.id] = STALLED
         stage.fleet = replace(stage.fleet, tuning=Tuning(silent_confirm_s=5.0, recoveries_max=1))
         stage.loop.reload_wanted.set()
         for _ in range(30):

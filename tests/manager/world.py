@@ -52,7 +52,7 @@ class Trouble(Enum):
 
     NONE = "none"
     QUIET = "quiet"  # nobody trades
-    MUTE = "mute"  # the exchange sends it nothing, whatever it does
+    STALLED = "stalled"  # the exchange sends it nothing, whatever it does
     STUCK = "stuck"  # its process gets nothing, another one would
     HANGS = "hangs"  # its loop hangs
     ALWAYS_HANGS = "always_hangs"  # and so does that of every other process

@@ -97,7 +97,7 @@ def test_who_was_called_silent_is_silent_until_it_is_well_again() -> None:
     ]
 
 
-def test_a_mute_feed_is_no_blip_although_it_connects_anew() -> None:
+def test_a_stalled_feed_is_no_blip_although_it_connects_anew() -> None:
     reconnecting = seen(Verdict.SILENT, WorkerState.CONNECTING, mute="trade")
     assert after_well(reconnecting, 2.9) == (Verdict.HEALTHY, "because")
     assert after_well(reconnecting, 3) == (Verdict.SILENT, "because")

@@ -30,7 +30,9 @@ _TOUCHES = {*_HEALS, ActionKind.PARK, ActionKind.STOP}
 _FINE = {Trouble.NONE, Trouble.QUIET}
 
 one = st.builds(Event, st.integers(0, SIZE - 1), st.sampled_from(Trouble), st.integers(0, 25))
-everyone = st.builds(Event, st.none(), st.sampled_from([Trouble.MUTE, Trouble.NONE, Trouble.QUIET]), st.integers(1, 25))
+everyone = st.builds(
+    Event, st.none(), st.sampled_from([Trouble.STALLED, Trouble.NONE, Trouble.QUIET]), st.integers(1, 25)
+)
 events = st.lists(one | everyone, max_size=6)
 
 
@@ -148,7 +150,7 @@ def test_in_an_outage_nobody_is_restarted_but_one_probe_at_a_time(
     before: list[Event], lasts_s: int, after: list[Event]
 ) -> None:
     world = World(SIZE)
-    world.live([*before, Event(None, Trouble.MUTE, lasts_s), Event(None, Trouble.NONE, 10), *after])
+    world.live([*before, Event(None, Trouble.STALLED, lasts_s), Event(None, Trouble.NONE, 10), *after])
     began_s, probes_s = None, list[int]()
     for entry in world.past.journal:
         match entry.what:
@@ -207,7 +209,7 @@ def test_a_stuck_collector_is_restarted_once_and_nobody_else() -> None:
 
 
 def test_three_failed_restarts_end_in_stand_down_until_ten_good_minutes() -> None:
-    world = lived(3, Event(1, Trouble.MUTE, 60))
+    world = lived(3, Event(1, Trouble.STALLED, 60))
     assert [kind for _, kind, _ in told(world, 10)] == ["restart", "restart", "restart", "stand_down"]
     judgement = world.judgements[world.fleet[1].id]
     assert judgement.verdict is Verdict.SILENT
@@ -217,7 +219,7 @@ def test_three_failed_restarts_end_in_stand_down_until_ten_good_minutes() -> Non
 
 
 def test_an_outage_from_its_beginning_to_its_end() -> None:
-    world = lived(3, Event(None, Trouble.MUTE, 30), Event(None, Trouble.NONE, 20))
+    world = lived(3, Event(None, Trouble.STALLED, 30), Event(None, Trouble.NONE, 20))
     assert told(world, 10) == [(16, "probe", "C0-USDT"), (22, "probe", "C1-USDT"), (34, "probe", "C2-USDT")]
     outages = [(at_s(entry), entry.what.value) for entry in world.past.journal if entry.what.value[:6] == "outage"]
     assert outages == [
@@ -229,7 +231,7 @@ def test_an_outage_from_its_beginning_to_its_end() -> None:
 
 
 def test_who_stays_silent_after_an_outage_is_restarted_in_the_end() -> None:
-    world = lived(4, Event(None, Trouble.MUTE, 5), Event(0, Trouble.NONE, 0))
+    world = lived(4, Event(None, Trouble.STALLED, 5), Event(0, Trouble.NONE, 0))
     world.live([Event(place, Trouble.STUCK, 0) for place in (1, 2, 3)])
     world.live([Event(0, Trouble.NONE, 12)])
     ended = next(at_s(entry) for entry in world.past.journal if entry.what is What.OUTAGE_ENDED)
@@ -267,7 +269,7 @@ def test_a_process_that_we_are_restarting_is_not_dead() -> None:
 
 def test_while_redis_settles_no_outage_begins() -> None:
     world = World(3)
-    world.live([Event(0, Trouble.NONE, 10), Event(None, Trouble.MUTE, 2)])
+    world.live([Event(0, Trouble.NONE, 10), Event(None, Trouble.STALLED, 2)])
     fleet, processes = world.fleet, world.supervisor.processes()
     silent = {each.id: pulse(heartbeat(each, mute="trade", pid=processes[each.id.program].pid)) for each in fleet}
     seen = Observation(at=Instant(NOW_NS, 5.0), desired=fleet, pulses=silent, processes=processes)
