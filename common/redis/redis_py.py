@@ -312,7 +312,7 @@ def async_client(config: RedisConfig) -> AsyncRedis:
         return master
     if address.kind is AddressKind.CLUSTER:
         nodes = [redis.asyncio.cluster.ClusterNode(*host) for host in address.hosts]
-        cluster = _AsyncNodes(startup_nodes=nodes, **_patient_options(config, address, AsyncRetry))
+        cluster = _AsyncNodes(startup_nodes=nodes, **_retrying_options(config, address, AsyncRetry))
         return cast("AsyncRedis", cluster)
     return _AsyncServer(**_options_of_server(config, address, AsyncRetry))
 
@@ -330,7 +330,7 @@ def sync_client(config: RedisConfig) -> SyncRedis:
         return master
     if address.kind is AddressKind.CLUSTER:
         nodes = [redis.cluster.ClusterNode(*host) for host in address.hosts]  # type: ignore[no-untyped-call]
-        options = {"startup_nodes": nodes, **_patient_options(config, address, Retry)}
+        options = {"startup_nodes": nodes, **_retrying_options(config, address, Retry)}
         return cast("SyncRedis", _SyncCluster(lambda: _SyncNodes(**options)))
     return _SyncServer(**_options_of_server(config, address, Retry))
 
@@ -559,10 +559,10 @@ def _options_of_server(config: RedisConfig, address: Address, retry: _Retry) -> 
 
 
 def _options_of_master(config: RedisConfig, address: Address, retry: _Retry) -> dict[str, Any]:
-    return {**_patient_options(config, address, retry), "db": address.database}
+    return {**_retrying_options(config, address, retry), "db": address.database}
 
 
-def _patient_options(config: RedisConfig, address: Address, retry: _Retry) -> dict[str, Any]:
+def _retrying_options(config: RedisConfig, address: Address, retry: _Retry) -> dict[str, Any]:
     return {**_options_of_hosts(config, address), **_AS_TEXT, "retry": retry(*_AGAIN)}
 
 

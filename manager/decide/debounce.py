@@ -20,7 +20,7 @@ from tickfleet.contract.identity import CollectorId
 _PASSING = frozenset({WorkerState.CONNECTING, WorkerState.SUBSCRIBING, WorkerState.CATCHING_UP, WorkerState.DEGRADED})
 
 
-class _Seen(Struct, frozen=True):
+class _LastWell(Struct, frozen=True):
     """A run of a collector: when it was last well, else when it was first seen (monotonic).
 
     Attributes:
@@ -37,7 +37,7 @@ class Debounce:
     """Remembers when each collector was last well, and keeps a short trouble out of the verdicts."""
 
     def __init__(self) -> None:
-        self._seen: dict[CollectorId, _Seen] = {}
+        self._seen: dict[CollectorId, _LastWell] = {}
 
     def steady(
         self,
@@ -73,10 +73,10 @@ class Debounce:
             return judgement
         seen = self._seen.get(judgement.id)
         if judgement.well:
-            seen = _Seen(heartbeat.run_id, now_s, judgement.verdict)
+            seen = _LastWell(heartbeat.run_id, now_s, judgement.verdict)
         elif seen is None or seen.run_id != heartbeat.run_id:
             was_well = process is not None and process.started_s == well_runs.get(str(judgement.id))
-            seen = _Seen(heartbeat.run_id, now_s, Verdict.HEALTHY if seen is None and was_well else None)
+            seen = _LastWell(heartbeat.run_id, now_s, Verdict.HEALTHY if seen is None and was_well else None)
         self._seen[judgement.id] = seen
         if judgement.verdict not in (Verdict.STARTING, Verdict.SILENT):
             return judgement
