@@ -85,7 +85,7 @@ class Loop:
         self._beat, self._rival = Beat(clock.now_ns(), wanted.path), Rival(wanted, clock)
         self._summary: dict[str, int] = {}  # of the last judgement
         self._instant = self._now()
-        self._asked = list[str]()  # requests to reload: ids of the journal
+        self._request_ids = list[str]()  # requests to reload: ids of the journal
         self.reload_wanted = asyncio.Event()
 
     async def run(self) -> None:
@@ -260,15 +260,15 @@ class Loop:
     def _take_requests(self) -> None:
         for request in self._memory.take_requests():
             if request.entry.details.get("command") == APPLY:
-                self._asked.append(request.entry_id)
+                self._request_ids.append(request.entry_id)
                 self.reload_wanted.set()
 
     async def _reload(self) -> None:
         """Do what was asked for: take up the fleet file, and say what came of it."""
-        asked, self._asked = self._asked, []
+        request_ids, self._request_ids = self._request_ids, []
         self._rival.forget()
-        if await self._take_file(answering(asked)):
-            self._reconciler.want_told(asked)
+        if await self._take_file(answering(request_ids)):
+            self._reconciler.want_told(request_ids)
 
     async def _take_file(self, answers: dict[str, str]) -> bool:
         """Take up the fleet file as it is now; whether that was possible: one that cannot be used changes nothing."""

@@ -72,8 +72,8 @@ class _Place(Struct, frozen=True):
     fleet_file: str = ""
 
 
-class _Around(Struct, frozen=True):
-    """The fleet's file has it in a table; a worker's file does not."""
+class _WithRedisTable(Struct, frozen=True):
+    """The fleet's file has it in a table, a worker's does not."""
 
     redis: _Place
 
@@ -83,7 +83,7 @@ def find_redis(program: str, environment: Environment) -> RedisConfig | None:
 
     None if neither has it.
     """
-    places = [_place(environment.applied / f"{program}.json", _Place), _place(_path(environment), _Around)]
+    places = [_place(environment.applied / f"{program}.json", _Place), _place(_path(environment), _WithRedisTable)]
     if environment.redis_url:
         places.append(_Place(environment.redis_url))
     for place in filter(None, places):
@@ -92,12 +92,12 @@ def find_redis(program: str, environment: Environment) -> RedisConfig | None:
     return None
 
 
-def _place(path: Path, shape: type[_Place] | type[_Around]) -> _Place | None:
+def _place(path: Path, shape: type[_Place] | type[_WithRedisTable]) -> _Place | None:
     try:
         found = msgspec.json.decode(path.read_bytes(), type=shape)
     except (OSError, msgspec.MsgspecError):
         return None
-    return found.redis if isinstance(found, _Around) else found
+    return found.redis if isinstance(found, _WithRedisTable) else found
 
 
 def _path(environment: Environment) -> Path:

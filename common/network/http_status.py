@@ -53,17 +53,17 @@ class Meaning(Struct, frozen=True):
     fatal: bool = False
 
 
-def meaning_of(who: str, status: int, retry_after_s: float | None, asked: str, location: str) -> Meaning | None:
-    """What a status means; None if it says nothing against the answer.
+def meaning_of(who: str, status: int, retry_after_s: float | None, url: str, location: str) -> Meaning | None:
+    """What a status means; None where it says nothing against the answer.
 
     Args:
-        who: The server that answered.
-        status: The status of the answer.
-        retry_after_s: The requested pause, if any.
-        asked: The address that was asked.
-        location: The target of a redirect, if any.
+        who: Who answered.
+        status: Of the answer.
+        retry_after_s: What it asks for, where it does.
+        url: The address that was asked.
+        location: Where it sends us, where it does.
     """
-    said = said_by(status, asked, location)
+    said = said_by(status, url, location)
     if status == NOT_SERVED_HERE:
         why = f"{who} {said} (HTTP {status}): use an address of the exchange that does, or another place"
         return Meaning(why, fatal=True)
@@ -74,18 +74,18 @@ def meaning_of(who: str, status: int, retry_after_s: float | None, asked: str, l
     return Meaning(f"{who} {said} (HTTP {status})") if said else None
 
 
-def said_by(status: int, asked: str, location: str) -> str:
-    """What a status says against the answer, a verb with what belongs to it; empty if it says nothing.
+def said_by(status: int, url: str, location: str) -> str:
+    """What a status says against the answer, a verb with what belongs to it; empty where it says nothing.
 
     The arguments are those of ``meaning_of``.
     """
-    return f"has moved to {place_of(asked, location) or 'nowhere'}" if status in MOVED else _SAID.get(status, "")
+    return f"has moved to {place_of(url, location) or 'nowhere'}" if status in MOVED else _SAID.get(status, "")
 
 
-def place_of(asked: str, location: str) -> str:
-    """Scheme and host of where an answer sends us; empty if it is none. Never a user, a path or a query."""
+def place_of(url: str, location: str) -> str:
+    """Scheme and host of where an answer sends us; empty where it is none. Never a user, a path or a query."""
     try:
-        parts = urlsplit(urljoin(asked, location))
+        parts = urlsplit(urljoin(url, location))
     except ValueError:
         return ""
     host = parts.netloc.rpartition("@")[2]

@@ -100,20 +100,20 @@ def shown(host: Host) -> str:
 # --- pure: what they say ----------------------------------------------------------------------------------------------
 
 
-def read_rows(text: str, asked: Host) -> tuple[ServerRow, ...]:
-    """The answer to ``CLUSTER NODES``; for a node that does not know its own address, the asked address is used."""
-    return tuple(_row(line.split(), asked) for line in text.splitlines() if len(line.split()) >= _ROW_FIELDS)
+def read_rows(text: str, asked_host: Host) -> tuple[ServerRow, ...]:
+    """The answer to ``CLUSTER NODES``; a node that does not know its own address is where it was asked."""
+    return tuple(_row(line.split(), asked_host) for line in text.splitlines() if len(line.split()) >= _ROW_FIELDS)
 
 
 _ROW_FIELDS = 8
 
 
-def _row(fields: Sequence[str], asked: Host) -> ServerRow:
+def _row(fields: Sequence[str], asked_host: Host) -> ServerRow:
     node_id, address, flags = fields[:3]
     host, _, port = address.partition("@")[0].rpartition(":")
     named = frozenset(flags.split(","))
     if "myself" in named:
-        host = host or asked[0]
+        host = host or asked_host[0]
     return ServerRow(
         node_id=node_id,
         host=(host, int(port)) if host and port.isdecimal() and "noaddr" not in named else None,

@@ -175,12 +175,14 @@ def main() -> int:
     parser.add_argument(
         "collectors", metavar="COLLECTOR", nargs="*", default=["*"], help="okx:BTC-USDT, 'okx:*' (default: all)"
     )
-    asked = parser.parse_args()
-    if not asked.every_s > 0:
+    arguments = parser.parse_args()
+    if not arguments.every_s > 0:
         parser.error("--every-s must be above 0")
 
     async def work(redis: RedisConfig) -> None:
-        await write_archive(asked.folder or read_environment().var / "archive", asked.every_s, asked.collectors, redis)
+        await write_archive(
+            arguments.folder or read_environment().var / "archive", arguments.every_s, arguments.collectors, redis
+        )
 
     return run_service("archiver", work)
 

@@ -223,8 +223,8 @@ def main() -> int:
     parser.add_argument(
         "collectors", metavar="COLLECTOR", nargs="*", default=["*"], help="okx:BTC-USDT, 'okx:*' (default: all)"
     )
-    asked = parser.parse_args()
-    return run_service("candle_builder", lambda redis: build(asked.collectors, redis))
+    arguments = parser.parse_args()
+    return run_service("candle_builder", lambda redis: build(arguments.collectors, redis))
 
 
 if __name__ == "__main__":

@@ -42,7 +42,7 @@ class Reconciler:
         self._environment, self._launch = environment, launch
         self._supervisor, self._clock, self._settings = supervisor, clock, settings
         self._due, self._told, self._working = True, False, False
-        self._asked = list[str]()
+        self._request_ids = list[str]()
         self._in_line = False  # supervisord has what is in our files, as far as we know
         self._tried_at_s = float("-inf")
         self.trouble = ""
@@ -52,15 +52,15 @@ class Reconciler:
         self._due = True
         self._tried_at_s = float("-inf")
 
-    def want_told(self, asked: Iterable[str] = ()) -> None:
+    def want_told(self, request_ids: Iterable[str] = ()) -> None:
         """As ``want``, and say so in any case.
 
         Args:
-            asked: The journal's ids of the requests that this answers.
+            request_ids: The journal's ids of the requests that this answers.
         """
         self.want()
         self._told = True
-        self._asked.extend(asked)
+        self._request_ids.extend(request_ids)
 
     def keep(self, fleet: Fleet, processes: Mapping[str, Process], executor: Executor, spawn: Spawn) -> bool:
         """Begin an attempt where one is due and none is under way; whether one began because files had gone."""
@@ -92,12 +92,12 @@ class Reconciler:
 
     async def _apply(self, fleet: Fleet, executor: Executor) -> None:
         # what comes while we work begins anew
-        told, asked, self._told, self._asked, self._due = self._told, self._asked, False, [], False
+        told, request_ids, self._told, self._request_ids, self._due = self._told, self._request_ids, False, [], False
         try:
             applied = await self._bring_in_line(fleet, executor)
         except (FleetError, OSError) as error:
             self._due, self._told, self._in_line = True, told or self._told, False
-            self._failed(error, executor, answering(asked))
+            self._failed(error, executor, answering(request_ids))
             return
         finally:
             self._working = False
@@ -108,7 +108,7 @@ class Reconciler:
                 "changed": " ".join(collector_name(program) for program in applied.changed),
                 "removed": " ".join(collector_name(program) for program in applied.removed),
             }
-            executor.note(self._entry(What.FLEET_APPLIED, "", {**details, **answering(asked)}))
+            executor.note(self._entry(What.FLEET_APPLIED, "", {**details, **answering(request_ids)}))
             get_logger().info("fleet_applied", **details)
 
     async def _bring_in_line(self, fleet: Fleet, executor: Executor) -> Applied:

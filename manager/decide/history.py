@@ -228,7 +228,7 @@ def is_ordered(track: CollectorPast, process: Process) -> bool:
     return process.started_s < track.ordered_ns // NS_PER_S >= process.stopped_s
 
 
-def _asked(track: CollectorPast, entry: JournalEntry, _settings: ManagerSettings) -> CollectorPast:
+def _ordered(track: CollectorPast, entry: JournalEntry, _settings: ManagerSettings) -> CollectorPast:
     """Who asks for it to run has dealt with what was wrong: nothing is held against it any more."""
     if entry.details.get("command") not in _ANEW:
         return track
@@ -257,5 +257,5 @@ _FOLDS = {
     What.PARKED: _parked,
     What.STOOD_DOWN: _stood_down,
     What.RESTARTED: _operated,
-    What.ASKED: _asked,
+    What.ORDERED: _ordered,
 }

@@ -57,7 +57,7 @@ class What(Enum):
     RUN_SEEN = "run_seen"  # pid, started_s: a process that was not there the last time
     ACTION = "action"  # action, pid, outcome
     PARKED = "parked"  # until (ns), parks: restarted too often
-    ASKED = "asked"  # by an operator: command (start, stop, enable, disable, add, remove, apply)
+    ORDERED = "asked"  # by an operator: command (start, stop, enable, disable, add, remove, apply)
     RESTARTED = "restarted"  # by an operator; outcome
     STOOD_DOWN = "stood_down"  # restarts for silence or hanging did not hold: left alone, needs a person
     EXCHANGE_BANNED = "exchange_banned"  # exchange, until (ns): it has turned a machine away; needs a person if long
@@ -68,17 +68,17 @@ class What(Enum):
     OUTAGE_ENDED = "outage_ended"  # exchange
 
 
-BY_OPERATORS = frozenset({What.ASKED, What.RESTARTED})
+BY_OPERATORS = frozenset({What.ORDERED, What.RESTARTED})
 """What commands write that a manager listens for; but for ``UNBANNED``, all other kinds are its own."""
 
 
 APPLY = "apply"
-"""The command of an ``ASKED`` entry by which the manager takes the fleet file."""
+"""The command of an ``ORDERED`` entry by which the manager takes the fleet file."""
 
 
-def answering(asked: Iterable[str]) -> dict[str, str]:
+def answering(request_ids: Iterable[str]) -> dict[str, str]:
     """The detail of an entry that answers requests, by their ids."""
-    ids = " ".join(asked)
+    ids = " ".join(request_ids)
     return {"asked": ids} if ids else {}
 
 

@@ -564,7 +564,7 @@ def order(stage: Stage, command: str, override: OverrideState | None) -> None:
     else:
         stage.redis.hset(keys.FLEET_DESIRED, str(BTC.id), encode(Override(state=override, who="alice", at=now_ns)))
     entry = JournalEntry(
-        at_ns=now_ns, who="alice", what=What.ASKED, collector=str(BTC.id), details={"command": command}
+        at_ns=now_ns, who="alice", what=What.ORDERED, collector=str(BTC.id), details={"command": command}
     )
     write_now(stage.redis, entry)
 

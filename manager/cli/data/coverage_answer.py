@@ -88,7 +88,7 @@ def parse_data_types(names: Sequence[str]) -> list[DataType]:
 
 
 def subjects(
-    entries: Sequence[LedgerEntry], config: ExchangeCollectorConfig | None, asked: Sequence[DataType]
+    entries: Sequence[LedgerEntry], config: ExchangeCollectorConfig | None, data_types: Sequence[DataType]
 ) -> list[Subject]:
     """What the answer is about: what the collector is to collect, or what is asked for.
 
@@ -97,10 +97,10 @@ def subjects(
     """
     noted = sorted({Subject(entry.data_type, entry.interval) for entry in entries}, key=_order)
     wanted = noted if config is None else _configured(config)
-    if not asked:
+    if not data_types:
         return wanted
     chosen = []
-    for data_type in dict.fromkeys(asked):
+    for data_type in dict.fromkeys(data_types):
         found = [one for one in wanted if one.data_type is data_type]
         found = found or [one for one in noted if one.data_type is data_type]
         chosen += found or [Subject(data_type)]

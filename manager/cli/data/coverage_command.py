@@ -87,12 +87,12 @@ def coverage(
     to_ts = None if to_time is None else parse_time(to_time, now_ns)
     if from_ts is not None and to_ts is not None and from_ts >= to_ts:
         raise UsageError(f"--from {from_time} is not before --to {to_time}")
-    asked = parse_data_types(data or [])
+    data_types = parse_data_types(data or [])
     if is_pattern(name):
         raise UsageError("coverage is shown for one collector, not for a pattern (manager-cli list shows them)")
     with at_site(tools) as site:
         collector, entries, unreadable = _ledger(site, name, now_ns)
-        wanted = subjects(entries, site.fleet.find(collector), asked)
+        wanted = subjects(entries, site.fleet.find(collector), data_types)
         kept = [_kept(site.client, site.file, collector, one) for one in wanted]
     answers = [answer(entries, one, from_ts, to_ts, now_ns, of_it) for one, of_it in zip(wanted, kept, strict=True)]
     if as_json:

@@ -77,18 +77,18 @@ def export(
                 2 wrong usage, no such collector or type, or it is not collected, 3 Redis cannot be reached
     """  # noqa: D301 - the backslash-b keeps the lines of the help apart
     tools: Tools = context.obj
-    asked, now_ns = parse_kind(kind, ledger=True), tools.clock.now_ns()
+    requested, now_ns = parse_kind(kind, ledger=True), tools.clock.now_ns()
     from_ns = 0 if from_time is None else parse_past("--from", from_time, now_ns)
     to_ns = parse_time(to_time, now_ns)
     if from_ns >= to_ns:
         raise UsageError(f"--from {from_time} is not before --to {to_time}")
     if is_pattern(name):
         raise UsageError("export is of one collector, not of a pattern (manager-cli list shows them)")
-    data_type = _data_type(asked)
+    data_type = _data_type(requested)
     _check_file(file, force)
     with at_site(tools) as site:
-        stream = StreamName(choose(site, name, asked)[0], data_type, asked.interval)
-        copied = _write(site.file.redis, stream, ExportSpan(from_ns, to_ns, asked.interval), file, decimals, force)
+        stream = StreamName(choose(site, name, requested)[0], data_type, requested.interval)
+        copied = _write(site.file.redis, stream, ExportSpan(from_ns, to_ns, requested.interval), file, decimals, force)
     sys.stdout.write(copied.tally.summary(str(file)) + "\n")
     doubts = copied.tally.doubts(copied.facts)
     for doubt in doubts:

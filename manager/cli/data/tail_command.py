@@ -68,21 +68,21 @@ def tail(
                 collected, 3 Redis cannot be reached
     """  # noqa: D301 - the backslash-b keeps the lines of the help apart
     tools: Tools = context.obj
-    asked = parse_kind(kind, ledger=True)
+    requested = parse_kind(kind, ledger=True)
     start = parse_start("--since", since, tools.clock.now_ns())
     plain = as_json or not is_terminal()
     with at_site(tools) as site:
-        collectors, redis = choose(site, name, asked), site.file.redis
+        collectors, redis = choose(site, name, requested), site.file.redis
         try:
-            if asked.data_type is None:
+            if requested.data_type is None:
                 _follow_ledgers(site, collectors, start, plain, count)
-            elif asked.data_type is DataType.ORDERBOOK and not plain and start == NEW and len(collectors) == 1:
+            elif requested.data_type is DataType.ORDERBOOK and not plain and start == NEW and len(collectors) == 1:
                 # What is amiss is in the title; lines in between would tear the view.
                 with _readers_log(logging.NullHandler()):
                     run(_show_book(collectors[0], redis, levels, count))
             else:
                 with _readers_log(_Teller()):
-                    run(_follow(collectors, asked, start, redis, plain, count))
+                    run(_follow(collectors, requested, start, redis, plain, count))
         except KeyboardInterrupt:
             return
 

@@ -38,18 +38,18 @@ class Visit(Struct, frozen=True, kw_only=True):
     instead: Other | None = None
 
 
-def trouble_of(status: int, wanted: range, asked: str = "", location: str = "") -> str:
+def trouble_of(status: int, wanted: range, url: str = "", location: str = "") -> str:
     """What an answer with a status of HTTP means; empty where it is as wanted.
 
     Args:
         status: Of the answer.
         wanted: Those that are as they should be.
-        asked: The address that was asked.
+        url: The address that was asked.
         location: Where a redirect leads.
     """
     if status in wanted:
         return ""
-    said = said_by(status, asked, location)
+    said = said_by(status, url, location)
     if status == _NOT_FOUND:
         said = "has nothing at this path"
     elif not said:

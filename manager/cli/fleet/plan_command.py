@@ -21,7 +21,7 @@ from manager.cli.orders.order_commands import AsJson, Timeout, Why
 from manager.cli.orders.results import Report
 from manager.cli.orders.target import Target, Task
 from manager.cli.orders.wait import LOOK_EVERY_S, Watch, start_of
-from manager.cli.orders.write_orders import asked, stamp_of
+from manager.cli.orders.write_orders import order_entry, stamp_of
 from manager.cli.plan import Effect, Plan, lines, make_plan, to_json
 from manager.cli.show.event_format import Event
 from manager.cli.show.journal_reader import added_after
@@ -209,7 +209,7 @@ def _ask(site: Site, watch: Watch, why: str, limit_s: float) -> None:
 
     def ask() -> str:
         with translated_errors(site.file.redis):
-            return write_now(site.client, asked(APPLY, stamp_of(site.tools, why)))
+            return write_now(site.client, order_entry(APPLY, stamp_of(site.tools, why)))
 
     request, began_s = ask(), watch.now_s()
     last_id = request

@@ -18,10 +18,15 @@ def stamp_of(tools: Tools, why: str) -> Stamp:
     return Stamp(who=login_name(), at=tools.clock.now_ns(), why=why)
 
 
-def asked(command: str, stamp: Stamp, collector: str = "") -> JournalEntry:
+def order_entry(command: str, stamp: Stamp, collector: str = "") -> JournalEntry:
     """The journal's entry of an order."""
     return JournalEntry(
-        at_ns=stamp.at, who=stamp.who, what=What.ASKED, collector=collector, why=stamp.why, details={"command": command}
+        at_ns=stamp.at,
+        who=stamp.who,
+        what=What.ORDERED,
+        collector=collector,
+        why=stamp.why,
+        details={"command": command},
     )
 
 
@@ -44,7 +49,7 @@ def give(site: Site, order: Order, stamp: Stamp, decide: Callable[[Desired], lis
                 pipe.hdel(keys.FLEET_DESIRED, str(change.id))
             elif not change.keeps and change.override is not None:
                 pipe.hset(keys.FLEET_DESIRED, str(change.id), encode(change.override))
-            queue_entry(pipe, asked(order.value, stamp, str(change.id)))
+            queue_entry(pipe, order_entry(order.value, stamp, str(change.id)))
         return changes
 
     transaction: Any = site.client.transaction  # redis-py's types know no function that returns something

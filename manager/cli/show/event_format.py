@@ -119,7 +119,7 @@ def sentence(event: Event) -> str:
     elif event.what == What.ACTION.value:
         cause = f" because {event.why}" if event.why else ""
         head = f"{details.pop('action', 'action')}{cause}: {details.pop('outcome', '')}"
-    elif event.what == What.ASKED.value:
+    elif event.what == What.ORDERED.value:
         head = f"asked to {details.pop('command', '')}"
     if event.why and event.what != What.ACTION.value:
         head += f", {event.why}"

@@ -31,7 +31,7 @@ def verdict(to: str, at_s: int = 0) -> JournalEntry:
 
 
 def order_entry(command: str) -> JournalEntry:
-    return entry(What.ASKED, command=command)
+    return entry(What.ORDERED, command=command)
 
 
 GIVEN_UP = (entry(What.PARKED, until="9", parks="2"), entry(What.STOOD_DOWN))

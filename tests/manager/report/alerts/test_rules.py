@@ -102,7 +102,10 @@ def test_what_needs_a_person_and_that_it_is_over(raising: JournalEntry, ending: 
     "entries",
     [
         [verdict(each) for each in ("starting", "healthy", "dead", "hung", "silent", "exchange_outage", "unknown")],
-        [entry(each, collector=BTC) for each in (What.RUN_SEEN, What.ACTION, What.PARKED, What.RESTARTED, What.ASKED)],
+        [
+            entry(each, collector=BTC)
+            for each in (What.RUN_SEEN, What.ACTION, What.PARKED, What.RESTARTED, What.ORDERED)
+        ],
         [entry(What.OUTAGE_PROBED, exchange="okx"), entry(What.OUTAGE_ENDED, exchange="okx")],
         [entry(What.FLEET_APPLIED), entry(What.REDIS_BACK), entry(What.MANAGER_STOPPED)],
     ],
