@@ -202,7 +202,7 @@ class Loop:
         judgements = judged.judgements
         if self._lease.may_act:
             for action in self._judge.decide(judgements, self._memory, self._instant.wall_ns, conditions):
-                self._executor.begin(action, tasks.create_task)
+                self._executor.start(action, tasks.create_task)
         self._summary = summarise(judgements)
         self._reporter.judged(judgements)
 

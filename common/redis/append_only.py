@@ -105,9 +105,9 @@ def scan(data: _Bytes, start: int = 0, knows: Knows | None = None) -> Scan:
 
 
 def scan_end(tail: bytes) -> Scan | None:
-    """The same for the last bytes of a file, from their first complete command on; None if there is none."""
-    begins = (match.start() for match in _COMMAND.finditer(tail))
-    return next((found for begin in begins if (found := scan(tail, begin)).bad > begin), None)
+    """The same of the last bytes of a file, from the first whole command in them on; None: there is none."""
+    starts = (match.start() for match in _COMMAND.finditer(tail))
+    return next((found for start in starts if (found := scan(tail, start)).bad > start), None)
 
 
 def _item(data: _Bytes, at: int) -> tuple[int, tuple[bytes, bytes]] | None:

@@ -48,7 +48,7 @@ class Executor:
         self._busy.subtract(collectors)
         self._busy = +self._busy  # without those that nobody holds any more
 
-    def begin(self, action: Action, spawn: Spawn) -> None:
+    def start(self, action: Action, spawn: Spawn) -> None:
         """Start an action. A park and a probe count from now, whether or not the process obeys."""
         if action.kind is ActionKind.PARK:
             details = {"until": str(action.until_ns), "parks": str(action.parks)}

@@ -93,7 +93,7 @@ class Incidents:
 
     def _back(self, spells: Sequence[tuple[Instant, Instant]]) -> JournalEntry:
         (since, _), (_, until) = spells[0], spells[-1]
-        away_s = sum(end.monotonic_s - begin.monotonic_s for begin, end in spells)
+        away_s = sum(end.monotonic_s - start.monotonic_s for start, end in spells)
         details = {"since": str(since.wall_ns), "until": str(until.wall_ns), "away_s": f"{away_s:.0f}"}
         often = ""
         if len(spells) > 1:

@@ -160,7 +160,7 @@ class World:
         for action in self._judge.decide(judgements, self.past, seen.at.wall_ns, Conditions()):
             trouble = self._workers[action.collector].trouble
             self.deeds.append(Deed(self.now_s, action, self.judgements[action.collector], trouble))
-            self.executor.begin(action, _complete)
+            self.executor.start(action, _complete)
 
     def trouble(self, collector: CollectorId) -> Trouble:
         """What is the matter with a collector in truth."""

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from manager.cli.context import login_name
 from manager.cli.effective import Site
 from manager.cli.orders.progress import WaitMessages, reason
-from manager.cli.orders.restart_steps import Command, Restart, Step, advance, begin, fail, replaced
+from manager.cli.orders.restart_steps import Command, Restart, Step, advance, fail, first_step, replaced
 from manager.cli.orders.results import Report
 from manager.cli.orders.target import Result
 from manager.cli.orders.wait import LOOK_EVERY_S, Watch
@@ -32,7 +32,7 @@ class RestartJob:
             pulses = self._watch.pulses([*fresh, *(restart.id for restart in active)])
             now_s = self._watch.now_s()
             # a program may be gone for a moment while the manager replaces it
-            steps = [begin(c, processes.get(c.program), pulses[c], now_s) for c in fresh]
+            steps = [first_step(c, processes.get(c.program), pulses[c], now_s) for c in fresh]
             steps += [advance(r, processes.get(r.id.program), pulses[r.id], now_s, self._limit_s) for r in active]
             done = [self._command(restart, command) for restart, command in steps]
             active = [restart for restart in done if not restart.over]

@@ -64,7 +64,7 @@ class Restart(Struct, frozen=True, kw_only=True):
         return self.step in (Step.DONE, Step.FAILED)
 
 
-def begin(collector: CollectorId, process: Process | None, pulse: Pulse, now_s: float) -> tuple[Restart, Command]:
+def first_step(collector: CollectorId, process: Process | None, pulse: Pulse, now_s: float) -> tuple[Restart, Command]:
     """The first step: stop what runs, else start."""
     run = pulse.heartbeat.run_id if pulse.heartbeat else ""
     if process is None:

@@ -28,7 +28,7 @@ class Rig:
     def submit(self, kind: ActionKind) -> None:
         """Begin an action against the process."""
         pid = self.supervisor.table[ID.program].pid
-        self.executor.begin(Action(kind=kind, collector=ID, why="because", pid=pid), self.begun.append)
+        self.executor.start(Action(kind=kind, collector=ID, why="because", pid=pid), self.begun.append)
 
     def told(self) -> list[tuple[What, dict[str, str]]]:
         """What was noted."""
@@ -42,7 +42,7 @@ async def test_an_action_that_ends_does_not_release_what_another_still_holds() -
     supervisor.know(ID.program)
     executor = Executor(AsyncFakeSupervisor(supervisor), clock, notes.append)
     begun = list[Coroutine[Any, Any, None]]()
-    executor.begin(Action(kind=ActionKind.START, collector=ID, why="because"), begun.append)
+    executor.start(Action(kind=ActionKind.START, collector=ID, why="because"), begun.append)
     executor.hold([ID])
     await asyncio.gather(*begun)
     assert (executor.busy, [note.details["outcome"] for note in notes]) == (frozenset({ID}), ["done"])

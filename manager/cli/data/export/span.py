@@ -54,9 +54,11 @@ class ExportSpan(Struct, frozen=True):
 
     def share(self, entry_id: str, first_id: str, last_id: str) -> float:
         """How much of what has to be read, from ``first_id`` to ``last_id`` at most, is read with an entry: 0 to 1."""
-        begin = max(self.first_ms, id_order(first_id)[0])
-        end = min(self.last_ms, id_order(last_id)[0])
-        return min(max((id_order(entry_id)[0] - begin) / (end - begin), 0.0), 1.0) if end > begin else 1.0
+        start_ms = max(self.first_ms, id_order(first_id)[0])
+        end_ms = min(self.last_ms, id_order(last_id)[0])
+        return (
+            min(max((id_order(entry_id)[0] - start_ms) / (end_ms - start_ms), 0.0), 1.0) if end_ms > start_ms else 1.0
+        )
 
 
 class Sieve:

@@ -57,7 +57,7 @@ class Ledgers:
             FleetError: A key holds something else.
         """
         if not all(self._after.values()):
-            self._begin()
+            self._find_start()
         commands = [
             ("XRANGE", keys.coverage(one), f"({after}", "+", "COUNT", PAGE) for one, after in self._after.items()
         ]
@@ -71,7 +71,7 @@ class Ledgers:
                     self.unreadable += 1
         return found
 
-    def _begin(self) -> None:
+    def _find_start(self) -> None:
         if self._start == NEW:
             answers = self._ask([("XREVRANGE", keys.coverage(one), "+", "-", "COUNT", 1) for one in self._after])
             newest = [rows[0][0] if rows else BEGINNING for rows in answers]

@@ -1,7 +1,7 @@
 import pytest
 from msgspec.structs import replace
 
-from manager.cli.orders.restart_steps import Command, Restart, Step, advance, begin
+from manager.cli.orders.restart_steps import Command, Restart, Step, advance, first_step
 from manager.model.processes import Process, ProcessState
 from manager.model.verdicts import Pulse
 from tests.manager.fakes import config, heartbeat, process, pulse
@@ -32,7 +32,7 @@ def gone(state: ProcessState) -> Process:
 )
 def test_the_first_step(found: Process, step: Step, command: Command) -> None:
     restart = Restart(id=ID, step=step, old_pid=found.pid, old_run="run-1", began_s=7.0)
-    assert begin(ID, found, pulse(), 7.0) == (restart, command)
+    assert first_step(ID, found, pulse(), 7.0) == (restart, command)
 
 
 @pytest.mark.parametrize(
