@@ -15,7 +15,7 @@ class Book:
     def __init__(self, last: str) -> None:
         self.last = last
         self.valid = False
-        self.doubted_at = "0-0"
+        self.invalidated_at = "0-0"
         self.seq: str | None = None
         self.bids: dict[str, str] = {}
         self.asks: dict[str, str] = {}
@@ -26,11 +26,11 @@ class Book:
         self.seq, self.valid = fields.get("seq") or None, True
         self.show()
 
-    def doubt(self, reason: str) -> None:
+    def invalidate(self, reason: str) -> None:
         """Rely on it no more."""
         if self.valid:
             print(json.dumps({"id": self.last, "doubt": reason}), flush=True)
-        self.valid, self.doubted_at = False, self.last
+        self.valid, self.invalidated_at = False, self.last
 
     def join(self, fields: dict[str, str], started_at: str | None) -> None:
         """Begin with the hash: the book right after the entry ``stream_id``.
@@ -39,7 +39,7 @@ class Book:
         """
         if fields.get("state") != "valid" or started_at is None or int(started_at) > int(fields["ts_recv"]):
             return
-        if order(fields["stream_id"]) >= order(self.doubted_at):
+        if order(fields["stream_id"]) >= order(self.invalidated_at):
             self.last = fields["stream_id"]
             self.replace(fields)
 
@@ -50,7 +50,7 @@ class Book:
             self.replace(fields)
         elif kind == "book_delta" and self.valid:
             if fields.get("prev_seq") != self.seq:
-                self.doubt("sequence gap")
+                self.invalidate("sequence gap")
                 return
             for side, changes in ((self.bids, fields["bids"]), (self.asks, fields["asks"])):
                 side |= dict(json.loads(changes))
@@ -59,9 +59,9 @@ class Book:
             self.seq = fields.get("seq")
             self.show()
         elif kind == "gap":
-            self.doubt("gap")
+            self.invalidate("gap")
         elif kind == "feed_status" and fields["state"] in ("stale", "disconnected"):
-            self.doubt(f"feed {fields['state']}")
+            self.invalidate(f"feed {fields['state']}")
 
     def show(self) -> None:
         """The best levels as a line of JSON."""
@@ -83,7 +83,7 @@ book = Book(newest[0][0] if newest else "0-0")
 
 while True:
     if not client.exists(f"{prefix}:heartbeat"):
-        book.doubt("no heartbeat")
+        book.invalidate("no heartbeat")
     if not book.valid:
         with client.pipeline(transaction=True) as pipe:
             book.join(*pipe.hgetall(f"{prefix}:book").hget(f"{prefix}:heartbeat", "started_at").execute())

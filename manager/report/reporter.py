@@ -127,7 +127,7 @@ class Reporter:
 
     def _give_sign(self) -> None:
         try:
-            signs.give(signs.alive_file(self._var))
+            signs.touch(signs.alive_file(self._var))
         except OSError as error:
             if not self._sign_trouble:
                 self._sign_trouble = f"{signs.alive_file(self._var)} cannot be written: we look hung to our watcher"

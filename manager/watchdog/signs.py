@@ -17,7 +17,7 @@ def revival_file(var: Path) -> Path:
     return var / "run" / "manager.revival"
 
 
-def give(path: Path) -> None:
+def touch(path: Path) -> None:
     """Give the sign of life.
 
     Raises:

@@ -90,12 +90,12 @@ def export(
         stream = StreamName(choose(site, name, requested)[0], data_type, requested.interval)
         copied = _write(site.file.redis, stream, ExportSpan(from_ns, to_ns, requested.interval), file, decimals, force)
     sys.stdout.write(copied.tally.summary(str(file)) + "\n")
-    doubts = copied.tally.doubts(copied.facts)
-    for doubt in doubts:
-        tell(f"warning: {doubt}")
-    if doubts:
+    warnings = copied.tally.warnings(copied.facts)
+    for warning in warnings:
+        tell(f"warning: {warning}")
+    if warnings:
         tell(f"manager-cli coverage {name} --data {data_type.value} tells what is known of it")
-    raise typer.Exit(EXIT_FAILURE if strict and doubts else EXIT_OK)
+    raise typer.Exit(EXIT_FAILURE if strict and warnings else EXIT_OK)
 
 
 def _data_type(kind: RequestedType) -> DataType:

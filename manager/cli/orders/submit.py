@@ -10,7 +10,7 @@ from manager.cli.orders.orders import Change, Order
 from manager.cli.orders.results import Report
 from manager.cli.orders.target import NO_START, Result, Target, Task, failed
 from manager.cli.orders.wait import KEPT, Watch, start_of
-from manager.cli.orders.write_orders import give, stamp_of, tell_no_manager
+from manager.cli.orders.write_orders import stamp_of, tell_no_manager, write_order
 from manager.desired.overrides import Desired, Stamp
 from manager.model.processes import STARTABLE, Process
 from manager.supervisord.client import Fault, SupervisorRefusedError
@@ -33,7 +33,7 @@ def carry_out(
         decide(site.desired, stamp)
         watch = Watch(site)
         processes = watch.supervisor.processes()
-        changes = give(site, order, stamp, lambda desired: decide(desired, stamp))
+        changes = write_order(site, order, stamp, lambda desired: decide(desired, stamp))
         with Report(order.value, len(changes), as_json=as_json) as report:
             _follow(watch, order, changes, processes, timeout_s, report, hint)
     return report.exit_code

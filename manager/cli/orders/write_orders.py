@@ -30,7 +30,7 @@ def order_entry(command: str, stamp: Stamp, collector: str = "") -> JournalEntry
     )
 
 
-def give(site: Site, order: Order, stamp: Stamp, decide: Callable[[Desired], list[Change]]) -> list[Change]:
+def write_order(site: Site, order: Order, stamp: Stamp, decide: Callable[[Desired], list[Change]]) -> list[Change]:
     """Carry an order to where the manager reads it; the changes that it made.
 
     ``decide`` makes them of what is wanted now, which may be newer than what ``site`` holds; it is called again when

@@ -20,7 +20,7 @@ class StatusRow(Struct, frozen=True, kw_only=True):
     verdict: Verdict
     state: str = ""
     uptime: str = ""
-    flow: str = ""
+    throughput: str = ""
     last_data: str = ""
     latency: str = ""
     reconnects: str = ""
@@ -55,7 +55,7 @@ def _row(judgement: Judgement, earlier: Heartbeat | None, now_ns: int) -> Status
         verdict=judgement.verdict,
         state=heartbeat.state.value,
         uptime=span((now_ns - heartbeat.started_at) / NS_PER_S),
-        flow=_flow(heartbeat, earlier),
+        throughput=_throughput(heartbeat, earlier),
         last_data=span((now_ns - newest_ns) / NS_PER_S) if newest_ns else "never",
         latency=f"{heartbeat.latency_p50_us / 1000:.1f}/{heartbeat.latency_p99_us / 1000:.1f}" if has_latency else "",
         reconnects=str(heartbeat.reconnects),
@@ -64,7 +64,7 @@ def _row(judgement: Judgement, earlier: Heartbeat | None, now_ns: int) -> Status
     )
 
 
-def _flow(heartbeat: Heartbeat, earlier: Heartbeat | None) -> str:
+def _throughput(heartbeat: Heartbeat, earlier: Heartbeat | None) -> str:
     """``trade 12.3k  ticker 800``, or rates where an earlier heartbeat of the same run is known."""
     passed_s = (heartbeat.beat_at - earlier.beat_at) / NS_PER_S if earlier else 0
     parts = []

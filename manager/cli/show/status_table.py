@@ -50,7 +50,7 @@ class StatusView:
         rows = []
         for row in to_rows(self._seen, self._before):
             verdict = Text(row.verdict.value.replace("_", " "), _STYLES.get(row.verdict, "red"))
-            progress = (row.state, row.uptime, row.flow, row.last_data, row.latency, row.reconnects, row.version)
+            progress = (row.state, row.uptime, row.throughput, row.last_data, row.latency, row.reconnects, row.version)
             rows.append((row.id, verdict, *progress, row.why))
         return Columns(_COLUMNS, rows)
 

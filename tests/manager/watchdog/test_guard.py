@@ -69,7 +69,7 @@ def test_a_manager_without_signs_is_killed_and_a_note_is_left(scene: Scene, caps
 
 def test_a_manager_that_gives_signs_lives(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
     for _ in range(9):
-        signs.give(signs.alive_file(scene.var))
+        signs.touch(signs.alive_file(scene.var))
         scene.run_checks()
     assert (scene.kills, events(capsys)) == ([], [])
 

@@ -3,14 +3,14 @@ from pathlib import Path
 
 import pytest
 
-from manager.watchdog.signs import Revival, alive_file, give, leave, read, revival_file, take
+from manager.watchdog.signs import Revival, alive_file, leave, read, revival_file, take, touch
 
 
 def test_each_sign_is_another_one(tmp_path: Path) -> None:
     path = alive_file(tmp_path)
     signs = [read(path)]
     for _ in range(2):
-        give(path)
+        touch(path)
         signs.append(read(path))
         os.utime(path, ns=(0, 1))  # so that the next is another one however coarse the file system's clock is
     assert signs[0] == 0
@@ -21,7 +21,7 @@ def test_each_sign_is_another_one(tmp_path: Path) -> None:
 def test_a_sign_that_cannot_be_given_is_told(tmp_path: Path) -> None:
     (tmp_path / "run").write_text("no folder")
     with pytest.raises(NotADirectoryError):
-        give(alive_file(tmp_path))
+        touch(alive_file(tmp_path))
     assert read(alive_file(tmp_path)) == 0
 
 

@@ -106,7 +106,7 @@ class Tally:
         reach = f", {date_time(self.first_ns)} … {date_time(self.last_ns)}" if self.last_ns else ""
         return f"{file}: {self.types.total():,} entries" + (f" ({', '.join(said)})" if said else "") + reach
 
-    def doubts(self, facts: ExportFacts) -> list[str]:
+    def warnings(self, facts: ExportFacts) -> list[str]:
         """Why the file may lack something of the range, a line each; none: nobody knows of a reason."""
         found = list[str]()
         if facts.trimmed_to_ns is not None:

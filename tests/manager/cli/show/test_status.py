@@ -38,7 +38,7 @@ def test_the_row_of_a_healthy_collector() -> None:
             verdict=Verdict.HEALTHY,
             state="running",
             uptime="10 min",
-            flow="trade 12.3k",
+            throughput="trade 12.3k",
             last_data="3 s",
             latency="1.2/56.8",
             reconnects="2",
@@ -50,8 +50,8 @@ def test_the_row_of_a_healthy_collector() -> None:
 
 def test_with_an_earlier_look_there_are_rates() -> None:
     before = seen(beat(100, beat_at=NOW_NS - 2 * S))
-    assert [row.flow for row in to_rows(seen(beat(150)), before)] == ["trade 25/s"]
-    assert [row.flow for row in to_rows(seen(beat(150, run_id="run-2")), before)] == ["trade 150"]
+    assert [row.throughput for row in to_rows(seen(beat(150)), before)] == ["trade 25/s"]
+    assert [row.throughput for row in to_rows(seen(beat(150, run_id="run-2")), before)] == ["trade 150"]
 
 
 def test_without_a_heartbeat_the_row_shows_the_process() -> None:

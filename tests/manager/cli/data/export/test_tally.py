@@ -27,7 +27,7 @@ def test_a_file_that_lacks_nothing() -> None:
     assert made.summary("x.csv") == (
         "x.csv: 1,200 entries (1,200 trade), 2026-01-01 00:00:00.000Z … 2026-01-01 00:19:59.000Z"
     )
-    assert made.doubts(ExportFacts()) == []
+    assert made.warnings(ExportFacts()) == []
 
 
 def test_an_empty_file() -> None:
@@ -39,7 +39,7 @@ def test_every_reason_for_a_doubt() -> None:
     assert made.summary("x.csv").startswith(
         "x.csv: 6 entries (2 gap, 1 missed, 1 rewound, 1 trade, 1 unreadable), 2026"
     )
-    assert made.doubts(ExportFacts(trimmed_to_ns=START_NS, ended=True, ledger="too old", odd=3)) == [
+    assert made.warnings(ExportFacts(trimmed_to_ns=START_NS, ended=True, ledger="too old", odd=3)) == [
         "retention had removed what the stream held before 2026-01-01 00:00:00.000Z: the beginning of the range may"
         " be missing",
         "retention removed entries before they could be read, at 1 places (type missed)",
@@ -50,7 +50,7 @@ def test_every_reason_for_a_doubt() -> None:
         "3 entries stand in the range, but bear times more than five minutes off: they were left out",
         "the coverage ledger does not confirm the whole range (too old)",
     ]
-    assert tally().doubts(ExportFacts(ledger="unknown", complete_to_ns=START_NS)) == [
+    assert tally().warnings(ExportFacts(ledger="unknown", complete_to_ns=START_NS)) == [
         "complete by the coverage ledger only up to 2026-01-01 00:00:00.000Z: more may still come"
     ]
 
