@@ -20,7 +20,7 @@ from rich.terminal_theme import SVG_EXPORT_THEME
 
 from common.redis.redis_py import SyncRedis
 from manager.cli.context import Tools, default_tools
-from manager.cli.show.fleet_view import FleetView, look
+from manager.cli.show.fleet_view import FleetView, read_fleet_view
 from manager.cli.show.status import all_well
 from manager.cli.show.status_table import render
 from tickfleet.contract import keys
@@ -86,8 +86,8 @@ def seen(tools: Tools) -> tuple[FleetView, FleetView]:
     wait_until_well(tools, client)
     time.sleep(WARM_UP_S)
     os.kill(int(str(client.hget(keys.heartbeat(SUSPENDED), "pid"))), signal.SIGSTOP)
-    looks = deque([look(tools, tools.fleet(), client)], maxlen=LOOKS_BETWEEN)
-    while all_well(now := look(tools, tools.fleet(), client)):
+    looks = deque([read_fleet_view(tools, tools.fleet(), client)], maxlen=LOOKS_BETWEEN)
+    while all_well(now := read_fleet_view(tools, tools.fleet(), client)):
         looks.append(now)
         time.sleep(LOOK_EVERY_S)
     client.close()
@@ -98,7 +98,7 @@ def wait_until_well(tools: Tools, client: SyncRedis) -> None:
     """Wait until Redis answers and all collectors are healthy; the demo ends where that does not come."""
     while True:
         with suppress(RedisUnreachableError):
-            if all_well(look(tools, tools.fleet(), client)):
+            if all_well(read_fleet_view(tools, tools.fleet(), client)):
                 return
         time.sleep(LOOK_EVERY_S)
 

@@ -118,14 +118,14 @@ class Loop:
         looked, began = self._instant, self._now()
         busy = self._executor.busy  # before the look: what ends during it may have been seen as it was before
         ids = [config.id for config in self._wanted.desired.fleet.collectors]
-        facts = await self._poller.look(self._link, ids, self._settings.unwatched_s)
+        facts = await self._poller.read_facts(self._link, ids, self._settings.unwatched_s)
         self._instant = self._now()
         if facts.pulses is not None:
             link = self._link
             await self._lead()
             if self._link is not link:  # the file names another Redis: nothing that was seen is of that one
                 return
-        noticed = self._incidents.look(self._lease, self._poller.redis_trouble, facts.pulses, self._rival.why)
+        noticed = self._incidents.of_round(self._lease, self._poller.redis_trouble, facts.pulses, self._rival.why)
         for entry in (*noticed, *self._reporter.cuts()):
             self._memory.note(entry)
         for entry in self._incidents.of_writes(self._lease, self._poller.writes.no_writes):
@@ -159,7 +159,7 @@ class Loop:
         led = self._lease.leading
         try:
             if not led:
-                await self._rival.look(self._link, self._beat.mark)
+                await self._rival.read_heartbeat(self._link, self._beat.mark)
             if self._rival.why:
                 self._lease.stand_back()
             else:
@@ -243,7 +243,7 @@ class Loop:
         memory = self._memory
         if rewound := await self._tide.write(self._link):
             memory.note(rewound)
-        if memory.known and (serves := await self._servers.look(self._link, memory.last(What.REDIS_SERVES))):
+        if memory.known and (serves := await self._servers.read_change(self._link, memory.last(What.REDIS_SERVES))):
             memory.note(serves)
             self._poller.watch_anew()
 

@@ -189,7 +189,7 @@ def mend(
         if not path.is_file():
             raise DamagedError(f"{path} is not there, and the manifest beside it names it")
         later = [each for each in paths[at + 1 :] if each.is_file() and each.stat().st_size]
-        found = None if later and dump_end is None else _look(path, dump_end, knows)
+        found = None if later and dump_end is None else _scan_file(path, dump_end, knows)
         if found is None or found.end == path.stat().st_size:
             continue
         if not forced and found.unknown:
@@ -201,8 +201,8 @@ def mend(
     return []
 
 
-def _look(path: Path, dump_end: DumpEnd | None, knows: Knows | None) -> Scan | None:
-    """How far a file is intact; None: it is empty, or is a dump that was not to be checked."""
+def _scan_file(path: Path, dump_end: DumpEnd | None, knows: Knows | None) -> Scan | None:
+    """How far a file is whole; None: nothing in it, or nothing to be seen at its end."""
     if not path.stat().st_size:
         return None
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:

@@ -156,8 +156,8 @@ def _pairs(reply: Reply) -> list[dict[str, str]]:
 # --- asking them ------------------------------------------------------------------------------------------------------
 
 
-async def look(config: RedisConfig) -> Servers:
-    """Ask all servers, each for a few seconds at most; for a single server nothing is asked."""
+async def find_servers(config: RedisConfig) -> Servers:
+    """Ask all of them, each for a few seconds at most; of one server alone there is nothing to be found."""
     address = read_address(config.url)
     if address.kind is AddressKind.SENTINEL:
         return await _behind_sentinels(config, address.hosts)

@@ -89,7 +89,7 @@ class BarMaker:
         self.next = number_at("1m", int(said["close_time"])) if said else None
         self._begun = bool(said)  # before that the first bar is the earliest of which there is a trade
         self._newest = 0
-        self._look: CoverageView | None = None
+        self._view: CoverageView | None = None
         self._read_to = str(said.get("read_to", BEGINNING))
         self._bars: OrderedDict[int, Bar] = OrderedDict()  # in the order of their first trades
         self._holes = [] if said else [Hole(0, "stream_begins", self.mark)]  # what was before may be trimmed
@@ -126,19 +126,19 @@ class BarMaker:
         elif id_order(entry.id) > id_order(self._read_to):  # else it is read again after a restart
             LOG.warning("%s %s comes after its bar was published: it is in none", entry.stream, entry.id)
 
-    def due(self, look: CoverageView, now_ns: int) -> Iterator[OutputEntry]:
-        """The bars that are final, if all is read that ``look`` confirms.
+    def due(self, view: CoverageView, now_ns: int) -> Iterator[OutputEntry]:
+        """The bars that are final, if all is read that ``view`` confirms.
 
-        ``look`` may be one that was given before: ``CoverageReader`` gives it for as long as it may be old. A new one
+        ``view`` may be one that was given before: ``CoverageReader`` gives it for as long as it may be old. A new one
         was taken after what was read.
         """
-        is_new, self._look = look is not self._look, look
+        is_new, self._view = view is not self._view, view
         self._forget(lambda number: number > number_at("1m", now_ns) + AHEAD_BARS, "is dated ahead of the clock")
-        if id_order(self.mark.id) < id_order(look.read_to):
+        if id_order(self.mark.id) < id_order(view.read_to):
             return
-        if is_new and id_order(look.read_to) < id_order(self.mark.id):  # deleted: there may have been more than we read
+        if is_new and id_order(view.read_to) < id_order(self.mark.id):  # deleted: there may have been more than we read
             self._lack("rewound_by_reader", self.mark)
-        end, self._read_to = number_at("1m", min(look.up_to, now_ns)), look.read_to  # what is to come is a wrong clock
+        end, self._read_to = number_at("1m", min(view.up_to, now_ns)), view.read_to  # what is to come is a wrong clock
         if self.next is None or self.next >= end:
             return
         self._begun, self.next = True, max(self.next, end - KEPT_BARS)
@@ -149,9 +149,9 @@ class BarMaker:
             from_ts, to_ts = opens_at("1m", number), opens_at("1m", number + 1)
             bar = self._bars.pop(number, None) or Bar(self.mark)
             self._holes = [hole for hole in self._holes if hole.last is None or hole.last >= number]
-            lacks = look.lacks(from_ts, to_ts)
+            lacks = view.lacks(from_ts, to_ts)
             if not bar.trades and lacks == UNKNOWN:
-                self.next = max(self.next, min(end, *self._bars, number_at("1m", look.known_from(to_ts))))
+                self.next = max(self.next, min(end, *self._bars, number_at("1m", view.known_from(to_ts))))
                 continue
             why = next((hole.why for hole in self._holes if hole.first <= number), lacks)
             held = [hole.resume for hole in self._holes if hole.last is None or hole.last > number]
@@ -160,7 +160,7 @@ class BarMaker:
             figures = {"volume": f"{bar.volume:f}", "trades": str(bar.trades), "backfilled": str(bar.backfilled)}
             verdict = {"complete": "0" if why else "1", "reason": why}
             mark = min(held, key=lambda mark: id_order(mark.id), default=self.mark)
-            place = {"resume": Position({self.name: mark}).to_json(), "read_to": look.read_to}
+            place = {"resume": Position({self.name: mark}).to_json(), "read_to": view.read_to}
             self.published = f"{from_ts // 1_000_000}-0"
             yield self.published, {**head, **bar.prices, **figures, **verdict, **place}
 
@@ -202,8 +202,8 @@ async def _build(collectors: list[str], redis: RedisConfig) -> None:
                 for chunk in batch.chunks:
                     makers.setdefault(chunk.name, BarMaker(chunk.name)).take(chunk)
                 for maker in filter(lambda maker: maker.ripe, makers.values()):
-                    look = await coverage.look(maker.name)
-                    await outputs.add(bars_of(maker.name), maker.due(look, clock.now_ns()))
+                    view = await coverage.look(maker.name)
+                    await outputs.add(bars_of(maker.name), maker.due(view, clock.now_ns()))
 
 
 async def _lost_bars(makers: dict[StreamName, BarMaker], outputs: OutputStreams) -> bool:

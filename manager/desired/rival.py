@@ -68,7 +68,7 @@ class Rival:
         """A person has us take our file, which may name another Redis, too: see anew who acts."""
         self.why, self._looked_at_s = "", float("-inf")
 
-    async def look(self, link: RedisLink, ours: tuple[str, str]) -> None:
+    async def read_heartbeat(self, link: RedisLink, ours: tuple[str, str]) -> None:
         """See who acts, where that is not us. ``ours`` is the mark of our own heartbeat, see ``Beat``.
 
         Raises:

@@ -53,7 +53,7 @@ class Incidents:
         self._keys_lost: dict[CollectorId, str] = {}
         self._losses_due_s = self._keys_due_s = float("-inf")
 
-    def look(
+    def of_round(
         self, lease: Lease, redis_trouble: str, pulses: Mapping[CollectorId, Pulse] | None, rival: str = ""
     ) -> Iterator[JournalEntry]:
         """What is new in this round. What concerns the fleet is reported by the manager that leads.

@@ -73,7 +73,7 @@ class Poller:
         self.supervisor_ending = False
         self._write_trouble = ""
 
-    async def look(self, link: RedisLink, collectors: Sequence[CollectorId], unwatched_s: float) -> RoundFacts:
+    async def read_facts(self, link: RedisLink, collectors: Sequence[CollectorId], unwatched_s: float) -> RoundFacts:
         """Ask both sources at the same time; neither failing is an error here.
 
         Where Redis was last heard more than ``unwatched_s`` ago, watching it begins anew: it hung, or we did.

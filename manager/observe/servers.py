@@ -16,7 +16,7 @@ class ServerWatch:
         self._clock = clock
         self._look_at_s = float("-inf")
 
-    async def look(self, link: RedisLink, last: JournalEntry | None) -> JournalEntry | None:
+    async def read_change(self, link: RedisLink, last: JournalEntry | None) -> JournalEntry | None:
         """An entry where the masters, or what runs there, are not those of the ``last`` entry of this kind.
 
         None where they are, and where one may not ask.

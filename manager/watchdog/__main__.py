@@ -19,7 +19,7 @@ def main() -> None:
     parser.add_argument("--hung-after", type=float, default=HUNG_AFTER_S, metavar="S", help="default: %(default)s s")
     arguments = parser.parse_args()
     guard = Guard(arguments.root.resolve() / "var", arguments.program, arguments.hung_after)
-    serve(sys.stdin.buffer, sys.stdout.buffer, {b"TICK_5": guard.look})
+    serve(sys.stdin.buffer, sys.stdout.buffer, {b"TICK_5": guard.check})
 
 
 if __name__ == "__main__":

@@ -38,8 +38,8 @@ class Guard:
         self._seen: WatchState | None = None
         self._trouble = ""
 
-    def look(self) -> None:
-        """Look once; a manager that hangs is killed."""
+    def check(self) -> None:
+        """Check once; a manager that hangs is killed."""
         self._keep_logs()
         try:
             pid = supervisord.pid_of(self._socket, self._program)

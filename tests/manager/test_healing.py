@@ -19,7 +19,7 @@ from common.redis.redis_py import async_client, sync_client
 from manager.act.programs import Launch, launch_from
 from manager.act.reconciler import Reconciler
 from manager.cli.context import Tools
-from manager.cli.show.fleet_view import FleetView, look
+from manager.cli.show.fleet_view import FleetView, read_fleet_view
 from manager.desired.source import Wanted
 from manager.loop import Loop
 from manager.model.processes import ProcessState
@@ -98,7 +98,7 @@ class Site:
             found: list[FleetView] = []
 
             def matches() -> bool:
-                found.append(look(tools, fleet, client))
+                found.append(read_fleet_view(tools, fleet, client))
                 return wanted(found[-1])
 
             eventually(matches, within_s)

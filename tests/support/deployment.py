@@ -15,7 +15,7 @@ import redis
 
 from common.config.environment import read_environment
 from manager.cli.context import Tools
-from manager.cli.show.fleet_view import FleetView, look
+from manager.cli.show.fleet_view import FleetView, read_fleet_view
 from manager.cli.show.status import all_well
 from manager.model.processes import Process
 from manager.supervisord.client import SupervisorClient
@@ -98,7 +98,7 @@ class Deployment:
         tools = Tools(environment=read_environment(self.env), fleet_path=self.fleet)
         fleet = tools.standing().fleet
         with closing(tools.connect(fleet.redis)) as client:
-            return look(tools, fleet, client)
+            return read_fleet_view(tools, fleet, client)
 
     def verdicts(self) -> dict[str, str]:
         """The verdict of each collector."""

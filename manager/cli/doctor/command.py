@@ -21,7 +21,7 @@ from manager.cli.doctor.host_checks import check_host
 from manager.cli.doctor.redis_checks import check_redis, check_rights, check_room_unseen
 from manager.cli.doctor.server_checks import check_servers
 from manager.cli.doctor.visits import visit_all
-from manager.cli.show.fleet_view import FleetView, live_heartbeats, look, unshared_limits
+from manager.cli.show.fleet_view import FleetView, live_heartbeats, read_fleet_view, unshared_limits
 from manager.cli.wrapping import wrapped
 from manager.desired.overrides import merge
 from manager.report.figures.capacity import capacity_of
@@ -68,7 +68,7 @@ def doctor(
     found = servers(fleet)
     client = tools.connect(fleet.redis)
     try:
-        seen = look(tools, fleet, client)
+        seen = read_fleet_view(tools, fleet, client)
         collectors, manager = merge(wanted, seen.changes).fleet.collectors, seen.manager
         rival = seen.rival
         capacity = capacity_of(collectors, wanted.redis.maxlen, seen.figures)

@@ -89,7 +89,7 @@ def missing_rights(fleet: Fleet, login: Login, found: Servers) -> list[str]:
 
 def servers(fleet: Fleet) -> Servers:
     """All behind an address of Sentinels or a Cluster, each asked by itself."""
-    return asyncio.run(redis_servers.look(fleet.redis))
+    return asyncio.run(redis_servers.find_servers(fleet.redis))
 
 
 def answers(fleet: Fleet, client: "SyncRedis") -> tuple[dict[str, Any], dict[str, Any]]:

@@ -51,13 +51,13 @@ def _visit_or_other(place: Place, clock: Clock) -> Visit:
 def _visit(place: Place, clock: Clock) -> Visit:
     began_s = clock.monotonic_s()
     try:
-        trouble, ahead_s = _look(place, clock)
+        trouble, ahead_s = _probe(place, clock)
     except (OSError, UnicodeError, http.client.HTTPException) as error:
         return Visit(place=place, trouble=cause_of(error, "its answer is no HTTP"))
     return Visit(place=place, trouble=trouble, took_s=clock.monotonic_s() - began_s, ahead_s=ahead_s)
 
 
-def _look(place: Place, clock: Clock) -> tuple[str, float | None]:
+def _probe(place: Place, clock: Clock) -> tuple[str, float | None]:
     """Ask; what is wrong with the answer, and how far our clock is ahead of the time it tells."""
     parts = urlsplit(place.url)
     kind = http.client.HTTPSConnection if place.tls else http.client.HTTPConnection

@@ -8,7 +8,7 @@ import typer
 from common.config.exchanges import profile
 from manager.cli.context import Tools, login_name
 from manager.cli.effective import at_site
-from manager.cli.show.fleet_view import look
+from manager.cli.show.fleet_view import read_fleet_view
 from manager.decide.bans import bans_of
 from manager.model.journal_entries import JournalEntry, What, write_now
 from tickfleet.contract import keys
@@ -41,7 +41,7 @@ def unban(
     from common.redis.redis_py import translated_errors  # see ``tools``
 
     with at_site(tools) as site:
-        seen = look(tools, site.file, site.client)
+        seen = read_fleet_view(tools, site.file, site.client)
         beats = [each.pulse.heartbeat for each in seen.judgements if each.id.exchange == exchange]
         hosts = {socket.gethostname(), *(beat.host for beat in beats if beat is not None)}
         known = bans_of((each.id, each.pulse) for each in seen.judgements).get(exchange)

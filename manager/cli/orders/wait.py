@@ -28,11 +28,11 @@ class Watch:
 
     def pulses(self, collectors: Iterable[CollectorId]) -> dict[CollectorId, Pulse]:
         """The heartbeats as they are now."""
-        return self._look(list(collectors))[0]
+        return self._read_heartbeats(list(collectors))[0]
 
     def manager(self) -> dict[str, str]:
         """The manager's heartbeat; empty where none runs."""
-        return self._look([])[1]
+        return self._read_heartbeats([])[1]
 
     def until_there(self, tasks: list[Task], manager: dict[str, str], limit_s: float, report: Report) -> None:
         """Report each task as it ends, and give up when none has for ``limit_s``.
@@ -42,7 +42,7 @@ class Watch:
         ear, reached_s, patience = ear_at(manager), self.now_s(), WaitMessages(self.now_s())
         while tasks:
             processes = self.supervisor.processes()
-            pulses, manager = self._look([task.id for task in tasks])
+            pulses, manager = self._read_heartbeats([task.id for task in tasks])
             ear, tasks = _listen(ear, manager, tasks)
             waiting, late = list[Task](), self.now_s() - reached_s > limit_s
             for task in tasks:
@@ -65,7 +65,7 @@ class Watch:
             if tasks:
                 self._tools.wait(LOOK_EVERY_S)
 
-    def _look(self, collectors: list[CollectorId]) -> tuple[dict[CollectorId, Pulse], dict[str, str]]:
+    def _read_heartbeats(self, collectors: list[CollectorId]) -> tuple[dict[CollectorId, Pulse], dict[str, str]]:
         from common.redis.redis_py import check_serves, translated_errors  # see ``tools``
 
         with translated_errors(self._site.file.redis), self._site.client.pipeline(transaction=False) as pipe:

@@ -78,7 +78,7 @@ def unshared_limits(seen: FleetView) -> str:
     )
 
 
-def look(tools: Tools, fleet: Fleet, client: "SyncRedis", only: CollectorId | None = None) -> FleetView:
+def read_fleet_view(tools: Tools, fleet: Fleet, client: "SyncRedis", only: CollectorId | None = None) -> FleetView:
     """Read all that ``status`` shows: Redis in one round trip, supervisord where it answers.
 
     ``fleet`` is the fleet without the run-time changes; these are read with the rest. Where ``only`` is given,

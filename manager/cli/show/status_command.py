@@ -9,7 +9,7 @@ import typer
 from msgspec import Struct
 
 from manager.cli.context import Standing, Tools, tell
-from manager.cli.show.fleet_view import FleetView, look
+from manager.cli.show.fleet_view import FleetView, read_fleet_view
 from manager.cli.show.status import all_well, to_json
 from manager.cli.unapplied import count_unapplied, unapplied_line
 from tickfleet.errors import EXIT_FAILURE, EXIT_OK, InvalidConfigurationError, RedisUnreachableError
@@ -53,30 +53,30 @@ def status(
         _print(seen, as_json)
     finally:
         client.close()
-    raise typer.Exit(EXIT_OK if all_well(seen.look) else EXIT_FAILURE)
+    raise typer.Exit(EXIT_OK if all_well(seen.view) else EXIT_FAILURE)
 
 
 class _Sight(Struct, frozen=True):
     """What was seen; ``unapplied`` as ``count_unapplied`` has it."""
 
-    look: FleetView
+    view: FleetView
     unapplied: int | None
 
 
 def _see(tools: Tools, client: "SyncRedis", standing: Standing) -> _Sight:
-    seen = look(tools, standing.fleet, client)
+    seen = read_fleet_view(tools, standing.fleet, client)
     return _Sight(seen, count_unapplied(standing, seen.changes, tools.environment))
 
 
 def _print(seen: _Sight, as_json: bool, before: _Sight | None = None) -> None:
     if as_json:
-        sys.stdout.write(json.dumps(to_json(seen.look, seen.unapplied)) + "\n")
+        sys.stdout.write(json.dumps(to_json(seen.view, seen.unapplied)) + "\n")
         sys.stdout.flush()
         return
     from manager.cli.columns import console  # rich is slow to import, and JSON needs none
     from manager.cli.show.status_table import render
 
-    console().print(render(seen.look, before.look if before else None))
+    console().print(render(seen.view, before.view if before else None))
     if note := unapplied_line(seen.unapplied):
         tell(note)
 
@@ -120,7 +120,7 @@ def _watch_live(tools: Tools, client: "SyncRedis", seen: _Sight, hints: Sequence
         return Group(
             *(Text(hint, "dim") for hint in hints),
             *([note] if note else []),
-            render(now.look, before.look if before else None),
+            render(now.view, before.view if before else None),
         )
 
     out: Console = console()

@@ -11,7 +11,7 @@ from manager.cli.context import Tools
 from manager.cli.effective import at_site
 from manager.cli.patterns import only_one
 from manager.cli.show.event_format import INDENT, concerns, line, to_entry
-from manager.cli.show.fleet_view import FleetView, look
+from manager.cli.show.fleet_view import FleetView, read_fleet_view
 from manager.cli.show.journal_reader import newest_first
 from manager.cli.show.why import Story, facts, to_json
 from manager.cli.times import parse_past
@@ -47,7 +47,7 @@ def why(
     tools: Tools = context.obj
     since_ns = None if since is None else parse_past("--since", since, tools.clock.now_ns())
     with at_site(tools) as site:
-        seen = look(tools, site.file, site.client, only=only_one(site.fleet, name).id)
+        seen = read_fleet_view(tools, site.file, site.client, only=only_one(site.fleet, name).id)
         story = _story(seen, site.file, site.client, lines, since_ns)
     if as_json:
         sys.stdout.write(json.dumps(to_json(story)) + "\n")

@@ -54,7 +54,7 @@ class Survey:
 
     async def take(self, judgements: Sequence[Judgement], restarts: Mapping[str, int], link: RedisLink) -> Figures:
         """One survey. Without Redis it is one of what is known without it."""
-        system = await asyncio.to_thread(self._reader.look)
+        system = await asyncio.to_thread(self._reader.read)
         streams = [name for each in judgements for name in streams_of(each.config, link.config.maxlen)]
         memory = await self._measure(streams, link)
         forecasts = self._forecasts(judgements, link)

@@ -78,7 +78,7 @@ class SystemReader:
         self._ticks: Ticks | None = None
         self._used: tuple[float, float] | None = None
 
-    def look(self) -> SystemFigures:
+    def read(self) -> SystemFigures:
         """The machine now. Reads files: call it from a thread, as a disk may hang."""
         ticks = read_ticks(self._text("stat"))
         before, self._ticks = self._ticks, ticks

@@ -6,7 +6,7 @@ import pytest
 from common.config.collector import ExchangeCollectorConfig
 from common.redis.redis_py import async_client, masters, sync_client
 from common.redis.rights import Login, missing, needs, rule
-from common.redis.servers import look
+from common.redis.servers import find_servers
 from tests.support.processes import ROOT
 from tests.support.redis_high import Cluster, Sentinel, running
 from tests.support.redis_server import RedisServer
@@ -146,7 +146,7 @@ async def test_our_clients_find_the_nodes_with_exactly_these_rights(tmp_path: Pa
             await client.aclose()
             blocking.close()
         assert (found, answers) == (sorted(f"127.0.0.1:{node.port}" for node in cluster.nodes), [{}] * 4)
-        rows = {says.host[1]: len(says.rows) for says in (await look(config)).servers if not says.trouble}
+        rows = {says.host[1]: len(says.rows) for says in (await find_servers(config)).servers if not says.trouble}
         lists = whose is not Login.MANAGER
         assert rows == ({node.port: 3 for node in cluster.nodes} if lists else {cluster.nodes[0].port: 0})
 
@@ -186,7 +186,7 @@ async def test_the_documented_rights_suffice_at_the_sentinels(tmp_path: Path) ->
         finally:
             await client.aclose()
         assert await missing(config, needs(Login.MANAGER, CONFIGS, "host")) == []
-        (says,) = (each for each in (await look(config)).sentinels if not each.trouble)
+        (says,) = (each for each in (await find_servers(config)).sentinels if not each.trouble)
         assert (says.master, says.replicas, says.no_failover, "run_id" in says.info) == (
             ("127.0.0.1", sentinel.servers[0].port),
             (("127.0.0.1", sentinel.servers[1].port),),

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from common.redis.servers import SentinelSays, ServerRow, Servers, ServerSays, look, probe_of, read_rows
+from common.redis.servers import SentinelSays, ServerRow, Servers, ServerSays, find_servers, probe_of, read_rows
 from tests.support.canned_redis import CannedRedis
 from tests.support.ports import free_port
 from tests.support.redis_high import SERVICE, Cluster, Sentinel, running
@@ -41,7 +41,7 @@ def test_a_probe_is_in_a_slot_of_the_node(slots: list[tuple[int, int]]) -> None:
 
 
 async def test_one_server_alone_has_no_others(redis_config: RedisConfig) -> None:
-    assert await look(redis_config) == Servers()
+    assert await find_servers(redis_config) == Servers()
 
 
 def roles(servers: Servers) -> dict[int, str]:
@@ -55,20 +55,20 @@ async def test_every_sentinel_and_each_server_that_they_name_is_asked(tmp_path: 
     sentinel = Sentinel(tmp_path, "hunter2")
     with running(sentinel):
         one, two = (server.port for server in sentinel.servers)
-        found = await look(sentinel.config)
+        found = await find_servers(sentinel.config)
         nobody, there = sorted(found.sentinels, key=lambda says: says.host[1] == sentinel.port)
         assert nobody == SentinelSays(host=nobody.host, trouble=REFUSED)
         assert (there.master, there.replicas, there.others, there.no_failover) == ((HOST, one), ((HOST, two),), {}, "")
         assert roles(found) == {one: "master", two: "slave"}
         sentinel.servers[0].client.config_set("min-replicas-to-write", 2)
-        assert roles(await look(sentinel.config)) == {one: "NOREPLICAS", two: "slave"}
+        assert roles(await find_servers(sentinel.config)) == {one: "NOREPLICAS", two: "slave"}
         sentinel.servers[1].stop()
-        assert roles(await look(sentinel.config)) == {one: "NOREPLICAS", two: REFUSED}
+        assert roles(await find_servers(sentinel.config)) == {one: "NOREPLICAS", two: REFUSED}
 
 
 async def test_a_sentinel_that_does_not_let_us_in_says_so() -> None:
     async with CannedRedis({"INFO": b"-NOAUTH a\r\n", "SENTINEL": b"-NOAUTH a\r\n"}) as server:
-        found = await look(RedisConfig(url=f"redis+sentinel://{HOST}:{server.port}/{SERVICE}"))
+        found = await find_servers(RedisConfig(url=f"redis+sentinel://{HOST}:{server.port}/{SERVICE}"))
     assert found.sentinels == (SentinelSays(host=(HOST, server.port), trouble="asks for a password"),)
 
 
@@ -76,7 +76,7 @@ async def test_every_node_of_a_cluster_is_asked_by_itself(tmp_path: Path) -> Non
     cluster = Cluster(tmp_path, replica=True)
     with running(cluster):
         ports = [node.port for node in cluster.nodes]
-        found = await look(cluster.config)
+        found = await find_servers(cluster.config)
         nobody = [says for says in found.servers if says.host[1] not in ports]
         assert nobody == [ServerSays(host=nobody[0].host, trouble=REFUSED)]
         assert {port: role for port, role in roles(found).items() if port in ports} == dict(
@@ -86,7 +86,7 @@ async def test_every_node_of_a_cluster_is_asked_by_itself(tmp_path: Path) -> Non
         full.client.config_set("maxmemory", 1)
         cluster.fail_over()
         config = RedisConfig(url=f"redis+cluster://{HOST}:{ports[0]},{HOST}:{free_port()}")
-        after = roles(await look(config))
+        after = roles(await find_servers(config))
         assert {port: role for port, role in after.items() if port in ports} == dict(
             zip(ports, ("master", "OOM", REFUSED, "master"), strict=True)
         )

@@ -52,7 +52,7 @@ def test_a_ban_that_lasts_and_its_end_stand_in_the_journal() -> None:
         pulses: dict[CollectorId, Pulse] = {BTC.id: seen}
         for _ in range(round(lasts_s)):
             clock.move(1)
-            told += [(entry.what, entry.why, entry.details) for entry in incidents.look(lease, "", pulses)]
+            told += [(entry.what, entry.why, entry.details) for entry in incidents.of_round(lease, "", pulses)]
     assert BAN_LASTS_S == 20
     until = str(NOW_NS + 3_600 * S)
     assert told == [

@@ -39,7 +39,7 @@ class Scene:
         entries = list[JournalEntry]()
         for _ in range(round(count)):
             self.clock.move(1)
-            entries += self.incidents.look(self.lease, redis_trouble, None if redis_trouble else self.pulses)
+            entries += self.incidents.of_round(self.lease, redis_trouble, None if redis_trouble else self.pulses)
         return entries
 
 

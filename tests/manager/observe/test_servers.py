@@ -35,17 +35,17 @@ async def test_it_is_told_which_redis_serves_and_when_it_becomes_another(
         return JournalEntry(at_ns=clock.now_ns(), who="manager", what=What.REDIS_SERVES, why=why, details=details)
 
     first = named(redis_server)
-    last = await servers.look(link, None)
+    last = await servers.read_change(link, None)
     assert last == entry(first)
     clock.move(LOOK_EVERY_S)
-    assert await servers.look(link, last) is None
+    assert await servers.read_change(link, last) is None
     redis_server.stop()
     redis_server.start()
-    assert await servers.look(link, last) is None, "it was just looked"
+    assert await servers.read_change(link, last) is None, "it was just looked"
     clock.move(LOOK_EVERY_S)
     with suppress(RedisUnreachableError):  # by the connection to the one before
-        assert await servers.look(link, last) is None
-    assert await servers.look(link, last) == entry(f"{named(redis_server)}, before {first}")
+        assert await servers.read_change(link, last) is None
+    assert await servers.read_change(link, last) == entry(f"{named(redis_server)}, before {first}")
 
 
 def named(server: RedisServer) -> str:
@@ -67,7 +67,7 @@ async def next_entry(
         while True:
             clock.move(LOOK_EVERY_S)
             with suppress(RedisUnreachableError):
-                if entry := await servers.look(link, last):
+                if entry := await servers.read_change(link, last):
                     return entry
 
 

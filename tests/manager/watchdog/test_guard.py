@@ -40,7 +40,7 @@ class Scene:
     def run_checks(self, times: int = 1) -> None:
         """Ticks, 5 s apart."""
         for _ in range(times):
-            self.guard.look()
+            self.guard.check()
             self.now_s += 5.0
 
 

@@ -84,12 +84,12 @@ class Copier:
         span, (facts, kept) = self._span, await _facts(self._redis, self._name)
         there = facts.first_id is not None and id_order(facts.last_id)[0] >= span.first_ms
         ended = await self._read(facts) if there else False
-        look = await _ledger(self._redis, self._name)
+        coverage = await _ledger(self._redis, self._name)
         from_ns = span.from_ns or self._tally.first_ns
-        lacks = look.lacks(from_ns, span.to_ns)
-        in_part = lacks and not look.lacks(from_ns, min(look.up_to, span.to_ns))
-        gone = removed(clip(look.known, from_ns, span.to_ns), kept)
-        up_to, holes = look.up_to if in_part else 0, self._numbers.holes
+        lacks = coverage.lacks(from_ns, span.to_ns)
+        in_part = lacks and not coverage.lacks(from_ns, min(coverage.up_to, span.to_ns))
+        gone = removed(clip(coverage.known, from_ns, span.to_ns), kept)
+        up_to, holes = coverage.up_to if in_part else 0, self._numbers.holes
         known = ExportFacts(_trimmed_to(facts, span), ended, lacks, up_to, self._odd, gone, holes)
         return Copied(self._tally, known)
 

@@ -6,7 +6,7 @@ import pytest
 from redis.client import Pipeline
 
 from common.config.fleet_file import load_fleet
-from manager.cli.show.fleet_view import look
+from manager.cli.show.fleet_view import read_fleet_view
 from manager.cli.show.status import to_json
 from manager.report.figures.collectors import CollectorFigures, Totals
 from manager.report.figures.document import Figures
@@ -285,7 +285,7 @@ def test_a_hundred_collectors_take_no_more_round_trips_than_one(
         stage.fleet_path.write_text("".join(rows))
         trips.clear()
         stage.supervisor.calls.clear()
-        assert len(to_json(look(stage.tools, stage.tools.fleet(), stage.redis))["collectors"]) == count
+        assert len(to_json(read_fleet_view(stage.tools, stage.tools.fleet(), stage.redis))["collectors"]) == count
         return len(trips), len(stage.supervisor.calls)
 
     assert of(100) == of(1)

@@ -54,10 +54,10 @@ def test_two_looks_at_a_machine(tmp_path: Path) -> None:
     (proc / "meminfo").write_text(MEMINFO)
     (proc / "self" / "statm").write_text("900 3 1 1 0 1 0\n")
     reader = SystemReader(tmp_path, clock, proc)
-    first = reader.look()
+    first = reader.read()
     clock.move(10)
     (proc / "stat").write_text("cpu 160 5 45 840 40 3 7 0 50 0\n")
-    second = reader.look()
+    second = reader.read()
     assert (first.cpu_percent, first.manager_cpu_percent, second.cpu_percent) == (None, None, 60.0)
     assert (second.memory_total_bytes, second.memory_available_bytes) == (2 * 1024**2, 1024**2)
     assert second.manager_rss_bytes is not None
@@ -92,11 +92,11 @@ def test_the_fleet_is_up_as_long_as_supervisord(
         (var / "supervisord.pid").write_text(pid)
     (proc / "7" / "stat").write_text(stat)
     (proc / "uptime").write_text(uptime)
-    seen = SystemReader(var, ManualClock(), proc).look()
+    seen = SystemReader(var, ManualClock(), proc).read()
     assert seen.uptime_s == (None if up_s is None else round(up_s, 1))
 
 
 def test_what_a_system_does_not_show_is_absent(tmp_path: Path) -> None:
-    seen = SystemReader(tmp_path / "gone", ManualClock(), tmp_path / "no-proc").look()
+    seen = SystemReader(tmp_path / "gone", ManualClock(), tmp_path / "no-proc").read()
     assert (seen.cpu_percent, seen.memory_total_bytes, seen.memory_available_bytes) == (None, None, None)
     assert (seen.disk_total_bytes, seen.disk_free_bytes, seen.manager_rss_bytes) == (None, None, None)
