@@ -24,7 +24,7 @@ from manager.decide.policy import Conditions
 from manager.desired.rival import Rival
 from manager.desired.source import Wanted
 from manager.journal.incidents import Incidents
-from manager.journal.log_lines import log_news
+from manager.journal.log_lines import log_entries
 from manager.journal.memory import Memory
 from manager.model.journal_entries import APPLY, WHO, JournalEntry, What, answering
 from manager.model.verdicts import Pulse, summarise
@@ -137,7 +137,9 @@ class Loop:
             if self._reconciler.keep(fleet, facts.processes, self._executor, tasks.create_task):
                 self._wanted.record_anew()
         if facts.pulses is None:
-            self._reporter.judged(self._wanted.desired.explained(blind(self._wanted.desired.fleet.collectors)))
+            self._reporter.report_judgements(
+                self._wanted.desired.explained(blind(self._wanted.desired.fleet.collectors))
+            )
             return
         if not self._lease.leading:  # another manager acts
             self._reporter.stood_by()
@@ -197,14 +199,14 @@ class Loop:
             no_writes=self._poller.writes.no_writes,
             explain=self._wanted.desired.explained,
         )
-        judged = self._judge.judge(seen, self._memory, conditions)
-        log_news(judged.news)
-        judgements = judged.judgements
+        result = self._judge.judge(seen, self._memory, conditions)
+        log_entries(result.entries)
+        judgements = result.judgements
         if self._lease.may_act:
             for action in self._judge.decide(judgements, self._memory, self._instant.wall_ns, conditions):
                 self._executor.start(action, tasks.create_task)
         self._summary = summarise(judgements)
-        self._reporter.judged(judgements)
+        self._reporter.report_judgements(judgements)
 
     def _settling(self) -> bool:
         return self._instant.monotonic_s - self._poller.watched_since_s < self._settings.settle_s

@@ -64,10 +64,10 @@ class Observation(Struct, frozen=True, kw_only=True):
 
 
 class Round(Struct, frozen=True):
-    """What came of one round: the verdicts, and what was new in them, which is noted already."""
+    """What came of one round: the verdicts, and the journal entries of what changed, which are noted already."""
 
     judgements: list[Judgement]
-    news: list[JournalEntry]
+    entries: list[JournalEntry]
 
 
 class Evaluation:
@@ -83,15 +83,15 @@ class Evaluation:
 
     def judge(self, seen: Observation, past: Past, conditions: Conditions) -> Round:
         """The verdicts of this round; what is new in them is noted in ``past``."""
-        settings, now_ns, news = self.settings, seen.at.wall_ns, list[JournalEntry]()
+        settings, now_ns, entries = self.settings, seen.at.wall_ns, list[JournalEntry]()
         judgements = assess(seen.desired, seen.pulses, seen.processes, parked(past.history, now_ns, settings), settings)
         judgements = _without_restarts(seen.explain(judgements), seen.restarting)
         if seen.processes is not None:
             judgements = self._turns.waiting(judgements, past.history, seen.at.monotonic_s, settings, conditions.busy)
         judgements = self._debounce.steady(judgements, seen.at.monotonic_s, settings, _well_runs(past.history))
         if not conditions.settling:
-            news = observe_outages(judgements, past.outages, past.history, now_ns, settings, WHO)
-            _note_all(news, past)
+            entries = observe_outages(judgements, past.outages, past.history, now_ns, settings, WHO)
+            _note_all(entries, past)
         overlays = overlays_of(
             past.outages, past.history, now_ns, settings, seen.no_writes, settling=conditions.settling
         )
@@ -99,7 +99,7 @@ class Evaluation:
         judgements = overlays.applied(judgements)
         changes = observe(told, past.history, now_ns, WHO)
         _note_all(changes, past)
-        return Round(judgements, news + changes)
+        return Round(judgements, entries + changes)
 
     def decide(self, judgements: list[Judgement], past: Past, now_ns: int, conditions: Conditions) -> list[Action]:
         """What is to be done about them."""

@@ -29,7 +29,7 @@ SPELLS_EVERY_S = 60.0
 BAN_LASTS_S = 20.0
 """Shorter bans are everyday life: a limit was met, and is heeded."""
 
-_GOOD_NEWS = frozenset(
+_NO_ALARM = frozenset(
     {What.REDIS_BACK, What.WRITES_TAKEN, What.MANAGER_TOOK_OVER, What.BAN_OVER, What.FLEETS_AGREE, What.VERSIONS_SEEN}
 )
 
@@ -191,7 +191,7 @@ class Incidents:
         yield self._entry(What.VERSIONS_SEEN, why, {"versions": versions})
 
     def _entry(self, what: What, why: str, details: dict[str, str] | None = None, collector: str = "") -> JournalEntry:
-        log = get_logger().info if what in _GOOD_NEWS else get_logger().warning
+        log = get_logger().info if what in _NO_ALARM else get_logger().warning
         log(what.value, why=why, **({"collector": collector} if collector else {}), **(details or {}))
         return JournalEntry(
             at_ns=self._clock.now_ns(), who=WHO, what=what, collector=collector, why=why, details=details or {}

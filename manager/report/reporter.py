@@ -97,7 +97,7 @@ class Reporter:
         except RedisUnreachableError:
             return  # the loop says so
 
-    def judged(self, judgements: Sequence[Judgement]) -> None:
+    def report_judgements(self, judgements: Sequence[Judgement]) -> None:
         """The verdicts of this round."""
         self.snapshot.shown = replace(self.snapshot.shown, judgements=judgements)
 

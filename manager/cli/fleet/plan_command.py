@@ -215,17 +215,17 @@ def _ask(site: Site, watch: Watch, why: str, limit_s: float) -> None:
     last_id = request
     while watch.now_s() - began_s <= limit_s:
         site.tools.wait(LOOK_EVERY_S)
-        news = added_after(site.client, site.file, last_id)
-        last_id = news[-1].entry_id if news else last_id
-        if _answered(news, request):
+        events = added_after(site.client, site.file, last_id)
+        last_id = events[-1].entry_id if events else last_id
+        if _answered(events, request):
             return
-        if any(event.what == What.MANAGER_STARTED.value for event in news):
+        if any(event.what == What.MANAGER_STARTED.value for event in events):
             request = ask()  # a new one has not heard of what the one before it was asked
     raise FleetError(f"the manager has not answered within {span(limit_s)} (manager-cli status)")
 
 
-def _answered(news: Iterable[Event], request: str) -> bool:
-    for event in news:
+def _answered(events: Iterable[Event], request: str) -> bool:
+    for event in events:
         if request not in event.details.get("asked", "").split():
             continue
         if event.what == What.FLEET_APPLIED.value:

@@ -27,11 +27,11 @@ INDENT = len("2026-03-29 10:00:00.123Z  ")
 """Where a line that a terminal is too narrow for continues."""
 
 _GOOD = frozenset({"healthy", "quiet", "done", "disabled"})
-_GOOD_NEWS = frozenset({What.FLEET_APPLIED.value})
-_NO_NEWS = frozenset(
+_GOOD_EVENTS = frozenset({What.FLEET_APPLIED.value})
+_NEUTRAL_EVENTS = frozenset(
     {What.RUN_SEEN.value, What.MANAGER_STARTED.value, What.MANAGER_STOPPED.value, What.VERSIONS_SEEN.value}
 )
-_BAD_NEWS = frozenset({What.PARKED.value, What.FLEET_REJECTED.value, What.APPLY_FAILED.value})
+_BAD_EVENTS = frozenset({What.PARKED.value, What.FLEET_REJECTED.value, What.APPLY_FAILED.value})
 
 
 class Mood(Enum):
@@ -65,11 +65,11 @@ class Event(Struct, frozen=True, kw_only=True):
     def mood(self) -> Mood:
         """For its colour."""
         end = self.details.get("to") or self.details.get("outcome", "").partition(":")[0]  # "done: running after 2 s"
-        if end in _GOOD or self.what in _GOOD_NEWS:
+        if end in _GOOD or self.what in _GOOD_EVENTS:
             return Mood.GOOD
         if end == "starting":
             return Mood.PASSING
-        if self.what in _BAD_NEWS or (end and self.what not in _NO_NEWS):
+        if self.what in _BAD_EVENTS or (end and self.what not in _NEUTRAL_EVENTS):
             return Mood.BAD
         return Mood.NONE
 

@@ -57,7 +57,7 @@ def events(
         for event in past:
             _print(event, as_json)
         if follow:
-            for event in _news(tools, fleet, client, last_id):
+            for event in _added_events(tools, fleet, client, last_id):
                 if concerns(event, pattern):
                     _print(event, as_json)
     except KeyboardInterrupt:
@@ -79,17 +79,17 @@ def _past(newest: Iterator[Event], pattern: str, lines: int, since_ns: int | Non
     return wanted[::-1], last_id
 
 
-def _news(tools: Tools, fleet: Fleet, client: "SyncRedis", last_id: str) -> Iterator[Event]:
+def _added_events(tools: Tools, fleet: Fleet, client: "SyncRedis", last_id: str) -> Iterator[Event]:
     """What is added, for ever; a Redis that is away for a while ends nothing."""
     while True:
         try:
-            news = added_after(client, fleet, last_id)
+            added = added_after(client, fleet, last_id)
         except RedisUnreachableError as error:
             typer.echo(f"manager-cli: {error}", err=True)
-            news = []
-        last_id = news[-1].entry_id if news else last_id
-        yield from news
-        if not news:
+            added = []
+        last_id = added[-1].entry_id if added else last_id
+        yield from added
+        if not added:
             tools.wait(LOOK_EVERY_S)
 
 

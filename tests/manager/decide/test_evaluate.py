@@ -274,7 +274,7 @@ def test_while_redis_settles_no_outage_begins() -> None:
     silent = {each.id: pulse(heartbeat(each, mute="trade", pid=processes[each.id.program].pid)) for each in fleet}
     seen = Observation(at=Instant(NOW_NS, 5.0), desired=fleet, pulses=silent, processes=processes)
     journal_kinds = [
-        [entry.what for entry in Evaluation(BRISK).judge(seen, Past(BRISK), Conditions(settling=settling)).news]
+        [entry.what for entry in Evaluation(BRISK).judge(seen, Past(BRISK), Conditions(settling=settling)).entries]
         for settling in (True, False)
     ]
     assert [What.OUTAGE_BEGAN in whats for whats in journal_kinds] == [False, True]

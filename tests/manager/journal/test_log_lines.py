@@ -1,6 +1,6 @@
 from structlog.testing import capture_logs
 
-from manager.journal.log_lines import log_news
+from manager.journal.log_lines import log_entries
 from manager.model.journal_entries import JournalEntry, What
 
 BTC = "okx:BTC-USDT"
@@ -16,7 +16,7 @@ def test_each_change_is_a_line_and_good_news_is_no_warning() -> None:
     outage = JournalEntry(at_ns=1, who="manager", what=What.OUTAGE_BEGAN, why="4 of 5", details={"exchange": "okx"})
     run = JournalEntry(at_ns=1, who="manager", what=What.RUN_SEEN, collector=BTC)
     with capture_logs() as logs:
-        log_news([verdict("healthy", "hung"), run, verdict("hung", "healthy"), outage])
+        log_entries([verdict("healthy", "hung"), run, verdict("hung", "healthy"), outage])
 
     def line(level: str, old: str, new: str) -> dict[str, str]:
         facts = {"collector": BTC, "why": "why", "from": old, "to": new}

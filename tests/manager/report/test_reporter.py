@@ -63,7 +63,7 @@ def entry(what: What, collector: str = "", **details: str) -> JournalEntry:
 def test_a_round_is_on_the_board(tmp_path: Path, clock: ManualClock, poller: Poller) -> None:
     reporter = Reporter(tmp_path, clock, SETTINGS)
     clock.move(5)
-    reporter.judged([HEALTHY])
+    reporter.report_judgements([HEALTHY])
     reporter.beaten({"pid": 7})
     poller.redis_trouble = "Redis is away"
     reporter.turned(poller, leading=True)
@@ -140,7 +140,7 @@ async def test_a_new_manager_goes_on_counting_restarts(
     reporter = Reporter(tmp_path, clock, SETTINGS)
     reporter.recalled([entry(What.RUN_SEEN, "okx:BTC-USDT", started_s=str(at_s)) for at_s in (100, 130, 170)])
     reporter.noted(entry(What.RUN_SEEN, "okx:BTC-USDT", started_s="190"))
-    reporter.judged([HEALTHY])
+    reporter.report_judgements([HEALTHY])
     reporter.turned(poller, leading=True)
     await reporter.survey(link)
     assert reporter.snapshot.figures is not None
@@ -152,7 +152,7 @@ async def test_only_the_leader_takes_and_stores_the_figures_again_and_again(
     tmp_path: Path, clock: ManualClock, poller: Poller, link: RedisLink, redis_server: RedisServer
 ) -> None:
     reporter = Reporter(tmp_path, clock, SETTINGS)
-    reporter.judged([HEALTHY])
+    reporter.report_judgements([HEALTHY])
     await reporter.survey(link)
     assert (reporter.snapshot.figures, redis_server.client.get(keys.FLEET_FIGURES)) == (None, None)
     async with asyncio.TaskGroup() as tasks:
@@ -169,7 +169,7 @@ async def test_figures_that_come_when_another_manager_leads_are_not_shown(
     tmp_path: Path, clock: ManualClock, poller: Poller, link: RedisLink, redis_server: RedisServer
 ) -> None:
     reporter = Reporter(tmp_path, clock, SETTINGS)
-    reporter.judged([HEALTHY])
+    reporter.report_judgements([HEALTHY])
     reporter.turned(poller, leading=True)
     survey = asyncio.create_task(reporter.survey(link))
     await asyncio.sleep(0)  # it has begun
