@@ -99,7 +99,7 @@ class BarMaker:
         """Whether a trade has come that lies behind the next bar: time to look at the ledger."""
         return self.next is not None and self._newest > self.next
 
-    def take(self, chunk: Chunk) -> None:
+    def add(self, chunk: Chunk) -> None:
         """Read on in the trade stream."""
         for entry in chunk.whole():
             if isinstance(entry.event, Trade):
@@ -200,7 +200,7 @@ async def _build(collectors: list[str], redis: RedisConfig) -> None:
                     if await _lost_bars(makers, outputs):
                         return
                 for chunk in batch.chunks:
-                    makers.setdefault(chunk.name, BarMaker(chunk.name)).take(chunk)
+                    makers.setdefault(chunk.name, BarMaker(chunk.name)).add(chunk)
                 for maker in filter(lambda maker: maker.ripe, makers.values()):
                     view = await coverage.look(maker.name)
                     await outputs.add(bars_of(maker.name), maker.due(view, clock.now_ns()))

@@ -28,7 +28,7 @@ class Reconciler:
     ``launch`` tells how the workers of a fleet are started.
 
     Attributes:
-        trouble: Why the last attempt failed, a phrase of ours; empty where it did not.
+        trouble: Why the last attempt failed, in our words; empty where it did not.
     """
 
     def __init__(
@@ -140,12 +140,12 @@ class Reconciler:
     def _failed(self, error: FleetError | OSError, executor: Executor, answers: dict[str, str]) -> None:
         if isinstance(error, SupervisorEndingError):  # the look says so; and soon it will end us too
             return
-        phrase = str(error) if isinstance(error, FleetError) else f"{self._environment.var} cannot be written"
-        if phrase != self.trouble:  # tried again and again: said once
-            get_logger().error("fleet_apply_failed", why=phrase, exc_info=error)
-        if phrase != self.trouble or answers:
-            executor.note(self._entry(What.APPLY_FAILED, phrase, answers))
-        self.trouble = phrase
+        why = str(error) if isinstance(error, FleetError) else f"{self._environment.var} cannot be written"
+        if why != self.trouble:  # tried again and again: said once
+            get_logger().error("fleet_apply_failed", why=why, exc_info=error)
+        if why != self.trouble or answers:
+            executor.note(self._entry(What.APPLY_FAILED, why, answers))
+        self.trouble = why
 
     def _entry(self, what: What, why: str, details: dict[str, str]) -> JournalEntry:
         return JournalEntry(at_ns=self._clock.now_ns(), who=WHO, what=what, why=why, details=details)

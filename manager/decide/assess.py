@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from common.config.collector import ExchangeCollectorConfig
 from manager.decide.data_flow import judge_flow
 from manager.decide.start_limits import start_limits_s
-from manager.model.formatting import clock_time, phrase, span
+from manager.model.formatting import clock_time, one_line, span
 from manager.model.processes import Process, ProcessState
 from manager.model.verdicts import Judgement, Pulse, Verdict
 from manager.settings import ManagerSettings
@@ -166,4 +166,4 @@ def _refused(config: ExchangeCollectorConfig, heartbeat: Heartbeat) -> bool:
 
 
 def _misconfigured(heartbeat: Heartbeat) -> _Finding:
-    return Verdict.MISCONFIGURED, phrase(heartbeat.last_error) or "it refused its configuration; its log says why"
+    return Verdict.MISCONFIGURED, one_line(heartbeat.last_error) or "it refused its configuration; its log says why"

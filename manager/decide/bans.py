@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from msgspec import Struct
 
-from manager.model.formatting import date_and_time, phrase
+from manager.model.formatting import date_and_time, one_line
 from manager.model.verdicts import Pulse
 from tickfleet.contract.health import Heartbeat
 from tickfleet.contract.identity import CollectorId
@@ -25,7 +25,7 @@ def ban_of(heartbeat: Heartbeat) -> Banned | None:
     """The ban that a collector knows of, as long as it lasts; None where there is none."""
     if heartbeat.banned_until <= heartbeat.beat_at:
         return None
-    return Banned(heartbeat.collector.partition(":")[0], heartbeat.banned_until, phrase(heartbeat.banned_why))
+    return Banned(heartbeat.collector.partition(":")[0], heartbeat.banned_until, one_line(heartbeat.banned_why))
 
 
 def bans_of(pulses: Iterable[tuple[CollectorId, Pulse]]) -> dict[str, Banned]:

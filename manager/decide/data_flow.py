@@ -14,7 +14,7 @@ All ages are differences between times in one heartbeat, so they are the worker'
 
 from common.config.collector import ExchangeCollectorConfig
 from manager.decide.bans import ban_of
-from manager.model.formatting import phrase, span
+from manager.model.formatting import one_line, span
 from manager.model.verdicts import Verdict
 from manager.settings import NS_PER_S, ManagerSettings
 from tickfleet.contract.health import BookState, Heartbeat, Progress, RestLook, WorkerState
@@ -35,11 +35,11 @@ RECONNECTS_BEFORE_RESTART = 2
 def judge_flow(config: ExchangeCollectorConfig, heartbeat: Heartbeat, settings: ManagerSettings) -> tuple[Verdict, str]:
     """Verdict and reason for a collector with a fresh heartbeat."""
     ban = ban_of(heartbeat)
-    state, error = heartbeat.state, phrase(heartbeat.last_error) if ban is None else str(ban)
+    state, error = heartbeat.state, one_line(heartbeat.last_error) if ban is None else str(ban)
     if state in (WorkerState.STOPPING, WorkerState.STOPPED) or heartbeat.exit_code is not None:
         return Verdict.DEAD, "its process is ending" + (f": {error}" if error else "")
     if heartbeat.mute:  # also while it connects anew for that
-        return Verdict.SILENT, f"the exchange has newer data than its socket brings ({phrase(heartbeat.mute)})"
+        return Verdict.SILENT, f"the exchange has newer data than its socket brings ({one_line(heartbeat.mute)})"
     if state is WorkerState.CATCHING_UP:
         return _catching_up(config, heartbeat, settings)
     if state is WorkerState.SUBSCRIBING and is_connected(heartbeat):

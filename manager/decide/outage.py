@@ -17,7 +17,7 @@ from msgspec.structs import replace
 
 from manager.decide.data_flow import is_connected
 from manager.decide.history import CollectorPast, History
-from manager.model.formatting import phrase
+from manager.model.formatting import one_line
 from manager.model.journal_entries import JournalEntry, What
 from manager.model.verdicts import Judgement, Verdict
 from manager.settings import NS_PER_S, ManagerSettings, to_ns
@@ -120,7 +120,7 @@ class _View:
     def reason(self) -> str:
         """What most of those without data say of it: ``, 3 of them: the name cannot be resolved``; else empty."""
         said = Counter(filter(None, (each.pulse.heartbeat.last_error for each in self.silent if each.pulse.heartbeat)))
-        return "".join(f", {count} of them: {phrase(text)}" for text, count in said.most_common(1))
+        return "".join(f", {count} of them: {one_line(text)}" for text, count in said.most_common(1))
 
     def begins(self, last: Outage | None, now_ns: int) -> bool:
         silent = self.silent

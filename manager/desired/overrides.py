@@ -24,7 +24,7 @@ from msgspec.structs import replace
 
 from common.config.collector import ExchangeCollectorConfig
 from common.config.fleet_file import Fleet
-from manager.model.formatting import date_and_time, phrase
+from manager.model.formatting import date_and_time, one_line
 from manager.model.verdicts import Judgement, Verdict
 from tickfleet.contract.identity import CollectorId
 from tickfleet.errors import FleetError, InvalidConfigurationError
@@ -48,8 +48,8 @@ class Stamp(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     def told(self, done: str) -> str:
         """``stopped by alice at 2026-03-29 12:03 UTC: maintenance``."""
-        reason = phrase(self.why)
-        text = f"{done} by {phrase(self.who)} at {date_and_time(self.at)}"
+        reason = one_line(self.why)
+        text = f"{done} by {one_line(self.who)} at {date_and_time(self.at)}"
         return f"{text}: {reason}" if reason else text
 
 
@@ -148,7 +148,7 @@ def merge(fleet: Fleet, entries: Mapping[str, str]) -> Desired:
                 overrides[collector] = override
             # else the file no longer lists what it was about; it counts again if the file does so again
         except FleetError as error:
-            ignored[field] = f"the run-time change of {phrase(field)[:60]} is ignored: {error}"
+            ignored[field] = f"the run-time change of {one_line(field)[:60]} is ignored: {error}"
     kept = [_with(config, overrides.get(config.id)) for config in fleet.collectors]
     collectors = (
         *(config for config in kept if config is not None),

@@ -13,7 +13,7 @@ from pathlib import Path
 from common.process.machine import machine_id
 from common.redis.redis_py import translated_errors
 from manager.desired.source import Wanted
-from manager.model.formatting import phrase
+from manager.model.formatting import one_line
 from manager.observe.poller import RedisLink
 from tickfleet._util.clock import Clock
 from tickfleet.contract import keys
@@ -39,8 +39,8 @@ def acts_for_another(
     here = (where, beat.get("machine", machine)) == (host, machine)
     if not theirs or theirs in fleet_ids or (here and Path(file).resolve() == Path(fleet_file).resolve()):
         return ""
-    who = f"the manager on {phrase(where)} (pid {phrase(beat.get('pid', '?'))})"
-    return f"{who} acts for another fleet ({phrase(file)}): nothing is looked after from here"
+    who = f"the manager on {one_line(where)} (pid {one_line(beat.get('pid', '?'))})"
+    return f"{who} acts for another fleet ({one_line(file)}): nothing is looked after from here"
 
 
 def with_a_way_out(why: str) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from common.process.log import get_logger
 from manager.decide.bans import bans_of
 from manager.desired.rival import with_a_way_out
-from manager.model.formatting import clock_time, phrase, span
+from manager.model.formatting import clock_time, one_line, span
 from manager.model.journal_entries import WHO, JournalEntry, What
 from manager.model.verdicts import Pulse
 from manager.observe.clock_jumps import Instant
@@ -179,7 +179,7 @@ class Incidents:
         for collector, why in lost.items():
             if why and before.get(collector, why) != why:
                 self._keys_due_s = now_s + LOSSES_EVERY_S
-                yield self._entry(What.KEYS_LOST, phrase(why), collector=str(collector))
+                yield self._entry(What.KEYS_LOST, one_line(why), collector=str(collector))
 
     def versions(self, pulses: Mapping[CollectorId, Pulse], last: JournalEntry | None) -> Iterator[JournalEntry]:
         """The versions of the collectors that run, where they are not those of the ``last`` entry of this kind."""

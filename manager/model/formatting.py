@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 
 from manager.settings import NS_PER_S
 
-LONGEST_PHRASE = 200
-"""Characters; what is longer was not meant as a phrase."""
+LONGEST_LINE = 200
+"""Characters; what is longer was not meant to be shown in one line."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LAST_S = (datetime.max.replace(tzinfo=UTC) - _EPOCH - timedelta(days=1)) // timedelta(seconds=1)
@@ -57,9 +57,9 @@ def zone_of(at: datetime) -> str:
     return f"{offset[:3]}:{offset[3:5]}" if Zone.local else ""
 
 
-def phrase(text: str) -> str:
+def one_line(text: str) -> str:
     """Text from a heartbeat as one printable line of bounded length: anybody may have written that key."""
-    line = "".join(c if c.isprintable() else " " for c in text[:LONGEST_PHRASE])
+    line = "".join(c if c.isprintable() else " " for c in text[:LONGEST_LINE])
     return " ".join(line.split())
 
 

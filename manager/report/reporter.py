@@ -88,7 +88,7 @@ class Reporter:
         """Take the figures once, and keep them in Redis; a manager that does not lead has none."""
         if not self.snapshot.shown.leading:
             return
-        figures = await self._survey.take(self.snapshot.shown.judgements, self._restarts.counts, link)
+        figures = await self._survey.collect(self.snapshot.shown.judgements, self._restarts.counts, link)
         if not self.snapshot.shown.leading:  # any more
             return
         self.snapshot.figures = figures
@@ -137,7 +137,7 @@ class Reporter:
 
     def revival(self) -> JournalEntry | None:
         """What the watcher did to the manager before us; asked once."""
-        found = signs.take(signs.revival_file(self._var)) if self._watched else None
+        found = signs.pop_revival(signs.revival_file(self._var)) if self._watched else None
         if found is None:
             return None
         details = {"pid": str(found.pid), "silent_s": str(found.silent_s)}
@@ -166,8 +166,8 @@ class Reporter:
 
     def noted(self, entry: JournalEntry) -> None:
         """One more entry: whether somebody has to be told, and what it makes of the figures."""
-        self._restarts.take(entry)
-        for alert in self._book.take(entry):
+        self._restarts.add(entry)
+        for alert in self._book.add(entry):
             if self._webhook is not None:
                 self._webhook.put(alert.text)
 
@@ -177,4 +177,4 @@ class Reporter:
         self._restarts = Restarts(entries)
         self._book = AlertBook(to_ns(self._settings.realert_after_s))
         for entry in entries:
-            self._book.take(entry)
+            self._book.add(entry)

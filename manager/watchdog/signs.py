@@ -55,7 +55,7 @@ def leave(path: Path, revival: Revival) -> None:
     path.write_text(f"{revival.pid} {revival.silent_s}\n", encoding="ascii")
 
 
-def take(path: Path) -> Revival | None:
+def pop_revival(path: Path) -> Revival | None:
     """The note, which is gone then; None where there is none that can be read."""
     try:
         with open(path, encoding="ascii") as file:

@@ -9,7 +9,7 @@ from msgspec import Struct
 from common.config.collector import ExchangeCollectorConfig
 from manager.cli.data.kept import KeptData, Removed, removed
 from manager.cli.times import date_time, length
-from manager.model.formatting import phrase, span
+from manager.model.formatting import one_line, span
 from manager.settings import NS_PER_S
 from tickfleet.contract.coverage import Interval, LedgerEntry, State, clip, intervals, is_complete, up_to
 from tickfleet.contract.identity import DataType
@@ -215,7 +215,7 @@ def to_rows(parts: Sequence[Interval]) -> list[CoverageRow]:
             length=length(part.to_ts - part.from_ts),
             state=part.state,
             ids=_ids(part),
-            reason=phrase(part.reason) or _REASONS.get(part.state, ""),
+            reason=one_line(part.reason) or _REASONS.get(part.state, ""),
         )
         for part in parts
     ]

@@ -6,7 +6,7 @@ from msgspec import Struct
 
 from common.config.exchanges import profile
 from common.network.http_status import said_by
-from manager.cli.doctor.exchange_places import Other, Place, is_own, others, usual
+from manager.cli.doctor.exchange_places import Other, Place, default_address, is_own, others
 from manager.cli.doctor.findings import Finding, bad, ok, skipped, warning
 from manager.model.formatting import span
 from manager.report.figures.capacity import StartTime
@@ -85,7 +85,7 @@ def _reached(visit: Visit) -> Finding:
         other = visit.instead
         mend = f"under [exchanges.{place.exchange}] write {other.setting}: that one answers ({other.known})"
     elif not is_own(place):
-        mend = f"see network, DNS and firewall; the exchange's own address is {usual(place)}"
+        mend = f"see network, DNS and firewall; the exchange's own address is {default_address(place)}"
     else:
         tried = ", ".join(other.place.shown for other in others(place)) or "it has none"
         mend = f"see network, DNS and firewall; no other address of the exchange answers either ({tried})"

@@ -84,7 +84,7 @@ def is_own(place: Place) -> bool:
     return _domain(place.url) in {_domain(other.place.url) for other in _all(PROFILES[place.exchange], place)}
 
 
-def usual(place: Place) -> str:
+def default_address(place: Place) -> str:
     """The address that would be used if the fleet file said nothing."""
     url: str = getattr(PROFILES[place.exchange].endpoints, place.field)
     return url

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from manager.cli.context import Tools, tell
-from manager.model.formatting import phrase, visible
+from manager.model.formatting import one_line, visible
 from tickfleet.errors import EXIT_FAILURE, EXIT_OK, UsageError
 
 _FOR_EVER = frozenset({"MONITOR", "SUBSCRIBE", "PSUBSCRIBE", "SSUBSCRIBE"})
@@ -50,7 +50,7 @@ def ask_redis(
     finally:
         client.close()
     if isinstance(answer, Exception):
-        tell(f"Redis refuses {phrase(words[0])}: {phrase(str(answer))}")
+        tell(f"Redis refuses {one_line(words[0])}: {one_line(str(answer))}")
         raise typer.Exit(EXIT_FAILURE)
     said = [json.dumps(answer, default=str)] if as_json else [visible(line, _TEXT) for line in lines(answer)]
     sys.stdout.write("".join(f"{line}\n" for line in said))

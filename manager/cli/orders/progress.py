@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from manager.decide.bans import ban_of
-from manager.model.formatting import phrase
+from manager.model.formatting import one_line
 from manager.model.processes import Process
 from manager.model.verdicts import Pulse
 from tickfleet.contract.identity import CollectorId
@@ -20,7 +20,7 @@ def reason(process: Process | None, pulse: Pulse) -> str:
     if heartbeat is None or heartbeat.pid != process.pid:
         return f"{process.state.value.lower()}, no heartbeat yet" if process.alive else process.state.value.lower()
     ban = ban_of(heartbeat)
-    error = phrase(heartbeat.last_error) if ban is None else str(ban)
+    error = one_line(heartbeat.last_error) if ban is None else str(ban)
     return f"{heartbeat.state.value}: {error}" if error else heartbeat.state.value
 
 

@@ -17,7 +17,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from manager.cli.orders.progress import reason
-from manager.model.formatting import phrase, span
+from manager.model.formatting import one_line, span
 from manager.model.processes import STARTABLE, Process
 from manager.model.verdicts import Pulse
 from tickfleet.contract.health import WorkerState
@@ -124,5 +124,5 @@ def fail(restart: Restart, why: str) -> Restart:
 def _why_it_ended(restart: Restart, pulse: Pulse) -> str:
     heartbeat = pulse.heartbeat
     if heartbeat is not None and heartbeat.run_id != restart.old_run and heartbeat.exit_code == EXIT_BAD_CONFIGURATION:
-        return f"it refused its configuration: {phrase(heartbeat.last_error)}"
+        return f"it refused its configuration: {one_line(heartbeat.last_error)}"
     return f"its process ended at once (manager-cli logs {restart.id})"

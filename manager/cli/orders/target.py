@@ -17,7 +17,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from manager.cli.orders.progress import reason
-from manager.model.formatting import phrase, span
+from manager.model.formatting import one_line, span
 from manager.model.processes import STARTABLE, Process
 from manager.model.verdicts import Pulse
 from tickfleet.contract.health import WorkerState
@@ -110,7 +110,7 @@ def _why_it_ended(task: Task, pulse: Pulse) -> str:
     heartbeat = pulse.heartbeat
     if heartbeat is not None and heartbeat.run_id != task.old_run and heartbeat.exit_code == EXIT_BAD_CONFIGURATION:
         hint = f" ({task.hint})" if task.hint else ""
-        return f"it refused its configuration: {phrase(heartbeat.last_error)}{hint}"
+        return f"it refused its configuration: {one_line(heartbeat.last_error)}{hint}"
     return f"its process ended at once (manager-cli logs {task.id})"
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from msgspec import Struct
 
 from manager.cli.times import date_time
-from manager.model.formatting import clock_time, phrase
+from manager.model.formatting import clock_time, one_line
 from manager.model.journal_entries import JournalEntry, What, from_fields
 
 _OWN_FIELDS = frozenset({"at", "who", "what", "collector", "why"})
@@ -125,12 +125,13 @@ def sentence(event: Event) -> str:
         head += f", {event.why}"
     shown = {name: value for name, value in details.items() if value not in ("", "0") and name not in _INTERNAL}
     facts = ", ".join(f"{name} {_shown(value)}" for name, value in sorted(shown.items()))
-    return phrase(head) + (f"  [{phrase(facts)}]" if facts else "")
+    return one_line(head) + (f"  [{one_line(facts)}]" if facts else "")
 
 
 def line(event: Event) -> str:
     """An event as one line of text."""
-    return f"{date_time(event.at_ns)}  {phrase(event.collector) or 'fleet'}  {sentence(event)}  ({phrase(event.who)})"
+    about, who = one_line(event.collector) or "fleet", one_line(event.who)
+    return f"{date_time(event.at_ns)}  {about}  {sentence(event)}  ({who})"
 
 
 def to_json(event: Event) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from manager.decide.assess import assess
 from manager.decide.overlays import read_overlays
 from manager.desired.overrides import merge
 from manager.desired.rival import acts_for_another
-from manager.model.formatting import phrase
+from manager.model.formatting import one_line
 from manager.model.processes import Process
 from manager.model.verdicts import Judgement
 from manager.observe.facts import queue_heartbeats, read_pulses
@@ -70,7 +70,7 @@ def live_heartbeats(seen: FleetView) -> list[Heartbeat | None]:
 def unshared_limits(seen: FleetView) -> str:
     """Of how many collectors the exchange's limits are not shared, and why; empty where no heartbeat says that."""
     beats = live_heartbeats(seen)
-    found = [phrase(beat.limits_unshared) for beat in beats if beat is not None and beat.limits_unshared]
+    found = [one_line(beat.limits_unshared) for beat in beats if beat is not None and beat.limits_unshared]
     return (
         f"{len(found)} of {len(beats)} collectors do not share the limits of their exchange: {found[0]}"
         if found

@@ -6,7 +6,7 @@ from msgspec import Struct
 
 from manager.cli.show.fleet_view import FleetView, unshared_limits
 from manager.decide.bans import bans_of
-from manager.model.formatting import phrase, span
+from manager.model.formatting import one_line, span
 from manager.model.verdicts import Judgement, Verdict, summarise
 from manager.report.status_document import NOT_RUNNING, status_document, typed
 from manager.settings import NS_PER_S
@@ -59,7 +59,7 @@ def _row(judgement: Judgement, earlier: Heartbeat | None, now_ns: int) -> Status
         last_data=span((now_ns - newest_ns) / NS_PER_S) if newest_ns else "never",
         latency=f"{heartbeat.latency_p50_us / 1000:.1f}/{heartbeat.latency_p99_us / 1000:.1f}" if has_latency else "",
         reconnects=str(heartbeat.reconnects),
-        version=phrase(heartbeat.version),
+        version=one_line(heartbeat.version),
         why=judgement.why,
     )
 
@@ -102,8 +102,8 @@ def manager_line(seen: FleetView) -> str:
     if manager:
         started_at = manager.get("started_at")
         up = f", up {span((seen.at_ns - started_at) / NS_PER_S)}" if isinstance(started_at, int) else ""
-        error = trouble or phrase(str(manager.get("last_error", "")))  # the same, with its time in our zone
-        line = f"manager: {phrase(str(manager.get('state', 'unknown')))}, pid {manager.get('pid', '?')}{up}" + (
+        error = trouble or one_line(str(manager.get("last_error", "")))  # the same, with its time in our zone
+        line = f"manager: {one_line(str(manager.get('state', 'unknown')))}, pid {manager.get('pid', '?')}{up}" + (
             f" ({error})" if error else ""
         )
     if seen.figures is not None and seen.figures.system.uptime_s is not None:

@@ -8,7 +8,7 @@ from manager.cli.show.event_format import Event
 from manager.cli.show.event_format import to_json as event_to_json
 from manager.decide.bans import ban_of
 from manager.decide.history import CollectorPast, forgiven, in_force, recent_restarts
-from manager.model.formatting import clock_time, phrase, span
+from manager.model.formatting import clock_time, one_line, span
 from manager.model.processes import ProcessState
 from manager.model.verdicts import Judgement
 from manager.settings import NS_PER_S, ManagerSettings
@@ -58,7 +58,7 @@ def _heartbeat(judgement: Judgement, now_ns: int) -> list[tuple[str, str]]:
     if (ban := ban_of(beat)) is not None:
         found.append(("exchange", f"{ban}; manager-cli unban {ban.exchange}"))
     if beat.last_error:
-        found.append(("last error", phrase(beat.last_error)))
+        found.append(("last error", one_line(beat.last_error)))
     for data_type, progress in beat.progress.items():
         since = (
             f"last {span((now_ns - progress.last_event_at) / NS_PER_S)} ago" if progress.last_event_at else "none yet"

@@ -20,7 +20,7 @@ from collections.abc import Iterable, Set
 
 from msgspec import Struct
 
-from manager.model.formatting import phrase
+from manager.model.formatting import one_line
 from manager.model.journal_entries import JournalEntry, What
 from manager.model.verdicts import WELL, Verdict
 
@@ -66,7 +66,7 @@ class AlertBook:
         self._again_after_ns = again_after_ns
         self._told: dict[tuple[str, str], int] = {}
 
-    def take(self, entry: JournalEntry) -> list[Alert]:
+    def add(self, entry: JournalEntry) -> list[Alert]:
         """What is to be told because of one more entry."""
         details = entry.details
         match entry.what:
@@ -110,4 +110,4 @@ class AlertBook:
 
 
 def _line(about: str, words: str, why: str) -> str:
-    return phrase(f"{about}: {words}" + (f" ({why})" if why else ""))
+    return one_line(f"{about}: {words}" + (f" ({why})" if why else ""))

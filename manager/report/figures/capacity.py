@@ -190,12 +190,12 @@ class _Sizes:
                     self._own[stream.key] = stream.bytes / stream.entries
                     total = sums[collector.partition(":")[0], stream.kind]
                     total[0], total[1] = total[0] + stream.bytes, total[1] + stream.entries
-        self._usual = {place: size / entries for place, (size, entries) in sums.items()}
+        self._by_kind = {place: size / entries for place, (size, entries) in sums.items()}
         memory = figures.memory if figures else None
         self.others_bytes = max(0, memory.redis_full_bytes - memory.streams_full_bytes) if memory else 0
 
     def knows(self, exchange: str, kind: str) -> bool:
-        return (exchange, kind) in self._usual
+        return (exchange, kind) in self._by_kind
 
     def of(self, exchange: str, kind: str, key: str) -> float:
-        return self._own.get(key) or self._usual.get((exchange, kind)) or TYPICAL_ENTRY_BYTES[kind]
+        return self._own.get(key) or self._by_kind.get((exchange, kind)) or TYPICAL_ENTRY_BYTES[kind]

@@ -119,9 +119,9 @@ class Restarts:
         self._started: dict[str, str] = {}
         self.counts: Counter[str] = Counter()
         for entry in entries:
-            self.take(entry)
+            self.add(entry)
 
-    def take(self, entry: JournalEntry) -> None:
+    def add(self, entry: JournalEntry) -> None:
         """One more entry."""
         if entry.what is What.FLEET_APPLIED:
             for removed in entry.details.get("removed", "").split():

@@ -52,7 +52,7 @@ class Survey:
         self._sizes: dict[str, StreamSize] = {}
         self._next = 0
 
-    async def take(self, judgements: Sequence[Judgement], restarts: Mapping[str, int], link: RedisLink) -> Figures:
+    async def collect(self, judgements: Sequence[Judgement], restarts: Mapping[str, int], link: RedisLink) -> Figures:
         """One survey. Without Redis it is one of what is known without it."""
         system = await asyncio.to_thread(self._reader.read)
         streams = [name for each in judgements for name in streams_of(each.config, link.config.maxlen)]

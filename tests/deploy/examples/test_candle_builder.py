@@ -93,7 +93,7 @@ def published(maker: BarMaker, said: CoverageView, now_ns: int = LATER) -> dict[
 def begun(*trades: Trade) -> BarMaker:
     """A maker that has published minute 0 and read some trades of the following ones."""
     maker = BarMaker(BTC_TRADES)
-    maker.take(chunk(trade(1, 0.5), *trades))
+    maker.add(chunk(trade(1, 0.5), *trades))
     assert published(maker, coverage_view(1, trades[-1])) == {0: verdict("0", CUT)}
     return maker
 
@@ -128,8 +128,8 @@ def test_a_time_that_is_to_come_decides_nothing() -> None:
 def test_bars_of_which_the_reader_missed_something_are_not_complete() -> None:
     maker = begun(trade(2, 1.1))
     gone = missed(BTC_TRADES, 9, entry_id(trade(2, 1.1)), "", "trimmed", LATER)
-    maker.take(chunk(ahead=(gone,)))  # all was gone; the next trade comes later
-    maker.take(chunk(trade(12, 3.2), trade(13, 4.5), trade(14, 5.5)))
+    maker.add(chunk(ahead=(gone,)))  # all was gone; the next trade comes later
+    maker.add(chunk(trade(12, 3.2), trade(13, 4.5), trade(14, 5.5)))
     bad = verdict("0", "missed_by_reader")
     expected = {1: bad, 2: bad, 3: bad, 4: GOOD}
     assert published(maker, coverage_view(5, trade(14, 5.5))) == expected
@@ -139,7 +139,7 @@ def test_a_maker_that_goes_on_is_told_again_of_what_was_missed() -> None:
     maker, read_to = begun(trade(2, 1.1)), entry_id(trade(2, 1.1))
     gone = missed(BTC_TRADES, 9, read_to, "", "trimmed", LATER)
     before, after = Mark(read_to, 2), Mark(read_to, 11)
-    maker.take(Chunk(BTC_TRADES, [], [gone], before, after, after))
+    maker.add(Chunk(BTC_TRADES, [], [gone], before, after, after))
     bars = list(maker.due(coverage_view(3, trade(2, 1.1)), LATER))
     assert [fields["reason"] for _, fields in bars] == ["missed_by_reader"] * 2
     assert BarMaker(BTC_TRADES, bars[-1]).mark == before
@@ -147,7 +147,7 @@ def test_a_maker_that_goes_on_is_told_again_of_what_was_missed() -> None:
 
 def test_a_bar_with_an_entry_that_cannot_be_read_is_not_complete() -> None:
     maker = begun(trade(2, 1.1))
-    maker.take(chunk(trade(3, 2.1), trade(4, 2.2), trade(5, 2.3), trade(6, 3.1), trade(7, 4.1), lacks=4))
+    maker.add(chunk(trade(3, 2.1), trade(4, 2.2), trade(5, 2.3), trade(6, 3.1), trade(7, 4.1), lacks=4))
     expected = {1: GOOD, 2: verdict("0", "unreadable_by_reader"), 3: GOOD}
     assert published(maker, coverage_view(4, trade(7, 4.1))) == expected
 
@@ -164,7 +164,7 @@ def test_a_maker_that_goes_on_from_a_bar_makes_the_same_ones() -> None:
     def run(maker: BarMaker, left: Sequence[Chunk]) -> list[OutputEntry]:
         bars: list[OutputEntry] = []
         for part in left:
-            maker.take(part)
+            maker.add(part)
             newest = part.entries[-1].event.ts_event
             bars += maker.due(CoverageView([Interval(0, newest, State.COMPLETE)], part.ids[-1]), LATER)
         return bars
@@ -183,11 +183,11 @@ def id_of(mark: Mark) -> tuple[int, ...]:
 
 def test_a_trade_that_comes_after_its_bar_is_told_of(caplog: pytest.LogCaptureFixture) -> None:
     maker = begun(trade(2, 1.1), trade(3, 2.2))
-    maker.take(chunk(trade(1, 0.5)))
+    maker.add(chunk(trade(1, 0.5)))
     assert caplog.messages == []  # it was read when its bar was made: so it is after a restart
     late_id = "9999999999999-1"
     mark = Mark(entry_id(trade(3, 2.2)))
-    maker.take(Chunk(BTC_TRADES, [late_id], [Entry(BTC_TRADES, late_id, trade(4, 0.6))], mark, mark, Mark(late_id)))
+    maker.add(Chunk(BTC_TRADES, [late_id], [Entry(BTC_TRADES, late_id, trade(4, 0.6))], mark, mark, Mark(late_id)))
     assert caplog.messages == [f"okx:BTC-USDT trade {late_id} comes after its bar was published: it is in none"]
 
 
@@ -197,16 +197,16 @@ def test_a_stream_that_ends_before_what_was_read_leaves_no_bar_complete() -> Non
         gone = CoverageView(coverage_view(6, trade(4, 2.2)).known, read_to)
         bad = verdict("0", "rewound_by_reader")
         assert published(maker, gone) == {1: GOOD, **dict.fromkeys((2, 3, 4, 5), bad)}
-        maker.take(chunk(trade(9, 6.5), trade(10, 8.1)))
+        maker.add(chunk(trade(9, 6.5), trade(10, 8.1)))
         assert published(maker, coverage_view(8, trade(10, 8.1))) == {6: bad, 7: GOOD}
 
 
 def test_a_look_that_is_older_than_what_was_read_proves_no_loss() -> None:
     maker, old = begun(trade(2, 1.1), trade(3, 2.2)), coverage_view(1.99, trade(3, 2.2))
     assert published(maker, old) == {}
-    maker.take(chunk(trade(4, 2.3), trade(5, 3.1)))
+    maker.add(chunk(trade(4, 2.3), trade(5, 3.1)))
     assert published(maker, old) == {}  # the ledger is not looked at with each batch
-    maker.take(chunk(trade(6, 3.5), trade(7, 4.1)))
+    maker.add(chunk(trade(6, 3.5), trade(7, 4.1)))
     assert published(maker, coverage_view(4, trade(7, 4.1))) == {1: GOOD, 2: GOOD, 3: GOOD}
 
 
@@ -221,7 +221,7 @@ def dated(number: int, minute: float, at_minute: float) -> Entry:
 
 def read(maker: BarMaker, *entries: Entry) -> None:
     start = maker.mark
-    maker.take(Chunk(BTC_TRADES, [one.id for one in entries], entries, start, start, Mark(entries[-1].id)))
+    maker.add(Chunk(BTC_TRADES, [one.id for one in entries], entries, start, start, Mark(entries[-1].id)))
 
 
 IN_1970, IN_2200 = -T0 / MINUTE_NS, 90_000_000

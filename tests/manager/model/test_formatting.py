@@ -1,6 +1,6 @@
 import pytest
 
-from manager.model.formatting import clock_time, phrase, span, visible
+from manager.model.formatting import clock_time, one_line, span, visible
 
 
 @pytest.mark.parametrize(
@@ -16,7 +16,7 @@ def test_clock_time() -> None:
 
 
 def test_phrase_is_one_printable_line() -> None:
-    assert phrase("a\n\tb\x1b[0m  c ") == "a b [0m c"
+    assert one_line("a\n\tb\x1b[0m  c ") == "a b [0m c"
 
 
 def test_visible_is_the_whole_text_with_nothing_that_a_terminal_obeys() -> None:

@@ -62,7 +62,7 @@ def events(capsys: pytest.CaptureFixture[str]) -> list[dict[str, object]]:
 def test_a_manager_without_signs_is_killed_and_a_note_is_left(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
     scene.run_checks(times=4)
     assert scene.kills == ["manager"]
-    assert signs.take(signs.revival_file(scene.var)) == signs.Revival(pid=42, silent_s=10)
+    assert signs.pop_revival(signs.revival_file(scene.var)) == signs.Revival(pid=42, silent_s=10)
     why = "its loop stood still for 10 s"
     assert events(capsys) == [{"event": "manager_killed", "why": why, "pid": 42, "silent_s": 10, "process": "watchdog"}]
 
@@ -79,7 +79,7 @@ def test_another_process_at_the_last_moment_is_spared(scene: Scene, monkeypatch:
     pids = iter([42, 43])
     monkeypatch.setattr(supervisord, "pid_of", lambda *_: next(pids))
     scene.run_checks()
-    assert (scene.kills, signs.take(signs.revival_file(scene.var))) == ([], None)
+    assert (scene.kills, signs.pop_revival(signs.revival_file(scene.var))) == ([], None)
 
 
 def test_an_unreachable_supervisord_is_reported_once_and_proves_nothing(
@@ -109,7 +109,7 @@ def test_a_kill_that_fails_is_told(
     assert events(capsys) == [
         {"event": "manager_kill_failed", "why": why, "pid": 42, "silent_s": 10, "process": "watchdog"}
     ]
-    assert signs.take(signs.revival_file(scene.var)) is None
+    assert signs.pop_revival(signs.revival_file(scene.var)) is None
 
 
 def test_deleted_logs_are_made_again_and_supervisord_reopens_them(

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from manager.watchdog.signs import Revival, alive_file, leave, read, revival_file, take, touch
+from manager.watchdog.signs import Revival, alive_file, leave, pop_revival, read, revival_file, touch
 
 
 def test_each_sign_is_another_one(tmp_path: Path) -> None:
@@ -27,9 +27,9 @@ def test_a_sign_that_cannot_be_given_is_told(tmp_path: Path) -> None:
 
 def test_a_note_is_taken_once(tmp_path: Path) -> None:
     path = revival_file(tmp_path)
-    assert take(path) is None
+    assert pop_revival(path) is None
     leave(path, Revival(pid=77, silent_s=41))
-    assert (take(path), take(path)) == (Revival(pid=77, silent_s=41), None)
+    assert (pop_revival(path), pop_revival(path)) == (Revival(pid=77, silent_s=41), None)
 
 
 @pytest.mark.parametrize("text", ["", "77", "77 41 3", "77 x", "\xff", "9" * 5000])
@@ -37,4 +37,4 @@ def test_a_note_that_makes_no_sense_is_none(text: str, tmp_path: Path) -> None:
     path = revival_file(tmp_path)
     path.parent.mkdir()
     path.write_text(text, encoding="latin-1")
-    assert take(path) is None
+    assert pop_revival(path) is None

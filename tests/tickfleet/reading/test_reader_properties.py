@@ -84,9 +84,9 @@ async def test_good_entries_come_once_in_order_whatever_stands_between_them(
             async for batch in subscriber.batches():
                 for chunk in batch.chunks:  # what consumers do with it goes through
                     archive.write(chunk)
-                    csv.write([*sieve.take(chunk.whole())])
+                    csv.write([*sieve.select(chunk.whole())])
                     if name is BTC_TRADES:
-                        maker.take(chunk)
+                        maker.add(chunk)
                 for entry in batch.entries:
                     kind_of_event: Any = type(entry.event)
                     columns([entry], kind_of_event, decimals="float")

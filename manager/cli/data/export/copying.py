@@ -106,7 +106,7 @@ class Copier:
                 for chunk in batch.chunks:
                     entries = chunk.whole()
                     self._numbers.add(entries)
-                    self._write([*sieve.take(entries)])
+                    self._write([*sieve.select(entries)])
                     self._progress(self._span.share(chunk.after.id, first_id, facts.last_id))
                     reached, heard_s = id_order(chunk.after.id), self._clock.monotonic_s()
                 if sieve.done or reached >= last:

@@ -75,7 +75,7 @@ class Sieve:
         self._before_ns: int | None = None
         self._waiting: list[Entry] = []
 
-    def take(self, entries: Iterable[Entry]) -> Iterator[Entry]:
+    def select(self, entries: Iterable[Entry]) -> Iterator[Entry]:
         """The next entries of the stream, as far as they belong to the range."""
         for entry in entries:
             if self.done:

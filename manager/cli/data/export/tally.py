@@ -9,7 +9,7 @@ from manager.cli.data.coverage_answer import removed_line
 from manager.cli.data.export.span import ExportSpan
 from manager.cli.data.kept import Removed
 from manager.cli.times import date_time
-from manager.model.formatting import phrase
+from manager.model.formatting import one_line
 from tickfleet.contract.coverage_fold import number_of
 from tickfleet.contract.events import FeedStatus, Gap, Trade
 from tickfleet.reading.entries import Entry
@@ -142,6 +142,6 @@ class Tally:
             found.append(
                 f"complete by the coverage ledger only up to {date_time(facts.complete_to_ns)}: more may still come"
                 if facts.complete_to_ns
-                else f"the coverage ledger does not confirm the whole range ({phrase(facts.ledger)})"
+                else f"the coverage ledger does not confirm the whole range ({one_line(facts.ledger)})"
             )
         return found

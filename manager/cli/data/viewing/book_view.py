@@ -8,7 +8,7 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.text import Text
 
 from manager.cli.times import date_time
-from manager.model.formatting import phrase
+from manager.model.formatting import one_line
 from tickfleet.contract.events import Level
 from tickfleet.reading.book.book_state import NOT_JOINED
 from tickfleet.reading.book.ladder import decimal_of
@@ -69,7 +69,7 @@ class BookView(Struct, frozen=True):
             return title.append(" VALID ", style="black on green")
         if self.reason == NOT_JOINED:
             return title.append(" SYNCING ", style="black on yellow").append(f" {NOT_JOINED}")
-        return title.append(" DOUBTFUL ", style="white on red").append(f" {phrase(self.reason)}")
+        return title.append(" DOUBTFUL ", style="white on red").append(f" {one_line(self.reason)}")
 
     def _middle(self) -> Text:
         if self.reason:

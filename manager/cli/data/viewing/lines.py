@@ -8,7 +8,7 @@ from rich.cells import cell_len
 from manager.cli.data.viewing.ledgers import LedgerRow
 from manager.cli.times import date_time
 from manager.cli.wrapping import padded
-from manager.model.formatting import phrase
+from manager.model.formatting import one_line
 from tickfleet.contract.events import BookDelta, BookSnapshot, Candle, FeedState, FeedStatus, Gap, Level, Ticker, Trade
 from tickfleet.reading.entries import Entry, Missed, Rewound
 
@@ -40,7 +40,7 @@ def entry_line(entry: Entry, name_width: int = 0) -> ShownLine:
         case Candle():
             line = _candle(event)
         case BookSnapshot():
-            line = ShownLine(f"snapshot ({phrase(event.reason)})  {_book(event)}", "cyan")
+            line = ShownLine(f"snapshot ({one_line(event.reason)})  {_book(event)}", "cyan")
         case BookDelta():
             line = ShownLine(f"delta  {_book(event)}")
         case Gap():
@@ -48,7 +48,7 @@ def entry_line(entry: Entry, name_width: int = 0) -> ShownLine:
         case FeedStatus():
             good = event.state in (FeedState.CONNECTED, FeedState.RESYNCED)
             line = ShownLine(
-                f"{_MARK} feed {event.state.value}: {phrase(event.reason)}", "cyan" if good else "yellow", True
+                f"{_MARK} feed {event.state.value}: {one_line(event.reason)}", "cyan" if good else "yellow", True
             )
         case Missed():
             number = "some (nobody knows how many)" if event.count is None else str(event.count)
@@ -69,8 +69,9 @@ def width_of(names: Sequence[str]) -> int:
 
 def _trade(trade: Trade) -> ShownLine:
     more = "  backfill" if trade.origin == "backfill" else ""
-    more += f"  {phrase(trade.count)} matches" if trade.count is not None else ""
-    text = f"{trade.side:<4} {phrase(trade.price):>14} {phrase(trade.size):>16}  id {phrase(trade.trade_id)}{more}"
+    more += f"  {one_line(trade.count)} matches" if trade.count is not None else ""
+    price, size, trade_id = map(one_line, (trade.price, trade.size, trade.trade_id))
+    text = f"{trade.side:<4} {price:>14} {size:>16}  id {trade_id}{more}"
     return ShownLine(text, "green" if trade.side == "buy" else "red")
 
 
@@ -84,7 +85,7 @@ def _ticker(ticker: Ticker) -> str:
         ("volume", ticker.volume_24h, None),
     )
     said = [
-        f"{name} {phrase(price)}{f' x {phrase(size)}' if size is not None else ''}"
+        f"{name} {one_line(price)}{f' x {one_line(size)}' if size is not None else ''}"
         for name, price, size in figures
         if price is not None
     ]
@@ -92,8 +93,9 @@ def _ticker(ticker: Ticker) -> str:
 
 
 def _candle(candle: Candle) -> ShownLine:
-    prices = "  ".join(f"{name} {phrase(getattr(candle, name))}" for name in ("open", "high", "low", "close", "volume"))
-    text = f"{phrase(candle.interval)} bar of {date_time(candle.open_time)}  {prices}"
+    names = ("open", "high", "low", "close", "volume")
+    prices = "  ".join(f"{name} {one_line(getattr(candle, name))}" for name in names)
+    text = f"{one_line(candle.interval)} bar of {date_time(candle.open_time)}  {prices}"
     return ShownLine(f"{text}  closed", bold=True) if candle.closed else ShownLine(f"{text}  running")
 
 
@@ -103,15 +105,15 @@ def _book(event: BookSnapshot | BookDelta) -> str:
 
 
 def _side(name: str, levels: list[Level]) -> str:
-    best = f", first {phrase(levels[0].price)} x {phrase(levels[0].size)}" if levels else ""
+    best = f", first {one_line(levels[0].price)} x {one_line(levels[0].size)}" if levels else ""
     return f"{len(levels)} {name}{best}"
 
 
 def gap_text(gap: Gap) -> str:
     """What is missing and why."""
-    parts = [f"missing for good ({phrase(gap.reason)})"]
+    parts = [f"missing for good ({one_line(gap.reason)})"]
     for name, first, last in (
-        ("ids", phrase(gap.from_id or ""), phrase(gap.to_id or "")),
+        ("ids", one_line(gap.from_id or ""), one_line(gap.to_id or "")),
         ("times", date_time(gap.from_ts) if gap.from_ts else "", date_time(gap.to_ts) if gap.to_ts else ""),
     ):
         if first or last:
@@ -127,9 +129,9 @@ def ledger_line(row: LedgerRow, name_width: int = 0) -> ShownLine:
     entry = row.entry
     of = f"{entry.data_type.value} {entry.interval}".rstrip()
     times = [(word, at) for word, at in (("from", entry.from_ts), ("to", entry.to_ts)) if at is not None]
-    ids = [f"{word} id {phrase(i)}" for word, i in (("from", entry.from_id), ("to", entry.to_id)) if i is not None]
+    ids = [f"{word} id {one_line(i)}" for word, i in (("from", entry.from_id), ("to", entry.to_id)) if i is not None]
     parts = [*(f"{word} {date_time(at)}" for word, at in times), *ids]
-    parts += [f"({phrase(entry.reason)})"] if entry.reason else []
+    parts += [f"({one_line(entry.reason)})"] if entry.reason else []
     parts += ["continues what was complete"] if entry.continues else []
     name = f"{padded(str(row.collector), name_width)}  " if name_width else ""
     text = f"{date_time(entry.at)}  {name}{of:<12} {entry.kind.value:<10}  {'  '.join(parts)}"

@@ -20,15 +20,15 @@ def verdict(to: str, at_s: float = 0.0, why: str = "", collector: str = BTC) -> 
 
 def told(*entries: JournalEntry) -> list[str]:
     book = AlertBook(HOUR_S * S)
-    return [alert.text for entry in entries for alert in book.take(entry)]
+    return [alert.text for entry in entries for alert in book.add(entry)]
 
 
 def test_the_whole_alert() -> None:
     book = AlertBook(HOUR_S * S)
-    assert book.take(verdict("crash_looping", why="restarted 5 times")) == [
+    assert book.add(verdict("crash_looping", why="restarted 5 times")) == [
         Alert(about=BTC, kind="crash_looping", text="okx:BTC-USDT: crash looping (restarted 5 times)")
     ]
-    assert book.take(verdict("healthy", why="data flows")) == [
+    assert book.add(verdict("healthy", why="data flows")) == [
         Alert(about=BTC, kind="crash_looping", text="okx:BTC-USDT: over: crash looping (data flows)", over=True)
     ]
 

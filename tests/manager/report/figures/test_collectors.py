@@ -105,7 +105,7 @@ def test_restarts_count_from_the_first_process_for_any_journal_reader() -> None:
     journal = [seen(100), seen(130), seen(100, "okx:ETH-USDT"), seen(130), applied(changed="okx:BTC-USDT"), seen(170)]
     restarts = Restarts()
     for entry in journal:
-        restarts.take(entry)
+        restarts.add(entry)
     assert dict(restarts.counts) == dict(Restarts(journal).counts) == {"okx:BTC-USDT": 2}
 
 

@@ -56,8 +56,8 @@ async def test_two_surveys_of_a_collector(survey: Survey, link: RedisLink, redis
         for number in range(2_000):
             pipe.xadd(TRADE_KEY, {"type": "trade", "price": "42219.9"}, id=f"{number + 1}-0")
         pipe.execute()
-    await survey.take(judgements_of(), {}, link)
-    figures = await survey.take(judgements_of(10, 100), {str(TRADES.id): 4}, link)
+    await survey.collect(judgements_of(), {}, link)
+    figures = await survey.collect(judgements_of(10, 100), {str(TRADES.id): 4}, link)
     found = figures.collectors[str(TRADES.id)]
     assert (found.restarts, found.cpu_percent, found.entries_per_s) == (4, 10.0, {"trade": 10.0})
     trade, coverage = found.streams
@@ -86,7 +86,7 @@ async def test_maxmemory_is_the_limit_where_there_is_one(
 ) -> None:
     redis_server.client.config_set("maxmemory", 10**9)
     try:
-        figures = await survey.take(judgements_of(), {}, link)
+        figures = await survey.collect(judgements_of(), {}, link)
     finally:
         redis_server.client.config_set("maxmemory", 0)
     assert figures.memory is not None
@@ -96,11 +96,11 @@ async def test_maxmemory_is_the_limit_where_there_is_one(
 async def test_many_streams_are_measured_in_turn(survey: Survey, link: RedisLink) -> None:
     measured = []
     for _ in range(4):
-        figures = await survey.take(judgements_of(symbols=13), {}, link)
+        figures = await survey.collect(judgements_of(symbols=13), {}, link)
         assert figures.memory is not None
         measured.append((figures.memory.measured, figures.memory.streams))
     assert measured == [(10, 26), (20, 26), (26, 26), (26, 26)]
-    figures = await survey.take(judgements_of(), {}, link)
+    figures = await survey.collect(judgements_of(), {}, link)
     assert figures.memory is not None
     assert (figures.memory.measured, figures.memory.streams) == (2, 2), "who has left the fleet is forgotten"
 
@@ -109,12 +109,12 @@ async def test_a_key_that_holds_something_else_is_left_out(
     survey: Survey, link: RedisLink, redis_server: RedisServer
 ) -> None:
     redis_server.client.set(TRADE_KEY, "no stream")
-    figures = await survey.take(judgements_of(), {}, link)
+    figures = await survey.collect(judgements_of(), {}, link)
     assert [stream.kind for stream in figures.collectors[str(TRADES.id)].streams] == ["coverage"]
 
 
 async def test_the_figures_are_kept_and_expire(survey: Survey, link: RedisLink, redis_server: RedisServer) -> None:
-    figures = await survey.take(judgements_of(), {}, link)
+    figures = await survey.collect(judgements_of(), {}, link)
     await survey.keep(figures, link)
     assert read_figures(redis_server.client.get(keys.FLEET_FIGURES)) == figures
     assert 0 < redis_server.client.ttl(keys.FLEET_FIGURES) <= keys.FLEET_FIGURES_TTL_S
@@ -124,7 +124,7 @@ async def test_without_redis_the_rest_is_told(survey: Survey) -> None:
     away = RedisConfig(url=f"redis://127.0.0.1:{free_port()}/0", maxlen=MAXLEN)
     client = async_client(away)
     link = RedisLink(away, client)
-    figures = await survey.take(judgements_of(), {}, link)
+    figures = await survey.collect(judgements_of(), {}, link)
     assert (figures.memory, figures.system.redis_used_bytes) == (None, None)
     assert figures.collectors[str(TRADES.id)].rss_bytes == 0
     with pytest.raises(RedisUnreachableError):
@@ -139,6 +139,6 @@ async def test_without_redis_the_rest_is_told(survey: Survey) -> None:
 async def test_the_memory_of_another_machine_is_not_known(
     url: str, limited: bool, survey: Survey, link: RedisLink
 ) -> None:
-    figures = await survey.take(judgements_of(), {}, RedisLink(replace(link.config, url=url), link.client))
+    figures = await survey.collect(judgements_of(), {}, RedisLink(replace(link.config, url=url), link.client))
     assert figures.memory is not None
     assert (figures.memory.limit_bytes is not None) is limited

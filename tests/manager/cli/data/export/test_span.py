@@ -45,7 +45,7 @@ def _entry(id_s: float, event: "Event | Missed | Any") -> Entry:
 
 def sifted(entries: list[Entry], span: ExportSpan, *, at_once: int = 100) -> list[Entry]:
     sieve = Sieve(span)
-    found = [one for at in range(0, len(entries), at_once) for one in sieve.take(entries[at : at + at_once])]
+    found = [one for at in range(0, len(entries), at_once) for one in sieve.select(entries[at : at + at_once])]
     return [*found, *sieve.rest()]
 
 
@@ -97,9 +97,9 @@ def test_a_gap_far_behind_the_range_may_reach_into_it() -> None:
 def test_it_is_done_behind_the_margin_and_takes_no_more() -> None:
     far = trade(200 + MARGIN_MS // 1_000 + 1)
     sieve = Sieve(RANGE)
-    assert [*sieve.take([trade(150), trade(250)])] == [trade(150)]
+    assert [*sieve.select([trade(150), trade(250)])] == [trade(150)]
     assert not sieve.done
-    assert [*sieve.take([far, gap(9_000)])] == []
+    assert [*sieve.select([far, gap(9_000)])] == []
     assert sieve.done
     assert [*sieve.rest()] == []
 
@@ -107,7 +107,7 @@ def test_it_is_done_behind_the_margin_and_takes_no_more() -> None:
 def test_what_stands_in_the_range_and_is_dated_elsewhere_is_counted() -> None:
     sieve = Sieve(RANGE)
     near, odd = trade(90, id_s=150), [trade(-9_000, id_s=151), trade(90_000, id_s=152)]
-    assert [*sieve.take([trade(150), near, *odd, trade(160), trade(90_000, id_s=199), trade(210)])] == [
+    assert [*sieve.select([trade(150), near, *odd, trade(160), trade(90_000, id_s=199), trade(210)])] == [
         trade(150),
         trade(160),
     ]
