@@ -93,7 +93,7 @@ def what_next(root: Path, redis_port: int) -> list[str]:
 def ways_to_look(root: Path, redis_port: int, metrics_port: int) -> list[str]:
     """What to type in another terminal of the same folder; programs that are there, by their paths."""
     place, command = shlex.quote(os.path.relpath(root)), shlex.quote(os.path.relpath(BIN / "manager-cli"))
-    lines = [f"TICKFLEET_ROOT={place} {command} {words}" for words in ("tail okx:BTC-USDT trade", "status")]
+    lines = [f"TICKFLEET_ROOT={place} {command} {arguments}" for arguments in ("tail okx:BTC-USDT trade", "status")]
     if client := shutil.which("redis-cli") or shutil.which("valkey-cli"):
         lines.append(f"{client} -p {redis_port} XREVRANGE 'md:v1:{{okx:BTC-USDT}}:trade' + - COUNT 3")
     return lines + [f"http://127.0.0.1:{metrics_port}/metrics"] * bool(metrics_port)

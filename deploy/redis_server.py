@@ -276,11 +276,11 @@ def _commands_of(server: Path) -> append_only.Knows | None:
     return knows
 
 
-async def _ask(config: RedisConfig, *words: str) -> Reply:
+async def _ask(config: RedisConfig, *command: str) -> Reply:
     """The answer to one command; raises ``FleetError``: there is none."""
     line = await open_line(config, read_address(config.url), None, text=True)
     try:
-        (reply,) = await line.ask(pack_command(words), 1)
+        (reply,) = await line.ask(pack_command(command), 1)
     finally:
         await line.close()
     return reply

@@ -120,7 +120,7 @@ def _item(data: _Bytes, at: int) -> tuple[int, tuple[bytes, bytes]] | None:
     count = _number(data[at:line_end], b"*")
     if not count:
         return None
-    at, words = line_end + 2, [b"", b""]
+    at, parts = line_end + 2, [b"", b""]
     for each in range(count):
         line_end = data.find(b"\r\n", at, at + 32)
         length = _number(data[at:line_end], b"$") if line_end >= 0 else None
@@ -129,9 +129,9 @@ def _item(data: _Bytes, at: int) -> tuple[int, tuple[bytes, bytes]] | None:
         at = line_end + 2 + length + 2
         if data[at - 2 : at] != b"\r\n":
             return None
-        if each < len(words):
-            words[each] = data[line_end + 2 : min(at - 2, line_end + 2 + _WORD_BYTES)]
-    return at, (words[0] or b"-", words[1])
+        if each < len(parts):
+            parts[each] = data[line_end + 2 : min(at - 2, line_end + 2 + _WORD_BYTES)]
+    return at, (parts[0] or b"-", parts[1])
 
 
 def _number(line: bytes, sign: bytes) -> int | None:

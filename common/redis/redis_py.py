@@ -39,10 +39,10 @@ def translated_errors(config: RedisConfig) -> Iterator[None]:
     try:
         yield
     except (redis.RedisError, redis.exceptions.RedisClusterException, OSError) as error:
-        raise RedisUnreachableError(f"Redis at {shown_address(config)} {_words(error, config)}") from error
+        raise RedisUnreachableError(f"Redis at {shown_address(config)} {_describe_error(error, config)}") from error
 
 
-def _words(error: Exception, config: RedisConfig) -> str:
+def _describe_error(error: Exception, config: RedisConfig) -> str:
     cause = error
     if isinstance(error, redis.exceptions.RedisClusterException) and isinstance(error.__cause__, redis.RedisError):
         cause = error.__cause__  # why nobody could be asked who the nodes are
@@ -70,8 +70,8 @@ _NO_MASTER = (redis.sentinel.MasterNotFoundError, redis.asyncio.sentinel.MasterN
 
 
 def _cause_of(error: BaseException) -> str:
-    """Why a connection failed or broke. For a closed connection, redis-py's error has no cause."""
-    otherwise = next((words for kind, words in _ENDS.items() if isinstance(error, kind)), "it failed")
+    """Why no connection could be had, or why it broke. Of its end redis-py makes an error with nothing behind it."""
+    otherwise = next((text for kind, text in _ENDS.items() if isinstance(error, kind)), "it failed")
     return cause_of(root_of(error), otherwise)
 
 
@@ -335,11 +335,11 @@ def sync_client(config: RedisConfig) -> SyncRedis:
     return _SyncServer(**_options_of_server(config, address, Retry))
 
 
-def answer_of(client: SyncRedis, words: Sequence[str]) -> Any:
-    """The answer to any command; a refusal is an answer, too. Raises redis-py's errors of the connection."""
+def answer_of(client: SyncRedis, command: Sequence[str]) -> Any:
+    """The answer to any command; a refusal is one, too. Errors of the connection are redis-py's."""
     asks: Any = client  # redis-py types answers as awaitable too
     try:
-        return asks.execute_command(*words)
+        return asks.execute_command(*command)
     except redis.ResponseError as refusal:
         return refusal
 

@@ -37,7 +37,7 @@ class Channel(Struct, frozen=True, kw_only=True):
     Attributes:
         address: The key, with parameters in braces.
         kind: Its type in Redis: ``stream``, ``hash`` or ``string``.
-        words: What is there.
+        summary: What is there.
         messages: What may stand there, by the names of ``messages.MESSAGES``.
         maxlen: How many entries a stream keeps, about.
         ttl_s: When it goes where nobody renews it.
@@ -45,7 +45,7 @@ class Channel(Struct, frozen=True, kw_only=True):
 
     address: str
     kind: str
-    words: str
+    summary: str
     messages: Sequence[str]
     maxlen: int | None = None
     ttl_s: float | None = None
@@ -62,38 +62,38 @@ def _address(key: str) -> str:
     return key
 
 
-def _data(data_type: DataType, *messages: str, interval: str = "", words: str) -> Channel:
+def _data(data_type: DataType, *messages: str, interval: str = "", summary: str) -> Channel:
     return Channel(
         address=_address(keys.stream(_COLLECTOR, data_type, interval)),
         kind="stream",
-        words=f"{words} The fleet file may set another length.",
+        summary=f"{summary} The fleet file may set another length.",
         messages=(*messages, "gap", "feed_status"),
         maxlen=keys.DEFAULT_MAXLEN[data_type],
     )
 
 
 def _of(
-    key: str, kind: str, message: str, words: str | None, *, maxlen: int | None = None, ttl_s: float | None = None
+    key: str, kind: str, message: str, summary: str | None, *, maxlen: int | None = None, ttl_s: float | None = None
 ) -> Channel:
-    whole = description(words).whole
-    return Channel(address=_address(key), kind=kind, words=whole, messages=(message,), maxlen=maxlen, ttl_s=ttl_s)
+    whole = description(summary).whole
+    return Channel(address=_address(key), kind=kind, summary=whole, messages=(message,), maxlen=maxlen, ttl_s=ttl_s)
 
 
 CHANNELS: dict[str, Channel] = {
     "trade": _data(
         DataType.TRADE,
         "trade",
-        words="One entry per trade, once and in the exchange's order; `gap` marks where some are missing for good.",
+        summary="One entry per trade, once and in the exchange's order; `gap` marks where some are missing for good.",
     ),
     "orderbook": _data(
         DataType.ORDERBOOK,
         "book_snapshot",
         "book_delta",
-        words="Snapshots and deltas in the exchange's order. To join late, begin with the `book` hash.",
+        summary="Snapshots and deltas in the exchange's order. To join late, begin with the `book` hash.",
     ),
-    "ticker": _data(DataType.TICKER, "ticker", words="The latest figures; the last entry is the one that counts."),
+    "ticker": _data(DataType.TICKER, "ticker", summary="The latest figures; the last entry is the one that counts."),
     "candles": _data(
-        DataType.CANDLES, "candle", interval="INTERVAL", words="The bars of one interval, closed ones once each."
+        DataType.CANDLES, "candle", interval="INTERVAL", summary="The bars of one interval, closed ones once each."
     ),
     "coverage": _of(
         keys.coverage(_COLLECTOR), "stream", "ledger_entry", keys.coverage.__doc__, maxlen=keys.COVERAGE_MAXLEN

@@ -62,7 +62,7 @@ def _channel(channel: Channel) -> dict[str, Any]:
     parameters = {"parameters": channel.parameters} if channel.parameters else {}
     return {
         "address": channel.address,
-        "description": channel.words,
+        "description": channel.summary,
         **parameters,
         "messages": {name: {"$ref": f"#/components/messages/{name}"} for name in channel.messages},
         "bindings": {"redis": {}},  # AsyncAPI reserves the name and allows no content, hence x-redis

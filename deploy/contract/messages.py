@@ -52,9 +52,9 @@ def _book_hash() -> Schema:
         **{name: book[name] for name in ("ts_event", "ts_recv", "bids", "asks")},
         "seq": text("The exchange's number of this state; empty where it gives none.", pattern="^(-?[0-9]+)?$"),
     }
-    words = "The book right after the entry `stream_id`, refreshed twice a second while it changes."
+    summary = "The book right after the entry `stream_id`, refreshed twice a second while it changes."
     valid = {"properties": {"state": {"const": "valid"}}, "required": ["state"]}
-    return {**flat(fields, ["state"], words), "if": valid, "then": {"required": list(fields)}}
+    return {**flat(fields, ["state"], summary), "if": valid, "then": {"required": list(fields)}}
 
 
 def _heartbeat() -> Schema:
@@ -65,8 +65,8 @@ def _heartbeat() -> Schema:
         for data_type in DataType
         for name, part in progress.items()
     }
-    words = f"{plain['description']}\n\n{description(health.__doc__).whole}"
-    return {**plain, "description": words, "properties": {**plain["properties"], **spread}}
+    summary = f"{plain['description']}\n\n{description(health.__doc__).whole}"
+    return {**plain, "description": summary, "properties": {**plain["properties"], **spread}}
 
 
 def _dead_letter() -> Schema:
@@ -86,8 +86,8 @@ def _fleet_event() -> Schema:
         "collector": text("Id of the collector; empty where it concerns the fleet."),
         "why": text("A phrase for people; may be empty."),
     }
-    words = "A change of state of a collector or of the fleet; further details stand under their own names."
-    return flat(fields, list(fields), words)
+    summary = "A change of state of a collector or of the fleet; further details stand under their own names."
+    return flat(fields, list(fields), summary)
 
 
 def _manager_heartbeat() -> Schema:
@@ -146,7 +146,7 @@ MESSAGES: dict[str, Message] = {
         flat_schema(
             coverage.LedgerEntry,
             at_times=("reason", "continues"),
-            words=_LEDGER,
+            summary=_LEDGER,
         ),
         examples.LEDGER_ENTRY,
     ),

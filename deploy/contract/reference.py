@@ -29,7 +29,7 @@ def _key_row(channel: Channel) -> tuple[str, str, str, str]:
     kept = f"about {channel.maxlen:,} entries" if channel.maxlen else ""
     kept = f"{channel.ttl_s:g} s" if channel.ttl_s else kept
     holds = ", ".join(f"[{name}](#{_anchor(MESSAGES[name])})" for name in channel.messages)
-    return f"`{key}`", channel.kind, kept, f"{_one_line(channel.words)} Holds: {holds}."
+    return f"`{key}`", channel.kind, kept, f"{_one_line(channel.summary)} Holds: {holds}."
 
 
 def _entries() -> str:

@@ -43,40 +43,40 @@ def _inlined(node: Any, components: Mapping[str, Any]) -> Any:
 
 def _described(component: Mapping[str, Any]) -> Schema:
     """A component with its docstring in its own place and at its properties."""
-    words = description(component.get("description"))
+    docstring = description(component.get("description"))
     found = {name: part for name, part in component.items() if name not in ("title", "description")}
-    if words.whole:
-        found = {"description": words.whole, **found}
+    if docstring.whole:
+        found = {"description": docstring.whole, **found}
     if "properties" in found:
         found["properties"] = {
-            name: {**part, "description": words.fields[name]} if name in words.fields else part
+            name: {**part, "description": docstring.fields[name]} if name in docstring.fields else part
             for name, part in found["properties"].items()
         }
     return found
 
 
 def flat_schema(
-    kind: Any, *, at_times: tuple[str, ...] = (), without: tuple[str, ...] = (), words: str | None = None
+    kind: Any, *, at_times: tuple[str, ...] = (), without: tuple[str, ...] = (), summary: str | None = None
 ) -> Schema:
     """The schema of a struct as the fields of an entry or a hash.
 
     Args:
         kind: The struct.
-        words: What it is, where that is not told by its docstring.
+        summary: What it is, where that is not told by its docstring.
         at_times: Fields that are absent at times although they are never ``None``.
         without: Fields that do not stand in Redis.
     """
     whole = json_schema(kind)
     fields = {name: part for name, part in whole["properties"].items() if name not in without}
     always = [name for name, part in fields.items() if not _may_be_none(part) and name not in at_times]
-    words = whole.get("description", "") if words is None else words
-    return flat({name: as_text(part) for name, part in fields.items()}, always, words)
+    summary = whole.get("description", "") if summary is None else summary
+    return flat({name: as_text(part) for name, part in fields.items()}, always, summary)
 
 
-def flat(fields: Mapping[str, Schema], always: list[str], words: str = "") -> Schema:
+def flat(fields: Mapping[str, Schema], always: list[str], summary: str = "") -> Schema:
     """Fields that are all text, and others that later versions may add."""
     return {
-        **({"description": words} if words else {}),
+        **({"description": summary} if summary else {}),
         "type": "object",
         "properties": dict(fields),
         "required": always,
@@ -95,22 +95,22 @@ def _may_be_none(part: Schema) -> bool:
 def as_text(part: Schema) -> Schema:
     """The schema of the text that means a value."""
     (option,) = _options(part)  # a field that may be of two kinds could not be told from its text
-    words = {"description": part["description"]} if "description" in part else {}
-    words = words or {name: text for name, text in option.items() if name == "description"}
+    described = {"description": part["description"]} if "description" in part else {}
+    described = described or {name: text for name, text in option.items() if name == "description"}
     content = {name: value for name, value in option.items() if name not in ("description", "default")}
     if "enum" in option:
-        return {**words, "type": "string", "enum": option["enum"]}
+        return {**described, "type": "string", "enum": option["enum"]}
     match option["type"]:
         case "string":
-            return {**words, **content}
+            return {**described, **content}
         case "integer":
-            return {**words, "type": "string", "pattern": _NATURAL if option.get("minimum") == 0 else _INTEGER}
+            return {**described, "type": "string", "pattern": _NATURAL if option.get("minimum") == 0 else _INTEGER}
         case "number":
-            return {**words, "type": "string", "pattern": _NUMBER}
+            return {**described, "type": "string", "pattern": _NUMBER}
         case "boolean":
-            return {**words, "type": "string", "enum": ["0", "1"]}
+            return {**described, "type": "string", "enum": ["0", "1"]}
         case _:
-            return {**words, **json_text(content)}
+            return {**described, **json_text(content)}
 
 
 def json_text(content: Schema) -> Schema:
@@ -118,11 +118,11 @@ def json_text(content: Schema) -> Schema:
     return {"type": "string", "contentMediaType": "application/json", "contentSchema": content}
 
 
-def text(words: str, **more: Any) -> Schema:
+def text(meaning: str, **more: Any) -> Schema:
     """The schema of a text."""
-    return {"description": words, "type": "string", **more}
+    return {"description": meaning, "type": "string", **more}
 
 
-def integer(words: str) -> Schema:
+def integer(meaning: str) -> Schema:
     """The schema of an integer's text."""
-    return text(words, pattern=_INTEGER)
+    return text(meaning, pattern=_INTEGER)

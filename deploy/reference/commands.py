@@ -46,8 +46,8 @@ def helps() -> Iterator[tuple[str, str]]:
 
 def _of_cli(*command: str) -> str:
     ask = CliRunner().invoke
-    words = [*command, "--help"]
-    return ask(app, words, prog_name="manager-cli", terminal_width=COLUMNS, max_content_width=COLUMNS).stdout
+    arguments = [*command, "--help"]
+    return ask(app, arguments, prog_name="manager-cli", terminal_width=COLUMNS, max_content_width=COLUMNS).stdout
 
 
 def _printed(ask: Callable[[], object]) -> str:

@@ -41,7 +41,7 @@ class Table(Struct, frozen=True):
     """A table of the fleet file: its heading, what to know of it, its keys, and the place of its examples."""
 
     heading: str
-    words: str
+    summary: str
     keys: list[Key]
     example: Callable[[Mapping[str, Any]], Mapping[str, Any]]
 
@@ -117,7 +117,7 @@ def page() -> str:
 
 def _section(table: Table, example: Mapping[str, Any]) -> Iterable[str]:
     yield f"### `{table.heading}`".replace(" and ", "` and `")
-    yield table.words
+    yield table.summary
     rows = (
         (
             f"`{key.name}`",

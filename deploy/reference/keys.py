@@ -101,5 +101,5 @@ def _bounds(annotation: Any) -> str:
         for meta in get_args(each)[1:] if get_origin(each) is Annotated else ():
             if isinstance(meta, Meta):
                 found = {sign: getattr(meta, sign) for sign, _ in _SIGNS} | (meta.extra or {})
-                parts += [f"{words} {found[sign]:,}" for sign, words in _SIGNS if found[sign] is not None]
+                parts += [f"{meaning} {found[sign]:,}" for sign, meaning in _SIGNS if found[sign] is not None]
     return ", ".join(parts)

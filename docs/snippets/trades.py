@@ -25,9 +25,9 @@ def deal_with(entry_id: str, fields: dict[str, str]) -> None:
     # other types belong to later versions
 
 
-def tell(**words: object) -> None:
+def tell(**fields: object) -> None:
     """One line of JSON."""
-    print(json.dumps(words), flush=True)
+    print(json.dumps(fields), flush=True)
 
 
 collector = sys.argv[1]

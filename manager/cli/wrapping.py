@@ -6,7 +6,7 @@ import sys
 
 from rich.cells import cell_len
 
-_WORDS = re.compile(r"\s*\S+")
+_WORD = re.compile(r"\s*\S+")
 
 
 def wrapped(text: str, indent: int) -> str:
@@ -25,7 +25,7 @@ def at_width(text: str, indent: int, width: int) -> str:
         return text
     indent = indent if indent <= width // 2 else min(4, width - 1)
     lines, left = [""], width
-    for word in _WORDS.findall(text):
+    for word in _WORD.findall(text):
         if cell_len(word) > left and lines[-1].strip():
             word, left = word.lstrip(), width - indent
             lines.append(" " * indent)

@@ -59,8 +59,8 @@ def pop_revival(path: Path) -> Revival | None:
     """The note, which is gone then; None where there is none that can be read."""
     try:
         with open(path, encoding="ascii") as file:
-            words = file.read(_LONGEST).split()
+            fields = file.read(_LONGEST).split()
         path.unlink()
-        return Revival(*map(int, words))
+        return Revival(*map(int, fields))
     except (OSError, ValueError, TypeError):
         return None

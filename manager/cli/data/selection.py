@@ -104,9 +104,9 @@ def _collected(config: ExchangeCollectorConfig | None) -> str:
     """What it collects, as one would ask for it."""
     if config is None:
         return "nothing"
-    words = [data_type.value for data_type in config.data_types if data_type is not DataType.CANDLES]
+    names = [data_type.value for data_type in config.data_types if data_type is not DataType.CANDLES]
     candles = DataType.CANDLES in config.data_types
-    return ", ".join(words + [f"candles:{interval}" for interval in config.candle_intervals] * candles)
+    return ", ".join(names + [f"candles:{interval}" for interval in config.candle_intervals] * candles)
 
 
 def _is_there(client: "SyncRedis", redis: "RedisConfig", names: list[str]) -> bool:

@@ -181,7 +181,7 @@ def _refused(refusal: str) -> _Problem | None:
 
 def _merged(check: str, place: str, facts: list[str], problems: list[_Problem]) -> Finding:
     """One finding, as bad as the worst of its problems, with what mends that."""
-    told = [words for _, words, _ in problems if words]
+    told = [text for _, text, _ in problems if text]
     found = f"{place}: {'; '.join(filter(None, (', '.join(facts), *told)))}"
     if not problems:
         return ok(check, found)

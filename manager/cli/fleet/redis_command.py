@@ -19,7 +19,7 @@ _TEXT = "\n\t"
 
 def ask_redis(
     context: typer.Context,
-    words: Annotated[list[str], typer.Argument(metavar="WORD...", help="The command, as Redis has it.")],
+    command: Annotated[list[str], typer.Argument(metavar="WORD...", help="The command, as Redis has it.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")] = False,
 ) -> None:
     """Send one command to the fleet's Redis and print its answer, as 'redis-cli' would.
@@ -38,19 +38,19 @@ def ask_redis(
     exit codes: 0 answered, 1 Redis refuses the command, 2 wrong usage or fleet file, 3 Redis cannot be reached
     """  # noqa: D301 - the backslash-b keeps the lines of the help apart
     tools: Tools = context.obj
-    if words[0].upper() in _FOR_EVER:
-        raise UsageError(f"{words[0].upper()} has no end; 'manager-cli tail' and 'events --follow' show what comes")
+    if command[0].upper() in _FOR_EVER:
+        raise UsageError(f"{command[0].upper()} has no end; 'manager-cli tail' and 'events --follow' show what comes")
     redis = tools.fleet().redis
     client = tools.connect(redis)
     from common.redis.redis_py import answer_of, translated_errors  # see ``tools``
 
     try:
         with translated_errors(redis):
-            answer = answer_of(client, words)
+            answer = answer_of(client, command)
     finally:
         client.close()
     if isinstance(answer, Exception):
-        tell(f"Redis refuses {one_line(words[0])}: {one_line(str(answer))}")
+        tell(f"Redis refuses {one_line(command[0])}: {one_line(str(answer))}")
         raise typer.Exit(EXIT_FAILURE)
     said = [json.dumps(answer, default=str)] if as_json else [visible(line, _TEXT) for line in lines(answer)]
     sys.stdout.write("".join(f"{line}\n" for line in said))

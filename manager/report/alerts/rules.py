@@ -89,19 +89,19 @@ class AlertBook:
                 return self._over(entry, FLEET, _OVER_BY[what])
         return []
 
-    def _tell(self, entry: JournalEntry, about: str, kind: str, words: str) -> list[Alert]:
+    def _tell(self, entry: JournalEntry, about: str, kind: str, summary: str) -> list[Alert]:
         told_ns = self._told.get((about, kind))
         if told_ns is not None and 0 <= entry.at_ns - told_ns < self._again_after_ns:
             return []
         self._told[about, kind] = entry.at_ns
-        return [Alert(about=about, kind=kind, text=_line(about, words, entry.why))]
+        return [Alert(about=about, kind=kind, text=_line(about, summary, entry.why))]
 
     def _over(self, entry: JournalEntry, about: str, kinds: Set[str]) -> list[Alert]:
         over = [kind for name, kind in self._told if name == about and kind in kinds]
         for kind in over:
             del self._told[about, kind]
-        words = ", ".join(kind.replace("_", " ") for kind in over)
-        text = _line(about, f"over: {words}", entry.why)
+        summary = ", ".join(kind.replace("_", " ") for kind in over)
+        text = _line(about, f"over: {summary}", entry.why)
         return [Alert(about=about, kind=over[0], text=text, over=True)] if over else []
 
     def _forget(self, collectors: Iterable[str]) -> None:
@@ -109,5 +109,5 @@ class AlertBook:
         self._told = {key: at_ns for key, at_ns in self._told.items() if key[0] not in gone}
 
 
-def _line(about: str, words: str, why: str) -> str:
-    return one_line(f"{about}: {words}" + (f" ({why})" if why else ""))
+def _line(about: str, summary: str, why: str) -> str:
+    return one_line(f"{about}: {summary}" + (f" ({why})" if why else ""))

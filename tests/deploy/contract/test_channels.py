@@ -49,4 +49,4 @@ def test_the_addresses() -> None:
 def test_every_parameter_and_message_is_explained_and_used() -> None:
     assert {name for channel in CHANNELS.values() for name in channel.parameters} == set(PARAMETERS)
     assert {name for channel in CHANNELS.values() for name in channel.messages} == set(MESSAGES)
-    assert [name for name, channel in CHANNELS.items() if not channel.words] == []
+    assert [name for name, channel in CHANNELS.items() if not channel.summary] == []
