@@ -14,7 +14,7 @@ from typing import Annotated, Literal, get_args
 import msgspec
 from msgspec import Meta
 
-from tests.simulator.faults_base import Count, FaultError, Lasting, Moment, snake
+from tests.simulator.faults_base import Count, FaultError, Lasting, Moment, kind_of
 from tests.simulator.faults_hostile import (
     FalseBar,
     FalseBook,
@@ -107,7 +107,7 @@ class Notice(Lasting, frozen=True, kw_only=True):
 # --- frames ----------------------------------------------------------------------------------------------------------
 
 
-class MuteChannel(Lasting, frozen=True, kw_only=True):
+class StalledChannel(Lasting, frozen=True, kw_only=True, tag="mute_channel"):
     """One channel is silent while others flow.
 
     Attributes:
@@ -119,7 +119,7 @@ class MuteChannel(Lasting, frozen=True, kw_only=True):
     instrument: str = ""
 
 
-class MuteSocket(Lasting, frozen=True, kw_only=True):
+class StalledSocket(Lasting, frozen=True, kw_only=True, tag="mute_socket"):
     """Nothing is sent, not even an answer to a request; pings are answered."""
 
 
@@ -307,8 +307,8 @@ class RestLost(Lasting, frozen=True, kw_only=True):
 
 ConnectionFault = Cut | SlowReaderClosed | DropOnAccept | RefuseConnect | HalfOpen | PlannedCut | Notice
 FrameFault = (
-    MuteChannel
-    | MuteSocket
+    StalledChannel
+    | StalledSocket
     | SequenceGap
     | TradeGap
     | Duplicate
@@ -344,7 +344,7 @@ Fault = ConnectionFault | FrameFault | RestFault
 HOSTILE = (FalseTrade, FalseBar, FalseTime, FalseName, FalseBook, FalseRefusal)
 """Those that send what is false beside what is true."""
 
-TYPES: dict[str, type[Fault]] = {snake(kind.__name__): kind for kind in get_args(Fault)}
+TYPES: dict[str, type[Fault]] = {kind_of(kind): kind for kind in get_args(Fault)}
 """Every kind by its name."""
 KINDS: tuple[str, ...] = tuple(TYPES)
 SURVIVABLE: tuple[str, ...] = tuple(kind for kind in KINDS if kind != "rest_lost")

@@ -34,7 +34,7 @@ class Moment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     @property
     def kind(self) -> str:
         """Its name in JSON."""
-        return snake(type(self).__name__)
+        return kind_of(type(self))
 
     @property
     def length_ms(self) -> int:
@@ -45,6 +45,11 @@ class Moment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     def end_ms(self) -> int:
         """When it is over, after the start of its schedule."""
         return self.at_ms + self.length_ms
+
+
+def kind_of(fault: type[Moment]) -> str:
+    """The name of a kind of fault in JSON: that of its class, but where the class says another one."""
+    return str(fault.__struct_config__.tag)
 
 
 class Lasting(Moment, frozen=True, kw_only=True):

@@ -165,9 +165,9 @@ def effect_of(fault: faults.Fault, dialect: Dialect, rng: Random) -> Effect | No
         rng: Source of chance of this connection.
     """
     match fault:
-        case faults.MuteChannel():
+        case faults.StalledChannel():
             return Silence(data_of(dialect, fault.channel, fault.instrument))
-        case faults.MuteSocket():
+        case faults.StalledSocket():
             return Silence(lambda frame: not dialect.is_pong(frame))
         case faults.SequenceGap():
             return Silence(_updates_of(dialect, fault.instrument), fault.count)

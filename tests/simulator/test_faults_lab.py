@@ -239,7 +239,7 @@ async def test_planned_cut_by_age(simulator: Simulator[OkxSource], clock: Manual
 
 async def test_one_channel_is_silent_and_others_flow(simulator: Simulator[OkxSource], clock: ManualClock) -> None:
     async with await _subscribed(simulator, _BOOKS, _TICKERS) as socket:
-        simulator.faults.start(faults.MuteChannel(for_ms=1_000, channel="orderbook", instrument="BTC-USDT"))
+        simulator.faults.start(faults.StalledChannel(for_ms=1_000, channel="orderbook", instrument="BTC-USDT"))
         clock.move(900)
         simulator.tick()
         await socket.send("ping")
@@ -257,7 +257,7 @@ async def test_one_channel_is_silent_and_others_flow(simulator: Simulator[OkxSou
 
 async def test_a_stalled_socket_answers_pings_alone(simulator: Simulator[OkxSource], clock: ManualClock) -> None:
     async with await _subscribed(simulator) as socket:
-        simulator.faults.start(faults.MuteSocket(for_ms=1_000))
+        simulator.faults.start(faults.StalledSocket(for_ms=1_000))
         clock.move(500)
         await socket.send(json.dumps({"op": "subscribe", "args": [_TICKERS]}))
         await socket.send("ping")
@@ -332,7 +332,7 @@ async def test_same_seed_same_bytes(clock: ManualClock) -> None:
 async def test_the_record_is_the_truth(simulator: Simulator[OkxSource], clock: ManualClock) -> None:
     """Whatever is said, what happened is what happened; /sim/ pages pass no gate."""
     simulator.faults.run(
-        Schedule(faults=(faults.RestLost(for_ms=5_000), faults.ClockOff(), faults.Rest500(), faults.MuteSocket()))
+        Schedule(faults=(faults.RestLost(for_ms=5_000), faults.ClockOff(), faults.Rest500(), faults.StalledSocket()))
     )
     clock.move(5_000)
     simulator.tick()
