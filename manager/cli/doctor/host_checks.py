@@ -201,11 +201,11 @@ def _memory(facts: HostFacts) -> Finding:
 def _fast_path(facts: HostFacts) -> Finding:
     if not facts.fast_path_built:
         return warning(
-            "express",
+            "fast path",
             "the compiled part of collectors is not built: they work without it, at twice the CPU",
             "install a C compiler and Python's headers, rm .venv/installed.sha256, make setup, manager-cli restart-all",
         )
-    return ok("express", "the compiled part of collectors is built")
+    return ok("fast path", "the compiled part of collectors is built")
 
 
 def _port(facts: HostFacts) -> Finding:

@@ -79,7 +79,7 @@ def test_a_fleet_that_is_well(stage: CliStage) -> None:
             "permissions": "ok",
             "disk": "ok",
             "memory": "ok",
-            "express": "ok",
+            "fast path": "ok",
             "ports": "ok",
             "start okx": "ok",
         },

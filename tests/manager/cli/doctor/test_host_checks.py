@@ -49,7 +49,7 @@ def test_a_fit_machine_has_nothing_to_mend() -> None:
             "100.0 GiB free at /srv/var, a full fleet writes 10.0 GiB, and at most 100.0 GiB more while Redis is away",
         ),
         ok("memory", "100 collectors, and Redis where it is here, take 8.0 GiB when full, this machine has 16.0 GiB"),
-        ok("express", "the compiled part of collectors is built"),
+        ok("fast path", "the compiled part of collectors is built"),
         ok("ports", "port 9464 is free or the manager's"),
     ]
 
@@ -64,7 +64,7 @@ def test_without_supervisord_its_settings_are_not_judged() -> None:
         "103 programs need 579; what supervisord may open cannot be seen from here",
         "see that its ulimit -n is above that",
     )
-    assert {finding.check for finding in findings[2:]} == {"permissions", "disk", "memory", "express"}
+    assert {finding.check for finding in findings[2:]} == {"permissions", "disk", "memory", "fast path"}
 
 
 def test_folders_that_set_up_has_not_made_are_not_somebody_else_s() -> None:
@@ -108,7 +108,7 @@ def test_disk(free: int, level: Severity) -> None:
 
 
 def test_collectors_without_their_compiled_part() -> None:
-    (finding,) = found("express", fast_path_built=False)
+    (finding,) = found("fast path", fast_path_built=False)
     assert finding.level is Severity.WARNING
     assert "make setup" in finding.mend
 
