@@ -20,7 +20,7 @@ class Effect(Enum):
     STARTED = "started"
     STOPPED = "stopped"
     REPLACED = "replaced"
-    NONE = "goes on"
+    NONE = "continues"
 
 
 class Difference(Struct, frozen=True, kw_only=True):
@@ -129,7 +129,7 @@ def lines(plan: Plan) -> list[str]:
     found = [f"+ {name}  {'starts' if effect is Effect.STARTED else 'disabled'}" for name, effect in plan.added.items()]
     for each in plan.changed:
         settings = ", ".join(f"{d.key}: {d.before} -> {d.after}" for d in each.differences)
-        process = "the process goes on" if each.effect is Effect.NONE else f"the process is {each.effect.value}"
+        process = "the process continues" if each.effect is Effect.NONE else f"the process is {each.effect.value}"
         found.append(f"~ {each.id}  {settings}  ({process})")
     found += [f"- {name}  leaves the fleet, its streams stay" for name in plan.removed]
     count = len(plan.added) + len(plan.changed) + len(plan.removed)
