@@ -25,7 +25,7 @@ def test_the_page_is_what_the_code_says() -> None:
     assert with_tables(page) == page
     assert page.count("\n| `md:v1:") == len(CHANNELS)
     assert [name for name, message in MESSAGES.items() if f"\n### {message.title}\n" not in page] == []
-    assert "| `seq` | integer | at times | The exchange's number of this state, where it gives one. |" in page
+    assert "| `seq` | integer | at times | The exchange's number of this state, if it gives one. |" in page
     assert "| `price` | decimal |  |" in page
     assert "| `bids` | JSON |  | All levels, best price first. |" in page
     assert "| `cpu_seconds` | number |  |" in page
