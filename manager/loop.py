@@ -197,6 +197,7 @@ class Loop:
             processes=facts.processes,
             restarting=self._executor.restarting,
             no_writes=self._poller.writes.no_writes,
+            watched_since_s=self._poller.watched_since_s,
             explain=self._wanted.desired.explained,
         )
         result = self._judge.judge(seen, self._memory, conditions)

@@ -5,6 +5,7 @@ moment. A collector whose sockets never last is not starting for ever.
 """
 
 from collections.abc import Iterable, Mapping
+from math import inf
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -45,6 +46,7 @@ class Debounce:
         now_s: float,
         settings: ManagerSettings,
         well_runs: Mapping[str, int],
+        watched_since_s: float = -inf,
     ) -> list[Judgement]:
         """The judgements with blips left out; collectors not among them are forgotten.
 
@@ -54,19 +56,26 @@ class Debounce:
             settings: The limits.
             well_runs: Collectors that were well when an earlier manager last saw them, with the start of that run by
                 supervisord's clock: a manager that begins in the middle of a blip calls it one, too.
+            watched_since_s: Since when we watch without a pause (monotonic). Before that nobody could see them well.
         """
         judgements = list(judgements)
         limits_s = start_limits_s(((each.id, each.pulse, each.process) for each in judgements), settings)
         steadied = [
-            self._steady_one(each, now_s, replace(settings, start_limit_s=limits_s[each.id.exchange]), well_runs)
+            self._steady_one(each, now_s, limits, well_runs, watched_since_s)
             for each in judgements
+            for limits in (replace(settings, start_limit_s=limits_s[each.id.exchange]),)
         ]
         present = {judgement.id for judgement in steadied}
         self._seen = {collector: seen for collector, seen in self._seen.items() if collector in present}
         return steadied
 
     def _steady_one(
-        self, judgement: Judgement, now_s: float, settings: ManagerSettings, well_runs: Mapping[str, int]
+        self,
+        judgement: Judgement,
+        now_s: float,
+        settings: ManagerSettings,
+        well_runs: Mapping[str, int],
+        watched_since_s: float,
     ) -> Judgement:
         heartbeat, process = judgement.pulse.heartbeat, judgement.process
         if heartbeat is None or (process is not None and process.pid != heartbeat.pid):
@@ -82,7 +91,7 @@ class Debounce:
             return judgement
         passed_s = now_s - seen.at_s
         grace_s = settings.grace_s if _is_passing(heartbeat) else settings.blip_s
-        if seen.verdict is not None and passed_s < grace_s:
+        if seen.verdict is not None and now_s - max(seen.at_s, watched_since_s) < grace_s:
             return replace(judgement, verdict=seen.verdict)
         self._seen[judgement.id] = replace(seen, verdict=None)
         limit_s = _limit_s(judgement, heartbeat, settings.start_limit_s)

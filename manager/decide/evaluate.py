@@ -4,6 +4,7 @@ So a test can run thousands of rounds of a simulated fleet through what the real
 """
 
 from collections.abc import Callable, Iterable, Mapping, Set
+from math import inf
 from typing import Protocol
 
 from msgspec import Struct
@@ -51,6 +52,7 @@ class Observation(Struct, frozen=True, kw_only=True):
         processes: By program; None where supervisord cannot be asked.
         restarting: Collectors that are being restarted by us: no process is no death then.
         no_writes: That Redis takes no writes.
+        watched_since_s: Since when we watch without a pause (monotonic), see ``Poller``.
         explain: Gives those that are not to run their reason.
     """
 
@@ -60,6 +62,7 @@ class Observation(Struct, frozen=True, kw_only=True):
     processes: Mapping[str, Process] | None
     restarting: Set[CollectorId] = frozenset()
     no_writes: NoWrites | None = None
+    watched_since_s: float = -inf
     explain: Callable[[list[Judgement]], list[Judgement]] = list
 
 
@@ -88,7 +91,8 @@ class Evaluation:
         judgements = _without_restarts(seen.explain(judgements), seen.restarting)
         if seen.processes is not None:
             judgements = self._turns.waiting(judgements, past.history, seen.at.monotonic_s, settings, conditions.busy)
-        judgements = self._debounce.steady(judgements, seen.at.monotonic_s, settings, _well_runs(past.history))
+        well_runs, now_s = _well_runs(past.history), seen.at.monotonic_s
+        judgements = self._debounce.steady(judgements, now_s, settings, well_runs, seen.watched_since_s)
         if not conditions.settling:
             entries = observe_outages(judgements, past.outages, past.history, now_ns, settings, WHO)
             _note_all(entries, past)

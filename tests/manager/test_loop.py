@@ -292,6 +292,22 @@ async def test_who_has_no_heartbeat_just_after_an_absence_is_called_nothing(
         assert (called(stage), stage.journal(What.VERDICT_CHANGED)) == ([], before)
 
 
+async def test_who_is_degraded_by_an_absence_of_redis_stays_as_he_was_after_it(stage: Stage) -> None:
+    """The first heartbeats after it are of collectors that have just written again."""
+    async with running(stage):
+        for _ in range(5):
+            await stage.round()
+        before = stage.journal(What.VERDICT_CHANGED)
+        for _ in range(2):
+            await redis_is_away(stage)
+        stage.symptoms[BTC.id] = {"state": WorkerState.DEGRADED, "last_error": "Redis cannot be reached"}
+        await stage.round()
+        stage.symptoms.clear()
+        await stage.round()
+        assert {each.verdict for each in stage.snapshot.shown.judgements} == {Verdict.HEALTHY}
+        assert stage.journal(What.VERDICT_CHANGED) == before
+
+
 @pytest.mark.parametrize("ours", [True, False], ids=["our writes are refused", "near its limit only those of others"])
 async def test_while_redis_takes_no_writes_nobody_is_killed_nor_soon_after(
     stage: Stage, monkeypatch: pytest.MonkeyPatch, ours: bool

@@ -42,6 +42,14 @@ def test_a_blip_leaves_the_verdict_as_it_was(verdict: Verdict, state: WorkerStat
     assert after_well(later, 10.0) == (verdict, "because")
 
 
+def test_a_time_in_which_nobody_looked_is_not_counted() -> None:
+    """Redis was away for a minute: so the collector is degraded in the first heartbeat after that."""
+    debounce, later = Debounce(), seen(Verdict.SILENT, WorkerState.DEGRADED)
+    debounce.steady([WELL], 100.0, LIMITS, {})
+    verdicts = [debounce.steady([later], now_s, LIMITS, {}, 160.0)[0].verdict for now_s in (160.5, 169.9, 170.0)]
+    assert verdicts == [Verdict.HEALTHY, Verdict.HEALTHY, Verdict.SILENT]
+
+
 def test_a_stale_book_may_be_a_blip_too() -> None:
     stale = seen(Verdict.SILENT, WorkerState.RUNNING, book_state=BookState.STALE)
     assert after_well(stale, 1) == (Verdict.HEALTHY, "because")
