@@ -80,7 +80,7 @@ def main() -> int:
 
 
 def what_next(root: Path, redis_port: int) -> list[str]:
-    """What to do after the demo, of which nothing runs any more."""
+    """What to do after the demo, when none of its processes runs any more."""
     place, command = shlex.quote(os.path.relpath(root)), shlex.quote(os.path.relpath(BIN / "manager-cli"))
     url = f"TICKFLEET_REDIS_URL=redis://127.0.0.1:{redis_port}/0 "
     return [
@@ -289,7 +289,7 @@ def ended(process: subprocess.Popen[bytes], within_s: float) -> bool:
 
 
 def stop(fleet: subprocess.Popen[bytes]) -> bool:
-    """Stop supervisord and with it everything else; whether that worked in time, and it had not ended by itself."""
+    """Stop supervisord and everything else; returns whether it stopped in time and had not ended by itself."""
     if fleet.poll() is not None:
         sys.stderr.write(f"demo: supervisord has ended by itself with code {fleet.returncode}; its log says why\n")
         return False

@@ -37,7 +37,7 @@ _BELIEVED_UP_S = 1.5
 """Just above ``startsecs`` in supervisord.conf: an exit after it counts as wanted, not as a failed start."""
 
 _GONE_FOR_S = 10.0
-"""So long a Redis that is not ours may be away before ours takes its place: one that is restarted is back by then."""
+"""How long a Redis that is not ours may be away before ours replaces it: a restarted Redis is back by then."""
 
 _LOOK_EVERY_S = 1.0
 _ASKED_WITHIN_S, _ASK_EVERY_S = 20.0, 0.02
@@ -91,7 +91,7 @@ def _port(address: Address) -> int:
 
 
 def _quoted(value: str, name: str) -> str:
-    """A value of the server's configuration. What is wrong with it is said without it: it may be the password."""
+    """A value of the server's configuration. An error does not show the value, as it may be the password."""
     if any(ord(character) < 32 or ord(character) == 127 for character in value):
         raise InvalidConfigurationError(f"{name} holds a control character, which Redis' configuration cannot hold")
     escaped = value.replace("\\", "\\\\").replace('"', '\\"')
@@ -226,7 +226,7 @@ def _state(folder: Path) -> str:
 
 @contextmanager
 def _told_as_refusal(folder: Path) -> Iterator[None]:
-    """A disk that does not let us look or write is as little worth a second try as a damage: a person has to act."""
+    """If the disk does not let us read or write, a second try does not help, as with damage: a person has to act."""
     try:
         yield
     except OSError as error:
@@ -247,7 +247,9 @@ def _mend(server: Path, folder: Path, *, all_of_it: bool, forced: bool = False) 
 
 
 def _commands_of(server: Path) -> append_only.Knows | None:
-    """Tells which commands the server has, as an empty one says (since Redis 7.0); None: it does not say.
+    """Tells which commands the server has.
+
+    An empty server reports them (since Redis 7.0); None if it does not.
 
     A word that is damaged in the file stops it at every start, with no place told.
     """
@@ -303,7 +305,7 @@ def _dump_end(server: Path, path: Path) -> int:
 
 
 def _cut(server: Path, folder: Path, lock: int) -> int:
-    """What a person has asked for who has read the runbook."""
+    """The cut that a person orders after reading the runbook."""
     if not _locks(lock):
         _say(f"a server runs in {folder}: nothing was cut")
         return EXIT_FAILURE

@@ -1,5 +1,5 @@
 """The manager: judges the health of the fleet by its heartbeats and heals it through supervisord.
 
-In come heartbeats and processes, out go actions and a journal. Here are only the entry, the settings, the building
-and the loop that goes through the rooms once a second.
+Input: heartbeats and processes. Output: actions and a journal. This level holds only the entry point, the settings, the
+code that builds the manager, and the loop that runs all packages once a second.
 """

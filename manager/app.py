@@ -65,7 +65,7 @@ async def run(environment: Environment, fleet: Fleet) -> None:
 
 @contextmanager
 def reporting(environment: Environment, clock: Clock, settings: ManagerSettings) -> Iterator[Reporter]:
-    """How others learn of us. What of it is not set as it should be does not keep the manager from its work."""
+    """What reports the manager's state to others. A wrong setting here does not stop the manager from working."""
     snapshot, troubles = Snapshot(clock.monotonic_s()), list[str]()
 
     def read(setting: Callable[[], _T]) -> _T | None:
@@ -92,7 +92,7 @@ def reporting(environment: Environment, clock: Clock, settings: ManagerSettings)
 
 
 def close_folders(environment: Environment) -> None:
-    """Nobody else may read what a run writes; where that cannot be had, ``manager-cli doctor`` has the remedy."""
+    """Nobody else may read what a run writes. If that is not possible, ``manager-cli doctor`` says how to repair it."""
     for folder in (environment.var, environment.logs):
         try:
             if close_to_others(folder):
@@ -102,5 +102,5 @@ def close_folders(environment: Environment) -> None:
 
 
 def _fleet_name(environment: Environment) -> str:
-    """Which fleet an alert is of: the machine and the fleet file, as several fleets may run on one."""
+    """Names the fleet in alerts: the machine and the fleet file, as several fleets may run on one machine."""
     return f"{socket.gethostname()}, fleet {environment.fleet_path.absolute()}"

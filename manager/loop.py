@@ -1,7 +1,7 @@
 """The manager's loop: each second it looks, judges, decides, acts and records.
 
-All it knows can be rebuilt: what should be is in the fleet file, what is in Redis and supervisord, and what was in the
-journal. Actions run beside the loop, so that a slow one does not stop it.
+All its knowledge can be rebuilt: the desired state from the fleet file, the present state from Redis and supervisord,
+and the past from the journal. Actions run beside the loop, so that a slow one does not stop it.
 """
 
 import asyncio
@@ -175,7 +175,7 @@ class Loop:
                 self._reconciler.want()
 
     def _was_late(self, looked: Instant, began: Instant, ended: Instant) -> bool:
-        """Whether we were: between the last look and this one, or in this one by more than others keep us waiting."""
+        """Whether we were late: since the last look, or within this one by more than others may delay us."""
         settings = self._settings
         return was_late(looked, began, settings) or was_late(began, ended, settings, settings.look_may_take_s)
 
@@ -213,7 +213,7 @@ class Loop:
         return self._instant.monotonic_s - self._poller.watched_since_s < self._settings.settle_s
 
     async def _record(self) -> None:
-        """Write the journal and our own heartbeat; also where we know nothing new, as it says that we are there.
+        """Write the journal and our own heartbeat, even without news: the heartbeat shows that we are alive.
 
         The heartbeat is that of the manager that acts; one that looks on writes none.
         """
@@ -238,7 +238,7 @@ class Loop:
             self._poller.write_done()
 
     async def _watch_redis(self) -> None:
-        """Whether it has lost what we wrote, and which one it is.
+        """Note whether Redis has lost what we wrote, and which server it is.
 
         Raises:
             RedisUnreachableError: It does not answer.
@@ -274,7 +274,7 @@ class Loop:
             self._reconciler.want_told(request_ids)
 
     async def _take_file(self, answers: dict[str, str]) -> bool:
-        """Take up the fleet file as it is now; whether that was possible: one that cannot be used changes nothing."""
+        """Read the fleet file again; returns whether it could be used. A file that cannot be used changes nothing."""
         if why := self._wanted.take_file():
             get_logger().error("fleet_rejected", why=why)
             self._tell(What.FLEET_REJECTED, why, answers)
@@ -300,7 +300,7 @@ class Loop:
                 await self.reload_wanted.wait()
 
     async def _farewell(self) -> None:
-        """Say that we stop, so that nobody has to wait for the heartbeat to expire."""
+        """Report that we stop, so that nobody has to wait until the heartbeat expires."""
         self._tell(What.MANAGER_STOPPED)
         with suppress(RedisUnreachableError, KeyRefusedError, TimeoutError), translated_errors(self._link.config):
             async with asyncio.timeout(FAREWELL_LIMIT_S):

@@ -89,9 +89,9 @@ class ManagerSettings(Struct, frozen=True, kw_only=True):
 
     @property
     def unwatched_s(self) -> float:
-        """A longer pause between two answers of Redis is one in which heartbeats were not watched.
+        """After a longer pause between two answers of Redis, heartbeats count as not watched.
 
-        Half of ``hung_after_s``: what beat until the pause cannot look hung before we look anew.
+        Half of ``hung_after_s``: a collector that beat until the pause cannot look hung before our next look.
         """
         return self.hung_after_s / 2
 

@@ -39,7 +39,7 @@ def description(docstring: str | None) -> Description:
 
 
 def from_table(docstring: str | None) -> str:
-    """The description from its first table on: what is before speaks to those who read the code."""
+    """The description from its first table on: the text before it is for readers of the code."""
     whole = description(docstring).whole
     return whole[whole.index("\n\n|") + 2 :]
 

@@ -1,4 +1,4 @@
-"""The page ``reading.md``: its text is its own, the programs in it are the files of ``snippets/``."""
+"""The page ``reading.md``: its text is written by hand, its programs are the files of ``snippets/``."""
 
 import re
 from pathlib import Path

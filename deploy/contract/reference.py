@@ -1,4 +1,4 @@
-"""The page ``contract.md``: its text is its own, the tables in it are made from the channels and the messages."""
+"""The page ``contract.md``: its text is written by hand, its tables are made from the channels and the messages."""
 
 import re
 from collections.abc import Callable, Iterable, Sequence

@@ -1,5 +1,5 @@
 """What the manager does: restarts, programs added and removed, through supervisord.
 
-In come actions and the fleet that should be, out come calls and entries of the journal. Nothing that decides whether
-may come in.
+Input: actions and the desired fleet. Output: calls to supervisord and journal entries. Code that decides whether to act
+does not belong here.
 """

@@ -15,7 +15,7 @@ from tickfleet.contract.identity import CollectorId
 from tickfleet.errors import FleetError
 
 _NO_ALARM = frozenset({ActionKind.START, ActionKind.STOP})
-"""A start is good news, a stop is what somebody wants; what went before has been told."""
+"""Not a warning: a start is good news, somebody wants a stop, and the trouble before them was reported already."""
 
 Spawn = Callable[[Coroutine[Any, Any, None]], object]
 """Starts a task in the loop's task group."""
@@ -36,7 +36,7 @@ class Executor:
 
     @property
     def restarting(self) -> frozenset[CollectorId]:
-        """Those of them that we have stopped to start them again."""
+        """The collectors under ``busy`` that we stopped in order to start them again."""
         return frozenset(self._restarting)
 
     def hold(self, collectors: Iterable[CollectorId]) -> None:

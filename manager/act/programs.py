@@ -1,7 +1,7 @@
 """Pure: the supervisord section of a collector.
 
-supervisord's own way of reading a value is what makes this more than formatting: ``%`` is an expansion (twice over in
-a log file's name), `` ;`` and `` #`` begin a comment, and a quote cannot stand in an environment value.
+Plain formatting is not enough, as supervisord interprets values: it expands ``%`` (twice in a log file's name), reads a
+comment after `` ;`` and `` #``, and allows no quote in an environment value.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ START_S = 5
 """``startsecs``: with 1 supervisord may call a program RUNNING that dies at once (measured)."""
 
 STOP_S = 8
-"""``stopwaitsecs``: the worker flushes to Redis within this time, then comes KILL."""
+"""``stopwaitsecs``: the worker has this time to flush to Redis; then supervisord sends KILL."""
 
 LOG_BYTES = "10MB"
 LOG_BACKUPS = 3
@@ -36,7 +36,7 @@ class Launch(Struct, frozen=True, kw_only=True):
     Attributes:
         command: The worker's program with its first arguments.
         applied: Folder of the workers' configurations, one file each.
-        redis_id: Digest of the settings of Redis: when they change, every collector has to be started anew.
+        redis_id: Digest of the Redis settings: when they change, every collector has to be restarted.
     """
 
     command: tuple[str, ...]
@@ -65,7 +65,7 @@ def render(config: ExchangeCollectorConfig, launch: Launch) -> str:
     """The section of one collector, as a file of its own.
 
     Raises:
-        InvalidConfigurationError: A path holds what supervisord cannot read back.
+        InvalidConfigurationError: A path contains text that supervisord cannot read back.
     """
     program = config.id.program
     settings_file = str(launch.applied / worker_file_name(config.id))

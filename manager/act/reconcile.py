@@ -1,7 +1,7 @@
 """Make supervisord's collector programs equal to the fleet, and touch nothing that is equal already.
 
-One file per collector; supervisord itself then says which groups differ from what it runs. Every step may be repeated,
-so an attempt that was cut short is finished by the next one, also by that of another manager.
+One file per collector; supervisord itself then says which groups differ from what it runs. Every step may be repeated:
+the next attempt, even by another manager, finishes one that was cut short.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from tickfleet.contract.identity import PROGRAM_PREFIX, CollectorId
 from tickfleet.errors import FleetError, InvalidConfigurationError
 
 REPLACED_AT_ONCE = 10
-"""Changed programs that are down at the same time: they come back as many at a time."""
+"""How many changed programs are down at the same time: they are replaced in groups of this size."""
 
 
 class Applied(Struct, frozen=True, kw_only=True):
@@ -31,7 +31,7 @@ class Applied(Struct, frozen=True, kw_only=True):
 
     @property
     def nothing(self) -> bool:
-        """Whether all was as it should be."""
+        """Whether nothing had to change."""
         return not (self.added or self.changed or self.removed)
 
 
@@ -43,7 +43,7 @@ class FilePlan(Struct, frozen=True, kw_only=True):
 
 
 def plan_files(wanted: Mapping[str, str], present: Mapping[str, str]) -> FilePlan:
-    """Pure: what has to change for ``present`` (name, text) to become ``wanted``."""
+    """Pure: which changes turn ``present`` (text by name) into ``wanted``."""
     return FilePlan(
         write={name: text for name, text in wanted.items() if present.get(name) != text},
         remove=tuple(name for name in present if name not in wanted),
@@ -61,7 +61,9 @@ def plan_groups(wanted: Iterable[str], reread: Reread) -> Applied:
 
 
 def write_files(folder: Path, wanted: Mapping[str, str]) -> bool:
-    """Bring the files of collectors in a folder in line; all others in it are left alone. Whether there was a need.
+    """Make the collectors' files in a folder equal to ``wanted``; returns whether anything had to change.
+
+    Other files in the folder stay as they are.
 
     Args:
         folder: Made where it is not there, for its owner alone.

@@ -1,4 +1,4 @@
-"""Keeps supervisord's programs in line with the fleet: at the start, after a change, and when somebody meddles."""
+"""Keeps supervisord's programs equal to the fleet: at the start, after a change, and after a change from outside."""
 
 import asyncio
 import os
@@ -48,12 +48,12 @@ class Reconciler:
         self.trouble = ""
 
     def want(self) -> None:
-        """The fleet has changed: apply it at once, and say so in the journal where something had to be done."""
+        """The fleet has changed: apply it at once. The journal gets an entry if something had to be done."""
         self._due = True
         self._tried_at_s = float("-inf")
 
     def want_told(self, request_ids: Iterable[str] = ()) -> None:
-        """As ``want``, and say so in any case.
+        """As ``want``, but the journal gets an entry in any case.
 
         Args:
             request_ids: The journal's ids of the requests that this answers.
@@ -63,7 +63,7 @@ class Reconciler:
         self._request_ids.extend(request_ids)
 
     def keep(self, fleet: Fleet, processes: Mapping[str, Process], executor: Executor, spawn: Spawn) -> bool:
-        """Begin an attempt where one is due and none is under way; whether one began because files had gone."""
+        """Begin an attempt if it is due and none is running; returns whether it began because files were missing."""
         now_s = self._clock.monotonic_s()
         if self._working or now_s - self._tried_at_s < self._settings.reapply_every_s:
             return False
@@ -79,7 +79,7 @@ class Reconciler:
         return bool(gone)
 
     def _gone(self, fleet: Fleet) -> str:
-        """A folder under ``var/`` that lacks what a start needs, as somebody has cleaned up there; else empty."""
+        """The folder under ``var/`` in which somebody deleted what a start needs; else empty."""
         if self._due:  # they are written in any case
             return ""
         environment = self._environment

@@ -1,5 +1,5 @@
 """manager-cli: what an operator types.
 
-In comes a line, out come lines or JSON and an exit code. Here is what more than one command needs; nothing that a
-manager without a terminal needs may come in.
+Input: a command line. Output: lines or JSON, and an exit code. This level holds what several commands share. Code that
+the manager needs without a terminal does not belong here.
 """

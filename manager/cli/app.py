@@ -67,7 +67,7 @@ _NO_CHOICE = re.compile(r"(?:Value error, )?'([^']*)' is not one of ((?:'[^']*'(
 
 
 def _with_nearest(message: str) -> str:
-    """What the parser of the command line says of a choice that there is not, with the nearest one that there is."""
+    """The parser's message for an unknown choice, with the nearest known one."""
     found = _NO_CHOICE.search(message)
     if found is None:
         return message
@@ -101,7 +101,7 @@ class OneLineErrors(TyperGroup):
 
 
 def global_first(arguments: Sequence[str]) -> list[str]:
-    """The arguments with ``--fleet FILE`` and ``--local`` in front, wherever they stood: nobody should have to know."""
+    """The arguments with ``--fleet FILE`` and ``--local`` moved to the front: a user may write them anywhere."""
     first, others, rest = list[str](), list[str](), list(arguments)
     while rest:
         argument = rest.pop(0)
@@ -120,7 +120,7 @@ def global_first(arguments: Sequence[str]) -> list[str]:
 
 
 def _leave_output() -> None:
-    """What is still to be written goes nowhere; else Python would complain at its end that it cannot be written."""
+    """Discard what is not written yet; else Python would report at its exit that it cannot write it."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, sys.stdout.fileno())
     os.close(nowhere)

@@ -1,7 +1,7 @@
-"""Tables for a terminal in which no text is ever cut: what does not fit is a whole column, and that is said.
+"""Tables for a terminal that never cut a text: if the width is too small, whole columns are left out, with a note.
 
-A terminal that is too narrow for all gets the most important columns; one without any text goes first. Texts
-that may be broken over lines are, between words; ids, times and verdicts are not. Imports rich.
+A terminal that is too narrow for all columns gets the most important ones; a column without any text is left out first.
+Some texts may be broken over lines, between words; ids, times and verdicts are never broken. Imports rich.
 """
 
 from collections.abc import Iterable, Sequence
@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 PLAIN_WIDTH = 5_000
-"""Where no terminal limits the width: all is shown, each row in one line, as somebody may search in it."""
+"""The width without a terminal: everything is shown, each row in one line, so that one can search in it."""
 
 _BETWEEN = 2
 
@@ -22,8 +22,9 @@ class Column(Struct, frozen=True):
     """One column.
 
     Attributes:
-        rank: The columns of the highest are left out first.
-        least: A text of several words may be broken over lines, of so many characters at least; 0: it is not.
+        rank: The columns with the highest rank are left out first.
+        least: The least width, in characters, to which a text of several words may be broken over lines; 0: it is not
+            broken.
     """
 
     name: str
@@ -75,7 +76,7 @@ class Columns:
         return [[column.name, *(row[index].plain for row in self._rows)] for index, column in enumerate(self._columns)]
 
     def _widths(self, shown: Sequence[int], limit: int) -> list[int]:
-        """Each as wide as it needs to be; what is left over goes to the texts that are broken, evenly."""
+        """Each column as wide as it needs to be; the columns with broken texts share the remaining width evenly."""
         least, widest = self._least(), self._widest()
         widths = {index: least[index] for index in shown}
         left = limit - _total(widths.values())
@@ -88,7 +89,7 @@ class Columns:
 
 
 def chosen(ranks: Sequence[int], least: Sequence[int], limit: int) -> list[int]:
-    """Which columns, by their places, are shown in a width: the most important that fit together, at least one."""
+    """The positions of the columns that are shown in a width: the most important that fit together, at least one."""
     shown = list(range(len(ranks)))
     while len(shown) > 1 and _total(least[index] for index in shown) > limit:
         shown.remove(max(shown, key=lambda index: (ranks[index], index)))

@@ -49,7 +49,7 @@ class Standing(Struct, frozen=True, kw_only=True):
 
 
 class Tools(Struct, frozen=True, kw_only=True):
-    """What a command reaches Redis, supervisord, the manager and the time through.
+    """The tools by which a command reaches Redis, supervisord, the manager and the time.
 
     Attributes:
         fleet_path: The fleet file of this call.
@@ -102,7 +102,7 @@ class Tools(Struct, frozen=True, kw_only=True):
 
 
 def another_fleet(environment: Environment) -> str:
-    """Which fleet a command is about, for who means another one and sees that it is not there."""
+    """Names the fleet of a command, for a user who meant another fleet and does not find a collector."""
     return f"this is about the fleet in {environment.root}; for another one: export TICKFLEET_ROOT=FOLDER"
 
 

@@ -20,9 +20,10 @@ class Site(Struct, frozen=True):
     """What a command works on.
 
     Attributes:
-        standing: Whether the fleet file says more than ``file``.
+        standing: How the fleet file compares with ``file``; see ``Standing``.
         changes: Those at run time.
-        file: The fleet file as the manager has taken it; as it is where none has, or for what would take it.
+        file: The fleet file as the manager has taken it; the file as it is now if no manager has, or for a command that
+            would apply it.
         desired: With the run-time changes.
     """
 
@@ -75,5 +76,5 @@ def _read(file: Fleet, client: "SyncRedis") -> dict[str, str]:
 
 
 def readable(reply: Any) -> dict[str, str]:
-    """The run-time changes in a reply of Redis; none where their key holds something else, as the manager has it."""
+    """The run-time changes in a reply of Redis. None if their key holds something else, as in the manager."""
     return reply if isinstance(reply, dict) else {}

@@ -1,4 +1,4 @@
-"""What a manager says of itself on its page, for the time in which its heartbeat cannot be written."""
+"""What a manager's page says about the manager, for times when its heartbeat cannot be written."""
 
 import http.client
 import json
@@ -9,17 +9,17 @@ from manager.report.status_document import NOT_RUNNING
 
 PROGRAM = "manager"
 LIMIT_S = 1.0
-"""On the same machine, of a page that is ready."""
+"""Time limit for a page that is ready, on the same machine."""
 
 _MOST_BYTES = 64 * 1024 * 1024
 
 
 def is_ours(said: Mapping[str, str], process: Process | None, fleet_file: str) -> bool:
-    """Whether a page is that of this fleet's manager: another fleet's may have this port.
+    """Whether a page belongs to this fleet's manager: another fleet's manager may use this port.
 
     Args:
-        said: See ``read_page``. One that is on standby says nothing of itself.
-        process: That of our manager; None where that is not known.
+        said: See ``read_page``. A manager on standby says nothing about itself.
+        process: The process of our manager; None if it is not known.
         fleet_file: The path of the fleet file.
     """
     if process is None or not process.alive:

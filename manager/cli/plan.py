@@ -43,7 +43,7 @@ class Plan(Struct, frozen=True, kw_only=True):
     """What there is to do.
 
     Attributes:
-        added: With what becomes of them: started, or none where they are disabled.
+        added: The added collectors, each with what happens to its process: started, or nothing if it is disabled.
     """
 
     added: dict[CollectorId, Effect]
@@ -58,7 +58,7 @@ class Plan(Struct, frozen=True, kw_only=True):
 
 
 def make_plan(wanted: Iterable[WorkerFile], applied: Mapping[CollectorId, WorkerFile | None]) -> Plan:
-    """Compare what is wanted with what is applied; None means what cannot be read any more."""
+    """Compare what is wanted with what is applied; None means a configuration that can no longer be read."""
     wanted_by_id = {content.collector.id: content for content in wanted}
     touched = [_touch(content, applied[name]) for name, content in wanted_by_id.items() if name in applied]
     changed = tuple(each for each in touched if each.differences)

@@ -12,7 +12,7 @@ from tickfleet.reading.streams.start import check_start
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NS_PER_MS = 1_000_000
 _AHEAD_NS = 60 * NS_PER_S
-"""So far the clocks of exchanges and collectors, whose times are asked for, may be ahead of ours."""
+"""How far the clocks of exchanges and collectors, whose times are typed here, may be ahead of ours."""
 
 
 def parse_time(text: str, now_ns: int) -> int:
@@ -28,7 +28,7 @@ def parse_time(text: str, now_ns: int) -> int:
 
 
 def parse_past(option: str, text: str, now_ns: int) -> int:
-    """The beginning of what is there: a time that has come. ``option`` is where it was typed.
+    """The beginning of a range: a time that is not in the future. ``option`` names where it was typed.
 
     Raises:
         UsageError: It is none.

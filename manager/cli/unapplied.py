@@ -1,4 +1,4 @@
-"""Pure: what of the fleet file the manager has not taken."""
+"""Pure: which changes of the fleet file the manager has not taken."""
 
 from collections.abc import Mapping
 

@@ -1,4 +1,4 @@
 """From facts to verdicts and actions.
 
-In come facts, history and settings, out come judgements and actions. No I/O and no clock may come in.
+Input: facts, history and settings. Output: judgements and actions. I/O and clocks do not belong here.
 """

@@ -1,4 +1,4 @@
-"""Pure judgement of a collector whose loop turns: does the data flow that should?
+"""Pure judgement of a collector whose loop turns: does the expected data flow?
 
 | silent longer than usual | corroborated by | verdict |
 | --- | --- | --- |
@@ -76,14 +76,14 @@ def can_be_cured(heartbeat: Heartbeat) -> bool:
 
 
 def first_data_limit_s(config: ExchangeCollectorConfig, start_limit_s: float) -> float:
-    """How long a socket that has confirmed may bring nothing before that is judged as any silence."""
+    """How long a confirmed socket may bring nothing before this counts as a silence like any other."""
     return max(start_limit_s, config.health_check_interval)
 
 
 def _unheard(
     config: ExchangeCollectorConfig, heartbeat: Heartbeat, settings: ManagerSettings, error: str
 ) -> tuple[Verdict, str]:
-    """All sockets have confirmed, and one of them has brought nothing yet; what it brings may be rare."""
+    """All sockets have confirmed, but one of them has brought nothing yet; its data may be rare."""
     age_s = _since_s(heartbeat, heartbeat.connected_since)
     doing = f"subscribing for {span(age_s)}" + (f": {error}" if error else "")
     if age_s <= first_data_limit_s(config, settings.start_limit_s):

@@ -1,7 +1,7 @@
-"""Tells a blip from trouble: what is remembered from round to round of when each collector was last well.
+"""Tells a blip from trouble: remembers from round to round when each collector was last well.
 
-A socket that is replaced within seconds is everyday life: the verdict stays as it was. So does any other silence for a
-moment. A collector whose sockets never last is not starting for ever.
+Sockets are often replaced within seconds: the verdict stays the same. It also stays the same in any other short
+silence. A collector whose sockets never last does not count as starting for ever.
 """
 
 from collections.abc import Iterable, Mapping
@@ -35,7 +35,7 @@ class _LastWell(Struct, frozen=True):
 
 
 class Debounce:
-    """Remembers when each collector was last well, and keeps a short trouble out of the verdicts."""
+    """Remembers when each collector was last well, and keeps short troubles out of the verdicts."""
 
     def __init__(self) -> None:
         self._seen: dict[CollectorId, _LastWell] = {}
@@ -48,7 +48,7 @@ class Debounce:
         well_runs: Mapping[str, int],
         watched_since_s: float = -inf,
     ) -> list[Judgement]:
-        """The judgements with blips left out; collectors not among them are forgotten.
+        """The judgements without blips; collectors that have no judgement are forgotten.
 
         Args:
             judgements: Of this round.

@@ -1,6 +1,6 @@
-"""One round between the look and the deeds: assess, steady, see outages, remember, decide. Does no I/O.
+"""One round after the look and before the actions: assess, debounce, find outages, remember, decide. Does no I/O.
 
-So a test can run thousands of rounds of a simulated fleet through what the real manager does.
+So a test can run thousands of rounds of a simulated fleet through the real manager's code.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Set
@@ -67,7 +67,7 @@ class Observation(Struct, frozen=True, kw_only=True):
 
 
 class Round(Struct, frozen=True):
-    """What came of one round: the verdicts, and the journal entries of what changed, which are noted already."""
+    """The result of one round: the verdicts, and the journal entries of the changes, which are already noted."""
 
     judgements: list[Judgement]
     entries: list[JournalEntry]

@@ -1,6 +1,6 @@
 """What the manager remembers of each collector, as a fold over the journal.
 
-The running manager and one that reads the journal after a restart go through the same function, so they decide alike.
+A running manager, and one that reads the journal after a restart, use the same function, so they decide alike.
 """
 
 from collections.abc import Iterable, Mapping
@@ -125,7 +125,10 @@ def recent_restarts(track: CollectorPast, now_ns: int, settings: ManagerSettings
 
 
 def in_force(track: CollectorPast, now_ns: int, settings: ManagerSettings) -> bool:
-    """Whether a park lasts; one that seems longer than any can be is the work of a clock that was set back."""
+    """Whether a park still lasts.
+
+    A park that seems longer than the longest possible comes from a clock that was set back.
+    """
     return 0 < track.parked_until_ns - now_ns <= to_ns(settings.park_max_s)
 
 
@@ -217,11 +220,11 @@ def _parked(track: CollectorPast, entry: JournalEntry, _settings: ManagerSetting
 
 
 def is_ordered(track: CollectorPast, process: Process) -> bool:
-    """Whether its next start is one that it was told to make.
+    """Whether somebody ordered its next start.
 
-    The last verdict in the journal may be older than the end of its run: of the round before, or ``unknown``. So an
-    order counts as well where it came after that end and no start has followed it. supervisord's seconds are whole: a
-    start in the second of the order is the one that was ordered.
+    The last verdict in the journal may be older than the end of its run: from the round before, or ``unknown``. So an
+    order also counts if it came after that end and no start has followed. supervisord tells whole seconds: a start in
+    the same second as the order counts as the ordered one.
     """
     if track.ordered or not process.stopped_s:
         return track.ordered
@@ -229,7 +232,7 @@ def is_ordered(track: CollectorPast, process: Process) -> bool:
 
 
 def _ordered(track: CollectorPast, entry: JournalEntry, _settings: ManagerSettings) -> CollectorPast:
-    """Who asks for it to run has dealt with what was wrong: nothing is held against it any more."""
+    """Whoever orders it to run has dealt with the cause: earlier failures no longer count."""
     if entry.details.get("command") not in _ANEW:
         return track
     return replace(_clean(track), ordered=track.ordered or track.verdict in _RUNS_NOT, ordered_ns=entry.at_ns)
@@ -240,7 +243,7 @@ def _clean(track: CollectorPast) -> CollectorPast:
 
 
 def _count(track: CollectorPast, at_ns: int) -> CollectorPast:
-    """One more restart; after a park it is the try that was due (one made before, by an operator, is not)."""
+    """One more restart. After a park it counts as the try that was due, unless an operator made it before that time."""
     tried = track.tried or (track.parks > 0 and at_ns >= track.parked_until_ns)
     return replace(track, restarts_ns=(*track.restarts_ns, at_ns)[-RESTARTS_KEPT:], tried=tried)
 

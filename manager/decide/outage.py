@@ -1,12 +1,13 @@
 """Pure: is an exchange out, since when, and which collector is to probe whether it is back?
 
-A collector that is silent, or cannot connect, tells against its exchange; one that is well and has just got data tells
-for it; all others tell nothing. When most of those that tell are silent, at least two, the exchange is out: nobody is
-restarted for it but one collector at a time, at growing intervals, another one each time. It is over as soon as data
-flows again at one that had none. What is remembered of it is a fold over the journal, as ``manager.decide.history`` is.
+A collector that is silent, or cannot connect, counts against its exchange. One that is well and has just got data
+counts for it. All others do not count. The exchange is out when most of the counted collectors, and at least two, are
+silent. Then only one collector at a time is restarted, at growing intervals, a different one each time. The outage is
+over as soon as data flows again at a collector that had none. The memory of it is a fold over the journal, like
+``manager.decide.history``.
 
-Those still silent after the end do not make another outage while somebody shows that the exchange works: they have a
-trouble of their own, and the normal ladder is for that.
+Collectors still silent after the end do not begin another outage while another collector shows that the exchange works:
+the trouble is their own, and the normal policy handles it.
 """
 
 from collections import Counter
@@ -24,7 +25,7 @@ from manager.settings import NS_PER_S, ManagerSettings, to_ns
 
 
 class Outage(Struct, frozen=True, kw_only=True):
-    """One outage of an exchange, the last of which something is known.
+    """The last known outage of an exchange.
 
     Attributes:
         ended_ns: 0 while it lasts.
@@ -109,7 +110,7 @@ def _entry(what: What, exchange: str, at_ns: int, who: str, why: str, details: d
 
 
 class _View:
-    """The collectors of one exchange: who tells against it and who for it."""
+    """The collectors of one exchange: which count against it and which for it."""
 
     def __init__(self, members: list[Judgement], history: History, settings: ManagerSettings) -> None:
         self._history, self._settings = history, settings
@@ -147,8 +148,8 @@ class _View:
     def _tells_against(self, judgement: Judgement) -> bool:
         """Whether it lacks data that its exchange should send.
 
-        Not where we stood down: its trouble is known to be its own. Nor one that gets its data and is degraded by
-        something else, such as a checksum that does not match any more.
+        False after we stood down, as the trouble is known to be the collector's own. Also false if it gets its data and
+        is degraded by something else, such as a checksum that no longer matches.
         """
         heartbeat = judgement.pulse.heartbeat
         if judgement.verdict is not Verdict.SILENT or heartbeat is None or self._track(judgement).stood_down_ns:
@@ -161,7 +162,7 @@ class _View:
 
 
 def has_fresh_data(judgement: Judgement, settings: ManagerSettings) -> bool:
-    """Whether it has got data a moment ago: being connected proves nothing."""
+    """Whether it got data a moment ago: a connection alone proves nothing."""
     heartbeat = judgement.pulse.heartbeat
     if heartbeat is None:
         return False

@@ -1,6 +1,6 @@
-"""What the manager knows beyond a single look, and what that makes of the judgements.
+"""What the manager knows beyond a single look, and how that changes the judgements.
 
-It is in the manager's heartbeat too, so that commands tell the same as the manager.
+The manager's heartbeat carries it too, so that commands report the same as the manager.
 """
 
 from collections.abc import Iterable, Mapping
@@ -27,7 +27,7 @@ class OutageMark(Struct, frozen=True):
 
 
 class Overlays(Struct, frozen=True, kw_only=True):
-    """Outages, stand-downs and a Redis that was away or takes no writes: what they make of the judgements.
+    """Outages, stand-downs, and a Redis that was away or takes no writes: they change the judgements.
 
     Attributes:
         outages: The exchanges that are out.
@@ -44,11 +44,11 @@ class Overlays(Struct, frozen=True, kw_only=True):
     settling: bool = False
 
     def applied(self, judgements: Iterable[Judgement]) -> list[Judgement]:
-        """The judgements with what follows from this."""
+        """The judgements, changed by these overlays."""
         return [self._applied_to(judgement) for judgement in judgements]
 
     def hide(self, judgement: Judgement) -> bool:
-        """Whether Redis, as it takes no writes or was away, keeps us from knowing how a collector is."""
+        """Whether we cannot know how a collector is, because Redis takes no writes or was away."""
         if self.no_writes is not None:
             return judgement.on_absence or judgement.well
         return self.settling and judgement.on_absence and judgement.verdict is not Verdict.STARTING
@@ -106,7 +106,7 @@ def overlays_of(
 
 
 def read_overlays(fields: Mapping[str, str]) -> Overlays:
-    """The marks in the manager's heartbeat; none where there is no manager, or what is there is not ours."""
+    """The overlays in the manager's heartbeat; none if no manager runs, or if the field holds something else."""
     try:
         outages = msgspec.json.decode(fields.get("outages", "{}"), type=dict[str, OutageMark])
         names = msgspec.json.decode(fields.get("stood_down", "[]"), type=frozenset[str])

@@ -11,13 +11,14 @@
 | disabled, its process runs | stop |
 | misconfigured, crash_looping, unknown, and all who are well | none |
 
-A restart is granted while fewer than ``restarts_max`` lie within the window. The one that would be too many parks the
-collector instead. After each pause it has one try; when that fails too, the next pause is twice as long, until the
-collector has been well for ``forgive_after_s``. So does standing down end, or by a person who deals with the collector;
-a process that dies is started all the same.
+A restart is granted while fewer than ``restarts_max`` lie within the window. The next one would be too many: it parks
+the collector instead. After each pause it has one try; when that fails too, the next pause is twice as long, until the
+collector has been well for ``forgive_after_s``. Standing down ends in the same way, or when a person deals with the
+collector; meanwhile a process that dies is still started.
 
-Starts and restarts of all kinds come in turn, those first whose last start is longest ago, and only as many at once as
-may be in their start. Each exchange has its share of that, see ``manager.decide.start_limits``.
+Starts and restarts of all kinds wait in one queue. The collector whose last start is longest ago comes first, and the
+number of collectors in their start is limited. Each exchange has its share of that, see
+``manager.decide.start_limits``.
 """
 
 from collections.abc import Iterable, Mapping, Set
@@ -53,7 +54,9 @@ class ActionKind(Enum):
 _BRINGS_UP = frozenset({ActionKind.START, ActionKind.KILL, ActionKind.RESTART, ActionKind.PROBE})
 
 _IS_NOT_THERE = frozenset({Verdict.DEAD, Verdict.STARTING})
-"""Where supervisord may start it; who waits for that is called starting, see ``manager.decide.turns``."""
+"""Verdicts after which supervisord may start it; a collector that waits for that is called starting, see
+``manager.decide.turns``.
+"""
 
 
 class Action(Struct, frozen=True, kw_only=True):
@@ -74,12 +77,13 @@ class Action(Struct, frozen=True, kw_only=True):
 
 
 class Conditions(Struct, frozen=True, kw_only=True):
-    """What is in the way of some actions. While the manager is blind or late the loop asks for none at all.
+    """What prevents some actions. While the manager sees nothing or is late, the loop asks for no action at all.
 
     Attributes:
         settling: Redis was away, or we were late or not there, until a moment ago: a missing heartbeat proves nothing
-            yet. What has no process is started all the same.
-        refused: Redis takes no writes of ours: what is brought up then could not begin. What runs can be ended.
+            yet. A collector without a process is still started.
+        refused: Redis refuses our writes: a collector that we start could not begin its work. Running processes can
+            still be ended.
         busy: Collectors that an action is under way for.
     """
 
@@ -166,7 +170,7 @@ def _recover(
     conditions: Conditions,
     settings: ManagerSettings,
 ) -> Action | None:
-    """Kill or restart a process that lives, unless that has been of no use."""
+    """Kill or restart a living process, unless earlier restarts did not help."""
     if conditions.settling or not judgement.config.auto_restart or track.stood_down_ns:
         return None
     if track.recoveries >= settings.recoveries_max and not in_force(track, now_ns, settings):
@@ -233,7 +237,7 @@ def _probes(
 
 
 def _is_probe_due(outage: Outage, now_ns: int, settings: ManagerSettings) -> bool:
-    """A pause that seems longer than any can be is the work of a clock that was set back."""
+    """A pause that seems longer than the longest possible comes from a clock that was set back."""
     return not 0 < outage.next_probe_ns(settings) - now_ns <= to_ns(settings.probe_max_s)
 
 
@@ -261,7 +265,7 @@ def _is_banned(judgement: Judgement) -> bool:
 
 
 def _last_start_ns(track: CollectorPast) -> int:
-    """When it was last started, or that was tried: they take turns, so nobody starves."""
+    """When somebody last started it or tried to: collectors take turns, so none waits for ever."""
     return max(track.run_started_s * NS_PER_S, track.acted_ns)
 
 

@@ -1,8 +1,8 @@
-"""Pure: many collectors start at once. Who may begin now, and how long may a start take then?
+"""Pure: when many collectors start at once, which ones may begin now, and how long may a start take?
 
-As when supervisord itself restarts two hundred processes: they share the processors, and those of one exchange share
-its permits to connect. An exchange that cannot be reached keeps its collectors in their start for long; that is no
-reason for those of another to wait, or to be waited for longer.
+For example, supervisord itself restarts two hundred processes: they share the processors, and the collectors of one
+exchange share its limit for new connections. If an exchange cannot be reached, its collectors stay in their start for
+long. Collectors of other exchanges must not wait for them, nor get a longer limit because of them.
 """
 
 from collections import Counter
@@ -19,16 +19,16 @@ _ON_THE_WAY = frozenset(set(WorkerState) - {WorkerState.RUNNING, WorkerState.STO
 
 
 def share(exchanges: Iterable[str], settings: ManagerSettings) -> int:
-    """How many of each exchange may be in their start at once, whatever those of the others do."""
+    """How many collectors of each exchange may be in their start at once, whatever other exchanges do."""
     return max(1, settings.starting_max // max(1, len(set(exchanges))))
 
 
 def turns(
     waiting: Sequence[CollectorId], in_start: Iterable[CollectorId], settings: ManagerSettings
 ) -> set[CollectorId]:
-    """Who of those that wait, in their order, may begin now.
+    """Which of the waiting collectors, in their order, may begin now.
 
-    Each exchange has its share, also where another holds more than its own; what nobody claims is for all.
+    Each exchange has its share, even if another one uses more than its own. All may use what is left over.
     """
     busy = Counter(collector.exchange for collector in in_start)
     least = share((*busy, *(collector.exchange for collector in waiting)), settings)
@@ -45,9 +45,9 @@ def turns(
 def start_limits_s(
     fleet: Iterable[tuple[CollectorId, Pulse, Process | None]], settings: ManagerSettings
 ) -> dict[str, float]:
-    """By exchange: ``start_limit_s`` where up to ``starting_max`` are on their way to data, in proportion beyond.
+    """By exchange: ``start_limit_s``, or longer in proportion if more than ``starting_max`` are in their start.
 
-    Of the collectors of others those count that started a moment ago: they need the processors.
+    Collectors of other exchanges count only if they started a moment ago: those need the processors.
     """
     exchanges, starting, young = set[str](), Counter[str](), Counter[str]()
     for collector, pulse, process in fleet:

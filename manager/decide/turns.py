@@ -1,6 +1,6 @@
-"""Who is to be started and waits for it is on its way, not dead: a normal start is no alarm.
+"""A collector that waits for its start is starting, not dead: a normal start is no alarm.
 
-Starts come in turn. Who waits for longer than its turn can take is called what it is.
+Collectors start in turn. One that waits longer than a turn can take keeps its own verdict.
 """
 
 from collections import Counter
@@ -20,7 +20,7 @@ ORDERED = "to be started, as it was told to run"
 
 
 class Turns:
-    """Names who waits for a start, and remembers since when."""
+    """Marks the collectors that wait for a start, and remembers since when."""
 
     def __init__(self) -> None:
         self._since_s: dict[CollectorId, float] = {}

@@ -1,4 +1,4 @@
 """The fleet that should be: the fleet file as taken, with what operators have changed at run time.
 
-In come the file and the orders, out comes one fleet. Nothing of what is now may come in.
+Input: the file and the orders. Output: one fleet. The present state of collectors does not belong here.
 """

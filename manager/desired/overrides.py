@@ -10,8 +10,8 @@ The changes are the hash ``keys.FLEET_DESIRED``: collector id to an override in 
 | ``stopped`` | not collected until it is started |
 | ``removed`` | treated as if the fleet file did not list it, until it is enabled or added |
 
-A collector that was added and is listed by the fleet file later has the file's settings. A change of which nothing
-is left then is spent: the manager drops it when it takes the file, so that it does not revive when the file changes.
+If the fleet file later lists a collector that was added, the file's settings hold. A change that then has no effect is
+spent: the manager drops it when it takes the file, so that a later change of the file does not bring it back.
 """
 
 from collections.abc import Mapping

@@ -1,8 +1,8 @@
 """Does the manager that acts look after another fleet than ours? Then we are no stand-by for it.
 
-Who takes over from a manager brings in its own fleet. So one with another fleet does not ask for the lease: it says
-why, and what its own host should collect is not collected until that is mended. Whether it is the same fleet shows in
-a digest in the heartbeat of the manager that acts, as hosts have copies of the file.
+A manager that takes over applies its own fleet. So a manager with another fleet does not ask for the lease. It reports
+why; what its own host should collect is not collected until that is solved. Hosts have copies of the fleet file, so a
+digest in the heartbeat of the acting manager shows whether the fleet is the same.
 """
 
 import os
@@ -26,14 +26,15 @@ LOOK_AGAIN_S = 10.0
 def acts_for_another(
     beat: Mapping[str, str], fleet_file: str, fleet_ids: Iterable[str], host: str, machine: str
 ) -> str:
-    """Why the manager whose heartbeat this is is not that of our fleet; empty where it is, or does not say.
+    """Why the manager with this heartbeat looks after another fleet; empty if it has ours, or does not say.
 
     Args:
         beat: Its hash; empty where there is none.
         fleet_file: The path of our file. The same file on the same machine is the same fleet, taken up or not.
         fleet_ids: Digests of our fleet, as it is and as it may be soon.
         host: The name of this machine.
-        machine: Which it is, see ``machine_id``: two may have one name and one folder. An older version does not say.
+        machine: The id of this machine, see ``machine_id``: two machines may have the same name and folder. A heartbeat
+            of an older version does not hold it.
     """
     theirs, file, where = (beat.get(name, "") for name in ("fleet_id", "fleet_file", "host"))
     here = (where, beat.get("machine", machine)) == (host, machine)
@@ -44,7 +45,7 @@ def acts_for_another(
 
 
 def with_a_way_out(why: str) -> str:
-    """For the journal and its alerts: also what to do where the other manager does not come back."""
+    """The reason for the journal and its alerts, with what to do if the other manager does not come back."""
     return (
         f"{why}; where that one is gone for good: SIGHUP to this manager (pid {os.getpid()} on {socket.gethostname()})"
     )
@@ -54,9 +55,9 @@ class Rival:
     """What a manager that does not act knows of the one that does.
 
     Attributes:
-        why: Why we do not stand by for it; empty where we do. Once set it holds until both have the same fleet, also
-            while that manager is away, as it may come back: then the one that it had last counts. Or until a person has
-            us take our file anew.
+        why: Why we do not stand by for it; empty if we do. Once set, it holds until both have the same fleet, or until
+            a person orders us to take our file again. It also holds while the other manager is away, as that one may
+            come back: then its last known fleet counts.
     """
 
     def __init__(self, wanted: Wanted, clock: Clock) -> None:
@@ -65,7 +66,7 @@ class Rival:
         self._beat: Mapping[str, str] = {}  # the last heartbeat of another manager
 
     def forget(self) -> None:
-        """A person has us take our file, which may name another Redis, too: see anew who acts."""
+        """A person orders us to take our file, which may name another Redis: look again which manager acts."""
         self.why, self._looked_at_s = "", float("-inf")
 
     async def read_heartbeat(self, link: RedisLink, ours: tuple[str, str]) -> None:

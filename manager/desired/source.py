@@ -24,7 +24,7 @@ class Wanted:
 
     Attributes:
         desired: What should be, as far as it is known.
-        known: Whether the run-time changes have been read: before that nothing must be added, removed or started.
+        known: Whether the run-time changes have been read; until then nothing may be added, removed or started.
         sure: Whether supervisord's programs may be brought in line with it: ``known``, and no other manager may have
             applied a newer file than ours.
     """
@@ -105,7 +105,7 @@ class Wanted:
     async def record(self) -> None:
         """Write down the file as it was taken, for the commands; tried again until it is done.
 
-        Only for the manager that acts: what another one has taken does not hold.
+        Only for the manager that acts: a file that another manager has taken does not count.
         """
         fleet = self._fleet
         if fleet == self._recorded or self._file_doubted:

@@ -1,5 +1,5 @@
 """What happened, written down and remembered.
 
-In come changes and incidents, out come entries of the journal and the history after a restart. Nothing that decides may
-come in.
+Input: changes and incidents. Output: journal entries, and the history after a restart. Code that decides does not
+belong here.
 """

@@ -20,10 +20,10 @@ from tickfleet._util.clock import Clock
 from tickfleet.contract.identity import CollectorId
 
 LOSSES_EVERY_S = 60.0
-"""A feed that loses data again and again must not fill the journal, nor a Redis that evicts keys."""
+"""Neither a feed that often loses data nor a Redis that evicts keys must fill the journal."""
 
 SPELLS_EVERY_S = 60.0
-"""Nor must a Redis that comes and goes."""
+"""A Redis that comes and goes must not fill the journal either."""
 
 
 BAN_LASTS_S = 20.0
@@ -74,7 +74,7 @@ class Incidents:
             yield from self._of_keys(pulses)
 
     def _of_redis(self, trouble: str) -> Iterator[JournalEntry]:
-        """That it was away is reported when it is back: only then can it be written; a long time is reported before."""
+        """Report an absence of Redis when it is back: only then can an entry be written. Report a long one earlier."""
         now = Instant(self._clock.now_ns(), self._clock.monotonic_s())
         if trouble:
             self._away, self._away_why = self._away or now, trouble
@@ -111,7 +111,7 @@ class Incidents:
             yield self._entry(What.FLEETS_AGREE, "no other manager acts for another fleet now")
 
     def of_writes(self, lease: Lease, no_writes: NoWrites | None) -> Iterator[JournalEntry]:
-        """What is new of a Redis that takes no writes: once it lasts, and that it is over, however short it was."""
+        """News of a Redis that takes no writes: that it lasts, and that it is over, even after a short time."""
         before, self._no_writes = self._no_writes, no_writes
         if lease.holder:
             return
@@ -137,7 +137,7 @@ class Incidents:
             yield self._entry(What.MANAGER_TOOK_OVER, "the other manager has gone")
 
     def _of_bans(self, pulses: Mapping[CollectorId, Pulse]) -> Iterator[JournalEntry]:
-        """A ban that lasts; one that follows on another is the same."""
+        """Reports a ban that lasts; a ban that follows another without a pause counts as the same."""
         bans, now_s = bans_of(pulses.items()), self._clock.monotonic_s()
         self._banned_since_s = {exchange: self._banned_since_s.get(exchange, now_s) for exchange in bans}
         for exchange, ban in bans.items():
@@ -167,7 +167,7 @@ class Incidents:
             yield self._entry(What.DATA_LOST, why, {"gaps": str(count)}, str(collector))
 
     def _of_keys(self, pulses: Mapping[CollectorId, Pulse]) -> Iterator[JournalEntry]:
-        """What somebody removed from Redis under a collector; what it said before we saw it first is not news."""
+        """What somebody removed from Redis under a collector. Reports from before our first look at it are not new."""
         lost = {
             collector: pulse.heartbeat.keys_lost for collector, pulse in pulses.items() if pulse.heartbeat is not None
         }
@@ -201,7 +201,7 @@ class Incidents:
 def _new_gaps(
     before: Mapping[CollectorId, tuple[str, int]], pulses: Mapping[CollectorId, Pulse]
 ) -> Iterable[tuple[CollectorId, int]]:
-    """Another run counts from 0. What a collector had lost before we saw it first is reported already, or long ago."""
+    """Another run counts from 0. Losses from before our first look were reported already, or are old."""
     for collector, pulse in pulses.items():
         if pulse.heartbeat is None or collector not in before:
             continue

@@ -38,8 +38,8 @@ class Memory:
 
     ``settings`` may be replaced; ``witness`` hears of each entry.
 
-    A journal that Redis will not let us read is no reason to leave the fleet alone: then the history begins empty, and
-    is rebuilt as soon as the journal can be read.
+    We look after the fleet even if Redis does not let us read the journal: the history then begins empty, and is
+    rebuilt as soon as the journal can be read.
     """
 
     def __init__(self, settings: ManagerSettings, witness: Witness) -> None:
@@ -76,7 +76,7 @@ class Memory:
         return self._unread or self._unwritten
 
     def note(self, entry: JournalEntry) -> None:
-        """Into the journal and into the history by the same door: a manager that reads the journal knows the same."""
+        """Add an entry to journal and history together: a manager that reads the journal then knows the same."""
         self._journal.add(entry)
         self._witness.noted(entry)
         self._last[entry.what] = entry
@@ -112,9 +112,9 @@ class Memory:
         return True
 
     async def _listen(self, link: RedisLink, history: History) -> History:
-        """The history with what operators have asked for since the journal was last read; all else we wrote ourselves.
+        """Add to the history what operators have asked for since the last read; all other entries are our own.
 
-        A Redis that does not answer is no matter of the journal: the next look will tell.
+        A Redis that does not answer is not an error of the journal: the next look reports it.
         """
         try:
             with translated_errors(link.config):

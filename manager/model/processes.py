@@ -32,7 +32,7 @@ class Process(Struct, frozen=True, kw_only=True):
         stopped_s: Its time of the last end of a run, as ``started_s``; 0 where none has ended.
         uptime_s: Seconds since that start while the process lives, else 0.
         exit_status: Exit code of the last run where supervisord keeps it (not for runs shorter than startsecs).
-        ended: How the last run that is over ended, see ``manager.endings``; empty where that is not known.
+        ended: How the last finished run ended, see ``manager.supervisord.endings``; empty if that is not known.
     """
 
     program: str

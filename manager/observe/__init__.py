@@ -1,4 +1,4 @@
 """What the manager sees in a round: heartbeats, processes, Redis, its own clock.
 
-In come Redis and supervisord, out come facts with the moment they were seen. Nothing that judges may come in.
+Input: Redis and supervisord. Output: facts, each with the time it was seen. Code that judges does not belong here.
 """

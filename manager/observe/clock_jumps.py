@@ -13,12 +13,12 @@ class Instant(Struct, frozen=True):
 
 
 def was_late(before: Instant, now: Instant, settings: ManagerSettings, waited_s: float = 0.0) -> bool:
-    """Whether more passed between two moments than a loop that runs freely lets pass, by either clock.
+    """Whether, by either clock, more time passed between two moments than between two rounds of a healthy loop.
 
-    What the loop may have waited for others, ``waited_s`` at most, is not its own lateness.
+    Time in which the loop waited for others (at most ``waited_s``) does not count as its own delay.
 
-    The monotonic clock shows a SIGSTOP or a starved machine. It does not move while the machine sleeps; then, as when
-    somebody sets the clock, the wall clock has moved by another amount.
+    The monotonic clock shows a SIGSTOP or a starved machine. It does not move while the machine sleeps. After a sleep,
+    or when somebody sets the clock, the wall clock has moved by a different amount.
     """
     passed_s = now.monotonic_s - before.monotonic_s
     wall_passed_s = (now.wall_ns - before.wall_ns) / NS_PER_S

@@ -1,7 +1,7 @@
 """Of several managers only one acts: the one that holds the lease in Redis. The others look on and wait for it.
 
-Two are started by mistake: a second supervisord, or one by hand. The lease expires within seconds of the end of its
-holder, and is given up by one that stops in order.
+Two managers run after a mistake: a second supervisord, or a manager started by hand. The lease expires within seconds
+after its holder ends; a holder that stops in order releases it.
 """
 
 import os
@@ -16,16 +16,16 @@ from tickfleet.contract import keys
 
 _TTL_S = keys.FLEET_LEASE_TTL_MS / 1000
 TOLD_AFTER_S = _TTL_S + 2.0
-"""Only then is it certain that another manager lives: a lease that a dead one left behind has expired."""
+"""After this time it is certain that another manager lives: a lease left by a dead manager has expired."""
 
 
 class Lease:
-    """Says whether this manager may act: it holds the lease, or nobody can.
+    """Says whether this manager may act: because it holds the lease, or because no manager can.
 
-    A key that Redis does not let us use (it holds something else, Redis is full) changes nothing: who led leads on, who
-    stood by is on standby, and where nobody is known to lead, we do: an unhealed fleet is worse than one that is healed
-    twice. The price: where the holder ends while the key cannot be used, those who stand by do not learn of it, and
-    nobody leads before the key can be used again or a manager is started anew; ``trouble`` says why.
+    If Redis does not let us use the key (it holds something else, Redis is full), nothing changes: the leader continues
+    to lead, and a manager on standby stays there. If no leader is known, we lead: a fleet that nobody heals is worse
+    than one that two managers heal. The price: if the holder ends while the key cannot be used, managers on standby do
+    not notice. Then nobody leads until the key can be used again or a manager is restarted; ``trouble`` says why.
 
     Attributes:
         holder: The other manager that was last seen to hold it, ``host:pid:...``; empty while none does.
@@ -84,12 +84,12 @@ class Lease:
         return self._held
 
     def stand_back(self) -> None:
-        """Do not ask for it: who leads has another fleet, and we are no stand-by for that."""
+        """Do not ask for the lease: the leader has another fleet, and we are no standby for that fleet."""
         self._held = self._unprotected = False
         self._waiting_since_s = None
 
     async def release(self, link: RedisLink) -> None:
-        """Let another one have it at once. Errors as in ``hold``, and KeyRefusedError."""
+        """Release the lease, so that another manager has it at once. Errors as in ``hold``, and KeyRefusedError."""
         if self._held:
             with translated_errors(link.config):
                 await disclaim(link.client, keys.FLEET_LEASE, self._token)

@@ -115,7 +115,7 @@ class Poller:
         return self._memory.update(pulses, now_s), known, refused
 
     def watch_anew(self) -> None:
-        """What was not there until now may have been kept away: Redis was not there, or we were not."""
+        """A heartbeat that was missing until now proves nothing: Redis was away, or we were."""
         self.watched_since_s = self._clock.monotonic_s()
 
     def _see_writes(self, code: str, counts: dict[str, int] | None) -> None:

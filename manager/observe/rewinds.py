@@ -1,7 +1,7 @@
-"""Whether Redis still has what was written to it last: one that is restored from a backup, or begins empty, has not.
+"""Whether Redis still has what was last written to it: after a restore from a backup, or an empty start, it does not.
 
-The manager that acts writes the time, and its host, beside its heartbeat. What Redis has there before is compared with
-what was written, which is also kept in ``var/run``: Redis and manager may have been down together.
+The manager that acts writes the time, and its host, beside its heartbeat. Before that it compares the value in Redis
+with the one last written. A copy of that one is in ``var/run``, as Redis and manager may have been down together.
 """
 
 import socket
@@ -18,10 +18,10 @@ from tickfleet.contract import keys
 
 HERE = socket.gethostname()
 _SPARE_S = 5.0
-"""A Redis that crashes may lose the last second, a failover a little more: collectors fetch that without a word."""
+"""A crash of Redis may lose the last second, a failover a little more: collectors fetch that again without a report."""
 
 _SKEW_S = 60.0
-"""By so much more the clock of another host may be behind ours, whose manager has written since we did."""
+"""Extra tolerance if the manager of another host has written since we did: its clock may be this far behind ours."""
 
 _KEEP_EVERY_S = 10.0
 

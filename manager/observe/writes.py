@@ -1,9 +1,9 @@
 """Whether Redis takes writes, and since when it does not. Pure.
 
-A Redis that is full, cannot write to its disk or is a replica answers as before, and refuses what collectors and
-manager write: heartbeats expire then, and prove nothing. Two things tell: a write of ours that would change nothing,
-and how many refusals Redis has counted, of anybody. Near its limit a small write passes while a collector's batch does
-not.
+A Redis that is full, cannot write to its disk or is a replica still answers, but refuses what collectors and manager
+write. Then heartbeats expire, and prove nothing. Two things show this: our own write that would change nothing, and the
+number of refusals that Redis has counted for all clients. Near its limit a small write passes while a collector's batch
+does not.
 """
 
 from collections.abc import Iterator, Mapping
@@ -31,7 +31,7 @@ REMEDIES: Mapping[str, str] = {
     ),
     "NOREPLICAS": "bring its replicas back, or manager-cli redis CONFIG SET min-replicas-to-write 0",
 }
-"""What mends it at once. To lower ``[redis.maxlen]`` does not: entries are trimmed by the writes that are refused."""
+"""What repairs it at once. A lower ``[redis.maxlen]`` does not: only writes trim entries, and Redis refuses them."""
 
 
 class NoWrites(Struct, frozen=True):
@@ -65,7 +65,7 @@ def decode(text: str) -> NoWrites | None:
 
 
 class WriteWatch:
-    """Knows from each round whether Redis takes writes.
+    """Decides after each round whether Redis takes writes.
 
     Attributes:
         refused: Whether the last write of ours was refused.
@@ -107,7 +107,7 @@ class WriteWatch:
             self._no_writes = None
 
     def _risen(self, counts: Mapping[str, int]) -> Iterator[str]:
-        """Codes that more writes were refused with than at the last look; a counter that fell has begun anew."""
+        """The refusal codes whose counters rose since the last look; a counter that fell has started again from 0."""
         if self._counts is None:  # what was refused before our start is long over, or will be again
             return
         for code in NO_WRITES:

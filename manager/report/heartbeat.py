@@ -80,7 +80,7 @@ async def write_beat(client: "AsyncRedis", fields: Mapping[str, str | int]) -> N
 
 
 async def erase_beat(client: "AsyncRedis", mark: tuple[str, str]) -> None:
-    """Remove the hash where it is ours: the manager has stopped. That of a successor stays.
+    """Remove the hash if it is ours, as the manager has stopped. The hash of a successor stays.
 
     The key is watched, so a successor that writes between our look and the removal makes the removal fail.
     """

@@ -106,7 +106,7 @@ class Reporter:
         self.snapshot.shown = replace(self.snapshot.shown, beat=fields)
 
     def stood_by(self) -> None:
-        """In this round another manager acts: what we knew as long as we did grows old, and is shown no longer."""
+        """In this round another manager acts: our own results are now out of date, and are no longer shown."""
         self.snapshot.shown = replace(self.snapshot.shown, judgements=(), beat={}, leading=False)
         self.snapshot.figures = None
 
@@ -165,14 +165,14 @@ class Reporter:
     # --- what is noted in the journal passes here too --------------------------------------------------------------
 
     def noted(self, entry: JournalEntry) -> None:
-        """One more entry: whether somebody has to be told, and what it makes of the figures."""
+        """One more entry: send an alert if a person needs one, and update the figures."""
         self._restarts.add(entry)
         for alert in self._book.add(entry):
             if self._webhook is not None:
                 self._webhook.put(alert.text)
 
     def recalled(self, entries: Iterable[JournalEntry]) -> None:
-        """The journal as it was read: what is in it was told by the one who wrote it."""
+        """The journal was read: whoever wrote its entries has already sent their alerts."""
         entries = list(entries)
         self._restarts = Restarts(entries)
         self._book = AlertBook(to_ns(self._settings.realert_after_s))

@@ -8,7 +8,7 @@ from manager.model.verdicts import Judgement
 from manager.report.figures.document import Figures
 
 TURNS_WITHIN_S = 30.0
-"""A round takes a second; one in which Redis and supervisord let us wait for every answer, some twenty."""
+"""A round takes a second, or about twenty if Redis and supervisord delay every answer."""
 
 
 class Shown(Struct, frozen=True, kw_only=True):

@@ -1,4 +1,4 @@
-"""supervisord, spoken to: the only room that does.
+"""Talks to supervisord; apart from the watchdog, no other package of the manager does.
 
-In come calls, out come processes in our words or one error. Nothing that knows collectors may come in.
+Input: calls. Output: processes as our own type, or one error. Code that knows collectors does not belong here.
 """

@@ -57,7 +57,7 @@ _PHRASES = {
 
 
 class SupervisorRefusedError(FleetError):
-    """supervisord is there and will not do it. ``fault`` is its number for the reason."""
+    """supervisord answers, but refuses. ``fault`` is its number for the reason."""
 
     def __init__(self, fault: int) -> None:
         known = Fault(fault) if fault in Fault.__members__.values() else None
@@ -112,7 +112,8 @@ class _UnixTransport(xmlrpc.client.Transport):
 class SupervisorClient:
     """Calls to one supervisord. Each call has its own connection, so calls from several threads do not meet.
 
-    Every method raises SupervisorUnreachableError where no answer comes, and SupervisorRefusedError where it is no.
+    Every method raises SupervisorUnreachableError if no answer comes, and SupervisorRefusedError if supervisord
+    refuses.
     """
 
     def __init__(self, path: Path, timeout_s: float = RPC_TIMEOUT_S) -> None:
@@ -123,7 +124,10 @@ class SupervisorClient:
         return SupervisorClient(self._path, timeout_s)
 
     def processes(self) -> dict[str, Process]:
-        """All processes by program name. One program per group: names that differ from their group's are not ours."""
+        """All processes by program name.
+
+        Our groups have one program each: a process whose name differs from its group's is not ours.
+        """
         rows = self._call(lambda api: api.getAllProcessInfo())
         return {row["name"]: _process(row) for row in rows if row["name"] == row["group"]}
 

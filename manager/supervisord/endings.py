@@ -13,7 +13,7 @@ from manager.model.processes import Process
 from tickfleet.errors import FleetError
 
 _BEGAN = "supervisord started with pid"
-"""What was logged before is of processes of another supervisord."""
+"""The log before this line is about processes of an earlier supervisord."""
 
 _ENDED = re.compile(
     r"(?:exited|stopped): ([^\s()]+) \((?:terminated by (SIG[A-Z0-9]{1,10}|signal [0-9]{1,3})|exit status ([0-9]{1,5}))"

@@ -1,5 +1,5 @@
 """Watches the manager: an event listener of supervisord that kills a manager whose loop hangs.
 
-In come supervisord's ticks and the manager's sign of life, a file; out goes at most one kill. Redis and all other code
-of the project stay outside: their failure must not be the watcher's.
+Input: supervisord's ticks and the manager's sign of life, which is a file. Output: at most one kill. It uses neither
+Redis nor other code of the project, so that it does not fail with them.
 """

@@ -12,8 +12,9 @@ from manager.watchdog import logs, signs, supervisord
 from manager.watchdog.judge import WatchState, judge
 
 HUNG_AFTER_S = 35.0
-"""A round takes a second, and some twenty where Redis and supervisord let it wait for every answer. Whoever stops the
-manager for half a minute, with a debugger say, finds it as it was."""
+"""A round takes a second, or about twenty if Redis and supervisord delay every answer. A person who stops the manager
+for half a minute, for example with a debugger, finds it unchanged.
+"""
 
 
 class Guard:
@@ -54,10 +55,10 @@ class Guard:
             self._revive(signs.Revival(pid, round(verdict.silent_s)))
 
     def _keep_logs(self) -> None:
-        """Without the folder of logs supervisord starts nothing, a manager that could make it neither.
+        """Make the folder of logs if it is missing: without it supervisord starts nothing, not even the manager.
 
-        It is ordered to open its files anew only where the folder was there at the look before: who still removes it
-        would take it away once more, and supervisord ends where it cannot open them.
+        supervisord is ordered to reopen its files only if the folder was there at the previous look. Otherwise somebody
+        may still be removing it, and supervisord ends if it cannot open the files.
         """
         folder = self._var / "log"
         before, self._misplaced = self._misplaced, [logs.OWN]

@@ -1,7 +1,7 @@
 """Pure: does the manager hang?
 
-All times are of our own monotonic clock. It does not move while the machine sleeps; and a pause between two looks that
-is much longer than between ticks shows that we, or supervisord, were suspended, and the manager perhaps with us.
+All times are of our own monotonic clock, which does not move while the machine sleeps. A pause between two looks that
+is much longer than a tick shows that we, or supervisord, were suspended, and perhaps the manager too.
 """
 
 from typing import NamedTuple
@@ -20,7 +20,7 @@ class WatchState(NamedTuple):
         at_s: When the last look was.
         sign: The last sign of life.
         pid: The manager's process; 0 while there was none.
-        since_s: Since when that process has given no other sign.
+        since_s: Since when that process has given no newer sign.
         kills: How many were killed in a row that had given no sign at all.
     """
 

@@ -1,6 +1,6 @@
-"""Which of supervisord's logs are not where they belong: somebody has removed or moved files that it has open.
+"""Which of supervisord's logs are not in their place: somebody removed or moved files that supervisord has open.
 
-It writes on to those until it is ordered to open its logs anew, and nobody can read what it writes.
+supervisord continues to write to these files until it is ordered to reopen its logs, and nobody can read the text.
 """
 
 import os
@@ -20,7 +20,8 @@ _RENAMED = re.compile(r"(?P<name>.+\.log)[\W_].*")
 def misplaced(pid: int, folder: Path) -> list[str]:
     """Names of such logs, in order; only supervisord's own where the system does not show the files of its process.
 
-    One that was moved into another folder is not found: its settings may have it there. supervisord's own is.
+    A log that was moved into another folder is not found, as its settings may place it there. supervisord's own log is
+    found.
 
     Args:
         pid: supervisord's process.

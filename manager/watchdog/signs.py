@@ -39,7 +39,7 @@ def read(path: Path) -> int:
 
 
 class Revival(NamedTuple):
-    """What the watcher did: which process it killed, and for how long that had given no sign."""
+    """What the watcher did: which process it killed, and for how long that process had given no sign."""
 
     pid: int
     silent_s: int

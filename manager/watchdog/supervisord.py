@@ -40,7 +40,7 @@ def kill(path: Path, program: str) -> None:
 
 
 def reopen_logs() -> None:
-    """Have supervisord, our parent, open its files of logs anew; until then it writes on to those that were removed.
+    """Have supervisord, our parent, reopen its log files; until then it continues to write to the removed ones.
 
     https://supervisord.org/running.html#signal-handlers
     """

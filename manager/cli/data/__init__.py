@@ -1,4 +1,4 @@
 """Commands that show or copy data: tail, coverage, export.
 
-In come streams, out come lines and files. Nothing that changes the fleet may come in.
+Input: streams. Output: lines and files. Code that changes the fleet does not belong here.
 """

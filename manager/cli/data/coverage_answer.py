@@ -44,11 +44,12 @@ class CoverageAnswer(Struct, frozen=True, kw_only=True):
     """What is known of one subject in the asked range.
 
     Attributes:
-        from_ts, to_ts: The range, ns; where an end of it was not asked for, that of what is known (0 where nothing is).
-            It is empty where retention has left only the running bar, of which the ledger says nothing yet.
+        from_ts, to_ts: The range, ns. A bound that was not asked for is that of the known time (0 if nothing is known).
+            The range is empty if retention has left only the running bar, which the ledger does not list yet.
         parts: The whole range, also where the ledger says nothing.
         complete: Whether all of the range was published, and is still kept.
-        removed: What was published and is not kept any more; also before a range that begins with what is kept.
+        removed: What was published and is no longer kept. If the range begins with the oldest kept data, it also lists
+            what was before.
         up_to: See ``tickfleet.contract.coverage.up_to``; of all that is known, not of the range.
     """
 
@@ -131,7 +132,7 @@ def answer(
 
     Where no beginning is asked for it is the first time that is known and that retention has left.
 
-    From a time behind the last known one on nothing is known up to now, which is reported.
+    If the range begins after the last known time and has no end, all of it up to now is unknown, and is reported so.
     """
     known = intervals(entries, subject.data_type, subject.interval)
     start, end = (known[0].from_ts, known[-1].to_ts) if known else (0, 0)
@@ -167,7 +168,7 @@ def _is_running_bar(subject: Subject, kept: KeptData, known_to: int) -> bool:
 
 
 def _padded(known: Sequence[Interval], from_ts: int, to_ts: int) -> list[Interval]:
-    """The intervals within the range, and what lies before the first and after the last."""
+    """The intervals within the range, and the time before the first and after the last."""
     if not known:
         return []
     first, last = known[0].from_ts, known[-1].to_ts
@@ -180,7 +181,7 @@ def _padded(known: Sequence[Interval], from_ts: int, to_ts: int) -> list[Interva
 
 
 def all_complete(answers: Sequence[CoverageAnswer], unreadable: int) -> bool:
-    """Whether everything asked for is complete; an entry that cannot be read might have said that it is not."""
+    """Whether everything asked for is complete. False if an entry cannot be read, as it might have reported a hole."""
     return bool(answers) and not unreadable and all(one.complete for one in answers)
 
 
@@ -222,7 +223,7 @@ def to_rows(parts: Sequence[Interval]) -> list[CoverageRow]:
 
 
 def _ids(part: Interval) -> str:
-    """First and last id of an interval, both inclusive; of a hole those that are missing."""
+    """First and last id of an interval, both inclusive; for a hole, the first and last missing id."""
     inward = 0 if part.state is State.COMPLETE else 1
     first = "" if part.from_id is None else str(int(part.from_id) + inward)
     last = "" if part.to_id is None else str(int(part.to_id) - inward)

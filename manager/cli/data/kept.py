@@ -48,7 +48,7 @@ class Removed(Struct, frozen=True):
 
 
 def read_on(rows: Rows) -> str | None:
-    """Behind which of ``ROWS`` entries to read on; None: there is data among them, or nothing behind them."""
+    """The id after which to read on. None if these entries (``ROWS`` at once) include data, or no more follow."""
     return rows[-1][0] if len(rows) >= ROWS and _first_data(rows) is None else None
 
 
@@ -72,7 +72,7 @@ def kept_data(info: Mapping[str, Any], rows: Rows, bound: int) -> KeptData:
 
 
 def removed(parts: Sequence[Interval], kept: KeptData) -> list[Removed]:
-    """What was published by these parts of a ledger, and is not kept; neighbours as one."""
+    """What was published, by these parts of a ledger, but is no longer kept; adjacent spans are merged."""
     found = list[Removed]()
     for part in parts:
         if part.state not in _GOOD:
@@ -98,7 +98,7 @@ def _first_data(rows: Rows) -> tuple[str, int] | None:
 
 
 def _time_of(fields: Mapping[str, str]) -> int | None:
-    """The time that the ledger knows data by, at the earliest; None: it is none."""
+    """The earliest time under which the ledger may list this data; None if the entry is not data."""
     kind, opened = fields.get("type"), number_of(fields.get("open_time"))
     if kind == "candle":
         return opened

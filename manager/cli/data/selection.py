@@ -1,4 +1,4 @@
-"""Which streams an operator means by an ID (or a pattern) and a type of data, and whether anybody collects them."""
+"""Which streams an operator means by an ID (or a pattern) and a data type, and whether a collector collects them."""
 
 from typing import TYPE_CHECKING
 
@@ -75,7 +75,7 @@ def parse_kind(text: str, *, ledger: bool) -> RequestedType:
 def choose(site: Site, name: str, kind: RequestedType) -> list[CollectorId]:
     """The collectors that are meant, each of which has, or is to have, such a stream.
 
-    One that has left the fleet, or does not collect this any more, is meant as long as its stream is there.
+    A collector that has left the fleet, or no longer collects this type, is included as long as its stream exists.
 
     Raises:
         UsageError: There is no such collector, or it does not collect that.

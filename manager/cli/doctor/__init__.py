@@ -1,5 +1,5 @@
 """``manager-cli doctor``: what would harm the fleet sooner or later, and how to mend it.
 
-``gather`` and ``visits`` look, the others judge what they found (pure). What could not be looked at is skipped, never
-ok; nothing that mends by itself may come in.
+``gather`` and ``visits`` look, the others judge what they found (pure). A check that could not look is reported as
+skipped, never as ok. Code that repairs something does not belong here.
 """

@@ -15,7 +15,7 @@ _CLOCK_FINE_S = 2.0
 """An exchange tells its time in whole seconds, and the answer takes a while."""
 
 _CLOCK_BAD_S = 30.0
-"""Half of the minute beyond which entry ids are made from our clock in place of the exchange's."""
+"""Half of one minute; beyond a minute, entry ids come from our clock instead of the exchange's."""
 
 _NOT_FOUND = 404
 

@@ -1,4 +1,4 @@
-"""Pure: the addresses that collectors use, and those that could take the place of one of them."""
+"""Pure: the addresses that collectors use, and addresses that could replace one of them."""
 
 from collections.abc import Iterable, Iterator
 from urllib.parse import urlsplit
@@ -18,7 +18,7 @@ class Place(Struct, frozen=True, kw_only=True):
 
     Attributes:
         field: Its name in the fleet file, ``ws_public``.
-        probe: The path behind it that is asked for: a socket's own, or that of the cheapest call of REST.
+        probe: The path that is requested there: the socket's own path, or the path of the cheapest REST call.
         set_by_file: Whether the fleet file sets it, by itself or by a region: it is not the usual one by default.
     """
 
@@ -71,7 +71,7 @@ def places(collectors: Iterable[ExchangeCollectorConfig]) -> list[Place]:
 
 
 def others(place: Place) -> list[Other]:
-    """What else the exchange has, the same host first; nothing for a host that is not the exchange's (a proxy)."""
+    """The exchange's other addresses, those of the same host first; none for a host of somebody else (a proxy)."""
     known = PROFILES[place.exchange]
     if not is_own(place):
         return []
@@ -104,7 +104,7 @@ def _all(known: ExchangeProfile, place: Place) -> Iterator[Other]:
 
 
 def _region(known: ExchangeProfile, place: Place, name: str) -> str:
-    """What leads to the addresses of a region from a place: what the file itself names comes before any region."""
+    """The settings that lead from a place to a region: what the file itself names overrides any region."""
     if not place.set_by_file:
         return f'region = "{name}"'
     by_region = (getattr(region.endpoints, place.field) for region in known.regions.values())

@@ -1,6 +1,6 @@
 """Pure: does a manager look after this fleet, and do its collectors share what their exchanges allow?
 
-Only heartbeats say that. Where none is there, or none can be read, nobody knows.
+Only heartbeats can answer this. If there is none, or none can be read, the answer is unknown.
 """
 
 from collections.abc import Mapping

@@ -75,9 +75,9 @@ def _nodes(fleet: Fleet, client: "SyncRedis", capacity: Capacity) -> tuple[NodeF
 
 
 def missing_rights(fleet: Fleet, login: Login, found: Servers) -> list[str]:
-    """Commands that Redis does not allow us, of those that such a login needs: ``xinfo stream KEY``.
+    """The commands that such a login needs but Redis does not allow us: ``xinfo stream KEY``.
 
-    Those of the servers ``found`` that cannot be reached are findings of their own; the others are asked, each.
+    Of the servers ``found``, all that can be reached are asked; each of the others is a finding of its own.
 
     Raises:
         RedisUnreachableError: That cannot be looked at.
@@ -162,7 +162,7 @@ def host_facts(tools: Tools, fleet: Fleet, capacity: Capacity, manager: Mapping[
 
 
 def fast_path_built() -> bool:
-    """Whether the compiled part of collectors is there for this Python, which starts them too.
+    """Whether the compiled part of collectors exists for this Python, which also starts the collectors.
 
     Its modules are found and not imported: the manager knows collectors as programs.
     """
@@ -203,7 +203,7 @@ def _modes(*paths: Path) -> dict[str, int | None]:
 
 
 def _is_gone(path: Path) -> bool:
-    """Of what cannot be looked at that is not said."""
+    """Whether the path does not exist; False if we cannot look."""
     try:
         path.stat()
     except FileNotFoundError:

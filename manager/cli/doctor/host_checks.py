@@ -24,9 +24,9 @@ class HostFacts(Struct, frozen=True, kw_only=True):
         supervisor_pid: The living process that its pid file names; else 0.
         descriptors: How many files supervisord may open; None where that cannot be seen.
         start_s: ``startsecs`` by program.
-        modes: Permission bits of what should be ours alone, by path; None where they cannot be seen.
-        changeable: The same of what others may read and not change.
-        unmade: Folders that set-up makes which are not there.
+        modes: Permission bits, by path, of what only we should have access to; None where they cannot be seen.
+        changeable: The same for what others may read but not change.
+        unmade: Missing folders that set-up makes.
         writable: Whether the folder for all that a run writes can be written.
         disk_free_bytes, disk_wanted_bytes: There, and what a full fleet writes.
         spool_bytes: What collectors write at most besides while Redis is away.
@@ -34,10 +34,10 @@ class HostFacts(Struct, frozen=True, kw_only=True):
         memory_bytes, memory_wanted_bytes: Of this machine (None: it does not show it), and of the fleet on it.
         fast_path_built: Whether collectors have their compiled part.
         redis_refused: Why the embedded Redis is not started on its files; else empty.
-        redis_cuts: What was cut off them; and where that is kept.
+        redis_cuts: What was cut off its files, and where the copy is.
         socket_gone: Whether its socket is not where it listens.
-        missing: Folders of a fleet that runs which are not there.
-        misplaced: Logs that supervisord writes into files which are not in the logs' folder any more.
+        missing: Missing folders of a running fleet.
+        misplaced: Logs whose files, to which supervisord still writes, are no longer in the logs' folder.
         port: That of the metrics; 0 where they are off.
         place_trouble: Why no fleet can run in this folder.
         port_trouble: Why the environment names none.

@@ -17,7 +17,9 @@ NO_INFO = "Redis does not tell us (INFO is refused, or leaves it out)"
 _NO_CONFIG = "Redis does not show its settings to us (CONFIG GET is refused)"
 
 _ROOM = 0.8
-"""Of the memory that Redis may use: beyond it a burst, a client's buffer or a rewrite of the file runs out of it."""
+"""The safe part of the memory that Redis may use: above it a burst, a client's buffer or a rewrite of the file may run
+out of memory.
+"""
 
 
 class RedisFacts(Struct, frozen=True, kw_only=True):
@@ -64,7 +66,7 @@ def check_room(facts: RedisFacts) -> list[Finding]:
 
 
 def check_room_unseen(capacity: Capacity) -> list[Finding]:
-    """What the fleet needs of a Redis that cannot be asked, as it may not have been started yet."""
+    """What the fleet needs from a Redis that cannot be asked, perhaps because it has not been started yet."""
     return check_room(
         RedisFacts(
             info={},

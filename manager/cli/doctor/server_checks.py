@@ -64,7 +64,7 @@ def _sentinel(says: SentinelSays, master: Host | None) -> Finding:
 
 
 def _same_data(info: Mapping[str, str], of_master: Mapping[str, str]) -> bool:
-    """Whether it follows that master, whatever name it has for it, or still connects to one; or nobody tells."""
+    """Whether it follows that master, under any name, or is still connecting to a master; also if nobody tells."""
     its, theirs = info.get("master_replid", ""), of_master.get("master_replid", "")
     return its == theirs or not its or not theirs or info.get("master_link_status") != "up"
 

@@ -27,7 +27,7 @@ from tickfleet._util.dial import LOOKUP_TIMEOUT_S, dial
 
 LIMIT_S = 5.0
 _DIAL_LIMIT_S = LOOKUP_TIMEOUT_S + 2.0
-"""For all addresses of a name; longer than a lookup, so that a resolver that is away can be told from a host."""
+"""For all addresses of a name. Longer than a lookup, so that one can tell a missing resolver from a missing host."""
 
 AT_ONCE = 16
 _GRANTED = range(200, 300)
@@ -77,7 +77,7 @@ def _probe(place: Place, clock: Clock) -> tuple[str, float | None]:
 
 
 def _connected(host: str, place: Place) -> socket.socket:
-    """The way to an address, by whichever address of its name answers first, as collectors connect."""
+    """Connect to the address of a host name that answers first, as collectors do."""
 
     async def dial_in_time() -> socket.socket:
         async with asyncio.timeout(_DIAL_LIMIT_S):

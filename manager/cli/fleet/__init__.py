@@ -1,4 +1,4 @@
 """Commands about the fleet as a whole: its file, plan and apply, bans, Redis.
 
-In comes the fleet file, out come differences and orders. Nothing of single collectors' health may come in.
+Input: the fleet file. Output: differences and orders. The health of single collectors does not belong here.
 """

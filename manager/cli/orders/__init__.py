@@ -1,5 +1,5 @@
 """Commands that change which collectors run, and wait until they do.
 
-In comes an order, out come its lines in Redis or calls to supervisord, and how it went. Nothing of the data may come
-in.
+Input: an order. Output: what it writes to Redis or asks of supervisord, and its result. Market data does not belong
+here.
 """

@@ -8,8 +8,8 @@
 | remove | removed; nothing where the file does not list it |
 | add | enabled, with its settings; nothing where the file lists it and it had been removed |
 
-``start`` undoes a stop and is refused for what is disabled; ``enable`` undoes all three. An order that finds what it
-wants changes nothing.
+``start`` undoes a stop, and is refused for a disabled collector; ``enable`` undoes all three. An order whose result is
+already there changes nothing.
 """
 
 from collections.abc import Iterable, Mapping, Set
@@ -41,7 +41,7 @@ class Change(Struct, frozen=True, kw_only=True):
 
     Attributes:
         override: The entry afterwards; None where there is none.
-        keeps: Nothing is changed: it already is as ordered, for the reason in ``why``.
+        keeps: Nothing changes: the collector already is as ordered, for the reason in ``why``.
     """
 
     id: CollectorId
@@ -53,7 +53,7 @@ class Change(Struct, frozen=True, kw_only=True):
 def choose(desired: Desired, names: Iterable[str], order: Order | None = None) -> list[CollectorId]:
     """The collectors that the names mean for an order; with None for a restart.
 
-    A pattern passes over what the order is not for; a collector that is named must fit.
+    A pattern skips collectors that the order is not for; a collector that is named by its id must fit.
 
     Raises:
         UsageError: A name means no collector, or one that the order is not for.
@@ -90,7 +90,7 @@ def _only_enabled(
 
 
 def _unusable(desired: Desired) -> set[str]:
-    """Collectors that are not in the fleet because their entry does not count: they can be removed all the same."""
+    """Collectors that are not in the fleet because their entry is invalid: they can still be removed."""
     known = {str(config.id) for config in (*desired.fleet.collectors, *desired.in_file.values())}
     return {field for field in desired.ignored if field not in known and is_id(field)}
 

@@ -9,7 +9,7 @@ from manager.model.verdicts import Pulse
 from tickfleet.contract.identity import CollectorId
 
 SPEAK_AFTER_S = 5.0
-"""So long nothing is said; and so long after a line there is no other."""
+"""The silence before the first line, and the least time between two lines."""
 
 
 def reason(process: Process | None, pulse: Pulse) -> str:
@@ -35,7 +35,7 @@ class WaitMessages:
         self._spoke_s, self._said = now_s, ""
 
     def line(self, now_s: float, reasons: Mapping[CollectorId, str]) -> str:
-        """What to say now of those that are waited for; empty where it is too early or was said already."""
+        """What to say now about the collectors still waited for; empty if it is too early or was said already."""
         if not reasons or now_s - self._spoke_s < SPEAK_AFTER_S:
             return ""
         first, why = next(iter(reasons.items()))

@@ -14,7 +14,7 @@ from manager.cli.orders.target import Result
 from manager.cli.patterns import ALL
 
 AT_ONCE = 10
-"""Collectors that are down together while many are restarted."""
+"""How many collectors are down at the same time while many are restarted."""
 
 ROLLING_AT_ONCE = 3
 """The same for a rolling restart."""

@@ -23,7 +23,7 @@ class RestartJob:
         self._limit_s, self._report = limit_s, report
 
     def run(self, collectors: list[CollectorId], at_once: int) -> bool:
-        """Restart them all, so many at the same time; whether all are running again."""
+        """Restart them all, a number at the same time; returns whether all are running again."""
         waiting, active, failures = list(collectors), list[Restart](), 0
         patience = WaitMessages(self._watch.now_s())
         processes = self._watch.supervisor.processes()

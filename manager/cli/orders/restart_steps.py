@@ -46,7 +46,7 @@ class Restart(Struct, frozen=True, kw_only=True):
     """One restart under way.
 
     Attributes:
-        old_pid, old_run: The process and the run that were there before; 0 and empty where there was none.
+        old_pid, old_run: The process and the run before the restart; 0 and empty if there was none.
         began_s: When it began (monotonic).
         outcome: For people, once it is done or has failed.
     """
@@ -112,7 +112,7 @@ def advance(
 
 
 def replaced(restart: Restart) -> Restart:
-    """The restart where the manager has taken the program out to put it back: when it is there again, start it."""
+    """The restart after the manager has removed the program in order to replace it: start it when it is there again."""
     return replace(restart, step=Step.STOPPING)
 
 

@@ -82,7 +82,7 @@ _TARGETS = {Order.REMOVE: Target.GONE, Order.STOP: Target.STOPPED, Order.DISABLE
 
 
 def _start_now(watch: Watch, task: Task, *, managed: bool) -> Task | Result:
-    """Start what is to run and only rests; the manager, which may leave it alone, is not needed for that."""
+    """Start the stopped processes that should run. This does not need the manager, which may have parked them."""
     try:
         watch.supervisor.start(task.id.program)
     except SupervisorRefusedError as refusal:

@@ -6,8 +6,8 @@
 | stopped | it has no process, or supervisord does not know it | |
 | gone | supervisord does not know its program | |
 
-An order that goes through the manager must have been heard by it: before that what is seen may be what was. Every
-goal is given up when nothing has been reached for too long.
+The manager must have heard of an order that goes through it: until then the view may show the state before the order. A
+command gives up when no collector has reached its goal for too long.
 """
 
 from collections.abc import Mapping
@@ -49,9 +49,9 @@ class Task(Struct, frozen=True, kw_only=True):
     Attributes:
         began_s: When the order was given (monotonic).
         unheard: The manager has to hear of it first.
-        old_run: A run that does not count; empty where any will do.
-        old_start_s: The process' last start before the order, by supervisord's clock; 0 where there was none, and
-            ``NO_START`` where it has been started since: then an end is always the end of that.
+        old_run: The run before the order, which does not count; empty if any run counts.
+        old_start_s: The process' last start before the order, by supervisord's clock; 0 if there was none. ``NO_START``
+            if it was started since: then every end is the end of that newer run.
         hint: What to do where it refuses its configuration.
     """
 
@@ -87,12 +87,12 @@ def look_at(task: Task, process: Process | None, pulse: Pulse, now_s: float) -> 
 
 
 def failed(task: Task, why: str) -> Result:
-    """The end of one that will not come there."""
+    """The result for a collector that will not reach its goal."""
     return Result(id=task.id, done=False, outcome=why)
 
 
 def too_late(task: Task, process: Process | None, pulse: Pulse, limit_s: float) -> Result:
-    """The end of one that was waited for long enough."""
+    """The result for a collector after the time limit."""
     if task.unheard:
         return failed(task, f"the manager has not taken it up within {span(limit_s)} (manager-cli status)")
     if process is None:
@@ -115,16 +115,16 @@ def _why_it_ended(task: Task, pulse: Pulse) -> str:
 
 
 class Ear(Struct, frozen=True, kw_only=True):
-    """Knows whether the manager has looked at what was in Redis when it was last asked something.
+    """Knows whether the manager has read Redis since it was last asked something.
 
-    The round that was under way then may have looked before; the next one has not. So the second beat tells.
+    The round that was running then may have read Redis before; the next round cannot. So the second beat is the proof.
     """
 
     mark: tuple[str, str]
     beats: int
 
     def listen(self, manager: Mapping[str, str]) -> "tuple[Ear, bool]":
-        """The ear after a look at the manager's heartbeat, and whether it has heard."""
+        """The new ``Ear`` after a look at the manager's heartbeat, and whether the manager has heard."""
         now = ear_at(manager)
         if now.mark != self.mark:  # another manager, which may have looked before it first beat
             return now, False

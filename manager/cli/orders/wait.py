@@ -37,7 +37,7 @@ class Watch:
     def until_there(self, tasks: list[Task], manager: dict[str, str], limit_s: float, report: Report) -> None:
         """Report each task as it ends, and give up when none has for ``limit_s``.
 
-        ``manager`` is its heartbeat after the order was given; tasks that are not ``unheard`` do without it.
+        ``manager`` is the manager's heartbeat after the order was given; tasks that are not ``unheard`` do not need it.
         """
         ear, reached_s, patience = ear_at(manager), self.now_s(), WaitMessages(self.now_s())
         while tasks:

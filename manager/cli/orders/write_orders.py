@@ -31,10 +31,11 @@ def order_entry(command: str, stamp: Stamp, collector: str = "") -> JournalEntry
 
 
 def write_order(site: Site, order: Order, stamp: Stamp, decide: Callable[[Desired], list[Change]]) -> list[Change]:
-    """Carry an order to where the manager reads it; the changes that it made.
+    """Write an order where the manager reads it; returns the changes that it made.
 
-    ``decide`` makes them of what is wanted now, which may be newer than what ``site`` holds; it is called again when
-    somebody else has changed that meanwhile. What it raises is raised here, and nothing has been changed.
+    ``decide`` computes them from the desired fleet as it is now, which may be newer than the one in ``site``. It is
+    called again if somebody else changed that fleet meanwhile. If it raises, the error passes through and nothing has
+    been changed.
 
     Raises:
         RedisUnreachableError: Redis does not answer, or takes no writes.

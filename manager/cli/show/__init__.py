@@ -1,4 +1,4 @@
 """Commands that show: status, why, events, logs.
 
-In come heartbeats, journal and logs, out come tables and JSON. Nothing that changes anything may come in.
+Input: heartbeats, journal and logs. Output: tables and JSON. Code that changes anything does not belong here.
 """

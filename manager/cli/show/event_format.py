@@ -1,7 +1,7 @@
 """Pure: entries of the journal as people and machines read them.
 
-Unlike the manager, which rebuilds its memory from the entries it knows, a reader shows every entry, also one that a
-later version wrote or that somebody else put there.
+The manager rebuilds its memory only from entries that it knows. A reader shows every entry, even one that a later
+version or somebody else wrote.
 """
 
 from collections.abc import Mapping
@@ -18,13 +18,13 @@ from manager.model.journal_entries import JournalEntry, What, from_fields
 _OWN_FIELDS = frozenset({"at", "who", "what", "collector", "why"})
 _NS_PER_MS = 1_000_000
 _INTERNAL = frozenset({"asked", "started_s", "serves", "versions"})
-"""Details that only the manager has a use for, or that stand in the reason."""
+"""Details that only the manager needs, or that the reason contains already."""
 
 _NS_DIGITS = 19
 """Of a time in ns between 2001 and 2262."""
 
 INDENT = len("2026-03-29 10:00:00.123Z  ")
-"""Where a line that a terminal is too narrow for continues."""
+"""Where a line continues that is too long for the terminal."""
 
 _GOOD = frozenset({"healthy", "quiet", "done", "disabled"})
 _GOOD_EVENTS = frozenset({What.FLEET_APPLIED.value})
@@ -96,7 +96,7 @@ def to_entry(event: Event) -> JournalEntry | None:
 
 
 def concerns(event: Event, pattern: str) -> bool:
-    """Whether an event is about the collectors that a pattern names; those about the whole fleet are about each."""
+    """Whether an event concerns the collectors that a pattern names; an event of the whole fleet concerns each."""
     if not event.collector:
         return _touches(event, pattern)
     return fnmatchcase(event.collector, pattern)

@@ -41,13 +41,13 @@ class FleetView(Struct, frozen=True, kw_only=True):
     """What was seen.
 
     Attributes:
-        manager: The hash of the manager's heartbeat; empty while no manager runs. Where Redis refuses it, what the
-            manager says of itself otherwise.
+        manager: The hash of the manager's heartbeat; empty while no manager runs. If Redis refuses the heartbeat: what
+            the manager's page or supervisord says.
         refusal: The code with which Redis refused a write just now, one that nothing depends on; else empty.
         no_writes: That Redis takes no writes.
         figures: The last ones that a manager took; None while none runs.
         changes: Those made at run time.
-        rival: Why the manager that runs is not that of this fleet; empty where it is, or none runs.
+        rival: Why the running manager looks after another fleet; empty if it looks after this one, or none runs.
         supervisor_trouble: Why supervisord was not asked, else empty.
     """
 
@@ -68,7 +68,7 @@ def live_heartbeats(seen: FleetView) -> list[Heartbeat | None]:
 
 
 def unshared_limits(seen: FleetView) -> str:
-    """Of how many collectors the exchange's limits are not shared, and why; empty where no heartbeat says that."""
+    """How many collectors do not share their exchange's limits, and why; empty if no heartbeat says so."""
     beats = live_heartbeats(seen)
     found = [one_line(beat.limits_unshared) for beat in beats if beat is not None and beat.limits_unshared]
     return (
@@ -133,7 +133,7 @@ def read_fleet_view(tools: Tools, fleet: Fleet, client: "SyncRedis", only: Colle
 
 
 def _stand_in(tools: Tools, processes: Mapping[str, Process] | None, no_writes: NoWrites) -> dict[str, str]:
-    """In place of the manager's heartbeat, which Redis refuses; empty where supervisord says that there is none."""
+    """Replaces the manager's heartbeat, which Redis refuses; empty if supervisord says that no manager runs."""
     process = None if processes is None else processes.get(PROGRAM)
     if processes is not None and (process is None or not process.alive):
         return {}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 _BLOCK = 64 * 1024
 LOOK_EVERY_S = 0.25
-"""No portable way tells of a growing file; so it is looked at."""
+"""There is no portable way to be notified of a growing file, so we look at it regularly."""
 
 
 def last_lines(path: Path, count: int) -> tuple[bytes, int]:

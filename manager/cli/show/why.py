@@ -1,4 +1,4 @@
-"""Pure: why a collector is as it is: what is known of it now, and how it came to that."""
+"""Pure: why a collector is in its state: what is known about it now, and what led to it."""
 
 from typing import Any
 

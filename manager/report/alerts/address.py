@@ -26,7 +26,7 @@ def parse_address(url: str) -> WebhookAddress:
     """The parts of a webhook's URL.
 
     Raises:
-        InvalidConfigurationError: It is none; the message does not hold it.
+        InvalidConfigurationError: It is no such URL; the message does not contain it.
     """
     try:
         parts = urlsplit(url)

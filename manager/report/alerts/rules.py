@@ -13,7 +13,7 @@
 | redis_rewound, redis_file_cut, manager_revived, manager_standby | that of the fleet | at once |
 | fleets_differ | that of the fleet | fleets_agree |
 
-The same is not told again within a time, unless it was over in between.
+The same alert is not sent again within a certain time, unless it was over in between.
 """
 
 from collections.abc import Iterable, Set
@@ -60,7 +60,7 @@ class Alert(Struct, frozen=True, kw_only=True):
 
 
 class AlertBook:
-    """What was told and is not over. It follows from the journal, so a new manager can read it there."""
+    """The alerts that were sent and are not over. A new manager can rebuild this from the journal."""
 
     def __init__(self, again_after_ns: int) -> None:
         self._again_after_ns = again_after_ns

@@ -1,7 +1,7 @@
 """Sends alerts to a webhook that takes ``{"text": ...}``, as Slack's and many others do.
 
-Whoever knows the address can write there, so it is a secret: it is neither logged nor shown. Sending never keeps the
-manager's loop waiting, and what cannot be sent is given up when too much of it has gathered.
+Everybody who knows the address can write there, so it is a secret: it is neither logged nor shown. Sending never delays
+the manager's loop. If too many alerts wait, the oldest are dropped.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ from manager.report.alerts.address import WebhookAddress
 
 WAITING_MAX = 100
 LINES_AT_ONCE = 20
-"""In one message: a trouble of the whole fleet is one message, and no page of them."""
+"""Alerts in one message: a trouble of the whole fleet gives one message, not a page of them."""
 
 TIMEOUT_S = 10.0
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 60.0
@@ -45,7 +45,7 @@ class Webhook:
         self._wanted = asyncio.Event()
 
     def put(self, line: str) -> None:
-        """Have a line sent; beyond the bound the oldest is given up."""
+        """Queue a line to be sent; beyond the bound the oldest line is dropped."""
         self._waiting.append(line)
         if len(self._waiting) > WAITING_MAX:
             self._waiting.popleft()
@@ -61,7 +61,7 @@ class Webhook:
                 await self._deliver()
 
     async def _deliver(self) -> None:
-        """One message, tried until it is taken or refused. What is given up meanwhile for newer lines is left out."""
+        """Send one message until it is accepted or refused, without lines dropped meanwhile for newer ones."""
         pause_s, told = self._first_pause_s, False
         while self._waiting:
             lines = list(self._waiting)[:LINES_AT_ONCE]
@@ -86,7 +86,7 @@ class Webhook:
         self._count(*((taken, 0) if sent else (0, taken)))
 
     async def _attempt(self, lines: list[str], told: bool) -> int:
-        """The status of the answer; 0 where there is none. Said in the log for the first of several attempts."""
+        """The status of the answer; 0 if there is none, which only the first of several attempts logs."""
         text = "\n".join([f"tickfleet on {self._name}", *map(_escaped, lines)])
         try:
             async with asyncio.timeout(self._timeout_s):

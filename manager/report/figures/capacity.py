@@ -1,6 +1,6 @@
 """Pure: what a fleet needs once all its streams are full, and how long the limits of its exchanges make the start.
 
-For a fleet that does not run yet, or not as it will be. Each number says what it rests on.
+For a fleet that does not run yet, or that will change. Each number names its basis.
 """
 
 from collections import defaultdict
@@ -37,7 +37,7 @@ OTHER_PROGRAMS = 3
 """Redis, the manager, and the listener that watches it."""
 
 _DISK_OF_MEMORY = 3
-"""An append-only file is rewritten when it has doubled, and for that time the new one is beside it."""
+"""An append-only file is rewritten when it has doubled in size; during the rewrite both files exist."""
 
 _LOG_BYTES = 4 * 10 * _MIB
 """Of one program: its log and three old ones."""

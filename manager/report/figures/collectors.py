@@ -102,7 +102,7 @@ def has_traded(beat: Heartbeat) -> bool:
 
 
 def living(judgement: Judgement) -> Heartbeat | None:
-    """The heartbeat of a process that is there; that of one that has ended tells nothing of the present."""
+    """The heartbeat of a living process; the heartbeat of an ended process says nothing about the present."""
     pulse = judgement.pulse
     if pulse.heartbeat is None or pulse.expired or pulse.heartbeat.exit_code is not None:
         return None

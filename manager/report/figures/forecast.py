@@ -25,7 +25,9 @@ TYPICAL_ENTRY_BYTES = {
 """For streams that are too short to measure: what streams of thousands of entries of OKX took in Valkey 9."""
 
 MEASURABLE = 1_000
-"""Entries from which on a stream's own size per entry is better: the node that is being filled no longer counts."""
+"""With at least this many entries a stream's own size per entry is the better estimate: the partly filled node no
+longer matters.
+"""
 
 
 class StreamOfCollector(Struct, frozen=True, kw_only=True):
@@ -151,7 +153,7 @@ def forecast_memory(
 
 
 def _exceeded_in_s(forecasts: Sequence[StreamForecast], room_bytes: int) -> float | None:
-    """When the streams have grown by more than ``room_bytes``: each grows evenly until it is full, and then rests."""
+    """When the streams have grown by more than ``room_bytes``. Each grows evenly until it is full, and then no more."""
     if room_bytes < 0:
         return 0.0
     growing = sorted(

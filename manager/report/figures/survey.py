@@ -33,7 +33,7 @@ from tickfleet.redis.config import RedisConfig
 from tickfleet.redis.url import read_address
 
 ALL_STREAMS_WITHIN_S = 60.0
-"""So long one tour of measuring takes, unless that were more at once than ``STREAMS_AT_ONCE``."""
+"""All streams are measured once in this time, or more slowly if that would exceed ``STREAMS_AT_ONCE``."""
 
 STREAMS_AT_LEAST, STREAMS_AT_ONCE = 10, 50
 SAMPLES = 5
@@ -136,14 +136,14 @@ class Survey:
 
 
 def _share(config: ExchangeCollectorConfig, name: StreamOfCollector, per_s: Mapping[str, float]) -> float | None:
-    """The rate of one stream: those of bars share that of their data type; that of a ledger nobody counts."""
+    """The rate of one stream. Streams of bars share the rate of their data type; nobody counts the rate of a ledger."""
     if name.kind == COVERAGE or name.kind not in per_s:
         return None
     return per_s[name.kind] / (len(config.candle_intervals) if name.interval else 1)
 
 
 def _room(used: int, system: SystemFigures, config: RedisConfig) -> int | None:
-    """What a Redis without a limit of its own may use: on this machine, what it has and what is free."""
+    """What a Redis without ``maxmemory`` may use: on this machine, its present memory plus the free memory."""
     local = read_address(config.url).is_local
     return used + system.memory_available_bytes if local and system.memory_available_bytes is not None else None
 

@@ -26,7 +26,7 @@ _ReadIfKnown = Callable[[Heartbeat], float | None]
 
 
 def _known(value: float, evidence: int) -> float | None:
-    """A figure that may well be 0, where there is something that it is a figure of."""
+    """A figure that may be 0, if the thing that it measures exists."""
     return value if evidence else None
 
 
@@ -84,7 +84,7 @@ _BY_TYPE: tuple[tuple[_Kind, str, str, Callable[[Progress], float | None]], ...]
 )
 
 OPENMETRICS = "application/openmetrics-text"
-"""What a client says who takes that format; Prometheus does, and prefers it."""
+"""What a client that accepts this format sends; Prometheus sends it, and prefers this format."""
 
 
 def render(snapshot: Snapshot, now_s: float, accept: str = "") -> tuple[str, bytes]:

@@ -1,4 +1,4 @@
 """What ``manager-cli export`` writes: ``span`` and ``tally`` decide (pure), ``copying`` reads, ``csv_file`` writes.
 
-In come entries of one stream, out comes one file that is whole or not there. Nothing of the terminal may come in.
+Input: entries of one stream. Output: one file, which is either complete or absent. Terminal code does not belong here.
 """

@@ -26,7 +26,7 @@ from tickfleet.redis.config import RedisConfig
 from tickfleet.redis.protocol import Reply, is_wrong_type, pack_command
 
 PATIENCE_S = 10.0
-"""So long nothing has come of what was there: it is gone, or Redis is."""
+"""If no expected entry comes for this time, the entries are gone, or Redis is."""
 
 _TURN_S = 1.0
 _NS_PER_MS = 1_000_000
@@ -40,7 +40,7 @@ class TableFile(Protocol):
 
 
 class Copied(Struct, frozen=True):
-    """What was written, and what is known beside."""
+    """What was written, and what else is known."""
 
     tally: Tally
     facts: ExportFacts
@@ -94,7 +94,7 @@ class Copier:
         return Copied(self._tally, known)
 
     async def _read(self, facts: cursor.StreamFacts) -> bool:
-        """Whether the stream ended before what was its end."""
+        """Whether the stream ended before the end that it had at first."""
         sieve, first_id, last = Sieve(self._span), facts.first_id or BEGINNING, id_order(facts.last_id)
         # A mark that knows what was removed already learns exactly what is removed from now on.
         start = Mark(BEGINNING, facts.removed)
@@ -161,7 +161,7 @@ def _rows(reply: Reply) -> Rows:
 
 
 def _trimmed_to(facts: cursor.StreamFacts, span: ExportSpan) -> int | None:
-    """The time of the oldest entry, where there were others before it that may have belonged to the range."""
+    """The time of the oldest entry, if earlier entries existed that may have belonged to the range."""
     if facts.removed == 0 or not span.from_ns:  # all that there is was asked for
         return None
     oldest_ns = id_order(facts.first_id or facts.last_id)[0] * _NS_PER_MS

@@ -1,11 +1,12 @@
 """Which entries of a stream belong to a range of time. Pure.
 
-The range is of ``ts_event``, the exchange's time, as in ``manager-cli coverage``; the stream's ids are close to it, but
-not the same: they never fall, and are of the collector's clock where the exchange's is more than a minute off
-(``publish/stream_ids.py``). So the stream is read from somewhat before the range to somewhat behind it.
+The range applies to ``ts_event``, the exchange's time, as in ``manager-cli coverage``. The stream's ids are close to
+it, but not the same: they never fall, and come from the collector's clock if the exchange's is more than a minute off
+(``publish/stream_ids.py``). So the stream is read from a little before the range to a little after it.
 
-A gap covers the time between the data on its two sides: it belongs to the range if that touches it, or its own time
-lies in it. So a gap at the border of two ranges belongs to both. The same holds for what was missed or cannot be read.
+A gap covers the time between the data on its two sides. It belongs to the range if this time touches the range, or if
+the gap's own time lies in it. So a gap at the border of two ranges belongs to both. The same holds for missed and
+unreadable entries.
 """
 
 from collections.abc import Iterable, Iterator
@@ -19,7 +20,7 @@ from tickfleet.reading.position import id_order
 
 _NS_PER_MS = 1_000_000
 MARGIN_MS = 5 * 60_000
-"""How far the time of an entry may be from that of its id: five times what the collector allows."""
+"""How far an entry's time may be from its id's time: five times what the collector allows."""
 
 
 class ExportSpan(Struct, frozen=True):
@@ -40,11 +41,11 @@ class ExportSpan(Struct, frozen=True):
 
     @property
     def last_ms(self) -> int:
-        """No data with a higher id belongs to it; a bar is written until it closes, and has the time that it opened."""
+        """No data with a higher id belongs to it. A bar carries its open time, but is written until it closes."""
         return self.to_ns // _NS_PER_MS + MARGIN_MS + self._bar_ms
 
     def is_odd(self, at_ns: int, entry_id: str) -> bool:
-        """Whether an entry belongs to it by its id, and its own time is nowhere near."""
+        """Whether the id of an entry lies in the range, but its own time is far from the id."""
         id_ns, margin_ns = id_order(entry_id)[0] * _NS_PER_MS, (MARGIN_MS + self._bar_ms) * _NS_PER_MS
         return self.holds(id_ns) and abs(at_ns - id_ns) > margin_ns
 
@@ -53,7 +54,7 @@ class ExportSpan(Struct, frozen=True):
         return INTERVAL_S.get(self.interval, 0) * 1_000
 
     def share(self, entry_id: str, first_id: str, last_id: str) -> float:
-        """How much of what has to be read, from ``first_id`` to ``last_id`` at most, is read with an entry: 0 to 1."""
+        """The share, 0 to 1, of the reading that is done at an entry; at most ``first_id`` to ``last_id`` is read."""
         start_ms = max(self.first_ms, id_order(first_id)[0])
         end_ms = min(self.last_ms, id_order(last_id)[0])
         return (
@@ -62,11 +63,11 @@ class ExportSpan(Struct, frozen=True):
 
 
 class Sieve:
-    """Lets pass, in order, the entries of a range; call ``rest`` at the end.
+    """Passes on the entries of a range, in order; call ``rest`` at the end.
 
     Attributes:
-        done: Nothing that comes can belong to the range.
-        odd: Entries of data that stand in the range by their ids and bear a time far from it: they do not pass.
+        done: No later entry can belong to the range.
+        odd: Data entries whose ids lie in the range but whose times are far from their ids: they are not passed on.
     """
 
     def __init__(self, span: ExportSpan) -> None:
@@ -96,7 +97,7 @@ class Sieve:
         return iter(()) if self.done else self._between(None)
 
     def _between(self, after_ns: int | None) -> Iterator[Entry]:
-        """What is between two entries of data, None: the beginning or the end of the stream."""
+        """The entries between two data entries; None means the beginning or the end of the stream."""
         begins = self._before_ns is None or self._before_ns < self._span.to_ns
         touches = begins and (after_ns is None or after_ns >= self._span.from_ns)
         waiting, self._waiting = self._waiting, []

@@ -24,8 +24,8 @@ class ExportFacts(Struct, frozen=True):
         ended: The stream was deleted or trimmed while it was read, and ended before its end.
         ledger: Why the range is not complete by the completeness ledger; empty: it is.
         complete_to_ns: Up to when it is, by the ledger; 0: not even in part.
-        odd: How many entries stand in the range by their ids and bear a time far from it: they are not in the file.
-        removed: What the ledger says was published, and the stream does not keep any more.
+        odd: How many entries have an id in the range but a time far from their id: they are not in the file.
+        removed: What was published, by the ledger, but is no longer in the stream.
         holes: See ``TradeNumbers.holes``.
     """
 
@@ -39,10 +39,10 @@ class ExportFacts(Struct, frozen=True):
 
 
 class TradeNumbers:
-    """Whether the numbers of trades follow each other: where they do not, and no gap says so, some were deleted.
+    """Whether the numbers of trades follow each other: if not, and no gap reports it, some were deleted.
 
-    It is shown all that is read, also beside the range: times need not rise with the numbers. A collector's trade has
-    its number in its entry's id; what another program added counts neither as a trade nor as a hole.
+    It gets everything that is read, also outside the range, as times need not rise with the numbers. A collector's
+    trade has its number in its entry's id; an entry that another program added counts neither as a trade nor as a hole.
     """
 
     def __init__(self, span: ExportSpan) -> None:
@@ -76,7 +76,7 @@ class TradeNumbers:
 
     @property
     def holes(self) -> list[tuple[int, int]]:
-        """The trades on both sides of each hole that touches the range and of which no gap tells, not even later."""
+        """The trades on both sides of each hole that touches the range and that no gap reports, not even later."""
         return [(last, at) for last, at in self._found if not any(a <= last and at <= b for a, b in self._gaps)]
 
 

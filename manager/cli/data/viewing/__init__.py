@@ -1,4 +1,4 @@
 """What ``manager-cli tail`` shows, and how.
 
-In come entries, out come lines for a terminal or JSON. Nothing that reads Redis but the ledgers may come in.
+Input: entries. Output: lines for a terminal, or JSON. Only ``ledgers`` reads Redis here.
 """

@@ -24,7 +24,7 @@ class BookView(Struct, frozen=True):
 
     Attributes:
         title: Whose it is.
-        reason: Why it is not to be believed; empty: it is. The levels are then those that were known last.
+        reason: Why the book cannot be trusted; empty if it can. If it cannot, the levels are the last known ones.
         bids, asks: Best first.
         at_ns: When its last change was received; 0: never.
         joins: How often it was joined.

@@ -29,7 +29,8 @@ def entry_line(entry: Entry, name_width: int = 0) -> ShownLine:
 
     Args:
         entry: The entry.
-        name_width: For several collectors: that of the widest name, which then is first; 0: without it.
+        name_width: For several collectors: the width of the longest name; each line then begins with the name. 0: no
+            name.
     """
     event = entry.event
     match event:

@@ -1,4 +1,4 @@
-"""Standard output of a command that prints for ever: lines in batches, an end after so many, a reader that is gone."""
+"""Standard output of an endless command: lines in batches, until a count is reached or the reader is gone."""
 
 import io
 import select
@@ -59,7 +59,7 @@ def _shown(line: ShownLine | str) -> str:
 
 
 def _reader_is_gone() -> bool:
-    """Whether standard output is a pipe that was closed: told without writing, for what may be silent for long."""
+    """Whether standard output is a closed pipe; needs no write, as a command may print nothing for long."""
     try:
         descriptor = sys.stdout.fileno()
     except (io.UnsupportedOperation, ValueError):
