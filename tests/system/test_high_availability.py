@@ -117,6 +117,9 @@ def test_a_fleet_goes_on_when_a_sentinel_names_another_master(
             str(dead): ("redis server", "warning"),
             str(master): ("redis server", "warning"),  # nobody could take over
         }
+        wait_until(
+            lambda: len(served(client)) > 1, WAIT_S, "the journal tells of the new master"
+        )  # looked at now and then
         assert served(client) == [f"127.0.0.1:{dead}", f"127.0.0.1:{master}"]
 
 
